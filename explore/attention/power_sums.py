@@ -1,0 +1,149 @@
+"""The sums that attention is made of, for many images at once, without gradients and fast on a CPU.
+
+The forward pass over real images is most of what attention matching costs. Done for all images at
+once it waits for memory: at 128 channels and 32×32 pixels one map of 640 images is 336 MB. Here a
+few images at a time go through the whole network while they are in the cache, and what follows a
+convolution (instance norm, ReLU, the sums, pooling) is one pass over its output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.functional import conv2d
+
+from explore.attention.maps import raised
+from explore.models.taps import Taps
+
+CHUNK_BYTES = 1_300_000
+"""Size of the largest map of a chunk (at least 8 images). Measured, not timed at run time: another
+chunk size rounds differently, and a resumed run must end in the same bits."""
+
+
+@dataclass(frozen=True)
+class PowerSums:
+    """Per image: ``spatial[l]`` is ``Σ_c |f_l|^p`` ``[N, H, W]``, ``channel[l]`` is ``Σ_hw |f_l|^q`` ``[N, C]``.
+
+    ``embedding`` is ``[N, D]``. The last map is left out, as in DataDAM; lists are empty where the power was None.
+    """
+
+    spatial: list[torch.Tensor]
+    channel: list[torch.Tensor]
+    embedding: torch.Tensor
+
+
+def power_sums(
+    network: nn.Module,
+    images: torch.Tensor,
+    spatial: float | None = 4.0,
+    channel: float | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> PowerSums:
+    """Spatial and channel sums of every map but the last, and the embedding, for images ``[N, C, H, W]``.
+
+    Args:
+        network: a ``ConvNet`` (fast on a CPU) or any module that ``Taps`` can look into. In
+            training mode batch norm sees all images in one pass.
+        images: ``[N, C, H, W]``, on the network's device.
+        spatial, channel: powers; None leaves that part out.
+        dtype: of the convolutions in the fast path; bfloat16 is about twice as fast on processors
+            that have it and changes the third digit.
+
+    Example:
+        >>> from explore.models import ConvNet
+        >>> sums = power_sums(ConvNet(1, 10, 16, width=8), torch.zeros(5, 1, 16, 16))
+        >>> [tuple(s.shape) for s in sums.spatial], tuple(sums.embedding.shape)
+        ([(5, 16, 16), (5, 8, 8)], (5, 32))
+    """
+    fused = _is_fusable(network, images)
+    chunk = chunk_for(network, images) if fused or _per_image(network) else len(images)
+    one = _fused if fused else _plain
+    with torch.no_grad():
+        parts = [one(network, part, spatial, channel, dtype) for part in images.split(chunk)]
+    return PowerSums(
+        [torch.cat(maps) for maps in zip(*(part.spatial for part in parts), strict=True)],
+        [torch.cat(maps) for maps in zip(*(part.channel for part in parts), strict=True)],
+        torch.cat([part.embedding for part in parts]),
+    )
+
+
+def taps_and_embed(network: nn.Module, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Feature maps before pooling and the embedding of any network, in one pass, with gradients."""
+    if hasattr(network, "taps_and_embed"):
+        return network.taps_and_embed(images)  # type: ignore[operator]
+    with Taps(network) as taps:
+        output = network(images)
+    return list(taps.maps.values()), output.flatten(1) if taps.embedding is None else taps.embedding
+
+
+def chunk_for(network: nn.Module, images: torch.Tensor) -> int:
+    """Images a chunk: so many that the largest map stays in the cache, at least 8; all of them off the CPU."""
+    if images.device.type != "cpu":
+        return len(images) or 1
+    width = next((p.shape[0] for p in network.parameters() if p.ndim == 4), images.shape[1])
+    return max(8, CHUNK_BYTES // (4 * width * images.shape[2] * images.shape[3]))
+
+
+def _plain(network: nn.Module, images: torch.Tensor, spatial: float | None, channel: float | None, _: Any) -> PowerSums:
+    maps, embedding = taps_and_embed(network, images)
+    return PowerSums(
+        [raised(f, spatial).sum(1) for f in maps[:-1]] if spatial else [],
+        [raised(f, channel).sum((2, 3)) for f in maps[:-1]] if channel else [],
+        embedding,
+    )
+
+
+def _per_image(network: nn.Module) -> bool:
+    """Whether images do not influence one another (no batch norm in training mode)."""
+    return not any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in network.modules())
+
+
+def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
+    blocks = getattr(network, "blocks", None)
+    return (
+        images.device.type == "cpu"
+        and images.dtype == torch.float32
+        and isinstance(blocks, nn.ModuleList)
+        and all(
+            isinstance(block.norm, nn.GroupNorm)
+            and block.norm.num_groups == block.norm.num_channels
+            and isinstance(block.activation, nn.ReLU)
+            and isinstance(block.pool, nn.AvgPool2d)
+            for block in blocks
+        )
+        and (images.shape[2] + 2 * (blocks[0].conv.padding[0] - 1)) % 2 ** len(blocks) == 0
+    )
+
+
+def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
+    kernel = _kernel()
+    spatials, channels = [], []
+    for index, block in enumerate(network.blocks):
+        conv = block.conv
+        f = conv2d(images.to(dtype), conv.weight.to(dtype), conv.bias.to(dtype), padding=conv.padding).float().contiguous()
+        n, c, h, w = f.shape
+        pooled, by_pixel, by_channel = torch.empty(n, c, h // 2, w // 2), torch.zeros(n, h, w), torch.zeros(n, c)
+        last = index == len(network.blocks) - 1
+        p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
+        norm = block.norm
+        arrays = (t.detach().numpy() for t in (f, norm.weight, norm.bias, pooled, by_pixel, by_channel))
+        kernel(*arrays, np.float32(norm.eps), np.float32(p), np.float32(q))
+        if p:
+            spatials.append(by_pixel)
+        if q:
+            channels.append(by_channel)
+        images = pooled
+    return PowerSums(spatials, channels, images.flatten(1))
+
+
+@cache
+def _kernel() -> Any:
+    """Compile on first use (a few seconds, then cached on disk)."""
+    from explore.attention import kernels
+
+    return kernels.norm_relu_sums_pool

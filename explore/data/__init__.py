@@ -1,0 +1,52 @@
+"""Data sets by name: digits and scenes come with the install, real sets are looked for and never downloaded unasked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from explore.errors import UnknownName
+
+if TYPE_CHECKING:
+    from explore.data.imageset import ImageSet
+
+_getattr, __dir__, _attached = lazy_loader.attach(
+    __name__,
+    submod_attrs={"folders": ["data_folder"], "imageset": ["ImageSet"], "scenes": ["scenes"], "whitening": ["ZCA"]},
+)
+__all__ = [*_attached, "load"]
+__getattr__ = _getattr
+
+LOADERS = {
+    "digits": "explore.data.digits:digits",
+    "fashion-mnist": "explore.data.vision:fashion_mnist",
+    "mnist": "explore.data.vision:mnist",
+    "scenes": "explore.data.scenes:scenes",
+}
+SPLITS = ("train", "val", "test")
+
+
+def load(name: str, split: str = "train", **options: Any) -> ImageSet:
+    """A data set by name.
+
+    Args:
+        name: "digits", "scenes", "mnist" or "fashion-mnist".
+        split: "train", "val" or "test"; they never overlap. Settings are chosen on "val".
+        **options: what the set's own function takes, e.g. ``size=16``.
+
+    Raises:
+        UnknownName: no such set or split.
+        DataMissing: its files are not in the data folder; says which, and where to put them.
+
+    Example:
+        >>> load("digits", "test")
+        ImageSet('digits': 400 images, 1×16×16, 10 classes)
+    """
+    from explore.registry import resolve
+
+    if name not in LOADERS:
+        raise UnknownName("data set", name, LOADERS)
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+    return resolve(LOADERS[name])(split, **options)

@@ -1,0 +1,112 @@
+"""ImageSet: images kept as bytes, handed out as normalised tensors, with what undoes the normalisation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from explore.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images, 8 bits a channel inside, normalised float32 outside.
+
+    Attributes:
+        name: what the set is called in recordings, e.g. ``"digits"``.
+        images: uint8 ``[N, C, H, W]``.
+        labels: int64 ``[N]``, each in ``0..K-1``.
+        class_names: ``K`` names, in label order.
+        mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
+        options: what ``load`` was called with, so that the set can be made again.
+        masks: bool ``[N, H, W]``, where the labelled object is (scenes only).
+        subclasses: int64 ``[N]`` (scenes only).
+        subclass_names: names of the subclasses, in order (scenes only).
+        multi_hot: float32 ``[N, K]``, every class that is present (scenes only).
+
+    Example:
+        >>> from explore.data import load
+        >>> digits = load("digits")
+        >>> digits.batch([0, 1]).shape
+        torch.Size([2, 1, 16, 16])
+        >>> len(digits), digits.class_names[3]
+        (1297, '3')
+    """
+
+    name: str
+    images: torch.Tensor
+    labels: torch.Tensor
+    class_names: Sequence[str]
+    mean: Sequence[float]
+    std: Sequence[float]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    masks: torch.Tensor | None = None
+    subclasses: torch.Tensor | None = None
+    subclass_names: Sequence[str] = ()
+    multi_hot: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+            raise InvalidInput(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
+        if self.labels.shape != (len(self.images),):
+            raise InvalidInput(f"labels must be [{len(self.images)}], one an image, got {list(self.labels.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        n, c, h, w = self.images.shape
+        return f"ImageSet({self.name!r}: {n} images, {c}×{h}×{w}, {len(self.class_names)} classes)"
+
+    def batch(self, indices: Any = slice(None)) -> torch.Tensor:
+        """Images ``indices`` (all of them by default), normalised, float32 ``[n, C, H, W]``."""
+        chosen = self.images[indices].float().div_(255)
+        mean, std = self._statistics(chosen)
+        return chosen.sub_(mean).div_(std)
+
+    def to_display(self, x: torch.Tensor) -> torch.Tensor:
+        """Undo the normalisation and clip: uint8 of the shape of ``x``, ``[..., C, H, W]``."""
+        mean, std = self._statistics(x)
+        return (x.detach() * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
+
+    def subset(self, indices: Any) -> ImageSet:
+        """The same set with only the images ``indices``."""
+
+        def pick(values: torch.Tensor | None) -> torch.Tensor | None:
+            return None if values is None else values[indices]
+
+        return ImageSet(
+            self.name,
+            self.images[indices],
+            self.labels[indices],
+            self.class_names,
+            self.mean,
+            self.std,
+            self.options,
+            pick(self.masks),
+            pick(self.subclasses),
+            self.subclass_names,
+            pick(self.multi_hot),
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of images and labels: the identity of the data in a recording."""
+        digest = hashlib.sha256(self.images.contiguous().numpy().tobytes())
+        digest.update(self.labels.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _statistics(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shape = (len(self.mean), 1, 1)
+        return like.new_tensor(self.mean).view(shape), like.new_tensor(self.std).view(shape)
+
+
+def channel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``."""
+    values = images.double().div(255)
+    return values.mean((0, 2, 3)).tolist(), values.std((0, 2, 3)).tolist()

@@ -1,0 +1,14 @@
+"""Dataset distillation by matching what networks attend to: DM, DataDAM, channel-only and ATOM as one loss with switches."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "augment": ["augment", "draw_augmentation"],
+        "compare": ["compare", "starting_points"],
+        "matching": ["attention_matching_loss"],
+        "method": ["DistillRun", "distill"],
+        "untrained": ["UntrainedRun"],
+    },
+)

@@ -1,0 +1,133 @@
+"""Differentiable siamese augmentation (DSA) with a private generator: one draw, the same for real and synthetic images."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn.functional import affine_grid, grid_sample, pad
+
+from explore.errors import UnknownName
+
+OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+DSA = "_".join(OPERATIONS)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """One draw: the operation, and for it ``[M, 3]`` numbers in [0, 1); M is 1 (shared) or one an image."""
+
+    operation: str
+    numbers: np.ndarray
+
+
+def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
+    """The operations of ``"dsa"``, ``"none"`` or a list such as ``"crop_flip"``; ``flip=False`` drops the flip, as for digits.
+
+    Raises:
+        UnknownName: an operation is not known.
+
+    Example:
+        >>> strategy("dsa", flip=False)
+        ('color', 'crop', 'cutout', 'scale', 'rotate')
+    """
+    if name in ("none", ""):
+        return ()
+    chosen = tuple((DSA if name == "dsa" else name).split("_"))
+    for operation in chosen:
+        if operation not in OPERATIONS:
+            raise UnknownName("augmentation", operation, OPERATIONS)
+    return tuple(operation for operation in chosen if flip or operation != "flip")
+
+
+def draw_augmentation(operations: tuple[str, ...], seed: int, images: int = 1) -> Draw | None:
+    """Choose one operation and its numbers; None if there is nothing to choose from.
+
+    Args:
+        operations: as ``strategy`` returns them; one of them is chosen for the whole batch.
+        seed: of this draw alone.
+        images: 1 for one draw shared by all images (siamese), else one draw for each image.
+    """
+    if not operations:
+        return None
+    generator = np.random.default_rng(seed)
+    return Draw(operations[generator.integers(len(operations))], generator.random((images, 3)))
+
+
+def augment(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
+    """Apply a draw to images ``[N, C, H, W]`` (normalised); gradients flow through, no random state is touched.
+
+    Source: DSA (arXiv 2102.08259), with the ranges of its released code: brightness ±0.5,
+    saturation 0–2, contrast 0.5–1.5, crop 1/8 of the side, cutout half of it, scale 1/1.2–1.2,
+    rotation ±15°. Sampling uses ``align_corners=False``, as DataDAM's does.
+
+    Example:
+        >>> x = torch.rand(2, 1, 8, 8)
+        >>> flipped = augment(x, Draw("flip", np.array([[0.3, 0.0, 0.0]])))
+        >>> bool((flipped == x.flip(3)).all())
+        True
+    """
+    if draw is None:
+        return images
+    u = torch.from_numpy(draw.numbers).to(images)[:, :, None, None, None]  # [M, 3, 1, 1, 1]
+    return _APPLY[draw.operation](images, u[:, 0], u[:, 1], u[:, 2])
+
+
+def _color(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+    x = x + (a - 0.5)
+    grey = x.mean(1, keepdim=True)
+    x = (x - grey) * (2 * b) + grey
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * (c + 0.5) + mean
+
+
+def _crop(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    n, _channels, h, w = x.shape
+    reach_y, reach_x = int(0.125 * h + 0.5), int(0.125 * w + 0.5)
+    # a shift of 0..2·reach on the padded image is one of -reach..reach on the image
+    dy = (a * (2 * reach_y + 1)).long().view(-1, 1).expand(n, 1)
+    dx = (b * (2 * reach_x + 1)).long().view(-1, 1).expand(n, 1)
+    padded = pad(x, (reach_x, reach_x, reach_y, reach_y))
+    rows = dy + torch.arange(h, device=x.device)
+    columns = dx + torch.arange(w, device=x.device)
+    index = torch.arange(n, device=x.device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _cutout(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    h, w = x.shape[2:]
+
+    def span(size: int, at: torch.Tensor) -> torch.Tensor:
+        side = int(0.5 * size + 0.5)
+        start = (at * (size + 1 - side % 2)).long() - side // 2
+        cells = torch.arange(size, device=x.device)
+        return (cells >= start.view(-1, 1)) & (cells < start.view(-1, 1) + side)
+
+    hole = span(h, a)[:, :, None] & span(w, b)[:, None, :]
+    return x * (~hole).to(x.dtype)[:, None]
+
+
+def _flip(x: torch.Tensor, a: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    return torch.where(a < 0.5, x.flip(3), x)
+
+
+def _scale(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+    sx, sy = (1 / 1.2 + u.flatten() * (1.2 - 1 / 1.2) for u in (a, b))
+    zero = torch.zeros_like(sx)
+    return _warp(x, torch.stack([sx, zero, zero, zero, sy, zero], 1))
+
+
+def _rotate(x: torch.Tensor, a: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
+    angle = (a.flatten() - 0.5) * (2 * math.radians(15))
+    zero = torch.zeros_like(angle)
+    return _warp(x, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1))
+
+
+def _warp(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+    grid = affine_grid(theta.view(-1, 2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    return grid_sample(x, grid, align_corners=False)
+
+
+_APPLY = {"color": _color, "crop": _crop, "cutout": _cutout, "flip": _flip, "scale": _scale, "rotate": _rotate}

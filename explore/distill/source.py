@@ -1,0 +1,105 @@
+"""Source: the real images of a distillation run, whatever they were given as, with what undoes their normalisation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from explore.data.imageset import ImageSet
+from explore.data.whitening import ZCA
+from explore.distill.checks import check_images
+from explore.errors import InvalidInput
+
+NO_FLIP = ("digits", "mnist")
+"""Sets in which a mirrored image is another (or no) member of its class."""
+
+
+class Source:
+    """Real images by index, in model units (normalised, whitened if asked), on one device.
+
+    Args:
+        data: the name of a set, a description ``{"name": ..., "options": {...}}`` as recordings keep it, an
+            ``ImageSet``, or a pair ``(images, labels)`` of float ``[N, C, H, W]`` and integer ``[N]`` tensors.
+        zca: whiten.
+        device: where batches are to live.
+        images_per_class, init: what the run asks of every class; see ``check_images``.
+    """
+
+    def __init__(self, data: Any, zca: bool = False, device: str = "", images_per_class: int = 1, init: str = "noise") -> None:
+        self.device = torch.device(device or "cpu")
+        self.set, images, labels = _taken(data)
+        self.classes = check_images(images, labels, images_per_class, init)
+        self.labels = labels
+        self.shape = tuple(images.shape[1:])
+        self.name = self.set.name if self.set else "tensors"
+        self.flip = self.name not in NO_FLIP
+        self.zca = ZCA().fit(images) if zca else None
+        self.class_names = list(self.set.class_names) if self.set else [str(k) for k in range(self.classes)]
+        self._low, self._high = float(images.min()), float(images.max())
+        if self.set:  # bytes on the device, normalised batch by batch
+            self.set = replace(self.set, images=self.set.images.to(self.device))
+        self._images = None if self.set else images.float().to(self.device)
+        self._members = [(labels == k).nonzero().flatten().cpu().numpy() for k in range(self.classes)]
+        self._hash = self.set.sha256 if self.set else _sha256(images, labels)
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies the data in a recording."""
+        options = dict(self.set.options) if self.set else {}
+        return {"name": self.name, "options": options, "shape": [len(self.labels), *self.shape], "sha256": self._hash}
+
+    def batch(self, indices: Any = slice(None)) -> torch.Tensor:
+        """Images ``indices`` in model units."""
+        chosen = self._images[indices] if self._images is not None else self.set.batch(indices)  # type: ignore[union-attr]
+        return self.zca(chosen) if self.zca else chosen
+
+    def sample(self, per_class: int, seed: int) -> np.ndarray:
+        """Indices of ``per_class`` images of each class, without replacement (all of a smaller class), class by class."""
+        generator = np.random.default_rng(seed)
+        return np.concatenate([generator.choice(m, min(per_class, len(m)), replace=False) for m in self._members])
+
+    def to_display(self, images: torch.Tensor) -> np.ndarray:
+        """Model units to uint8 ``[..., H, W]`` (one channel) or ``[..., H, W, 3]``."""
+        images = images.detach().cpu()
+        if self.zca:
+            images = self.zca.undo(images)
+        if self.set:
+            shown = self.set.to_display(images)
+        else:  # nothing is known of the units: show the range of the real images
+            shown = ((images - self._low) / (self._high - self._low or 1)).mul(255).round().clamp(0, 255).byte()
+        return shown[:, 0].numpy() if shown.shape[1] == 1 else shown[:, :3].permute(0, 2, 3, 1).numpy()
+
+    def undo(self) -> Mapping[str, np.ndarray]:
+        """What undoes normalisation and whitening, as arrays."""
+        arrays = {}
+        if self.set:
+            arrays = {"mean": np.array(self.set.mean), "std": np.array(self.set.std)}
+        if self.zca:
+            arrays |= {"zca_mean": self.zca.mean.numpy(), "zca_inverse": self.zca.inverse_matrix.numpy()}  # type: ignore[union-attr]
+        return arrays
+
+
+def _taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
+    from explore.data import load
+
+    if isinstance(data, str):
+        data = load(data)
+    elif isinstance(data, Mapping):
+        if data.get("name") == "tensors":
+            raise InvalidInput("this run was made from tensors, which a recording does not keep; give them as data=(images, labels)")
+        data = load(data["name"], **data.get("options", {}))
+    if isinstance(data, ImageSet):
+        return data, data.batch() if len(data) else data.images.float(), data.labels
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return None, data[0], data[1]
+    raise InvalidInput(f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}")
+
+
+def _sha256(images: torch.Tensor, labels: torch.Tensor) -> str:
+    digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(labels.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

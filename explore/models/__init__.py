@@ -1,0 +1,12 @@
+"""Networks, what can be seen inside them, and the one supervised training run."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "convnet": ["ConvNet"],
+        "fit": ["Fit", "accuracy"],
+        "taps": ["Taps"],
+    },
+)

@@ -1,0 +1,141 @@
+"""ConvNet-D: the convolutional network of the dataset-distillation line, with one contract for all uses."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+from explore.errors import InvalidInput, UnknownName
+
+NORMS = ("instance", "batch", "layer", "group", "none")
+ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
+POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
+
+
+class ConvNet(nn.Module):
+    """``depth`` blocks of convolution 3×3, norm, activation, pooling 2×2; then one linear layer.
+
+    The contract: ``forward(x)`` gives logits, ``taps(x)`` the feature map of each block *before*
+    its pooling, ``embed(x)`` the flattened output of the last block, ``taps_and_embed(x)`` both in
+    one pass.
+
+    Args:
+        channels: of the images.
+        classes: number of logits.
+        size: side of the square images, in pixels. For 28 the first convolution pads by 3, so
+            that the maps are 32×32, as in the released code of this line.
+        width: channels of every block.
+        depth: blocks; by default 3 up to 32 pixels, 4 at 64, 5 at 128.
+        norm: "instance" (GroupNorm with one channel a group), "batch", "layer", "group" (4) or "none".
+        activation: "relu", "leakyrelu", "sigmoid" or "swish".
+        pooling: "avg", "max" or "none".
+        seed: weights are drawn from a private generator (PyTorch's default distributions); the
+            global random state is neither read nor changed.
+
+    Raises:
+        UnknownName: norm, activation or pooling is not one of the above.
+        InvalidInput: the images are too small for that many poolings.
+
+    Source: the ConvNet of DC/DSA/DM (arXiv 2006.05929), used by DataDAM, ATOM, MTT, DATM and EDF.
+
+    Example:
+        >>> net = ConvNet(3, 10, 32)
+        >>> sum(p.numel() for p in net.parameters())
+        320010
+        >>> [tuple(f.shape) for f in net.taps(torch.zeros(1, 3, 32, 32))]
+        [(1, 128, 32, 32), (1, 128, 16, 16), (1, 128, 8, 8)]
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        size: int,
+        *,
+        width: int = 128,
+        depth: int | None = None,
+        norm: str = "instance",
+        activation: str = "relu",
+        pooling: str = "avg",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        for kind, name, known in (("norm", norm, NORMS), ("activation", activation, ACTIVATIONS), ("pooling", pooling, POOLINGS)):
+            if name not in known:
+                raise UnknownName(kind, name, known)
+        depth = depth_for(size) if depth is None else depth
+        side = 32 if size == 28 else size
+        if pooling != "none" and side >> depth < 1:
+            raise InvalidInput(f"{depth} poolings need images of at least {2**depth} pixels a side, got {size}")
+        with torch.device("meta"):  # meta tensors draw nothing from the global generator
+            blocks = []
+            for index in range(depth):
+                padding = 3 if index == 0 and size == 28 else 1
+                block = nn.Sequential()
+                block.add_module("conv", nn.Conv2d(channels if index == 0 else width, width, 3, padding=padding))
+                block.add_module("norm", _norm(norm, width, side))
+                block.add_module("activation", ACTIVATIONS[activation]())
+                block.add_module("pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2))
+                blocks.append(block)
+                side = side if pooling == "none" else side // 2
+            self.blocks = nn.ModuleList(blocks)
+            self.classifier = nn.Linear(width * side * side, classes)
+        self.to_empty(device="cpu")
+        self.draw(seed)
+
+    @property
+    def embedding(self) -> int:
+        """Length of the vector that ``embed`` returns."""
+        return self.classifier.in_features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits ``[N, classes]``."""
+        return self.classifier(self.embed(x))
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """The flattened output of the last block, ``[N, embedding]``."""
+        for block in self.blocks:
+            x = block(x)
+        return x.flatten(1)
+
+    def taps(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """The feature map of each block before its pooling, ``[N, width, H_l, W_l]``."""
+        return self.taps_and_embed(x)[0]
+
+    def taps_and_embed(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        """``taps(x)`` and ``embed(x)`` in one pass."""
+        maps = []
+        for block in self.blocks:
+            maps.append(block.activation(block.norm(block.conv(x))))
+            x = block.pool(maps[-1])
+        return maps, x.flatten(1)
+
+    @torch.no_grad()
+    def draw(self, seed: int) -> ConvNet:
+        """Draw all weights anew, in place, from ``seed``; much cheaper than a new network."""
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                bound = 1 / math.sqrt(module.weight[0].numel())  # = Kaiming-uniform with a = √5, PyTorch's default
+                for parameter in (module.weight, module.bias):
+                    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
+            elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d | nn.LayerNorm):
+                module.reset_parameters()
+        return self
+
+
+def depth_for(size: int) -> int:
+    """The usual number of blocks for square images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at 128."""
+    return max(3, round(math.log2(size)) - 2)
+
+
+def _norm(name: str, width: int, side: int) -> nn.Module:
+    if name == "batch":
+        return nn.BatchNorm2d(width)
+    if name == "layer":
+        return nn.LayerNorm([width, side, side])
+    if name == "none":
+        return nn.Identity()
+    return nn.GroupNorm(width if name == "instance" else 4, width)

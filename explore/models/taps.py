@@ -1,0 +1,81 @@
+"""Feature maps of any network, by hooks that cannot outlive their ``with`` block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from explore.errors import InvalidInput
+
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Hardswish, nn.Mish)
+
+
+class Taps:
+    """See what chosen modules of a network put out, and what its last linear layer takes in.
+
+    Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also when it is left
+    by an exception; a map is copied when a later module works in place, so it is never corrupted.
+
+    Args:
+        model: any network.
+        layers: names of modules as in ``model.named_modules()``; by default every activation
+            module whose output is a map ``[N, C, H, W]``.
+
+    Attributes (after a forward pass inside the block):
+        maps: name → output ``[N, C, H, W]``, in the order in which they were computed; a module
+            that is called twice appears as ``name`` and ``name#2``.
+        embedding: input of the last linear layer that was called, ``[N, D]``; None if there is none.
+
+    Raises:
+        InvalidInput: a name in ``layers`` is not a module of the model.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
+        >>> with Taps(net) as taps:
+        ...     logits = net(torch.zeros(5, 1, 8, 8))
+        >>> {name: tuple(f.shape) for name, f in taps.maps.items()}, tuple(taps.embedding.shape)
+        ({'1': (5, 4, 6, 6)}, (5, 144))
+    """
+
+    def __init__(self, model: nn.Module, layers: Iterable[str] | None = None) -> None:
+        modules = dict(model.named_modules())
+        if layers is None:
+            chosen = [name for name, module in modules.items() if isinstance(module, ACTIVATIONS)]
+        else:
+            chosen = list(layers)
+            unknown = [name for name in chosen if name not in modules]
+            if unknown:
+                raise InvalidInput(f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}")
+        self._chosen = {name: modules[name] for name in chosen}
+        self._linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
+        self._handles: list[Any] = []
+        self.maps: dict[str, torch.Tensor] = {}
+        self.embedding: torch.Tensor | None = None
+
+    def __enter__(self) -> Self:
+        self.maps, self.embedding = {}, None
+        for name, module in self._chosen.items():
+            self._handles.append(module.register_forward_hook(self._keep(name)))
+        self._handles += [module.register_forward_pre_hook(self._keep_embedding) for module in self._linear]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _keep(self, name: str) -> Any:
+        def hook(module: nn.Module, given: Any, output: Any) -> None:
+            if isinstance(output, torch.Tensor) and output.ndim == 4:
+                times = sum(key == name or key.startswith(name + "#") for key in self.maps)
+                # `clone` because the next module may overwrite this map in place
+                self.maps[f"{name}#{times + 1}" if times else name] = output.clone()
+
+        return hook
+
+    def _keep_embedding(self, module: nn.Module, given: tuple[Any, ...]) -> None:
+        if isinstance(given[0], torch.Tensor):
+            self.embedding = given[0].flatten(1)

@@ -1,0 +1,171 @@
+"""The one table of methods and labs: strings only, resolved when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from explore.errors import InvalidInput, UnknownName
+
+if TYPE_CHECKING:
+    from explore.runs import Run
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method: where its builder and config are, what shows it, what times it, what is shipped of it.
+
+    ``builder`` is called as ``builder(config, data)`` with an instance of ``config`` and an optional
+    data set; it returns a ``Run``. ``tiny`` are options for a run of seconds, for tests and demos.
+    """
+
+    name: str
+    summary: str
+    builder: str
+    config: str
+    figures: tuple[str, ...] = ()
+    bench: str = ""
+    recordings: tuple[str, ...] = ()
+    tiny: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FigureEntry:
+    """One figure: a picture class and the function that takes its data from a recording."""
+
+    name: str
+    picture: str
+    select: str
+
+
+@dataclass(frozen=True)
+class Lab:
+    """One lab: its notebook, the question it answers and the minutes it takes."""
+
+    name: str
+    notebook: str
+    question: str
+    minutes: int
+
+
+def _distill(name: str, summary: str) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.distill.method:build",
+        config="explore.distill.config:DistillConfig",
+        figures=("evolution",),
+        bench="explore.distill.bench:main",
+        recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
+        tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
+    )
+
+
+METHODS = {
+    method.name: method
+    for method in (
+        _distill("dm", "distribution matching: only the mean embedding"),
+        _distill("datadam", "spatial attention and the mean embedding"),
+        _distill("channel", "channel attention and the mean embedding"),
+        _distill("atom", "spatial and channel attention and the mean embedding"),
+        Method(
+            "untrained",
+            "class-mean attention of networks that never learnt, one network a step",
+            builder="explore.distill.untrained:build",
+            config="explore.distill.config:UntrainedConfig",
+            figures=("untrained",),
+            recordings=("data/digits-untrained.zarr.zip", "data/fashion-untrained.zarr.zip"),
+            tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
+        ),
+    )
+}
+
+FIGURES = {
+    entry.name: entry
+    for entry in (
+        FigureEntry("evolution", "explore.distill.figures:Evolution", "explore.distill.figures:evolution"),
+        FigureEntry("untrained", "explore.distill.figures:Untrained", "explore.distill.figures:untrained"),
+    )
+}
+
+LABS = (Lab("attention", "02_attention_matching.ipynb", "Why can networks that never learnt anything tell us what to draw?", 25),)
+
+
+def resolve(target: str) -> Any:
+    """The object that ``"package.module:name"`` stands for."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def methods() -> dict[str, Method]:
+    """All methods by name: ours and those of the entry-point group ``explore.methods``."""
+    found = dict(METHODS)
+    for entry in entry_points(group="explore.methods"):
+        found[entry.name] = entry.load()
+    return found
+
+
+def method(name: str) -> Method:
+    """The row of one method.
+
+    Raises:
+        UnknownName: no such method; the message lists the known ones.
+    """
+    known = methods()
+    if name not in known:
+        raise UnknownName("method", name, known)
+    return known[name]
+
+
+def figure(name: str) -> FigureEntry:
+    """The row of one figure.
+
+    Raises:
+        UnknownName: no such figure; the message lists the known ones.
+    """
+    if name not in FIGURES:
+        raise UnknownName("figure", name, FIGURES)
+    return FIGURES[name]
+
+
+def build(config: Mapping[str, Any], data: Any = None) -> Run:
+    """A run from its configuration: what the command line, sweeps and notebooks all use.
+
+    Args:
+        config: ``method`` and any of that method's options, e.g.
+            ``{"method": "datadam", "data": "digits", "steps": 200}``. A recording's
+            ``attrs["config"]`` is such a mapping, so a recording can be run again.
+        data: the data set itself, where ``config["data"]`` is not the name of one.
+
+    Returns:
+        A ``Run`` at step 0.
+
+    Raises:
+        UnknownName: the method or an option's value is not known.
+        InvalidInput: an option is unknown or out of range.
+
+    Example:
+        >>> build({"method": "dm", "data": "digits", "preset": "lesson", "steps": 5})
+        DistillRun(dm on digits, step 0 of 5)
+    """
+    if "method" not in config:
+        raise InvalidInput(f"config needs 'method', one of {', '.join(sorted(methods()))}; got {sorted(config)}")
+    row = method(str(config["method"]))
+    return resolve(row.builder)(make_config(row, config), data)
+
+
+def make_config(row: Method, config: Mapping[str, Any]) -> Any:
+    """An instance of the method's config dataclass (through its ``make``, if it has one, so that presets apply).
+
+    Raises:
+        InvalidInput: an option that the method does not have; the message lists those it has.
+    """
+    kind = resolve(row.config)
+    known = kind.__dataclass_fields__
+    unknown = sorted(set(config) - set(known))
+    if unknown:
+        raise InvalidInput(f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}")
+    return getattr(kind, "make", kind)(**config)

@@ -1,0 +1,301 @@
+"""Scenes: made the same again, masks and labels true to what is painted, dials that act, colours without a clue."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from explore.data.imageset import ImageSet, channel_statistics
+from explore.data.scenes import CLASSES, MEAN, STD, VISIBLE_SHARE, _layout, _object, _paint, _stream, scenes
+from explore.errors import InvalidInput, UnknownName
+
+MANY = {"count": 120, "objects": (1, 5), "object_size": (0.2, 0.4), "clutter": (0, 6)}
+PARTS = ("images", "labels", "masks", "subclasses", "multi_hot")
+# Areas of the five shapes in the unit circle, by school geometry.
+CROSS = 4 * (2 * 0.3) * 0.954 - (2 * 0.3) ** 2
+AREAS = (np.pi, 2.0, np.pi * (1 - 0.52**2), CROSS, 3 * np.sqrt(3) / 4)
+
+
+def same(a: ImageSet, b: ImageSet) -> bool:
+    return all(torch.equal(getattr(a, part), getattr(b, part)) for part in PARTS)
+
+
+def repaint(made: ImageSet, **changed: np.ndarray) -> np.ndarray:
+    """The images of ``made`` after a change of their layout, with the same noise."""
+    return _paint(_layout(made.options)._replace(**changed), made.options["size"], _stream(made.options, 0))[0]
+
+
+# ---- made the same again
+
+
+@pytest.mark.parametrize("options", [{"count": 30}, MANY, {"count": 3, "size": 47, "seed": 2**40, "clutter": 0}])
+def test_the_same_arguments_give_the_same_bytes(options):
+    made = scenes(**options)
+    assert same(made, scenes(**options))
+    assert same(made, scenes(**json.loads(json.dumps(made.options))))
+    assert made.sha256 == scenes(**made.options).sha256
+
+
+def test_global_random_state_is_neither_used_nor_changed():
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # noqa: NPY002
+    first = scenes(count=20)
+    assert random.getstate() == before[0]
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[2])
+    np.random.seed(5)  # noqa: NPY002
+    torch.manual_seed(5)
+    assert same(first, scenes(count=20))
+
+
+@settings(max_examples=15, deadline=None)
+@given(few=st.integers(1, 90), more=st.integers(0, 60), seed=st.integers(0, 2**63 - 1), objects=st.integers(1, 5))
+def test_fewer_images_are_the_first_of_more(few, more, seed, objects):
+    large = scenes(count=few + more, seed=seed, objects=objects)
+    assert same(scenes(count=few, seed=seed, objects=objects), large.subset(slice(few)))
+
+
+def test_splits_and_seeds_share_no_scene():
+    sets = [scenes(split, count=200, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)]
+    assert len({image.numpy().tobytes() for made in sets for image in made.images}) == 1200
+    spots = np.concatenate([_layout(made.options).spot[:, 0] for made in sets])
+    for column in spots.T[:2]:  # not the same place under another noise either
+        assert len(np.unique(column)) > 1195
+
+
+def test_one_dial_leaves_the_rest_in_place():
+    plain, crowded = scenes(count=100, clutter=0), scenes(count=100, clutter=12, objects=3)
+    assert torch.equal(plain.masks, crowded.masks)
+    assert torch.equal(plain.subclasses, crowded.subclasses)
+    fine = scenes(count=100, clutter=0, size=64)
+    coarse = torch.nn.functional.avg_pool2d(fine.masks.float()[:, None], 2)[:, 0] > 0.5
+    overlap = (coarse & plain.masks).sum((1, 2)) / (coarse | plain.masks).sum((1, 2))
+    assert overlap.mean() > 0.9
+
+
+# ---- what is painted
+
+
+@pytest.mark.parametrize("size", [32, 47, 128])
+def test_shapes_types_and_values(size):
+    made = scenes(count=20, size=size, objects=(1, 3))
+    assert (made.images.shape, made.images.dtype) == ((20, 3, size, size), torch.uint8)
+    assert (made.masks.shape, made.masks.dtype) == ((20, size, size), torch.bool)
+    assert (made.labels.dtype, made.subclasses.dtype, made.multi_hot.dtype) == (torch.int64, torch.int64, torch.float32)
+    assert made.multi_hot.shape == (20, 5)
+    assert made.masks.any((1, 2)).all()
+    assert made.images.float().std((1, 2, 3)).min() > 5
+
+
+def test_default_counts():
+    assert [len(scenes(split)) for split in ("train", "val", "test")] == [2000, 500, 500]
+
+
+@pytest.mark.parametrize(("object_size", "clutter"), [((0.18, 0.30), 4), (0.45, 0), (0.12, 8)])
+def test_mask_is_where_the_object_changes_the_image(object_size, clutter):
+    made = scenes(count=200, object_size=object_size, clutter=clutter)
+    bare = repaint(made, wanted=np.zeros((200, 1), bool))
+    differs = torch.from_numpy((bare != made.images.numpy()).any(1))
+    near, nearer = (torch.nn.functional.max_pool2d(made.masks.float(), k, 1, k // 2) > 0 for k in (5, 3))
+    assert not (differs & ~near).any()  # beside the mask only the soft edge, a pixel wide, a little more at sharp tips
+    assert (differs & ~nearer).sum() < 0.01 * made.masks.sum()
+    assert (differs & made.masks).sum() > 0.995 * made.masks.sum()
+
+
+@pytest.mark.parametrize("kind", range(5), ids=CLASSES)
+@pytest.mark.parametrize("radius", [0.1, 0.3, 0.48])
+def test_mask_and_cover_have_the_area_of_the_shape(kind, radius):
+    made = scenes(count=200, size=128, object_size=radius, clutter=0)
+    chosen = made.labels == kind
+    expected = AREAS[kind] * (radius * 128) ** 2
+    areas = made.masks[chosen].sum((1, 2)).double()
+    edge = 10 * radius * 128  # no outline is longer than that
+    assert (areas - expected).abs().max() < 0.25 * edge
+    assert areas.mean().item() == pytest.approx(expected, rel=0.02)
+    layout = _layout(made.options)
+    cover, _ = _object(layout, 0, ((np.arange(128) + 0.5) / 128).astype(np.float32))
+    assert cover[chosen.numpy()].sum((1, 2)) == pytest.approx(expected, rel=0.02)
+
+
+def test_object_size_acts_on_every_image():
+    radii = (0.08, 0.16, 0.24, 0.32, 0.4, 0.48)
+    areas = torch.stack([scenes(count=100, object_size=radius).masks.sum((1, 2)) for radius in radii])
+    assert (areas.diff(dim=0) > 0).all()
+
+
+def test_object_size_is_kept_within_its_range_and_the_image():
+    made = scenes(count=500, object_size=[0.1, 0.4], objects=5)
+    spot = _layout(made.options).spot
+    centre, radius = spot[..., :2], spot[..., 4]
+    assert 0.1 <= radius[:, 0].min() < 0.11
+    assert 0.39 < radius[:, 0].max() <= 0.4
+    assert (centre - radius[..., None]).min() > -1e-6
+    assert (centre + radius[..., None]).max() < 1 + 1e-6
+    assert (radius[:, 1:] < 0.91 * radius[:, :1]).all()  # the labelled object is the largest
+
+
+def test_clutter_acts_on_the_background():
+    spreads = []
+    for clutter in (0, 2, 4, 8, 16):
+        made = scenes(count=300, clutter=clutter)
+        outside = np.where(made.masks[:, None], np.nan, made.images)
+        spreads.append(np.nanvar(outside, (2, 3)).mean())
+    assert (np.diff(spreads) > 0.1 * spreads[0]).all()
+
+
+def test_ranges_include_both_ends():
+    layout = _layout(scenes(count=400, objects=(2, 4), clutter=(1, 3)).options)
+    assert set(layout.wanted.sum(1)) == {2, 3, 4}
+    assert set((layout.speck[..., 7] > 0).sum(1)) == {1, 2, 3}
+    assert same(scenes(count=20, objects=2, clutter=3), scenes(count=20, objects=(2, 2), clutter=[3, 3]))
+
+
+# ---- labels
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_labels_and_subclasses_are_balanced(split):
+    made = scenes(split, count=300)
+    assert (made.labels.view(-1, 5).sort().values == torch.arange(5)).all()
+    assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
+    assert len(made.labels.view(-1, 5).unique(dim=0)) > 30  # in no fixed order
+
+
+def test_a_subclass_belongs_to_one_class_and_says_so():
+    made = scenes(count=200)
+    assert torch.equal(made.subclasses // 2, made.labels)
+    assert len(made.subclass_names) == 10
+    for label, subclass in zip(made.labels, made.subclasses, strict=True):
+        texture, shape = made.subclass_names[subclass].split()
+        assert shape == made.class_names[label]
+        assert texture == ("plain", "striped")[subclass % 2]
+
+
+def test_stripes_can_be_seen():
+    made = scenes(count=300, object_size=(0.25, 0.45))
+    inner = -torch.nn.functional.max_pool2d(-made.masks.float(), 3, 1, 1)  # without the soft edge
+    light = made.images.float().mean(1)
+    mean = (light * inner).sum((1, 2)) / inner.sum((1, 2))
+    spread = (((light - mean[:, None, None]) ** 2 * inner).sum((1, 2)) / inner.sum((1, 2))).sqrt()
+    striped = made.subclasses % 2 == 1
+    assert spread[striped].min() > 2 * spread[~striped].max()
+
+
+def test_one_object_makes_one_hot_and_more_contain_the_label():
+    assert torch.equal(scenes(count=50).multi_hot, torch.nn.functional.one_hot(scenes(count=50).labels, 5).float())
+    made = scenes(**MANY)
+    assert set(made.multi_hot.unique().tolist()) == {0.0, 1.0}
+    assert (made.multi_hot.gather(1, made.labels[:, None]) == 1).all()
+    assert scenes(count=200, objects=3).multi_hot.sum(1).mean() > 2.8  # there is room for nearly all
+
+
+def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
+    made = scenes(**MANY)
+    layout, grid = _layout(made.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
+    covers = [_object(layout, j, grid)[0].astype(float) for j in range(5)]
+    left_out = 0
+    for i in range(len(made)):
+        free = np.ones((32, 32))
+        for j, kind in enumerate(layout.classes[i]):
+            share = (covers[j][i] * free).sum() / covers[j][i].sum()
+            present = bool(layout.wanted[i, j]) and share >= VISIBLE_SHARE
+            assert bool(made.multi_hot[i, kind]) == present
+            free *= 1 - covers[j][i] * present
+            left_out += bool(layout.wanted[i, j]) and not present
+    assert left_out > 5  # both cases were met
+    wanted = layout.wanted & np.take_along_axis(made.multi_hot.numpy() > 0, layout.classes, 1)
+    assert (repaint(made, wanted=wanted) == made.images.numpy()).all()
+    for j in range(5):
+        fewer = wanted.copy()
+        fewer[:, j] = False
+        assert ((repaint(made, wanted=fewer) != made.images.numpy()).any((1, 2, 3)) == wanted[:, j]).all()
+
+
+# ---- colours
+
+
+def test_colour_does_not_tell_the_class():
+    made = scenes(count=2000)
+    layout = _layout(made.options)
+    features = {
+        "mean of the image": made.images.float().mean((2, 3)).numpy(),
+        "colour of the object": PolynomialFeatures(2).fit_transform(layout.colour[:, 0]),
+        "colours behind it": layout.background.reshape(-1, 6),
+    }
+    for name, x in features.items():
+        x = StandardScaler().fit_transform(x)
+        accuracy = cross_val_score(LogisticRegression(), x, made.labels.numpy(), cv=2).mean()
+        assert accuracy < 0.2 + 4 * np.sqrt(0.16 / 2000), name
+
+
+@pytest.mark.parametrize("options", [{}, {"object_size": 0.48, "clutter": 0}])
+def test_classes_have_the_same_mean_colour_although_their_areas_differ(options):
+    made = scenes(count=2500, **options)
+    means = made.images.double().mean((2, 3))
+    for kind in range(5):
+        mine = means[made.labels == kind]
+        assert ((mine.mean(0) - means.mean(0)).abs() < 4 * mine.std(0) / len(mine) ** 0.5).all(), CLASSES[kind]
+
+
+def test_objects_stand_out_from_the_background():
+    layout = _layout(scenes(count=2000, objects=5).options)
+    apart = np.linalg.norm(layout.colour[:, :, None] - layout.background[:, None], axis=-1)
+    assert apart.min() > 0.25
+
+
+def test_normalisation_is_the_same_for_all_and_right_for_the_defaults():
+    mean, std = channel_statistics(scenes().images)
+    assert mean == pytest.approx(MEAN, abs=0.01)
+    assert std == pytest.approx(STD, abs=0.01)
+    for other in (scenes("test", count=5), scenes(count=5, object_size=0.45, clutter=0)):
+        assert (other.mean, other.std) == (MEAN, STD)
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": 31}, "size=31 .* integer from 32 to 128"),
+        ({"size": 32.0}, "size=32.0 .* integer"),
+        ({"size": (32, 64)}, r"size=\(32, 64\)"),
+        ({"count": 0}, "count=0 .* from 1 "),
+        ({"count": True}, "count=True"),
+        ({"objects": 6}, "objects=6 .* from 1 to 5"),
+        ({"objects": (3, 2)}, r"objects=\(3, 2\) .* such as \(1, 5\)"),
+        ({"objects": (1, 2, 3)}, r"objects=\(1, 2, 3\)"),
+        ({"objects": ()}, r"objects=\(\)"),
+        ({"objects": None}, "objects=None"),
+        ({"object_size": 0.5}, "object_size=0.5 .* from 0.05 to 0.48"),
+        ({"object_size": float("nan")}, "object_size=nan"),
+        ({"object_size": "large"}, "object_size='large'"),
+        ({"object_size": (0.01, 0.3)}, "object_size"),
+        ({"clutter": -1}, "clutter=-1 .* from 0 to 64"),
+        ({"clutter": (1, 2.5)}, "clutter"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": None}, "seed=None"),
+    ],
+)
+def test_bad_input_is_named(options, words):
+    with pytest.raises(InvalidInput, match=words):
+        scenes(**options)
+
+
+def test_an_unknown_split_lists_the_known():
+    with pytest.raises(UnknownName, match=r"'training'; known: test, train, val.* Did you mean 'train'"):
+        scenes("training")
+
+
+def test_numpy_numbers_are_welcome():
+    made = scenes(count=np.int64(5), object_size=np.float32(0.25), clutter=(np.int32(1), 2))
+    assert type(made.options["count"]) is int
+    assert json.loads(json.dumps(made.options)) == made.options
