@@ -11,7 +11,9 @@ from explore.runs import stream_seed
 METHODS = ("random", "herding", "kcenter")
 
 
-def select(features: torch.Tensor, labels: torch.Tensor, method: str = "random", per_class: int = 1, seed: int = 0) -> torch.Tensor:
+def select(
+    features: torch.Tensor, labels: torch.Tensor, method: str = "random", per_class: int = 1, seed: int = 0
+) -> torch.Tensor:
     """Choose ``per_class`` samples of each class.
 
     * "random": uniformly, without replacement; the only one that uses ``seed``.
@@ -32,7 +34,8 @@ def select(features: torch.Tensor, labels: torch.Tensor, method: str = "random",
 
     Raises:
         UnknownName: the method is not one of the three.
-        InvalidInput: a class has fewer than ``per_class`` samples; names it.
+        InvalidInput: a class has fewer than ``per_class`` samples; names it. Features are empty, not finite or do not fit
+            the labels.
 
     Source: herding, Welling 2009; k-center greedy, Sener and Savarese 2018 (arXiv 1708.00489).
 
@@ -44,9 +47,13 @@ def select(features: torch.Tensor, labels: torch.Tensor, method: str = "random",
     """
     if method not in METHODS:
         raise UnknownName("coreset method", method, METHODS)
-    if len(features) != len(labels) or per_class < 1:
-        raise InvalidInput(f"{len(features)} features, {len(labels)} labels, per_class {per_class}; expected one label a feature and per_class ≥ 1")
-    flat = features.flatten(1).double().cpu()
+    if not len(features) or labels.shape != (len(features),) or per_class < 1:
+        given = f"{list(features.shape)} features, {list(labels.shape)} labels, per_class {per_class}"
+        raise InvalidInput(f"{given}; expected at least one feature, one label each and per_class ≥ 1")
+    flat = features.reshape(len(features), -1).double().cpu()
+    bad = (~flat.isfinite().all(1)).nonzero().flatten()
+    if len(bad):
+        raise InvalidInput(f"{len(bad)} features hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
     chosen = []
     for label in labels.unique(sorted=True):
         members = (labels.cpu() == label.cpu()).nonzero().flatten()

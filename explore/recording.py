@@ -8,8 +8,9 @@ moment, also while it is being written or after its writer was killed:
 * the group's own ``zarr.json`` holds the metadata of every array (Zarr's consolidated metadata),
   with the number of *committed* frames as the length of ``step``. A frame is committed by
   replacing that one small file atomically, so a reader sees whole frames or does not see them;
-* every chunk ends in a CRC-32C, and no chunk may be missing. What is cut short, overwritten or
-  lost is reported as ``RecordingDamaged`` by name, not read as zeros.
+* every chunk ends in a CRC-32C, the group's ``zarr.json`` holds its own as the attribute
+  ``checksum``, and no chunk may be missing. What is cut short, overwritten or lost is reported as
+  ``RecordingDamaged`` by name, not read as zeros.
 """
 
 from __future__ import annotations
@@ -65,12 +66,17 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
     except RecordingDamaged:
         raise
     except FileNotFoundError as error:
-        raise DataMissing(f"{path} is not a recording: it holds no Zarr group with frames in it") from error
+        if "://" in str(path):
+            raise DataMissing(f"nothing at {path}, or not a recording: there is no zarr.json") from error
+        raise RecordingDamaged(_damaged(path, "it holds no Zarr group (no zarr.json). Is it a recording?")) from error
     except Exception as error:  # any reader fails in its own way on a damaged file
+        if "://" in str(path) and isinstance(error, OSError):
+            raise DataMissing(f"{path} cannot be reached: {error}") from error
         raise RecordingDamaged(_damaged(path, f"its metadata cannot be read ({type(error).__name__}: {error})")) from error
     if dataset.attrs.get("explore_format") != FORMAT:
         found = dataset.attrs.get("explore_format", "none")
         raise RecordingDamaged(f"{path} has explore_format {found}; this version reads {FORMAT}. Is it a recording?")
+    dataset.attrs.pop("checksum", None)
     return dataset.set_coords([name for name in dataset.data_vars if "step" not in dataset[name].dims])
 
 
@@ -83,27 +89,28 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
 
     Raises:
         DataMissing: ``recording`` is not a folder with a recording in it.
-        RecordingDamaged: a chunk is missing.
+        RecordingDamaged: a chunk is missing, or the folder's metadata cannot be read.
     """
     folder, target = Path(recording), Path(to)
-    if not (folder / "zarr.json").is_file():
-        raise DataMissing(f"{folder} is not a recording folder (no zarr.json in it)")
-    root = json.loads((folder / "zarr.json").read_text())
+    root = _read_root(folder)
     part = target.with_name(target.name + ".part")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # chunks are compressed already
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:  # chunks are compressed already
 
-        def put(name: str, content: bytes) -> None:
-            archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
+            def put(name: str, content: bytes) -> None:
+                archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
 
-        put("zarr.json", _dumps(root))
-        for name, metadata in root["consolidated_metadata"]["metadata"].items():
-            put(f"{name}/zarr.json", _dumps(metadata))
-            for key in _chunk_keys(metadata):
-                try:
-                    put(f"{name}/{key}", (folder / name / key).read_bytes())
-                except FileNotFoundError as error:
-                    raise RecordingDamaged(_damaged(folder, f"{name}/{key} is missing")) from error
-    part.replace(target)
+            put("zarr.json", _sealed(root))
+            for name, metadata in root["consolidated_metadata"]["metadata"].items():
+                put(f"{name}/zarr.json", _dumps(metadata))
+                for key in _chunk_keys(metadata):
+                    try:
+                        put(f"{name}/{key}", (folder / name / key).read_bytes())
+                    except FileNotFoundError as error:
+                        raise RecordingDamaged(_damaged(folder, f"{name}/{key} is missing")) from error
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
     return target
 
 
@@ -126,6 +133,39 @@ def describe_difference(recorded: Mapping[str, Any], given: Mapping[str, Any]) -
 
 def _dumps(value: Any) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()
+
+
+def _sealed(root: dict[str, Any]) -> bytes:
+    """The content of a recording's ``zarr.json``: ``root`` with its own checksum among the attributes."""
+    import google_crc32c
+
+    root["attributes"].pop("checksum", None)
+    root["attributes"]["checksum"] = google_crc32c.value(_dumps(root))
+    return _dumps(root)
+
+
+def _unsealed(content: bytes, path: object) -> dict[str, Any]:
+    """The inverse of ``_sealed``; raises RecordingDamaged if this is not what was written."""
+    import google_crc32c
+
+    try:
+        root = json.loads(content)
+        checksum = root["attributes"].pop("checksum", None)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RecordingDamaged(_damaged(path, f"zarr.json cannot be read ({error})")) from error
+    if checksum not in (None, google_crc32c.value(_dumps(root))):
+        raise RecordingDamaged(_damaged(path, "zarr.json is not as it was written"))
+    return root
+
+
+def _read_root(folder: Path) -> dict[str, Any]:
+    """The metadata of a recording folder: of the group, and in it of every array."""
+    if not (folder / "zarr.json").is_file():
+        raise DataMissing(f"{folder} is not a recording folder (no zarr.json in it)")
+    root = _unsealed((folder / "zarr.json").read_bytes(), folder)
+    if root["attributes"].get("explore_format") != FORMAT or "consolidated_metadata" not in root:
+        raise RecordingDamaged(f"{folder} is not a recording that this version writes (explore_format {FORMAT})")
+    return root
 
 
 def _damaged(path: object, why: str) -> str:
@@ -153,6 +193,8 @@ def _store(path: str) -> Store:
             path = fsspec.open_local(f"simplecache::{path}")
         except FileNotFoundError as error:
             raise DataMissing(f"nothing at {path}") from error
+        except OSError as error:
+            raise DataMissing(f"{path} cannot be reached: {error}") from error
     if not Path(path).exists():
         raise DataMissing(f"{path} does not exist; expected a recording (a folder, a .zarr.zip file or a URL)")
     if Path(path).is_dir():
@@ -168,19 +210,23 @@ def _store(path: str) -> Store:
 def _checked(store: Store, path: str) -> Store:
     """Wrap a store so that a chunk that is missing or not as it was written raises RecordingDamaged."""
     import google_crc32c
-    from zarr.storage import WrapperStore
+    from zarr.storage import WrapperStore, ZipStore
 
     class Checked(WrapperStore):  # type: ignore[type-arg]
         async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
             try:
                 value = await super().get(key, prototype, byte_range)
-            except (zipfile.BadZipFile, EOFError) as error:
+            except Exception as error:  # a damaged zip file fails in many ways; other stores only if they cannot be reached
+                if not isinstance(store, ZipStore):
+                    raise
                 raise RecordingDamaged(_damaged(path, f"{key} cannot be read ({error})")) from error
+            if key == "zarr.json" and value is not None:
+                _unsealed(value.to_bytes(), path)
             if "/c/" in key or key.endswith("/c"):
                 if value is None:
                     raise RecordingDamaged(_damaged(path, f"{key} is missing"))
                 content = value.to_bytes()
-                if int.from_bytes(content[-4:], "little") != google_crc32c.value(content[:-4]):
+                if len(content) < 4 or int.from_bytes(content[-4:], "little") != google_crc32c.value(content[:-4]):
                     raise RecordingDamaged(_damaged(path, f"{key} is not as it was written"))
             return value
 

@@ -34,11 +34,12 @@ class Method:
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure: a picture class and the function that takes its data from a recording."""
+    """One figure: a picture class, the function that takes its data from recordings, the state its slider moves."""
 
     name: str
     picture: str
     select: str
+    slider: str = "step"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ FIGURES = {
     entry.name: entry
     for entry in (
         FigureEntry("evolution", "explore.distill.figures:Evolution", "explore.distill.figures:evolution"),
-        FigureEntry("untrained", "explore.distill.figures:Untrained", "explore.distill.figures:untrained"),
+        FigureEntry("untrained", "explore.distill.figures:Untrained", "explore.distill.figures:untrained", slider="network"),
     )
 }
 

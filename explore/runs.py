@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import logging
+import math
 import platform
 import shutil
 import signal
@@ -56,12 +57,23 @@ class Run(Protocol):
     steps: int
 
     @property
-    def message(self) -> str: ...
-    def advance(self) -> None: ...
-    def snapshot(self) -> xarray.Dataset: ...
-    def result(self) -> xarray.Dataset: ...
-    def state(self) -> dict[str, Any]: ...
-    def restore(self, state: Mapping[str, Any]) -> None: ...
+    def message(self) -> str:
+        """One short line for a progress bar."""
+
+    def advance(self) -> None:
+        """Take one step."""
+
+    def snapshot(self) -> xarray.Dataset:
+        """One frame of what can be seen."""
+
+    def result(self) -> xarray.Dataset:
+        """What the run was for, in full precision."""
+
+    def state(self) -> dict[str, Any]:
+        """What resumes the run."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to a ``state``."""
 
 
 def stream_seed(seed: int, name: str, *index: int) -> int:
@@ -163,7 +175,7 @@ class frame_steps:
             self._growth = GROWTH
         elif isinstance(every, int) and every >= 1:
             self._interval = every
-        elif isinstance(every, float) and every > 1:
+        elif isinstance(every, float) and 1 < every < math.inf:
             self._growth = every
         elif isinstance(every, Sequence) and not isinstance(every, str) and all(isinstance(s, int) for s in every):
             self._chosen = frozenset({0, *every})
@@ -204,7 +216,7 @@ def save_checkpoint(run: Run, path: Path) -> None:
 
 def load_checkpoint(path: Path) -> tuple[int, dict[str, Any]]:
     """Step and state that ``save_checkpoint`` wrote."""
-    with np.load(path, allow_pickle=False) as file:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:  # np.load leaves a damaged file open
         rest = json.loads(str(file["__json__"]))
         return rest["step"], {name: file[name] for name in file.files if name != "__json__"} | rest["state"]
 
@@ -217,7 +229,8 @@ def _resume(run: Run, checkpoint: Path, writer: Writer) -> None:
     try:
         step, state = load_checkpoint(checkpoint)
     except Exception as error:  # a damaged file fails in many ways
-        warnings.warn(f"{checkpoint} cannot be read ({error}); computing again from step {run.step}", ExploreWarning, stacklevel=3)
+        text = f"{checkpoint} cannot be read ({error}); computing again from step {run.step}"
+        warnings.warn(text, ExploreWarning, stacklevel=3)
         return
     if step > run.step:
         run.restore(state)
@@ -228,13 +241,18 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     from explore.writer import Writer
 
     if not path.exists():
+        if (stale := _checkpoint_path(path)).exists():  # of a recording that was removed
+            stale.unlink()
         attributes = {"config": run.config, "name": run.name, "threads": _threads(), "versions": _versions()}
         return Writer.create(path, attributes, run.snapshot(), run.step, frames)
     writer = Writer.reopen(path)
     try:
         difference = describe_difference(writer.config, run.config)
         if difference:
-            raise ConfigMismatch(f"{path} was recorded by a run with another configuration:\n{difference}\nRecord to another path, or give the same")
+            raise ConfigMismatch(
+                f"{path} was recorded by a run with another configuration:\n{difference}\n"
+                "Record to another path, or give the same"
+            )
         recorded = writer.attributes.get("threads")
         if recorded != _threads() and writer.steps[-1] < run.steps:
             text = f"{path} was recorded with {recorded} torch threads, now {_threads()}: the last bits may differ"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from explore.errors import InvalidInput, RecordingBusy, RecordingFailed
-from explore.recording import FORMAT, _dumps, check_frame
+from explore.errors import InvalidInput, RecordingBusy, RecordingDamaged, RecordingFailed
+from explore.recording import FORMAT, _chunk_keys, _damaged, _dumps, _read_root, _sealed, check_frame
 
 if TYPE_CHECKING:
     import xarray
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 18
 """Frames are grouped into chunks of about this size: one a chunk if large, many if small. A chunk
 is rewritten whole for each frame in it (about 1 ms), and reading 400 small frames takes few reads."""
-
 
 class Writer:
     """The one writer of a recording folder; a lock keeps a second one away.
@@ -32,10 +31,18 @@ class Writer:
         import zarr
 
         self.path, self._lock = path, lock
-        self._root = json.loads((path / "zarr.json").read_text())
+        self._root = _read_root(path)
         self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
-        self._arrays = {name: zarr.open_array(path / name, mode="r+") for name in self._metadata}
-        self.steps: list[int] = self._arrays["step"][: self._metadata["step"]["shape"][0]].tolist()
+        lost = [f"{name}/{key}" for name, about in self._metadata.items() for key in _chunk_keys(about)]
+        lost = [key for key in lost if not (path / key).is_file()]  # filled with zeros if it were written to again
+        if lost:
+            raise RecordingDamaged(_damaged(path, f"{', '.join(lost)} missing"))
+        try:
+            with zarr.config.set({"array.write_empty_chunks": True}):  # what the arrays were created with is not stored
+                self._arrays = {name: zarr.open_array(path / name, mode="r+") for name in self._metadata}
+            self.steps: list[int] = np.asarray(self._arrays["step"][: self._metadata["step"]["shape"][0]]).tolist()
+        except Exception as error:  # any reader fails in its own way on a damaged file
+            raise RecordingDamaged(_damaged(path, f"{type(error).__name__}: {error}")) from error
 
     @property
     def config(self) -> dict[str, Any]:
@@ -63,9 +70,11 @@ class Writer:
             writer.append(frame, step)
             new.rename(path)
         except OSError as error:
+            shutil.rmtree(new, ignore_errors=True)
             lock.release()
             raise RecordingFailed(f"cannot create {path}: {error}. Nothing was kept; free space or choose a folder") from error
         except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
             lock.release()
             raise
         return cls(path, lock)
@@ -82,33 +91,36 @@ class Writer:
 
     def reserve(self, capacity: int) -> None:
         """Make room for ``capacity`` frames in all. Readers see nothing of it: they go by the committed metadata."""
-        for name, array in self._arrays.items():
-            if self._evolves(name) and array.shape[0] < capacity:
-                array.resize((capacity, *array.shape[1:]))
+        try:
+            for name, array in self._arrays.items():
+                if self._evolves(name) and array.shape[0] < capacity:
+                    array.resize((capacity, *array.shape[1:]))
+        except OSError as error:
+            raise RecordingFailed(f"no room for more frames in {self.path}: {error}. All frames so far are kept") from error
 
     def append(self, frame: xarray.Dataset, step: int) -> None:
         """Write one frame and commit it.
 
         Raises:
             InvalidInput: variables, dimensions or dtypes are not those of the first frame.
+            RecordingDamaged: frames that share a chunk with this one cannot be read any more.
             RecordingFailed: it could not be written (disk full, say); committed frames are untouched.
         """
         index = len(self.steps)
+        values = self._like_first(frame)
         self.reserve(index + 1)
         try:
-            for name, array in self._arrays.items():
-                if name == "step":
-                    array[index] = step
-                elif self._evolves(name):
-                    values = self._like_first(frame, name)
-                    array[index] = values
-                    self._widen_range(name, values)
-            self._commit([*self.steps, step])
+            self._arrays["step"][index] = step
+            for name, value in values.items():
+                self._arrays[name][index] = value
+            self._commit([*self.steps, step], values)
         except OSError as error:
             raise RecordingFailed(
                 f"frame of step {step} could not be written to {self.path}: {error}. "
                 f"The {index} frames before it are kept; free space and record again, it goes on there"
             ) from error
+        except ValueError as error:
+            raise RecordingDamaged(_damaged(self.path, f"frame of step {step} could not be added: {error}")) from error
 
     def close(self) -> None:
         """Let another writer in."""
@@ -123,29 +135,31 @@ class Writer:
     def _evolves(self, name: str) -> bool:
         return "step" in (self._metadata[name]["dimension_names"] or ())
 
-    def _like_first(self, frame: xarray.Dataset, name: str) -> np.ndarray:
-        array, dims = self._arrays[name], self._metadata[name]["dimension_names"][1:]
-        if name not in frame.data_vars:
-            raise InvalidInput(f"the frame lacks {name!r}; the first frame had it, and all frames hold the same variables")
-        variable = frame[name]
-        if list(variable.dims) != dims or variable.shape != array.shape[1:] or variable.dtype != array.dtype:
-            raise InvalidInput(
-                f"{name!r} is {variable.dtype} {dict(variable.sizes)}; "
-                f"the first frame had {array.dtype} {dict(zip(dims, array.shape[1:], strict=True))}"
-            )
-        return variable.values
+    def _like_first(self, frame: xarray.Dataset) -> dict[str, np.ndarray]:
+        first = {name for name in self._arrays if name != "step" and self._evolves(name)}
+        if first != set(frame.data_vars):
+            now = sorted(map(str, frame.data_vars))
+            raise InvalidInput(f"all frames hold the same variables; the first had {sorted(first)}, this one {now}")
+        for name in first:
+            variable, array, dims = frame[name], self._arrays[name], self._metadata[name]["dimension_names"][1:]
+            if list(variable.dims) != dims or variable.shape != array.shape[1:] or variable.dtype != array.dtype:
+                raise InvalidInput(
+                    f"{name!r} is {variable.dtype} {dict(variable.sizes)}; "
+                    f"the first frame had {array.dtype} {dict(zip(dims, array.shape[1:], strict=True))}"
+                )
+        return {name: frame[name].values for name in first}
 
-    def _widen_range(self, name: str, values: np.ndarray) -> None:
-        attributes = self._metadata[name]["attributes"]
-        attributes.update(_actual_range(values, attributes.get("actual_range")))
-
-    def _commit(self, steps: list[int]) -> None:
-        for name, metadata in self._metadata.items():
+    def _commit(self, steps: list[int], values: Mapping[str, np.ndarray]) -> None:
+        root = json.loads(_dumps(self._root))  # a copy, so that a failure here leaves no trace
+        for name, metadata in root["consolidated_metadata"]["metadata"].items():
             if self._evolves(name):
                 metadata["shape"][0] = len(steps)
+            if name in values:
+                metadata["attributes"].update(_actual_range(values[name], metadata["attributes"].get("actual_range")))
         part = self.path.with_name(self.path.name + ".commit")
-        part.write_bytes(_dumps(self._root))
+        part.write_bytes(_sealed(root))
         part.replace(self.path / "zarr.json")
+        self._root, self._metadata = root, root["consolidated_metadata"]["metadata"]
         self.steps = steps
 
 
@@ -154,15 +168,18 @@ def lock_for(path: Path) -> Any:
 
     Raises:
         RecordingBusy: somebody else holds it.
+        RecordingFailed: the folder around ``path`` cannot be written to.
     """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(path.name + ".lock"), thread_local=False)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RecordingBusy(f"{path} is being written by another run; stop that one or record to another path") from error
+    except OSError as error:
+        raise RecordingFailed(f"cannot record to {path}: {error}. Choose a folder that can be written to") from error
     return lock
 
 
@@ -211,4 +228,4 @@ def _allocate(path: Path, attributes: Mapping[str, Any], frame: xarray.Dataset, 
     for entry in metadata.values():
         if "step" in entry["dimension_names"]:
             entry["shape"][0] = 0
-    (path / "zarr.json").write_bytes(_dumps(root))
+    (path / "zarr.json").write_bytes(_sealed(root))

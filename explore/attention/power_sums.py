@@ -12,12 +12,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
 from explore.attention.maps import raised
+from explore.errors import InvalidInput
+from explore.models.convnet import ConvNet
 from explore.models.taps import Taps
 
 CHUNK_BYTES = 1_300_000
@@ -54,12 +57,18 @@ def power_sums(
         dtype: of the convolutions in the fast path; bfloat16 is about twice as fast on processors
             that have it and changes the third digit.
 
+    Raises:
+        InvalidInput: a power is not above 0, or the network shows fewer than two maps.
+
     Example:
         >>> from explore.models import ConvNet
         >>> sums = power_sums(ConvNet(1, 10, 16, width=8), torch.zeros(5, 1, 16, 16))
         >>> [tuple(s.shape) for s in sums.spatial], tuple(sums.embedding.shape)
         ([(5, 16, 16), (5, 8, 8)], (5, 32))
     """
+    for name, power in ("spatial", spatial), ("channel", channel):
+        if power is not None and not power > 0:
+            raise InvalidInput(f"{name} power must be above 0 or None, got {power}")
     fused = _is_fusable(network, images)
     chunk = chunk_for(network, images) if fused or _per_image(network) else len(images)
     one = _fused if fused else _plain
@@ -73,11 +82,21 @@ def power_sums(
 
 
 def taps_and_embed(network: nn.Module, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Feature maps before pooling and the embedding of any network, in one pass, with gradients."""
+    """Feature maps before pooling and the embedding of any network, in one pass, with gradients.
+
+    Raises:
+        InvalidInput: fewer than two activation modules put out maps; as the last one is left out, none would be matched.
+    """
     if hasattr(network, "taps_and_embed"):
         return network.taps_and_embed(images)  # type: ignore[operator]
     with Taps(network) as taps:
         output = network(images)
+    if len(taps.maps) < 2:
+        found = f"{len(taps.maps)} ({', '.join(taps.maps)})" if taps.maps else "none"
+        raise InvalidInput(
+            f"at least 2 activation modules of the network must put out maps [N, C, H, W], found {found}; "
+            "write activations as modules such as nn.ReLU, not as functions"
+        )
     return list(taps.maps.values()), output.flatten(1) if taps.embedding is None else taps.embedding
 
 
@@ -92,8 +111,8 @@ def chunk_for(network: nn.Module, images: torch.Tensor) -> int:
 def _plain(network: nn.Module, images: torch.Tensor, spatial: float | None, channel: float | None, _: Any) -> PowerSums:
     maps, embedding = taps_and_embed(network, images)
     return PowerSums(
-        [raised(f, spatial).sum(1) for f in maps[:-1]] if spatial else [],
-        [raised(f, channel).sum((2, 3)) for f in maps[:-1]] if channel else [],
+        [raised(f, spatial).sum(1) for f in maps[:-1]] if spatial is not None else [],
+        [raised(f, channel).sum((2, 3)) for f in maps[:-1]] if channel is not None else [],
         embedding,
     )
 
@@ -104,24 +123,21 @@ def _per_image(network: nn.Module) -> bool:
 
 
 def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
-    blocks = getattr(network, "blocks", None)
-    return (
-        images.device.type == "cpu"
-        and images.dtype == torch.float32
-        and isinstance(blocks, nn.ModuleList)
-        and all(
-            isinstance(block.norm, nn.GroupNorm)
-            and block.norm.num_groups == block.norm.num_channels
-            and isinstance(block.activation, nn.ReLU)
-            and isinstance(block.pool, nn.AvgPool2d)
-            for block in blocks
-        )
-        and (images.shape[2] + 2 * (blocks[0].conv.padding[0] - 1)) % 2 ** len(blocks) == 0
+    if not isinstance(network, ConvNet) or images.device.type != "cpu" or images.dtype != torch.float32:
+        return False
+    blocks: list[Any] = list(network.blocks)
+    return (images.shape[2] + 2 * (blocks[0].conv.padding[0] - 1)) % 2 ** len(blocks) == 0 and all(
+        isinstance(block.norm, nn.GroupNorm)
+        and block.norm.num_groups == block.norm.num_channels
+        and isinstance(block.activation, nn.ReLU)
+        and isinstance(block.pool, nn.AvgPool2d)
+        for block in blocks
     )
 
 
 def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
     kernel = _kernel()
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
     spatials, channels = [], []
     for index, block in enumerate(network.blocks):
         conv = block.conv

@@ -52,5 +52,5 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
         tuple(map(str, range(10))),
         (train.mean().item(),),
         (train.std().item(),),
-        {"size": size, "margin": margin},
+        {"split": split, "size": size, "margin": margin},
     )

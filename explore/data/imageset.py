@@ -55,6 +55,9 @@ class ImageSet:
             raise InvalidInput(f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}")
         if self.labels.shape != (len(self.images),):
             raise InvalidInput(f"labels must be [{len(self.images)}], one an image, got {list(self.labels.shape)}")
+        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
+            found, known = (int(self.labels.min()), int(self.labels.max())), len(self.class_names)
+            raise InvalidInput(f"labels must be 0..{known - 1}, as there are {known} class names; got {found[0]}..{found[1]}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,13 +100,19 @@ class ImageSet:
     @cached_property
     def sha256(self) -> str:
         """Hash of images and labels: the identity of the data in a recording."""
-        digest = hashlib.sha256(self.images.contiguous().numpy().tobytes())
-        digest.update(self.labels.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return sha256_of(self.images, self.labels)
 
     def _statistics(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         shape = (len(self.mean), 1, 1)
         return like.new_tensor(self.mean).view(shape), like.new_tensor(self.std).view(shape)
+
+
+def sha256_of(images: torch.Tensor, labels: torch.Tensor) -> str:
+    """Hash of the bytes of images, then labels, wherever they live."""
+    digest = hashlib.sha256()
+    for values in (images, labels):
+        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def channel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:

@@ -42,14 +42,14 @@ def _load(
     from torchvision import datasets  # here, because importing it takes a second
 
     folder = data_folder()
-    part = "t10k" if split == "test" else "train"
     try:
         raw = getattr(datasets, kind)(folder, train=split != "test", download=download)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, AssertionError) as error:  # the last two from damaged files
         wanted = folder / kind / "raw"
-        missing = [f for f in (f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") if not (wanted / f).exists()]
+        files = [f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")]
+        missing = [file for file in files if not (wanted / file).exists()]  # torchvision wants all four whatever the split
         raise DataMissing(
-            f"{name} is not in {wanted}: expected {' and '.join(missing) or 'whole files'} there. Put them there (unpacked), "
+            f"{name} is not in {wanted}: expected {', '.join(missing) or 'whole files'} there. Put them there (unpacked), "
             f'set EXPLORE_DATA to the folder above {kind}, or call load("{name}", download=True)'
         ) from error
     images, labels = raw.data[:, None], raw.targets.long()
@@ -60,4 +60,4 @@ def _load(
         parts = images.split(5000)
         resize = torch.nn.functional.interpolate
         images = torch.cat([resize(p.float(), (size, size), mode="bilinear", antialias=True).round().byte() for p in parts])
-    return ImageSet(name, images, labels, class_names, (mean,), (std,), {"size": size})
+    return ImageSet(name, images, labels, class_names, (mean,), (std,), {"split": split, "size": size})

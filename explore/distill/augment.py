@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,9 @@ def _crop(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) ->
     n, _channels, h, w = x.shape
     reach_y, reach_x = int(0.125 * h + 0.5), int(0.125 * w + 0.5)
     # a shift of 0..2·reach on the padded image is one of -reach..reach on the image
-    dy = (a * (2 * reach_y + 1)).long().view(-1, 1).expand(n, 1)
-    dx = (b * (2 * reach_x + 1)).long().view(-1, 1).expand(n, 1)
+    # (clamped, because the largest numbers below 1 round to 1 in the images' type)
+    dy = (a * (2 * reach_y + 1)).long().clamp(max=2 * reach_y).view(-1, 1).expand(n, 1)
+    dx = (b * (2 * reach_x + 1)).long().clamp(max=2 * reach_x).view(-1, 1).expand(n, 1)
     padded = pad(x, (reach_x, reach_x, reach_y, reach_y))
     rows = dy + torch.arange(h, device=x.device)
     columns = dx + torch.arange(w, device=x.device)
@@ -101,7 +103,7 @@ def _cutout(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) 
 
     def span(size: int, at: torch.Tensor) -> torch.Tensor:
         side = int(0.5 * size + 0.5)
-        start = (at * (size + 1 - side % 2)).long() - side // 2
+        start = (at * (size + 1 - side % 2)).long().clamp(max=size - side % 2) - side // 2
         cells = torch.arange(size, device=x.device)
         return (cells >= start.view(-1, 1)) & (cells < start.view(-1, 1) + side)
 
@@ -130,4 +132,11 @@ def _warp(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
     return grid_sample(x, grid, align_corners=False)
 
 
-_APPLY = {"color": _color, "crop": _crop, "cutout": _cutout, "flip": _flip, "scale": _scale, "rotate": _rotate}
+_APPLY: dict[str, Callable[..., torch.Tensor]] = {
+    "color": _color,
+    "crop": _crop,
+    "cutout": _cutout,
+    "flip": _flip,
+    "scale": _scale,
+    "rotate": _rotate,
+}

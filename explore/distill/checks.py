@@ -6,6 +6,8 @@ import torch
 
 from explore.errors import InvalidInput
 
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
 
 def check_images(images: torch.Tensor, labels: torch.Tensor, images_per_class: int = 1, init: str = "noise") -> int:
     """Refuse what cannot be distilled; returns the number of classes.
@@ -18,23 +20,25 @@ def check_images(images: torch.Tensor, labels: torch.Tensor, images_per_class: i
         raise InvalidInput(f"images and labels must be torch tensors, got {type(images).__name__} and {type(labels).__name__}")
     if images.ndim != 4 or not images.is_floating_point():
         raise InvalidInput(f"images must be float [N, C, H, W], got {images.dtype} {list(images.shape)}")
-    if not len(images):
-        raise InvalidInput("the set is empty: images has length 0; give at least two classes with one image each")
+    if not images.numel():
+        raise InvalidInput(f"the set is empty: images is {list(images.shape)}; give at least two classes with one image each")
     if images.shape[2] != images.shape[3]:
         raise InvalidInput(f"images must be square, got {images.shape[2]}×{images.shape[3]}; crop or resize them first")
-    if labels.shape != (len(images),) or labels.is_floating_point():
+    if labels.shape != (len(images),) or labels.dtype not in INTEGERS:
         raise InvalidInput(f"labels must be integers [{len(images)}], got {labels.dtype} {list(labels.shape)}")
     bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
     if len(bad):
         raise InvalidInput(f"{len(bad)} images hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
-    if int(labels.min()) < 0:
-        raise InvalidInput(f"labels must be 0..K-1, got {int(labels.min())}")
-    counts = labels.bincount()
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(labels):  # so many classes cannot have an image each; counting them could fill the memory
+        raise InvalidInput(f"labels must be 0..K-1 without gaps, got {low}..{high} on {len(labels)} images")
+    counts = labels.long().bincount()
     if len(counts) < 2:
         raise InvalidInput("there is only one class; matching class means needs at least two")
     need = images_per_class if init != "noise" else 1
     few = (counts < need).nonzero().flatten()
     if len(few):
         label = int(few[0])
-        raise InvalidInput(f"class {label} has {int(counts[label])} images, {need} are needed; labels must be 0..{len(counts) - 1} without gaps")
+        given = f"class {label} has {int(counts[label])} images, {need} are needed"
+        raise InvalidInput(f"{given}; labels must be 0..{len(counts) - 1} without gaps")
     return len(counts)

@@ -45,7 +45,7 @@ class DistillConfig:
     """
 
     method: str = option("datadam", "dm, datadam, channel or atom")
-    data: Any = option("digits", "name of the data set")
+    data: Any = option("digits", "name of the data set")  # noqa: RUF009
     images_per_class: int = option(1, "synthetic images of each class")
     steps: int = option(8000, "steps to run in all")
     seed: int = option(0, "of every random stream")
@@ -81,7 +81,8 @@ class DistillConfig:
         terms = TERMS[name]
         if preset == "code" and name == "dm":
             terms = {**terms, "norm": "instance", "loss_scale": 1.0, "batch": 256}  # DM's own code, not DataDAM's
-        if given.get("images_per_class", 1) > 50 and preset != "lesson":
+        large = {"paper": 51, "code": 100}  # images a class from which on the rate is 10; paper and code differ
+        if preset in large and given.get("images_per_class", 1) >= large[preset]:
             terms = {**terms, "learning_rate": 10.0}
         return cls(**{**PRESETS[preset], **terms, **given})
 
@@ -101,6 +102,7 @@ class DistillConfig:
             "init must be real, noise or kcenter": self.init in ("real", "noise", "kcenter"),
             "width must be at least 1": self.width >= 1,
             "depth must be at least 2, for there is no map but the last otherwise": self.depth is None or self.depth >= 2,
+            "norm must be instance, batch, layer, group or none": self.norm in ("instance", "batch", "layer", "group", "none"),
             "probes must be at least 1": self.probes >= 1,
             "probe_images must be at least 1": self.probe_images >= 1,
             "precision must be float32 or bfloat16": self.precision in ("float32", "bfloat16"),
@@ -121,7 +123,7 @@ class UntrainedConfig:
     """Everything that decides a survey of untrained networks; each step draws one network."""
 
     method: str = option("untrained", "untrained")
-    data: Any = option("digits", "name of the data set")
+    data: Any = option("digits", "name of the data set")  # noqa: RUF009
     steps: int = option(10, "networks to draw")
     seed: int = option(0, "of every random stream")
     images: int = option(1000, "real images that class means are made of, and as many that are classified")

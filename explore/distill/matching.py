@@ -16,7 +16,7 @@ from explore.errors import InvalidInput
 
 @dataclass(frozen=True)
 class ClassMeans:
-    """Class means: ``spatial[l]`` of unit maps ``[K, H·W]``, ``channel[l]`` of unit vectors ``[K, C]``, ``embedding`` ``[K, D]``."""
+    """Class means: ``spatial[l]`` of unit maps ``[K, H·W]``, ``channel[l]`` of unit vectors ``[K, C]``, ``embedding [K, D]``."""
 
     spatial: list[torch.Tensor]
     channel: list[torch.Tensor]
@@ -105,7 +105,7 @@ def attention_matching_loss(
         A scalar that gradients flow through; no other scale is applied.
 
     Raises:
-        InvalidInput: the two lists do not fit together, one is empty of images, or all terms are off.
+        InvalidInput: the two lists do not fit together, one is empty of images, a power is not above 0, or all terms are off.
 
     Source: DataDAM (arXiv 2310.00093); DM (arXiv 2110.04181); ATOM (arXiv 2405.01373), of which
     powers and weight of the channel term are our reading.
@@ -120,7 +120,12 @@ def attention_matching_loss(
     real, synthetic = list(real_taps), list(synthetic_taps)
     shapes = [[tuple(t.shape[1:]) for t in taps] for taps in (real, synthetic)]
     if len(real) < 1 or shapes[0] != shapes[1] or not all(len(t) for t in (*real, *synthetic)):
-        raise InvalidInput(f"taps must match in all but the number of images (at least 1); got shapes {shapes[0]} and {shapes[1]}")
+        given = f"got shapes {shapes[0]} and {shapes[1]}"
+        raise InvalidInput(f"taps must match in all but the number of images (at least 1); {given}")
+    counts = [[len(t) for t in taps] for taps in (real, synthetic)]
+    if any(len(set(of_one)) > 1 for of_one in counts):
+        given = f"got {counts[0]} real and {counts[1]} synthetic images"
+        raise InvalidInput(f"all taps of one side must be of the same images; {given}")
     means = []
     for *maps, embedding in (real, synthetic):
         sums = _sums(maps, embedding.flatten(1), spatial, channel)
@@ -139,7 +144,7 @@ def weighted(terms: dict[str, torch.Tensor], mmd: float) -> torch.Tensor:
 
 def _sums(maps: Sequence[torch.Tensor], embedding: torch.Tensor, spatial: float | None, channel: float | None) -> PowerSums:
     return PowerSums(
-        [spatial_attention(f, spatial, normalize=False) for f in maps] if spatial else [],
-        [channel_attention(f, channel, normalize=False) for f in maps] if channel else [],
+        [spatial_attention(f, spatial, normalize=False) for f in maps] if spatial is not None else [],
+        [channel_attention(f, channel, normalize=False) for f in maps] if channel is not None else [],
         embedding,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -167,7 +166,7 @@ class DistillRun:
             self.images.copy_(torch.from_numpy(state["images"]))
         self._optimizer.state.clear()
         if "momentum" in state:
-            self._optimizer.state[self.images]["momentum_buffer"] = torch.from_numpy(state["momentum"]).to(self.images)
+            self._optimizer.state[self.images]["momentum_buffer"] = torch.from_numpy(state["momentum"]).to(self.images).clone()
         self.loss = float(state["loss"])
 
     def _initial(self) -> torch.Tensor:
@@ -202,7 +201,6 @@ class DistillRun:
     def _augmented(self, images: torch.Tensor, labels: torch.Tensor, step: int) -> torch.Tensor:
         if not self._operations:
             return images
-        draws = [draw_augmentation(self._operations, stream_seed(self.options.seed, "augment", step, k)) for k in range(self.source.classes)]
-        parts = [augment(images[labels == k], draw) for k, draw in enumerate(draws)]
+        seeds = [stream_seed(self.options.seed, "augment", step, k) for k in range(self.source.classes)]
+        parts = [augment(images[labels == k], draw_augmentation(self._operations, seed)) for k, seed in enumerate(seeds)]
         return torch.cat(parts)  # images are class by class already
-

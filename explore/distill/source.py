@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.data.imageset import ImageSet
+from explore.data.imageset import ImageSet, sha256_of
 from explore.data.whitening import ZCA
 from explore.distill.checks import check_images
 from explore.errors import InvalidInput
@@ -34,18 +33,19 @@ class Source:
         self.device = torch.device(device or "cpu")
         self.set, images, labels = _taken(data)
         self.classes = check_images(images, labels, images_per_class, init)
-        self.labels = labels
+        self.labels = labels.long()
         self.shape = tuple(images.shape[1:])
         self.name = self.set.name if self.set else "tensors"
         self.flip = self.name not in NO_FLIP
         self.zca = ZCA().fit(images) if zca else None
-        self.class_names = list(self.set.class_names) if self.set else [str(k) for k in range(self.classes)]
+        # the last classes of a subset may be gone
+        self.class_names = list(self.set.class_names)[: self.classes] if self.set else [str(k) for k in range(self.classes)]
         self._low, self._high = float(images.min()), float(images.max())
         if self.set:  # bytes on the device, normalised batch by batch
             self.set = replace(self.set, images=self.set.images.to(self.device))
         self._images = None if self.set else images.float().to(self.device)
         self._members = [(labels == k).nonzero().flatten().cpu().numpy() for k in range(self.classes)]
-        self._hash = self.set.sha256 if self.set else _sha256(images, labels)
+        self._hash = self.set.sha256 if self.set else sha256_of(images, labels)
 
     def describe(self) -> dict[str, Any]:
         """What identifies the data in a recording."""
@@ -79,7 +79,7 @@ class Source:
         if self.set:
             arrays = {"mean": np.array(self.set.mean), "std": np.array(self.set.std)}
         if self.zca:
-            arrays |= {"zca_mean": self.zca.mean.numpy(), "zca_inverse": self.zca.inverse_matrix.numpy()}  # type: ignore[union-attr]
+            arrays |= {"zca_mean": self.zca.mean.cpu().numpy(), "zca_inverse": self.zca.inverse_matrix.cpu().numpy()}  # type: ignore[union-attr]
         return arrays
 
 
@@ -90,16 +90,10 @@ def _taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
         data = load(data)
     elif isinstance(data, Mapping):
         if data.get("name") == "tensors":
-            raise InvalidInput("this run was made from tensors, which a recording does not keep; give them as data=(images, labels)")
+            raise InvalidInput("this run was made from tensors, which a recording does not keep; give data=(images, labels)")
         data = load(data["name"], **data.get("options", {}))
     if isinstance(data, ImageSet):
         return data, data.batch() if len(data) else data.images.float(), data.labels
     if isinstance(data, tuple | list) and len(data) == 2:
         return None, data[0], data[1]
     raise InvalidInput(f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}")
-
-
-def _sha256(images: torch.Tensor, labels: torch.Tensor) -> str:
-    digest = hashlib.sha256(images.detach().cpu().contiguous().numpy().tobytes())
-    digest.update(labels.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

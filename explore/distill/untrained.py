@@ -12,7 +12,9 @@ from torch.nn.functional import normalize
 from explore.attention.power_sums import power_sums
 from explore.distill.config import UntrainedConfig
 from explore.distill.matching import class_means
+from explore.distill.probe import half
 from explore.distill.source import Source
+from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
 from explore.runs import stream_seed
 
@@ -43,6 +45,11 @@ class UntrainedRun:
         order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(self.source.labels))
         count = min(options.images, len(order) // 2)
         self._known, self._asked = order[:count], order[count : 2 * count]
+        for part in (self._known, self._asked):
+            absent = sorted(set(range(self.source.classes)) - set(self.source.labels[part].tolist()))
+            if absent:
+                given = f"no image of class {absent[0]} is among the {count} drawn at random"
+                raise InvalidInput(f"{given}; give more than images={options.images}, or a larger set")
 
     def __repr__(self) -> str:
         return f"UntrainedRun({self.source.name}, network {self.step} of {self.steps})"
@@ -77,15 +84,14 @@ class UntrainedRun:
             means.append(maps)
             shares.append([float((d.argmin(1) == labels["asked"]).float().mean()) for d in distances])
             shown.append([unit[examples] for unit in units])
-        data: dict[str, object] = {
-            "accuracy": (("power", "block"), np.array(shares, np.float32), {"long_name": "accuracy of the nearest class-mean map", "units": "1"})
-        }
+        about = {"long_name": "accuracy of the nearest class-mean map", "units": "1"}
+        data: dict[str, object] = {"accuracy": (("power", "block"), np.array(shares, np.float32), about)}
         for block in range(len(means[0])):
             dims = ("power", "label", f"y_{block + 1}", f"x_{block + 1}")
             for name, stacked, what in (("attention", means, "mean over images"), ("example_attention", shown, "one image")):
-                maps = torch.stack([layers[block] for layers in stacked])
-                side = round(maps.shape[-1] ** 0.5)
-                values = maps.view(*maps.shape[:2], side, side).cpu().numpy().astype(np.float16)
+                of_block = torch.stack([layers[block] for layers in stacked])
+                side = round(of_block.shape[-1] ** 0.5)
+                values = of_block.view(*of_block.shape[:2], side, side).cpu().numpy().astype(np.float16)
                 about = {"long_name": f"spatial attention of block {block + 1}, unit norm, {what}", "units": "1"}
                 data[f"{name}_{block + 1}"] = (dims, values, about)
         pictures = source.to_display(source.batch(self._asked[examples]))

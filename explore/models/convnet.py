@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +13,7 @@ from explore.errors import InvalidInput, UnknownName
 
 NORMS = ("instance", "batch", "layer", "group", "none")
 ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
-POOLINGS = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
+POOLINGS: dict[str, Callable[..., nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
 
 
 class ConvNet(nn.Module):
@@ -106,7 +108,8 @@ class ConvNet(nn.Module):
 
     def taps_and_embed(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """``taps(x)`` and ``embed(x)`` in one pass."""
-        maps = []
+        maps: list[torch.Tensor] = []
+        block: Any
         for block in self.blocks:
             maps.append(block.activation(block.norm(block.conv(x))))
             x = block.pool(maps[-1])
@@ -119,7 +122,7 @@ class ConvNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 bound = 1 / math.sqrt(module.weight[0].numel())  # = Kaiming-uniform with a = √5, PyTorch's default
-                for parameter in (module.weight, module.bias):
+                for parameter in module.parameters(recurse=False):
                     parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
             elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d | nn.LayerNorm):
                 module.reset_parameters()

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from explore.data.imageset import sha256_of
 from explore.errors import InvalidInput
 from explore.runs import stream_seed
 
@@ -58,7 +59,8 @@ class Fit:
         seed: int = 0,
     ) -> None:
         if not len(images) or len(images) != len(labels) or epochs < 1:
-            raise InvalidInput(f"{len(images)} images, {len(labels)} labels, {epochs} epochs; expected as many labels as images and at least 1 of each")
+            given = f"{len(images)} images, {len(labels)} labels, {epochs} epochs"
+            raise InvalidInput(f"{given}; expected as many labels as images and at least 1 of each")
         self.network, self.images, self.labels = network, images, labels
         self.step, self.steps, self.seed, self.batch = 0, epochs, seed, batch
         self.config: Mapping[str, Any] = {
@@ -69,7 +71,7 @@ class Fit:
             "batch": batch,
             "seed": seed,
             "epochs": epochs,
-            "data": {"name": "tensors", "shape": list(images.shape)},
+            "data": {"name": "tensors", "shape": list(images.shape), "sha256": sha256_of(images, labels)},
         }
         self.loss = float("nan")
         self._rate = learning_rate
@@ -105,7 +107,8 @@ class Fit:
         import xarray
 
         values = {"loss": self.loss, "accuracy": accuracy(self.network, self.images, self.labels)}
-        return xarray.Dataset({name: ((), np.float32(value), {"long_name": name, "units": "1"}) for name, value in values.items()})
+        about = {name: {"long_name": name, "units": "1"} for name in values}
+        return xarray.Dataset({name: ((), np.float32(value), about[name]) for name, value in values.items()})
 
     def result(self) -> xarray.Dataset:
         """The same as ``snapshot``: weights do not go into datasets; they are in ``network``."""
@@ -113,7 +116,8 @@ class Fit:
 
     def state(self) -> dict[str, Any]:
         """Weights, buffers and momentum."""
-        arrays: dict[str, Any] = {f"network.{name}": t.detach().cpu().numpy().copy() for name, t in self.network.state_dict().items()}
+        tensors = self.network.state_dict()
+        arrays: dict[str, Any] = {f"network.{name}": tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
         for index, parameter in enumerate(self.network.parameters()):
             momentum = self._optimizer.state[parameter].get("momentum_buffer") if parameter in self._optimizer.state else None
             if momentum is not None:
@@ -122,21 +126,30 @@ class Fit:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back (or on) to a ``state``."""
-        weights = {name.removeprefix("network."): torch.from_numpy(np.asarray(value)) for name, value in state.items() if name.startswith("network.")}
-        self.network.load_state_dict(weights)
+        weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
+        self.network.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()})
         self._optimizer.state.clear()
         for index, parameter in enumerate(self.network.parameters()):
             if f"momentum.{index}" in state:
-                momentum = torch.from_numpy(state[f"momentum.{index}"])
-                self._optimizer.state[parameter]["momentum_buffer"] = momentum.to(parameter)
+                momentum = torch.from_numpy(state[f"momentum.{index}"]).to(parameter)
+                self._optimizer.state[parameter]["momentum_buffer"] = momentum.clone()  # training must not change ``state``
         self.loss = float(state["loss"])
 
 
 @torch.no_grad()
 def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 500) -> float:
-    """Share of images whose largest logit is their label, in evaluation mode; the mode is put back after."""
-    training = network.training
+    """Share of images whose largest logit is their label, in evaluation mode; each module's mode is put back after.
+
+    Raises:
+        InvalidInput: no images, or not as many labels.
+    """
+    if not len(images) or len(images) != len(labels):
+        raise InvalidInput(f"{len(images)} images, {len(labels)} labels; expected as many labels as images and at least 1")
+    training = [module for module in network.modules() if module.training]
     network.eval()
-    hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in zip(images.split(batch), labels.split(batch), strict=True))
-    network.train(training)
+    try:
+        hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in zip(images.split(batch), labels.split(batch), strict=True))
+    finally:
+        for module in training:
+            module.training = True
     return hits / len(images)

@@ -1,0 +1,231 @@
+"""The attention lab: one function a notebook cell, each returning something that shows itself."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from explore.distill.figures import NAMES, Accuracies, Evolution, Untrained, evolution, untrained
+from explore.errors import InvalidInput
+from explore.recording import open_recording
+from explore.shipped import shipped
+from explore.widgets.controls import Button, Choice, Slider
+from explore.widgets.explorer import Explorer
+from explore.widgets.job import Job
+
+if TYPE_CHECKING:
+    import xarray
+
+SETS = {"digits": "digits", "fashion-mnist": "fashion"}
+"""Data sets of which recordings ship, and how their files begin."""
+
+METHODS = ("datadam", "dm", "channel", "atom")
+BY = {"step": "equal steps", "distance": "equal attention distance"}
+
+
+def recording_of(data: str, method: str) -> xarray.Dataset:
+    """The shipped recording of a method on a data set, read whole (it is small).
+
+    Raises:
+        InvalidInput: none ships of that set.
+    """
+    if data not in SETS:
+        raise InvalidInput(f"recordings ship of {', '.join(SETS)}, not of {data!r}; record one and use explorer_of(recording)")
+    return open_recording(shipped(f"data/{SETS[data]}-{method}.zarr.zip")).load()
+
+
+def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
+    """Class-mean attention of untrained networks, and how well the nearest map classifies; more networks on demand.
+
+    Args:
+        recording: of the method "untrained"; the shipped one (on digits) if left out.
+    """
+    known = {"recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load() if recording is None else recording.load()}
+    first = known["recording"]
+    networks = Slider("network", first.step.values.tolist())
+
+    def draw_new(explorer: Explorer) -> None:
+        survey = known["recording"]
+        number = int(survey.step.values[-1]) + 1
+        known["recording"] = _with_network(survey, number)
+        networks.offer([*networks.values, number])
+        explorer.set(network=number)
+
+    controls = {
+        "power": Slider("power p", first.power.values.tolist()),
+        "network": networks,
+        "label": Choice("image of class", [str(name) for name in first.label.values], start=str(first.label.values[3])),
+        "draw": Button("Draw new weights", draw_new),
+    }
+    return Explorer(lambda **state: untrained(known["recording"], **state), Untrained, controls, "untrained")
+
+
+def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str = "dm") -> Explorer:
+    """Two recorded methods beside each other, step by step, class by class; from the shipped recordings, without torch."""
+    recordings = {method: recording_of(data, method) for method in METHODS}
+    first = recordings[left]
+
+    def source(left: str, right: str, **state: Any) -> xarray.Dataset:
+        return evolution([recordings[left], recordings[right]], **state)
+
+    controls = {
+        "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
+        "label": Choice("class", [str(name) for name in first.label.values]),
+        "left": Choice("left", METHODS, left, NAMES),
+        "right": Choice("right", METHODS, right, NAMES),
+        "by": Choice("compare at", list(BY), names=BY),
+    }
+    return Explorer(source, Evolution, controls, f"attention-{data}")
+
+
+def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
+    """One recorded run, step by step; from the shipped recording, without torch."""
+    return explorer_of(recording_of(data, method))
+
+
+def explorer_of(recording: xarray.Dataset) -> Explorer:
+    """Your own recording of an attention-matching run, step by step, class by class."""
+    controls = {
+        "step": Slider("step", recording.step.values.tolist(), start=int(recording.step.values[-1])),
+        "label": Choice("class", [str(name) for name in recording.label.values]),
+    }
+    return Explorer(partial(evolution, recording), Evolution, controls, "attention")
+
+
+def live(data: str = "digits", method: str = "datadam", steps: int = 200, folder: str | Path | None = None, **options: Any) -> Live:
+    """Distil now: Start, Stop, scrub; then compare with random, herded and mean images.
+
+    Args:
+        data: "digits" or "fashion-mnist" (if it is in the data folder).
+        method: "datadam", "dm", "channel" or "atom".
+        steps: how many.
+        folder: where recordings go; a temporary folder if left out.
+        **options: other options of the method, on top of the preset "lesson".
+    """
+    return Live(data, method, steps, folder, options)
+
+
+class Live:
+    """A run in a thread with its explorer, and the comparison after it; made by ``live``."""
+
+    def __init__(self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]) -> None:
+        self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
+        self.folder = Path(tempfile.mkdtemp(prefix="explore-") if folder is None else folder)
+        self._data = ipywidgets.Dropdown(options=_found(), value=data, description="data", layout={"width": "max-content"})
+        self._method = ipywidgets.Dropdown(
+            options=[(NAMES[m], m) for m in METHODS], value=method, description="method", layout={"width": "max-content"}
+        )
+        self._again = ipywidgets.Button(description="New noise", tooltip="Start over from other noise", layout={"width": "max-content"})
+        self._again.on_click(lambda _: self._start_over())
+        self.job = Job(self._distill, "Start", self._follow)
+        self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
+        self._explorer_place, self._comparison_place = ipywidgets.VBox(), ipywidgets.VBox()
+        self._make()
+        for chooser in (self._data, self._method):
+            chooser.observe(lambda _: self._make(), "value")
+        row = ipywidgets.HBox([self._data, self._method, self._again], layout={"flex_flow": "row wrap"})
+        self.widget = ipywidgets.VBox([row, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place])
+
+    def _start_over(self) -> None:
+        self.seed += 1
+        self._make()
+
+    def _make(self) -> None:
+        """A new run with its first frame recorded and shown."""
+        from explore.registry import build
+        from explore.runs import record
+
+        self.job.stop()
+        self.job.join()
+        data, method = self._data.value, self._method.value
+        config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
+        self.run = build(config)
+        self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
+        first = record(self.run, self.path, stop=lambda: True)
+        self._steps = Slider("step", first.step.values.tolist(), start=int(first.step.values[-1]))
+        self._labels = Choice("class", [str(name) for name in first.label.values])
+        self._recording = first.load()
+        self.explorer = Explorer(
+            lambda **state: evolution(self._recording, **state), Evolution, {"step": self._steps, "label": self._labels}, f"live-{method}-{data}"
+        )
+        self._explorer_place.children = [self.explorer.widget]
+        self._comparison_place.children = []
+
+    def _distill(self, progress: Any, stop: Any) -> Any:
+        from explore.runs import record
+
+        with _spare_core():
+            return record(self.run, self.path, progress=progress, stop=stop)
+
+    def _follow(self) -> None:
+        """Show the newest frame, unless the reader has moved away from the last one."""
+        recording = open_recording(self.path).load()
+        steps = recording.step.values.tolist()
+        if steps == self._steps.values:
+            return
+        at_end = self.explorer.step == self._steps.values[-1]
+        self._recording = recording
+        self._steps.offer(steps)
+        if at_end:
+            self.explorer.step = steps[-1]
+
+    def _compare(self, progress: Any, stop: Any) -> Any:
+        from explore.data import load
+        from explore.distill.compare import compare, starting_points
+
+        train, test = load(self._data.value), load(self._data.value, "test")
+        images, labels = self.run.images.detach().clone(), self.run.labels
+        rivals = starting_points(train, self.run.options.images_per_class, self.seed)
+        with _spare_core():
+            return compare({f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals}, test, 3, self.seed, progress, stop)
+
+    def _show_comparison(self, result: Any) -> None:
+        self._comparison_place.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Live in a front end, the explorer's picture everywhere else."""
+        return {**self.explorer._repr_mimebundle_(**options), **self.widget._repr_mimebundle_(**options), "text/plain": repr(self)}
+
+    def __repr__(self) -> str:
+        return self.explorer.alt
+
+
+def _found() -> list[str]:
+    """Data sets of this lab that can be loaded here."""
+    from explore.data.folders import data_folder
+
+    return ["digits", *(["fashion-mnist"] if (data_folder() / "FashionMNIST" / "raw").is_dir() else [])]
+
+
+def _with_network(survey: xarray.Dataset, number: int) -> xarray.Dataset:
+    """The survey with one more untrained network, drawn and looked through now."""
+    import xarray
+
+    from explore.registry import build
+
+    run: Any = build(survey.attrs["config"])
+    run.step = number
+    frame = run.snapshot()
+    added = frame[list(frame.data_vars)].expand_dims(step=[number])
+    joined = xarray.concat([survey[list(frame.data_vars)], added], "step", join="override", coords="minimal", compat="override")
+    return joined.assign_coords({name: survey[name] for name in survey.coords if name != "step"}).assign_attrs(survey.attrs)
+
+
+@contextmanager
+def _spare_core() -> Iterator[None]:
+    """Compute on all cores but one, so that the page keeps answering while a job runs."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,114 @@
+"""Command-line options made of a method's config dataclass: name, type, default and help all come from its fields."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, fields
+from typing import Annotated, Any
+
+import typer
+
+from explore import registry
+from explore.registry import Method
+
+OFF = "none"
+"""What is typed for ``None`` where an option may be that."""
+
+SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
+
+
+def parameters(row: Method) -> list[inspect.Parameter]:
+    """What ``explore run METHOD`` takes: the method's options, then ``data_option``, ``out`` and ``every``.
+
+    Each option's default is ``None`` for "not given", so that presets decide; the help shows what
+    the method uses without a preset.
+    """
+    kind = registry.resolve(row.config)
+    hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
+    settings = [setting for setting in fields(kind) if setting.name != "method"]
+    found = [_of_setting(setting, hints[setting.name], getattr(usual, setting.name)) for setting in settings]
+    if any(setting.name == "data" for setting in settings):
+        help = "for the data set's loader, such as size=16; may be repeated"
+        found.append(_keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help))
+    help = f"the recording, which goes on if it exists [default: runs/{row.name}-DATA.zarr]"
+    found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
+    help = "steps to record, which does not change the run: log (dense at the start) or each N-th [default: log]"
+    found.append(_keyword("every", str, "log", parser=_every, metavar="log|N", show_default=False, help=help))
+    return found
+
+
+def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that were given on the command line, with ``OFF`` made ``None`` where the option may be that."""
+    hints = typing.get_type_hints(registry.resolve(row.config))
+    return {
+        name: None if value == OFF and type(None) in typing.get_args(hints[name]) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def pairs(given: Iterable[str] | None) -> dict[str, Any]:
+    """``["size=16", "label=Bag"]`` as a mapping; values are read as JSON where they can be.
+
+    Example:
+        >>> pairs(["size=16", "download=true", "label=Bag", 'digit="3"'])
+        {'size': 16, 'download': True, 'label': 'Bag', 'digit': '3'}
+    """
+    found = {}
+    for pair in given or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"expected KEY=VALUE, such as size=16, got {pair!r}")
+        found[key] = _literal(value)
+    return found
+
+
+def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    kinds = [kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)]
+    kind = str if setting.name == "data" else kinds[0] if len(kinds) == 1 else None
+    shown = OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
+    default = f" [default: {shown}]" if shown != "" else ""
+    help = setting.metadata.get("help", "") + default
+    if kind in (int, float) and union:
+        return _keyword(setting.name, str | None, None, parser=_or_off(kind), metavar=f"{SIMPLE[kind]}|{OFF}", help=help)
+    if kind is bool and not union:
+        return _keyword(setting.name, bool | None, None, help=help)
+    if kind in SIMPLE and kind is not bool:
+        return _keyword(setting.name, kind | None, None, metavar=SIMPLE[kind], help=help)
+    return _keyword(setting.name, str | None, None, parser=_literal, metavar="JSON", help=help)
+
+
+def _keyword(name: str, kind: Any, default: Any, **option: Any) -> inspect.Parameter:
+    annotation = Annotated[kind, typer.Option(**option)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _or_off(kind: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return OFF if text == OFF else kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise typer.BadParameter(f"expected {wanted} or {OFF}, got {text!r}") from None
+
+    return parse
+
+
+def _every(text: str) -> Any:
+    if text == "log":
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"expected log or a whole number above 0, got {text!r}")
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

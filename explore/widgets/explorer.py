@@ -1,0 +1,167 @@
+"""Explorer: state → Dataset → picture, with controls linked to the state."""
+
+from __future__ import annotations
+
+import html
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+import traitlets
+
+from explore.errors import UnknownName
+from explore.plotting.export import FORMATS, save, small_png, thinned, write_html
+from explore.plotting.picture import Picture
+from explore.widgets.controls import Button, Choice, Slider
+from explore.widgets.view import FigureView, still
+
+if TYPE_CHECKING:
+    import xarray
+
+Source = Callable[..., "xarray.Dataset"]
+
+
+class Explorer(traitlets.HasTraits):
+    """A picture with controls.
+
+    The state is a set of traits, one a control: set them from code, a test, or by hand. Each
+    change computes the Dataset anew, ``source(**state)``, and updates the picture at once, in the
+    observer: the front end sends only a slider's latest value, a timer would only lag behind it.
+
+    Args:
+        source: called with the state as keywords; returns the Dataset to show.
+        picture: a ``Picture`` class.
+        controls: trait name → ``Slider``, ``Choice`` or ``Button``, in the order shown.
+        name: begins the names of saved files.
+
+    Example:
+        >>> from explore.distill.figures import Evolution, evolution
+        >>> from explore import open_recording
+        >>> from explore.shipped import shipped
+        >>> recording = open_recording(shipped("data/digits-datadam.zarr.zip"))
+        >>> steps = Slider("step", recording.step.values.tolist())
+        >>> explorer = Explorer(lambda step: evolution(recording, step), Evolution, {"step": steps})
+        >>> explorer.step = 1
+        >>> explorer.alt
+        'Class 0 of digits. DataDAM at step 1: ...'
+    """
+
+    def __init__(
+        self, source: Source, picture: type[Picture], controls: Mapping[str, Slider | Choice | Button], name: str = "explorer"
+    ) -> None:
+        super().__init__()
+        self.source, self.kind, self.controls, self.name = source, picture, dict(controls), name
+        self._names = [key for key, control in controls.items() if not isinstance(control, Button)]
+        self.add_traits(**{key: controls[key].trait() for key in self._names})  # type: ignore[union-attr]
+        self._lock = threading.RLock()  # a job's thread and the reader may both redraw
+        self._held = False
+        self.picture: Picture | None = None
+        self.data: xarray.Dataset | None = None
+        self.view = FigureView()
+        self.view.observe(self._choose, "chosen")
+        linked = [control.link(self, key) for key, control in self.controls.items()]
+        self._numbers = ipywidgets.HTML()
+        self._said = ipywidgets.HTML()
+        row = ipywidgets.HBox(linked, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"})
+        self.widget = ipywidgets.VBox([row, self.view, self._footer(), self._numbers])
+        self.observe(lambda _: self.redraw(), self._names)
+        self.redraw()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The values of all controls; ``explorer.set(**state)`` brings them back."""
+        return {key: getattr(self, key) for key in self._names}
+
+    @property
+    def alt(self) -> str:
+        """The alternative text of what is shown."""
+        return self.view.alt
+
+    def set(self, **state: Any) -> None:
+        """Set several values and redraw once.
+
+        Raises:
+            UnknownName: there is no such control.
+            TraitError: the control has no such value; the message lists those it has.
+        """
+        for key in state:
+            if key not in self._names:
+                raise UnknownName("control", key, self._names)
+        self._held = True
+        try:
+            for key, value in state.items():
+                setattr(self, key, value)
+        finally:
+            self._held = False
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Compute and show the current state."""
+        if self._held:
+            return
+        with self._lock:
+            data = self.source(**self.state)
+            if self.picture is not None and self.picture.fits(data):
+                self.picture.update(data)
+            else:
+                self.picture = self.kind(data)
+            self.data = data
+            self.view.show(self.picture.png(), self.picture.describe(data), self.picture.targets(data))
+            if self._numbers.value:
+                self._numbers.value = self._table()
+
+    def save(self, path: str | Path) -> Path:
+        """Write what is shown; the suffix decides: .png, .svg, .pdf, .csv, or .html with the first slider working offline.
+
+        Raises:
+            UnknownName: another suffix.
+        """
+        path = Path(path)
+        with self._lock:
+            if path.suffix != ".html":
+                return save(self.picture, self.data, path)  # type: ignore[arg-type]
+            slider = next((key for key in self._names if isinstance(self.controls[key], Slider)), self._names[0])
+            values = thinned(self.controls[slider].values)  # type: ignore[union-attr]
+            shown = self.kind(self.data)  # type: ignore[arg-type]
+            return write_html(path, shown, self.controls[slider].label, values, lambda value: self.source(**{**self.state, slider: value}))
+
+    def _choose(self, change: Any) -> None:
+        """A part of the picture was clicked, or chosen by keyboard: do what its target says."""
+        index = change["new"].get("index", -1)
+        targets = self.picture.targets(self.data) if self.picture is not None else []  # type: ignore[arg-type]
+        if 0 <= index < len(targets):
+            self.set(**{key: value for key, value in targets[index].state.items() if key in self._names})
+
+    def _footer(self) -> ipywidgets.Widget:
+        numbers = ipywidgets.ToggleButton(description="Numbers", tooltip="Show the plotted numbers as a table", layout={"width": "max-content"})
+        formats = ipywidgets.Dropdown(options=[(kind.upper(), kind) for kind in FORMATS], description="Save as", style={"description_width": "initial"}, layout={"width": "11em"})
+        button = ipywidgets.Button(description="Save", tooltip="Write the picture to the notebook's folder", layout={"width": "max-content"})
+
+        def show_numbers(change: Any) -> None:
+            self._numbers.value = self._table() if change["new"] else ""
+
+        def write(_: Any) -> None:
+            text = "-".join(f"{key}-{value}" for key, value in self.state.items())
+            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[:120]
+            try:
+                self._said.value = f"saved as {html.escape(str(self.save(f'{safe}.{formats.value}')))}"
+            except OSError as error:
+                self._said.value = f"not saved: {html.escape(str(error))}"
+
+        numbers.observe(show_numbers, "value")
+        button.on_click(write)
+        return ipywidgets.HBox([numbers, formats, button, self._said], layout={"flex_flow": "row wrap", "align_items": "center"})
+
+    def _table(self) -> str:
+        rows = self.picture.table(self.data).to_html(index=False, border=0, float_format=lambda v: f"{v:.4g}")  # type: ignore[union-attr, arg-type]
+        return f'<div style="max-height:18em;overflow:auto">{rows}</div>'
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Live in a front end, a picture with alternative text everywhere else."""
+        with self._lock:
+            return {**self.widget._repr_mimebundle_(**options), **still(small_png(self.picture), self.alt)}  # type: ignore[arg-type]
+
+    def __repr__(self) -> str:
+        return self.alt

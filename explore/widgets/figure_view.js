@@ -1,0 +1,96 @@
+// A picture with alternative text, a spoken caption, parts that can be chosen and, if asked for, raw pointer events.
+export default {
+  render({ model, el }) {
+    const figure = document.createElement("figure");
+    const frame = document.createElement("div");
+    const picture = document.createElement("img");
+    const layer = document.createElement("div");
+    const caption = document.createElement("figcaption");
+    figure.className = "explore-figure";
+    figure.style.cssText = "margin:0;max-width:100%";
+    frame.style.cssText = "position:relative;display:inline-block;max-width:100%";
+    picture.style.cssText = "display:block;max-width:100%;height:auto";
+    layer.style.cssText = "position:absolute;inset:0";
+    caption.style.cssText = "font-size:0.85em;max-width:60em;padding:0.2em 0";
+    caption.setAttribute("aria-live", "polite");
+    layer.setAttribute("role", "group");
+    layer.setAttribute("aria-label", "parts of the picture that can be chosen; arrow keys move, Enter chooses");
+    frame.append(picture, layer);
+    figure.append(frame, caption);
+    el.append(figure);
+
+    let url, rest, current = 0;
+    function draw() {
+      const old = url;
+      url = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
+      picture.src = url;
+      picture.alt = model.get("alt");
+      if (old) URL.revokeObjectURL(old);
+      clearTimeout(rest);
+      rest = setTimeout(() => { caption.textContent = model.get("alt"); }, 400); // spoken when a slider rests, not while it moves
+    }
+
+    function choose(index) {
+      model.set("chosen", { index, count: ((model.get("chosen") || {}).count || 0) + 1 });
+      model.save_changes();
+    }
+
+    // One tab stop for all targets: arrow keys move among them, Enter or Space chooses, as in a toolbar.
+    function focus(index) {
+      const parts = layer.children;
+      if (!parts.length) return;
+      parts[current] && (parts[current].tabIndex = -1);
+      current = (index + parts.length) % parts.length;
+      parts[current].tabIndex = 0;
+      parts[current].focus();
+    }
+
+    function lay() {
+      const targets = model.get("targets");
+      const focused = layer.contains(document.activeElement);
+      layer.replaceChildren(...targets.map((target, index) => {
+        const part = document.createElement("button");
+        part.type = "button";
+        part.title = target.label;
+        part.setAttribute("aria-label", target.label);
+        part.tabIndex = -1;
+        part.style.cssText = `position:absolute;left:${100 * target.left}%;top:${100 * target.top}%;` +
+          `width:${100 * (target.right - target.left)}%;height:${100 * (target.bottom - target.top)}%;` +
+          "background:none;border:0;padding:0;cursor:pointer";
+        part.onclick = () => { current = index; choose(index); };
+        part.onkeydown = (event) => {
+          const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+          if (!move) return;
+          event.preventDefault();
+          event.stopPropagation();
+          focus(current + move);
+        };
+        return part;
+      }));
+      current = Math.min(current, Math.max(0, targets.length - 1));
+      if (layer.children[current]) {
+        layer.children[current].tabIndex = 0;
+        if (focused) layer.children[current].focus();
+      }
+    }
+
+    function report(kind) {
+      return (event) => {
+        if (!model.get("tracks")) return;
+        if (kind === "down") frame.setPointerCapture(event.pointerId);
+        if (kind === "move" && !event.buttons) return;
+        const box = frame.getBoundingClientRect();
+        const at = (value, low, size) => Math.min(1, Math.max(0, (value - low) / size));
+        model.set("pointer", { kind, x: at(event.clientX, box.left, box.width), y: at(event.clientY, box.top, box.height) });
+        model.save_changes();
+      };
+    }
+    for (const kind of ["down", "move", "up"]) frame.addEventListener("pointer" + kind, report(kind));
+
+    model.on("change:png", draw);
+    model.on("change:targets", lay);
+    draw();
+    lay();
+    return () => { clearTimeout(rest); URL.revokeObjectURL(url); };
+  },
+};

@@ -1,0 +1,142 @@
+"""Job: one piece of long work in a thread, with Start, Stop, progress, time left, and its errors shown."""
+
+from __future__ import annotations
+
+import html
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+
+log = logging.getLogger("explore")
+
+Progress = Callable[[int, int, str], None]
+Work = Callable[[Progress, Callable[[], bool]], Any]
+
+INTERVAL = 0.2
+"""Seconds between updates of the page: five a second are enough for a reader and leave the time to the work."""
+
+
+class Job:
+    """Runs ``work(progress, stop)`` in one thread.
+
+    ``work`` calls ``progress(done, planned, message)`` after each step and ends soon after ``stop()``
+    is true; what it returns by then is the result, so stopping keeps what was done. Started again,
+    ``work`` is called again (``record`` goes on where it stopped).
+
+    Args:
+        work: what to do.
+        label: of the Start button.
+        on_progress: called at most five times a second, and at the end, in the job's thread. It may
+            set traits; it must not print.
+        on_done: called with the result, in the job's thread.
+
+    Attributes:
+        widget: Start, Stop, a progress bar and a line of text.
+        result, error: of the last run.
+
+    Example:
+        >>> def count(progress, stop):
+        ...     for n in range(3):
+        ...         progress(n + 1, 3, "counting")
+        ...     return "done"
+        >>> Job(count).start(inline=True).result
+        'done'
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        label: str = "Start",
+        on_progress: Callable[[], None] | None = None,
+        on_done: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.work, self.on_progress, self.on_done = work, on_progress, on_done
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self._asked, self._thread = threading.Event(), None
+        self._began = self._shown = self._first = 0.0
+        self._done = self._first_done = 0
+        self._start = ipywidgets.Button(description=label, button_style="primary", tooltip=label, layout={"width": "max-content"})
+        self._stop = ipywidgets.Button(description="Stop", tooltip="Stop after this step; what is done is kept", disabled=True, layout={"width": "max-content"})
+        self._bar = ipywidgets.IntProgress(min=0, max=1, description="", layout={"width": "16em"})
+        self._text = ipywidgets.HTML()
+        self._start.on_click(lambda _: self.start())
+        self._stop.on_click(lambda _: self.stop())
+        self.widget = ipywidgets.HBox([self._start, self._stop, self._bar, self._text], layout={"flex_flow": "row wrap", "align_items": "center"})
+
+    @property
+    def running(self) -> bool:
+        """Whether the work is going on."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def text(self) -> str:
+        """What the line beside the bar says."""
+        return self._text.value
+
+    def start(self, inline: bool = False) -> Job:
+        """Start the work (in this thread if ``inline``); does nothing while it is running."""
+        if self.running:
+            return self
+        self._asked.clear()
+        self.error, self._first, self._shown, self._began = None, 0.0, 0.0, time.monotonic()
+        self._start.disabled, self._stop.disabled, self._bar.bar_style = True, False, ""
+        self._text.value = "starting …"
+        self._thread = threading.Thread(target=self._run, daemon=True, name="explore-job")
+        if inline:
+            self._run()
+        else:
+            self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ask the work to end after its step."""
+        self._asked.set()
+        self._stop.disabled = True
+
+    def join(self, timeout: float | None = None) -> Any:
+        """Wait for the result; raises what the work raised."""
+        if self._thread is not None and self._thread.ident is not None:
+            self._thread.join(timeout)
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _run(self) -> None:
+        try:
+            self.result = self.work(self._progress, self._asked.is_set)
+            self._tell()
+            if self.on_done is not None:
+                self.on_done(self.result)
+            took = time.monotonic() - self._began
+            self._bar.value = self._done
+            self._text.value = f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
+            self._bar.bar_style = "" if self._asked.is_set() else "success"
+        except Exception as error:
+            self.error, self._bar.bar_style = error, "danger"
+            self._text.value = f"<b>{type(error).__name__}</b>: {html.escape(str(error))}"
+            log.debug("job failed", exc_info=error)
+        finally:
+            self._start.disabled, self._stop.disabled = False, True
+
+    def _progress(self, done: int, planned: int, message: str) -> None:
+        now, self._done = time.monotonic(), done
+        if not self._first:
+            self._first, self._first_done = now, done
+        self._bar.max = max(planned, 1)  # before value, which may not pass it
+        if now - self._shown < INTERVAL and done < planned:
+            return
+        self._bar.value = done
+        rate = (done - self._first_done) / (now - self._first) if now > self._first else 0
+        left = f", {(planned - done) / rate:.0f} s left" if rate > 0 and done < planned else ""
+        self._text.value = f"{done:,} of {planned:,}{left}. {html.escape(message)}"
+        self._tell()
+        self._shown = time.monotonic()
+
+    def _tell(self) -> None:
+        if self.on_progress is not None:
+            self.on_progress()

@@ -1,0 +1,74 @@
+"""No test talks to the world; tests that need real data say what is missing when they skip."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from explore.data.folders import data_folder
+
+
+def is_loopback(address: Any) -> bool:
+    """Whether a socket address stays on this machine: a path (AF_UNIX), localhost or a loopback number."""
+    if not isinstance(address, tuple):
+        return True
+    host = str(address[0]).partition("%")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse connections beyond this machine, whoever makes them."""
+    connect, connect_ex, create = socket.socket.connect, socket.socket.connect_ex, socket.create_connection
+
+    def check(address: Any) -> None:
+        if not is_loopback(address):
+            raise PermissionError(f"a test wanted to connect to {address}; tests stay on this machine")
+
+    def checked_connect(self: socket.socket, address: Any) -> None:
+        check(address)
+        connect(self, address)
+
+    def checked_connect_ex(self: socket.socket, address: Any) -> int:
+        check(address)
+        return connect_ex(self, address)
+
+    def checked_create(address: Any, *args: Any, **kwargs: Any) -> socket.socket:
+        check(address)
+        return create(address, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", checked_connect)
+        patch.setattr(socket.socket, "connect_ex", checked_connect_ex)
+        patch.setattr(socket, "create_connection", checked_create)
+        yield
+
+
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """Torch, if some test imported it, computes with one thread, as a process that never imported it says of itself."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests marked ``data`` (``data("FashionMNIST/raw")`` names what they need) where that folder is missing."""
+    for marker in item.iter_markers("data"):
+        for needed in marker.args or ("",):
+            folder = data_folder() / needed
+            if not folder.is_dir() or not any(folder.iterdir()):
+                pytest.skip(f"needs real data in {folder}, which is missing or empty; set EXPLORE_DATA to the folder above")

@@ -1,0 +1,300 @@
+"""Data sets: parts that never overlap, bytes as in the source, a normalisation that can be undone, and errors that help."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from explore.data import ImageSet, data_folder, load
+from explore.data.imageset import channel_statistics
+from explore.errors import DataMissing, InvalidInput, UnknownName
+
+SPLITS = ("train", "val", "test")
+VISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+real = [pytest.param(name, marks=pytest.mark.data(f"{kind}/raw")) for name, kind in VISION.items()]
+
+
+def contents(made: ImageSet) -> Counter:
+    return Counter((image.numpy().tobytes(), int(label)) for image, label in zip(made.images, made.labels, strict=True))
+
+
+def every_byte(mean: tuple[float, ...] = (0.1307,), std: tuple[float, ...] = (0.3081,)) -> ImageSet:
+    """One image of 16×16 with all 256 bytes in each channel."""
+    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, len(mean), -1, -1).contiguous()
+    return ImageSet("bytes", images, torch.tensor([0, 1]), ("a", "b"), mean, std)
+
+
+# ---- digits
+
+
+def test_digits_are_scikit_learns_each_in_one_split():
+    from sklearn.datasets import load_digits
+
+    raw = load_digits()
+    parts = [load("digits", split, size=8, margin=0) for split in SPLITS]
+    assert [len(part) for part in parts] == [1297, 100, 400]
+    images = np.rint(raw.images * 255 / 16).astype(np.uint8)[:, None]
+    wanted = Counter((image.tobytes(), int(label)) for image, label in zip(images, raw.target, strict=True))
+    assert sum((contents(part) for part in parts), Counter()) == wanted
+    assert not set(contents(parts[0])) & set(contents(parts[2]))
+
+
+def test_each_split_of_digits_holds_all_classes():
+    for split in SPLITS:
+        shares = load("digits", split).labels.bincount(minlength=10) / len(load("digits", split))
+        assert shares.min() > 0.04
+        assert shares.max() < 0.2
+
+
+def test_digits_are_the_same_every_time_and_touch_no_random_state():
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    assert load("digits").sha256 == load("digits").sha256
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("size", "margin"), [(16, 2), (28, 4), (32, 0), (9, 4), (12, 2)])
+def test_digits_stand_on_a_black_margin(size, margin):
+    made = load("digits", "val", size=size, margin=margin)
+    assert made.images.shape == (100, 1, size, size)
+    inside = torch.zeros(size, size, dtype=torch.bool)
+    inside[margin : size - margin, margin : size - margin] = True
+    assert not made.images[:, :, ~inside].any()
+    assert made.images[:, :, inside].any()
+
+
+def test_digits_are_enlarged_as_pillow_does_it():
+    from PIL import Image
+
+    small, large = load("digits", "val", size=8, margin=0), load("digits", "val", size=17, margin=2)
+    assert torch.equal(small.labels, large.labels)
+    for before, after in zip(small.images[:, 0], large.images[:, 0, 2:-2, 2:-2], strict=True):
+        wanted = Image.fromarray(before.numpy().astype(np.float32)).resize((13, 13), Image.Resampling.BILINEAR)
+        assert np.abs(np.asarray(wanted) - after.numpy()).max() <= 1
+
+
+def test_digits_are_normalised_by_the_training_part():
+    train, test = load("digits"), load("digits", "test")
+    assert (train.mean, train.std) == (test.mean, test.std)
+    assert train.batch().mean().abs() < 1e-4
+    assert train.batch().std().item() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"margin": 8}, {"size": 3}, {"margin": -1}])
+def test_digits_without_room_are_refused(options):
+    with pytest.raises(InvalidInput, match="give a margin from 0 to"):
+        load("digits", **options)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize(("name", "options"), [("digits", {"size": 12}), ("scenes", {"count": 20, "clutter": 1})])
+def test_a_set_can_be_made_again_from_its_options(name, options, split):
+    made = load(name, split, **options)
+    assert load(made.name, **made.options).sha256 == made.sha256
+
+
+# ---- MNIST and Fashion-MNIST
+
+
+def idx(path: Path) -> np.ndarray:
+    """The IDX format by its definition: two zeros, type 8, number of dimensions, their lengths, bytes."""
+    raw = path.read_bytes()
+    assert raw[:3] == b"\0\0\x08"
+    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+@pytest.mark.parametrize("name", real)
+def test_the_bytes_are_those_of_the_files_cut_where_it_says(name):
+    raw = data_folder() / VISION[name] / "raw"
+    files = {part: (idx(raw / f"{part}-images-idx3-ubyte"), idx(raw / f"{part}-labels-idx1-ubyte")) for part in ("train", "t10k")}
+    cuts = {"train": ("train", slice(0, 55_000)), "val": ("train", slice(55_000, 60_000)), "test": ("t10k", slice(0, 10_000))}
+    for split, (part, cut) in cuts.items():
+        made = load(name, split)
+        assert (made.images[:, 0].numpy() == files[part][0][cut]).all()
+        assert (made.labels.numpy() == files[part][1][cut]).all()
+        assert (made.images.dtype, made.labels.dtype) == (torch.uint8, torch.int64)
+        assert len(made) == cut.stop - cut.start
+        assert made.labels.unique().tolist() == list(range(10)) == list(range(len(made.class_names)))
+
+
+@pytest.mark.parametrize("name", real)
+def test_the_normalisation_fits_and_can_be_undone_exactly(name):
+    made = load(name)
+    mean, std = channel_statistics(made.images)
+    assert mean == pytest.approx(made.mean, abs=2e-3)
+    assert std == pytest.approx(made.std, abs=2e-3)
+    assert torch.equal(made.to_display(made.batch(slice(0, 2000))), made.images[:2000])
+
+
+@pytest.mark.parametrize("name", real)
+def test_resized_as_pillow_does_it(name):
+    from PIL import Image
+
+    full, made = load(name, "val"), load(name, "val", size=16)
+    assert made.images.shape == (5000, 1, 16, 16)
+    for image, small in zip(full.images[:20, 0], made.images[:20, 0], strict=True):
+        wanted = np.asarray(Image.fromarray(image.numpy()).resize((16, 16), Image.Resampling.BILINEAR))
+        assert np.abs(wanted.astype(int) - small.numpy()).max() <= 1
+    assert load(made.name, **made.options).sha256 == made.sha256
+
+
+@pytest.mark.parametrize("name", VISION)
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_missing_set_says_which_files_and_where(name, split, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    with pytest.raises(DataMissing) as caught:
+        load(name, split)
+    message, folder = str(caught.value), tmp_path / VISION[name] / "raw"
+    assert f"{name} is not in {folder}" in message
+    for part in ("train", "t10k"):
+        assert f"{part}-images-idx3-ubyte" in message
+        assert f"{part}-labels-idx1-ubyte" in message
+    assert "EXPLORE_DATA" in message
+    assert f'load("{name}", download=True)' in message
+    assert isinstance(caught.value, FileNotFoundError)
+    assert not any(tmp_path.rglob("*"))  # nothing was made or fetched
+
+
+def test_only_the_files_that_are_missing_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte"):
+        (raw / file).touch()
+    with pytest.raises(DataMissing, match="expected t10k-labels-idx1-ubyte there"):
+        load("mnist")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03" + 12 * b"\0\0\0\x05", b"not an IDX file at all"])
+def test_a_damaged_file_is_refused(content, monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for part in ("train", "t10k"):
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(content)
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(content)
+    with pytest.raises(DataMissing, match="expected whole files there"):
+        load("mnist")
+
+
+# ---- names and folders
+
+
+@pytest.mark.parametrize(
+    ("name", "split", "words"),
+    [
+        ("digit", "train", "unknown data set 'digit'; known: digits, fashion-mnist, mnist, scenes.* Did you mean 'digits'"),
+        ("digits", "training", "unknown split 'training'; known: test, train, val"),
+    ],
+)
+def test_unknown_names_list_the_known(name, split, words):
+    with pytest.raises(UnknownName, match=words):
+        load(name, split)
+
+
+def test_the_folder_is_that_of_the_environment_or_the_platforms(monkeypatch, tmp_path):
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    assert data_folder() == tmp_path
+    monkeypatch.setenv("EXPLORE_DATA", "~/sets")
+    assert data_folder() == Path.home() / "sets"
+    for unset in (lambda: monkeypatch.setenv("EXPLORE_DATA", ""), lambda: monkeypatch.delenv("EXPLORE_DATA")):
+        unset()
+        assert data_folder().parts[-2:] == ("explore", "data")
+
+
+# ---- ImageSet
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"),
+    [
+        ((0.1307,), (0.3081,)),
+        ((0.2860,), (0.3530,)),
+        ((0.5, 0.5, 0.5), (0.195, 0.195, 0.195)),
+        ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ((0.0,), (1.0,)),
+    ],
+)
+def test_every_byte_survives_the_way_there_and_back(mean, std):
+    made = every_byte(mean, std)
+    assert torch.equal(made.to_display(made.batch()), made.images)
+
+
+def test_a_batch_is_the_formula():
+    made = every_byte((0.2, 0.4), (0.5, 0.25))
+    wanted = (made.images.numpy() / 255 - np.array([0.2, 0.4])[:, None, None]) / np.array([0.5, 0.25])[:, None, None]
+    np.testing.assert_allclose(made.batch(), wanted, rtol=1e-5, atol=1e-6)
+    assert made.batch().dtype == torch.float32
+
+
+def test_a_batch_may_be_chosen_in_any_way_and_changes_nothing():
+    made = load("digits", "val")
+    before, whole = made.images.clone(), made.batch()
+    for indices in ([3, 1], np.array([3, 1]), torch.tensor([3, 1])):
+        assert torch.equal(made.batch(indices), whole[[3, 1]])
+    assert torch.equal(made.batch(slice(5, 8)), whole[5:8])
+    assert torch.equal(made.batch(made.labels == 4), whole[made.labels == 4])
+    assert torch.equal(made.images, before)
+
+
+def test_display_clips_what_lies_outside_and_keeps_leading_dimensions():
+    made = every_byte()
+    assert made.to_display(torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)).flatten().tolist() == [0, 255]
+    x = made.batch().requires_grad_(True)
+    assert made.to_display(x[0]).shape == (1, 16, 16)
+    assert made.to_display(x.expand(4, 2, 1, 16, 16)).shape == (4, 2, 1, 16, 16)
+
+
+def test_a_subset_keeps_all_that_belongs_to_its_images():
+    made = load("scenes", count=40, objects=(1, 3))
+    indices = torch.tensor([30, 2, 11])
+    part = made.subset(indices)
+    for name in ("images", "labels", "masks", "subclasses", "multi_hot"):
+        assert torch.equal(getattr(part, name), getattr(made, name)[indices])
+    for name in ("name", "class_names", "mean", "std", "subclass_names", "options"):
+        assert getattr(part, name) == getattr(made, name)
+    assert torch.equal(part.batch(), made.batch(indices))
+
+
+def test_a_subset_of_a_set_without_masks_has_none():
+    part = load("digits").subset(slice(0, 5))
+    assert part.masks is part.subclasses is part.multi_hot is None
+    assert repr(part) == "ImageSet('digits': 5 images, 1×16×16, 10 classes)"
+    assert len(part) == 5
+
+
+def test_the_hash_is_of_images_and_labels():
+    import hashlib
+
+    made = load("digits", "val")
+    assert made.sha256 == hashlib.sha256(made.images.numpy().tobytes() + made.labels.numpy().tobytes()).hexdigest()
+    assert made.subset([1, 0]).sha256 != made.subset([0, 1]).sha256
+    assert made.subset(slice(None, None, 2)).sha256 == made.subset(range(0, 100, 2)).sha256
+
+
+def test_statistics_are_numpys():
+    images = load("scenes", count=30).images
+    mean, std = channel_statistics(images)
+    values = images.numpy().astype(float) / 255
+    np.testing.assert_allclose(mean, values.mean((0, 2, 3)))
+    np.testing.assert_allclose(std, values.std((0, 2, 3), ddof=1))
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (torch.zeros(2, 1, 4, 4), torch.zeros(2), r"images must be uint8 \[N, C, H, W\], got torch.float32"),
+        (torch.zeros(2, 4, 4).byte(), torch.zeros(2), r"images must be uint8 \[N, C, H, W\], got torch.uint8 \[2, 4, 4\]"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3), r"labels must be \[2\], one an image, got \[3\]"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([0, 2]), r"labels must be 0..1, as there are 2 class names; got 0..2"),
+        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([-1, 1]), r"labels must be 0..1, .* got -1..1"),
+    ],
+)
+def test_what_is_no_image_set_is_refused(images, labels, words):
+    with pytest.raises(InvalidInput, match=words):
+        ImageSet("bad", images, labels.long(), ("a", "b"), (0.5,), (0.5,))

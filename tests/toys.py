@@ -1,0 +1,178 @@
+"""What tests of recordings share: CountingRun, a run without torch, and comparisons that forgive nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray
+
+from explore.errors import InvalidInput
+from explore.runs import stream_seed
+
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+LABELS = ("zero", "eins", "δύο", "三", "")
+
+
+class CountingRun:
+    """A run in which every step depends on all steps before it, so that one lost, doubled or mixed up shows in all later ones.
+
+    ``field`` is 300 kB a frame at ``side=275`` (one frame a chunk); the other variables are tiny
+    (many frames a chunk). ``delay`` seconds pass in every step. ``advanced`` counts the steps taken by this object.
+    """
+
+    name = "counting"
+
+    def __init__(self, steps: int = 10, seed: int = 0, side: int = 8, delay: float = 0.0) -> None:
+        if steps < 1:
+            raise InvalidInput(f"steps must be at least 1, got {steps}")
+        self.step, self.steps, self.delay, self.advanced = 0, steps, delay, 0
+        self.config: Mapping[str, Any] = {"method": self.name, "seed": seed, "side": side, "data": {"name": "none"}}
+        self.total = np.zeros(3)
+        self.field = self._draw("init", 0, (side, side)).astype(np.float32)
+
+    @property
+    def message(self) -> str:
+        return f"total {self.total[0]:.3g}"
+
+    def advance(self) -> None:
+        time.sleep(self.delay)
+        self.total = 0.5 * self.total + self._draw("total", self.step + 1, 3)
+        self.field = np.roll(self.field, 1, 0) * np.float32(0.9) + np.float32(self.total[0])
+        self.step += 1
+        self.advanced += 1
+
+    def snapshot(self) -> xarray.Dataset:
+        return xarray.Dataset(
+            {
+                "total": ("part", self.total.astype(np.float32), {"long_name": "running total", "units": "m s⁻¹"}),
+                "rising": ((), np.bool_(self.total[0] > self.total[1])),
+                "square": ((), np.int64(self.step**2)),
+                "field": (("y", "x"), self.field.copy(), {"long_name": "field", "units": "1"}),
+            },
+            {"part": ("part", [0.5, 1.0, 2.0]), "label": ("label", np.array(LABELS, dtype=object), {"long_name": "names"})},
+        )
+
+    def result(self) -> xarray.Dataset:
+        values = {"total": ("part", self.total.copy()), "field": (("y", "x"), self.field.copy())}
+        return xarray.Dataset(values, attrs={"step": self.step})
+
+    def state(self) -> dict[str, Any]:
+        return {"total": self.total.copy(), "field": self.field.copy(), "note": "plain JSON", "nothing": None}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.total, self.field = state["total"].copy(), state["field"].copy()
+
+    def _draw(self, stream: str, step: int, shape: Any) -> np.ndarray:
+        return np.random.default_rng(stream_seed(self.config["seed"], stream, step)).normal(size=shape)
+
+
+def straight(run: Any, steps: int | None = None) -> Any:
+    """The same run advanced without being recorded or looked at: what recording must not change."""
+    while run.step < (run.steps if steps is None else steps):
+        run.advance()
+    return run
+
+
+def frames(run: Any) -> dict[int, xarray.Dataset]:
+    """What every step of a run looks like, kept in memory."""
+    seen = {run.step: run.snapshot()}
+    while run.step < run.steps:
+        run.advance()
+        seen[run.step] = run.snapshot()
+    return seen
+
+
+def bits(dataset: xarray.Dataset) -> dict[str, tuple[Any, ...]]:
+    """Everything a dataset holds, as something to compare with ``==``: dims, dtype and bytes of every variable."""
+    found = {}
+    for name, variable in dataset.variables.items():
+        values = np.asarray(variable.values)
+        text = values.dtype.kind in "OUT"
+        content = tuple(map(str, values.ravel().tolist())) if text else np.ascontiguousarray(values).tobytes()
+        found[str(name)] = (variable.dims, values.shape, "text" if text else values.dtype.str, content)
+    return found
+
+
+def assert_shows(recording: xarray.Dataset, expected: Mapping[int, xarray.Dataset]) -> None:
+    """Every frame of ``recording`` holds the bits that ``expected`` has for its step."""
+    for index, step in enumerate(recording.step.values.tolist()):
+        want = bits(expected[step])
+        shown = {name: value for name, value in bits(recording.isel(step=index)).items() if name != "step"}
+        assert shown == want, f"step {step}"
+
+
+def same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two ``state()`` hold the same bits."""
+
+    def plain(state: Mapping[str, Any]) -> dict[str, Any]:
+        arrays = {name: (v.dtype.str, v.shape, v.tobytes()) for name, v in state.items() if isinstance(v, np.ndarray)}
+        return {name: arrays.get(name, repr(value)) for name, value in state.items()}
+
+    return plain(one) == plain(other)
+
+
+def digest(dataset: xarray.Dataset) -> str:
+    """``bits`` in one line, to compare with another process."""
+    return hashlib.sha256(repr(sorted(bits(dataset).items())).encode()).hexdigest()
+
+
+def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """A Python process of its own that can import explore and toys; its stdout is a pipe of text."""
+    path = os.pathsep.join([str(ROOT), str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}, **options)
+
+
+def output(code: str, *arguments: object) -> str:
+    """What that process prints; its failure is ours."""
+    process = python(code, *arguments)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, printed
+    return printed
+
+
+KILL = """
+import json, os, signal, sys, time
+import filelock, numcodecs, zarr
+import explore.runs, explore.writer
+SETUP
+explore.runs.CHECKPOINT_SECONDS = 0.02
+
+def child(path, say):
+    run = make()
+    say("ready")
+    explore.runs.record(run, path, every=1, progress=lambda step, *_: say(step))
+    os._exit(0)
+
+for path, after, seconds in json.loads(sys.argv[1]):
+    out, into = os.pipe()
+    pid = os.fork()
+    if not pid:
+        child(path, lambda text: os.write(into, f"{text}\\n".encode()))
+    os.close(into)
+    with open(out) as lines:
+        for line in lines:
+            if line.strip() == after:
+                break
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+"""
+
+
+def kill(setup: str, *moments: tuple[Path, str, float]) -> None:
+    """Record what ``make()`` of ``setup`` returns in other processes, and kill -9 each.
+
+    A moment is a path, what is waited for ("ready": creation begins, or a step) and how many seconds longer.
+    """
+    output(KILL.replace("SETUP", setup), json.dumps([(str(path), after, seconds) for path, after, seconds in moments]))
