@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import ExploreWarning, InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from explore.runs import Run
@@ -105,7 +106,10 @@ def methods() -> dict[str, Method]:
     """All methods by name: ours and those of the entry-point group ``explore.methods``."""
     found = dict(METHODS)
     for entry in entry_points(group="explore.methods"):
-        found[entry.name] = entry.load()
+        try:
+            found[entry.name] = entry.load()
+        except Exception as error:  # one broken package must not take ours down with it
+            warnings.warn(f"method {entry.name!r} of {entry.value} cannot be loaded: {error}", ExploreWarning, stacklevel=2)
     return found
 
 

@@ -205,7 +205,7 @@ def _allocate(path: Path, attributes: Mapping[str, Any], frame: xarray.Dataset, 
             name,
             shape=shape,
             chunks=tuple(max(1, size) for size in chunks),
-            dtype=VariableLengthUTF8() if text else values.dtype,
+            dtype=VariableLengthUTF8() if text else values.dtype,  # type: ignore[arg-type]
             dimension_names=dims,
             compressors=(packed, Crc32cCodec()),
             attributes=json.loads(_dumps(about)),

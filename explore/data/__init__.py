@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
-from explore.errors import UnknownName
+from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from explore.data.imageset import ImageSet
@@ -37,6 +38,7 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
 
     Raises:
         UnknownName: no such set or split.
+        InvalidInput: the set has no such option.
         DataMissing: its files are not in the data folder; says which, and where to put them.
 
     Example:
@@ -49,4 +51,9 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
         raise UnknownName("data set", name, LOADERS)
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    return resolve(LOADERS[name])(split, **options)
+    loader = resolve(LOADERS[name])
+    known = [option for option in signature(loader).parameters if option != "split"]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InvalidInput(f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+    return loader(split, **options)

@@ -40,6 +40,15 @@ def frame_at(recording: xarray.Dataset, step: int) -> int:
     return max(0, int(np.searchsorted(recording.step.values, step, side="right")) - 1)
 
 
+def _of(recordings: xarray.Dataset | Sequence[xarray.Dataset], variable: str, what: str) -> list[xarray.Dataset]:
+    """The recordings as a list, each of which must hold ``variable``."""
+    given = [recordings] if isinstance(recordings, xarray.Dataset) else list(recordings)
+    for recording in given:
+        if variable not in recording:
+            raise InvalidInput(f"expected a recording of {what}; this one, of {recording.attrs.get('name')!r}, holds no {variable}")
+    return given
+
+
 def evolution(
     recordings: xarray.Dataset | Sequence[xarray.Dataset],
     step: int | None = None,
@@ -58,9 +67,9 @@ def evolution(
     Raises:
         InvalidInput: an unknown label or ``by``, or recordings of different data.
     """
-    given = [recordings] if isinstance(recordings, xarray.Dataset) else list(recordings)
+    given = _of(recordings, "attention_distance", "an attention-matching run")
     labels = [str(name) for name in given[0].label.values]
-    label = labels[0] if label is None else label
+    label = labels[0] if label is None else str(label)
     if label not in labels or by not in ("step", "distance"):
         raise InvalidInput(f"label {label!r} by {by!r}: label must be one of {', '.join(labels)}; by must be step or distance")
     if len(given) > 2 or any(r.sizes["y"] != given[0].sizes["y"] or list(map(str, r.label.values)) != labels for r in given):
@@ -247,9 +256,9 @@ def untrained(
     Raises:
         InvalidInput: network, power or label was not recorded.
     """
-    recording = recordings if isinstance(recordings, xarray.Dataset) else recordings[0]
+    recording = _of(recordings, "example_attention_1", 'the method "untrained"')[0]
     labels, steps = [str(name) for name in recording.label.values], recording.step.values.tolist()
-    network, label = steps[0] if network is None else network, labels[0] if label is None else label
+    network, label = steps[0] if network is None else network, labels[0] if label is None else str(label)
     powers = recording.power.values.tolist()
     if network not in steps or power not in powers or label not in labels:
         raise InvalidInput(f"network {network}, power {power}, label {label!r}: recorded are {steps}, {powers} and {labels}")

@@ -51,12 +51,11 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
     first = known["recording"]
     networks = Slider("network", first.step.values.tolist())
 
-    def draw_new(explorer: Explorer) -> None:
+    def draw_new(_: Explorer) -> None:
         survey = known["recording"]
         number = int(survey.step.values[-1]) + 1
         known["recording"] = _with_network(survey, number)
-        networks.offer([*networks.values, number])
-        explorer.set(network=number)
+        networks.offer([*networks.values, number], number)
 
     controls = {
         "power": Slider("power p", first.power.values.tolist()),
@@ -170,11 +169,9 @@ class Live:
         steps = recording.step.values.tolist()
         if steps == self._steps.values:
             return
-        at_end = self.explorer.step == self._steps.values[-1]
+        following = self.explorer.step == self._steps.values[-1]
         self._recording = recording
-        self._steps.offer(steps)
-        if at_end:
-            self.explorer.step = steps[-1]
+        self._steps.offer(steps, steps[-1] if following else None)
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import load

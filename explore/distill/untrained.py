@@ -91,7 +91,7 @@ class UntrainedRun:
             for name, stacked, what in (("attention", means, "mean over images"), ("example_attention", shown, "one image")):
                 of_block = torch.stack([layers[block] for layers in stacked])
                 side = round(of_block.shape[-1] ** 0.5)
-                values = of_block.view(*of_block.shape[:2], side, side).cpu().numpy().astype(np.float16)
+                values = half(of_block.view(*of_block.shape[:2], side, side))
                 about = {"long_name": f"spatial attention of block {block + 1}, unit norm, {what}", "units": "1"}
                 data[f"{name}_{block + 1}"] = (dims, values, about)
         pictures = source.to_display(source.batch(self._asked[examples]))

@@ -16,6 +16,20 @@ ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid
 POOLINGS: dict[str, Callable[..., nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
 
 
+class _Conv2d(nn.Conv2d):
+    """A convolution whose weights ``ConvNet.draw`` fills: drawing them here would use the global random state."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
+class _Linear(nn.Linear):
+    """A linear layer whose weights ``ConvNet.draw`` fills."""
+
+    def reset_parameters(self) -> None:
+        pass
+
+
 class ConvNet(nn.Module):
     """``depth`` blocks of convolution 3×3, norm, activation, pooling 2×2; then one linear layer.
 
@@ -71,20 +85,18 @@ class ConvNet(nn.Module):
         side = 32 if size == 28 else size
         if pooling != "none" and side >> depth < 1:
             raise InvalidInput(f"{depth} poolings need images of at least {2**depth} pixels a side, got {size}")
-        with torch.device("meta"):  # meta tensors draw nothing from the global generator
-            blocks = []
-            for index in range(depth):
-                padding = 3 if index == 0 and size == 28 else 1
-                block = nn.Sequential()
-                block.add_module("conv", nn.Conv2d(channels if index == 0 else width, width, 3, padding=padding))
-                block.add_module("norm", _norm(norm, width, side))
-                block.add_module("activation", ACTIVATIONS[activation]())
-                block.add_module("pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2))
-                blocks.append(block)
-                side = side if pooling == "none" else side // 2
-            self.blocks = nn.ModuleList(blocks)
-            self.classifier = nn.Linear(width * side * side, classes)
-        self.to_empty(device="cpu")
+        blocks = []
+        for index in range(depth):
+            padding = 3 if index == 0 and size == 28 else 1
+            block = nn.Sequential()
+            block.add_module("conv", _Conv2d(channels if index == 0 else width, width, 3, padding=padding))
+            block.add_module("norm", _norm(norm, width, side))
+            block.add_module("activation", ACTIVATIONS[activation]())
+            block.add_module("pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2))
+            blocks.append(block)
+            side = side if pooling == "none" else side // 2
+        self.blocks = nn.ModuleList(blocks)
+        self.classifier = _Linear(width * side * side, classes)
         self.draw(seed)
 
     @property

@@ -6,6 +6,7 @@ import base64
 import html
 import json
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,10 @@ def save_figure(name: str, recordings: Sequence[xarray.Dataset], state: Mapping[
     """
     row, out = figure(name), Path(out)
     kind, select = resolve(row.picture), resolve(row.select)
+    known = [parameter for parameter in signature(select).parameters if parameter != "recordings"]
+    unknown = sorted(set(state) - set(known))
+    if unknown:
+        raise InvalidInput(f"figure {name} has no state {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
     first = select(recordings, **state)
     picture = kind(first)
     if out.suffix != ".html":

@@ -44,14 +44,20 @@ class _Valued:
 
     def link(self, explorer: Explorer, name: str) -> ipywidgets.Widget:
         """Make the widget and link it to the explorer's trait ``name``."""
+        self._linked = explorer, name
         self.widget = self._make(getattr(explorer, name))
         traitlets.link((explorer, name), (self.widget, "value"))
         return self.widget
 
-    def offer(self, values: Sequence[Any]) -> None:
-        """Offer other values, the chosen one among them (a live run has new steps)."""
+    def offer(self, values: Sequence[Any], chosen: Any = None) -> None:
+        """Offer other values (a live run has new steps) and redraw; ``chosen`` or else the present value is chosen."""
+        explorer, name = self._linked
+        chosen = getattr(explorer, name) if chosen is None else chosen
         self.values = list(values)
-        self.widget.options = self._options()
+        with explorer.quiet(), self.widget.hold_sync():
+            self.widget.options = self._options()  # which chooses the first one
+            self.widget.value = chosen
+        explorer.redraw()
 
     def _options(self) -> list[tuple[str, Any]]:
         return [(f"{value:,}" if isinstance(value, int) else f"{value}", value) for value in self.values]

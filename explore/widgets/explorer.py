@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 import traitlets
 
-from explore.errors import UnknownName
+from explore.errors import ExploreError, InvalidInput, UnknownName
 from explore.plotting.export import FORMATS, save, small_png, thinned, write_html
 from explore.plotting.picture import Picture
 from explore.widgets.controls import Button, Choice, Slider
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import xarray
 
 Source = Callable[..., "xarray.Dataset"]
+
+
+TAKEN = {"alt", "controls", "data", "name", "picture", "quiet", "redraw", "save", "set", "state", "view", "widget"}
+"""Names of an explorer's own attributes."""
 
 
 class Explorer(traitlets.HasTraits):
@@ -35,6 +40,9 @@ class Explorer(traitlets.HasTraits):
         picture: a ``Picture`` class.
         controls: trait name → ``Slider``, ``Choice`` or ``Button``, in the order shown.
         name: begins the names of saved files.
+
+    Raises:
+        InvalidInput: a control has the name of one of the explorer's own attributes.
 
     Example:
         >>> from explore.distill.figures import Evolution, evolution
@@ -52,7 +60,10 @@ class Explorer(traitlets.HasTraits):
         self, source: Source, picture: type[Picture], controls: Mapping[str, Slider | Choice | Button], name: str = "explorer"
     ) -> None:
         super().__init__()
-        self.source, self.kind, self.controls, self.name = source, picture, dict(controls), name
+        taken = sorted(key for key in controls if key in TAKEN or hasattr(self, key))
+        if taken:
+            raise InvalidInput(f"a control cannot be called {taken[0]!r}: an explorer has an attribute of that name")
+        self._source, self._kind, self.controls, self.name = source, picture, dict(controls), name
         self._names = [key for key, control in controls.items() if not isinstance(control, Button)]
         self.add_traits(**{key: controls[key].trait() for key in self._names})  # type: ignore[union-attr]
         self._lock = threading.RLock()  # a job's thread and the reader may both redraw
@@ -89,24 +100,30 @@ class Explorer(traitlets.HasTraits):
         for key in state:
             if key not in self._names:
                 raise UnknownName("control", key, self._names)
-        self._held = True
-        try:
+        with self.quiet():
             for key, value in state.items():
                 setattr(self, key, value)
+        self.redraw()
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Change the state inside without a redraw for each change."""
+        self._held = True
+        try:
+            yield
         finally:
             self._held = False
-        self.redraw()
 
     def redraw(self) -> None:
         """Compute and show the current state."""
         if self._held:
             return
         with self._lock:
-            data = self.source(**self.state)
+            data = self._source(**self.state)
             if self.picture is not None and self.picture.fits(data):
                 self.picture.update(data)
             else:
-                self.picture = self.kind(data)
+                self.picture = self._kind(data)
             self.data = data
             self.view.show(self.picture.png(), self.picture.describe(data), self.picture.targets(data))
             if self._numbers.value:
@@ -117,15 +134,18 @@ class Explorer(traitlets.HasTraits):
 
         Raises:
             UnknownName: another suffix.
+            InvalidInput: .html of an explorer without a slider.
         """
         path = Path(path)
         with self._lock:
             if path.suffix != ".html":
                 return save(self.picture, self.data, path)  # type: ignore[arg-type]
-            slider = next((key for key in self._names if isinstance(self.controls[key], Slider)), self._names[0])
+            slider = next((key for key in self._names if isinstance(self.controls[key], Slider)), None)
+            if slider is None:
+                raise InvalidInput("this explorer has no slider for a page to move; save it as .png, .svg or .pdf")
             values = thinned(self.controls[slider].values)  # type: ignore[union-attr]
-            shown = self.kind(self.data)  # type: ignore[arg-type]
-            return write_html(path, shown, self.controls[slider].label, values, lambda value: self.source(**{**self.state, slider: value}))
+            shown = self._kind(self.data)  # type: ignore[arg-type]
+            return write_html(path, shown, self.controls[slider].label, values, lambda value: self._source(**{**self.state, slider: value}))
 
     def _choose(self, change: Any) -> None:
         """A part of the picture was clicked, or chosen by keyboard: do what its target says."""
@@ -147,7 +167,7 @@ class Explorer(traitlets.HasTraits):
             safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[:120]
             try:
                 self._said.value = f"saved as {html.escape(str(self.save(f'{safe}.{formats.value}')))}"
-            except OSError as error:
+            except (OSError, ExploreError) as error:
                 self._said.value = f"not saved: {html.escape(str(error))}"
 
         numbers.observe(show_numbers, "value")

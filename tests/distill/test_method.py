@@ -386,14 +386,14 @@ def test_distances_of_a_frame_are_means_over_the_probe_networks():
     np.testing.assert_allclose(frame.attention_distance[:, 0], torch.stack(spatial).mean(0).detach(), rtol=1e-4)
     np.testing.assert_allclose(frame.embedding_distance, torch.stack(embedding).mean(0).detach(), rtol=1e-4)
     wanted = torch.stack(maps).mean(0).view(3, 8, 8).detach().numpy()
-    np.testing.assert_allclose(frame.real_attention_1.values.astype(float), wanted, rtol=5e-3, atol=1e-3)
+    np.testing.assert_allclose(frame.real_attention_1.values.astype(float), wanted, rtol=9e-3, atol=1e-3)
 
 
 def test_maps_are_kept_to_seven_bits():
     values = torch.cat([torch.zeros(1), torch.rand(2000, generator=torch.Generator().manual_seed(0)), torch.ones(1)])
     kept = half(values)
     assert kept.dtype == np.float16
-    np.testing.assert_allclose(kept.astype(float), values, rtol=2**-8 + 2**-11, atol=0)
+    np.testing.assert_allclose(kept.astype(float), values, rtol=2**-7 + 2**-11, atol=0)
     assert (kept[0], kept[-1]) == (0, 1)
     significands, _ = np.frexp(kept.astype(float))
     assert (significands * 2**7 % 1 == 0).all()

@@ -43,10 +43,10 @@ def test_accuracies_and_maps_are_those_computed_the_long_way():
             at = frame.sel(power=power)
             assert at.accuracy.values[block] == pytest.approx(hits / 60, abs=1 / 60 + 1e-6)  # rounding may decide a near tie
             shown = at[f"attention_{block + 1}"].values.reshape(10, -1).astype(float)
-            np.testing.assert_allclose(shown, means, rtol=5e-3, atol=1e-3)
+            np.testing.assert_allclose(shown, means, rtol=9e-3, atol=1e-3)
             firsts = [int((digits.labels[asked] == k).nonzero()[0]) for k in range(10)]
             example = at[f"example_attention_{block + 1}"].values.reshape(10, -1).astype(float)
-            np.testing.assert_allclose(example, q[firsts], rtol=5e-3, atol=1e-3)
+            np.testing.assert_allclose(example, q[firsts], rtol=9e-3, atol=1e-3)
 
 
 def test_networks_that_never_learnt_tell_digits_apart_at_power_1():

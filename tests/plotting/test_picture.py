@@ -1,0 +1,241 @@
+"""Every picture of the registry: an update equals a new picture pixel for pixel, and every format can be written."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+import xarray
+
+from explore.errors import InvalidInput, UnknownName
+from explore.plotting.export import save, save_figure, small_png, thinned, write_html
+from explore.plotting.picture import Picture
+from explore.recording import open_recording
+from explore.registry import FIGURES, resolve
+from explore.shipped import shipped
+
+
+def accuracies(values: Any) -> xarray.Dataset:
+    return xarray.Dataset(
+        {"accuracy": (("set", "network"), np.asarray(values, np.float32))},
+        {"set": ("set", np.array([f"set {row}" for row in range(len(values))], object))},
+        attrs={"data": "digits", "images": 400},
+    )
+
+
+def evolved(**state: Any) -> xarray.Dataset:
+    select = resolve(FIGURES["evolution"].select)
+    return select([open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm")], **state)
+
+
+def surveyed(**state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["untrained"].select)(open_recording(shipped("data/digits-untrained.zarr.zip")), **state)
+
+
+CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
+    "evolution": (FIGURES["evolution"].picture, lambda: [evolved(step=0), evolved(step=50, label="7"), evolved(step=3, label="2", by="distance")]),
+    "untrained": (FIGURES["untrained"].picture, lambda: [surveyed(), surveyed(network=3, power=8.0, label="9"), surveyed(network=1, power=2.0)]),
+    "accuracies": (
+        "explore.distill.figures:Accuracies",
+        lambda: [accuracies([[0.5, 0.7], [np.nan, np.nan]]), accuracies([[0.1, 0.2], [0.9, np.nan]]), accuracies([[1, 1], [0, 0]])],
+    ),
+}
+
+
+def test_every_figure_of_the_registry_has_a_case() -> None:
+    assert set(FIGURES) <= set(CASES)
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[type[Picture], list[xarray.Dataset]]:
+    kind, data = CASES[request.param]
+    return resolve(kind), data()
+
+
+def test_an_update_equals_a_new_picture_pixel_for_pixel(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    kind, states = case
+    picture = kind(states[0])
+    picture.png()
+    for data in [*states[1:], states[0]]:
+        assert picture.fits(data)
+        picture.update(data)
+        assert picture.png() == kind(data).png()
+
+
+def test_different_states_look_different_and_are_described_differently(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    kind, states = case
+    pictures = [kind(data) for data in states]
+    assert len({picture.png() for picture in pictures}) == len(states)
+    texts = [picture.describe(data) for picture, data in zip(pictures, states, strict=True)]
+    assert len(set(texts)) == len(states)
+    assert all(20 < len(text) < 600 and "nan" not in text for text in texts)
+
+
+def test_png_before_and_after_a_file_are_equal(case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path) -> None:
+    kind, states = case
+    picture = kind(states[0])
+    before = picture.png()
+    save(picture, states[0], tmp_path / "a.pdf")
+    assert picture.png() == before
+
+
+def test_every_format_is_written_and_twice_the_same(case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path) -> None:
+    kind, states = case
+    starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "csv": b""}
+    for suffix, start in starts.items():
+        contents = {save(kind(states[1]), states[1], tmp_path / f"{n}.{suffix}").read_bytes() for n in range(2)}
+        assert len(contents) == 1
+        assert contents.pop().startswith(start)
+
+
+def test_numbers_in_the_table_are_the_plotted_ones() -> None:
+    data = evolved(step=20)
+    table = resolve(FIGURES["evolution"].picture)(data).table(data)
+    first = table[table.method == "DataDAM"]
+    recording = open_recording(shipped("data/digits-datadam.zarr.zip"))
+    assert first.step.tolist() == recording.step.values.tolist()
+    assert np.allclose(first["mean attention distance"], recording.attention_distance.mean(("label", "block")))
+    assert (table.shown.sum(), data["now"].values.tolist()) == (2, [data["now"].values[0]] * 2)
+
+
+def test_targets_lie_on_the_picture_and_say_what_they_do(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    kind, states = case
+    for target in kind(states[0]).targets(states[0]):
+        assert -0.001 <= target.left < target.right <= 1.001
+        assert -0.001 <= target.top < target.bottom <= 1.001
+        assert target.label
+        assert target.state
+
+
+def test_a_target_is_where_its_tile_is_drawn() -> None:
+    """The box of class 3 holds exactly the pixels that change when only image 3 changes."""
+    data = evolved(step=50, label="0")
+    picture = resolve(FIGURES["evolution"].picture)(data)
+    changed = data.copy(deep=True)
+    changed["image"][0, 3] = 255 - changed["image"][0, 3]
+    one, two = (np.asarray(pixels(p)) for p in (data, changed))
+    rows, columns = np.nonzero((one != two).any(2))
+    target = next(t for t in picture.targets(data) if t.label == "class 3")
+    height, width = one.shape[:2]
+    assert abs(columns.min() / width - target.left) < 0.005
+    assert abs((columns.max() + 1) / width - target.right) < 0.005
+    assert abs(rows.min() / height - target.top) < 0.01
+    assert abs((rows.max() + 1) / height - target.bottom) < 0.01
+
+
+def pixels(data: xarray.Dataset) -> Any:
+    import io
+
+    from PIL import Image
+
+    return Image.open(io.BytesIO(resolve(FIGURES["evolution"].picture)(data).png()))
+
+
+def test_colour_limits_do_not_move_with_the_step() -> None:
+    picture = resolve(FIGURES["evolution"].picture)(evolved(step=0))
+    limits = [artist.get_clim() for row in picture._images for name, artist in row.items()]
+    picture.update(evolved(step=200))
+    assert [artist.get_clim() for row in picture._images for name, artist in row.items()] == limits
+
+
+def test_all_text_is_at_least_nine_points(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    from matplotlib.text import Text
+
+    kind, states = case
+    assert min(text.get_fontsize() for text in kind(states[0]).figure.findobj(Text) if text.get_text()) >= 9
+
+
+def test_the_readers_own_settings_are_not_touched(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    kind, states = case
+    before = dict(mpl.rcParams)
+    kind(states[0]).png()
+    assert dict(mpl.rcParams) == before
+
+
+def test_small_png_keeps_size_and_is_small(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    kind, states = case
+    picture = kind(states[0])
+    assert len(small_png(picture)) < min(120_000, len(picture.png()))
+
+
+def test_equal_distance_takes_the_first_frame_that_is_as_close() -> None:
+    data = evolved(step=50, by="distance")
+    curve = data["curve"].values[1]
+    at = int(np.flatnonzero(data["curve_step"].values[1] == data["now"].values[1])[0])
+    assert curve[at] <= data["distance"].values[0]
+    assert (curve[:at] > data["distance"].values[0]).all()
+
+
+def test_a_step_between_frames_shows_the_frame_before() -> None:
+    steps = open_recording(shipped("data/digits-datadam.zarr.zip")).step.values
+    gap = next(int(a) for a, b in zip(steps, steps[1:], strict=False) if b - a > 1)
+    assert evolved(step=gap + 1)["now"].values.tolist() == [gap, gap]
+
+
+@pytest.mark.parametrize(
+    ("select", "state", "match"),
+    [(evolved, {"label": "nobody"}, "label must be one of 0, 1"), (evolved, {"by": "time"}, "by must be"), (surveyed, {"power": 5.0}, "recorded are")],
+)
+def test_a_state_that_was_not_recorded_is_refused(select: Any, state: dict[str, Any], match: str) -> None:
+    with pytest.raises(InvalidInput, match=match):
+        select(**state)
+
+
+def test_recordings_of_another_kind_or_other_data_are_refused() -> None:
+    survey, run = (open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("untrained", "dm"))
+    with pytest.raises(InvalidInput, match="attention-matching run"):
+        resolve(FIGURES["evolution"].select)(survey)
+    with pytest.raises(InvalidInput, match="untrained"):
+        resolve(FIGURES["untrained"].select)(run)
+    fashion = open_recording(shipped("data/fashion-dm.zarr.zip"))
+    with pytest.raises(InvalidInput, match="same data"):
+        resolve(FIGURES["evolution"].select)([run, fashion])
+
+
+def test_unknown_formats_and_states_are_named(tmp_path: Path) -> None:
+    data = surveyed()
+    with pytest.raises(UnknownName, match="known: csv, html, pdf, png, svg"):
+        save(resolve(FIGURES["untrained"].picture)(data), data, tmp_path / "a.jpg")
+    with pytest.raises(InvalidInput, match="has no state 'foo'; it has step, label, by"):
+        save_figure("evolution", [open_recording(shipped("data/digits-dm.zarr.zip"))], {"foo": 1}, tmp_path / "a.png")
+
+
+def test_the_offline_page_holds_every_frame_and_loads_nothing(tmp_path: Path) -> None:
+    recording = open_recording(shipped("data/digits-dm.zarr.zip"))
+    page = save_figure("evolution", [recording], {"label": "4"}, tmp_path / "page.html").read_text()
+    assert page.count("Class 4 of digits. DM at step") == recording.sizes["step"]
+    assert not re.search(r"(src|href)=.(https?:)?//|import |fetch\(", page)
+    assert len(page) < 5_000_000
+
+
+def test_a_page_of_too_many_positions_is_refused(tmp_path: Path) -> None:
+    data = surveyed()
+    with pytest.raises(InvalidInput, match="1 to 60 positions, got 61"):
+        write_html(tmp_path / "page.html", resolve(FIGURES["untrained"].picture)(data), "x", range(61), lambda _: data)
+
+
+def test_a_page_survives_markup_in_names(tmp_path: Path) -> None:
+    data = accuracies([[0.5, 0.6]]).assign_coords(set=["</script><b>"])
+    page = write_html(tmp_path / "page.html", resolve("explore.distill.figures:Accuracies")(data), "<s>", [1], lambda _: data).read_text()
+    assert page.count("</script>") == 1
+    assert "<s>" not in page
+
+
+def test_thinning_keeps_both_ends() -> None:
+    assert thinned(list(range(1000)), 60)[::59] == [0, 999]
+    assert thinned([1, 2], 60) == [1, 2]
+
+
+def test_figures_are_drawn_without_torch() -> None:
+    code = (
+        "import sys; from explore.distill.figures import *; from explore.recording import open_recording; from explore.shipped import shipped;"
+        "d = evolution(open_recording(shipped('data/digits-dm.zarr.zip'))); Evolution(d).png(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,30 @@
+"""Colours stand out on white and from one another; text is large enough."""
+
+from itertools import combinations
+
+from matplotlib.colors import to_rgb
+
+from explore.plotting.style import MARKERS, PALETTE, SEQUENTIAL, STYLE
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2.2 defines it."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+def test_every_colour_has_the_contrast_that_graphics_need() -> None:
+    assert all(1.05 / (luminance(colour) + 0.05) >= 3 for colour in PALETTE.values())
+
+
+def test_no_two_colours_share_a_marker() -> None:
+    assert len(set(MARKERS.values())) == len(MARKERS)
+    assert all(a != b for a, b in combinations(PALETTE.values(), 2))
+
+
+def test_text_is_at_least_nine_points() -> None:
+    assert all(value >= 9 for name, value in STYLE.items() if name.endswith("size"))
+
+
+def test_maps_are_never_jet() -> None:
+    assert SEQUENTIAL in ("viridis", "cividis")

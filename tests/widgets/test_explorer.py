@@ -1,0 +1,216 @@
+"""Explorer, view and controls without a browser."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+import traitlets
+import xarray
+
+from explore.errors import InvalidInput, UnknownName
+from explore.plotting.picture import Picture, Target
+from explore.widgets.controls import Button, Choice, Slider
+from explore.widgets.explorer import Explorer
+
+
+class Bar(Picture):
+    """One bar whose height is the number shown."""
+
+    size = (2.0, 1.5)
+    title = "a bar"
+
+    def build(self, data: xarray.Dataset) -> None:
+        axes = self.figure.add_axes((0.2, 0.2, 0.7, 0.7))
+        axes.set_ylim(0, 20)
+        self.line = self.moving(axes.plot([0, 1], [0, 0])[0])
+
+    def show(self, data: xarray.Dataset) -> None:
+        self.line.set_ydata([float(data["height"])] * 2)
+
+    def describe(self, data: xarray.Dataset) -> str:
+        return f"a bar of height {float(data['height']):g} <tall>"
+
+    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
+        return pandas.DataFrame({"height": [float(data["height"])]})
+
+    def targets(self, data: xarray.Dataset) -> list[Target]:
+        return [Target(0, 0, 0.5, 1, "step 3", {"step": 3}), Target(0.5, 0, 1, 1, "elsewhere", {"step": 1, "nothing": 0})]
+
+
+def source(step: int, kind: str) -> xarray.Dataset:
+    return xarray.Dataset({"height": ((), float(step + 10 * (kind == "tall")))})
+
+
+@pytest.fixture
+def explorer() -> Explorer:
+    def last(explorer: Explorer) -> None:
+        explorer.step = 4
+
+    controls = {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"]), "last": Button("Last", last)}
+    return Explorer(source, Bar, controls, "bars")
+
+
+def widgets_of(explorer: Explorer) -> list[Any]:
+    return list(explorer.widget.children[0].children)
+
+
+def test_every_control_has_a_label_and_reaches_every_value(explorer: Explorer) -> None:
+    for name, widget in zip(explorer.controls, widgets_of(explorer), strict=True):
+        assert widget.description
+        for value in getattr(explorer.controls[name], "values", []):
+            widget.value = value
+            assert explorer.state[name] == value
+
+
+def test_moving_a_control_changes_picture_and_text(explorer: Explorer) -> None:
+    before = explorer.view.png
+    widgets_of(explorer)[0].value = 3
+    assert explorer.alt == "a bar of height 3 <tall>"
+    assert explorer.view.png != before
+
+
+def test_setting_a_trait_moves_the_control(explorer: Explorer) -> None:
+    explorer.kind = "tall"
+    assert widgets_of(explorer)[1].value == "tall"
+
+
+def test_state_goes_round(explorer: Explorer) -> None:
+    explorer.set(step=2, kind="tall")
+    state, png = explorer.state, explorer.view.png
+    explorer.set(step=0, kind="low")
+    explorer.set(**state)
+    assert (explorer.state, explorer.view.png) == (state, png)
+
+
+def test_setting_several_values_computes_once() -> None:
+    calls = []
+    explorer = Explorer(lambda **s: calls.append(s) or source(**s), Bar, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    calls.clear()
+    explorer.set(step=3, kind="tall")
+    assert calls == [{"step": 3, "kind": "tall"}]
+
+
+def test_a_value_that_is_not_offered_is_refused_and_listed(explorer: Explorer) -> None:
+    with pytest.raises(traitlets.TraitError, match="step must be one of 0, 1, 2, 3, 4; got 9"):
+        explorer.step = 9
+    assert explorer.step == 0
+    with pytest.raises(UnknownName, match="known: kind, step"):
+        explorer.set(stepp=1)
+
+
+def test_a_failed_set_does_not_silence_the_explorer(explorer: Explorer) -> None:
+    with pytest.raises(traitlets.TraitError):
+        explorer.set(step=99)
+    explorer.step = 2
+    assert "height 2" in explorer.alt
+
+
+def test_a_button_acts(explorer: Explorer) -> None:
+    widgets_of(explorer)[2].click()
+    assert explorer.step == 4
+
+
+def test_choosing_a_part_sets_its_state_and_only_what_there_is(explorer: Explorer) -> None:
+    explorer.view.chosen = {"index": 0, "count": 1}
+    assert explorer.step == 3
+    explorer.view.chosen = {"index": 1, "count": 2}
+    assert explorer.step == 1
+    explorer.view.chosen = {"index": 7, "count": 3}
+    assert explorer.step == 1
+
+
+def test_more_values_can_be_offered_while_one_is_chosen(explorer: Explorer) -> None:
+    explorer.step = 4
+    explorer.controls["step"].offer(range(9))
+    assert explorer.step == 4
+    explorer.controls["step"].offer(range(9), 7)
+    assert "height 7" in explorer.alt
+    explorer.step = 8
+    assert widgets_of(explorer)[0].value == 8
+
+
+def test_the_same_picture_is_updated_unless_the_data_have_another_shape() -> None:
+    def growing(step: int) -> xarray.Dataset:
+        return source(step, "low").assign(extra=("n", [0.0] * (1 + step // 3)))
+
+    explorer = Explorer(growing, Bar, {"step": Slider("step", range(5))})
+    first = explorer.picture
+    explorer.step = 2
+    assert explorer.picture is first
+    explorer.step = 3
+    assert explorer.picture is not first
+
+
+def test_a_saved_notebook_keeps_picture_and_text(explorer: Explorer) -> None:
+    bundle = explorer._repr_mimebundle_()
+    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
+    assert bundle["text/plain"] == explorer.alt
+    assert 'alt="a bar of height 0 &lt;tall&gt;"' in bundle["text/html"]
+    assert repr(explorer) == explorer.alt
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf", "csv", "html"])
+def test_every_format_can_be_saved(explorer: Explorer, tmp_path: Path, suffix: str) -> None:
+    explorer.step = 2
+    assert explorer.save(tmp_path / f"bar.{suffix}").stat().st_size > 5
+    assert explorer.step == 2
+    assert "height 2" in explorer.alt
+
+
+def test_the_save_button_writes_beside_the_notebook(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, formats, button, said = explorer.widget.children[2].children
+    formats.value = "csv"
+    button.click()
+    assert (tmp_path / "bars-step-0-kind-low.csv").read_text().split() == ["height", "0.0"]
+    assert "bars-step-0-kind-low.csv" in said.value
+
+
+def test_a_folder_that_cannot_be_written_is_said(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocked = tmp_path / "bars-step-0-kind-low.png"
+    blocked.mkdir()
+    monkeypatch.chdir(tmp_path)
+    _, _, button, said = explorer.widget.children[2].children
+    button.click()
+    assert "not saved" in said.value
+
+
+def test_numbers_on_request_follow_the_state(explorer: Explorer) -> None:
+    toggle, table = explorer.widget.children[2].children[0], explorer.widget.children[3]
+    assert table.value == ""
+    toggle.value = True
+    explorer.step = 3
+    assert "<td>3</td>" in table.value
+    toggle.value = False
+    explorer.step = 4
+    assert table.value == ""
+
+
+def test_a_page_needs_a_control(tmp_path: Path) -> None:
+    explorer = Explorer(lambda: source(1, "low"), Bar, {})
+    assert explorer.save(tmp_path / "bar.png").exists()
+    with pytest.raises(InvalidInput, match="no slider"):
+        explorer.save(tmp_path / "bar.html")
+
+
+def test_two_threads_may_redraw_at_once(explorer: Explorer) -> None:
+    def move() -> None:
+        for step in (1, 2, 3, 4, 0) * 4:
+            explorer.set(step=step)
+
+    threads = [threading.Thread(target=move) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    explorer.set(step=3)
+    assert explorer.view.png == Bar(source(3, "low")).png()
+
+
+def test_a_control_cannot_hide_what_an_explorer_has() -> None:
+    with pytest.raises(InvalidInput, match="'data'"):
+        Explorer(source, Bar, {"data": Slider("data", range(3))})

@@ -1,0 +1,108 @@
+"""Job: progress, stop, errors and what is left when it is over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from explore.widgets.job import INTERVAL, Job
+
+
+def counting(until: int, pause: float = 0.0) -> Any:
+    def work(progress: Any, stop: Any) -> int:
+        for n in range(1, until + 1):
+            progress(n, until, f"at {n}")
+            if stop():
+                return n
+            time.sleep(pause)
+        return until
+
+    return work
+
+
+def buttons(job: Job) -> tuple[Any, Any, Any]:
+    start, stop, bar, _ = job.widget.children
+    return start, stop, bar
+
+
+def test_done_work_says_so() -> None:
+    job = Job(counting(5)).start(inline=True)
+    assert job.join() == 5
+    _, stop, bar = buttons(job)
+    assert (bar.value, bar.max, bar.bar_style, stop.disabled) == (5, 5, "success", True)
+    assert job.text.startswith("done after")
+
+
+def test_stop_keeps_the_partial_result_and_start_works_again() -> None:
+    job = Job(counting(10_000, 0.002))
+    start, stop, bar = buttons(job)
+    start.click()
+    time.sleep(0.1)
+    assert job.running
+    assert (start.disabled, stop.disabled) == (True, False)
+    stop.click()
+    partial = job.join(5)
+    assert 0 < partial < 10_000
+    assert bar.value == partial
+    assert "stopped after" in job.text
+    assert not start.disabled
+    job.work = counting(3)
+    assert job.start(inline=True).join() == 3
+
+
+def test_starting_twice_runs_once() -> None:
+    calls = []
+
+    def work(progress: Any, stop: Any) -> None:
+        calls.append(1)
+        time.sleep(0.1)
+
+    job = Job(work).start()
+    job.start()
+    job.join()
+    assert len(calls) == 1
+
+
+def test_an_error_is_shown_and_raised_by_join() -> None:
+    def work(progress: Any, stop: Any) -> None:
+        raise ValueError("images <must> be square")
+
+    job = Job(work).start()
+    with pytest.raises(ValueError, match="images <must> be square"):
+        job.join(5)
+    assert "ValueError" in job.text
+    assert "&lt;must&gt;" in job.text
+    assert buttons(job)[2].bar_style == "danger"
+    assert not buttons(job)[0].disabled
+
+
+def test_at_most_five_updates_a_second_and_the_last_one_always() -> None:
+    told: list[int] = []
+    job = Job(counting(300, 0.002), on_progress=lambda: told.append(job._done))
+    job.start(inline=True)
+    took = time.monotonic() - job._began
+    assert len(told) <= took / INTERVAL + 3
+    assert told[-1] == 300
+
+
+def test_time_left_is_told() -> None:
+    seen: list[str] = []
+    job = Job(counting(100, 0.01), on_progress=lambda: seen.append(job.text))
+    job.start(inline=True)
+    assert any("s left" in text for text in seen)
+
+
+def test_the_result_is_handed_over_in_the_jobs_thread() -> None:
+    found: list[Any] = []
+    job = Job(counting(2), on_done=lambda result: found.append((result, threading.current_thread().name)))
+    job.start().join(5)
+    assert found == [(2, "explore-job")]
+
+
+def test_every_button_has_a_tooltip() -> None:
+    start, stop, _ = buttons(Job(counting(1), "Begin"))
+    assert (start.description, start.tooltip) == ("Begin", "Begin")
+    assert "kept" in stop.tooltip
