@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from explore.data.folders import data_folder
+
+settings.register_profile("explore", deadline=None)  # a busy machine is no fault
+settings.load_profile("explore")
 
 
 def is_loopback(address: Any) -> bool:
@@ -52,7 +56,7 @@ def _loopback_only() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def _one_thread() -> Iterator[None]:
     """Torch, if some test imported it, computes with one thread, as a process that never imported it says of itself."""
     torch = sys.modules.get("torch")

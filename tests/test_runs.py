@@ -373,13 +373,16 @@ def test_a_lost_checkpoint_costs_time_only(tmp_path: Path) -> None:
 def test_another_number_of_threads_is_said(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     path = tmp_path / "run.zarr"
-    torch.set_num_threads(1)
-    stopped(path, 3)
-    torch.set_num_threads(2)
-    with pytest.warns(ExploreWarning, match="was recorded with 1 torch threads, now 2: the last bits may differ"):
-        record(CountingRun(10), path)
-    record(CountingRun(10), path)  # nothing is computed any more, so nothing is said
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        stopped(path, 3)
+        torch.set_num_threads(2)
+        with pytest.warns(ExploreWarning, match="was recorded with 1 torch threads, now 2: the last bits may differ"):
+            record(CountingRun(10), path)
+        record(CountingRun(10), path)  # nothing is computed any more, so nothing is said
+    finally:
+        torch.set_num_threads(before)
 
 
 INTERRUPTED = """

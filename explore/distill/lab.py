@@ -147,7 +147,8 @@ class Live:
         config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
         self.run = build(config)
         self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
-        first = record(self.run, self.path, stop=lambda: True)
+        with _spare_core():  # as the job will, for the last bits depend on the number of threads
+            first = record(self.run, self.path, stop=lambda: True)
         self._steps = Slider("step", first.step.values.tolist(), start=int(first.step.values[-1]))
         self._labels = Choice("class", [str(name) for name in first.label.values])
         self._recording = first.load()

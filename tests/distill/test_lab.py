@@ -1,0 +1,166 @@
+"""The lab's explorers: every control works, every part of a picture is a control too, live runs stop and go on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explore.distill import lab
+from explore.errors import InvalidInput
+from explore.recording import open_recording
+from explore.widgets.controls import Button
+from explore.widgets.explorer import Explorer
+
+EXPLORERS: dict[str, Callable[[], Explorer]] = {
+    "untrained": lab.untrained_networks,
+    "side by side": lab.side_by_side,
+    "side by side, digits": lambda: lab.side_by_side("digits", "atom", "channel"),
+    "one run": lab.one_run,
+}
+
+
+@pytest.fixture(params=EXPLORERS)
+def explorer(request: pytest.FixtureRequest) -> Explorer:
+    return EXPLORERS[request.param]()
+
+
+def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
+    if "step" in explorer.state:
+        explorer.step = explorer.controls["step"].values[8]
+    for name, control in explorer.controls.items():
+        if isinstance(control, Button):
+            continue
+        assert control.widget.description
+        texts = set()
+        start = getattr(explorer, name)
+        for value in control.values[:6]:
+            setattr(explorer, name, value)
+            texts.add((explorer.alt, explorer.view.png))
+        assert len(texts) > 1, f"{name} changes nothing"
+        setattr(explorer, name, start)
+
+
+def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
+    targets = explorer.picture.targets(explorer.data)
+    assert targets
+    for target in targets:
+        assert set(target.state) <= set(explorer.state)
+        explorer.set(**target.state)
+        assert explorer.state.items() >= target.state.items()
+
+
+def test_the_saved_picture_is_small(explorer: Explorer) -> None:
+    assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
+
+
+def test_no_torch_is_imported_to_replay() -> None:
+    code = "import sys; from explore.distill import lab; lab.untrained_networks().power = 4.0; lab.side_by_side().step = 3; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_new_weights_are_drawn_on_demand_and_equal_what_a_longer_survey_would_hold() -> None:
+    from explore import build
+
+    explorer = lab.untrained_networks()
+    last = explorer.controls["network"].values[-1]
+    explorer.controls["draw"].action(explorer)
+    assert explorer.network == last + 1
+    run: Any = build(open_recording(lab.shipped("data/digits-untrained.zarr.zip")).attrs["config"])
+    run.step = last + 1
+    assert np.allclose(explorer.data["accuracy"], run.snapshot()["accuracy"][:, 0])
+    explorer.network = 0
+    assert "network 0" in explorer.alt
+
+
+def test_equal_distance_changes_the_right_side_alone() -> None:
+    explorer = lab.side_by_side()
+    explorer.step = explorer.controls["step"].values[8]
+    left = int(explorer.data["now"][0])
+    explorer.by = "distance"
+    assert int(explorer.data["now"][0]) == left
+    assert int(explorer.data["now"][1]) != left
+
+
+def test_a_set_without_recordings_is_named() -> None:
+    with pytest.raises(InvalidInput, match="recordings ship of digits, fashion-mnist, not of 'cifar'"):
+        lab.side_by_side("cifar")
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> lab.Live:
+    return lab.live(steps=30, folder=tmp_path, width=8, batch=4)
+
+
+def test_a_live_run_shows_its_first_frame_before_it_starts(live: lab.Live) -> None:
+    assert live.explorer.step == 0
+    assert "DataDAM at step 0" in repr(live)
+
+
+def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.Live) -> None:
+    live.job.start()
+    deadline = time.monotonic() + 60
+    while live.run.step < 3 and live.job.running and time.monotonic() < deadline:
+        time.sleep(0.005)
+    live.job.stop()
+    stopped = live.job.join(60)
+    assert 3 <= live.run.step < 30
+    assert stopped.step.values[-1] <= live.run.step
+    assert live.job.start().join(60).step.values[-1] == 30
+    assert live.explorer.step == 30
+    assert "stopped" not in live.job.text
+
+
+def test_stopped_and_resumed_ends_as_if_never_stopped(live: lab.Live, tmp_path: Path) -> None:
+    live.job.work = lambda progress, stop: lab.Live._distill(live, progress, lambda: live.run.step == 7)
+    live.job.start(inline=True)
+    live.job.work = live._distill
+    live.job.start(inline=True)
+    other = lab.live(steps=30, folder=tmp_path / "other", width=8, batch=4)
+    other.job.start(inline=True)
+    assert np.array_equal(live.run.result().images, other.run.result().images)
+
+
+def test_a_reader_who_looked_back_is_left_there(live: lab.Live) -> None:
+    live.job.start(inline=True)
+    live.explorer.step = 2
+    live.run.steps = live.steps = 40
+    live.job.start(inline=True)
+    assert live.explorer.step == 2
+    assert live.explorer.controls["step"].values[-1] == 40
+
+
+def test_another_method_or_new_noise_starts_over(live: lab.Live) -> None:
+    live.job.start(inline=True)
+    first = live.run.images.detach().clone()
+    live._again.click()
+    assert (live.run.step, live.explorer.step) == (0, 0)
+    assert not bool((live.run.images == first).all())
+    live._method.value = "dm"
+    assert "DM at step 0" in live.explorer.alt
+
+
+def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    with lab._spare_core():
+        assert torch.get_num_threads() == max(1, (lab.os.cpu_count() or 2) - 1)
+    assert torch.get_num_threads() == before
+
+
+def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    from explore.distill.compare import PROTOCOL
+
+    monkeypatch.setitem(PROTOCOL, "epochs", 2)
+    monkeypatch.setitem(PROTOCOL, "width", 8)
+    result = live.comparison.start(inline=True).join()
+    assert [str(name) for name in result.set.values] == ["DataDAM, step 0", "random", "herding = k-center", "class mean"]
+    shown = live._comparison_place.children[0].children[1].alt
+    assert "class mean:" in shown

@@ -1,0 +1,60 @@
+"""The committed notebooks: executed, small, thin, with pictures that have texts and no dead widgets."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from explore.registry import LABS
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+def code_cells(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_there_is_a_notebook_for_every_lab_and_a_start() -> None:
+    assert {path.name for path in NOTEBOOKS} == {"00_start.ipynb", *(lab.notebook for lab in LABS)}
+
+
+def test_it_is_executed_from_top_to_bottom_without_an_error(path: Path) -> None:
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+
+
+def test_it_is_small(path: Path) -> None:
+    assert path.stat().st_size <= 1_000_000
+
+
+def test_it_defines_nothing(path: Path) -> None:
+    assert not [cell.source for cell in code_cells(path) if re.search(r"^\s*(def|class)\s", cell.source, re.MULTILINE)]
+
+
+def test_no_widget_is_saved(path: Path) -> None:
+    assert "widgets" not in nbformat.read(path, as_version=4).metadata
+    kinds = {kind for cell in code_cells(path) for output in cell.outputs for kind in output.get("data", {})}
+    assert not any("widget" in kind for kind in kinds)
+
+
+def test_every_picture_has_its_text(path: Path) -> None:
+    pictures = [output.data for cell in code_cells(path) for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert pictures
+    for data in pictures:
+        alt = re.search(r'<img alt="([^"]{20,})"', data["text/html"])
+        assert alt
+        assert data["text/plain"][:20] == alt.group(1)[:20]
+
+
+def test_no_path_of_a_machine_is_saved(path: Path) -> None:
+    assert not re.search(r"/(home|root|Users|tmp)/", path.read_text())
