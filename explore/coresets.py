@@ -65,7 +65,7 @@ def select(
         else:
             picks = (_herding if method == "herding" else _kcenter)(flat[members], per_class)
         chosen.append(members[picks])
-    return torch.cat(chosen)
+    return torch.cat(chosen).to(labels.device)
 
 
 def _herding(x: torch.Tensor, count: int) -> torch.Tensor:

@@ -8,7 +8,8 @@
     ├── DependencyMissing   (ImportError)        an optional package is not installed
     ├── RecordingBusy       (BlockingIOError)    another process writes this recording
     ├── RecordingDamaged    (ValueError)         a recording on disk cannot be read as it was written
-    └── RecordingFailed     (OSError)            a frame or checkpoint could not be written (a full disk, say)
+    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (a full disk, say)
+    └── RunDiverged         (ArithmeticError)    a loss became NaN or infinite
 
     ExploreWarning          (UserWarning)        what a person should know but need not act upon
 
@@ -62,6 +63,10 @@ class RecordingDamaged(ExploreError, ValueError):
 
 class RecordingFailed(ExploreError, OSError):
     """A frame or checkpoint could not be written; everything committed before is kept."""
+
+
+class RunDiverged(ExploreError, ArithmeticError):
+    """A loss became NaN or infinite; the run stands where it was before that step."""
 
 
 class ExploreWarning(UserWarning):

@@ -20,6 +20,7 @@ CHUNK_BYTES = 1 << 18
 """Frames are grouped into chunks of about this size: one a chunk if large, many if small. A chunk
 is rewritten whole for each frame in it (about 1 ms), and reading 400 small frames takes few reads."""
 
+
 class Writer:
     """The one writer of a recording folder; a lock keeps a second one away.
 

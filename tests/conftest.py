@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +12,9 @@ import pytest
 from hypothesis import settings
 
 from explore.data.folders import data_folder
+
+# Kernels, browsers and subprocesses share the cores with the tests: let OpenMP threads spin briefly (see explore.launch).
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 settings.register_profile("explore", deadline=None)  # a busy machine is no fault
 settings.load_profile("explore")
@@ -58,11 +61,9 @@ def _loopback_only() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def _one_thread() -> Iterator[None]:
-    """Torch, if some test imported it, computes with one thread, as a process that never imported it says of itself."""
-    torch = sys.modules.get("torch")
-    if torch is None:
-        yield
-        return
+    """Torch computes with one thread, as a process that never imported it says of itself."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

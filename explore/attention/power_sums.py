@@ -137,23 +137,27 @@ def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
 
 def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
     kernel = _kernel()
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
     spatials, channels = [], []
     for index, block in enumerate(network.blocks):
-        conv = block.conv
-        f = conv2d(images.to(dtype), conv.weight.to(dtype), conv.bias.to(dtype), padding=conv.padding).float().contiguous()
-        n, c, h, w = f.shape
-        pooled, by_pixel, by_channel = torch.empty(n, c, h // 2, w // 2), torch.zeros(n, h, w), torch.zeros(n, c)
+        conv, norm = block.conv, block.norm
+        weight = conv.weight.to(dtype, memory_format=torch.channels_last)
+        f = conv2d(images.to(dtype), weight, conv.bias.to(dtype), padding=conv.padding).float()
+        pixels = np.ascontiguousarray(f.permute(0, 2, 3, 1).numpy())
+        n, h, w, c = pixels.shape
+        pooled = np.empty((n, h // 2, w // 2, c), np.float32)
+        by_pixel, by_channel = np.empty((n, h, w), np.float32), np.zeros((n, c), np.float32)
         last = index == len(network.blocks) - 1
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
-        norm = block.norm
-        arrays = (t.detach().numpy() for t in (f, norm.weight, norm.bias, pooled, by_pixel, by_channel))
-        kernel(*arrays, np.float32(norm.eps), np.float32(p), np.float32(q))
+        affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
+        kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
         if p:
-            spatials.append(by_pixel)
+            spatials.append(torch.from_numpy(by_pixel))
         if q:
-            channels.append(by_channel)
-        images = pooled
+            channels.append(torch.from_numpy(by_channel))
+        images = torch.from_numpy(pooled).permute(0, 3, 1, 2)  # channels last in memory, as the next convolution likes it
     return PowerSums(spatials, channels, images.flatten(1))
 
 

@@ -12,12 +12,17 @@ from explore.errors import InvalidInput, UnknownName
 if TYPE_CHECKING:
     from explore.data.imageset import ImageSet
 
-_getattr, __dir__, _attached = lazy_loader.attach(
+_getattr, _, _attached = lazy_loader.attach(
     __name__,
     submod_attrs={"folders": ["data_folder"], "imageset": ["ImageSet"], "scenes": ["scenes"], "whitening": ["ZCA"]},
 )
 __all__ = [*_attached, "load"]
 __getattr__ = _getattr
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 LOADERS = {
     "digits": "explore.data.digits:digits",

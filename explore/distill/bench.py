@@ -51,13 +51,14 @@ def convolutions(network: ConvNet, real: torch.Tensor) -> Callable[[], None]:
         chunk = chunk_for(network, real)
         inputs = [real[:chunk]]
         for block in network.blocks[:-1]:
-            inputs.append(block(inputs[-1]))
+            inputs.append(block(inputs[-1]).to(memory_format=torch.channels_last))
+        weights = [block.conv.weight.to(memory_format=torch.channels_last) for block in network.blocks]
 
     @torch.no_grad()
     def run() -> None:
         for _ in range(-(-len(real) // chunk)):
-            for block, x in zip(network.blocks, inputs, strict=True):
-                conv2d(x, block.conv.weight, block.conv.bias, padding=block.conv.padding)
+            for block, weight, x in zip(network.blocks, weights, inputs, strict=True):
+                conv2d(x, weight, block.conv.bias, padding=block.conv.padding)
 
     return run
 

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     import xarray
 
 Images = tuple[torch.Tensor, torch.Tensor]
-PROTOCOL = {"epochs": 150, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "batch": 256, "width": 32, "norm": "instance"}
+PROTOCOL = {
+    "epochs": 150,
+    "learning_rate": 0.01,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch": 256,
+    "width": 32,
+    "norm": "instance",
+}
 """How every set is trained on; the same for all rows, and stored with the result."""
 
 
@@ -77,7 +85,12 @@ def compare(
         name = list(sets)[row]
         x, y = sets[name](number)
         network = ConvNet(
-            x.shape[1], len(test.class_names), x.shape[2], width=used["width"], norm=used["norm"], seed=stream_seed(seed, "evaluation", number)
+            x.shape[1],
+            len(test.class_names),
+            x.shape[2],
+            width=used["width"],
+            norm=used["norm"],
+            seed=stream_seed(seed, "evaluation", number),
         )
         rates = {key: used[key] for key in ("epochs", "learning_rate", "momentum", "weight_decay", "batch")}
         Fit(network, x, y, seed=stream_seed(seed, "evaluation", number), **rates).run()

@@ -45,7 +45,9 @@ def _of(recordings: xarray.Dataset | Sequence[xarray.Dataset], variable: str, wh
     given = [recordings] if isinstance(recordings, xarray.Dataset) else list(recordings)
     for recording in given:
         if variable not in recording:
-            raise InvalidInput(f"expected a recording of {what}; this one, of {recording.attrs.get('name')!r}, holds no {variable}")
+            raise InvalidInput(
+                f"expected a recording of {what}; this one, of {recording.attrs.get('name')!r}, holds no {variable}"
+            )
     return given
 
 
@@ -293,14 +295,20 @@ class Untrained(Picture):
         axes.set_anchor("NW")
         set_title(axes, "Class-mean attention maps (click one)")
         self._means = self.moving(axes.imshow(self._sheet(data), cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, 1)))
-        self._mark = self.moving(axes.add_patch(Rectangle((0, 0), data.sizes["x_1"], data.sizes["y_1"], fill=False, lw=2.5, ec=PALETTE["vermilion"])))
+        self._mark = self.moving(
+            axes.add_patch(Rectangle((0, 0), data.sizes["x_1"], data.sizes["y_1"], fill=False, lw=2.5, ec=PALETTE["vermilion"]))
+        )
         self._panels = []
         for place, (name, title) in enumerate((("example", "one image"), ("example_attention", "its attention"))):
             panel = self.figure.add_axes((0.465 + place * 0.135, 0.36, 0.125, 0.41))
             panel.set_axis_off()
             panel.set_anchor("NW")
             set_title(panel, title)
-            look = {"cmap": "gray", "vmin": 0, "vmax": 255} if name == "example" else {"cmap": SEQUENTIAL, "norm": PowerNorm(0.5, 0, 1)}
+            look = (
+                {"cmap": "gray", "vmin": 0, "vmax": 255}
+                if name == "example"
+                else {"cmap": SEQUENTIAL, "norm": PowerNorm(0.5, 0, 1)}
+            )
             self._panels.append((name, self.moving(panel.imshow(data[name].values, **look))))
         self._axes = self.figure.add_axes((0.79, 0.16, 0.19, 0.61))
         self._axes.set(xlabel="power p of the map", ylim=(0, 1), xticks=data.power.values)
@@ -352,7 +360,9 @@ class Untrained(Picture):
             box = tile_box(index, data.sizes["label"], data.sizes["y_1"], data.sizes["x_1"])
             found.append(Target(*self.box(self._means.axes, *box), f"class {name}", {"label": str(name)}))
         for power in data.power.values:
-            found.append(Target(*self.box(self._axes, power - 0.5, 0, power + 0.5, 1), f"power {power:g}", {"power": float(power)}))
+            found.append(
+                Target(*self.box(self._axes, power - 0.5, 0, power + 0.5, 1), f"power {power:g}", {"power": float(power)})
+            )
         return found
 
     def _sheet(self, data: xarray.Dataset) -> np.ndarray:
@@ -371,13 +381,17 @@ class Accuracies(Picture):
         """One row a set."""
         names = [str(name) for name in data.set.values]
         axes = self.figure.add_axes((0.2, 0.2, 0.68, 0.62))
-        axes.set_title(f"Test accuracy on {data.attrs['data']} ({data.attrs['images']:,} images), {data.sizes['network']} networks a row")
+        axes.set_title(
+            f"Test accuracy on {data.attrs['data']} ({data.attrs['images']:,} images), {data.sizes['network']} networks a row"
+        )
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlim=(0, 1))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(axis="x", color="#dddddd", lw=0.6)
         self._dots = self.moving(axes.plot([], [], "o", color=PALETTE["blue"], ms=5, alpha=0.7)[0])
         self._means = self.moving(axes.plot([], [], "|", color=PALETTE["black"], ms=16, mew=2)[0])
-        self._texts = [self.moving(axes.text(1.02, row, "", va="center", transform=axes.get_yaxis_transform())) for row in range(len(names))]
+        self._texts = [
+            self.moving(axes.text(1.02, row, "", va="center", transform=axes.get_yaxis_transform())) for row in range(len(names))
+        ]
 
     def show(self, data: xarray.Dataset) -> None:
         """Dots, means and their numbers."""

@@ -47,7 +47,9 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
     Args:
         recording: of the method "untrained"; the shipped one (on digits) if left out.
     """
-    known = {"recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load() if recording is None else recording.load()}
+    known = {
+        "recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load() if recording is None else recording.load()
+    }
     first = known["recording"]
     networks = Slider("network", first.step.values.tolist())
 
@@ -98,7 +100,9 @@ def explorer_of(recording: xarray.Dataset) -> Explorer:
     return Explorer(partial(evolution, recording), Evolution, controls, "attention")
 
 
-def live(data: str = "digits", method: str = "datadam", steps: int = 200, folder: str | Path | None = None, **options: Any) -> Live:
+def live(
+    data: str = "digits", method: str = "datadam", steps: int = 200, folder: str | Path | None = None, **options: Any
+) -> Live:
     """Distil now: Start, Stop, scrub; then compare with random, herded and mean images.
 
     Args:
@@ -121,7 +125,9 @@ class Live:
         self._method = ipywidgets.Dropdown(
             options=[(NAMES[m], m) for m in METHODS], value=method, description="method", layout={"width": "max-content"}
         )
-        self._again = ipywidgets.Button(description="New noise", tooltip="Start over from other noise", layout={"width": "max-content"})
+        self._again = ipywidgets.Button(
+            description="New noise", tooltip="Start over from other noise", layout={"width": "max-content"}
+        )
         self._again.on_click(lambda _: self._start_over())
         self.job = Job(self._distill, "Start", self._follow)
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
@@ -130,7 +136,9 @@ class Live:
         for chooser in (self._data, self._method):
             chooser.observe(lambda _: self._make(), "value")
         row = ipywidgets.HBox([self._data, self._method, self._again], layout={"flex_flow": "row wrap"})
-        self.widget = ipywidgets.VBox([row, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place])
+        self.widget = ipywidgets.VBox(
+            [row, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place]
+        )
 
     def _start_over(self) -> None:
         self.seed += 1
@@ -153,7 +161,10 @@ class Live:
         self._labels = Choice("class", [str(name) for name in first.label.values])
         self._recording = first.load()
         self.explorer = Explorer(
-            lambda **state: evolution(self._recording, **state), Evolution, {"step": self._steps, "label": self._labels}, f"live-{method}-{data}"
+            lambda **state: evolution(self._recording, **state),
+            Evolution,
+            {"step": self._steps, "label": self._labels},
+            f"live-{method}-{data}",
         )
         self._explorer_place.children = [self.explorer.widget]
         self._comparison_place.children = []
@@ -182,14 +193,25 @@ class Live:
         images, labels = self.run.images.detach().clone(), self.run.labels
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
         with _spare_core():
-            return compare({f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals}, test, 3, self.seed, progress, stop)
+            return compare(
+                {f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals},
+                test,
+                3,
+                self.seed,
+                progress,
+                stop,
+            )
 
     def _show_comparison(self, result: Any) -> None:
         self._comparison_place.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Live in a front end, the explorer's picture everywhere else."""
-        return {**self.explorer._repr_mimebundle_(**options), **self.widget._repr_mimebundle_(**options), "text/plain": repr(self)}
+        return {
+            **self.explorer._repr_mimebundle_(**options),
+            **self.widget._repr_mimebundle_(**options),
+            "text/plain": repr(self),
+        }
 
     def __repr__(self) -> str:
         return self.explorer.alt

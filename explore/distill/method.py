@@ -14,7 +14,7 @@ from explore.distill.config import DistillConfig
 from explore.distill.matching import matching_terms, real_means, synthetic_means, weighted
 from explore.distill.probe import Probe
 from explore.distill.source import Source
-from explore.errors import InvalidInput
+from explore.errors import InvalidInput, RunDiverged
 from explore.models.convnet import ConvNet
 from explore.runs import stream_seed
 
@@ -112,7 +112,11 @@ class DistillRun:
         return f"loss {self.loss:.3g}"
 
     def advance(self) -> None:
-        """One step: a fresh network, a real batch, one move of the synthetic images."""
+        """One step: a fresh network, a real batch, one move of the synthetic images.
+
+        Raises:
+            RunDiverged: the loss is no finite number; the images are left as they were.
+        """
         options, step, source = self.options, self.step + 1, self.source
         network = self._network(stream_seed(options.seed, "networks", step))
         chosen = source.sample(options.batch, stream_seed(options.seed, "batches", step))
@@ -123,6 +127,10 @@ class DistillRun:
         target = real_means(network, real, labels, source.classes, *powers, getattr(torch, options.precision))
         means = synthetic_means(network, synthetic, self.labels, source.classes, *powers)
         loss = weighted(matching_terms(target, means), options.mmd)
+        if not torch.isfinite(loss):
+            raise RunDiverged(
+                f"the loss is {float(loss.detach())} at step {step}; learning_rate {options.learning_rate} may be too large"
+            )
         (gradient,) = torch.autograd.grad(options.loss_scale * loss, self.images)
         with torch.no_grad():  # SGD with momentum; torch.optim would do the same and take 1.5 s to import
             self._velocity.mul_(options.momentum).add_(gradient)

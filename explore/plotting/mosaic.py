@@ -49,7 +49,9 @@ def mosaic(tiles: np.ndarray, columns: int | None = None, gap: int = 1, fill: fl
     return sheet
 
 
-def tile_box(index: int, count: int, height: int, width: int, gap: int = 1, columns: int | None = None) -> tuple[float, float, float, float]:
+def tile_box(
+    index: int, count: int, height: int, width: int, gap: int = 1, columns: int | None = None
+) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of a tile in the pixel coordinates of its mosaic (edges, as ``imshow`` draws them)."""
     y, x = divmod(index, grid_shape(count, columns)[1])
     left, top = x * (width + gap) - 0.5, y * (height + gap) - 0.5
@@ -70,7 +72,9 @@ def where(weights: np.ndarray) -> tuple[str, float]:
     columns = np.clip(width / 2 - np.arange(width), 0, 1)
     total = weights.sum() or 1.0
     shares = {
-        f"{v} {h}": float(a @ weights @ b / total) for v, a in (("upper", rows), ("lower", 1 - rows)) for h, b in (("left", columns), ("right", 1 - columns))
+        f"{v} {h}": float(a @ weights @ b / total)
+        for v, a in (("upper", rows), ("lower", 1 - rows))
+        for h, b in (("left", columns), ("right", 1 - columns))
     }
     name = max(shares, key=lambda key: shares[key])
     return name, shares[name]

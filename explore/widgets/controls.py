@@ -103,7 +103,9 @@ class Choice(_Valued):
         return [(self.names.get(value, f"{value}"), value) for value in self.values]
 
     def _make(self, value: Any) -> ipywidgets.Widget:
-        return ipywidgets.Dropdown(options=self._options(), value=value, description=self.label, style=WIDE, layout={"width": "max-content"})
+        return ipywidgets.Dropdown(
+            options=self._options(), value=value, description=self.label, style=WIDE, layout={"width": "max-content"}
+        )
 
 
 @dataclass

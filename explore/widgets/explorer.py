@@ -145,7 +145,9 @@ class Explorer(traitlets.HasTraits):
                 raise InvalidInput("this explorer has no slider for a page to move; save it as .png, .svg or .pdf")
             values = thinned(self.controls[slider].values)  # type: ignore[union-attr]
             shown = self._kind(self.data)  # type: ignore[arg-type]
-            return write_html(path, shown, self.controls[slider].label, values, lambda value: self._source(**{**self.state, slider: value}))
+            return write_html(
+                path, shown, self.controls[slider].label, values, lambda value: self._source(**{**self.state, slider: value})
+            )
 
     def _choose(self, change: Any) -> None:
         """A part of the picture was clicked, or chosen by keyboard: do what its target says."""
@@ -155,9 +157,18 @@ class Explorer(traitlets.HasTraits):
             self.set(**{key: value for key, value in targets[index].state.items() if key in self._names})
 
     def _footer(self) -> ipywidgets.Widget:
-        numbers = ipywidgets.ToggleButton(description="Numbers", tooltip="Show the plotted numbers as a table", layout={"width": "max-content"})
-        formats = ipywidgets.Dropdown(options=[(kind.upper(), kind) for kind in FORMATS], description="Save as", style={"description_width": "initial"}, layout={"width": "11em"})
-        button = ipywidgets.Button(description="Save", tooltip="Write the picture to the notebook's folder", layout={"width": "max-content"})
+        numbers = ipywidgets.ToggleButton(
+            description="Numbers", tooltip="Show the plotted numbers as a table", layout={"width": "max-content"}
+        )
+        formats = ipywidgets.Dropdown(
+            options=[(kind.upper(), kind) for kind in FORMATS],
+            description="Save as",
+            style={"description_width": "initial"},
+            layout={"width": "11em"},
+        )
+        button = ipywidgets.Button(
+            description="Save", tooltip="Write the picture to the notebook's folder", layout={"width": "max-content"}
+        )
 
         def show_numbers(change: Any) -> None:
             self._numbers.value = self._table() if change["new"] else ""

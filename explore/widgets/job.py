@@ -61,12 +61,19 @@ class Job:
         self._began = self._shown = self._first = 0.0
         self._done = self._first_done = 0
         self._start = ipywidgets.Button(description=label, button_style="primary", tooltip=label, layout={"width": "max-content"})
-        self._stop = ipywidgets.Button(description="Stop", tooltip="Stop after this step; what is done is kept", disabled=True, layout={"width": "max-content"})
+        self._stop = ipywidgets.Button(
+            description="Stop",
+            tooltip="Stop after this step; what is done is kept",
+            disabled=True,
+            layout={"width": "max-content"},
+        )
         self._bar = ipywidgets.IntProgress(min=0, max=1, description="", layout={"width": "16em"})
         self._text = ipywidgets.HTML()
         self._start.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
-        self.widget = ipywidgets.HBox([self._start, self._stop, self._bar, self._text], layout={"flex_flow": "row wrap", "align_items": "center"})
+        self.widget = ipywidgets.HBox(
+            [self._start, self._stop, self._bar, self._text], layout={"flex_flow": "row wrap", "align_items": "center"}
+        )
 
     @property
     def running(self) -> bool:
@@ -114,7 +121,9 @@ class Job:
                 self.on_done(self.result)
             took = time.monotonic() - self._began
             self._bar.value = self._done
-            self._text.value = f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
+            self._text.value = (
+                f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
+            )
             self._bar.bar_style = "" if self._asked.is_set() else "success"
         except Exception as error:
             self.error, self._bar.bar_style = error, "danger"

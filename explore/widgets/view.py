@@ -42,7 +42,13 @@ class FigureView(anywidget.AnyWidget):
     def show(self, png: bytes, alt: str, targets: Sequence[Target]) -> None:
         """Show a picture with its text and targets."""
         boxes = [
-            {"left": round(t.left, 4), "top": round(t.top, 4), "right": round(t.right, 4), "bottom": round(t.bottom, 4), "label": t.label}
+            {
+                "left": round(t.left, 4),
+                "top": round(t.top, 4),
+                "right": round(t.right, 4),
+                "bottom": round(t.bottom, 4),
+                "label": t.label,
+            }
             for t in targets
         ]
         self.alt = alt

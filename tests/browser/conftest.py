@@ -45,12 +45,25 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         port = probe.getsockname()[1]
     home = tmp_path_factory.mktemp("jupyter")
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data")}
-    environment |= {"PYTHONPATH": str(ROOT), "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"), "JUPYTERLAB_SETTINGS_DIR": str(home / "s")}
+    environment |= {
+        "PYTHONPATH": str(ROOT),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "s"),
+    }
     subprocess.run(
-        [sys.executable, "-m", "jupyter", "trust", *map(str, notebooks.glob("*.ipynb"))], env=environment, check=True, capture_output=True
+        [sys.executable, "-m", "jupyter", "trust", *map(str, notebooks.glob("*.ipynb"))],
+        env=environment,
+        check=True,
+        capture_output=True,
     )
-    options = f"--no-browser --allow-root --ServerApp.ip=127.0.0.1 --ServerApp.port={port} --IdentityProvider.token={TOKEN}".split()
-    options += ["--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", f"--ServerApp.root_dir={notebooks}"]
+    options = (
+        f"--no-browser --allow-root --ServerApp.ip=127.0.0.1 --ServerApp.port={port} --IdentityProvider.token={TOKEN}".split()
+    )
+    options += [
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--ServerApp.root_dir={notebooks}",
+    ]
     log = (home / "server.log").open("w")
     process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"

@@ -95,7 +95,9 @@ def test_the_committed_notebook_shows_its_pictures_without_a_kernel(page: Any, s
 
 def test_the_offline_page_works_from_a_file(page: Any, tmp_path: Path, screenshots: Path) -> None:
     out = tmp_path / "page.html"
-    recordings = [option for method in ("datadam", "dm") for option in ("--recording", str(ROOT / f"data/fashion-{method}.zarr.zip"))]
+    recordings = [
+        option for method in ("datadam", "dm") for option in ("--recording", str(ROOT / f"data/fashion-{method}.zarr.zip"))
+    ]
     command = [sys.executable, "-m", "explore", "figure", "evolution", *recordings, "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""})
     assert out.stat().st_size <= 5_000_000

@@ -19,7 +19,7 @@ from explore.distill.augment import augment, draw_augmentation
 from explore.distill.config import TERMS, DistillConfig
 from explore.distill.probe import half
 from explore.distill.source import Source
-from explore.errors import ConfigMismatch, InvalidInput
+from explore.errors import ConfigMismatch, InvalidInput, RunDiverged
 from explore.models import ConvNet, Fit, accuracy
 from explore.runs import load_checkpoint, save_checkpoint, stream_seed
 
@@ -522,3 +522,15 @@ def test_options_reach_the_run():
     assert run._own.blocks[0].conv.out_channels == 8
     assert len(run._own.blocks) == 2
     assert run._own.blocks[0].norm.num_groups == 4
+
+
+def test_a_run_that_diverges_says_so_and_keeps_its_images() -> None:
+    digits = load("digits")
+    run = distill(digits.batch(), digits.labels, "dm", preset="lesson", width=8, batch=4, learning_rate=1e30, steps=50)
+    with pytest.raises(RunDiverged, match="learning_rate 1e\\+30 may be too large"):
+        while run.step < run.steps:
+            before = run.images.detach().clone()
+            step = run.step
+            run.advance()
+    assert run.step == step
+    assert torch.equal(run.images, before)

@@ -39,7 +39,9 @@ def test_gaps_of_float_maps_are_missing_values() -> None:
     assert np.isnan(mosaic(np.zeros((2, 2, 2)))[:, 2]).all()
 
 
-@pytest.mark.parametrize(("row", "column", "name"), [(0, 0, "upper left"), (0, 4, "upper right"), (4, 0, "lower left"), (4, 4, "lower right")])
+@pytest.mark.parametrize(
+    ("row", "column", "name"), [(0, 0, "upper left"), (0, 4, "upper right"), (4, 0, "lower left"), (4, 4, "lower right")]
+)
 def test_a_hot_pixel_names_its_quarter(row: int, column: int, name: str) -> None:
     weights = np.zeros((5, 5))
     weights[row, column] = 2

@@ -40,11 +40,21 @@ def surveyed(**state: Any) -> xarray.Dataset:
 
 
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
-    "evolution": (FIGURES["evolution"].picture, lambda: [evolved(step=0), evolved(step=50, label="7"), evolved(step=3, label="2", by="distance")]),
-    "untrained": (FIGURES["untrained"].picture, lambda: [surveyed(), surveyed(network=3, power=8.0, label="9"), surveyed(network=1, power=2.0)]),
+    "evolution": (
+        FIGURES["evolution"].picture,
+        lambda: [evolved(step=0), evolved(step=50, label="7"), evolved(step=3, label="2", by="distance")],
+    ),
+    "untrained": (
+        FIGURES["untrained"].picture,
+        lambda: [surveyed(), surveyed(network=3, power=8.0, label="9"), surveyed(network=1, power=2.0)],
+    ),
     "accuracies": (
         "explore.distill.figures:Accuracies",
-        lambda: [accuracies([[0.5, 0.7], [np.nan, np.nan]]), accuracies([[0.1, 0.2], [0.9, np.nan]]), accuracies([[1, 1], [0, 0]])],
+        lambda: [
+            accuracies([[0.5, 0.7], [np.nan, np.nan]]),
+            accuracies([[0.1, 0.2], [0.9, np.nan]]),
+            accuracies([[1, 1], [0, 0]]),
+        ],
     ),
 }
 
@@ -181,7 +191,11 @@ def test_a_step_between_frames_shows_the_frame_before() -> None:
 
 @pytest.mark.parametrize(
     ("select", "state", "match"),
-    [(evolved, {"label": "nobody"}, "label must be one of 0, 1"), (evolved, {"by": "time"}, "by must be"), (surveyed, {"power": 5.0}, "recorded are")],
+    [
+        (evolved, {"label": "nobody"}, "label must be one of 0, 1"),
+        (evolved, {"by": "time"}, "by must be"),
+        (surveyed, {"power": 5.0}, "recorded are"),
+    ],
 )
 def test_a_state_that_was_not_recorded_is_refused(select: Any, state: dict[str, Any], match: str) -> None:
     with pytest.raises(InvalidInput, match=match):
@@ -223,7 +237,9 @@ def test_a_page_of_too_many_positions_is_refused(tmp_path: Path) -> None:
 
 def test_a_page_survives_markup_in_names(tmp_path: Path) -> None:
     data = accuracies([[0.5, 0.6]]).assign_coords(set=["</script><b>"])
-    page = write_html(tmp_path / "page.html", resolve("explore.distill.figures:Accuracies")(data), "<s>", [1], lambda _: data).read_text()
+    page = write_html(
+        tmp_path / "page.html", resolve("explore.distill.figures:Accuracies")(data), "<s>", [1], lambda _: data
+    ).read_text()
     assert page.count("</script>") == 1
     assert "<s>" not in page
 

@@ -88,7 +88,11 @@ def test_state_goes_round(explorer: Explorer) -> None:
 
 def test_setting_several_values_computes_once() -> None:
     calls = []
-    explorer = Explorer(lambda **s: calls.append(s) or source(**s), Bar, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    explorer = Explorer(
+        lambda **s: calls.append(s) or source(**s),
+        Bar,
+        {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])},
+    )
     calls.clear()
     explorer.set(step=3, kind="tall")
     assert calls == [{"step": 3, "kind": "tall"}]
