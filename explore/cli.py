@@ -203,7 +203,7 @@ def _runner(row: Method, wanted: list[inspect.Parameter]) -> Callable[..., None]
     return run
 
 
-def _record(row: Method, config: Mapping[str, Any], out: str, every: str | int) -> None:
+def _record(row: Method, config: Mapping[str, Any], out: str, every: str | int | float) -> None:
     from explore.runs import record
 
     run = registry.build({"method": row.name, **config})

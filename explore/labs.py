@@ -16,9 +16,9 @@ class Tiles:
     """
 
     def _repr_html_(self) -> str:
-        tile = "border:1px solid #767676;border-radius:6px;padding:0.6em 1em;max-width:22em;text-decoration:none;color:inherit;display:block"
+        look = "border:1px solid #767676;border-radius:6px;padding:0.6em 1em;max-width:22em;text-decoration:none;color:inherit"
         rows = [
-            f'<a href="{html.escape(lab.notebook)}" style="{tile}"><b>{html.escape(lab.question)}</b><br>{lab.minutes} minutes</a>'
+            f'<a href="{html.escape(lab.notebook)}" style="{look}"><b>{html.escape(lab.question)}</b><br>{lab.minutes} min</a>'
             for lab in LABS
         ]
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(rows)}</div>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -36,8 +37,8 @@ def parameters(row: Method) -> list[inspect.Parameter]:
         found.append(_keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help))
     help = f"the recording, which goes on if it exists [default: runs/{row.name}-DATA.zarr]"
     found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
-    help = "steps to record, which does not change the run: log (dense at the start) or each N-th [default: log]"
-    found.append(_keyword("every", str, "log", parser=_every, metavar="log|N", show_default=False, help=help))
+    help = "steps to record, which does not change the run: log (dense at the start), each N-th, or distances that grow by a FACTOR [default: log]"
+    found.append(_keyword("every", str, "log", parser=_every, metavar="log|N|FACTOR", show_default=False, help=help))
     return found
 
 
@@ -104,7 +105,13 @@ def _every(text: str) -> Any:
         return text
     if text.isdecimal() and int(text) > 0:
         return int(text)
-    raise typer.BadParameter(f"expected log or a whole number above 0, got {text!r}")
+    try:
+        growth = float(text)
+    except ValueError:
+        growth = 0.0
+    if 1 < growth < math.inf:
+        return growth
+    raise typer.BadParameter(f"expected log, a whole number above 0 or a factor above 1 such as 1.5, got {text!r}")
 
 
 def _literal(text: str) -> Any:

@@ -138,7 +138,7 @@ def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
 def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
     kernel = _kernel()
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
     torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
     spatials, channels = [], []
     for index, block in enumerate(network.blocks):

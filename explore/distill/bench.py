@@ -45,7 +45,7 @@ def our_loss(
     return weighted(matching_terms(target, synthetic_means(network, synthetic, labels[1], classes, POWER, None)), LAMBDA)
 
 
-def convolutions(network: ConvNet, real: torch.Tensor) -> Callable[[], None]:
+def convolutions(network: Any, real: torch.Tensor) -> Callable[[], None]:
     """The convolutions over the real images alone, in the same chunks: what no implementation on this library can go below."""
     with torch.no_grad():
         chunk = chunk_for(network, real)
@@ -126,7 +126,8 @@ def main(arguments: list[str]) -> None:
     lines += [
         f"plain / explore: {found['speedup']:.2f} (from {low:.2f} to {high:.2f}, round by round)",
         f"the convolutions alone are {found['share_of_convolution_limit']:.0%} of our step",
-        f"same loss: relative difference {found['relative_difference']:.1e} (bfloat16: {found['relative_difference_bfloat16']:.1e})",
+        f"same loss: relative difference {found['relative_difference']:.1e}",
+        f"  (bfloat16: {found['relative_difference_bfloat16']:.1e})",
     ]
     sys.stdout.write("\n".join(lines) + "\n")
     if given.json:

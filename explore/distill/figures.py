@@ -168,7 +168,7 @@ class Evolution(Picture):
         self._curves, self._points = [], []
         for side in range(sides):
             colour = SIDES[side]
-            style = {"color": PALETTE[colour], "label": str(data.side.values[side]), "ls": ("-", "--")[side]}
+            style: dict[str, Any] = {"color": PALETTE[colour], "label": str(data.side.values[side]), "ls": ("-", "--")[side]}
             self._curves.append(self.moving(self._axes.plot([], [], **style)[0]))
             self._points.append(self.moving(self._axes.plot([], [], MARKERS[colour], color=PALETTE[colour], ms=9)[0]))
         if sides > 1:
@@ -199,7 +199,8 @@ class Evolution(Picture):
             quarter, share = where(data["attention_1"].values[side])
             real_quarter, real_share = where(data["real_attention_1"].values[side])
             parts.append(
-                f"{data.side.values[side]} at step {int(data['now'].values[side])}: mean attention distance {data['distance'].values[side]:.3f}; "
+                f"{data.side.values[side]} at step {int(data['now'].values[side])}: "
+                f"mean attention distance {data['distance'].values[side]:.3f}; "
                 f"{share:.0%} of the synthetic attention in block 1 lies in the {quarter} quarter "
                 f"(real: {real_share:.0%} in the {real_quarter})"
             )
@@ -304,7 +305,7 @@ class Untrained(Picture):
             panel.set_axis_off()
             panel.set_anchor("NW")
             set_title(panel, title)
-            look = (
+            look: dict[str, Any] = (
                 {"cmap": "gray", "vmin": 0, "vmax": 255}
                 if name == "example"
                 else {"cmap": SEQUENTIAL, "norm": PowerNorm(0.5, 0, 1)}
@@ -327,7 +328,8 @@ class Untrained(Picture):
         """Each map from 0 to its own peak: what counts is where it is bright."""
         chosen, at = int(data["chosen"]), int(data["at"])
         self._head.set_text(
-            f"Network {int(data['network'])}, never trained: by the nearest of its mean maps it names {float(data['accuracy'][at]):.0%} of {data.attrs['images']:,} images"
+            f"Network {int(data['network'])}, never trained: by the nearest of its mean maps "
+            f"it names {float(data['accuracy'][at]):.0%} of {data.attrs['images']:,} images"
         )
         self._means.set_data(self._sheet(data))
         self._mark.set_xy(tile_box(chosen, data.sizes["label"], data.sizes["y_1"], data.sizes["x_1"])[:2])
@@ -342,9 +344,9 @@ class Untrained(Picture):
         chosen, at = int(data["chosen"]), int(data["at"])
         quarter, share = where(data["attention"].values[chosen])
         return (
-            f"Untrained network {int(data['network'])} on {data.attrs['data']}, power {data.power.values[at]:g}: the nearest class-mean map "
-            f"names {float(data['accuracy'][at]):.0%} of {data.attrs['images']} images. Class {data.label.values[chosen]}: "
-            f"{share:.0%} of the mean attention lies in the {quarter} quarter."
+            f"Untrained network {int(data['network'])} on {data.attrs['data']}, power {data.power.values[at]:g}: "
+            f"the nearest class-mean map names {float(data['accuracy'][at]):.0%} of {data.attrs['images']} images. "
+            f"Class {data.label.values[chosen]}: {share:.0%} of the mean attention lies in the {quarter} quarter."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

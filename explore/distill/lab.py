@@ -16,7 +16,7 @@ from explore.distill.figures import NAMES, Accuracies, Evolution, Untrained, evo
 from explore.errors import InvalidInput
 from explore.recording import open_recording
 from explore.shipped import shipped
-from explore.widgets.controls import Button, Choice, Slider
+from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
 
@@ -59,7 +59,7 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
         known["recording"] = _with_network(survey, number)
         networks.offer([*networks.values, number], number)
 
-    controls = {
+    controls: dict[str, Control] = {
         "power": Slider("power p", first.power.values.tolist()),
         "network": networks,
         "label": Choice("image of class", [str(name) for name in first.label.values], start=str(first.label.values[3])),
@@ -76,7 +76,7 @@ def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str 
     def source(left: str, right: str, **state: Any) -> xarray.Dataset:
         return evolution([recordings[left], recordings[right]], **state)
 
-    controls = {
+    controls: dict[str, Control] = {
         "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
         "label": Choice("class", [str(name) for name in first.label.values]),
         "left": Choice("left", METHODS, left, NAMES),
@@ -93,7 +93,7 @@ def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
 
 def explorer_of(recording: xarray.Dataset) -> Explorer:
     """Your own recording of an attention-matching run, step by step, class by class."""
-    controls = {
+    controls: dict[str, Control] = {
         "step": Slider("step", recording.step.values.tolist(), start=int(recording.step.values[-1])),
         "label": Choice("class", [str(name) for name in recording.label.values]),
     }
@@ -153,14 +153,14 @@ class Live:
         self.job.join()
         data, method = self._data.value, self._method.value
         config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
-        self.run = build(config)
+        self.run: Any = build(config)
         self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
         with _spare_core():  # as the job will, for the last bits depend on the number of threads
             first = record(self.run, self.path, stop=lambda: True)
         self._steps = Slider("step", first.step.values.tolist(), start=int(first.step.values[-1]))
         self._labels = Choice("class", [str(name) for name in first.label.values])
         self._recording = first.load()
-        self.explorer = Explorer(
+        self.explorer: Any = Explorer(
             lambda **state: evolution(self._recording, **state),
             Evolution,
             {"step": self._steps, "label": self._labels},

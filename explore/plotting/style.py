@@ -25,7 +25,7 @@ MARKERS = {"blue": "o", "vermilion": "s", "green": "^", "purple": "D", "black": 
 SEQUENTIAL = "viridis"
 """For maps: rises evenly in lightness."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10,
     "axes.labelsize": 10,

@@ -120,3 +120,6 @@ class Button:
         button = ipywidgets.Button(description=self.label, tooltip=self.label, layout={"width": "max-content"})
         button.on_click(lambda _: self.action(explorer))
         return button
+
+
+Control = Slider | Choice | Button

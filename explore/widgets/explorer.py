@@ -15,7 +15,7 @@ import traitlets
 from explore.errors import ExploreError, InvalidInput, UnknownName
 from explore.plotting.export import FORMATS, save, small_png, thinned, write_html
 from explore.plotting.picture import Picture
-from explore.widgets.controls import Button, Choice, Slider
+from explore.widgets.controls import Button, Control, Slider
 from explore.widgets.view import FigureView, still
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class Explorer(traitlets.HasTraits):
         'Class 0 of digits. DataDAM at step 1: ...'
     """
 
-    def __init__(
-        self, source: Source, picture: type[Picture], controls: Mapping[str, Slider | Choice | Button], name: str = "explorer"
-    ) -> None:
+    def __init__(self, source: Source, picture: type[Picture], controls: Mapping[str, Control], name: str = "explorer") -> None:
         super().__init__()
         taken = sorted(key for key in controls if key in TAKEN or hasattr(self, key))
         if taken:

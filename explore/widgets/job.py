@@ -57,7 +57,8 @@ class Job:
         self.work, self.on_progress, self.on_done = work, on_progress, on_done
         self.result: Any = None
         self.error: BaseException | None = None
-        self._asked, self._thread = threading.Event(), None
+        self._asked = threading.Event()
+        self._thread: threading.Thread | None = None
         self._began = self._shown = self._first = 0.0
         self._done = self._first_done = 0
         self._start = ipywidgets.Button(description=label, button_style="primary", tooltip=label, layout={"width": "max-content"})

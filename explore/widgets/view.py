@@ -34,7 +34,7 @@ class FigureView(anywidget.AnyWidget):
     _esm = Path(__file__).parent / "figure_view.js"
     png = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
-    targets = traitlets.List().tag(sync=True)
+    targets: traitlets.List[dict[str, Any]] = traitlets.List().tag(sync=True)
     chosen = traitlets.Dict().tag(sync=True)
     tracks = traitlets.Bool(False).tag(sync=True)
     pointer = traitlets.Dict().tag(sync=True)

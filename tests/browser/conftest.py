@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,10 +17,16 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 TOKEN = "test-token"
 
 
@@ -110,6 +117,6 @@ def page(browser: object) -> Iterator[object]:
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
     """Where screenshots go: the folder of EXPLORE_SCREENSHOTS, else a temporary one."""
-    folder = Path(os.environ.get("EXPLORE_SCREENSHOTS", "/tmp/explore-screenshots"))
+    folder = Path(os.environ.get("EXPLORE_SCREENSHOTS") or tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     return folder

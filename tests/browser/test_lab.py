@@ -76,7 +76,7 @@ def test_the_start_page_shows_a_picture_and_the_labs(page: Any, server: str, scr
     opened(page, server, "bare_00_start.ipynb")
     run_all(page)
     page.wait_for_function("document.querySelectorAll('.explore-figure img').length >= 1", timeout=60_000)
-    page.get_by_text("25 minutes").wait_for(timeout=20_000)
+    page.get_by_text("25 min").wait_for(timeout=20_000)
     page.wait_for_timeout(500)
     page.screenshot(path=screenshots / "00-start.png")
     assert page.outside == []

@@ -61,7 +61,8 @@ def test_the_saved_picture_is_small(explorer: Explorer) -> None:
 
 
 def test_no_torch_is_imported_to_replay() -> None:
-    code = "import sys; from explore.distill import lab; lab.untrained_networks().power = 4.0; lab.side_by_side().step = 3; assert 'torch' not in sys.modules"
+    cells = "lab.untrained_networks(); lab.side_by_side()"
+    code = f"import sys; from explore.distill import lab; {cells}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

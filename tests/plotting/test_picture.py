@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
@@ -185,7 +186,7 @@ def test_equal_distance_takes_the_first_frame_that_is_as_close() -> None:
 
 def test_a_step_between_frames_shows_the_frame_before() -> None:
     steps = open_recording(shipped("data/digits-datadam.zarr.zip")).step.values
-    gap = next(int(a) for a, b in zip(steps, steps[1:], strict=False) if b - a > 1)
+    gap = next(int(a) for a, b in itertools.pairwise(steps) if b - a > 1)
     assert evolved(step=gap + 1)["now"].values.tolist() == [gap, gap]
 
 
@@ -251,7 +252,8 @@ def test_thinning_keeps_both_ends() -> None:
 
 def test_figures_are_drawn_without_torch() -> None:
     code = (
-        "import sys; from explore.distill.figures import *; from explore.recording import open_recording; from explore.shipped import shipped;"
+        "import sys; from explore import open_recording; from explore.shipped import shipped;"
+        "from explore.distill.figures import Evolution, evolution;"
         "d = evolution(open_recording(shipped('data/digits-dm.zarr.zip'))); Evolution(d).png(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
