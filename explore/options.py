@@ -37,7 +37,7 @@ def parameters(row: Method) -> list[inspect.Parameter]:
         found.append(_keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help))
     help = f"the recording, which goes on if it exists [default: runs/{row.name}-DATA.zarr]"
     found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
-    help = "steps to record, which does not change the run: log (dense at the start), each N-th, or distances that grow by a FACTOR [default: log]"
+    help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: log]"
     found.append(_keyword("every", str, "log", parser=_every, metavar="log|N|FACTOR", show_default=False, help=help))
     return found
 

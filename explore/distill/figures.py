@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import xarray
 from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator
 
 from explore.errors import InvalidInput
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 NAMES = {"dm": "DM", "datadam": "DataDAM", "channel": "channel only", "atom": "ATOM"}
 SIDES = ("blue", "vermilion")
 MAPS = (("real_attention", "real"), ("attention", "synthetic"))
-COLUMNS = ("step", "attention distance", "embedding distance")
+HEADROOM = 1.25
+"""Maps are drawn up to the brightest real pixel times this; what noise outshines it by in the first steps is clipped."""
 
 
 def name_of(recording: xarray.Dataset) -> str:
@@ -109,10 +112,22 @@ def evolution(
             name = f"{kind}_{block}"
             if name in now[0]:
                 data[name] = stacked([f[name].values[k].astype(np.float32) for f in now], (f"y_{block}", f"x_{block}"))
-                tops = [float(r[name].attrs.get("actual_range", (0, 1))[1]) for r in given]
-                data[f"{name}_top"] = ((), max(tops))
+        if f"real_attention_{block}" in data:
+            data[f"top_{block}"] = ((), HEADROOM * max(float(r[f"real_attention_{block}"].max()) for r in given))
     known = {"side": ("side", np.array([name_of(r) for r in given], object)), "label": ("label", np.array(labels, object))}
     return xarray.Dataset(data, known, attrs={"data": str(given[0].attrs["config"]["data"]["name"]), "by": by})
+
+
+def tile_layout(data: xarray.Dataset) -> dict[str, int]:
+    """How the mosaic is laid out: beside large maps (one side) it is about square, above small ones it has two rows."""
+    count = data.sizes["label"]
+    columns = grid_shape(count)[1] if data.sizes["side"] == 2 else math.ceil(math.sqrt(1.2 * count))
+    return {"count": count, "height": data.sizes["y"], "width": data.sizes["x"], "columns": columns}
+
+
+def _note(axes: Any, text: str) -> Any:
+    """A small title above a panel."""
+    return axes.text(0, 1.03, text, transform=axes.transAxes, fontsize=9, va="bottom")
 
 
 class Evolution(Picture):
@@ -122,45 +137,51 @@ class Evolution(Picture):
     title = "Attention while a data set is being distilled"
 
     def build(self, data: xarray.Dataset) -> None:
-        """Two halves (or one) of mosaic and maps over a shared curve."""
-        sides, count = data.sizes["side"], data.sizes["label"]
+        """Two halves (or one, with larger maps) over a shared curve."""
+        sides = data.sizes["side"]
+        self._tiles = tile_layout(data)
         self._mosaics, self._marks, self._titles, self._images, self._heads = [], [], [], [], []
-        width = 0.94 / sides
+        panels = ["image", *(f"{kind}_{block}" for block in (1, 2) for kind, _ in MAPS if f"{kind}_{block}" in data)]
         for side in range(sides):
-            left = 0.035 + side * (width + 0.005)
-            span = width - 0.025
-            axes = self.figure.add_axes((left, 0.635, span, 0.295))
-            self._mosaics.append(self.moving(axes.imshow(mosaic(data["image"].values[side]), cmap="gray", vmin=0, vmax=255)))
+            left = 0.035 + side * 0.475
+            span = 0.445 if sides == 2 else 0.4
+            axes = self.figure.add_axes((left, 0.635, span, 0.295) if sides == 2 else (left, 0.38, span, 0.55))
+            sheet = mosaic(data["image"].values[side], self._tiles["columns"])
+            self._mosaics.append(self.moving(axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)))
             axes.set_axis_off()
             axes.set_anchor("NW")
             self._titles.append(self.moving(set_title(axes, "")))
             self._titles[-1].set(fontweight="bold", color=PALETTE[SIDES[side]])
             mark = Rectangle((0, 0), data.sizes["x"], data.sizes["y"], fill=False, lw=2.5, ec=PALETTE["vermilion"])
             self._marks.append(self.moving(axes.add_patch(mark)))
-            panels = ["image", *(f"{kind}_{block}" for block in (1, 2) for kind, _ in MAPS if f"{kind}_{block}" in data)]
-            each = span / len(panels)
             row: dict[str, Any] = {}
             for place, name in enumerate(panels):
-                panel = self.figure.add_axes((left + place * each, 0.375, each * 0.94, 0.15))
+                if sides == 2:
+                    each = span / len(panels)
+                    panel = self.figure.add_axes((left + place * each, 0.375, each * 0.94, 0.15))
+                else:  # the picture, then a row of maps for each block
+                    across, down = (0, 0) if name == "image" else (1 + (place - 1) % 2, (place - 1) // 2)
+                    panel = self.figure.add_axes((0.5 + across * 0.165, 0.665 - down * 0.3, 0.15, 0.225))
                 panel.set_axis_off()
                 panel.set_anchor("NW")
                 if name == "image":
                     row[name] = panel.imshow(data["image"].values[side, 0], cmap="gray", vmin=0, vmax=255)
+                    self._heads.append(self.moving(_note(panel, "")))
                 else:
                     # a power-4 map is nearly one spot: a square-root scale shows the rest; the same limits at every step
-                    top = max(float(data[f"{kind}_{name[-1]}_top"]) for kind, _ in MAPS)
-                    row[name] = panel.imshow(data[name].values[side], cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, top))
-                    panel.text(0, 1.04, dict(MAPS)[name[:-2]], transform=panel.transAxes, fontsize=9, va="bottom")
-                    if name.startswith("real"):
-                        panel.text(0, 1.24, f"attention, block {name[-1]}", transform=panel.transAxes, fontsize=9, va="bottom")
+                    limits = PowerNorm(0.5, 0, float(data[f"top_{name[-1]}"]))
+                    row[name] = panel.imshow(data[name].values[side], cmap=SEQUENTIAL, norm=limits)
+                    title = f"attention, block {name[-1]}\n" if name.startswith("real") else ""
+                    _note(panel, title + dict(MAPS)[name[:-2]])
                 self.moving(row[name])
-                if name == "image":
-                    self._heads.append(self.moving(panel.text(0, 1.04, "", transform=panel.transAxes, fontsize=9, va="bottom")))
             self._images.append(row)
         self._axes = self.figure.add_axes((0.085, 0.09, 0.885, 0.205))
         self._axes.set(xscale="symlog", yscale="log", xlabel="step", ylabel="distance")
         self._axes.set_title("Squared distance between real and synthetic mean attention, over classes and blocks")
         self._axes.xaxis.set_major_formatter("{x:g}")
+        self._axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
+        for which in (self._axes.yaxis.set_major_formatter, self._axes.yaxis.set_minor_formatter):
+            which("{x:g}")
         self._axes.grid(color="#dddddd", lw=0.6)
         self._axes.set_xlim(-0.4, max(10, np.nanmax(data["curve_step"].values) * 1.15))
         low, high = np.nanmin(data["curve"].values), np.nanmax(data["curve"].values)
@@ -173,15 +194,14 @@ class Evolution(Picture):
             self._points.append(self.moving(self._axes.plot([], [], MARKERS[colour], color=PALETTE[colour], ms=9)[0]))
         if sides > 1:
             self._axes.legend(loc="lower left")
-        self._count = count
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything moves together."""
         chosen = int(data["chosen"])
-        box = tile_box(chosen, self._count, data.sizes["y"], data.sizes["x"])
+        box = tile_box(chosen, **self._tiles)
         for side in range(data.sizes["side"]):
             images = data["image"].values[side]
-            self._mosaics[side].set_data(mosaic(images))
+            self._mosaics[side].set_data(mosaic(images, self._tiles["columns"]))
             self._marks[side].set_xy(box[:2])
             now = int(data["now"].values[side])
             self._titles[side].set_text(f"{data.side.values[side]}, step {now:,}: distance {data['distance'].values[side]:.3f}")
@@ -228,7 +248,7 @@ class Evolution(Picture):
         found = []
         for artist in self._mosaics:
             for index, name in enumerate(data.label.values):
-                box = tile_box(index, self._count, data.sizes["y"], data.sizes["x"])
+                box = tile_box(index, **self._tiles)
                 found.append(Target(*self.box(artist.axes, *box), f"class {name}", {"label": str(name)}))
         steps = data["curve_step"].values[0]
         steps = steps[np.isfinite(steps)]

@@ -41,9 +41,9 @@ class UntrainedRun:
     def __init__(self, options: UntrainedConfig, data: Any) -> None:
         self.options, self.step, self.steps = options, 0, options.steps
         self.source = Source(data, device=options.device)
-        self.config: Mapping[str, Any] = options.identity(self.source.describe())
         order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(self.source.labels))
-        count = min(options.images, len(order) // 2)
+        count = min(options.images, len(order) // 2)  # what is there, not what was asked for, goes into the recording
+        self.config: Mapping[str, Any] = {**options.identity(self.source.describe()), "images": count}
         self._known, self._asked = order[:count], order[count : 2 * count]
         for part in (self._known, self._asked):
             absent = sorted(set(range(self.source.classes)) - set(self.source.labels[part].tolist()))

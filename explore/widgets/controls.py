@@ -54,7 +54,7 @@ class _Valued:
         explorer, name = self._linked
         chosen = getattr(explorer, name) if chosen is None else chosen
         self.values = list(values)
-        with explorer.quiet(), self.widget.hold_sync():
+        with explorer.quiet():  # two messages to the front end: in one, the slider's number lags behind
             self.widget.options = self._options()  # which chooses the first one
             self.widget.value = chosen
         explorer.redraw()

@@ -16,6 +16,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from explore.launch import PRIVATE
+
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -63,14 +65,8 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         check=True,
         capture_output=True,
     )
-    options = (
-        f"--no-browser --allow-root --ServerApp.ip=127.0.0.1 --ServerApp.port={port} --IdentityProvider.token={TOKEN}".split()
-    )
-    options += [
-        "--LabApp.news_url=",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        f"--ServerApp.root_dir={notebooks}",
-    ]
+    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}", *PRIVATE]
+    options.append(f"--ServerApp.root_dir={notebooks}")
     log = (home / "server.log").open("w")
     process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"

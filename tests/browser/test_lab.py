@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
 def opened(page: Any, server: str, name: str) -> Any:
     page.goto(f"{server}/lab/tree/{name}?token={TOKEN}&reset")
-    page.get_by_text(re.compile("Python 3 \\(ipykernel\\)")).first.wait_for(timeout=60_000)
+    page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
     return page
 
 
@@ -64,7 +64,7 @@ def test_the_lab_runs_and_answers_to_the_keyboard(page: Any, server: str, screen
     still = third.get_attribute("alt")
     start.click()
     page.wait_for_function("alt => document.querySelectorAll('.explore-figure img')[2].alt != alt", arg=still, timeout=60_000)
-    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="Stop", exact=True).first.click()
     page.get_by_text(re.compile("(stopped|done) after")).wait_for(timeout=30_000)
     third.scroll_into_view_if_needed()
     page.wait_for_timeout(300)
