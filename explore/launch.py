@@ -25,6 +25,7 @@ PRIVATE = (
     "--ServerApp.ip=127.0.0.1",  # this machine only; the token stays on, as is Jupyter's default
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    f"--LabApp.app_settings_dir={PACKAGE / 'lab_settings'}",  # asks nobody whether to fetch news
     "--LabApp.extension_manager=readonly",  # the default one asks PyPI
 )
 """Options with which JupyterLab is reached from this machine alone and asks nothing of any other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import re
 import subprocess
@@ -14,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray
+from PIL import Image
 
 from explore.errors import InvalidInput, UnknownName
 from explore.plotting.export import save, save_figure, small_png, thinned, write_html
@@ -142,10 +144,6 @@ def test_a_target_is_where_its_tile_is_drawn() -> None:
 
 
 def pixels(data: xarray.Dataset) -> Any:
-    import io
-
-    from PIL import Image
-
     return Image.open(io.BytesIO(resolve(FIGURES["evolution"].picture)(data).png()))
 
 
@@ -173,7 +171,10 @@ def test_the_readers_own_settings_are_not_touched(case: tuple[type[Picture], lis
 def test_small_png_keeps_size_and_is_small(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
     kind, states = case
     picture = kind(states[0])
-    assert len(small_png(picture)) < min(120_000, len(picture.png()))
+    small, whole = small_png(picture), picture.png()
+    assert len(small) < min(120_000, len(whole))
+    one, two = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (small, whole))
+    assert abs(one - two).max() <= 16
 
 
 def test_equal_distance_takes_the_first_frame_that_is_as_close() -> None:
