@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 Images = tuple[torch.Tensor, torch.Tensor]
 PROTOCOL = {
-    "epochs": 150,
+    "epochs": 300,
     "learning_rate": 0.01,
     "momentum": 0.9,
     "weight_decay": 5e-4,
@@ -55,7 +55,7 @@ def starting_points(train: ImageSet, per_class: int = 1, seed: int = 0) -> dict[
 def compare(
     sets: Mapping[str, Callable[[int], Images]],
     test: ImageSet,
-    networks: int = 3,
+    networks: int = 5,
     seed: int = 0,
     progress: Progress | None = None,
     stop: Stop | None = None,

@@ -196,7 +196,7 @@ class Live:
             return compare(
                 {f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals},
                 test,
-                3,
+                5,
                 self.seed,
                 progress,
                 stop,
