@@ -19,7 +19,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +112,21 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return target
+
+
+def that_hold(recordings: xarray.Dataset | Sequence[xarray.Dataset], variable: str, what: str) -> list[xarray.Dataset]:
+    """One recording or several as a list, each of which must hold ``variable``, as recordings of ``what`` do.
+
+    Raises:
+        InvalidInput: one of them does not.
+    """
+    given: list[Any] = [recordings] if hasattr(recordings, "data_vars") else list(recordings)
+    for recording in given:
+        if variable not in recording:
+            raise InvalidInput(
+                f"expected a recording of {what}; this one, of {recording.attrs.get('name')!r}, holds no {variable}"
+            )
+    return given
 
 
 def describe_difference(recorded: Mapping[str, Any], given: Mapping[str, Any]) -> str:

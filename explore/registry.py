@@ -85,11 +85,17 @@ METHODS = {
     )
 }
 
+
+def _figure(name: str, module: str, picture: str, slider: str = "step") -> FigureEntry:
+    """A figure whose function has its name."""
+    return FigureEntry(name, f"{module}:{picture}", f"{module}:{name}", slider)
+
+
 FIGURES = {
     entry.name: entry
     for entry in (
-        FigureEntry("evolution", "explore.distill.figures:Evolution", "explore.distill.figures:evolution"),
-        FigureEntry("untrained", "explore.distill.figures:Untrained", "explore.distill.figures:untrained", slider="network"),
+        _figure("evolution", "explore.distill.figures", "Evolution"),
+        _figure("untrained", "explore.distill.figures_survey", "Untrained", slider="network"),
     )
 }
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from explore.distill.figures import NAMES, Accuracies, Evolution, Untrained, evolution, untrained
+from explore.distill.figures import NAMES, Evolution, evolution
+from explore.distill.figures_survey import Accuracies, Untrained, untrained
 from explore.errors import InvalidInput
 from explore.recording import open_recording
 from explore.shipped import shipped

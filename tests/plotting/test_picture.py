@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         lambda: [surveyed(), surveyed(network=3, power=8.0, label="9"), surveyed(network=1, power=2.0)],
     ),
     "accuracies": (
-        "explore.distill.figures:Accuracies",
+        "explore.distill.figures_survey:Accuracies",
         lambda: [
             accuracies([[0.5, 0.7], [np.nan, np.nan]]),
             accuracies([[0.1, 0.2], [0.9, np.nan]]),
@@ -240,7 +240,7 @@ def test_a_page_of_too_many_positions_is_refused(tmp_path: Path) -> None:
 def test_a_page_survives_markup_in_names(tmp_path: Path) -> None:
     data = accuracies([[0.5, 0.6]]).assign_coords(set=["</script><b>"])
     page = write_html(
-        tmp_path / "page.html", resolve("explore.distill.figures:Accuracies")(data), "<s>", [1], lambda _: data
+        tmp_path / "page.html", resolve("explore.distill.figures_survey:Accuracies")(data), "<s>", [1], lambda _: data
     ).read_text()
     assert page.count("</script>") == 1
     assert "<s>" not in page
