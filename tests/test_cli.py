@@ -237,7 +237,7 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(here: Path) -> Non
         assert process.returncode == 0
     left, right = (load_checkpoint(here / f"{name}.zarr.checkpoint.npz") for name in ("runs/a", "b"))
     assert left[0] == right[0] == 16
-    for name in ("images", "momentum"):
+    for name in ("images", "velocity"):
         np.testing.assert_array_equal(left[1][name], right[1][name])
     xarray.testing.assert_identical(open_recording(here / "runs/a.zarr").load(), open_recording(here / "b.zarr").load())
 

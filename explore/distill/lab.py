@@ -121,7 +121,8 @@ class Live:
 
     def __init__(self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]) -> None:
         self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
-        self.folder = Path(tempfile.mkdtemp(prefix="explore-") if folder is None else folder)
+        self._temporary = tempfile.TemporaryDirectory(prefix="explore-", ignore_cleanup_errors=True) if folder is None else None
+        self.folder = Path(folder if self._temporary is None else self._temporary.name)  # type: ignore[arg-type]
         self._data = ipywidgets.Dropdown(options=_found(), value=data, description="data", layout={"width": "max-content"})
         self._method = ipywidgets.Dropdown(
             options=[(NAMES[m], m) for m in METHODS], value=method, description="method", layout={"width": "max-content"}
@@ -150,8 +151,9 @@ class Live:
         from explore.registry import build
         from explore.runs import record
 
-        self.job.stop()
-        self.job.join()
+        for job in (self.job, self.comparison):
+            job.stop()
+            job.wait()
         data, method = self._data.value, self._method.value
         config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
         self.run: Any = build(config)

@@ -106,10 +106,14 @@ class Job:
         self._asked.set()
         self._stop.disabled = True
 
-    def join(self, timeout: float | None = None) -> Any:
-        """Wait for the result; raises what the work raised."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until the work has ended, however it ended."""
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join(timeout)
+
+    def join(self, timeout: float | None = None) -> Any:
+        """Wait for the result; raises what the work raised."""
+        self.wait(timeout)
         if self.error is not None:
             raise self.error
         return self.result

@@ -165,3 +165,15 @@ def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live,
     assert [str(name) for name in result.set.values] == ["DataDAM, step 0", "random", "herding = k-center", "class mean"]
     shown = live._comparison_place.children[0].children[1].alt
     assert "class mean:" in shown
+
+
+def test_a_failed_job_does_not_stop_the_next_run(live: lab.Live) -> None:
+    def fail(progress: Any, stop: Any) -> None:
+        raise InvalidInput("nothing to do")
+
+    live.job.work = fail
+    live.job.start(inline=True)
+    assert "nothing to do" in live.job.text
+    live._again.click()
+    live.job.work = live._distill
+    assert live.job.start(inline=True).join().step.values[-1] == 30
