@@ -79,7 +79,7 @@ METHODS = {
             builder="explore.distill.untrained:build",
             config="explore.distill.config:UntrainedConfig",
             figures=("untrained",),
-            recordings=("data/digits-untrained.zarr.zip", "data/fashion-untrained.zarr.zip"),
+            recordings=("data/digits-untrained.zarr.zip",),
             tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
         ),
     )

@@ -140,8 +140,9 @@ class Evolution(Picture):
             self._mosaics.append(self.moving(axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)))
             axes.set_axis_off()
             axes.set_anchor("NW")
-            self._titles.append(self.moving(set_title(axes, "")))
-            self._titles[-1].set(fontweight="bold", color=PALETTE[SIDES[side]])
+            set_title(axes, str(data.side.values[side])).set(fontweight="bold", color=PALETTE[SIDES[side]])
+            # glyphs are what a redraw waits for: only the numbers move, the method's name is drawn once
+            self._titles.append(self.moving(axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")))
             mark = Rectangle((0, 0), data.sizes["x"], data.sizes["y"], fill=False, lw=2.5, ec=PALETTE["vermilion"])
             self._marks.append(self.moving(axes.add_patch(mark)))
             row: dict[str, Any] = {}
@@ -194,7 +195,7 @@ class Evolution(Picture):
             self._mosaics[side].set_data(mosaic(images, self._tiles["columns"]))
             self._marks[side].set_xy(box[:2])
             now = int(data["now"].values[side])
-            self._titles[side].set_text(f"{data.side.values[side]}, step {now:,}: distance {data['distance'].values[side]:.3f}")
+            self._titles[side].set_text(f"step {now:,}, distance {data['distance'].values[side]:.3f}")
             self._heads[side].set_text(str(data.label.values[chosen])[:10])
             for name, artist in self._images[side].items():
                 artist.set_data(images[chosen] if name == "image" else data[name].values[side])

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +71,11 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
 
 def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str = "dm") -> Explorer:
     """Two recorded methods beside each other, step by step, class by class; from the shipped recordings, without torch."""
-    recordings = {method: recording_of(data, method) for method in METHODS}
-    first = recordings[left]
+    read = cache(partial(recording_of, data))  # each when it is first chosen
+    first = read(left)
 
     def source(left: str, right: str, **state: Any) -> xarray.Dataset:
-        return evolution([recordings[left], recordings[right]], **state)
+        return evolution([read(left), read(right)], **state)
 
     controls: dict[str, Control] = {
         "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -109,8 +108,9 @@ class Picture:
             self._canvas.restore_region(self._background)
             for axes, artist in sorted(self._moving, key=lambda pair: pair[1].get_zorder()):
                 (axes or self.figure).draw_artist(artist)
-        pixels = np.asarray(self._canvas.buffer_rgba())[..., :3]
-        Image.fromarray(pixels).save(buffer, "PNG", compress_level=3)
+        size = self._canvas.get_width_height()
+        pixels = Image.frombuffer("RGBA", size, self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
+        pixels.convert("RGB").save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
     def write(self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int) -> None:

@@ -98,7 +98,7 @@ class Explorer(traitlets.HasTraits):
         for key in state:
             if key not in self._names:
                 raise UnknownName("control", key, self._names)
-        checked = {key: self.traits()[key].validate(self, value) for key, value in state.items()}  # all or nothing
+        checked = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}  # all or nothing
         with self.quiet():
             for key, value in checked.items():
                 setattr(self, key, value)
