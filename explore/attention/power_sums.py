@@ -8,6 +8,7 @@ convolution (instance norm, ReLU, the sums, pooling) is one pass over its output
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -26,6 +27,9 @@ from explore.models.taps import Taps
 CHUNK_BYTES = 1_300_000
 """Size of the largest map of a chunk (at least 8 images). Measured, not timed at run time: another
 chunk size rounds differently, and a resumed run must end in the same bits."""
+
+
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ def power_sums(
             training mode batch norm sees all images in one pass.
         images: ``[N, C, H, W]``, on the network's device.
         spatial, channel: powers; None leaves that part out.
-        dtype: of the convolutions in the fast path; bfloat16 is about twice as fast on processors
+        dtype: of the convolutions; bfloat16 is about twice as fast on processors
             that have it and changes the third digit.
 
     Raises:
@@ -108,8 +112,13 @@ def chunk_for(network: nn.Module, images: torch.Tensor) -> int:
     return max(8, CHUNK_BYTES // (4 * width * images.shape[2] * images.shape[3]))
 
 
-def _plain(network: nn.Module, images: torch.Tensor, spatial: float | None, channel: float | None, _: Any) -> PowerSums:
-    maps, embedding = taps_and_embed(network, images)
+def _plain(
+    network: nn.Module, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype
+) -> PowerSums:
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+        maps, embedding = taps_and_embed(network, images)
+    if dtype != torch.float32:  # fourth powers of small numbers need the range and digits of float32
+        maps, embedding = [f.float() for f in maps], embedding.float()
     return PowerSums(
         [raised(f, spatial).sum(1) for f in maps[:-1]] if spatial is not None else [],
         [raised(f, channel).sum((2, 3)) for f in maps[:-1]] if channel is not None else [],
@@ -152,7 +161,8 @@ def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: f
         last = index == len(network.blocks) - 1
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
         affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
-        kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
+        with _LOCK:  # not every threading layer of numba bears two callers at once
+            kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
         if p:
             spatials.append(torch.from_numpy(by_pixel))
         if q:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from explore.errors import InvalidInput
@@ -9,8 +11,10 @@ from explore.errors import InvalidInput
 INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
-def check_images(images: torch.Tensor, labels: torch.Tensor, images_per_class: int = 1, init: str = "noise") -> int:
-    """Refuse what cannot be distilled; returns the number of classes.
+def check_images(
+    images: torch.Tensor, labels: torch.Tensor, images_per_class: int = 1, init: str = "noise", of_set: bool = False
+) -> int:
+    """Refuse what cannot be distilled; returns the number of classes. ``of_set``: the bytes of an ``ImageSet``.
 
     Raises:
         InvalidInput: empty set, one class, wrong rank or dtype, non-square images, NaN or Inf, labels that
@@ -18,7 +22,7 @@ def check_images(images: torch.Tensor, labels: torch.Tensor, images_per_class: i
     """
     if not isinstance(images, torch.Tensor) or not isinstance(labels, torch.Tensor):
         raise InvalidInput(f"images and labels must be torch tensors, got {type(images).__name__} and {type(labels).__name__}")
-    if images.ndim != 4 or not images.is_floating_point():
+    if images.ndim != 4 or not (images.is_floating_point() or of_set):
         raise InvalidInput(f"images must be float [N, C, H, W], got {images.dtype} {list(images.shape)}")
     if not images.numel():
         raise InvalidInput(f"the set is empty: images is {list(images.shape)}; give at least two classes with one image each")
@@ -26,7 +30,7 @@ def check_images(images: torch.Tensor, labels: torch.Tensor, images_per_class: i
         raise InvalidInput(f"images must be square, got {images.shape[2]}×{images.shape[3]}; crop or resize them first")
     if labels.shape != (len(images),) or labels.dtype not in INTEGERS:
         raise InvalidInput(f"labels must be integers [{len(images)}], got {labels.dtype} {list(labels.shape)}")
-    bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
+    bad: Any = () if of_set else (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
     if len(bad):
         raise InvalidInput(f"{len(bad)} images hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
     low, high = int(labels.min()), int(labels.max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,10 @@ def frame_at(recording: xarray.Dataset, step: int) -> int:
     return max(0, int(np.searchsorted(recording.step.values, step, side="right")) - 1)
 
 
+def _data_of(recording: xarray.Dataset) -> str:
+    return json.dumps(recording.attrs["config"]["data"], sort_keys=True)
+
+
 def evolution(
     recordings: xarray.Dataset | Sequence[xarray.Dataset],
     step: int | None = None,
@@ -67,8 +72,8 @@ def evolution(
     label = labels[0] if label is None else str(label)
     if label not in labels or by not in ("step", "distance"):
         raise InvalidInput(f"label {label!r} by {by!r}: label must be one of {', '.join(labels)}; by must be step or distance")
-    if len(given) > 2 or any(r.sizes["y"] != given[0].sizes["y"] or list(map(str, r.label.values)) != labels for r in given):
-        raise InvalidInput("give one recording, or two of the same data")
+    if len(given) > 2 or any(_data_of(r) != _data_of(given[0]) for r in given):
+        raise InvalidInput("give one recording, or two of the same data (name, options and hash)")
     curves = [mean_distance(r) for r in given]
     at = [frame_at(given[0], given[0].step.values[-1] if step is None else step)]
     if len(given) == 2:
@@ -100,12 +105,13 @@ def evolution(
     for block in (1, 2):
         for kind, _ in MAPS:
             name = f"{kind}_{block}"
-            if name in now[0]:
+            if all(name in f and f[name].shape == now[0][name].shape for f in now):
                 data[name] = stacked([f[name].values[k].astype(np.float32) for f in now], (f"y_{block}", f"x_{block}"))
-        if f"real_attention_{block}" in data:
+        if f"real_attention_{block}" in data and f"attention_{block}" in data:
             data[f"top_{block}"] = ((), HEADROOM * max(float(r[f"real_attention_{block}"].max()) for r in given))
     known = {"side": ("side", np.array([name_of(r) for r in given], object)), "label": ("label", np.array(labels, object))}
-    return xarray.Dataset(data, known, attrs={"data": str(given[0].attrs["config"]["data"]["name"]), "by": by})
+    about = {"data": str(given[0].attrs["config"]["data"]["name"]), "by": by, "copies": now[0].sizes["copy"]}
+    return xarray.Dataset(data, known, attrs=about)
 
 
 def tile_layout(data: xarray.Dataset) -> dict[str, int]:
@@ -131,7 +137,7 @@ class Evolution(Picture):
         sides = data.sizes["side"]
         self._tiles = tile_layout(data)
         self._mosaics, self._marks, self._titles, self._images, self._heads = [], [], [], [], []
-        panels = ["image", *(f"{kind}_{block}" for block in (1, 2) for kind, _ in MAPS if f"{kind}_{block}" in data)]
+        panels = ["image", *(f"{kind}_{block}" for block in (1, 2) for kind, _ in MAPS if f"top_{block}" in data)]
         for side in range(sides):
             left = 0.035 + side * 0.475
             span = 0.445 if sides == 2 else 0.4
@@ -215,7 +221,8 @@ class Evolution(Picture):
                 f"{share:.0%} of the synthetic attention in block 1 lies in the {quarter} quarter "
                 f"(real: {real_share:.0%} in the {real_quarter})"
             )
-        return f"Class {chosen} of {data.attrs['data']}. " + ". ".join(parts) + "."
+        copies = f", first of {data.attrs['copies']} images" if data.attrs["copies"] > 1 else ""
+        return f"Class {chosen} of {data.attrs['data']}{copies}. " + ". ".join(parts) + "."
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """The distance curves and where they stand."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
@@ -14,7 +16,7 @@ import ipywidgets
 
 from explore.distill.figures import NAMES, Evolution, evolution
 from explore.distill.figures_survey import Accuracies, Untrained, untrained
-from explore.errors import InvalidInput
+from explore.errors import ExploreError, InvalidInput, UnknownName
 from explore.recording import open_recording
 from explore.shipped import shipped
 from explore.widgets.controls import Button, Choice, Control, Slider
@@ -63,7 +65,11 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
     controls: dict[str, Control] = {
         "power": Slider("power p", first.power.values.tolist()),
         "network": networks,
-        "label": Choice("image of class", [str(name) for name in first.label.values], start=str(first.label.values[3])),
+        "label": Choice(
+            "image of class",
+            [str(name) for name in first.label.values],
+            start=str(first.label.values[min(3, first.sizes["label"] - 1)]),
+        ),
         "draw": Button("Draw new weights", draw_new),
     }
     return Explorer(lambda **state: untrained(known["recording"], **state), Untrained, controls, "untrained")
@@ -112,7 +118,18 @@ def live(
         steps: how many.
         folder: where recordings go; a temporary folder if left out.
         **options: other options of the method, on top of the preset "lesson".
+
+    Raises:
+        DataMissing: the data set is not in the data folder.
+        UnknownName: no such data set or method.
     """
+    if method not in METHODS:
+        raise UnknownName("method", method, METHODS)
+    if data not in _found():
+        from explore.data import load
+
+        load(data)  # says what is missing, and where to put it
+        raise UnknownName("data set of this lab", data, _found())
     return Live(data, method, steps, folder, options)
 
 
@@ -133,18 +150,28 @@ class Live:
         self._again.on_click(lambda _: self._start_over())
         self.job = Job(self._distill, "Start", self._follow)
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
+        self._one = threading.Lock()  # of the two jobs, one computes at a time
         self._explorer_place, self._comparison_place = ipywidgets.VBox(), ipywidgets.VBox()
+        self._said = ipywidgets.HTML()
         self._make()
         for chooser in (self._data, self._method):
-            chooser.observe(lambda _: self._make(), "value")
+            chooser.observe(lambda _: self._try_to_make(), "value")
         row = ipywidgets.HBox([self._data, self._method, self._again], layout={"flex_flow": "row wrap"})
         self.widget = ipywidgets.VBox(
-            [row, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place]
+            [row, self._said, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place]
         )
 
     def _start_over(self) -> None:
         self.seed += 1
-        self._make()
+        self._try_to_make()
+
+    def _try_to_make(self) -> None:
+        """Make a new run; if that cannot be, say why, for an exception in a callback is seen by nobody."""
+        try:
+            self._make()
+            self._said.value = ""
+        except ExploreError as error:
+            self._said.value = f"<b>Nothing was changed.</b> {html.escape(str(error))}"
 
     def _make(self) -> None:
         """A new run with its first frame recorded and shown."""
@@ -175,7 +202,8 @@ class Live:
     def _distill(self, progress: Any, stop: Any) -> Any:
         from explore.runs import record
 
-        with _spare_core():
+        self.comparison.stop()
+        with self._one, _spare_core():
             return record(self.run, self.path, progress=progress, stop=stop)
 
     def _follow(self) -> None:
@@ -193,9 +221,10 @@ class Live:
         from explore.distill.compare import compare, starting_points
 
         train, test = load(self._data.value), load(self._data.value, "test")
-        images, labels = self.run.images.detach().clone(), self.run.labels
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
-        with _spare_core():
+        self.job.stop()
+        with self._one, _spare_core():
+            images, labels = self.run.images.detach().clone(), self.run.labels
             return compare(
                 {f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals},
                 test,
@@ -247,7 +276,8 @@ def _spare_core() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    torch.set_num_threads(max(1, min(before, usable - 1)))
     try:
         yield
     finally:

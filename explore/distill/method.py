@@ -181,7 +181,7 @@ class DistillRun:
         if options.init == "real":
             chosen = source.sample(options.images_per_class, stream_seed(options.seed, "init"))
         else:
-            chosen = select(source.batch(), source.labels, "kcenter", options.images_per_class).numpy()
+            chosen = select(source.batch(), source.labels, "kcenter", options.images_per_class).cpu().numpy()
         return source.batch(chosen).clone()
 
     def _network(self, seed: int) -> nn.Module:

@@ -32,15 +32,16 @@ class Source:
     def __init__(self, data: Any, zca: bool = False, device: str = "", images_per_class: int = 1, init: str = "noise") -> None:
         self.device = torch.device(device or "cpu")
         self.set, images, labels = _taken(data)
-        self.classes = check_images(images, labels, images_per_class, init)
+        self.classes = check_images(images, labels, images_per_class, init, self.set is not None)
         self.labels = labels.long()
         self.shape = tuple(images.shape[1:])
         self.name = self.set.name if self.set else "tensors"
         self.flip = self.name not in NO_FLIP
-        self.zca = ZCA().fit(images) if zca else None
+        self.zca = ZCA().fit(self.set.batch() if self.set else images) if zca else None
         # the last classes of a subset may be gone
         self.class_names = list(self.set.class_names)[: self.classes] if self.set else [str(k) for k in range(self.classes)]
-        self._low, self._high = float(images.min()), float(images.max())
+        if self.set is None:
+            self._low, self._high = float(images.min()), float(images.max())
         if self.set:  # bytes on the device, normalised batch by batch
             self.set = replace(self.set, images=self.set.images.to(self.device))
         self._images = None if self.set else images.float().to(self.device)
@@ -71,7 +72,7 @@ class Source:
             shown = self.set.to_display(images)
         else:  # nothing is known of the units: show the range of the real images
             shown = ((images - self._low) / (self._high - self._low or 1)).mul(255).round().clamp(0, 255).byte()
-        return shown[:, 0].numpy() if shown.shape[1] == 1 else shown[:, :3].permute(0, 2, 3, 1).numpy()
+        return shown[:, 0].numpy() if shown.shape[1] < 3 else shown[:, :3].permute(0, 2, 3, 1).numpy()
 
     def undo(self) -> Mapping[str, np.ndarray]:
         """What undoes normalisation and whitening, as arrays."""
@@ -93,7 +94,7 @@ def _taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
             raise InvalidInput("this run was made from tensors, which a recording does not keep; give data=(images, labels)")
         data = load(data["name"], **data.get("options", {}))
     if isinstance(data, ImageSet):
-        return data, data.batch() if len(data) else data.images.float(), data.labels
+        return data, data.images, data.labels  # bytes: a float copy of a large set would fill the memory
     if isinstance(data, tuple | list) and len(data) == 2:
         return None, data[0], data[1]
     raise InvalidInput(f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}")

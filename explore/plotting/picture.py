@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+
+
+_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Picture:
         self._moving: list[tuple[Axes | None, Artist]] = []
         self._background: Any = None
         self._structure = _structure(data)
-        with mpl.rc_context(STYLE):
+        with _styled():
             self.figure = Figure(figsize=self.size, dpi=DPI, facecolor="white")
             self._canvas = FigureCanvasAgg(self.figure)
             self.build(data)
@@ -93,7 +98,7 @@ class Picture:
 
     def update(self, data: xarray.Dataset) -> None:
         """Show other data."""
-        with mpl.rc_context(STYLE):
+        with _styled():
             self.show(data)
 
     def png(self) -> bytes:
@@ -101,7 +106,7 @@ class Picture:
         from PIL import Image
 
         buffer = io.BytesIO()
-        with mpl.rc_context(STYLE):
+        with _styled():
             if self._background is None:
                 self._canvas.draw()
                 self._background = self._canvas.copy_from_bbox(self.figure.bbox)
@@ -116,8 +121,14 @@ class Picture:
     def write(self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int) -> None:
         """The picture as it stands, in a format for print."""
         dateless = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
-        with mpl.rc_context(STYLE):
-            self.figure.savefig(file, format=kind, dpi=dpi, metadata=dateless)
+        with _styled():
+            try:
+                for _, artist in self._moving:  # matplotlib leaves animated texts of the figure out of files
+                    artist.set_animated(False)
+                self.figure.savefig(file, format=kind, dpi=dpi, metadata=dateless)
+            finally:
+                for _, artist in self._moving:
+                    artist.set_animated(True)
         self._background = None  # savefig leaves the canvas at another size
 
     def box(self, axes: Any, left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
@@ -125,6 +136,15 @@ class Picture:
         corners = axes.transData.transform([(left, top), (right, bottom)])
         (x0, y0), (x1, y1) = self.figure.transFigure.inverted().transform(corners)
         return float(min(x0, x1)), float(1 - max(y0, y1)), float(max(x0, x1)), float(1 - min(y0, y1))
+
+
+@contextmanager
+def _styled() -> Iterator[None]:
+    """Our style inside, the reader's own settings after. One at a time: matplotlib's settings belong to the whole process,
+    and a live job may draw while the reader moves a slider.
+    """
+    with _LOCK, mpl.rc_context(STYLE):
+        yield
 
 
 def _structure(data: xarray.Dataset) -> tuple[Any, ...]:

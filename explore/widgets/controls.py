@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
+from explore.errors import ExploreError
+
 if TYPE_CHECKING:
     from explore.widgets.explorer import Explorer
 
@@ -118,7 +120,14 @@ class Button:
     def link(self, explorer: Explorer, name: str) -> ipywidgets.Widget:
         """Make the widget; ``name`` is not used, a button has no state."""
         button = ipywidgets.Button(description=self.label, tooltip=self.label, layout={"width": "max-content"})
-        button.on_click(lambda _: self.action(explorer))
+
+        def act(_: Any) -> None:
+            try:
+                self.action(explorer)
+            except ExploreError as error:  # an exception in a callback is seen by nobody
+                explorer.say(str(error))
+
+        button.on_click(act)
         return button
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Source = Callable[..., "xarray.Dataset"]
 
 
-TAKEN = {"alt", "controls", "data", "name", "picture", "quiet", "redraw", "save", "set", "state", "view", "widget"}
+TAKEN = {"alt", "controls", "data", "name", "picture", "quiet", "redraw", "save", "say", "set", "state", "view", "widget"}
 """Names of an explorer's own attributes."""
 
 
@@ -128,6 +128,10 @@ class Explorer(traitlets.HasTraits):
             if self._numbers.value:
                 self._numbers.value = self._table()
 
+    def say(self, text: str) -> None:
+        """Show a line of text under the picture."""
+        self._said.value = html.escape(text)
+
     def save(self, path: str | Path) -> Path:
         """Write what is shown; the suffix decides: .png, .svg, .pdf, .csv, or .html with the first slider working offline.
 
@@ -176,9 +180,9 @@ class Explorer(traitlets.HasTraits):
             text = "-".join(f"{key}-{value}" for key, value in self.state.items())
             safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[:120]
             try:
-                self._said.value = f"saved as {html.escape(str(self.save(f'{safe}.{formats.value}')))}"
+                self.say(f"saved as {self.save(f'{safe}.{formats.value}')}")
             except (OSError, ExploreError) as error:
-                self._said.value = f"not saved: {html.escape(str(error))}"
+                self.say(f"not saved: {error}")
 
         numbers.observe(show_numbers, "value")
         button.on_click(write)

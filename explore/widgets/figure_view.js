@@ -47,6 +47,7 @@ export default {
 
     function lay() {
       const targets = model.get("targets");
+      layer.hidden = !targets.length;
       const focused = layer.contains(document.activeElement);
       layer.replaceChildren(...targets.map((target, index) => {
         const part = document.createElement("button");
@@ -57,7 +58,7 @@ export default {
         part.style.cssText = `position:absolute;left:${100 * target.left}%;top:${100 * target.top}%;` +
           `width:${100 * (target.right - target.left)}%;height:${100 * (target.bottom - target.top)}%;` +
           "background:none;border:0;padding:0;cursor:pointer";
-        part.onclick = () => { current = index; choose(index); };
+        part.onclick = () => { focus(index); choose(index); };
         part.onkeydown = (event) => {
           const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
           if (!move) return;
@@ -91,6 +92,11 @@ export default {
     model.on("change:targets", lay);
     draw();
     lay();
-    return () => { clearTimeout(rest); URL.revokeObjectURL(url); };
+    return () => {
+      model.off("change:png", draw);
+      model.off("change:targets", lay);
+      clearTimeout(rest);
+      URL.revokeObjectURL(url);
+    };
   },
 };

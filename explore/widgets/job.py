@@ -91,7 +91,7 @@ class Job:
         if self.running:
             return self
         self._asked.clear()
-        self.error, self._first, self._shown, self._began = None, 0.0, 0.0, time.monotonic()
+        self.result, self.error, self._first, self._shown, self._began = None, None, 0.0, 0.0, time.monotonic()
         self._start.disabled, self._stop.disabled, self._bar.bar_style = True, False, ""
         self._text.value = "starting …"
         self._thread = threading.Thread(target=self._run, daemon=True, name="explore-job")

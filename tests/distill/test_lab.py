@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from explore.distill import lab
-from explore.errors import InvalidInput
+from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.recording import open_recording
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
@@ -152,7 +152,7 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
 
     before = torch.get_num_threads()
     with lab._spare_core():
-        assert torch.get_num_threads() == max(1, (lab.os.cpu_count() or 2) - 1)
+        assert torch.get_num_threads() == max(1, min(before, (lab.os.cpu_count() or 2) - 1))
     assert torch.get_num_threads() == before
 
 
@@ -177,3 +177,46 @@ def test_a_failed_job_does_not_stop_the_next_run(live: lab.Live) -> None:
     live._again.click()
     live.job.work = live._distill
     assert live.job.start(inline=True).join().step.values[-1] == 30
+
+
+def test_missing_data_and_unknown_methods_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    with pytest.raises(DataMissing, match="FashionMNIST"):
+        lab.live("fashion-mnist")
+    with pytest.raises(UnknownName, match="data set of this lab 'scenes'"):
+        lab.live("scenes")
+    with pytest.raises(UnknownName, match="method 'dam'"):
+        lab.live(method="dam")
+
+
+def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.Live) -> None:
+    live.options["learning_rate"] = -1.0
+    live._again.click()
+    assert "learning_rate must be above 0" in live._said.value
+    live.options["learning_rate"] = 1.0
+    live._again.click()
+    assert live._said.value == ""
+
+
+def test_of_two_jobs_one_computes_at_a_time(live: lab.Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    from explore.distill.compare import PROTOCOL
+
+    monkeypatch.setitem(PROTOCOL, "epochs", 2)
+    live.job.start()
+    live.comparison.start()
+    live.job.wait(60)
+    compared = live.comparison.join(60)
+    assert str(compared.set.values[0]) == f"DataDAM, step {live.run.step}"
+
+
+def test_a_survey_of_two_classes_can_be_explored() -> None:
+    import torch
+
+    from explore import build, record
+
+    images = torch.rand(80, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    config = {"method": "untrained", "steps": 1, "width": 4}
+    recording = record(build(config, (images, torch.arange(80) % 2)))
+    explorer = lab.untrained_networks(recording)
+    explorer.controls["draw"].link(explorer, "draw").click()
+    assert "give data=(images, labels)" in explorer._said.value

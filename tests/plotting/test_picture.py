@@ -7,6 +7,7 @@ import itertools
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,56 @@ def test_figures_are_drawn_without_torch() -> None:
         "d = evolution(open_recording(shipped('data/digits-dm.zarr.zip'))); Evolution(d).png(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_moves_is_in_files_too(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+    """Without its moving artists a file is another file, each of them counted: matplotlib leaves animated ones out."""
+    kind, states = case
+    picture = kind(states[1])
+
+    def written() -> bytes:
+        buffer = io.BytesIO()
+        picture.write(buffer, "png", 60)
+        return buffer.getvalue()
+
+    whole = written()
+    for _, artist in picture._moving:
+        if getattr(artist, "get_text", lambda: "x")() == "":
+            continue
+        artist.set_visible(False)
+        assert written() != whole, artist
+        artist.set_visible(True)
+    assert all(artist.get_animated() for _, artist in picture._moving)
+
+
+def test_the_readers_settings_survive_two_threads_that_draw() -> None:
+    data = surveyed()
+    kind = resolve(FIGURES["untrained"].picture)
+    before = dict(mpl.rcParams)
+
+    def draw() -> None:
+        for _ in range(8):
+            kind(data).png()
+
+    threads = [threading.Thread(target=draw) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert dict(mpl.rcParams) == before
+
+
+def test_recordings_of_unlike_data_are_not_compared() -> None:
+    one, two = (open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm"))
+    other = two.assign_attrs(config={**two.attrs["config"], "data": {**two.attrs["config"]["data"], "sha256": "0"}})
+    with pytest.raises(InvalidInput, match="same data"):
+        resolve(FIGURES["evolution"].select)([one, other])
+
+
+def test_only_blocks_that_both_recordings_hold_are_shown() -> None:
+    one, two = (open_recording(shipped(f"data/digits-{name}.zarr.zip")).load() for name in ("datadam", "dm"))
+    shallow = two.drop_vars(["attention_2", "real_attention_2"])
+    for pair in ([one, shallow], [shallow, one]):
+        data = resolve(FIGURES["evolution"].select)(pair)
+        assert "attention_2" not in data
+        resolve(FIGURES["evolution"].picture)(data).png()
