@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 18
 """Frames are grouped into chunks of about this size: one a chunk if large, many if small. A chunk
-is rewritten whole for each frame in it (about 1 ms), and reading 400 small frames takes few reads."""
+is rewritten whole for each frame in it (1 to 2 ms), and reading 400 small frames takes few reads."""
 
 
 class Writer:

@@ -58,8 +58,8 @@ def power_sums(
             training mode batch norm sees all images in one pass.
         images: ``[N, C, H, W]``, on the network's device.
         spatial, channel: powers; None leaves that part out.
-        dtype: of the convolutions; bfloat16 is about twice as fast on processors
-            that have it and changes the third digit.
+        dtype: of the convolutions; bfloat16 took 0.7 to 0.95 of float32's time
+            on a processor that has it (Zen 4), and changed the loss in the sixth digit.
 
     Raises:
         InvalidInput: a power is not above 0, or the network shows fewer than two maps.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from explore.data.imageset import ImageSet
+from explore.data.imageset import ImageSet, channel_statistics
 from explore.errors import InvalidInput
 
 TRAIN, VAL = 1297, 100
@@ -43,14 +43,14 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
         images = torch.nn.functional.interpolate(images, (inner, inner), mode="bilinear", align_corners=False)
     images = torch.nn.functional.pad(images, (margin,) * 4).mul(255).round().to(torch.uint8)
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images)))
-    train = images[order[:TRAIN]].double().div(255)
+    mean, std = channel_statistics(images[order[:TRAIN]])
     parts = {"train": order[:TRAIN], "val": order[TRAIN : TRAIN + VAL], "test": order[TRAIN + VAL :]}
     return ImageSet(
         "digits",
         images[parts[split]],
         torch.from_numpy(raw.target)[parts[split]],
         tuple(map(str, range(10))),
-        (train.mean().item(),),
-        (train.std().item(),),
+        mean,
+        std,
         {"split": split, "size": size, "margin": margin},
     )
