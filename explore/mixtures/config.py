@@ -1,0 +1,84 @@
+"""Options of the reduction methods: one dataclass and what each method makes of it; no Numba, so that it loads fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from explore.errors import InvalidInput, UnknownName
+
+USUAL: dict[str, dict[str, Any]] = {
+    # Greedy on the angle of the whole mixture, then everything by L-BFGS: our reading of OGGMR (Sajedi et al. 2023).
+    "oggmr": {"criterion": "angle", "refine": "full"},
+    "williams": {"criterion": "ise", "refine": "full"},
+    "ise-local": {"criterion": "ise"},
+    "runnalls": {},
+    "salmond": {},
+    "west": {},
+    "cowa": {"criterion": "ise", "order": "trace", "partner": "ise"},
+    "gmrc": {"criterion": "ise", "refine": "full"},
+    "prune": {},
+    "brute": {},
+}
+"""What a method does if nothing else is said."""
+
+CRITERIA, REFINE = ("angle", "ise"), ("none", "weights", "full")
+ORDERS, PARTNERS = ("weight", "trace", "determinant"), ("kl", "ise")
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with the sentence that the command line and the schema show."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReduceConfig:
+    """Everything that decides a reduction; made by ``ReduceConfig.make``, which fills in what the method usually does.
+
+    Raises:
+        InvalidInput: an option is out of range; the message names it.
+    """
+
+    method: str = option("oggmr", "one of " + ", ".join(USUAL))
+    data: Any = option("standard-1d", "name of the mixture, or an .npz file with weights, means and covariances")  # noqa: RUF009
+    components: int = option(5, "how many are to be left")
+    criterion: str = option("angle", "what is kept small: angle or ise (oggmr, brute, and every refinement)")
+    refine: str = option("none", "after the merges: none, weights (least squares) or full (L-BFGS over all parameters)")
+    order: str = option("weight", "west, cowa: the component to merge has the least weight, weight / trace or / determinant")
+    partner: str = option("kl", "west, cowa: and goes to the nearest by kl or ise")
+    max_iterations: int = option(200, "of L-BFGS")
+    min_weight: float = option(1e-6, "no weight falls below this in L-BFGS")
+    seed: int = option(0, "of the draws that the KL divergence of each frame is averaged over")
+    draws: int = option(2000, "how many draws")
+
+    @classmethod
+    def make(cls, **given: Any) -> Self:
+        """A config in which every value is decided."""
+        name = given.get("method", "oggmr")
+        if name not in USUAL:
+            raise UnknownName("method", name, USUAL)
+        usual = dict(USUAL[name])
+        if name == "west" and given.get("order", "weight") != "weight":  # the enhanced algorithm
+            usual["partner"] = "ise"
+        fixed = {"williams": {"criterion": "ise"}, "cowa": {"criterion": "ise"}}.get(name, {})
+        wrong = [key for key, value in fixed.items() if given.get(key, value) != value]
+        if wrong:
+            raise InvalidInput(f"{wrong[0]} of {name} is {fixed[wrong[0]]}, got {given[wrong[0]]!r}")
+        return cls(**{**usual, **given})
+
+    def __post_init__(self) -> None:
+        for name, known in (("criterion", CRITERIA), ("refine", REFINE), ("order", ORDERS), ("partner", PARTNERS)):
+            if getattr(self, name) not in known:
+                raise InvalidInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        least = {"components": 1, "max_iterations": 1, "seed": 0, "draws": 2}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or value != int(value) or value < low:
+                raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
+        if not 0 <= self.min_weight < 1:
+            raise InvalidInput(f"min_weight must be in [0, 1), got {self.min_weight!r}")
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What identifies the run in a recording."""
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "data": dict(data)}

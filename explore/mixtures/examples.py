@@ -1,0 +1,94 @@
+"""Mixtures by name: the field's benchmarks with their exact parameters, and one fitted to handwritten digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from explore.errors import InvalidInput, UnknownName
+from explore.mixtures.mixture import GaussianMixture
+
+
+def standard_1d() -> GaussianMixture:
+    """Ten components in 1-D: the field's standard case, from the examples of the Tracker Component Library."""
+    weights = [0.03, 0.18, 0.12, 0.19, 0.02, 0.16, 0.06, 0.10, 0.08, 0.06]
+    means = [1.45, 2.20, 0.67, 0.48, 1.49, 0.91, 1.01, 1.42, 2.77, 0.89]
+    variances = [0.0487, 0.0305, 0.1171, 0.0174, 0.0295, 0.0102, 0.0323, 0.0380, 0.0115, 0.0679]
+    return GaussianMixture(weights, means, variances)
+
+
+def bivariate() -> GaussianMixture:
+    """Three components in 2-D, from the examples of the Tracker Component Library."""
+    covariances = [[[4 / 9, 14 / 45], [14 / 45, 4 / 9]], [[4 / 9, 0], [0, 4 / 9]], [[2 / 9, -1 / 9], [-1 / 9, 3 / 9]]]
+    return GaussianMixture([0.25, 0.5, 0.25], [[1, -1], [-1, 1], [0, 0]], covariances)
+
+
+def claw() -> GaussianMixture:
+    """The claw: a standard normal with five narrow fingers (Marron and Wand, 1992)."""
+    means = [0.0, *(finger / 2 - 1 for finger in range(5))]
+    return GaussianMixture([0.5, *[0.1] * 5], means, [1.0, *[0.01] * 5])
+
+
+def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianMixture:
+    """Dirichlet(1) weights, means uniform on ``[0, 3]^d``, covariances Wishart(d + 1, I/50).
+
+    In four dimensions with ten components: the random benchmark of Crouse et al. (FUSION 2011).
+    """
+    for name, value in (("components", components), ("dimension", dimension)):
+        if value < 1:
+            raise InvalidInput(f"{name} must be at least 1, got {value}")
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(components))
+    means = rng.uniform(0, 3, (components, dimension))
+    normal = rng.standard_normal((components, dimension, dimension + 1)) / np.sqrt(50)
+    return GaussianMixture(weights, means, normal @ np.swapaxes(normal, 1, 2))
+
+
+def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
+    """Fitted by expectation maximisation to 1,797 handwritten digits in their first two principal components."""
+    from sklearn.datasets import load_digits
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture as Fitted
+
+    points = PCA(2, svd_solver="full").fit_transform(load_digits().data)
+    return GaussianMixture.from_sklearn(Fitted(components, random_state=seed, reg_covar=1.0).fit(points))
+
+
+EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {
+    "standard-1d": standard_1d,
+    "bivariate": bivariate,
+    "claw": claw,
+    "random": random,
+    "digits": digits,
+}
+
+
+def load_mixture(name: str, **options: int) -> GaussianMixture:
+    """A mixture by name, or from an ``.npz`` file with ``weights``, ``means`` and ``covariances``.
+
+    Args:
+        name: "standard-1d", "bivariate", "claw", "random" (``components``, ``dimension``, ``seed``),
+            "digits" (``components``, ``seed``), or the path of an ``.npz``.
+        **options: of those that take some.
+
+    Raises:
+        UnknownName: no such example.
+        DataMissing: no such file.
+        InvalidInput: an option that it does not have.
+
+    Example:
+        >>> load_mixture("standard-1d")
+        GaussianMixture(10 components in 1 dimension)
+        >>> load_mixture("random", components=30, dimension=2)
+        GaussianMixture(30 components in 2 dimensions)
+    """
+    if str(name).endswith(".npz"):
+        return GaussianMixture.load(Path(name), **options).named(str(name), **options)  # type: ignore[arg-type]
+    if name not in EXAMPLES:
+        raise UnknownName("mixture", name, EXAMPLES)
+    try:
+        return EXAMPLES[name](**options).named(name, **options)
+    except TypeError as error:
+        raise InvalidInput(f"mixture {name}: {error}") from error
