@@ -6,7 +6,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["attention", "coresets", "data", "distill", "errors", "models", "plotting", "registry", "widgets"],
+    submodules=["attention", "coresets", "data", "distill", "errors", "mixtures", "models", "plotting", "registry", "widgets"],
     submod_attrs={
         "recording": ["open_recording", "pack"],
         "registry": ["build"],

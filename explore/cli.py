@@ -25,21 +25,23 @@ PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pre
 
 
 class MethodGroup(TyperGroup):
-    """``explore run``: a sub-command for each row of the registry, made when it is asked for."""
+    """``explore run``: a sub-command for each row of the registry and for each family of them, made when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all methods."""
-        return list(registry.methods())
+        """The names of all families and methods."""
+        return [*registry.families(), *registry.methods()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The sub-command of one method; an unknown name is an error that lists the known ones."""
-        row = registry.method(cmd_name)
-        one = typer.Typer(**PLAIN)
-        wanted = parameters(row)
-        about = f"Record a run of {row.name}: {row.summary}."
+        """The sub-command of one method or family; an unknown name is an error that lists the known ones."""
+        family = registry.families().get(cmd_name)
+        row = registry.method(registry.resolve(next(iter(family.values())).config)().method if family else cmd_name)
+        summary = f"one of {', '.join(family)}: give --method" if family else row.summary
+        wanted = parameters(row, family)
+        about = f"Record a run of {cmd_name}: {summary}."
         if any(parameter.name == "preset" for parameter in wanted):
             about += "\n\nA preset changes the defaults of what is not given."
-        one.command(row.name, help=about, short_help=row.summary)(_runner(row, wanted))
+        one = typer.Typer(**PLAIN)
+        one.command(cmd_name, help=about, short_help=summary)(_runner(row, wanted))
         return typer.main.get_command(one)
 
 
@@ -189,7 +191,8 @@ def doctor() -> None:
 def _runner(row: Method, wanted: list[inspect.Parameter]) -> Callable[..., None]:
     """The function behind ``explore run METHOD``, with the options ``wanted`` as its signature."""
 
-    def run(**given: Any) -> None:
+    def run(method: str = row.name, **given: Any) -> None:
+        row = registry.method(method)
         out, every, data_options = given.pop("out"), given.pop("every"), pairs(given.pop("data_option", None))
         config = given_options(row, given)
         data = config.get("data") or getattr(registry.make_config(row, {"method": row.name, **config}), "data", "")

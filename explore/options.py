@@ -22,8 +22,9 @@ OFF = "none"
 SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
 
 
-def parameters(row: Method) -> list[inspect.Parameter]:
-    """What ``explore run METHOD`` takes: the method's options, then ``data_option``, ``out`` and ``every``.
+def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect.Parameter]:
+    """What ``explore run METHOD`` takes: the method's options, then ``data_option``, ``out`` and ``every``; for a
+    ``family`` of methods, first which one (``row`` by default).
 
     Each option's default is ``None`` for "not given", so that presets decide; the help shows what
     the method uses without a preset.
@@ -32,13 +33,16 @@ def parameters(row: Method) -> list[inspect.Parameter]:
     hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
     settings = [setting for setting in fields(kind) if setting.name != "method"]
     found = [_of_setting(setting, hints[setting.name], getattr(usual, setting.name)) for setting in settings]
+    if family is not None:
+        help = f"which of them: {', '.join(family)}; some have other defaults [default: {row.name}]"
+        found.insert(0, _keyword("method", str, row.name, metavar="NAME", show_default=False, help=help))
     if any(setting.name == "data" for setting in settings):
         help = "for the data set's loader, such as size=16; may be repeated"
         found.append(_keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help))
     help = f"the recording, which goes on if it exists [default: runs/{row.name}-DATA.zarr]"
     found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
-    help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: log]"
-    found.append(_keyword("every", str, "log", parser=_every, metavar="log|N|FACTOR", show_default=False, help=help))
+    help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
+    found.append(_keyword("every", str, "auto", parser=_every, metavar="auto|log|N|FACTOR", show_default=False, help=help))
     return found
 
 
@@ -101,7 +105,7 @@ def _or_off(kind: type) -> Callable[[str], Any]:
 
 
 def _every(text: str) -> Any:
-    if text == "log":
+    if text in ("auto", "log"):
         return text
     if text.isdecimal() and int(text) > 0:
         return int(text)
@@ -111,7 +115,7 @@ def _every(text: str) -> Any:
         growth = 0.0
     if 1 < growth < math.inf:
         return growth
-    raise typer.BadParameter(f"expected log, a whole number above 0 or a factor above 1 such as 1.5, got {text!r}")
+    raise typer.BadParameter(f"expected auto, log, a whole number above 0 or a factor above 1 such as 1.5, got {text!r}")
 
 
 def _literal(text: str) -> Any:

@@ -147,7 +147,7 @@ def describe_difference(recorded: Mapping[str, Any], given: Mapping[str, Any]) -
 
 
 def _dumps(value: Any) -> bytes:
-    return json.dumps(value, indent=1, ensure_ascii=False, default=list).encode()
+    return json.dumps(value, ensure_ascii=False, default=list, separators=(",", ":")).encode()
 
 
 def _sealed(root: dict[str, Any]) -> bytes:

@@ -21,6 +21,7 @@ class Method:
 
     ``builder`` is called as ``builder(config, data)`` with an instance of ``config`` and an optional
     data set; it returns a ``Run``. ``tiny`` are options for a run of seconds, for tests and demos.
+    Methods of one ``family`` share their config; ``explore run FAMILY --method NAME`` runs them too.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Method:
     bench: str = ""
     recordings: tuple[str, ...] = ()
     tiny: Mapping[str, Any] = field(default_factory=dict)
+    family: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,26 @@ def _distill(name: str, summary: str) -> Method:
         bench="explore.distill.bench:main",
         recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
         tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
+        family="distill",
     )
 
+
+def _reduce(name: str, summary: str, components: int = 6, recordings: tuple[str, ...] = ()) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.mixtures.method:build",
+        config="explore.mixtures.config:ReduceConfig",
+        figures=("reduction",),
+        bench="explore.mixtures.bench:main",
+        recordings=tuple(f"data/{mixture}-{name}.zarr.zip" for mixture in recordings),
+        tiny={"data": {"name": "random", "options": {"components": 10, "dimension": 2}}, "components": components},
+        family="reduce",
+    )
+
+
+BOTH, ONE = ("standard-1d", "mixture-of-digits"), ("standard-1d",)
+"""Mixtures of which reductions ship."""
 
 METHODS = {
     method.name: method
@@ -82,6 +102,16 @@ METHODS = {
             recordings=("data/digits-untrained.zarr.zip",),
             tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
         ),
+        _reduce("oggmr", "mixture reduction, greedy on the angle of the whole, then L-BFGS", recordings=BOTH),
+        _reduce("williams", "mixture reduction, greedy on the integrated squared error, with removals, then L-BFGS"),
+        _reduce("ise-local", "mixture reduction by what a pair's merge changes in L2", recordings=ONE),
+        _reduce("runnalls", "mixture reduction by an upper bound on what a merge costs in KL divergence", recordings=BOTH),
+        _reduce("salmond", "mixture reduction by the distance between means (joining)", recordings=ONE),
+        _reduce("west", "mixture reduction, lightest into nearest", recordings=ONE),
+        _reduce("cowa", "mixture reduction, lightest into nearest, weights chosen anew after each merge"),
+        _reduce("gmrc", "mixture reduction by clustering from Runnalls' start, then L-BFGS"),
+        _reduce("prune", "mixture reduction by dropping the lightest", recordings=ONE),
+        _reduce("brute", "mixture reduction by trying every partition", components=8),
     )
 }
 
@@ -96,10 +126,14 @@ FIGURES = {
     for entry in (
         _figure("evolution", "explore.distill.figures", "Evolution"),
         _figure("untrained", "explore.distill.figures_survey", "Untrained", slider="network"),
+        _figure("reduction", "explore.mixtures.figures", "Paths"),
     )
 }
 
-LABS = (Lab("attention", "02_attention_matching.ipynb", "Why can networks that never learnt anything tell us what to draw?", 25),)
+LABS = (
+    Lab("attention", "02_attention_matching.ipynb", "Why can networks that never learnt anything tell us what to draw?", 25),
+    Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),
+)
 
 
 def resolve(target: str) -> Any:
@@ -129,6 +163,15 @@ def method(name: str) -> Method:
     if name not in known:
         raise UnknownName("method", name, known)
     return known[name]
+
+
+def families() -> dict[str, dict[str, Method]]:
+    """Methods that share a config, by the name of their family and their own."""
+    found: dict[str, dict[str, Method]] = {}
+    for row in methods().values():
+        if row.family:
+            found.setdefault(row.family, {})[row.name] = row
+    return found
 
 
 def figure(name: str) -> FigureEntry:

@@ -96,7 +96,7 @@ def stream_seed(seed: int, name: str, *index: int) -> int:
 def record(
     run: Run,
     to: str | os.PathLike[str] | None = None,
-    every: str | int | float | Sequence[int] = "log",
+    every: str | int | float | Sequence[int] = "auto",
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> xarray.Dataset:
@@ -106,7 +106,8 @@ def record(
         run: what to advance; see ``Run``.
         to: a recording folder, by convention ``NAME.zarr``; a temporary one if left out. If it
             exists, the run goes on from its last checkpoint.
-        every: which steps become frames, besides the first and the last: ``"log"`` (dense at the
+        every: which steps become frames, besides the first and the last: ``"auto"`` (what the run proposes as its
+            attribute ``every``, else as ``"log"``), ``"log"`` (dense at the
             start, about a hundred in all), ``n`` (each n-th), a float above 1 (distances grow by
             that factor) or the step numbers themselves. Does not change the run.
         progress: called after each step with steps done, steps planned and a short message.
@@ -128,7 +129,7 @@ def record(
         4
     """
     path = _local_path(to)
-    due = frame_steps(every)
+    due = frame_steps(getattr(run, "every", "log") if every == "auto" else every)
     if run.steps < 1:
         raise InvalidInput(f"run.steps is {run.steps}; a run has at least one step")
     with _interruptible() as interrupted, _writer(run, path, _count(due, run.steps)) as writer:
@@ -137,7 +138,7 @@ def record(
         saved, kept = time.monotonic(), run.step
         try:
             while True:
-                if (run.step in due or run.step == run.steps) and run.step > writer.steps[-1]:
+                if (run.step in due or run.step >= run.steps) and run.step > writer.steps[-1]:
                     writer.append(run.snapshot(), run.step)
                 if progress is not None:
                     progress(run.step, run.steps, run.message)

@@ -11,6 +11,14 @@ for method in dm datadam channel atom; do
 done
 explore run untrained --data digits --steps 5 --out "$runs/digits-untrained.zarr"
 
+for method in oggmr runnalls ise-local salmond west prune; do
+  explore run reduce --method "$method" --data standard-1d --components 1 --refine none --out "$runs/standard-1d-$method.zarr"
+done
+for method in oggmr runnalls; do
+  explore run reduce --method "$method" --data digits --data-option components=60 --components 1 --refine none \
+    --out "$runs/mixture-of-digits-$method.zarr"
+done
+
 for recording in "$runs"/*.zarr; do
   explore pack "$recording" "data/$(basename "$recording").zip"
 done

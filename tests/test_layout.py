@@ -23,7 +23,7 @@ BASE = {"errors", "registry", "shipped", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
-EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "sweep", "command"}
+EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "mixture", "sweep", "command"}
 MAY = {
     "package": set(),
     "errors": set(),
@@ -37,11 +37,12 @@ MAY = {
     "attention": RUNNING | {"data", "models"},
     "coresets": RUNNING | {"data", "models"},
     "config": BASE,
-    "method": METHOD | {"config"},
+    "mixture": BASE,  # the data type of a topic: neither torch nor Numba, so that its pictures may use it
+    "method": METHOD | {"config", "mixture"},
     "plotting": BASE | {"recording"},
-    "figures": BASE | {"recording", "plotting"},
+    "figures": BASE | {"recording", "plotting", "mixture"},
     "widgets": BASE | {"recording", "plotting", "runs"},  # Job records a run
-    "bench": METHOD | {"method", "config"},
+    "bench": METHOD | {"method", "config", "mixture", "figures", "plotting"},
     "lab": EVERYTHING,
     "sweep": RUNNING,
     "command": EVERYTHING,
@@ -59,7 +60,10 @@ def kind_of(module: str) -> str:
     if parts[0] in SHARED:
         return parts[0]
     last = parts[1] if len(parts) > 1 else ""
-    return next((kind for kind in ("figures", "lab", "bench", "config") if last.startswith(kind)), "method")
+    return next(
+        (kind for kind in ("figures", "lab", "bench", "config") if last.startswith(kind)),
+        "mixture" if last == "mixture" else "method",
+    )
 
 
 @cache

@@ -50,7 +50,7 @@ class ReduceConfig:
     max_iterations: int = option(200, "of L-BFGS")
     min_weight: float = option(1e-6, "no weight falls below this in L-BFGS")
     seed: int = option(0, "of the draws that the KL divergence of each frame is averaged over")
-    draws: int = option(2000, "how many draws")
+    draws: int = option(10_000, "how many draws")
 
     @classmethod
     def make(cls, **given: Any) -> Self:

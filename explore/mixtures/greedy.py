@@ -15,7 +15,7 @@ from explore.mixtures.mixture import LOG_2PI, GaussianMixture
 from explore.mixtures.parts import REMOVED, Parts
 from explore.mixtures.stages import Merging, Step
 
-PARALLEL_FROM = 20_000
+PARALLEL_FROM = 50_000
 """Kernel evaluations from which on a task is shared among the cores; below, starting the threads costs more."""
 
 RESUM = 64
@@ -89,6 +89,9 @@ def by_component(c: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(c[:, :-PAD].T)
 
 
+ONE = np.ones(1)
+
+
 class GlobalMerging(Merging):
     """Merge the pair after which the mixture is closest to the original; every candidate in O(1) after the set-up.
 
@@ -134,16 +137,16 @@ class GlobalMerging(Merging):
         kernels.products(self.original.dimension, self._unit, weights, rows, self.c, first, last, total)
 
     def _rate(self, same: bool, tasks: np.ndarray) -> None:
-        work = int(tasks[:, 2].sum()) * len(self.original) * (1 if same else 2)
+        n = len(self.alive)
+        work = n * len(self.original) * (n // 2 if same else 2)
         mixture = self.w, self.c, by_component(self.c), self.own, self.s
         arguments = self.original.dimension, self._unit, self._weights, self._rows, self.phi, *mixture, same, tasks
         shared(work, kernels.rate, kernels.rate_parallel, *arguments, out=self.pairs)
 
     def _refresh(self, weights: np.ndarray, rows: np.ndarray, rho: np.ndarray) -> None:
-        tasks = all_tasks(len(self.alive))
-        tasks = tasks[self.alive[tasks[:, 0]]]
-        arguments = self.original.dimension, self._unit, weights, rows, rho, self.w, self.c, tasks
-        work = len(weights) * int(tasks[:, 2].sum())
+        n = len(self.alive)
+        arguments = self.original.dimension, self._unit, weights, rows, rho, self.w, self.c, all_tasks(n)
+        work = len(weights) * n * n // 2
         shared(work, kernels.refresh, kernels.refresh_parallel, *arguments, out=self.pairs)
 
     def choose(self, parts: Parts) -> Step:
@@ -151,7 +154,7 @@ class GlobalMerging(Merging):
         if not hasattr(self, "pairs"):
             self._prepare()
         ff, fg, gg, _ = self.sums
-        i, j, score = kernels.best_pair(self.criterion == "angle", fg, gg, self.alive, self.pairs)
+        i, j, score = kernels.best_pair(self.criterion == "angle", fg, gg, self.pairs)
         if self.removes:
             k, rise = self._cheapest_removal()
             if rise < -score:
@@ -183,11 +186,12 @@ class GlobalMerging(Merging):
         hrows = np.stack([merged[:, 0], self.c[:, i], self.c[:, j]])
         rise, square, product = self.pairs[:, j, i]
         rho = self._rise(hw, hrows)
-        self.w[i], self.w[j], self.alive[j] = hw[0], 0.0, False
+        self.w[i] = hw[0]
+        self._close(j)
         self.c[:, i] = merged[:, 0]
-        self.own[i] = self_products(self.c[:, i : i + 1], self._unit)[0]
-        self._products(self._weights, self._rows, self.phi, i)
         rows = by_component(self.c)
+        self._products(ONE, rows[i : i + 1], self.own, i)
+        self._products(self._weights, self._rows, self.phi, i)
         self._products(self.w, rows, self.s, i)
         self.sums += [0.0, rise, square + 2 * product, 1.0]
         self.evaluations += 3 * alive + n + alive
@@ -198,6 +202,8 @@ class GlobalMerging(Merging):
         if alive - 1 > self.components:
             self._refresh(hw, hrows, rho)
             self._rate(False, tasks_of(i, len(self.alive)))
+            gone = np.flatnonzero(~self.alive)
+            self.pairs[1, np.maximum(gone, i), np.minimum(gone, i)] = np.inf
             self.evaluations += 3 * (alive - 2) * (alive - 3) // 2 + (alive - 2) * (n + alive + 3)
 
     def _cheapest_removal(self) -> tuple[int, float]:
@@ -224,7 +230,7 @@ class GlobalMerging(Merging):
         ]
         hw, hrows = np.array([-weight]), self.c[:, k][None].copy()
         rho = self._rise(hw, hrows)
-        self.w[k], self.alive[k] = 0.0, False
+        self._close(k)
         self._refresh(hw, hrows, rho)
         self.w *= scale
         self.s *= scale
@@ -234,6 +240,11 @@ class GlobalMerging(Merging):
         parts.remove(slot)
         self._compact()
         return Step(slot, REMOVED, self._score())
+
+    def _close(self, k: int) -> None:
+        """Component ``k`` is gone: no pair with it is ever the best."""
+        self.w[k], self.alive[k] = 0.0, False
+        self.pairs[1, k, :k] = self.pairs[1, k + 1 :, k] = np.inf
 
     def _compact(self) -> None:
         """Close the gaps, once an eighth are."""

@@ -229,6 +229,8 @@ def refresh(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: 
     lanes, work, total = np.empty((features, LANES)), np.empty((features + 2, LANES)), np.empty(LANES)
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
+        if w[i] == 0.0:  # no component is left there, or it has no weight and no merge of it changes anything
+            continue
         full = (count + PAD - 1) // PAD * PAD
         merge_lanes(d, c, w, i, start, full, lanes)
         for b in range(full):
@@ -247,26 +249,26 @@ def refresh_parallel(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs): 
         refresh(d, unit, hw, hrows, rho, w, c, tasks, part, step, pairs)
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def best_pair(angle, a, b, alive, pairs):  # type: ignore[no-untyped-def]
+@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
+def best_pair(angle, a, b, pairs):  # type: ignore[no-untyped-def]
     """The pair ``(i, j)``, i < j, whose merge leaves the largest cosine (``angle``) or the smallest ISE, and its score.
 
     Cosines are compared as what they change, ``(c'/c)² − 1``, in which nothing cancels. Ties go to the lowest pair.
+    Pairs with an infinite loss are out: their scores are minus infinity, or no number, which is larger than nothing.
     """
-    n = len(alive)
+    n = pairs.shape[1]
+    scores = np.empty(n)
     best, at_i, at_j = -np.inf, -1, -1
     for j in range(n):
-        if not alive[j]:
-            continue
+        rises, losses, products_ = pairs[0, j], pairs[1, j], pairs[2, j]
+        if angle:
+            for i in range(j):
+                x, y = rises[i] / a, (losses[i] + 2.0 * products_[i]) / b
+                scores[i] = (2.0 * x + x * x - y) / (1.0 + y)
+        else:
+            for i in range(j):
+                scores[i] = 2.0 * (rises[i] - products_[i]) - losses[i]
         for i in range(j):
-            if not alive[i]:
-                continue
-            rise, growth = pairs[0, j, i], pairs[1, j, i] + 2.0 * pairs[2, j, i]
-            if angle:
-                x, y = rise / a, growth / b
-                score = (2.0 * x + x * x - y) / (1.0 + y)
-            else:
-                score = 2.0 * rise - growth
-            if score > best or (score == best and (i < at_i or (i == at_i and j < at_j))):
-                best, at_i, at_j = score, i, j
+            if scores[i] >= best and (scores[i] > best or i < at_i):  # rows come in the order of j
+                best, at_i, at_j = scores[i], i, j
     return at_i, at_j, best

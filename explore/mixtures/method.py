@@ -155,6 +155,7 @@ class ReduceRun:
         self._stages = stages_of(options, self.original)
         self._at = 0
         self.step, self.steps = 0, 0
+        self.every = max(1, (n - options.components) // 100)  # late merges tell more than early ones, so not "log"
         self.path: list[Step] = []
         self.phase, self.converged, self.ended, self._seconds = "start", True, "nothing to do", 0.0
         self._mixture: GaussianMixture | None = self.original

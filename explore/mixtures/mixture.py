@@ -142,13 +142,16 @@ class GaussianMixture:
         flat, shape = points.reshape(-1, d), points.shape[:-1]
         inverse, before = self._whitening
         found = np.empty(len(flat))
-        for start in range(0, len(flat), size := max(1, 2_000_000 // (n * d))):
+        for start in range(0, len(flat), size := max(1, 300_000 // (n * d))):
             part = flat[start : start + size]
-            exponents = np.repeat(before[:, None], len(part), 1)
             away = part.T[None] - self.means[:, :, None]  # [n, d, points]
-            for row in range(d):
-                exponents -= 0.5 * np.einsum("nk,nkp->np", inverse[:, row, : row + 1], away[:, : row + 1]) ** 2
-            found[start : start + size] = log_sum_exp(exponents, 0)
+            if d > 3:
+                squares = ((inverse @ away) ** 2).sum(1)
+            else:  # row by row: such small matrices are not worth a product
+                squares = np.zeros((n, len(part)))
+                for row in range(d):
+                    squares += sum(inverse[:, row, k, None] * away[:, k] for k in range(row + 1)) ** 2
+            found[start : start + size] = log_sum_exp(before[:, None] - 0.5 * squares, 0)
         return found.reshape(shape)
 
     def pdf(self, x: Any) -> np.ndarray:

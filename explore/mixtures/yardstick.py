@@ -13,13 +13,17 @@ MEASURES = {
     "ise": ("integrated squared error", "density"),
     "nise": ("normalised integrated squared error", "1"),
     "cauchy_schwarz": ("Cauchy–Schwarz divergence", "nat"),
-    "kl": ("Kullback–Leibler divergence from the original, Monte Carlo", "nat"),
-    "kl_error": ("standard error of it", "nat"),
+    "kl": ("Kullback–Leibler divergence from the original", "nat"),
+    "kl_error": ("standard error of it; 0 where it was integrated", "nat"),
     "mean_error": ("how far the mean moved, in standard deviations of the original", "1"),
     "covariance_error": ("Frobenius norm of the change of covariance, in units of the original's", "1"),
     "peaks": ("local maxima of the density", "1"),
 }
 """What ``measure`` returns: long name and unit."""
+
+
+ON_A_LINE = 100
+"""In one dimension and up to so many components the KL divergence is integrated, not sampled."""
 
 
 class Yardstick:
@@ -28,7 +32,7 @@ class Yardstick:
     Args:
         original: f.
         draws: points of f that the KL divergence is averaged over, the same for every mixture, so that their
-            differences are surer than each.
+            differences are surer than each. In one dimension it is integrated on a fine grid (see ``ON_A_LINE``).
         seed: of the draws.
 
     Example:
@@ -38,10 +42,18 @@ class Yardstick:
         (0.781, 1.0, True)
     """
 
-    def __init__(self, original: GaussianMixture, draws: int = 2_000, seed: int = 0) -> None:
+    def __init__(self, original: GaussianMixture, draws: int = 10_000, seed: int = 0) -> None:
         self.original = original
         self._own = inner_log(original, original)
-        self._points = original.sample(draws, seed)
+        self._mass: np.ndarray | None = None
+        if original.dimension == 1 and len(original) <= ON_A_LINE:
+            spread = np.sqrt(original.covariances[:, :, 0])
+            self._points = np.unique(original.means + spread * np.linspace(-9, 9, 721))
+            width = np.gradient(self._points)
+            width[[0, -1]] *= 0.5  # the trapezoidal rule
+            self._mass = width * original.pdf(self._points)
+        else:
+            self._points = original.sample(draws, seed)
         self._log_f = original.log_pdf(self._points)
         self._inverse = np.linalg.inv(np.linalg.cholesky(original.covariance))
 
@@ -49,7 +61,10 @@ class Yardstick:
         """Every one of ``MEASURES``, of ``g``."""
         f, products = self.original, overlap(self.original, g, self._own)
         found = {name: KINDS[name.replace("_", "-")](f, g, products) for name in ("angle", "ise", "nise", "cauchy_schwarz")}
-        found["kl"], found["kl_error"] = mean_and_error(self._log_f - g.log_pdf(self._points))
+        surplus = self._log_f - g.log_pdf(self._points)
+        found["kl"], found["kl_error"] = (
+            mean_and_error(surplus) if self._mass is None else (float(self._mass[self._mass > 0] @ surplus[self._mass > 0]), 0.0)
+        )
         found["mean_error"] = float(np.linalg.norm(self._inverse @ (g.mean - f.mean)))
         found["covariance_error"] = float(np.linalg.norm(self._inverse @ (g.covariance - f.covariance) @ self._inverse.T))
         found["peaks"] = float(len(modes(g)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from explore.plotting.png import encode
 from explore.plotting.style import DPI, STYLE
 
 if TYPE_CHECKING:
@@ -85,6 +86,17 @@ class Picture:
         """What can be clicked."""
         return []
 
+    grabs = False
+    """Whether parts of it can be dragged; then ``grab`` and ``pull`` say which and how."""
+
+    def grab(self, data: xarray.Dataset, x: float, y: float) -> str | None:
+        """The handle at a point, in fractions of the picture from its upper left corner; None where there is none."""
+        return None
+
+    def pull(self, data: xarray.Dataset, handle: str, x: float, y: float) -> Mapping[str, Any]:
+        """The state that takes a handle to a point; numbers go to the nearest value that their control has."""
+        return {}
+
     # what it gets
     def moving(self, artist: Any) -> Any:
         """Mark an artist as one that changes with the data; returns it."""
@@ -103,9 +115,6 @@ class Picture:
 
     def png(self) -> bytes:
         """The picture as it stands, at screen resolution."""
-        from PIL import Image
-
-        buffer = io.BytesIO()
         with _styled():
             if self._background is None:
                 self._canvas.draw()
@@ -113,10 +122,7 @@ class Picture:
             self._canvas.restore_region(self._background)
             for axes, artist in sorted(self._moving, key=lambda pair: pair[1].get_zorder()):
                 (axes or self.figure).draw_artist(artist)
-        size = self._canvas.get_width_height()
-        pixels = Image.frombuffer("RGBA", size, self._canvas.buffer_rgba(), "raw", "RGBA", 0, 1)
-        pixels.convert("RGB").save(buffer, "PNG", compress_level=1)
-        return buffer.getvalue()
+        return encode(np.asarray(self._canvas.buffer_rgba()))
 
     def write(self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int) -> None:
         """The picture as it stands, in a format for print."""
@@ -130,6 +136,16 @@ class Picture:
                 for _, artist in self._moving:
                     artist.set_animated(True)
         self._background = None  # savefig leaves the canvas at another size
+
+    def inches(self, axes: Any, place: tuple[float, float], x: float, y: float) -> float:
+        """How far a place in data coordinates is from a point in fractions of the picture."""
+        at = self.figure.transFigure.inverted().transform(axes.transData.transform(place))
+        return float(((at[0] - x) * self.size[0]) ** 2 + ((1 - at[1] - y) * self.size[1]) ** 2) ** 0.5
+
+    def place(self, axes: Any, x: float, y: float) -> tuple[float, float]:
+        """A point in fractions of the picture, from its upper left corner, in data coordinates."""
+        at = axes.transData.inverted().transform(self.figure.transFigure.transform((x, 1 - y)))
+        return float(at[0]), float(at[1])
 
     def box(self, axes: Any, left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
         """A box in data coordinates as fractions of the picture: left, top, right, bottom from its upper left corner."""

@@ -51,6 +51,12 @@ class _Valued:
         traitlets.link((explorer, name), (self.widget, "value"))
         return self.widget
 
+    def nearest(self, value: Any) -> Any:
+        """The value that is closest to a number; itself where values are no numbers."""
+        if not all(isinstance(known, int | float) for known in self.values):
+            return value
+        return min(self.values, key=lambda known: abs(known - value))
+
     def offer(self, values: Sequence[Any], chosen: Any = None) -> None:
         """Offer other values (a live run has new steps) and redraw; ``chosen`` or else the present value is chosen."""
         explorer, name = self._linked

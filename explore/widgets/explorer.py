@@ -70,6 +70,9 @@ class Explorer(traitlets.HasTraits):
         self.data: xarray.Dataset | None = None
         self.view = FigureView()
         self.view.observe(self._choose, "chosen")
+        self._handle: str | None = None  # what the pointer holds
+        self.view.tracks = picture.grabs
+        self.view.observe(self._drag, "pointer")
         linked = [control.link(self, key) for key, control in self.controls.items()]
         self._numbers = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
@@ -158,6 +161,19 @@ class Explorer(traitlets.HasTraits):
         targets = self.picture.targets(self.data) if self.picture is not None else []  # type: ignore[arg-type]
         if 0 <= index < len(targets):
             self.set(**{key: value for key, value in targets[index].state.items() if key in self._names})
+
+    def _drag(self, change: Any) -> None:
+        """The pointer went down, moved or was lifted: what it holds follows it."""
+        kind, x, y = (change["new"][key] for key in ("kind", "x", "y"))
+        if kind == "down":
+            self._handle = self.picture.grab(self.data, x, y)  # type: ignore[union-attr, arg-type]
+        if self._handle is not None and kind == "move":
+            wanted = self.picture.pull(self.data, self._handle, x, y)  # type: ignore[union-attr, arg-type]
+            state = {key: self.controls[key].nearest(value) for key, value in wanted.items() if key in self._names}  # type: ignore[union-attr]
+            if any(getattr(self, key) != value for key, value in state.items()):
+                self.set(**state)
+        if kind == "up":
+            self._handle = None
 
     def _footer(self) -> ipywidgets.Widget:
         numbers = ipywidgets.ToggleButton(

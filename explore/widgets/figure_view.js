@@ -75,18 +75,36 @@ export default {
       }
     }
 
-    function report(kind) {
-      return (event) => {
-        if (!model.get("tracks")) return;
-        if (kind === "down") frame.setPointerCapture(event.pointerId);
-        if (kind === "move" && !event.buttons) return;
-        const box = frame.getBoundingClientRect();
-        const at = (value, low, size) => Math.min(1, Math.max(0, (value - low) / size));
-        model.set("pointer", { kind, x: at(event.clientX, box.left, box.width), y: at(event.clientY, box.top, box.height) });
-        model.save_changes();
-      };
+    // Dragging, where the kernel asks for it (tracks). The pointer is caught only once it has moved, for a caught pointer takes
+    // the click away from the part that it is on.
+    let from = null, caught = false;
+    function tell(kind, event) {
+      const box = frame.getBoundingClientRect();
+      const at = (value, low, size) => Math.min(1, Math.max(0, (value - low) / size));
+      model.set("pointer", { kind, x: at(event.clientX, box.left, box.width), y: at(event.clientY, box.top, box.height) });
+      model.save_changes();
     }
-    for (const kind of ["down", "move", "up"]) frame.addEventListener("pointer" + kind, report(kind));
+    frame.addEventListener("pointerdown", (event) => {
+      if (!model.get("tracks") || event.button) return;
+      from = event;
+      caught = false;
+      tell("down", event);
+    });
+    frame.addEventListener("pointermove", (event) => {
+      if (!from) return;
+      if (!caught && Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) < 4) return;
+      if (!caught) frame.setPointerCapture(event.pointerId);
+      caught = true;
+      tell("move", event);
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      frame.addEventListener(end, (event) => {
+        if (from) tell("up", event);
+        from = null;
+      });
+    }
+    frame.addEventListener("dragstart", (event) => event.preventDefault());
+    frame.style.touchAction = model.get("tracks") ? "none" : "auto"; // a finger drags the handle, not the page
 
     model.on("change:png", draw);
     model.on("change:targets", lay);

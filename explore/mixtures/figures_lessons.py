@@ -1,0 +1,175 @@
+"""Two small pictures: where the angle is blind, and which distances know no short cuts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray
+
+from explore.mixtures.figures_density import colour, number
+from explore.plotting.picture import Picture
+from explore.plotting.style import MARKERS, set_title
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def blindness(spreads: np.ndarray, angle: np.ndarray, kl: np.ndarray, lost: float, width: float, chosen: float) -> xarray.Dataset:
+    """What ``Blindness`` shows: a component that holds the part ``lost`` of the mass is dropped, at several widths.
+
+    Args:
+        spreads: standard deviations of the dropped component, ``[k]``.
+        angle, kl: of the mixture without it to the whole, ``[k]``, in degrees and nats.
+        lost: its weight.
+        width: standard deviation of the component that stays.
+        chosen: the one of ``spreads`` that is marked.
+    """
+    k = int(np.argmin(np.abs(spreads - chosen)))
+    x = np.linspace(-4, 4, 401)
+    normal = np.exp(-0.5 * (x / width) ** 2) / np.sqrt(2 * np.pi) / width
+    wide = np.exp(-0.5 * (x / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
+    data = {"whole": ("x", (1 - lost) * normal + lost * wide), "left": ("x", normal), "chosen": ((), k)}
+    known = {"grid_x": ("x", x), "spread": ("k", spreads), "angle": ("k", angle), "kl": ("k", kl)}
+    return xarray.Dataset(data, known, attrs={"lost": lost})
+
+
+class Blindness(Picture):
+    """A slice through both densities, and angle and KL divergence against the width of what was dropped."""
+
+    size = (9.6, 3.8)
+    title = "What the angle does not see"
+
+    def build(self, data: xarray.Dataset) -> None:
+        """Densities at the left, both measures at the right."""
+        axes = self.figure.add_axes((0.065, 0.155, 0.4, 0.72))
+        axes.set(
+            xlim=(-4, 4), ylim=(0, 1.5 * data["left"].values.max()), xlabel="x, one of three axes", ylabel="marginal density"
+        )
+        set_title(axes, f"with and without {data.attrs['lost']:.0%} of the mass")
+        self._whole = self.moving(axes.plot([], [], color="#767676", lw=4, label="the whole mixture")[0])
+        self._left = self.moving(axes.plot([], [], color=colour(0), label="without the wide component")[0])
+        axes.legend(loc="upper right")
+        curve = self.figure.add_axes((0.56, 0.155, 0.42, 0.72))
+        curve.set(xscale="log", yscale="log", xlabel="standard deviation of the dropped component")
+        set_title(curve, "distance from the whole")
+        for side, (name, text) in enumerate((("angle", "angle, degrees"), ("kl", "KL divergence, nat"))):
+            curve.plot(
+                data["spread"],
+                data[name],
+                color=colour(side),
+                marker=MARKERS[("blue", "vermilion")[side]],
+                ls=("-", "--")[side],
+                label=text,
+            )
+        curve.legend(loc="upper left")
+        for which in (curve.xaxis, curve.yaxis):
+            which.set_major_formatter("{x:g}")
+            which.set_minor_formatter("")
+        curve.grid(color="#dddddd", lw=0.6)
+        self._points = [self.moving(curve.plot([], [], "o", ms=13, mfc="none", mec=colour(side), mew=2)[0]) for side in range(2)]
+        self._note = self.moving(curve.text(1, 1.03, "", transform=curve.transAxes, ha="right", va="bottom"))
+
+    def show(self, data: xarray.Dataset) -> None:
+        """The marked width."""
+        k, x = int(data["chosen"]), data["grid_x"].values
+        self._whole.set_data(x, data["whole"].values)
+        self._left.set_data(x, data["left"].values)
+        for point, name in zip(self._points, ("angle", "kl"), strict=True):
+            point.set_data([data["spread"].values[k]], [data[name].values[k]])
+        self._note.set_text(f"{data['angle'].values[k]:.3g}° and {number(float(data['kl'].values[k]))} nat")
+
+    def describe(self, data: xarray.Dataset) -> str:
+        """Width, angle and divergence."""
+        k = int(data["chosen"])
+        return (
+            f"A component with {data.attrs['lost']:.0%} of the mass and standard deviation {data['spread'].values[k]:g} is dropped: "
+            f"the angle to the whole is {data['angle'].values[k]:.3g} degrees, the KL divergence "
+            f"{number(float(data['kl'].values[k]))} nat."
+        )
+
+    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
+        """Both measures at every width."""
+        import pandas
+
+        names = {"spread": "standard deviation", "angle": "angle, degrees", "kl": "KL divergence, nat"}
+        return pandas.DataFrame({text: data[name].values for name, text in names.items()})
+
+
+KINDS = {
+    "angle": "angle",
+    "chord": "chord",
+    "root ise": "√ISE",
+    "ise": "ISE",
+    "cauchy-schwarz": "Cauchy–Schwarz",
+    "kl": "KL divergence",
+}
+"""Distances that ``Detours`` compares; those in ``METRICS`` obey the triangle inequality."""
+
+METRICS = ("angle", "chord", "root ise")
+
+
+def detours(first: dict[str, float], second: dict[str, float], whole: dict[str, float], share: float) -> xarray.Dataset:
+    """What ``Detours`` shows: the way from A to C directly and over B, by every distance.
+
+    Args:
+        first, second, whole: distances A–B, B–C and A–C, by the names of ``KINDS``.
+        share: how much of B is C.
+    """
+    rows = {
+        name: np.array([way[kind] for kind in KINDS]) for name, way in (("first", first), ("second", second), ("whole", whole))
+    }
+    data: dict[str, Any] = {name: ("kind", values) for name, values in rows.items()}
+    return xarray.Dataset({**data, "share": ((), share)}, {"kind": ("kind", np.array(list(KINDS.values()), object))})
+
+
+class Detours(Picture):
+    """For each distance a bar from A to B and on to C, where one is as long as the direct way."""
+
+    size = (9.6, 3.6)
+    title = "Is the way over B ever shorter?"
+
+    def build(self, data: xarray.Dataset) -> None:
+        """One row a distance."""
+        axes = self.figure.add_axes((0.17, 0.15, 0.62, 0.72))
+        names = [str(name) for name in data["kind"].values]
+        places = np.arange(len(names))[::-1]
+        axes.set(xlim=(0, 2.05), xlabel="length of the way A – B – C, direct way A – C = 1", ylim=(-0.6, len(names) - 0.4))
+        axes.set_yticks(places, names)
+        axes.axvline(1, color="black", lw=1.5)
+        self._title = self.moving(set_title(axes, ""))
+        look = {"height": 0.55, "lw": 0}
+        self._bars = [
+            [self.moving(bar) for bar in axes.barh(places, 0, color=colour(0), label="A – B", **look)],
+            [self.moving(bar) for bar in axes.barh(places, 0, color="#79b8dd", label="B – C", **look)],
+        ]
+        axes.legend(loc="upper left", bbox_to_anchor=(1.16, 1.0))
+        self._verdicts = [self.moving(axes.text(2.1, place, "", va="center")) for place in places]
+
+    def show(self, data: xarray.Dataset) -> None:
+        """Lengths and verdicts."""
+        first, second, whole = (data[name].values for name in ("first", "second", "whole"))
+        for k, verdict in enumerate(self._verdicts):
+            lengths = (first[k] / whole[k], second[k] / whole[k]) if whole[k] > 0 else (0.0, 0.0)
+            self._bars[0][k].set_width(lengths[0])
+            self._bars[1][k].set_x(lengths[0])
+            self._bars[1][k].set_width(lengths[1])
+            shorter = sum(lengths) < 1 - 1e-9
+            verdict.set_text(f"{sum(lengths):.3f}" + ("  shorter!" if shorter else ""))
+            verdict.set_color(colour(1) if shorter else "black")
+        self._title.set_text(f"B is {1 - float(data['share']):.0%} A and {float(data['share']):.0%} C")
+
+    def describe(self, data: xarray.Dataset) -> str:
+        """Which distances call the detour shorter."""
+        ways = (data["first"] + data["second"]).values / np.maximum(data["whole"].values, 1e-300)
+        short = [str(name) for name, way in zip(data["kind"].values, ways, strict=True) if way < 1 - 1e-9]
+        said = f"shorter by {', '.join(short)}" if short else "not shorter by any distance"
+        return f"B is {1 - float(data['share']):.0%} A and {float(data['share']):.0%} C. The way from A over B to C is {said}."
+
+    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
+        """All lengths."""
+        import pandas
+
+        names = {"first": "A – B", "second": "B – C", "whole": "A – C"}
+        columns = {text: data[name].values for name, text in names.items()}
+        return pandas.DataFrame({"distance": [str(name) for name in data["kind"].values], **columns})
