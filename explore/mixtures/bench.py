@@ -37,7 +37,7 @@ def nrl_runnalls(f: GaussianMixture, components: int) -> GaussianMixture:
         raise DependencyMissing("nrl-tracker is not installed; pip install nrl-tracker") from error
     parts = [GaussianComponent(float(w), m, c) for w, m, c in zip(f.weights, f.means, f.covariances, strict=True)]
     found = reduce_mixture_runnalls(parts, components, weight_threshold=0.0).components
-    return GaussianMixture(*(np.array([getattr(c, name) for c in found]) for name in ("weight", "mean", "covariance")))
+    return GaussianMixture([c.weight for c in found], np.array([c.mean for c in found]), np.array([c.covariance for c in found]))
 
 
 def stone_soup(f: GaussianMixture, components: int, threshold: float = 4.0) -> GaussianMixture:

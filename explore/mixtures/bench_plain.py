@@ -1,4 +1,4 @@
-"""The greedy reduction by the angle in plain NumPy, as one would write it from the formulas: what ours is tested and timed against."""
+"""The greedy reduction by the angle in plain NumPy, written from the formulas: what ours is tested and timed against."""
 
 from __future__ import annotations
 

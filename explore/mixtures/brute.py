@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import numba
 import numpy as np
@@ -21,7 +21,7 @@ PIECES = 20
 """Steps that the search is cut into, so that it can be watched and stopped."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def partitions(n: int, m: int) -> int:
     """How many ways there are to group n things into m non-empty groups (a Stirling number of the second kind).
 

@@ -273,10 +273,10 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
         return found
     if kind not in KINDS:
         raise UnknownName("distance", kind, [*KINDS, "kl"])
-    own = [inner_log(f, f) for f in mixtures]
+    norms = [inner_log(f, f) for f in mixtures]
     for i in range(n):
         for j in range(i):
-            products = overlap(mixtures[i], mixtures[j], own[i], own[j])
+            products = overlap(mixtures[i], mixtures[j], norms[i], norms[j])
             found[i, j] = found[j, i] = KINDS[kind](mixtures[i], mixtures[j], products)
     return found
 

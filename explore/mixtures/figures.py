@@ -183,7 +183,7 @@ class Paths(Picture):
             axes.yaxis.set_minor_formatter("{x:g}")
         merging = data["path_phase"].values <= PHASES.index("merging")
         for side in range(data.sizes["side"]):
-            style = {"color": colour(side), "marker": MARKERS[("blue", "vermilion", "green")[side]], "ms": 3.5}
+            style: dict[str, Any] = {"color": colour(side), "marker": MARKERS[("blue", "vermilion", "green")[side]], "ms": 3.5}
             at = merging[side] & ((values[side] > 1e-9) | (measure == "peaks"))
             axes.plot(left[side][at], values[side][at], ls=("-", "--", ":")[side], label=str(data.side.values[side]), **style)
             after = np.isfinite(left[side]) & ~merging[side]
@@ -203,7 +203,7 @@ class Paths(Picture):
             self.figure.text(0.575, 0.355 - row * 0.047, head, va="center")
         for side in range(sides):
             x = 0.75 + side * (0.13 if sides < 3 else 0.085)
-            look = {"va": "center", "color": colour(side), "fontsize": 10 if sides < 3 else 9}
+            look: dict[str, Any] = {"va": "center", "color": colour(side), "fontsize": 10 if sides < 3 else 9}
             names = ("components", *MEASURES)
             self._numbers.append(
                 {name: self.moving(self.figure.text(x, 0.355 - row * 0.047, "", **look)) for row, name in enumerate(names)}

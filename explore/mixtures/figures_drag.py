@@ -163,8 +163,8 @@ class Bent(Picture):
         now, k = self._mixture(data), int(data["chosen"])
         at = ", ".join(f"{value:.3g}" for value in now.means[k])
         told = ", ".join(f"{text} {number(float(data[name]))}" for name, text in DISTANCES.items())
-        spread = np.sqrt(now.covariances[k, 0, 0])
-        return f"Component {k + 1} of {len(now)} at {at}, deviation {spread:.3g}, weight {now.weights[k]:.3g}. To the original: {told}."
+        about = f"deviation {np.sqrt(now.covariances[k, 0, 0]):.3g}, weight {now.weights[k]:.3g}"
+        return f"Component {k + 1} of {len(now)} at {at}, {about}. To the original: {told}."
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Every distance."""
@@ -179,17 +179,10 @@ class Bent(Picture):
         inverse = self.figure.transFigure.inverted()
         places = inverse.transform(self._axes.transData.transform(np.column_stack([now.means[:, 0], heights])))
         wide, high = 7 / self.figure.bbox.width, 7 / self.figure.bbox.height
+        inside = [(k, x, 1 - y) for k, (x, y) in enumerate(places) if wide < x < 1 - wide and high < y < 1 - high]
         return [
-            Target(
-                float(x - wide),
-                float(1 - y - high),
-                float(x + wide),
-                float(1 - y + high),
-                f"component {k + 1}",
-                {"component": k + 1},
-            )
-            for k, (x, y) in enumerate(places)
-            if wide < x < 1 - wide and high < y < 1 - high
+            Target(float(x - wide), float(y - high), float(x + wide), float(y + high), f"component {k + 1}", {"component": k + 1})
+            for k, x, y in inside
         ]
 
     def grab(self, data: xarray.Dataset, x: float, y: float) -> str | None:

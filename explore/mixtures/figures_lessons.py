@@ -83,7 +83,7 @@ class Blindness(Picture):
         """Width, angle and divergence."""
         k = int(data["chosen"])
         return (
-            f"A component with {data.attrs['lost']:.0%} of the mass and standard deviation {data['spread'].values[k]:g} is dropped: "
+            f"A component with {data.attrs['lost']:.0%} of the mass and standard deviation {data['spread'].values[k]:g} is gone: "
             f"the angle to the whole is {data['angle'].values[k]:.3g} degrees, the KL divergence "
             f"{number(float(data['kl'].values[k]))} nat."
         )
@@ -138,7 +138,7 @@ class Detours(Picture):
         axes.set_yticks(places, names)
         axes.axvline(1, color="black", lw=1.5)
         self._title = self.moving(set_title(axes, ""))
-        look = {"height": 0.55, "lw": 0}
+        look: dict[str, Any] = {"height": 0.55, "lw": 0}
         self._bars = [
             [self.moving(bar) for bar in axes.barh(places, 0, color=colour(0), label="A – B", **look)],
             [self.moving(bar) for bar in axes.barh(places, 0, color="#79b8dd", label="B – C", **look)],

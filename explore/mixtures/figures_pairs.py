@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,10 +35,10 @@ MARKS = ("o", "s", "^")
 def decision(
     original: GaussianMixture,
     now: GaussianMixture,
-    pairs: list[tuple[int, int] | None],
-    after: list[GaussianMixture | None],
-    measured: list[dict[str, float] | None],
-    before: dict[str, float],
+    pairs: Sequence[tuple[int, int] | None],
+    after: Sequence[GaussianMixture | None],
+    measured: Sequence[Mapping[str, float] | None],
+    before: Mapping[str, float],
 ) -> xarray.Dataset:
     """What ``Decision`` shows: a 1-D mixture as it stands, and up to three pairs that might be merged next.
 
@@ -134,7 +135,7 @@ class Decision(Picture):
             y = 0.31 - 0.065 * k
             self.figure.add_artist(Line2D([0.632, 0.66], [y + 0.011] * 2, color=colour(k), ls=STYLES[k], lw=2.2))
             self.figure.text(0.668, y, str(chooser), color=colour(k), fontsize=9, fontweight="bold")
-            look = {"ha": "center", "fontsize": 9, "color": colour(k)}
+            look: dict[str, Any] = {"ha": "center", "fontsize": 9, "color": colour(k)}
             self._numbers.append({name: self.moving(self.figure.text(at, y, "", **look)) for name, at in columns.items()})
 
     def show(self, data: xarray.Dataset) -> None:

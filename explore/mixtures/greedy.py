@@ -153,7 +153,7 @@ class GlobalMerging(Merging):
         """Merge the best pair, or remove a component where that is better."""
         if not hasattr(self, "pairs"):
             self._prepare()
-        ff, fg, gg, _ = self.sums
+        _, fg, gg, _ = self.sums
         i, j, score = kernels.best_pair(self.criterion == "angle", fg, gg, self.pairs)
         if self.removes:
             k, rise = self._cheapest_removal()

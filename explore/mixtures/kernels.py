@@ -203,14 +203,14 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
                 if weights[n] > 0.0:
                     add_kernels(d, unit, weights[n], components[n], lanes, full, out[2 * which], temporary)
         for b in range(count):
-            l = start + b
-            weight = w[i] + w[l]
-            rise = weight * out[0, b] - w[i] * phi[i] - w[l] * phi[l]
-            high, low = max(i, l), min(i, l)
+            j = start + b
+            weight = w[i] + w[j]
+            rise = weight * out[0, b] - w[i] * phi[i] - w[j] * phi[j]
+            high, low = max(i, j), min(i, j)
             if high > low:
                 pairs[0, high, low] = rise
                 pairs[1, high, low] = out[1, b]
-                pairs[2, high, low] = rise if same else weight * out[2, b] - w[i] * s[i] - w[l] * s[l]
+                pairs[2, high, low] = rise if same else weight * out[2, b] - w[i] * s[i] - w[j] * s[j]
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
@@ -238,8 +238,8 @@ def refresh(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: 
         for k in range(len(hw)):
             add_kernels(d, unit, hw[k], hrows[k], lanes, full, total, work)
         for b in range(count):
-            l = start + b
-            pairs[2, i, l] += (w[i] + w[l]) * total[b] - w[i] * rho[i] - w[l] * rho[l]
+            j = start + b
+            pairs[2, i, j] += (w[i] + w[j]) * total[b] - w[i] * rho[i] - w[j] * rho[j]
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)

@@ -68,7 +68,8 @@ def which_two(components: int = 6) -> Explorer:
             return decision(original, now, [None] * 3, [None] * 3, [None] * 3, before)
         i, j = (int(word) - 1 for word in pair.split(" and "))
         pairs = [(i, j), *answers]
-        return decision(original, now, pairs, *map(list, zip(*(after(*p) for p in pairs), strict=True)), before)
+        found = [after(*pair) for pair in pairs]
+        return decision(original, now, pairs, [mixture for mixture, _ in found], [measured for _, measured in found], before)
 
     names = [f"{i} and {j}" for i in range(1, components) for j in range(i + 1, components + 1)]
     return Explorer(source, Decision, {"pair": Choice("merge", [UNDECIDED, *names])}, "which-two")

@@ -50,10 +50,10 @@ def cost(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ig
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         if kind == SALMOND:
             for b in range(count):
-                l, square = start + b, 0.0
+                j, square = start + b, 0.0
                 for u in range(d):
-                    square += (c[u, l] - c[u, i]) * (c[u, l] - c[u, i])
-                found[b] = w[i] * w[l] / (w[i] + w[l]) * square if w[i] + w[l] > 0.0 else 0.0
+                    square += (c[u, j] - c[u, i]) * (c[u, j] - c[u, i])
+                found[b] = w[i] * w[j] / (w[i] + w[j]) * square if w[i] + w[j] > 0.0 else 0.0
         else:
             merge_lanes(d, c, w, i, start, (count + PAD - 1) // PAD * PAD, lanes)
             if kind == ISE:
@@ -61,12 +61,12 @@ def cost(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ig
             else:
                 log_determinants(d, lanes, count, found, temporary)
                 for b in range(count):
-                    l = start + b
-                    found[b] = max(0.0, 0.5 * (w[i] * (found[b] - own[i]) + w[l] * (found[b] - own[l])))
+                    j = start + b
+                    found[b] = max(0.0, 0.5 * (w[i] * (found[b] - own[i]) + w[j] * (found[b] - own[j])))
         for b in range(count):
-            l = start + b
-            if l != i:
-                costs[max(i, l), min(i, l)] = found[b]
+            j = start + b
+            if j != i:
+                costs[max(i, j), min(i, j)] = found[b]
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
@@ -99,10 +99,10 @@ def cheapest_pair(alive, least, partner):  # type: ignore[no-untyped-def]
 def relink(i, j, alive, costs, least, partner):  # type: ignore[no-untyped-def]
     """Cheapest partners after ``j`` was merged into ``i`` (i < j) and the costs of ``i`` were computed anew."""
     find_cheapest(i, alive, costs, least, partner)
-    for l in range(i + 1, len(alive)):
-        if not alive[l]:
+    for k in range(i + 1, len(alive)):
+        if not alive[k]:
             continue
-        if partner[l] == i or partner[l] == j:
-            find_cheapest(l, alive, costs, least, partner)
-        elif costs[l, i] < least[l] or (costs[l, i] == least[l] and i < partner[l]):
-            least[l], partner[l] = costs[l, i], i
+        if partner[k] == i or partner[k] == j:
+            find_cheapest(k, alive, costs, least, partner)
+        elif costs[k, i] < least[k] or (costs[k, i] == least[k] and i < partner[k]):
+            least[k], partner[k] = costs[k, i], i

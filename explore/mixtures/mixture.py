@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from explore.errors import DataMissing, ExploreWarning, InvalidInput
 
@@ -22,7 +23,7 @@ JITTER_GROWTH, JITTER_MOST = 10.0, 1e-4
 LOG_2PI = float(np.log(2 * np.pi))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class GaussianMixture:
     """A density ``Σ w_i N(x; μ_i, Σ_i)``; frozen float64 arrays.
 
@@ -51,16 +52,16 @@ class GaussianMixture:
     weights: np.ndarray
     means: np.ndarray
     covariances: np.ndarray
-    normalize: InitVar[bool] = False
-    jitter: InitVar[float] = 0.0
 
-    def __post_init__(self, normalize: bool, jitter: float) -> None:
-        means = _floats("means", self.means)
-        means = means[:, None] if means.ndim == 1 else means
-        if means.ndim != 2 or 0 in means.shape:
-            raise InvalidInput(f"means must be [n, d] or [n] with n, d ≥ 1, got shape {np.shape(self.means)}")
-        n, d = means.shape
-        self._keep(_weights(self.weights, n, normalize), means, _covariances(self.covariances, n, d, jitter))
+    def __init__(
+        self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, normalize: bool = False, jitter: float = 0.0
+    ) -> None:
+        places = _floats("means", means)
+        places = places[:, None] if places.ndim == 1 else places
+        if places.ndim != 2 or 0 in places.shape:
+            raise InvalidInput(f"means must be [n, d] or [n] with n, d ≥ 1, got shape {np.shape(means)}")
+        n, d = places.shape
+        self._keep(_weights(weights, n, normalize), places, _covariances(covariances, n, d, jitter))
 
     def _keep(self, *arrays: np.ndarray) -> None:
         for name, array in zip(("weights", "means", "covariances"), arrays, strict=True):
@@ -229,7 +230,7 @@ class GaussianMixture:
             raise DataMissing(f"no mixture at {path}") from error
         except Exception as error:  # a wrong file fails in many ways
             raise InvalidInput(f"{path} must be an .npz with weights, means and covariances: {error}") from error
-        return cls(*arrays, normalize=normalize)
+        return cls(arrays[0], arrays[1], arrays[2], normalize=normalize)
 
 
 def log_sum_exp(values: np.ndarray, axis: int | None = None) -> Any:

@@ -66,7 +66,7 @@ def handled(name: str, chosen: int, shift: float, width: float, weight: float) -
     n, d = mixture.means.shape
     shifts, widths, weights = np.zeros((n, d)), np.ones(n), np.ones(n)
     shifts[chosen], widths[chosen], weights[chosen] = shift, width, weight
-    return bent(mixture, shifts, widths, weights, chosen, {kind: shift + width for kind in DISTANCES})
+    return bent(mixture, shifts, widths, weights, chosen, dict.fromkeys(DISTANCES, shift + width))
 
 
 def blinded(chosen: float) -> xarray.Dataset:
@@ -78,7 +78,7 @@ def blinded(chosen: float) -> xarray.Dataset:
 def detoured(share: float) -> xarray.Dataset:
     from explore.mixtures.figures_lessons import KINDS, detours
 
-    return detours(*({kind: length for kind in KINDS} for length in (share, 1 - share, 1.1)), share)
+    return detours(*(dict.fromkeys(KINDS, length) for length in (share, 1 - share, 1.1)), share)
 
 
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
