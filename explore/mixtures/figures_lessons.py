@@ -15,20 +15,23 @@ if TYPE_CHECKING:
     import pandas
 
 
-def blindness(spreads: np.ndarray, angle: np.ndarray, kl: np.ndarray, lost: float, width: float, chosen: float) -> xarray.Dataset:
+def blindness(
+    spreads: np.ndarray, angle: np.ndarray, kl: np.ndarray, lost: float, width: float, away: float, chosen: float
+) -> xarray.Dataset:
     """What ``Blindness`` shows: a component that holds the part ``lost`` of the mass is dropped, at several widths.
 
     Args:
         spreads: standard deviations of the dropped component, ``[k]``.
         angle, kl: of the mixture without it to the whole, ``[k]``, in degrees and nats.
         lost: its weight.
-        width: standard deviation of the component that stays.
+        width: standard deviation of the component that stays, around 0.
+        away: where the dropped one is, on the first axis.
         chosen: the one of ``spreads`` that is marked.
     """
     k = int(np.argmin(np.abs(spreads - chosen)))
-    x = np.linspace(-4, 4, 401)
+    x = np.linspace(-4, 8, 401)
     normal = np.exp(-0.5 * (x / width) ** 2) / np.sqrt(2 * np.pi) / width
-    wide = np.exp(-0.5 * (x / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
+    wide = np.exp(-0.5 * ((x - away) / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
     data = {"whole": ("x", (1 - lost) * normal + lost * wide), "left": ("x", normal), "chosen": ((), k)}
     known = {"grid_x": ("x", x), "spread": ("k", spreads), "angle": ("k", angle), "kl": ("k", kl)}
     return xarray.Dataset(data, known, attrs={"lost": lost})
@@ -44,7 +47,10 @@ class Blindness(Picture):
         """Densities at the left, both measures at the right."""
         axes = self.figure.add_axes((0.065, 0.155, 0.4, 0.72))
         axes.set(
-            xlim=(-4, 4), ylim=(0, 1.5 * data["left"].values.max()), xlabel="x, one of three axes", ylabel="marginal density"
+            xlim=(-4, 8),
+            ylim=(0, 1.5 * data["left"].values.max()),
+            xlabel="x, the first of three axes",
+            ylabel="marginal density",
         )
         set_title(axes, f"with and without {data.attrs['lost']:.0%} of the mass")
         self._whole = self.moving(axes.plot([], [], color="#767676", lw=4, label="the whole mixture")[0])

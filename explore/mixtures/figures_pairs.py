@@ -142,7 +142,8 @@ class Decision(Picture):
         """The chosen pair, and what each choice leaves."""
         x, pairs = data["grid_x"].values, data["pair"].values
         curves = data["component"].values
-        self._chosen.set_segments([np.column_stack([x, curves[k]]) for k in pairs[0] if k >= 0])
+        shown = [np.column_stack([x, curves[k]])[curves[k] > 2e-3 * curves[k].max()] for k in pairs[0] if k >= 0]
+        self._chosen.set_segments(shown)
         for k, line in enumerate(self._after):
             line.set_data(x, data["curve"].values[k])
             i, j = pairs[k]

@@ -198,17 +198,17 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
 
 def blind() -> Explorer:
     """A wide component with 30 % of the mass is dropped: the wider it is, the less the angle sees of it. In 3-D."""
-    lost, width = 0.3, float(np.sqrt(0.1))
+    lost, width, away = 0.3, float(np.sqrt(0.1)), 3.0
     spreads = np.array([1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
     alone = GaussianMixture([1.0], np.zeros((1, 3)), [width**2])
     angles, divergences = [], []
     for spread in spreads:
-        whole = GaussianMixture([1 - lost, lost], np.zeros((2, 3)), [width**2, spread**2])
+        whole = GaussianMixture([1 - lost, lost], [[0.0, 0.0, 0.0], [away, 0.0, 0.0]], [width**2, spread**2])
         angles.append(np.degrees(KINDS["angle"](whole, alone, overlap(whole, alone))))
         divergences.append(kl_divergence(whole, alone)[0])
 
     def source(spread: float) -> xarray.Dataset:
-        return blindness(spreads, np.array(angles), np.array(divergences), lost, width, spread)
+        return blindness(spreads, np.array(angles), np.array(divergences), lost, width, away, spread)
 
     return Explorer(source, Blindness, {"spread": Slider("its standard deviation", spreads.tolist(), start=3.0)}, "blind")
 

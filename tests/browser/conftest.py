@@ -12,6 +12,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -116,3 +117,16 @@ def screenshots() -> Path:
     folder = Path(os.environ.get("EXPLORE_SCREENSHOTS") or tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def opened(page: Any, server: str, name: str) -> Any:
+    """The page with a notebook in it and a kernel behind it."""
+    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}&reset")
+    page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
+    return page
+
+
+def run_all(page: Any) -> None:
+    """Run every cell."""
+    page.get_by_text("Run", exact=True).first.click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()

@@ -10,20 +10,9 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, TOKEN
+from .conftest import ROOT, TOKEN, opened, run_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
-
-
-def opened(page: Any, server: str, name: str) -> Any:
-    page.goto(f"{server}/lab/tree/{name}?token={TOKEN}&reset")
-    page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
-    return page
-
-
-def run_all(page: Any) -> None:
-    page.get_by_text("Run", exact=True).first.click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
 def test_the_lab_runs_and_answers_to_the_keyboard(page: Any, server: str, screenshots: Path) -> None:

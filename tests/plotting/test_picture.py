@@ -72,7 +72,9 @@ def handled(name: str, chosen: int, shift: float, width: float, weight: float) -
 def blinded(chosen: float) -> xarray.Dataset:
     from explore.mixtures.figures_lessons import blindness
 
-    return blindness(np.array([1.0, 10.0, 100.0]), np.array([4.0, 0.1, 0.004]), np.array([1.0, 400.0, 4e4]), 0.3, 0.3, chosen)
+    return blindness(
+        np.array([1.0, 10.0, 100.0]), np.array([4.0, 0.1, 0.004]), np.array([1.0, 400.0, 4e4]), 0.3, 0.3, 3.0, chosen
+    )
 
 
 def detoured(share: float) -> xarray.Dataset:

@@ -219,3 +219,50 @@ def test_two_threads_may_redraw_at_once(explorer: Explorer) -> None:
 def test_a_control_cannot_hide_what_an_explorer_has() -> None:
     with pytest.raises(InvalidInput, match="'data'"):
         Explorer(source, Bar, {"data": Slider("data", range(3))})
+
+
+class Held(Bar):
+    """The bar can be held at its top, anywhere, and pulled up and down."""
+
+    grabs = True
+
+    def grab(self, data: xarray.Dataset, x: float, y: float) -> str | None:
+        top = (0.5, float(data["height"]))
+        return "top" if self.inches(self.figure.axes[0], top, x, y) < 0.3 else None
+
+    def pull(self, data: xarray.Dataset, handle: str, x: float, y: float) -> dict[str, float]:
+        return {"step": self.place(self.figure.axes[0], x, y)[1], "nothing": 1.0}
+
+
+def at(explorer: Explorer, height: float) -> dict[str, float]:
+    """Where a height is, in fractions of the picture."""
+    left, top, _, _ = explorer.picture.box(explorer.picture.figure.axes[0], 0.5, height, 0.5, height)
+    return {"x": left, "y": top}
+
+
+def test_what_the_pointer_holds_follows_it_to_the_nearest_value() -> None:
+    explorer = Explorer(source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    assert explorer.view.tracks
+    explorer.view.pointer = {"kind": "down", **at(explorer, 0)}
+    for height, step in ((0.4, 0), (0.6, 1), (2.9, 3), (19.0, 4), (-1.0, 0), (2.2, 2)):
+        explorer.view.pointer = {"kind": "move", **at(explorer, height)}
+        assert explorer.step == step
+        assert explorer.alt == f"a bar of height {step} <tall>"
+    explorer.view.pointer = {"kind": "up", **at(explorer, 4)}
+    explorer.view.pointer = {"kind": "move", **at(explorer, 4)}
+    assert explorer.step == 2, "nothing is held any more"
+
+
+def test_a_pointer_that_caught_nothing_moves_nothing() -> None:
+    explorer = Explorer(source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    before = explorer.view.png
+    explorer.view.pointer = {"kind": "down", **at(explorer, 19)}
+    explorer.view.pointer = {"kind": "move", **at(explorer, 3)}
+    assert (explorer.step, explorer.view.png) == (0, before)
+
+
+def test_pictures_that_cannot_be_held_are_not_tracked(explorer: Explorer) -> None:
+    assert not explorer.view.tracks
+    explorer.view.pointer = {"kind": "down", "x": 0.5, "y": 0.5}
+    explorer.view.pointer = {"kind": "move", "x": 0.1, "y": 0.1}
+    assert explorer.state == {"step": 0, "kind": "low"}

@@ -1,0 +1,81 @@
+"""The mixture lab as a reader meets it: choosing a pair, stepping by keyboard, dragging a component by pointer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import opened, run_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+
+COUNT = "document.querySelectorAll('.explore-figure img').length"
+
+
+def alt_changes(page: Any, index: int, before: str) -> str:
+    """The new alternative text of a picture, once it is another."""
+    page.wait_for_function(
+        "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt", arg=[index, before]
+    )
+    page.wait_for_timeout(300)
+    return page.locator(".explore-figure img").nth(index).get_attribute("alt")
+
+
+def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
+    opened(page, server, "bare_06_mixture_reduction.ipynb")
+    run_all(page)
+    page.wait_for_function(f"{COUNT} >= 7", timeout=150_000)
+    figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
+    # a pair is chosen on the picture
+    pictures.nth(0).scroll_into_view_if_needed()
+    before = pictures.nth(0).get_attribute("alt")
+    assert "No pair is chosen yet" in before
+    figures.nth(0).get_by_role("button", name="merge 2 and 4", exact=True).click()
+    after = alt_changes(page, 0, before)
+    assert "your pair: 2 and 4" in after
+    assert "Runnalls: 2 and 3, angle 0.2358" in after
+    page.screenshot(path=screenshots / "06-pair.png")
+    # the path by keyboard
+    pictures.nth(1).scroll_into_view_if_needed()
+    before = pictures.nth(1).get_attribute("alt")
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    for _ in range(3):
+        handle.press("ArrowRight")
+    assert "2 components" in alt_changes(page, 1, before)
+    page.screenshot(path=screenshots / "06-path.png")
+    # a component dragged by its handle
+    bent = pictures.nth(3)
+    bent.scroll_into_view_if_needed()
+    before = bent.get_attribute("alt")
+    box = bent.bounding_box()
+    assert "at 0.48" in before
+    x, y = handle_at(box)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 40, y + 2, steps=8)
+    page.mouse.up()
+    after = alt_changes(page, 3, before)
+    assert "at 0.48" not in after
+    assert "angle, rad 0," not in after
+    page.screenshot(path=screenshots / "06-dragged.png")
+    # and another one chosen by its dot: a click that does not move is no drag
+    figures.nth(3).get_by_role("button", name="component 9", exact=True).click()
+    assert alt_changes(page, 3, after).startswith("Component 9 of 10")
+    assert page.outside == []
+
+
+def handle_at(box: dict[str, float]) -> tuple[float, float]:
+    """Where the centre handle of the heaviest component of the standard mixture is drawn on a page."""
+    import numpy as np
+
+    from explore.mixtures import lab
+
+    explorer = lab.by_hand()
+    picture, data = explorer.picture, explorer.data
+    place = picture.handles(data)["centre"]
+    at = picture.figure.transFigure.inverted().transform(picture._axes.transData.transform(place))
+    assert np.all((at > 0) & (at < 1))
+    return box["x"] + at[0] * box["width"], box["y"] + (1 - at[1]) * box["height"]

@@ -1,0 +1,208 @@
+"""The mixture lab's explorers: every control and every part of a picture does what it says; facts that the notebook states."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explore.errors import InvalidInput, UnknownName
+from explore.mixtures import GaussianMixture, lab, load_mixture, pdf_angle
+from explore.mixtures.figures_drag import bend
+from explore.widgets.explorer import Explorer
+
+EXPLORERS: dict[str, Callable[[], Explorer]] = {
+    "which two": lab.which_two,
+    "side by side": lab.side_by_side,
+    "digits": lambda: lab.side_by_side("digits"),
+    "refined": lambda: lab.reductions("standard-1d", 5, refine="full"),
+    "three": lambda: lab.reductions("bivariate", 1, ("west", "runnalls", "oggmr")),
+    "four dimensions": lambda: lab.reductions(load_mixture("random")),
+    "by hand": lab.by_hand,
+    "by hand in 2-D": lambda: lab.by_hand("bivariate"),
+    "blind": lab.blind,
+    "detour": lab.detour,
+}
+
+
+@pytest.fixture(params=EXPLORERS)
+def explorer(request: pytest.FixtureRequest) -> Explorer:
+    return EXPLORERS[request.param]()
+
+
+def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
+    for name, control in explorer.controls.items():
+        assert control.widget.description  # type: ignore[union-attr]
+        shown, start = set(), getattr(explorer, name)
+        for value in control.values[:4]:  # type: ignore[union-attr]
+            setattr(explorer, name, value)
+            shown.add((explorer.alt, explorer.view.png))
+        assert len(shown) > 1, f"{name} changes nothing"
+        setattr(explorer, name, start)
+
+
+def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
+    for target in explorer.picture.targets(explorer.data):
+        assert set(target.state) <= set(explorer.state)
+        explorer.set(**target.state)
+        assert explorer.state.items() >= target.state.items()
+
+
+def test_the_saved_picture_is_small(explorer: Explorer) -> None:
+    assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
+
+
+def test_the_answers_are_hidden_until_a_pair_is_chosen() -> None:
+    explorer = lab.which_two()
+    assert "Runnalls" not in explorer.alt
+    assert explorer.picture.table(explorer.data).empty
+    explorer.pair = "1 and 2"
+    assert [list(row[:2]) for row in explorer.picture.table(explorer.data).values] == [
+        ["your pair", "1 and 2"],
+        ["Runnalls", "2 and 3"],
+        ["angle", "2 and 4"],
+    ]
+
+
+def test_from_six_to_five_the_angle_jumps_for_one_and_not_for_the_other() -> None:
+    explorer = lab.which_two()
+    explorer.pair = "1 and 2"
+    data = explorer.data
+    assert data["angle_before"].values == pytest.approx([0.050], abs=5e-4)
+    assert data["angle"].values[1:] == pytest.approx([0.236, 0.076], abs=5e-4)
+    assert data["peaks_before"].values == 5
+    assert data["peaks"].values[1:].tolist() == [3, 4]
+
+
+def test_the_shipped_paths_are_the_reference_sweeps() -> None:
+    explorer = lab.side_by_side()
+    explorer.step = 8
+    assert explorer.data["angle"].values == pytest.approx([0.31943, 0.37425], abs=6e-6)
+    assert explorer.data["components"].values.tolist() == [2, 2]
+    explorer.set(step=5, left="prune", right="west")
+    assert explorer.data["angle"].values == pytest.approx([0.250691, 0.181702], abs=6e-7)
+    assert explorer.data["kl"].values == pytest.approx([0.3097, 0.0385], abs=6e-5)
+
+
+def test_refining_lowers_the_angle_and_doubles_the_divergence() -> None:
+    data = lab.followed(load_mixture("standard-1d"), 5, "oggmr", refine="full")
+    merged, refined = data["components"].values.tolist().index(5), -1
+    assert data["angle"].values[merged] == pytest.approx(0.0759, abs=5e-5)
+    assert data["angle"].values[refined] <= 0.0183
+    assert data["kl"].values[[merged, refined]] == pytest.approx([0.0059, 0.0117], abs=6e-5)
+    assert data["covariance_error"].values[merged] < 1e-12 < data["covariance_error"].values[refined]
+
+
+def test_a_component_bent_by_sliders_is_bent_so() -> None:
+    original = load_mixture("standard-1d")
+    explorer = lab.by_hand()
+    explorer.set(component=6, shift=explorer.controls["shift"].values[120])  # type: ignore[union-attr]
+    explorer.set(width=2.0 if 2.0 in explorer.controls["width"].values else explorer.controls["width"].values[60])  # type: ignore[union-attr]
+    explorer.weight = 0.0
+    shifts, widths, weights = np.zeros((10, 1)), np.ones(10), np.ones(10)
+    shifts[5], widths[5], weights[5] = explorer.shift, explorer.width, 0
+    expected = bend(original, shifts, widths, weights)
+    assert float(explorer.data["angle"]) == pytest.approx(pdf_angle(original, expected), rel=1e-12)
+    assert explorer.data["weight"].values[5] == 0
+
+
+def test_another_component_leaves_the_first_as_it_was_bent() -> None:
+    explorer = lab.by_hand()
+    explorer.set(component=1, width=explorer.controls["width"].values[70])  # type: ignore[union-attr]
+    bent = float(explorer.data["angle"])
+    explorer.component = 2
+    assert (explorer.shift, explorer.width, explorer.weight) == (0.0, 1.0, 1.0)
+    assert float(explorer.data["angle"]) == bent
+    explorer.component = 1
+    assert explorer.width == explorer.controls["width"].values[70]  # type: ignore[union-attr]
+    assert float(explorer.data["angle"]) == bent
+
+
+def point(explorer: Explorer, handle: str, by: tuple[float, float] = (0, 0)) -> dict[str, Any]:
+    """Where a handle is drawn, moved ``by`` in data coordinates, in fractions of the picture."""
+    x, y = explorer.picture.handles(explorer.data)[handle]
+    left, top, _, _ = explorer.picture.box(explorer.picture._axes, x + by[0], y + by[1], x + by[0], y + by[1])
+    return {"x": left, "y": top}
+
+
+@pytest.mark.parametrize("name", ["standard-1d", "bivariate"])
+def test_the_centre_follows_the_pointer(name: str) -> None:
+    explorer = lab.by_hand(name)
+    k = explorer.component - 1
+    before = explorer.data["mean"].values[k].copy()
+    explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}
+    explorer.view.pointer = {"kind": "move", **point(explorer, "centre", (0.3, 0.0))}
+    moved = explorer.data["mean"].values[k] - before
+    assert moved[0] == pytest.approx(0.3, abs=0.02)
+    assert np.abs(moved[1:]).max(initial=0) < 0.02
+
+
+def test_in_one_dimension_its_height_is_the_weight() -> None:
+    explorer = lab.by_hand()
+    k = explorer.component - 1
+    target = 0.4
+    height = explorer.picture.handles(explorer.data)["centre"][1]
+    explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}
+    explorer.view.pointer = {"kind": "move", **point(explorer, "centre", (0, target - height))}
+    assert explorer.picture.handles(explorer.data)["centre"][1] == pytest.approx(target, rel=0.05)
+    assert explorer.data["mean"].values[k] == pytest.approx(load_mixture("standard-1d").means[k], abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["standard-1d", "bivariate"])
+def test_the_rim_widens(name: str) -> None:
+    explorer = lab.by_hand(name)
+    k = explorer.component - 1
+    centre, rim = (np.array(explorer.picture.handles(explorer.data)[handle]) for handle in ("centre", "rim"))
+    out = (rim - centre) if name == "bivariate" else np.array([rim[0] - centre[0], 0.0])
+    explorer.view.pointer = {"kind": "down", **point(explorer, "rim")}
+    explorer.view.pointer = {"kind": "move", **point(explorer, "rim", (out[0], out[1]))}
+    assert explorer.data["width"].values[k] == pytest.approx(2, rel=0.03)
+    explorer.view.pointer = {"kind": "move", **point(explorer, "rim")}
+    assert explorer.data["width"].values[k] == pytest.approx(2, rel=0.05), "pulling to where it is changes nothing"
+
+
+def test_the_angle_is_blind_to_what_is_wide() -> None:
+    table = lab.blind().picture.table(lab.blind().data).set_index("standard deviation")
+    assert table["angle, degrees"].loc[[1, 3, 10]].values == pytest.approx([4.36, 0.84, 0.14], abs=0.005)
+    assert table["angle, degrees"].loc[100] == pytest.approx(0.004, abs=5e-4)
+    assert (np.diff(table["KL divergence, nat"]) > 0).all()
+
+
+def test_short_cuts_are_found_where_there_are_some() -> None:
+    explorer = lab.detour()
+    for share in explorer.controls["share"].values:  # type: ignore[union-attr]
+        explorer.share = share
+        table = explorer.picture.table(explorer.data).set_index("distance")
+        way = (table["A – B"] + table["B – C"]) / table["A – C"]
+        assert (way[["angle", "chord", "√ISE"]] >= 1 - 1e-9).all()
+        assert (way[["ISE", "Cauchy–Schwarz", "KL divergence"]] < 1).all()
+        assert way[["angle", "√ISE"]].values == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: lab.which_two(2), "3 to 9, got 2"),
+        (lambda: lab.side_by_side("claw"), "unknown recorded mixture 'claw'"),
+        (lambda: lab.by_hand(load_mixture("random")), "one or two dimensions"),
+        (lambda: lab.by_hand(GaussianMixture([1.0], [0.0], [1.0])), "two or more components"),
+        (lambda: lab.reductions("claw", methods=()), "one to three methods"),
+        (lambda: lab.reductions("claw", methods=("runalls",)), "Did you mean 'runnalls'"),
+        (lambda: lab.reductions("claw", 7), "at most 6"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(call: Callable[[], Any], match: str) -> None:
+    with pytest.raises((InvalidInput, UnknownName), match=match):
+        call()
+
+
+def test_the_first_pictures_need_neither_torch_nor_numba() -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, numba=None);"
+        "from explore.mixtures import lab; e = lab.which_two(); e.pair = '1 and 2'; lab.side_by_side().step = 3; lab.by_hand()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
