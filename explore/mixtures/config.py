@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from numbers import Real
 from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
@@ -74,8 +75,9 @@ class ReduceConfig:
         least = {"components": 1, "max_iterations": 1, "seed": 0, "draws": 2}
         for name, low in least.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or value != int(value) or value < low:
+            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= low or float(value) % 1:
                 raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
+            object.__setattr__(self, name, int(float(value)))  # 5.0 and NumPy's numbers will do
         if not 0 <= self.min_weight < 1:
             raise InvalidInput(f"min_weight must be in [0, 1), got {self.min_weight!r}")
 

@@ -71,7 +71,7 @@ def gram_log(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
     Raises:
         InvalidInput: the mixtures have unlike dimensions.
     """
-    _check(f, g)
+    check_pair(f, g)
     d = f.dimension
     rows = max(1, TILE // (len(g) * d * d))
     found = np.empty((len(f), len(g)))
@@ -102,6 +102,7 @@ def inner_log(f: GaussianMixture, g: GaussianMixture) -> float:
 
 def overlap(f: GaussianMixture, g: GaussianMixture, ff: float | None = None, gg: float | None = None) -> Overlap:
     """The three inner products; those of a mixture with itself may be given, if they are known."""
+    check_pair(f, g)
     return Overlap(inner_log(f, f) if ff is None else ff, inner_log(f, g), inner_log(g, g) if gg is None else gg)
 
 
@@ -136,6 +137,8 @@ def pdf_chord(f: GaussianMixture, g: GaussianMixture) -> float:
 
 def chord_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float:
     """The chord, where the inner products are known; from the Gram matrix of both where they are nearly parallel."""
+    if len(f) == len(g) == 1:
+        return float(np.sqrt(-2 * np.expm1(-_cauchy_schwarz_of_two(f, g))))
     cosine = np.exp(products.log_cosine)
     if cosine <= SMALL:
         return float(np.sqrt(2 - 2 * cosine))
@@ -171,7 +174,7 @@ def nise_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float:
     size = float(np.cosh(min(700.0, 0.5 * abs(products.ff - products.gg))))
     if abs(products.ff - products.gg) > 2:
         return 1 - float(np.exp(products.log_cosine)) / size
-    return _relative_ise(f, g, products) / (2 * size)
+    return min(1.0, _relative_ise(f, g, products) / (2 * size))
 
 
 def _relative_ise(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float:
@@ -221,7 +224,7 @@ def kl_divergence(
         >>> abs(value - 0.5) < 4 * error
         True
     """
-    _check(f, g)
+    check_pair(f, g)
     if draws < 2:
         raise InvalidInput(f"draws must be at least 2, got {draws}")
     points = f.sample(draws, rng)
@@ -281,7 +284,12 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
     return found
 
 
-def _check(f: GaussianMixture, g: GaussianMixture) -> None:
+def check_pair(f: GaussianMixture, g: GaussianMixture) -> None:
+    """Refuse what are not two mixtures of equal dimension.
+
+    Raises:
+        InvalidInput: they are not.
+    """
     for given in (f, g):
         if not isinstance(given, GaussianMixture):
             raise InvalidInput(f"expected two GaussianMixtures, got {type(given).__name__}")

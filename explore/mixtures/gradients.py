@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from explore.errors import UnknownName
-from explore.mixtures.distances import inner_log
+from explore.mixtures.distances import check_pair, inner_log
 from explore.mixtures.mixture import LOG_2PI, GaussianMixture, log_sum_exp
 
 KINDS = ("cauchy-schwarz", "ise", "angle")
@@ -35,9 +35,11 @@ def gradient(f: GaussianMixture, g: GaussianMixture, kind: str = "cauchy-schwarz
 
     Raises:
         UnknownName: another kind.
+        InvalidInput: unlike dimensions.
     """
     if kind not in KINDS:
         raise UnknownName("distance with a gradient", kind, KINDS)
+    check_pair(f, g)
     ff = inner_log(f, f) if ff is None else ff
     v = g.weights
     fg, by_weight, by_mean, by_covariance = _pull(f, g)

@@ -15,7 +15,7 @@ from explore.mixtures.mixture import LOG_2PI, GaussianMixture
 from explore.mixtures.parts import REMOVED, Parts
 from explore.mixtures.stages import Merging, Step
 
-PARALLEL_FROM = 50_000
+PARALLEL_FROM = 20_000
 """Kernel evaluations from which on a task is shared among the cores; below, starting the threads costs more."""
 
 RESUM = 64
@@ -180,15 +180,15 @@ class GlobalMerging(Merging):
 
     def _merge(self, i: int, j: int) -> None:
         n, alive = len(self.original), int(self.alive.sum())
-        merged = np.empty((len(self.c), LANES))
+        merged = np.empty((len(self.c) + 1, LANES))
         kernels.merge_lanes(self.original.dimension, self.c, self.w, i, j, 1, merged)
         hw = np.array([self.w[i] + self.w[j], -self.w[i], -self.w[j]])
-        hrows = np.stack([merged[:, 0], self.c[:, i], self.c[:, j]])
+        hrows = np.stack([merged[:-1, 0], self.c[:, i], self.c[:, j]])
         rise, square, product = self.pairs[:, j, i]
         rho = self._rise(hw, hrows)
         self.w[i] = hw[0]
         self._close(j)
-        self.c[:, i] = merged[:, 0]
+        self.c[:, i] = merged[:-1, 0]
         rows = by_component(self.c)
         self._products(ONE, rows[i : i + 1], self.own, i)
         self._products(self._weights, self._rows, self.phi, i)
@@ -300,9 +300,9 @@ class LocalMerging(Merging):
         if not hasattr(self, "costs"):
             self._prepare()
         i, j, cost = local_kernels.cheapest_pair(self.alive, self.least, self.partner)
-        merged = np.empty((len(self.c), LANES))
+        merged = np.empty((len(self.c) + 1, LANES))
         kernels.merge_lanes(self.original.dimension, self.c, self.w, i, j, 1, merged)
-        self.c[:, i] = merged[:, 0]
+        self.c[:, i] = merged[:-1, 0]
         self.w[i], self.w[j], self.alive[j] = self.w[i] + self.w[j], 0.0, False
         if self.cost != "salmond":
             one = self.c[:, i : i + 1]

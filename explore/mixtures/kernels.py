@@ -112,17 +112,22 @@ def _add_in_any_dimension(d, unit, factor, one, lanes, count, total, work):  # t
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
 def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def]
-    """Set ``lanes`` to the merges of component ``i`` with each of ``start …``; weightless pairs stay as ``i`` is."""
+    """Set ``lanes [F + 1, LANES]`` to the merges of component ``i`` with each of ``start …``; weightless pairs stay as ``i``
+    is. The last row is left with the other component's share.
+    """
+    share = lanes[len(c)]
     for b in range(count):
         weight = w[i] + w[start + b]
-        share = w[start + b] / weight if weight > 0.0 else 0.0
-        for u in range(d):
-            lanes[u, b] = c[u, i] + share * (c[u, start + b] - c[u, i])
-        for u in range(d):
-            for v in range(u + 1):
-                f = d + u * (u + 1) // 2 + v
+        share[b] = w[start + b] / weight if weight > 0.0 else 0.0
+    for f in range(len(c)):
+        for b in range(count):
+            lanes[f, b] = c[f, i] + share[b] * (c[f, start + b] - c[f, i])
+    for u in range(d):
+        for v in range(u + 1):
+            f = d + u * (u + 1) // 2 + v
+            for b in range(count):
                 apart = (c[u, start + b] - c[u, i]) * (c[v, start + b] - c[v, i])
-                lanes[f, b] = c[f, i] + share * (c[f, start + b] - c[f, i]) + share * (1.0 - share) * apart
+                lanes[f, b] += share[b] * (1.0 - share[b]) * apart
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
@@ -189,7 +194,7 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
     ``same``: g is f.
     """
     features = len(c)
-    lanes, temporary, out = np.empty((features, LANES)), np.empty((2 * features + 7, LANES)), np.empty((3, LANES))
+    lanes, temporary, out = np.empty((features + 1, LANES)), np.empty((2 * features + 7, LANES)), np.empty((3, LANES))
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         full = (count + PAD - 1) // PAD * PAD
@@ -226,7 +231,7 @@ def refresh(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: 
     products with g. ``tasks``, ``first`` and ``step`` as in ``rate``.
     """
     features = len(c)
-    lanes, work, total = np.empty((features, LANES)), np.empty((features + 2, LANES)), np.empty(LANES)
+    lanes, work, total = np.empty((features + 1, LANES)), np.empty((features + 2, LANES)), np.empty(LANES)
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         if w[i] == 0.0:  # no component is left there, or it has no weight and no merge of it changes anything

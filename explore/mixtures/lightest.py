@@ -58,10 +58,8 @@ class LightestFirst(Merging):
         j, score = int(others[np.argmin(far)]), float(far.min())
         parts.merge(min(i, j), max(i, j))
         if self.reweigh:
-            mixture = parts.mixture()
-            weights = best_weights(self.original, mixture, "ise")
-            self.evaluations += len(self.original) * len(mixture) + len(mixture) ** 2
-            parts.put(GaussianMixture.trusted(weights, mixture.means, mixture.covariances))
+            reweigh(parts)
+            self.evaluations += len(self.original) * parts.count + parts.count**2
         return Step(min(i, j), max(i, j), score)
 
     def _size(self, w: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -81,6 +79,12 @@ class LightestFirst(Merging):
         mine = log_gaussian(np.zeros((len(mean), 1)), 2 * covariance[:, :, None])[0]
         with np.errstate(over="ignore"):
             return np.maximum(0.0, np.exp(own) + np.exp(mine) - 2 * np.exp(between))
+
+
+def reweigh(parts: Parts) -> None:
+    """Choose all weights anew for the least ISE, none of them negative."""
+    mixture = parts.mixture()
+    parts.put(GaussianMixture.trusted(best_weights(parts.original, mixture, "ise"), mixture.means, mixture.covariances))
 
 
 def gaussian_kl(mean: np.ndarray, covariance: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def cost(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ig
     components are whitened.
     """
     features = len(c)
-    lanes, temporary, found = np.empty((features, LANES)), np.empty((2 * features + 7, LANES)), np.empty(LANES)
+    lanes, temporary, found = np.empty((features + 1, LANES)), np.empty((2 * features + 7, LANES)), np.empty(LANES)
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         if kind == SALMOND:

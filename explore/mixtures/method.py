@@ -84,6 +84,7 @@ class Reduction:
         message: how it ended.
         seconds: wall time.
         original: the mixture before.
+        reweighed: whether all weights were chosen anew after each merge (COWA).
     """
 
     mixture: GaussianMixture
@@ -94,6 +95,7 @@ class Reduction:
     message: str
     seconds: float
     original: GaussianMixture
+    reweighed: bool = False
 
     def at(self, components: int) -> GaussianMixture:
         """The mixture on the path when it had so many components (before any refinement).
@@ -101,35 +103,35 @@ class Reduction:
         Raises:
             InvalidInput: the path does not pass there.
         """
-        parts = Parts(self.original)
         steps = len(self.original) - components
         if not 0 <= steps <= len(self.path):
             low, high = len(self.original) - len(self.path), len(self.original)
             raise InvalidInput(f"the path goes from {high} to {low} components, not to {components}")
-        for step in self.path[:steps]:
-            follow(parts, step)
-        return parts.mixture()
+        return self._walk()[steps]
+
+    def _walk(self) -> list[GaussianMixture]:
+        """Every mixture on the path, the original first."""
+        from explore.mixtures.lightest import reweigh
+
+        parts, found = Parts(self.original), [self.original]
+        for i, j, _ in self.path:
+            if j == REMOVED:
+                parts.remove(i)
+            else:
+                parts.merge(i, j)
+            if self.reweighed:
+                reweigh(parts)
+            found.append(parts.mixture())
+        return found
 
     @cached_property
     def trace(self) -> np.ndarray:
         """Angle to the original after each step of the path, in radians."""
-        parts, own, found = Parts(self.original), inner_log(self.original, self.original), []
-        for step in self.path:
-            follow(parts, step)
-            here = parts.mixture()
-            found.append(angle_of(self.original, here, overlap(self.original, here, own)))
-        return np.array(found)
+        f, own = self.original, inner_log(self.original, self.original)
+        return np.array([angle_of(f, here, overlap(f, here, own)) for here in self._walk()[1:]])
 
     def __repr__(self) -> str:
         return f"Reduction({len(self.original)} → {len(self.mixture)} components in {self.seconds:.2g} s; {self.message})"
-
-
-def follow(parts: Parts, step: Step) -> None:
-    """Do again what a step did."""
-    if step.j == REMOVED:
-        parts.remove(step.i)
-    else:
-        parts.merge(step.i, step.j)
 
 
 def build(config: ReduceConfig, data: Any = None) -> ReduceRun:
@@ -207,7 +209,7 @@ class ReduceRun:
         """What was reached so far."""
         labels, evaluations = self.parts.compact_labels(), self._evaluations
         how = evaluations, self.converged, self.ended, self._seconds
-        return Reduction(self.mixture, labels, tuple(self.path), *how, self.original)
+        return Reduction(self.mixture, labels, tuple(self.path), *how, self.original, self.name == "cowa")
 
     @property
     def _evaluations(self) -> int:

@@ -75,6 +75,10 @@ class GaussianMixture:
         mixture._keep(weights, means, covariances)
         return mixture
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and what comes out of a pickle are frozen too."""
+        return _again, (self.weights, self.means, self.covariances, self.origin)
+
     @property
     def origin(self) -> dict[str, Any]:
         """The name and options that ``load_mixture`` made it from; empty for others."""
@@ -138,7 +142,7 @@ class GaussianMixture:
         n, d = self.means.shape
         if d == 1 and (points.ndim == 0 or points.shape[-1] != 1):
             points = points[..., None]
-        if points.shape[-1] != d:
+        if points.ndim == 0 or points.shape[-1] != d:
             raise InvalidInput(f"points must be [..., {d}] for this mixture, got shape {np.shape(x)}")
         flat, shape = points.reshape(-1, d), points.shape[:-1]
         inverse, before = self._whitening
@@ -179,8 +183,10 @@ class GaussianMixture:
         a = np.atleast_2d(_floats("matrix", matrix))
         if a.ndim != 2 or a.shape[1] != self.dimension or np.linalg.matrix_rank(a) < len(a):
             raise InvalidInput(f"matrix must be [k, {self.dimension}] with independent rows, got shape {a.shape}")
-        covariances = a @ self.covariances @ a.T
-        return GaussianMixture(self.weights, self.means @ a.T + np.asarray(shift, float), _symmetric(covariances))
+        b = _floats("shift", shift)
+        if b.shape not in ((), (len(a),)):
+            raise InvalidInput(f"shift must be [{len(a)}] for this matrix, got shape {b.shape}")
+        return GaussianMixture(self.weights, self.means @ a.T + b, symmetric(a @ self.covariances @ a.T))
 
     @classmethod
     def from_sklearn(cls, model: Any) -> GaussianMixture:
@@ -195,6 +201,8 @@ class GaussianMixture:
         if not hasattr(model, "covariances_"):
             raise InvalidInput(f"expected a fitted scikit-learn mixture, got {type(model).__name__} without covariances_")
         covariances = np.asarray(model.covariances_, float)
+        if covariances.ndim > 1 and model.covariance_type in ("full", "tied"):
+            covariances = symmetric(covariances)  # models fitted in float32 are asymmetric by its rounding
         if model.covariance_type == "tied":
             covariances = np.repeat(covariances[None], len(model.weights_), 0)
         return cls(np.asarray(model.weights_, float), model.means_, covariances, normalize=True)
@@ -233,6 +241,11 @@ class GaussianMixture:
         return cls(arrays[0], arrays[1], arrays[2], normalize=normalize)
 
 
+def _again(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, origin: dict[str, Any]) -> GaussianMixture:
+    mixture = GaussianMixture.trusted(weights, means, covariances)
+    return mixture.named(**{"name": origin["name"], **origin["options"]}) if origin else mixture
+
+
 def log_sum_exp(values: np.ndarray, axis: int | None = None) -> Any:
     """``log Σ exp(values)`` without overflow; -inf where all are -inf."""
     top = np.max(values, axis=axis, keepdims=True)
@@ -254,7 +267,8 @@ def _floats(name: str, values: Any) -> np.ndarray:
     return array
 
 
-def _symmetric(covariances: np.ndarray) -> np.ndarray:
+def symmetric(covariances: np.ndarray) -> np.ndarray:
+    """The symmetric part of matrices ``[..., d, d]``."""
     return 0.5 * (covariances + np.swapaxes(covariances, -1, -2))
 
 
@@ -284,7 +298,7 @@ def _covariances(given: Any, n: int, d: int, jitter: float) -> np.ndarray:
         uneven = np.abs(covariances - np.swapaxes(covariances, 1, 2)).max((1, 2)) > SYMMETRY * largest
         if uneven.any():
             raise InvalidInput(f"covariances must be symmetric, component {int(uneven.argmax())} is not")
-        covariances = _symmetric(covariances)
+        covariances = symmetric(covariances)
     try:
         np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:

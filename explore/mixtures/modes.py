@@ -38,12 +38,18 @@ def modes(mixture: GaussianMixture) -> np.ndarray:
 def _on_a_line(mixture: GaussianMixture) -> np.ndarray:
     means, widths = mixture.means[:, 0], np.sqrt(mixture.covariances[:, 0, 0])
     x = np.unique(means[:, None] + widths[:, None] * np.linspace(-4, 4, 65))
-    away = means - x[:, None]
-    with np.errstate(divide="ignore"):
-        logs = np.log(mixture.weights / widths) - 0.5 * (away / widths) ** 2
-    share = np.exp(logs - logs.max(1, keepdims=True))
-    slope = (share * away / widths**2).sum(1)
-    rising = slope > 0
+
+    def rises(x: np.ndarray) -> np.ndarray:
+        away = means - x[:, None]
+        with np.errstate(divide="ignore"):
+            logs = np.log(mixture.weights / widths) - 0.5 * (away / widths) ** 2
+        return (np.exp(logs - logs.max(1, keepdims=True)) * away / widths**2).sum(1) > 0
+
+    rising = rises(x)
     at = np.flatnonzero(rising[:-1] & ~rising[1:])
-    between = slope[at] / (slope[at] - slope[at + 1])  # where the slope is zero, if it is straight
-    return (x[at] + between * (x[at + 1] - x[at]))[:, None]
+    low, high = x[at], x[at + 1]
+    for _ in range(40):  # halve the intervals down to rounding
+        middle = 0.5 * (low + high)
+        up = rises(middle)
+        low, high = np.where(up, middle, low), np.where(up, high, middle)
+    return low[:, None]

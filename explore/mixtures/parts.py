@@ -21,15 +21,16 @@ def merge_moments(mixture: GaussianMixture, indices: Sequence[int]) -> tuple[flo
     matter. Where all weights are zero, the first component stays as it is.
 
     Raises:
-        InvalidInput: no index, or one out of range.
+        InvalidInput: no index, one out of range, or one twice.
 
     Example:
         >>> two = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])
         >>> merge_moments(two, [0, 1])
         (1.0, array([0.]), array([[1.1]]))
     """
-    if not len(indices) or min(indices) < 0 or max(indices) >= len(mixture):
-        raise InvalidInput(f"indices must be of the {len(mixture)} components, at least one, got {list(indices)}")
+    given = list(indices)
+    if not given or min(given) < 0 or max(given) >= len(mixture) or len(set(given)) < len(given):
+        raise InvalidInput(f"indices must be of the {len(mixture)} components, at least one, each once, got {given}")
     chosen = np.asarray(indices, int)
     weight, mean, covariance = moments(mixture.weights[chosen], mixture.means[chosen], mixture.covariances[chosen])
     return float(weight), mean, covariance

@@ -11,13 +11,16 @@ from explore.errors import UnknownName
 from explore.mixtures.config import ReduceConfig
 from explore.mixtures.distances import distance, gram_log, inner_log
 from explore.mixtures.gradients import gradient
-from explore.mixtures.mixture import GaussianMixture
+from explore.mixtures.mixture import GaussianMixture, symmetric
 from explore.mixtures.parts import Parts
 from explore.mixtures.stages import Kept
 
 CRITERIA = ("angle", "ise")
 NOTHING = 1e-12
 """Weights below this are set to zero."""
+
+ASTRAY = 1e6
+"""What the search is told of a mixture with a singular covariance."""
 
 
 class Refined(NamedTuple):
@@ -83,24 +86,29 @@ def refine_all(f: GaussianMixture, g: GaussianMixture, criterion: str, max_itera
     f_, g_ = (
         GaussianMixture.trusted(m.weights, (m.means - f.mean) @ inverse.T, inverse @ m.covariances @ inverse.T) for m in (f, g)
     )
-    coordinates = _Coordinates(g_, min(min_weight, 0.5 / len(g)))
+    coordinates = _Coordinates(g_, min(min_weight, 0.999 / len(g)))
     kind, ff, count = {"angle": "cauchy-schwarz", "ise": "ise"}[criterion], inner_log(f_, f_), 0
     unit = 1.0 if criterion == "angle" else float(np.exp(-ff))
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal count
         count += 1
-        here = coordinates.mixture(x)
-        found = gradient(f_, here, kind, ff)
+        try:
+            found = gradient(f_, coordinates.mixture(x), kind, ff)
+        except np.linalg.LinAlgError:  # a step so long that a covariance is singular: the line search takes a shorter one
+            return ASTRAY, np.zeros_like(x)
         return unit * found.value, unit * coordinates.back(x, found.weights, found.means, found.covariances)
 
     options = {"maxiter": max_iterations, "ftol": 1e-10, "gtol": 1e-6, "maxfun": 20 * max_iterations}
     result = minimize(objective, coordinates.start, jac=True, method="L-BFGS-B", options=options)
     there = coordinates.mixture(result.x)
     moved = lower @ there.covariances @ lower.T
-    better = GaussianMixture.trusted(there.weights, there.means @ lower.T + f.mean, 0.5 * (moved + np.swapaxes(moved, 1, 2)))
+    better = GaussianMixture.trusted(there.weights, there.means @ lower.T + f.mean, symmetric(moved))
     evaluations = count * (len(f) * len(g) + len(g) ** 2)
-    taken = bool(np.isfinite(result.x).all()) and distance(f, better, criterion) <= distance(f, g, criterion)
+    try:
+        taken = bool(np.isfinite(result.x).all()) and distance(f, better, criterion) <= distance(f, g, criterion)
+    except np.linalg.LinAlgError:
+        taken = False
     said = f"L-BFGS: {result.nit} iterations, {str(result.message).strip().lower()}"
     return Refined(better if taken else g, bool(result.success), said if taken else f"{said}; not taken, no better", evaluations)
 

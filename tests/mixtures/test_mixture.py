@@ -1,0 +1,411 @@
+"""GaussianMixture: densities against SciPy and scikit-learn, moments against sums and draws, and everything it must refuse."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from mixture_oracles import drawn, each, line, log_density, mixtures, same_mixture
+from scipy.stats import kstest, norm
+from sklearn.mixture import BayesianGaussianMixture, GaussianMixture as Fitted
+
+from explore.errors import DataMissing, ExploreWarning, InvalidInput
+from explore.mixtures import GaussianMixture, load_mixture
+
+COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
+WEIGHTS, MEANS = [0.2, 0.3, 0.5], [[0.0, 1.0], [2.0, -1.0], [-3.0, 0.5]]
+POINTS = np.random.default_rng(5).normal(0, 2, (40, 2))
+
+
+def arrays(f: GaussianMixture) -> tuple[np.ndarray, ...]:
+    return f.weights, f.means, f.covariances
+
+
+# ---- construction
+
+
+def test_variances_and_one_variance_for_all_axes_are_full_covariances_in_short() -> None:
+    diagonal = GaussianMixture(WEIGHTS, MEANS, [[1, 2], [3, 4], [5, 6]])
+    assert diagonal.covariances.tolist() == [[[1, 0], [0, 2]], [[3, 0], [0, 4]], [[5, 0], [0, 6]]]
+    spherical = GaussianMixture(WEIGHTS, MEANS, [1, 2, 3])
+    assert spherical.covariances.tolist() == [[[1, 0], [0, 1]], [[2, 0], [0, 2]], [[3, 0], [0, 3]]]
+    assert GaussianMixture(WEIGHTS, MEANS, spherical.covariances).covariances.tolist() == spherical.covariances.tolist()
+
+
+@pytest.mark.parametrize("covariances", [[0.1, 0.2], [[0.1], [0.2]], [[[0.1]], [[0.2]]]])
+@pytest.mark.parametrize("means", [[-1.0, 1.0], [[-1.0], [1.0]]])
+def test_one_dimension_may_be_left_out(means, covariances) -> None:
+    f = GaussianMixture([0.5, 0.5], means, covariances)
+    assert f.means.tolist() == [[-1], [1]]
+    assert f.covariances.tolist() == [[[0.1]], [[0.2]]]
+    assert (f.dimension, len(f)) == (1, 2)
+
+
+def test_two_variances_of_two_components_in_two_dimensions_are_one_each() -> None:
+    assert GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [1, 2]).covariances[1].tolist() == [[2, 0], [0, 2]]
+
+
+def test_arrays_are_float64_contiguous_and_frozen_copies() -> None:
+    weights, means = np.array([0.25, 0.75]), np.arange(8).reshape(4, 2)[::2]
+    covariances = np.stack([np.eye(3)] * 2)[:, :2, :2]
+    f = GaussianMixture(weights, means, covariances)
+    for array, given_ in zip(arrays(f), (weights, means, covariances), strict=True):
+        assert array.dtype == np.float64
+        assert array.flags.c_contiguous
+        assert not np.shares_memory(array, given_)
+        assert given_.flags.writeable
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    with pytest.raises(AttributeError):
+        f.weights = weights  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
+def test_copies_are_frozen_too(again) -> None:
+    f = again(drawn(3, 2, 0))
+    assert not any(array.flags.writeable for array in arrays(f))
+
+
+def test_lists_integers_float32_and_read_only_arrays_will_do() -> None:
+    wanted = GaussianMixture([0.25, 0.75], [[0.0, 1.0], [2.0, 3.0]], [np.eye(2), 2 * np.eye(2)])
+    fixed = np.array([0.25, 0.75])
+    fixed.flags.writeable = False
+    for given_ in (
+        ((0.25, 0.75), [[0, 1], [2, 3]], [[1, 1], [2, 2]]),
+        (fixed, np.array([[0, 2], [1, 3]], np.int8).T, np.array([1, 2], np.float32)),
+        (np.array([0.25, 0.75], np.float32), np.array([[0, 1], [2, 3]], np.float16), np.stack([np.eye(2), 2 * np.eye(2)])),
+    ):
+        for array, other in zip(arrays(GaussianMixture(*given_)), arrays(wanted), strict=True):
+            assert np.array_equal(array, other)
+
+
+def test_what_float32_leaves_of_a_sum_is_divided_away() -> None:
+    weights = np.full(30, 1 / 30, np.float32)
+    assert weights.astype(float).sum() != 1
+    assert abs(GaussianMixture(weights, np.arange(30), np.ones(30)).weights.sum() - 1) < 1e-15
+
+
+def test_weights_of_any_sum_are_divided_by_it_on_demand() -> None:
+    assert GaussianMixture([1, 3], [0, 1], [1, 1], normalize=True).weights.tolist() == [0.25, 0.75]
+
+
+def test_a_little_asymmetry_is_halved() -> None:
+    f = GaussianMixture([1], [[0, 0]], [[[1, 1e-9], [0, 1]]])
+    assert f.covariances[0, 0, 1] == f.covariances[0, 1, 0] == 5e-10
+
+
+BAD = [
+    (([], [], []), "means must be .* got shape \\(0,\\)"),
+    (([1.0], np.zeros((1, 0)), np.zeros((1, 0, 0))), "means must be .* got shape \\(1, 0\\)"),
+    (([1.0], np.zeros((1, 1, 1)), [1.0]), "means must be .* got shape \\(1, 1, 1\\)"),
+    ((1.0, 0.0, 1.0), "means must be .* got shape \\(\\)"),
+    (([0.5], [0, 1], [1, 1]), "weights must be \\[2\\] .* got shape \\(1,\\)"),
+    (([[0.5, 0.5]], [0, 1], [1, 1]), "weights must be \\[2\\] .* got shape \\(1, 2\\)"),
+    (([0.5, 0.5], [0, 1], [1, 1, 1]), "covariances must be .* got shape \\(3,\\)"),
+    (([0.5, 0.5], [[0, 1], [1, 0]], np.ones((2, 3, 3))), "covariances must be .* got shape \\(2, 3, 3\\)"),
+    (([1.0], [[0, 1]], np.eye(2)), "covariances must be .* got shape \\(2, 2\\)"),
+    (([1.5, -0.5], [0, 1], [1, 1]), "weights must not be negative, component 1 has -0.5"),
+    (([0.5, 0.4], [0, 1], [1, 1]), "weights must have sum one, got 0.9; give normalize=True"),
+    (([0, 0], [0, 1], [1, 1]), "weights must have sum one, got 0"),
+    (([0.5, np.nan], [0, 1], [1, 1]), "weights must be finite, got nan of component 1"),
+    (([0.5, 0.5], [0, np.inf], [1, 1]), "means must be finite, got inf of component 1"),
+    (([0.5, 0.5], [0, 1], [1, -np.inf]), "covariances must be finite, got -inf of component 1"),
+    ((["a"], [0], [1]), "weights must be numbers"),
+    (([1], [1j], [1]), "means must be numbers"),
+    (([0.5, 0.5], [[0], [0, 1]], [1, 1]), "means must be numbers"),
+    (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 0.1], [0, 1]]]), "covariances must be symmetric, component 1 is not"),
+    (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 2], [2, 1]]]), "positive definite, component 1 has the eigenvalue -1"),
+    (([0.5, 0.5], [0, 1], [0, 1]), "positive definite, component 0 has the eigenvalue 0"),
+    (([0.4, 0.3, 0.3], [0, 1, 2], [1, 1, -2]), "positive definite, component 2 has the eigenvalue -2"),
+]
+
+
+@pytest.mark.parametrize(("given_", "message"), BAD)
+def test_what_is_no_mixture_is_refused_with_a_message_that_says_why(given_, message) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        GaussianMixture(*given_)
+
+
+def test_a_sum_of_zero_cannot_be_divided_by() -> None:
+    with pytest.raises(InvalidInput, match="sum one, got 0"):
+        GaussianMixture([0, 0], [0, 1], [1, 1], normalize=True)
+
+
+def test_negative_weights_are_refused_even_where_their_sum_is_divided_by() -> None:
+    with pytest.raises(InvalidInput, match="component 0 has -1"):
+        GaussianMixture([-1, 3], [0, 1], [1, 1], normalize=True)
+
+
+def test_jitter_lifts_only_what_needs_it_and_says_so() -> None:
+    fine, flat = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
+    with pytest.warns(ExploreWarning, match="component 1 was nearly singular; 1e-10 of its mean variance"):
+        f = GaussianMixture([0.5, 0.5], np.zeros((2, 2)), [fine, flat], jitter=1e-10)
+    assert np.array_equal(f.covariances[0], fine)
+    np.testing.assert_allclose(f.covariances[1], flat + 1e-10 * np.eye(2), rtol=1e-15, atol=0)
+
+
+def test_jitter_grows_tenfold_until_it_is_enough() -> None:
+    flat = np.array([[1.0, 1.0 + 3e-8], [1.0 + 3e-8, 1.0]])  # eigenvalue −3e-8: 1e-10, 1e-9, 1e-8 are too little
+    with pytest.warns(ExploreWarning, match="1e-07 of its mean variance"):
+        f = GaussianMixture([1], [[0, 0]], [flat], jitter=1e-10)
+    assert f.covariances[0, 0, 0] == pytest.approx(1 + 1e-7, abs=1e-15)
+
+
+@pytest.mark.parametrize("jitter", [0.0, 1e-10])
+@pytest.mark.parametrize("below", [1e-3, 1.0])
+def test_jitter_stops_at_a_ten_thousandth(jitter, below) -> None:
+    with pytest.raises(InvalidInput, match="component 0 has the eigenvalue"):
+        GaussianMixture([1], [[0, 0]], [[[1, 1 + below], [1 + below, 1]]], jitter=jitter)
+
+
+def test_jitter_that_is_not_needed_changes_nothing() -> None:
+    f = drawn(3, 2, 1)
+    assert np.array_equal(GaussianMixture(*arrays(f), jitter=1e-5).covariances, f.covariances)
+
+
+# ---- densities
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_densities_are_scipys(d) -> None:
+    f = drawn(5, d, 2)
+    x = np.random.default_rng(3).normal(0, 4, (7, 11, d))
+    wanted = log_density(f, x)
+    np.testing.assert_allclose(f.log_pdf(x), wanted, rtol=1e-12)
+    np.testing.assert_allclose(f.pdf(x), np.exp(wanted), rtol=1e-11)
+    assert f.pdf(x[0, 0]).shape == ()
+
+
+@settings(max_examples=25)
+@given(f=mixtures(2))
+def test_densities_of_all_sorts_of_mixtures_are_scipys(f) -> None:
+    np.testing.assert_allclose(f.log_pdf(POINTS), log_density(f, POINTS), rtol=1e-10, atol=1e-10)
+
+
+def test_densities_have_the_integral_one() -> None:
+    f = drawn(4, 1, 3)
+    x, step = line(f)
+    assert np.sum(f.pdf(x)) * step == pytest.approx(1, abs=1e-12)
+    g = drawn(3, 2, 4, spread=1)
+    side = np.linspace(-30, 30, 601)
+    assert np.sum(g.pdf(np.stack(np.meshgrid(side, side), -1))) * 0.01 == pytest.approx(1, abs=1e-9)
+
+
+def test_in_one_dimension_the_last_axis_may_be_left_out() -> None:
+    f, x = drawn(3, 1, 5), np.linspace(-2, 2, 6)
+    wanted = log_density(f, x)
+    assert f.log_pdf(0.5).shape == ()
+    np.testing.assert_allclose(f.log_pdf(x), wanted, rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x[:, None]), wanted, rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3)), wanted.reshape(2, 3), rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3, 1)), wanted.reshape(2, 3), rtol=1e-12)
+
+
+def test_many_points_are_taken_in_parts_that_nobody_sees() -> None:
+    f = drawn(200, 3, 6)
+    x = np.random.default_rng(7).normal(0, 2, (8_000, 3))  # a part holds 3,333
+    got = f.log_pdf(x)
+    for k in (0, 3_332, 3_333, 6_666, 7_999):
+        assert got[k] == pytest.approx(log_density(f, x[k]), rel=1e-12)
+
+
+def test_no_points_have_no_densities() -> None:
+    assert drawn(3, 2, 0).pdf(np.zeros((0, 2))).shape == (0,)
+    assert drawn(3, 2, 0).pdf(np.zeros((4, 0, 2))).shape == (4, 0)
+
+
+def test_far_away_the_logarithm_stays_finite() -> None:
+    f = GaussianMixture([0.5, 0.5], [[0, 0], [1, 0]], [1.0, 1.0])
+    assert f.pdf([1e6, 0.0]) == 0
+    # the nearer of both is at a distance of 999999; the other is e^(−1e6) of it
+    assert f.log_pdf([1e6, 0.0]) == pytest.approx(np.log(0.5 / (2 * np.pi)) - 0.5 * 999_999.0**2, rel=1e-15)
+
+
+@pytest.mark.parametrize("points", [0.0, [1.0, 2.0, 3.0], np.zeros((4, 1)), []])
+def test_points_of_another_dimension_are_refused(points) -> None:
+    with pytest.raises(InvalidInput, match=r"points must be \[\.\.\., 2\]"):
+        drawn(3, 2, 0).pdf(points)
+
+
+def test_weights_of_1e_300_and_zero_neither_vanish_nor_hurt() -> None:
+    f = GaussianMixture([1, 1e-300, 0], [0, 100, 200], [1, 1, 1])
+    assert f.weights[1] == 1e-300
+    wanted = np.log(1e-300) + norm.logpdf(0)
+    assert f.log_pdf(100.0) == pytest.approx(wanted, rel=1e-14)
+    assert f.log_pdf(200.0) == pytest.approx(np.log(1e-300) + norm.logpdf(100), rel=1e-14)
+
+
+@pytest.mark.parametrize("variance", [1e-300, 1e-12, 1e12, 1e300])
+def test_variances_from_1e_300_to_1e300(variance) -> None:
+    width = np.sqrt(variance)
+    f = GaussianMixture([0.5, 0.5], [-width, width], [variance, variance])
+    assert f.log_pdf(0.0) == pytest.approx(norm.logpdf(1) - np.log(width), rel=1e-14)
+    assert f.covariance[0, 0] == pytest.approx(2 * variance, rel=1e-14)
+
+
+# ---- moments and draws
+
+
+@pytest.mark.parametrize("d", [1, 2, 4])
+def test_moments_are_the_sums_they_stand_for(d) -> None:
+    f = drawn(5, d, 8)
+    mean = sum(w * m for w, m, _ in each(f))
+    second = sum(w * (c + np.outer(m, m)) for w, m, c in each(f))
+    np.testing.assert_allclose(f.mean, mean, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(f.covariance, second - np.outer(mean, mean), rtol=1e-11, atol=1e-12)
+
+
+def test_far_from_the_origin_the_covariance_loses_nothing() -> None:
+    f = GaussianMixture([0.5, 0.5], [1e8, 1e8 + 2], [1, 1])
+    assert f.covariance[0, 0] == 2
+
+
+def test_draws_have_the_moments_of_the_density() -> None:
+    f, count = drawn(4, 3, 9), 200_000
+    x = f.sample(count, 1)
+    assert x.shape == (count, 3)
+    error = np.sqrt(np.diag(f.covariance) / count)
+    assert (np.abs(x.mean(0) - f.mean) < 4 * error).all()
+    away = x - f.mean
+    products = away[:, :, None] * away[:, None]
+    assert (np.abs(products.mean(0) - f.covariance) < 4 * products.std(0) / np.sqrt(count)).all()
+
+
+def test_draws_follow_the_distribution() -> None:
+    f = load_mixture("standard-1d")
+
+    def cdf(x: np.ndarray) -> np.ndarray:
+        return sum(w * norm.cdf(x, m[0], np.sqrt(c[0, 0])) for w, m, c in each(f))
+
+    assert kstest(f.sample(20_000, 2)[:, 0], cdf).pvalue > 1e-3
+
+
+def test_a_seed_repeats_draws_and_a_generator_goes_on() -> None:
+    f = drawn(3, 2, 10)
+    assert np.array_equal(f.sample(5, 7), f.sample(5, np.random.default_rng(7)))
+    assert not np.array_equal(f.sample(5, 7), f.sample(5, 8))
+    rng = np.random.default_rng(7)
+    assert not np.array_equal(f.sample(5, rng), f.sample(5, rng))
+    assert f.sample(0).shape == (0, 2)
+
+
+def test_components_without_weight_are_never_drawn() -> None:
+    assert (GaussianMixture([1, 0], [0, 1e9], [1, 1]).sample(1000) < 100).all()
+
+
+# ---- maps
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_linear_map_divides_the_density_by_its_determinant(d) -> None:
+    f, rng = drawn(4, d, 11), np.random.default_rng(12)
+    a, b, x = rng.standard_normal((d, d)), rng.standard_normal(d), rng.normal(0, 2, (50, d))
+    wanted = log_density(f, x) - np.log(abs(np.linalg.det(a)))
+    np.testing.assert_allclose(f.affine(a, b).log_pdf(x @ a.T + b), wanted, rtol=1e-9)
+
+
+def test_a_projection_integrates_the_rest_away() -> None:
+    f = drawn(3, 2, 13, spread=1)
+    side = np.linspace(-40, 40, 8001)
+    at = np.array([-1.0, 0.3, 2.0])
+    for axis, shown in ((0, [[1, 0]]), (1, [0, 1])):
+        points = np.empty((3, 8001, 2))
+        points[..., axis], points[..., 1 - axis] = at[:, None], side
+        np.testing.assert_allclose(f.affine(shown).pdf(at), f.pdf(points).sum(1) * 0.01, rtol=1e-10)
+
+
+def test_moments_go_with_the_map() -> None:
+    f, a = drawn(4, 3, 14), np.random.default_rng(15).standard_normal((2, 3))
+    g = f.affine(a, [1, -2])
+    np.testing.assert_allclose(g.mean, a @ f.mean + [1, -2], rtol=1e-12)
+    np.testing.assert_allclose(g.covariance, a @ f.covariance @ a.T, rtol=1e-11)
+    assert np.array_equal(g.weights, f.weights)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(3), np.ones((2, 2)), np.zeros((2, 2)), np.ones((3, 2)), np.zeros((2, 2, 2))])
+def test_maps_that_do_not_fit_or_lose_rank_are_refused(matrix) -> None:
+    with pytest.raises(InvalidInput, match=r"matrix must be \[k, 2\] with independent rows"):
+        drawn(3, 2, 0).affine(matrix)
+
+
+def test_a_shift_of_another_length_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="shift"):
+        drawn(3, 2, 0).affine(np.eye(2), [1, 2, 3])
+
+
+# ---- scikit-learn
+
+
+def fitted(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
+    rng = np.random.default_rng(16)
+    x = np.vstack([rng.normal(0, 1, (80, 3)), rng.normal(4, [0.5, 1, 2], (120, 3))]) @ rng.standard_normal((3, 3))
+    return Fitted(3, covariance_type=kind, random_state=0).fit(x.astype(dtype)), x
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_every_covariance_type_of_sklearn_gives_its_densities(kind) -> None:
+    model, x = fitted(kind)
+    f = GaussianMixture.from_sklearn(model)
+    np.testing.assert_allclose(f.log_pdf(x), model.score_samples(x), rtol=1e-8)
+    back = f.to_sklearn()
+    np.testing.assert_allclose(back.score_samples(x), model.score_samples(x), rtol=1e-8)
+    assert np.array_equal(back.predict(x), model.predict(x))
+    np.testing.assert_allclose(back.precisions_ @ f.covariances, [np.eye(3)] * 3, atol=1e-8)
+    assert back.sample(5)[0].shape == (5, 3)
+    same_mixture(GaussianMixture.from_sklearn(back), f)
+
+
+@pytest.mark.parametrize("kind", COVARIANCE_TYPES)
+def test_models_that_were_fitted_in_float32_are_taken_too(kind) -> None:
+    model, x = fitted(kind, np.float32)
+    assert model.covariances_.dtype == np.float32
+    np.testing.assert_allclose(GaussianMixture.from_sklearn(model).log_pdf(x), model.score_samples(x), rtol=1e-3, atol=1e-2)
+
+
+def test_bayesian_mixtures_are_taken_too() -> None:
+    model = BayesianGaussianMixture(n_components=2, random_state=0).fit(fitted("full")[1])
+    f = GaussianMixture.from_sklearn(model)
+    for array, wanted in zip(arrays(f), (model.weights_, model.means_, model.covariances_), strict=True):
+        np.testing.assert_allclose(array, wanted, rtol=1e-12)
+
+
+def test_what_was_not_fitted_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="GaussianMixture without covariances_"):
+        GaussianMixture.from_sklearn(Fitted(2))
+
+
+# ---- files
+
+
+def test_a_saved_mixture_comes_back_bit_by_bit(tmp_path: Path) -> None:
+    f = drawn(4, 3, 17)
+    for path in (tmp_path / "mixture.npz", str(tmp_path / "no suffix")):
+        f.save(path)
+        for array, other in zip(arrays(GaussianMixture.load(path)), arrays(f), strict=True):
+            assert np.array_equal(array, other)
+    assert np.array_equal(load_mixture(str(tmp_path / "mixture.npz")).means, f.means)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mixture.npz", "no suffix"]
+
+
+def test_files_of_others_are_checked_as_arguments_are(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    np.savez(path, weights=[1.0, 3.0], means=[0, 1], covariances=[1, 1])
+    with pytest.raises(InvalidInput, match="sum one, got 4"):
+        GaussianMixture.load(path)
+    assert GaussianMixture.load(path, normalize=True).weights.tolist() == [0.25, 0.75]
+    assert load_mixture(str(path), normalize=True).weights.tolist() == [0.25, 0.75]
+
+
+def test_files_that_are_missing_or_no_mixtures_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataMissing, match=r"no mixture at .*nowhere\.npz"):
+        GaussianMixture.load(tmp_path / "nowhere.npz")
+    (tmp_path / "text.npz").write_text("no arrays")
+    np.savez(tmp_path / "half.npz", weights=[1.0])
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    for name in ("text.npz", "half.npz", "array.npy", ""):
+        with pytest.raises(InvalidInput, match=r"must be an \.npz with weights, means and covariances"):
+            GaussianMixture.load(tmp_path / name)
