@@ -33,7 +33,10 @@ class MethodGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The sub-command of one method or family; an unknown name is an error that lists the known ones."""
-        family = registry.families().get(cmd_name)
+        families = registry.families()
+        if cmd_name not in families and cmd_name not in (known := registry.methods()):
+            raise UnknownName("method", cmd_name, [*families, *known])
+        family = families.get(cmd_name)
         row = registry.method(registry.resolve(next(iter(family.values())).config)().method if family else cmd_name)
         summary = f"one of {', '.join(family)}: give --method" if family else row.summary
         wanted = parameters(row, family)

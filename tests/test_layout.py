@@ -19,7 +19,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 
 # What each kind of module may import of explore, besides modules of its own kind (in its own topic, where it has one).
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
-BASE = {"errors", "registry", "shipped", "package"}
+BASE = {"errors", "registry", "settings", "shipped", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
@@ -28,6 +28,7 @@ MAY = {
     "package": set(),
     "errors": set(),
     "registry": {"errors"},
+    "settings": set(),
     "shipped": {"errors"},
     "recording": BASE,
     "writer": BASE | {"recording"},

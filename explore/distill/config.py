@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
+from explore.settings import identity, option
 
 TERMS: dict[str, dict[str, Any]] = {
     "dm": {"spatial": None, "channel": None, "mmd": 1.0, "learning_rate": 1.0},
@@ -29,11 +30,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     # because the embedding is 128 wide, not 2,048, and the term grows with its width.
     "lesson": {"width": 32, "mmd": 0.1, "learning_rate": 3.0, "steps": 200, "batch": 16, "init": "noise", "augment": "none"},
 }
-
-
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with the sentence that the command line and the schema show."""
-    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +133,3 @@ class UntrainedConfig:
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""
         return identity(self, data)
-
-
-def identity(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """All options but device and number of steps, with the data described: what repeats a run."""
-    kept = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in ("steps", "device")}
-    return {**kept, "data": dict(data)}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
+from explore.settings import identity, option
 
 USUAL: dict[str, dict[str, Any]] = {
     # Greedy on the angle of the whole mixture, then everything by L-BFGS: our reading of OGGMR (Sajedi et al. 2023).
@@ -26,11 +27,6 @@ USUAL: dict[str, dict[str, Any]] = {
 
 CRITERIA, REFINE = ("angle", "ise"), ("none", "weights", "full")
 ORDERS, PARTNERS = ("weight", "trace", "determinant"), ("kl", "ise")
-
-
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with the sentence that the command line and the schema show."""
-    return field(default=default, metadata={"help": help})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,4 +79,4 @@ class ReduceConfig:
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "data": dict(data)}
+        return identity(self, data)

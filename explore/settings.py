@@ -1,0 +1,20 @@
+"""What the config dataclass of a method is made of: options with a sentence each, and what identifies a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field, fields
+from typing import Any
+
+UNIDENTIFYING = ("steps", "device")
+"""Options that do not decide what a run computes, only how far it goes and where."""
+
+
+def option(default: Any, help: str) -> Any:
+    """A dataclass field with the sentence that the command line and the schema show."""
+    return field(default=default, metadata={"help": help})
+
+
+def identity(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """All options but device and number of steps, with the data described: what repeats a run."""
+    return {**{f.name: getattr(config, f.name) for f in fields(config) if f.name not in UNIDENTIFYING}, "data": dict(data)}
