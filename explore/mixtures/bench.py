@@ -25,6 +25,9 @@ from explore.mixtures.mixture import GaussianMixture
 SIZES = (50, 100, 200, 400, 700, 1000)
 
 
+RATIOS = (("nrl_tracker", "runnalls"), ("plain", "oggmr"), ("closed", "oggmr"))
+
+
 def nrl_runnalls(f: GaussianMixture, components: int) -> GaussianMixture:
     """Runnalls' algorithm of nrl-tracker (import name ``pytcl``).
 
@@ -95,6 +98,7 @@ def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
         "runnalls": lambda: reduce(sixty, 10, "runnalls").mixture,
         "oggmr 60": lambda: reduce(sixty, 10, "oggmr", refine="none").mixture,
         "plain": lambda: plain_greedy(two_hundred, 10)[0],
+        "closed": lambda: plain_greedy(two_hundred, 10, closed=True)[0],
         "oggmr 200": lambda: reduce(two_hundred, 10, "oggmr", refine="none").mixture,
         "ise-local 1000": lambda: reduce(thousand, 20, "ise-local").mixture,
     }
@@ -124,6 +128,7 @@ def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
         "all_seconds": seconds,
         "nrl_tracker_over_runnalls": ratio("nrl-tracker", "runnalls"),
         "plain_over_oggmr": ratio("plain", "oggmr 200"),
+        "closed_over_oggmr": ratio("closed", "oggmr 200"),
         "difference_from_nrl_tracker": same(results["nrl-tracker"], results["runnalls"]),
         "difference_from_plain": same(results["plain"], results["oggmr 200"]),
         "stone_soup_components": len(results["stone soup"]),
@@ -143,7 +148,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     found = measure(given.rounds)
     seconds, angle = found["seconds"], found["angle"]
-    nrl, plain = found["nrl_tracker_over_runnalls"], found["plain_over_oggmr"]
+    nrl, plain, closed = (found[f"{name}_over_{ours}"] for name, ours in RATIOS)
     rows = [
         ("nrl-tracker, Runnalls", "nrl-tracker", "nrl-tracker"),
         (f"Stone Soup (at most 10; leaves {found['stone_soup_components']})", "stone soup", "stone soup"),
@@ -157,8 +162,10 @@ def main(arguments: list[str]) -> None:
         f"  same result: largest difference {found['difference_from_nrl_tracker']:.1e}",
         "200 → 10 components in 2-D, greedy on the angle:",
         f"  {'plain NumPy, incremental':36} {seconds['plain']:9.5f} s",
+        f"  {'the same with 2-D closed forms':36} {seconds['closed']:9.5f} s",
         f"  {'explore':36} {seconds['oggmr 200']:9.5f} s",
         f"  plain / explore: {plain[0]:.0f} (from {plain[1]:.0f} to {plain[2]:.0f}, round by round)",
+        f"  closed forms / explore: {closed[0]:.0f} (from {closed[1]:.0f} to {closed[2]:.0f})",
         f"  same result: largest difference {found['difference_from_plain']:.1e}",
         f"1,000 → 20 components in 3-D, local ISE: {seconds['ise-local 1000']:.3f} s",
         "to 20 components in 2-D, seconds and the power of N that fits:",

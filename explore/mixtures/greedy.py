@@ -15,8 +15,9 @@ from explore.mixtures.mixture import LOG_2PI, GaussianMixture
 from explore.mixtures.parts import REMOVED, Parts
 from explore.mixtures.stages import Merging, Step
 
-PARALLEL_FROM = 20_000
-"""Kernel evaluations from which on a task is shared among the cores; below, starting the threads costs more."""
+PARALLEL_FROM = 500_000
+"""Kernel evaluations (about a millisecond) from which on a task is shared among the cores. Far below that, starting the
+threads costs more; and where another process keeps a core busy, threads that wait for one another stall."""
 
 RESUM = 64
 """Merges after which the inner products of the whole mixtures are summed anew, so that rounding does not pile up."""
@@ -89,9 +90,6 @@ def by_component(c: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(c[:, :-PAD].T)
 
 
-ONE = np.ones(1)
-
-
 class GlobalMerging(Merging):
     """Merge the pair after which the mixture is closest to the original; every candidate in O(1) after the set-up.
 
@@ -105,7 +103,7 @@ class GlobalMerging(Merging):
         removes: consider removing a component too (Williams and Maybeck, 2003); by the ISE only.
     """
 
-    arrays = ("slots", "w", "c", "alive", "phi", "s", "own", "pairs", "sums")
+    arrays = ("slots", "w", "c", "rows", "alive", "phi", "s", "own", "pairs", "sums")
 
     def __init__(self, original: GaussianMixture, components: int, criterion: str = "angle", removes: bool = False) -> None:
         super().__init__(original, components)
@@ -117,7 +115,7 @@ class GlobalMerging(Merging):
         n = len(self.original)
         self.slots, self.alive = np.arange(n), np.ones(n, bool)
         self.w, self.c = padded(self._weights), padded(self._c, 1.0)
-        self.own = self_products(self._c, self._unit)
+        self.rows, self.own = by_component(self.c), self_products(self._c, self._unit)
         self.phi, self.pairs = np.empty(n), np.zeros((3, n, n))
         self._products(self._weights, self._rows, self.phi)
         self.s = self.phi.copy()
@@ -131,22 +129,21 @@ class GlobalMerging(Merging):
         """Weights without the padding."""
         return self.w[: len(self.alive)]
 
-    def _products(self, weights: np.ndarray, rows: np.ndarray, total: np.ndarray, at: int | None = None) -> None:
-        """Set ``total`` to the product of every component (or that ``at``) with ``Σ weights · rows``."""
-        first, last = (0, len(self.alive)) if at is None else (at, at + 1)
-        kernels.products(self.original.dimension, self._unit, weights, rows, self.c, first, last, total)
+    def _products(self, weights: np.ndarray, rows: np.ndarray, total: np.ndarray) -> None:
+        """Set ``total`` to the product of every component with ``Σ weights · rows``."""
+        kernels.products(self.original.dimension, self._unit, weights, rows, self.c, 0, len(self.alive), total)
 
     def _rate(self, same: bool, tasks: np.ndarray) -> None:
         n = len(self.alive)
         work = n * len(self.original) * (n // 2 if same else 2)
-        mixture = self.w, self.c, by_component(self.c), self.own, self.s
+        mixture = self.w, self.c, self.rows, self.own, self.s
         arguments = self.original.dimension, self._unit, self._weights, self._rows, self.phi, *mixture, same, tasks
         shared(work, kernels.rate, kernels.rate_parallel, *arguments, out=self.pairs)
 
     def _refresh(self, weights: np.ndarray, rows: np.ndarray, rho: np.ndarray) -> None:
         n = len(self.alive)
-        arguments = self.original.dimension, self._unit, weights, rows, rho, self.w, self.c, all_tasks(n)
-        work = len(weights) * n * n // 2
+        arguments = self.original.dimension, self._unit, weights, rows, rho, self.w, self.c, self.rows, all_tasks(n)
+        work = 3 * n * n // 2
         shared(work, kernels.refresh, kernels.refresh_parallel, *arguments, out=self.pairs)
 
     def choose(self, parts: Parts) -> Step:
@@ -171,39 +168,21 @@ class GlobalMerging(Merging):
             return float(np.arccos(min(1.0, fg / np.sqrt(ff * gg))))
         return max(0.0, float(ff - 2 * fg + gg)) * float(np.exp(self._worth))
 
-    def _rise(self, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Products of ``Σ weights · rows`` with every component; g has risen by it."""
-        rho = np.empty(len(self.alive))
-        self._products(weights, rows, rho)
-        self.s += rho
-        return rho
-
     def _merge(self, i: int, j: int) -> None:
         n, alive = len(self.original), int(self.alive.sum())
-        merged = np.empty((len(self.c) + 1, LANES))
-        kernels.merge_lanes(self.original.dimension, self.c, self.w, i, j, 1, merged)
-        hw = np.array([self.w[i] + self.w[j], -self.w[i], -self.w[j]])
-        hrows = np.stack([merged[:-1, 0], self.c[:, i], self.c[:, j]])
         rise, square, product = self.pairs[:, j, i]
-        rho = self._rise(hw, hrows)
-        self.w[i] = hw[0]
-        self._close(j)
-        self.c[:, i] = merged[:-1, 0]
-        rows = by_component(self.c)
-        self._products(ONE, rows[i : i + 1], self.own, i)
-        self._products(self._weights, self._rows, self.phi, i)
-        self._products(self.w, rows, self.s, i)
+        mixture = self.w, self.c, self.rows, self.own, self.phi, self.s, self.pairs
+        raised = kernels.merge(self.original.dimension, self._unit, i, j, self._weights, self._rows, *mixture)
+        self.alive[j] = False
         self.sums += [0.0, rise, square + 2 * product, 1.0]
         self.evaluations += 3 * alive + n + alive
         if self.sums[3] >= RESUM or self.sums[2] <= 0:
-            self._products(self.w, rows, self.s)
+            self._products(self.w, self.rows, self.s)
             self.sums[1:] = [self._now @ self.phi, self._now @ self.s, 0.0]
             self.evaluations += (alive - 1) ** 2
         if alive - 1 > self.components:
-            self._refresh(hw, hrows, rho)
+            self._refresh(*raised)
             self._rate(False, tasks_of(i, len(self.alive)))
-            gone = np.flatnonzero(~self.alive)
-            self.pairs[1, np.maximum(gone, i), np.minimum(gone, i)] = np.inf
             self.evaluations += 3 * (alive - 2) * (alive - 3) // 2 + (alive - 2) * (n + alive + 3)
 
     def _cheapest_removal(self) -> tuple[int, float]:
@@ -228,10 +207,12 @@ class GlobalMerging(Merging):
             (gg - 2 * weight * self.s[k] + weight**2 * self.own[k]) * scale**2,
             since + 1,
         ]
-        hw, hrows = np.array([-weight]), self.c[:, k][None].copy()
-        rho = self._rise(hw, hrows)
-        self._close(k)
-        self._refresh(hw, hrows, rho)
+        weights, rows, rho = np.array([-weight, 0.0, 0.0]), np.stack([self.rows[k]] * 3), np.empty(len(self.alive))
+        self._products(weights, rows, rho)
+        self.s += rho
+        self.w[k], self.own[k], self.alive[k] = 0.0, kernels.GONE, False
+        self.pairs[1, k, :k] = self.pairs[1, k + 1 :, k] = np.inf  # no pair with it is ever the best
+        self._refresh(weights, rows, rho)
         self.w *= scale
         self.s *= scale
         self.pairs *= np.array([scale, scale**2, scale**2])[:, None, None]
@@ -241,11 +222,6 @@ class GlobalMerging(Merging):
         self._compact()
         return Step(slot, REMOVED, self._score())
 
-    def _close(self, k: int) -> None:
-        """Component ``k`` is gone: no pair with it is ever the best."""
-        self.w[k], self.alive[k] = 0.0, False
-        self.pairs[1, k, :k] = self.pairs[1, k + 1 :, k] = np.inf
-
     def _compact(self) -> None:
         """Close the gaps, once an eighth are."""
         n, alive = len(self.alive), int(self.alive.sum())
@@ -254,7 +230,7 @@ class GlobalMerging(Merging):
         at = np.flatnonzero(self.alive)
         for name in ("slots", "phi", "s", "own"):
             setattr(self, name, getattr(self, name)[at])
-        self.w, self.c = padded(self.w[at]), padded(self.c[:, at], 1.0)
+        self.w, self.c, self.rows = padded(self.w[at]), padded(self.c[:, at], 1.0), self.rows[at]
         self.pairs = np.ascontiguousarray(self.pairs[:, at[:, None], at])
         self.alive = np.ones(alive, bool)
 

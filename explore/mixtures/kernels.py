@@ -23,6 +23,9 @@ ROUNDER = 6755399441055744.0  # 1.5 · 2^52: adding it leaves an integer in the 
 A = tuple(1.0 / float(np.prod(np.arange(1, k + 1, dtype=float))) for k in range(14))
 """Coefficients of the exponential series."""
 
+GONE = -1.0
+"""Stands for the self-product of a component that was merged into another one, or removed."""
+
 FAST = {"contract", "nsz", "arcp"}
 
 
@@ -44,6 +47,15 @@ def exp_of_negative(x):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
+def kernel_in_2d(one, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
+    """``exp(-r' C^-1 r / 2) / √det C`` of a component ``[5]`` with the one at (x, y) with covariance (xx, xy, yy)."""
+    x, y, xx, xy, yy = x - one[0], y - one[1], xx + one[2], xy + one[3], yy + one[4]
+    inverse = 1.0 / (xx * yy - xy * xy)
+    square = (yy * x * x - 2.0 * xy * x * y + xx * y * y) * inverse
+    return np.sqrt(inverse) * exp_of_negative(min(0.0, -0.5 * square))
+
+
+@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
 def add_kernels(d, unit, factor, one, lanes, count, total, work):  # type: ignore[no-untyped-def]
     """Add ``factor · k(one, lane)`` to ``total [count]``, for one component ``[F]`` and ``count`` lanes ``[F, LANES]``.
 
@@ -57,11 +69,8 @@ def add_kernels(d, unit, factor, one, lanes, count, total, work):  # type: ignor
             total[b] += factor * unit * np.sqrt(inverse) * exp_of_negative(-0.5 * away * away * inverse)
     elif d == 2:
         for b in range(count):
-            x, y = lanes[0, b] - one[0], lanes[1, b] - one[1]
-            xx, xy, yy = one[2] + lanes[2, b], one[3] + lanes[3, b], one[4] + lanes[4, b]
-            inverse = 1.0 / (xx * yy - xy * xy)
-            square = (yy * x * x - 2.0 * xy * x * y + xx * y * y) * inverse
-            total[b] += factor * unit * unit * np.sqrt(inverse) * exp_of_negative(min(0.0, -0.5 * square))
+            value = kernel_in_2d(one, lanes[0, b], lanes[1, b], lanes[2, b], lanes[3, b], lanes[4, b])
+            total[b] += factor * unit * unit * value
     elif d == 3:
         for b in range(count):
             x, y, z = lanes[0, b] - one[0], lanes[1, b] - one[1], lanes[2, b] - one[2]
@@ -166,7 +175,9 @@ def losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
 def products(d, unit, w, rows, c, first, last, total):  # type: ignore[no-untyped-def]
-    """Set ``total [first : last]`` to the product of those components of ``c`` with the mixture of ``w`` and ``rows``."""
+    """Set ``total [first : last]`` to the product of those components of ``c`` with the mixture of ``w`` and ``rows`` (the
+    longer of the two is cut).
+    """
     features = len(c)
     lanes, work, sums = np.empty((features, LANES)), np.empty((features + 2, LANES)), np.empty(LANES)
     for start in range(first, last, LANES):
@@ -177,11 +188,40 @@ def products(d, unit, w, rows, c, first, last, total):  # type: ignore[no-untype
                 lanes[f, b] = c[f, start + b]
         for b in range(full):
             sums[b] = 0.0
-        for k in range(len(rows)):
+        for k in range(min(len(w), len(rows))):
             if w[k] != 0.0:
                 add_kernels(d, unit, w[k], rows[k], lanes, full, sums, work)
         for b in range(count):
             total[start + b] = sums[b]
+
+
+@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
+def merge(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):  # type: ignore[no-untyped-def]
+    """Merge component ``j`` into ``i``: everything but the pairs' products, for which ``refresh`` and ``rate`` are there.
+
+    Returns:
+        What g rose by: weights ``[3]``, components ``[3, F]`` and products with every component ``[N]``.
+    """
+    features, n = len(c), len(rows)
+    lanes = np.empty((features + 1, LANES))
+    merge_lanes(d, c, w, i, j, 1, lanes)
+    hw, hrows, rho = np.array([w[i] + w[j], -w[i], -w[j]]), np.empty((3, features)), np.empty(n)
+    for f in range(features):
+        hrows[0, f], hrows[1, f], hrows[2, f] = lanes[f, 0], rows[i, f], rows[j, f]
+    products(d, unit, hw, hrows, c, 0, n, rho)
+    for k in range(n):
+        s[k] += rho[k]
+    for f in range(features):
+        c[f, i] = rows[i, f] = lanes[f, 0]
+    w[i], w[j] = hw[0], 0.0
+    products(d, unit, np.ones(1), hrows, c, i, i + 1, own)
+    products(d, unit, fw, frows, c, i, i + 1, phi)
+    products(d, unit, w, rows, c, i, i + 1, s)
+    own[j] = GONE
+    for k in range(n):
+        if k != j:
+            pairs[1, max(j, k), min(j, k)] = np.inf
+    return hw, hrows, rho
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
@@ -190,8 +230,8 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
     the change, and its product with g.
 
     Each of ``tasks [T, 3]`` is a component, the first of its partners and how many (``LANES`` at most); every ``step``-th
-    from ``first`` on is done. ``phi`` and ``s`` are the components' products with f and with g, ``own`` with themselves;
-    ``same``: g is f.
+    from ``first`` on is done. ``phi`` and ``s`` are the components' products with f and with g, ``own`` with themselves,
+    or ``GONE``, which makes a pair's loss infinite; ``same``: g is f.
     """
     features = len(c)
     lanes, temporary, out = np.empty((features + 1, LANES)), np.empty((2 * features + 7, LANES)), np.empty((3, LANES))
@@ -214,7 +254,7 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
             high, low = max(i, j), min(i, j)
             if high > low:
                 pairs[0, high, low] = rise
-                pairs[1, high, low] = out[1, b]
+                pairs[1, high, low] = out[1, b] if own[j] >= 0.0 else np.inf
                 pairs[2, high, low] = rise if same else weight * out[2, b] - w[i] * s[i] - w[j] * s[j]
 
 
@@ -225,22 +265,53 @@ def rate_parallel(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, firs
         rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, part, step, pairs)
 
 
+@numba.njit(error_model="numpy", nogil=True, cache=True)
+def as_numbers(row):  # type: ignore[no-untyped-def]
+    """The first five numbers of a component as a tuple; as many as it has in two dimensions."""
+    if len(row) < 5:
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    return row[0], row[1], row[2], row[3], row[4]
+
+
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def refresh(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
-    """After g rose by ``h`` (weights ``hw``, components ``hrows``; ``rho`` its product with each component): the pairs'
-    products with g. ``tasks``, ``first`` and ``step`` as in ``rate``.
+def refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+    """After g rose by ``h`` (weights ``hw [3]``, components ``hrows [3, F]``; ``rho`` its product with each component): the
+    pairs' products with g. ``tasks``, ``first`` and ``step`` as in ``rate``.
     """
     features = len(c)
     lanes, work, total = np.empty((features + 1, LANES)), np.empty((features + 2, LANES)), np.empty(LANES)
+    # numbers, not arrays, in the loop below: the compiler cannot know that a store leaves them as they are
+    first_, second, third = as_numbers(hrows[0]), as_numbers(hrows[1]), as_numbers(hrows[2])
+    hw0, hw1, hw2 = hw[0] * unit * unit, hw[1] * unit * unit, hw[2] * unit * unit
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         if w[i] == 0.0:  # no component is left there, or it has no weight and no merge of it changes anything
+            continue
+        if d == 2:  # merge and products in one loop that keeps everything in registers
+            full = (count + PAD - 1) // PAD * PAD
+            wi, own = w[i], as_numbers(rows[i])
+            for b in range(full):
+                j = start + b
+                share = w[j] / (wi + w[j])
+                spread = share * (1.0 - share)
+                x, y = c[0, j] - own[0], c[1, j] - own[1]
+                xx = own[2] + share * (c[2, j] - own[2]) + spread * x * x
+                xy = own[3] + share * (c[3, j] - own[3]) + spread * x * y
+                yy = own[4] + share * (c[4, j] - own[4]) + spread * y * y
+                x, y = own[0] + share * x, own[1] + share * y
+                change = hw0 * kernel_in_2d(first_, x, y, xx, xy, yy)
+                change += hw1 * kernel_in_2d(second, x, y, xx, xy, yy)
+                change += hw2 * kernel_in_2d(third, x, y, xx, xy, yy)
+                total[b] = change
+            for b in range(count):
+                j = start + b
+                pairs[2, i, j] += (w[i] + w[j]) * total[b] - w[i] * rho[i] - w[j] * rho[j]
             continue
         full = (count + PAD - 1) // PAD * PAD
         merge_lanes(d, c, w, i, start, full, lanes)
         for b in range(full):
             total[b] = 0.0
-        for k in range(len(hw)):
+        for k in range(3):
             add_kernels(d, unit, hw[k], hrows[k], lanes, full, total, work)
         for b in range(count):
             j = start + b
@@ -248,10 +319,10 @@ def refresh(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: 
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
-def refresh_parallel(d, unit, hw, hrows, rho, w, c, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+def refresh_parallel(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
     """``refresh`` of all tasks in ``step`` threads."""
     for part in numba.prange(step):
-        refresh(d, unit, hw, hrows, rho, w, c, tasks, part, step, pairs)
+        refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, part, step, pairs)
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
