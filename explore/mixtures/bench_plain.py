@@ -9,7 +9,7 @@ from explore.mixtures.mixture import GaussianMixture
 
 
 def densities(away: np.ndarray, covariances: np.ndarray, closed: bool) -> np.ndarray:
-    """``N(away; 0, C)``: ``[..., d]``, ``[..., d, d]`` to ``[...]``; by LAPACK or, ``closed``, by closed forms over all at once."""
+    """``N(away; 0, C)``: ``[..., d]``, ``[..., d, d]`` to ``[...]``; by LAPACK or, ``closed``, by closed forms at once."""
     if closed:
         return np.exp(log_gaussian(np.moveaxis(away, -1, 0), np.moveaxis(covariances, (-2, -1), (0, 1))))
     square = (away * np.linalg.solve(covariances, away[..., None])[..., 0]).sum(-1)

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numba import get_num_threads
 
 from explore.mixtures import kernels, local_kernels
 from explore.mixtures.kernels import LANES, PAD
 from explore.mixtures.mixture import LOG_2PI, GaussianMixture
 from explore.mixtures.parts import REMOVED, Parts
+from explore.mixtures.sharing import shared
 from explore.mixtures.stages import Merging, Step
-
-PARALLEL_FROM = 500_000
-"""Kernel evaluations (about a millisecond) from which on a task is shared among the cores. Far below that, starting the
-threads costs more; and where another process keeps a core busy, threads that wait for one another stall."""
 
 RESUM = 64
 """Merges after which the inner products of the whole mixtures are summed anew, so that rounding does not pile up."""
@@ -58,14 +52,6 @@ def self_products(c: np.ndarray, unit: float) -> np.ndarray:
     """Product of each component in ``c [F, n]`` with itself, in units (see ``whitened``)."""
     d = int((np.sqrt(9 + 8 * len(c)) - 3) / 2 + 0.5)
     return np.exp(d * (np.log(unit) - 0.5 * np.log(2)) - 0.5 * log_determinants(c))
-
-
-def shared(work: int, one: Callable[..., None], many: Callable[..., None], *arguments: Any, out: np.ndarray) -> None:
-    """Call a kernel with its tasks last in ``arguments``, in as many threads as ``work`` (kernel evaluations) is worth."""
-    if work < PARALLEL_FROM:
-        one(*arguments, 0, 1, out)
-    else:
-        many(*arguments, 0, get_num_threads(), out)
 
 
 @lru_cache(maxsize=4)
@@ -138,13 +124,13 @@ class GlobalMerging(Merging):
         work = n * len(self.original) * (n // 2 if same else 2)
         mixture = self.w, self.c, self.rows, self.own, self.s
         arguments = self.original.dimension, self._unit, self._weights, self._rows, self.phi, *mixture, same, tasks
-        shared(work, kernels.rate, kernels.rate_parallel, *arguments, out=self.pairs)
+        shared(work, kernels.rate, *arguments, out=self.pairs)
 
     def _refresh(self, weights: np.ndarray, rows: np.ndarray, rho: np.ndarray) -> None:
         n = len(self.alive)
         arguments = self.original.dimension, self._unit, weights, rows, rho, self.w, self.c, self.rows, all_tasks(n)
         work = 3 * n * n // 2
-        shared(work, kernels.refresh, kernels.refresh_parallel, *arguments, out=self.pairs)
+        shared(work, kernels.refresh, *arguments, out=self.pairs)
 
     def choose(self, parts: Parts) -> Step:
         """Merge the best pair, or remove a component where that is better."""
@@ -269,7 +255,7 @@ class LocalMerging(Merging):
         kind = {"runnalls": local_kernels.RUNNALLS, "salmond": local_kernels.SALMOND, "ise": local_kernels.ISE}[self.cost]
         arguments = kind, self.original.dimension, self._unit, self.w, self.c, by_component(self.c), self.own, tasks
         work = 4 * int(tasks[:, 2].sum())
-        shared(work, local_kernels.cost, local_kernels.cost_parallel, *arguments, out=self.costs)
+        shared(work, local_kernels.cost, *arguments, out=self.costs)
 
     def choose(self, parts: Parts) -> Step:
         """Merge the cheapest pair."""

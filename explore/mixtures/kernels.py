@@ -258,13 +258,6 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
                 pairs[2, high, low] = rise if same else weight * out[2, b] - w[i] * s[i] - w[j] * s[j]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
-def rate_parallel(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
-    """``rate`` of all tasks in ``step`` threads."""
-    for part in numba.prange(step):
-        rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, part, step, pairs)
-
-
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def as_numbers(row):  # type: ignore[no-untyped-def]
     """The first five numbers of a component as a tuple; as many as it has in two dimensions."""
@@ -316,13 +309,6 @@ def refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # 
         for b in range(count):
             j = start + b
             pairs[2, i, j] += (w[i] + w[j]) * total[b] - w[i] * rho[i] - w[j] * rho[j]
-
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
-def refresh_parallel(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
-    """``refresh`` of all tasks in ``step`` threads."""
-    for part in numba.prange(step):
-        refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, part, step, pairs)
 
 
 @numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)

@@ -69,13 +69,6 @@ def cost(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ig
                 costs[max(i, j), min(i, j)] = found[b]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True, parallel=True)
-def cost_parallel(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ignore[no-untyped-def]
-    """``cost`` of all tasks in ``step`` threads."""
-    for part in numba.prange(step):
-        cost(kind, d, unit, w, c, rows, own, tasks, part, step, costs)
-
-
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def find_cheapest(j, alive, costs, least, partner):  # type: ignore[no-untyped-def]
     """The cheapest partner of ``j`` among the components before it; ties go to the lowest."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings, strategies as st
 from mixture_oracles import after_merge, drawn, kernel, log_inner, mixtures, same_mixture, taken_together, without
 
 from explore.errors import UnknownName
-from explore.mixtures import GaussianMixture, distances, gram_log, greedy, kernels, load_mixture, pdf_angle, reduce
+from explore.mixtures import GaussianMixture, distances, gram_log, greedy, kernels, load_mixture, pdf_angle, reduce, sharing
 from explore.mixtures.config import USUAL, ReduceConfig
 from explore.mixtures.method import ReduceRun, Reduction
 from explore.mixtures.parts import REMOVED
@@ -275,8 +275,9 @@ def test_far_below_the_exponential_is_next_to_nothing(x) -> None:
 def test_one_thread_and_many_give_the_same_bits(method, d, monkeypatch) -> None:
     f = drawn(70, d, 9)
     found = []
+    monkeypatch.setattr(sharing, "get_num_threads", lambda: 3)
     for least in (0, 10**18):
-        monkeypatch.setattr(greedy, "PARALLEL_FROM", least)
+        monkeypatch.setattr(sharing, "PARALLEL_FROM", least)
         found.append(reduce(f, 4, method, refine="none"))
     assert found[0].path == found[1].path
     for name in ("weights", "means", "covariances"):
