@@ -74,8 +74,8 @@ class ReduceConfig:
             if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= low or float(value) % 1:
                 raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
             object.__setattr__(self, name, int(float(value)))  # 5.0 and NumPy's numbers will do
-        if not 0 <= self.min_weight < 1:
-            raise InvalidInput(f"min_weight must be in [0, 1), got {self.min_weight!r}")
+        if not isinstance(self.min_weight, Real) or not 0 <= float(self.min_weight) < 1 / self.components:
+            raise InvalidInput(f"min_weight must be in [0, 1 / components), got {self.min_weight!r}")
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""

@@ -268,6 +268,8 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
     """Distances among all, ``[n, n]``; the inner products of each with itself are computed once. "kl" is not symmetric."""
     n = len(mixtures)
     found = np.zeros((n, n))
+    for mixture in mixtures:
+        check_pair(mixtures[0], mixture)
     if kind == "kl":
         for i, f in enumerate(mixtures):
             points = f.sample(10_000, 0)

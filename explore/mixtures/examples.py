@@ -36,9 +36,9 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
 
     In four dimensions with ten components: the random benchmark of Crouse et al. (FUSION 2011).
     """
-    for name, value in (("components", components), ("dimension", dimension)):
-        if value < 1:
-            raise InvalidInput(f"{name} must be at least 1, got {value}")
+    for name, value, least in (("components", components, 1), ("dimension", dimension, 1), ("seed", seed, 0)):
+        if value < least:
+            raise InvalidInput(f"{name} must be at least {least}, got {value}")
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.ones(components))
     means = rng.uniform(0, 3, (components, dimension))
@@ -52,6 +52,8 @@ def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture as Fitted
 
+    if not 1 <= components <= 600:
+        raise InvalidInput(f"components must be 1 to 600, got {components}: three digits each")
     points = PCA(2, svd_solver="full").fit_transform(load_digits().data)
     return GaussianMixture.from_sklearn(Fitted(components, random_state=seed, reg_covar=1.0).fit(points))
 
@@ -86,7 +88,7 @@ def load_mixture(name: str, **options: int) -> GaussianMixture:
     """
     if str(name).endswith(".npz"):
         return GaussianMixture.load(Path(name), **options).named(str(name), **options)  # type: ignore[arg-type]
-    if name not in EXAMPLES:
+    if not isinstance(name, str) or name not in EXAMPLES:
         raise UnknownName("mixture", name, EXAMPLES)
     try:
         return EXAMPLES[name](**options).named(name, **options)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from explore.errors import UnknownName
+from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.distances import check_pair, inner_log
 from explore.mixtures.mixture import LOG_2PI, GaussianMixture, log_sum_exp
 
@@ -35,7 +35,7 @@ def gradient(f: GaussianMixture, g: GaussianMixture, kind: str = "cauchy-schwarz
 
     Raises:
         UnknownName: another kind.
-        InvalidInput: unlike dimensions.
+        InvalidInput: unlike dimensions, or the derivative of an angle of zero.
     """
     if kind not in KINDS:
         raise UnknownName("distance with a gradient", kind, KINDS)
@@ -53,9 +53,10 @@ def gradient(f: GaussianMixture, g: GaussianMixture, kind: str = "cauchy-schwarz
     changes = [0.5 * b - a for a, b in zip(cross, own, strict=True)]
     if kind == "cauchy-schwarz":
         return Gradient(-log_cosine, *changes)
+    if log_cosine == 0:
+        raise InvalidInput("the angle is zero, and has no derivative there; take cauchy-schwarz, which has the same minimum")
     cosine = float(np.exp(log_cosine))
-    with np.errstate(divide="ignore"):
-        steep = cosine / np.sqrt(-np.expm1(2 * log_cosine))
+    steep = cosine / np.sqrt(-np.expm1(2 * log_cosine))
     return Gradient(float(np.arccos(cosine)), *(steep * change for change in changes))
 
 

@@ -31,7 +31,8 @@ def whitened(mixture: GaussianMixture) -> tuple[np.ndarray, float, float]:
         for v in range(u + 1):
             c[d + u * (u + 1) // 2 + v] = covariances[:, u, v]
     halves = np.log(np.diagonal(mixture.factors, axis1=1, axis2=2)).sum(1) - np.log(np.diag(lower)).sum()
-    log_unit = float(halves.min() / d + 0.5 * np.log(2))
+    felt = mixture.weights > 1e-30 * mixture.weights.max()  # what weighs less is nothing, however high it stands
+    log_unit = float(halves[felt].min() / d + 0.5 * np.log(2))
     worth = -float(np.log(np.diag(lower)).sum()) - d * log_unit - 0.5 * d * LOG_2PI
     return c, float(np.exp(log_unit)), worth
 
@@ -151,7 +152,7 @@ class GlobalMerging(Merging):
     def _score(self) -> float:
         ff, fg, gg, _ = self.sums
         if self.criterion == "angle":
-            return float(np.arccos(min(1.0, fg / np.sqrt(ff * gg))))
+            return float(np.arccos(min(1.0, fg / np.sqrt(ff) / np.sqrt(gg))))
         return max(0.0, float(ff - 2 * fg + gg)) * float(np.exp(self._worth))
 
     def _merge(self, i: int, j: int) -> None:

@@ -58,7 +58,7 @@ def reduce(mixture: GaussianMixture, components: int, method: str = "oggmr", **o
         runnalls 0.2358 [0 1 2 3 0 2 2 0 4 2]
         oggmr 0.0759 [0 1 0 2 0 3 0 0 4 0]
     """
-    known = ReduceConfig.__dataclass_fields__
+    known = set(ReduceConfig.__dataclass_fields__) - {"data", "method", "components"}
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InvalidInput(f"reduce has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}")
@@ -103,7 +103,7 @@ class Reduction:
         Raises:
             InvalidInput: the path does not pass there.
         """
-        steps = len(self.original) - components
+        steps = len(self.original) - int(components)
         if not 0 <= steps <= len(self.path):
             low, high = len(self.original) - len(self.path), len(self.original)
             raise InvalidInput(f"the path goes from {high} to {low} components, not to {components}")

@@ -164,7 +164,13 @@ class GaussianMixture:
         return np.exp(self.log_pdf(x))
 
     def sample(self, count: int, rng: int | np.random.Generator = 0) -> np.ndarray:
-        """Draws ``[count, d]``; ``rng`` is a generator or a seed."""
+        """Draws ``[count, d]``; ``rng`` is a generator or a seed.
+
+        Raises:
+            InvalidInput: ``count`` is no whole number ≥ 0.
+        """
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
+            raise InvalidInput(f"count must be a whole number ≥ 0, got {count!r}")
         generator = np.random.default_rng(rng)
         which = generator.choice(len(self), count, p=self.weights)
         noise = generator.standard_normal((count, self.dimension))
@@ -181,7 +187,8 @@ class GaussianMixture:
             InvalidInput: the matrix does not fit, or has a lower rank.
         """
         a = np.atleast_2d(_floats("matrix", matrix))
-        if a.ndim != 2 or a.shape[1] != self.dimension or np.linalg.matrix_rank(a) < len(a):
+        rows = np.abs(a).max(-1, keepdims=True)  # units of each new axis, which may be of any size
+        if a.ndim != 2 or a.shape[1] != self.dimension or not rows.all() or np.linalg.matrix_rank(a / rows) < len(a):
             raise InvalidInput(f"matrix must be [k, {self.dimension}] with independent rows, got shape {a.shape}")
         b = _floats("shift", shift)
         if b.shape not in ((), (len(a),)):
@@ -279,13 +286,20 @@ def _weights(given: Any, n: int, normalize: bool) -> np.ndarray:
     if (weights < 0).any():
         k = int(np.argmin(weights))
         raise InvalidInput(f"weights must not be negative, component {k} has {weights[k]:g}")
+    largest = float(weights.max())
+    if largest == 0:
+        raise InvalidInput("weights must not all be zero")
+    if normalize:
+        weights = weights / largest  # so that the sum of large ones is finite
     total = float(weights.sum())
-    if total <= 0 or not (normalize or abs(total - 1) <= SUM_TOLERANCE):
+    if not normalize and not abs(total - 1) <= SUM_TOLERANCE:
         raise InvalidInput(f"weights must have sum one, got {total:g}; give normalize=True to divide by it")
     return weights / total
 
 
 def _covariances(given: Any, n: int, d: int, jitter: float) -> np.ndarray:
+    if not 0 <= jitter <= JITTER_MOST:
+        raise InvalidInput(f"jitter must be in [0, {JITTER_MOST:g}], got {jitter!r}")
     covariances = _floats("covariances", given)
     if covariances.shape == (n,):
         covariances = np.einsum("n,ij->nij", covariances, np.eye(d))

@@ -14,7 +14,7 @@ REMOVED = -1
 """Label of a component that was removed, and second slot of the step that removed it."""
 
 
-def merge_moments(mixture: GaussianMixture, indices: Sequence[int]) -> tuple[float, np.ndarray, np.ndarray]:
+def merge_moments(mixture: GaussianMixture, indices: int | Sequence[int]) -> tuple[float, np.ndarray, np.ndarray]:
     """Weight, mean ``[d]`` and covariance ``[d, d]`` of components taken together: what keeps their mass and first two moments.
 
     ``W = Σ w_i``, ``m = Σ w_i μ_i / W``, ``P = Σ w_i (Σ_i + (μ_i − m)(μ_i − m)ᵀ) / W``. The order of merges does not
@@ -28,10 +28,10 @@ def merge_moments(mixture: GaussianMixture, indices: Sequence[int]) -> tuple[flo
         >>> merge_moments(two, [0, 1])
         (1.0, array([0.]), array([[1.1]]))
     """
-    given = list(indices)
+    given = np.atleast_1d(np.asarray(indices, int)).tolist()
     if not given or min(given) < 0 or max(given) >= len(mixture) or len(set(given)) < len(given):
         raise InvalidInput(f"indices must be of the {len(mixture)} components, at least one, each once, got {given}")
-    chosen = np.asarray(indices, int)
+    chosen = np.array(given)
     weight, mean, covariance = moments(mixture.weights[chosen], mixture.means[chosen], mixture.covariances[chosen])
     return float(weight), mean, covariance
 

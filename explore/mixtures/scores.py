@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explore.errors import UnknownName
+from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.distances import KINDS, inner_log, overlap
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.parts import Parts, moments
@@ -45,7 +45,13 @@ def score_pairs(mixture: GaussianMixture, criterion: str = "angle", original: Ga
 
 
 def best_pair(scores: np.ndarray) -> tuple[int, int]:
-    """The pair ``(i, j)``, i < j, of least score; ties go to the lowest."""
+    """The pair ``(i, j)``, i < j, of least score; ties go to the lowest.
+
+    Raises:
+        InvalidInput: there is only one component.
+    """
+    if len(scores) < 2:
+        raise InvalidInput("one component is left; there is nothing to merge it with")
     i, j = np.unravel_index(np.nanargmin(np.triu(scores, 1) + np.where(np.tri(len(scores), dtype=bool), np.nan, 0)), scores.shape)
     return int(i), int(j)
 

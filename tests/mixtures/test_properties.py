@@ -528,7 +528,7 @@ def test_hard_mixtures_have_peaks(name) -> None:
     f = HARD[name]()
     got = modes(f)
     assert got.shape[1] == f.dimension
-    assert 1 <= len(got) <= len(f)
+    assert 1 <= len(got) <= len(f) ** 2, "needles that cross have a peak where they do"
     assert np.isfinite(got).all()
 
 

@@ -1,0 +1,81 @@
+"""What a hostile or hurried user gives: each is refused in words, or simply works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explore.errors import InvalidInput, UnknownName
+from explore.mixtures import GaussianMixture, distance_matrix, load_mixture, merge_moments, modes, pdf_angle, reduce
+from explore.mixtures.gradients import gradient
+from explore.mixtures.scores import best_pair, score_pairs
+
+ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: distance_matrix([CLAW, 3], "kl"), "got int"),
+        (lambda: distance_matrix([CLAW, load_mixture("bivariate")]), "equal dimension"),
+        (lambda: best_pair(score_pairs(ONE)), "nothing to merge it with"),
+        (lambda: gradient(CLAW, CLAW, "angle"), "no derivative"),
+        (lambda: CLAW.sample(-1), "whole number ≥ 0, got -1"),
+        (lambda: CLAW.sample(2.5), "whole number ≥ 0, got 2.5"),
+        (lambda: load_mixture("random", seed=-1), "seed must be at least 0"),
+        (lambda: load_mixture("digits", components=5000), "1 to 600, got 5000"),
+        (lambda: load_mixture({}), "unknown mixture"),
+        (lambda: load_mixture("claw", fingers=3), "mixture claw"),
+        (lambda: reduce(CLAW, 5, data="claw"), "reduce has no option 'data'"),
+        (lambda: reduce(CLAW, 2, min_weight=0.9), r"min_weight must be in \[0, 1 / components\), got 0.9"),
+        (lambda: reduce(CLAW, 2, min_weight="a"), "min_weight must be in"),
+        (lambda: reduce(CLAW, 2).at(9), "from 6 to 2 components, not to 9"),
+        (lambda: GaussianMixture([0, 0], [0, 1], [1, 1], normalize=True), "not all be zero"),
+        (lambda: GaussianMixture([1], [0], [1], jitter=0.1), "jitter must be in"),
+        (lambda: GaussianMixture([1], [0], [1], jitter=float("nan")), "jitter must be in"),
+        (lambda: load_mixture("bivariate").affine([[0.0, 0.0], [0.0, 1.0]]), "independent rows"),
+    ],
+)
+def test_it_is_refused_in_words(call: Callable[[], Any], match: str) -> None:
+    with pytest.raises((InvalidInput, UnknownName), match=match):
+        call()
+
+
+def test_weights_of_any_size_are_normalised() -> None:
+    huge = GaussianMixture([1e308, 1e308], [0, 1], [1, 1], normalize=True)
+    assert huge.weights.tolist() == [0.5, 0.5]
+
+
+def test_axes_of_any_unit_are_taken() -> None:
+    mixture = load_mixture("bivariate")
+    squeezed, plain = (reduce(g, 1, "runnalls").mixture for g in (mixture.affine(np.diag([1e-20, 1])), mixture))
+    assert squeezed.means[0] == pytest.approx(plain.means[0] * [1e-20, 1], abs=1e-25)
+
+
+def test_one_index_is_a_list_of_one() -> None:
+    assert merge_moments(CLAW, 2)[0] == CLAW.weights[2]
+
+
+def test_a_count_may_be_a_float() -> None:
+    assert len(reduce(CLAW, 2, "runnalls").at(4.0)) == 4
+
+
+@pytest.mark.parametrize("method", ["oggmr", "williams"])
+@pytest.mark.parametrize("weight", [1e-300, 1e-3])
+def test_a_needle_of_no_weight_in_twenty_dimensions(method: str, weight: float) -> None:
+    means = np.arange(4)[:, None] * np.ones((4, 20))
+    mixture = GaussianMixture([weight, 0.5, 0.3, 0.2], means, [1e-12, 1e12, 1e12, 1e12], normalize=True)
+    found = reduce(mixture, 2, method, refine="none")
+    assert 0 <= pdf_angle(mixture, found.mixture) <= np.pi / 2
+    assert np.isfinite([step.score for step in found.path]).all()
+
+
+def test_two_components_may_have_three_peaks() -> None:
+    crossed = GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [[1, 0.05], [0.05, 1]])
+    peaks = modes(crossed)
+    assert len(peaks) == 3
+    assert np.abs(peaks - [0.953, 0.047]).max(1).min() < 0.005
+    assert len(modes(load_mixture("bivariate"))) == 3
