@@ -13,6 +13,7 @@ class Tiles:
     Example:
         >>> print(Tiles())
         Why can networks that never learnt anything tell us what to draw? (25 minutes, 02_attention_matching.ipynb)
+        Which two do you merge next? (35 minutes, 06_mixture_reduction.ipynb)
     """
 
     def _repr_html_(self) -> str:

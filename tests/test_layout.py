@@ -41,7 +41,7 @@ MAY = {
     "mixture": BASE,  # the data type of a topic: neither torch nor Numba, so that its pictures may use it
     "method": METHOD | {"config", "mixture"},
     "plotting": BASE | {"recording"},
-    "figures": BASE | {"recording", "plotting", "mixture"},
+    "figures": BASE | {"recording", "plotting", "mixture", "config"},
     "widgets": BASE | {"recording", "plotting", "runs"},  # Job records a run
     "bench": METHOD | {"method", "config", "mixture", "figures", "plotting"},
     "lab": EVERYTHING,

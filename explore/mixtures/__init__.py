@@ -1,4 +1,4 @@
-"""Gaussian mixtures: closed-form distances, and reduction by every known way, merge by merge. NumPy float64, no torch."""
+"""Gaussian mixtures: closed-form distances, and reduction by ten methods, merge by merge. NumPy float64, no torch."""
 
 import lazy_loader
 
@@ -18,9 +18,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "pdf_chord",
         ],
         "examples": ["load_mixture"],
+        "gradients": ["gradient"],
         "method": ["ReduceRun", "Reduction", "reduce"],
         "mixture": ["GaussianMixture"],
         "modes": ["modes"],
         "parts": ["merge_moments"],
+        "refine": ["best_weights"],
+        "scores": ["score_pairs"],
+        "yardstick": ["Yardstick"],
     },
 )

@@ -25,7 +25,12 @@ USUAL: dict[str, dict[str, Any]] = {
 }
 """What a method does if nothing else is said."""
 
+PHASES = ("start", "merging", "clustering", "searching", "choosing weights", "L-BFGS")
+"""What a step may be, in the order in which recordings number it."""
+
 CRITERIA, REFINE = ("angle", "ise"), ("none", "weights", "full")
+# West merges the component with the least weight w; of the enhanced algorithm the field's two sources differ: the least
+# w / tr Σ, or the least w / |Σ|. Its partner is the nearest by KL(N_i‖N_j) or by ∫ (N_i − N_j)², both without weights.
 ORDERS, PARTNERS = ("weight", "trace", "determinant"), ("kl", "ise")
 
 
@@ -59,9 +64,11 @@ class ReduceConfig:
         if name == "west" and given.get("order", "weight") != "weight":  # the enhanced algorithm
             usual["partner"] = "ise"
         fixed = {"williams": {"criterion": "ise"}, "cowa": {"criterion": "ise"}}.get(name, {})
+        if name not in ("west", "cowa"):
+            fixed = {**fixed, "order": "weight", "partner": "kl"}
         wrong = [key for key, value in fixed.items() if given.get(key, value) != value]
         if wrong:
-            raise InvalidInput(f"{wrong[0]} of {name} is {fixed[wrong[0]]}, got {given[wrong[0]]!r}")
+            raise InvalidInput(f"{name} has no {wrong[0]} other than {fixed[wrong[0]]}, got {given[wrong[0]]!r}")
         return cls(**{**usual, **given})
 
     def __post_init__(self) -> None:

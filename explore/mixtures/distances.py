@@ -117,7 +117,7 @@ def pdf_angle(f: GaussianMixture, g: GaussianMixture) -> float:
         >>> two = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])
         >>> one = GaussianMixture([1.0], [0.0], [1.1])
         >>> round(pdf_angle(two, one), 4)
-        0.7808
+        0.805
     """
     return angle_of(f, g, overlap(f, g))
 
@@ -153,7 +153,7 @@ def chord_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float
 
 
 def ise(f: GaussianMixture, g: GaussianMixture) -> float:
-    """Integrated squared error ``∫ (f − g)² dx``, in units of a density; not a metric (its root is)."""
+    """Integrated squared error ``∫ (f − g)² dx``, in units of a density (1 / volume); not a metric (its root is)."""
     return ise_of(f, g, overlap(f, g))
 
 
@@ -218,6 +218,9 @@ def kl_divergence(
         draws: at least 2.
         rng: a generator or a seed.
 
+    Raises:
+        InvalidInput: fewer draws, or mixtures of unlike dimensions.
+
     Example:
         >>> f, g = GaussianMixture([1.0], [0.0], [1.0]), GaussianMixture([1.0], [1.0], [1.0])
         >>> value, error = kl_divergence(f, g)
@@ -225,14 +228,30 @@ def kl_divergence(
         True
     """
     check_pair(f, g)
-    if draws < 2:
-        raise InvalidInput(f"draws must be at least 2, got {draws}")
+    if not isinstance(draws, int | np.integer) or draws < 2:
+        raise InvalidInput(f"draws must be a whole number ≥ 2, got {draws!r}")
     points = f.sample(draws, rng)
-    return mean_and_error(f.log_pdf(points) - g.log_pdf(points))
+    return divergence_of(f.log_pdf(points) - g.log_pdf(points))
 
 
-def mean_and_error(values: np.ndarray) -> tuple[float, float]:
-    """Mean and its standard error."""
+BOUNDED, DOMINANT = 3.0, 0.01
+"""A value above the first, in a sum of squares of which one has more than this part, says that its variance is not known."""
+
+
+def divergence_of(surplus: np.ndarray) -> tuple[float, float]:
+    """``KL(f‖g)`` and its standard error from ``log f − log g`` at draws of f.
+
+    The mean of ``g / f − 1`` over draws of f is zero; as much of it is added as makes the estimate surest (a control
+    variate). Where g is close to f this leaves half the mean square of ``g / f − 1``, which is not negative as the plain
+    mean may be. Where few draws decide over that square, or its mean is not zero within its error (g has mass where f
+    has next to none), nothing is added.
+    """
+    excess = np.expm1(-np.clip(surplus, -50, 700))
+    squares, share = excess**2, 0.0
+    known = 0 < squares.max() < max(BOUNDED**2, DOMINANT * squares.sum())
+    if known and abs(excess.mean()) < 4 * excess.std() / np.sqrt(len(excess)):
+        share = min(1.0, max(0.0, -float(np.cov(surplus, excess)[0, 1] / excess.var(ddof=1))))
+    values = surplus + share * excess
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
@@ -274,7 +293,7 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
         for i, f in enumerate(mixtures):
             points = f.sample(10_000, 0)
             own = f.log_pdf(points)
-            found[i] = [0.0 if g is f else float((own - g.log_pdf(points)).mean()) for g in mixtures]
+            found[i] = [0.0 if g is f else divergence_of(own - g.log_pdf(points))[0] for g in mixtures]
         return found
     if kind not in KINDS:
         raise UnknownName("distance", kind, [*KINDS, "kl"])

@@ -11,6 +11,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from explore.errors import InvalidInput, UnknownName
+from explore.mixtures.config import PHASES
 from explore.mixtures.figures_density import (
     box_of,
     check_same_original,
@@ -36,6 +37,9 @@ from explore.recording import that_hold
 if TYPE_CHECKING:
     import pandas
 
+NOISE = 1e-7
+"""Angles below this are rounding; so, on a logarithmic axis, is whatever is this small."""
+
 MEASURES = {
     "angle": "angle, rad",
     "ise": "ISE",
@@ -44,8 +48,6 @@ MEASURES = {
     "peaks": "peaks",
 }
 """What is printed of each side, and can be drawn over the path."""
-
-PHASES = ("start", "merging", "clustering", "searching", "choosing weights", "L-BFGS")
 
 
 def reduction(
@@ -174,7 +176,7 @@ class Paths(Picture):
             axes.set_ylim(0, np.nanmax(values) + 1)
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         else:
-            positive = values[np.isfinite(values) & (values > 1e-9)]
+            positive = values[np.isfinite(values) & (values > NOISE)]
             low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
             axes.set_yscale("log")
             axes.set_ylim(low / 1.5, high * 1.5)
@@ -184,12 +186,12 @@ class Paths(Picture):
         merging = data["path_phase"].values <= PHASES.index("merging")
         for side in range(data.sizes["side"]):
             style: dict[str, Any] = {"color": colour(side), "marker": MARKERS[("blue", "vermilion", "green")[side]], "ms": 3.5}
-            at = merging[side] & ((values[side] > 1e-9) | (measure == "peaks"))
+            at = merging[side] & ((values[side] > NOISE) | (measure == "peaks"))
             axes.plot(left[side][at], values[side][at], ls=("-", "--", ":")[side], label=str(data.side.values[side]), **style)
             after = np.isfinite(left[side]) & ~merging[side]
-            axes.plot(left[side][after], values[side][after], ls="", **{**style, "ms": 7, "mfc": "white"})
-        if data.sizes["side"] > 1:
-            axes.legend(loc="best")
+            label = f"{data.side.values[side]}: refining" if after.any() else None
+            axes.plot(left[side][after], values[side][after], ls="", label=label, **{**style, "ms": 7, "mfc": "white"})
+        axes.legend(loc="best")
         self._points = [
             self.moving(axes.plot([], [], "o", ms=12, mfc="none", mec=colour(side), mew=2)[0])
             for side in range(data.sizes["side"])
@@ -203,7 +205,7 @@ class Paths(Picture):
             self.figure.text(0.575, 0.355 - row * 0.047, head, va="center")
         for side in range(sides):
             x = 0.75 + side * (0.13 if sides < 3 else 0.085)
-            look: dict[str, Any] = {"va": "center", "color": colour(side), "fontsize": 10 if sides < 3 else 9}
+            look: dict[str, Any] = {"va": "center", "color": colour(side), "fontsize": 9}
             names = ("components", *MEASURES)
             self._numbers.append(
                 {name: self.moving(self.figure.text(x, 0.355 - row * 0.047, "", **look)) for row, name in enumerate(names)}
@@ -234,7 +236,8 @@ class Paths(Picture):
             numbers["components"].set_text(f"{count}")
             for name in MEASURES:
                 value = float(data[name].values[side])
-                numbers[name].set_text(f"{value:.0f}" if name == "peaks" else number(value))
+                small = name == "angle" and value < NOISE
+                numbers[name].set_text(f"{value:.0f}" if name == "peaks" or small else number(value))
             if len(self._parts) < 3:
                 error = float(data["kl_error"].values[side])
                 plus = f" ± {error:.1g}" if error > 1e-9 else ""

@@ -9,6 +9,7 @@ import numpy as np
 import xarray
 
 from explore.errors import InvalidInput
+from explore.mixtures.config import USUAL
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.style import PALETTE
 
@@ -40,7 +41,8 @@ def name_of(recording: xarray.Dataset) -> str:
     name, config = str(recording.attrs["name"]), recording.attrs["config"]
     if name == "oggmr" and config["refine"] == "none":
         return {"angle": "angle, greedy", "ise": "ISE, greedy"}[config["criterion"]]
-    return NAMES.get(name, name)
+    refined = config["refine"] != "none" and USUAL[name].get("refine", "none") == "none"
+    return NAMES.get(name, name) + (", refined" if refined else "")
 
 
 def original_of(recording: xarray.Dataset) -> GaussianMixture:
@@ -149,7 +151,9 @@ def number(value: float) -> str:
         return "∞" if value > 0 else "–"
     if abs(value) < 1e-9:
         return "0"
-    return f"{value:.4f}" if 0.001 <= abs(value) < 10 else f"{value:.4g}" if abs(value) < 1e4 else f"{value:.1e}"
+    if 0.001 <= abs(value) < 10:
+        return f"{value:.4f}"
+    return f"{value:.4g}" if 10 <= abs(value) < 1e4 else f"{value:.1e}"
 
 
 def check_same_original(recordings: list[xarray.Dataset]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
+from explore.errors import InvalidInput
 from explore.mixtures.figures_density import colour, number
 from explore.plotting.picture import Picture
 from explore.plotting.style import MARKERS, set_title
@@ -16,13 +17,20 @@ if TYPE_CHECKING:
 
 
 def blindness(
-    spreads: np.ndarray, angle: np.ndarray, kl: np.ndarray, lost: float, width: float, away: float, chosen: float
+    spreads: np.ndarray,
+    angle: np.ndarray,
+    kl: np.ndarray,
+    reverse: np.ndarray,
+    lost: float,
+    width: float,
+    away: float,
+    chosen: float,
 ) -> xarray.Dataset:
     """What ``Blindness`` shows: a component that holds the part ``lost`` of the mass is dropped, at several widths.
 
     Args:
         spreads: standard deviations of the dropped component, ``[k]``.
-        angle, kl: of the mixture without it to the whole, ``[k]``, in degrees and nats.
+        angle, kl, reverse: between the whole f and what is left of it, g, ``[k]``: degrees, KL(f‖g) and KL(g‖f) in nats.
         lost: its weight.
         width: standard deviation of the component that stays, around 0.
         away: where the dropped one is, on the first axis.
@@ -33,8 +41,12 @@ def blindness(
     normal = np.exp(-0.5 * (x / width) ** 2) / np.sqrt(2 * np.pi) / width
     wide = np.exp(-0.5 * ((x - away) / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
     data = {"whole": ("x", (1 - lost) * normal + lost * wide), "left": ("x", normal), "chosen": ((), k)}
-    known = {"grid_x": ("x", x), "spread": ("k", spreads), "angle": ("k", angle), "kl": ("k", kl)}
+    known = {"grid_x": ("x", x), "spread": ("k", spreads), "angle": ("k", angle), "kl": ("k", kl), "reverse": ("k", reverse)}
     return xarray.Dataset(data, known, attrs={"lost": lost})
+
+
+CURVES = {"angle": "angle, degrees", "kl": "KL(f‖g), nat", "reverse": "KL(g‖f), nat"}
+"""What ``Blindness`` draws against the width."""
 
 
 class Blindness(Picture):
@@ -59,21 +71,16 @@ class Blindness(Picture):
         curve = self.figure.add_axes((0.56, 0.155, 0.42, 0.72))
         curve.set(xscale="log", yscale="log", xlabel="standard deviation of the dropped component")
         set_title(curve, "distance from the whole")
-        for side, (name, text) in enumerate((("angle", "angle, degrees"), ("kl", "KL divergence, nat"))):
-            curve.plot(
-                data["spread"],
-                data[name],
-                color=colour(side),
-                marker=MARKERS[("blue", "vermilion")[side]],
-                ls=("-", "--")[side],
-                label=text,
-            )
+        for side, (name, text) in enumerate(CURVES.items()):
+            shade = ("blue", "vermilion", "green")[side]
+            look: dict[str, Any] = {"color": colour(side), "marker": MARKERS[shade], "ls": ("-", "--", ":")[side]}
+            curve.plot(data["spread"], data[name], label=text, **look)
         curve.legend(loc="upper left")
         for which in (curve.xaxis, curve.yaxis):
             which.set_major_formatter("{x:g}")
             which.set_minor_formatter("")
         curve.grid(color="#dddddd", lw=0.6)
-        self._points = [self.moving(curve.plot([], [], "o", ms=13, mfc="none", mec=colour(side), mew=2)[0]) for side in range(2)]
+        self._points = [self.moving(curve.plot([], [], "o", ms=13, mfc="none", mec=colour(side), mew=2)[0]) for side in range(3)]
         self._note = self.moving(curve.text(1, 1.03, "", transform=curve.transAxes, ha="right", va="bottom"))
 
     def show(self, data: xarray.Dataset) -> None:
@@ -81,24 +88,25 @@ class Blindness(Picture):
         k, x = int(data["chosen"]), data["grid_x"].values
         self._whole.set_data(x, data["whole"].values)
         self._left.set_data(x, data["left"].values)
-        for point, name in zip(self._points, ("angle", "kl"), strict=True):
+        for point, name in zip(self._points, CURVES, strict=True):
             point.set_data([data["spread"].values[k]], [data[name].values[k]])
-        self._note.set_text(f"{data['angle'].values[k]:.3g}° and {number(float(data['kl'].values[k]))} nat")
+        kl, reverse = (number(float(data[name].values[k])) for name in ("kl", "reverse"))
+        self._note.set_text(f"{data['angle'].values[k]:.3g}°, {kl} nat, {reverse} nat")
 
     def describe(self, data: xarray.Dataset) -> str:
         """Width, angle and divergence."""
         k = int(data["chosen"])
         return (
             f"A component with {data.attrs['lost']:.0%} of the mass and standard deviation {data['spread'].values[k]:g} is gone: "
-            f"the angle to the whole is {data['angle'].values[k]:.3g} degrees, the KL divergence "
-            f"{number(float(data['kl'].values[k]))} nat."
+            f"the angle to the whole f is {data['angle'].values[k]:.3g} degrees, KL(f‖g) to what is left, g, is "
+            f"{number(float(data['kl'].values[k]))} nat, KL(g‖f) {number(float(data['reverse'].values[k]))} nat."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Both measures at every width."""
         import pandas
 
-        names = {"spread": "standard deviation", "angle": "angle, degrees", "kl": "KL divergence, nat"}
+        names = {"spread": "standard deviation", **CURVES}
         return pandas.DataFrame({text: data[name].values for name, text in names.items()})
 
 
@@ -110,9 +118,11 @@ KINDS = {
     "cauchy-schwarz": "Cauchy–Schwarz",
     "kl": "KL divergence",
 }
-"""Distances that ``Detours`` compares; those in ``METRICS`` obey the triangle inequality."""
+"""Distances that ``Detours`` compares; the first three are metrics."""
 
-METRICS = ("angle", "chord", "root ise")
+
+SHORTER = 1 - 1e-6
+"""A detour is called shorter below this part of the direct way; above is rounding."""
 
 
 def detours(first: dict[str, float], second: dict[str, float], whole: dict[str, float], share: float) -> xarray.Dataset:
@@ -121,7 +131,12 @@ def detours(first: dict[str, float], second: dict[str, float], whole: dict[str, 
     Args:
         first, second, whole: distances A–B, B–C and A–C, by the names of ``KINDS``.
         share: how much of B is C.
+
+    Raises:
+        InvalidInput: A and C are the same.
     """
+    if min(whole[kind] for kind in KINDS) <= 0:
+        raise InvalidInput("A and C are the same density: there is no way between them")
     rows = {
         name: np.array([way[kind] for kind in KINDS]) for name, way in (("first", first), ("second", second), ("whole", whole))
     }
@@ -156,19 +171,19 @@ class Detours(Picture):
         """Lengths and verdicts."""
         first, second, whole = (data[name].values for name in ("first", "second", "whole"))
         for k, verdict in enumerate(self._verdicts):
-            lengths = (first[k] / whole[k], second[k] / whole[k]) if whole[k] > 0 else (0.0, 0.0)
+            lengths = (first[k] / whole[k], second[k] / whole[k])
             self._bars[0][k].set_width(lengths[0])
             self._bars[1][k].set_x(lengths[0])
             self._bars[1][k].set_width(lengths[1])
-            shorter = sum(lengths) < 1 - 1e-9
+            shorter = sum(lengths) < SHORTER
             verdict.set_text(f"{sum(lengths):.3f}" + ("  shorter!" if shorter else ""))
             verdict.set_color(colour(1) if shorter else "black")
         self._title.set_text(f"B is {1 - float(data['share']):.0%} A and {float(data['share']):.0%} C")
 
     def describe(self, data: xarray.Dataset) -> str:
         """Which distances call the detour shorter."""
-        ways = (data["first"] + data["second"]).values / np.maximum(data["whole"].values, 1e-300)
-        short = [str(name) for name, way in zip(data["kind"].values, ways, strict=True) if way < 1 - 1e-9]
+        ways = ((data["first"] + data["second"]) / data["whole"]).values
+        short = [str(name) for name, way in zip(data["kind"].values, ways, strict=True) if way < SHORTER]
         said = f"shorter by {', '.join(short)}" if short else "not shorter by any distance"
         return f"B is {1 - float(data['share']):.0%} A and {float(data['share']):.0%} C. The way from A over B to C is {said}."
 

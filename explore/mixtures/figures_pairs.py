@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas
 
 CHOOSERS = ("your pair", "Runnalls", "angle")
-STYLES = ("-", "--", ":")
+STYLES = ("-", "--", (0, (1, 0.8)))
 MARKS = ("o", "s", "^")
 
 
@@ -89,7 +89,7 @@ class Decision(Picture):
         for k, place in enumerate(data["place"].values):
             peak = curves[k].max()
             top.annotate(
-                f"{k + 1}", (place, peak), (0, 3), textcoords="offset points", ha="center", fontweight="bold", fontsize=10
+                f"{k + 1}", (place, peak), (0, 4), textcoords="offset points", ha="center", fontweight="bold", fontsize=10
             )
         self._chosen = self.moving(top.add_collection(LineCollection([], lw=2.5, color=colour(0))))
         below = self.figure.add_axes((0.065, 0.085, 0.555, 0.36))
@@ -97,7 +97,7 @@ class Decision(Picture):
         below.set_ylim(0, 1.3 * heights)
         set_title(below, "after the merge").set(fontweight="bold")
         self._after = [
-            self.moving(below.plot([], [], STYLES[k], color=colour(k), lw=2.2)[0]) for k in range(data.sizes["chooser"])
+            self.moving(below.plot([], [], ls=STYLES[k], color=colour(k), lw=2.2)[0]) for k in range(data.sizes["chooser"])
         ]
         self._hint = self.moving(below.text(0.5, 0.9, "", transform=below.transAxes, ha="center", fontsize=11))
         self._build_pairs(n)
@@ -196,4 +196,4 @@ class Decision(Picture):
 
 def short(name: str, value: float) -> str:
     """A value in as few signs as the column allows."""
-    return f"{value:.0f}" if name == "peaks" else f"{value:.3f}" if value >= 0.0005 else f"{value:.0e}"
+    return f"{value:.0f}" if name == "peaks" else f"{value:.3g}" if value >= 1e-4 else f"{value:.0e}"

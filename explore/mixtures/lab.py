@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
-from explore.mixtures.config import ReduceConfig
-from explore.mixtures.distances import KINDS, inner_log, kl_divergence, mean_and_error, overlap
+from explore.mixtures.config import PHASES, ReduceConfig
+from explore.mixtures.distances import KINDS, inner_log, kl_divergence, overlap
 from explore.mixtures.examples import load_mixture
 from explore.mixtures.figures import MEASURES, Paths, reduction
 from explore.mixtures.figures_density import NAMES
@@ -136,7 +136,8 @@ def followed(mixture: GaussianMixture, components: int, method: str, **options: 
 
 def _paths(source: Any, longest: xarray.Dataset, name: str, more: Mapping[str, Control]) -> Explorer:
     steps = longest.step.values.tolist()
-    middle = steps[min(len(steps) - 1, int(np.argmin(np.abs(longest["components"].values - 5))))]
+    refined = longest["phase"].values[-1] >= PHASES.index("choosing weights")
+    middle = steps[-1 if refined else int(np.argmin(np.abs(longest["components"].values - 5)))]
     controls: dict[str, Control] = {
         "step": Slider("step", steps, start=middle),
         "measure": Choice("draw", list(MEASURES), names=MEASURES),
@@ -156,8 +157,7 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
     if d > 2 or n < 2:
         raise InvalidInput(f"expected two or more components in one or two dimensions, got {original}")
     shifts, widths, weights = np.zeros((n, d)), np.ones(n), np.ones(n)
-    points = original.sample(2_000, 0)
-    known = original.log_pdf(points), inner_log(original, original)
+    own, yardstick = inner_log(original, original), Yardstick(original, draws=2_000)
     last = 0
 
     def source(component: int, width: float, weight: float, **shift: float) -> xarray.Dataset:
@@ -167,9 +167,9 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
             shifts[k], widths[k], weights[k] = list(shift.values()), width, weight
         last = k
         now = bend(original, shifts, widths, weights)
-        products = overlap(original, now, known[1])
+        products = overlap(original, now, own)
         distances = {kind: measure(original, now, products) for kind, measure in KINDS.items()}
-        distances["kl"] = mean_and_error(known[0] - now.log_pdf(points))[0]
+        distances["kl"] = yardstick.divergence(now)[0]
         return bent(original, shifts, widths, weights, k, distances)
 
     reach = np.ptp(original.means, axis=0) + np.sqrt(np.diagonal(original.covariance))
@@ -201,14 +201,16 @@ def blind() -> Explorer:
     lost, width, away = 0.3, float(np.sqrt(0.1)), 3.0
     spreads = np.array([1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
     alone = GaussianMixture([1.0], np.zeros((1, 3)), [width**2])
-    angles, divergences = [], []
+    found: dict[str, list[float]] = {"angle": [], "kl": [], "reverse": []}
     for spread in spreads:
         whole = GaussianMixture([1 - lost, lost], [[0.0, 0.0, 0.0], [away, 0.0, 0.0]], [width**2, spread**2])
-        angles.append(np.degrees(KINDS["angle"](whole, alone, overlap(whole, alone))))
-        divergences.append(kl_divergence(whole, alone)[0])
+        found["angle"].append(np.degrees(KINDS["angle"](whole, alone, overlap(whole, alone))))
+        found["kl"].append(kl_divergence(whole, alone)[0])
+        found["reverse"].append(kl_divergence(alone, whole)[0])
+    curves = {name: np.array(values) for name, values in found.items()}
 
     def source(spread: float) -> xarray.Dataset:
-        return blindness(spreads, np.array(angles), np.array(divergences), lost, width, away, spread)
+        return blindness(spreads, **curves, lost=lost, width=width, away=away, chosen=spread)
 
     return Explorer(source, Blindness, {"spread": Slider("its standard deviation", spreads.tolist(), start=3.0)}, "blind")
 

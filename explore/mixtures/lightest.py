@@ -10,14 +10,6 @@ from explore.mixtures.parts import REMOVED, Parts
 from explore.mixtures.refine import best_weights
 from explore.mixtures.stages import Merging, Step
 
-ORDERS = ("weight", "trace", "determinant")
-"""By what the component to merge is the least: ``w``, ``w / tr Σ`` or ``w / |Σ|``. The field's two sources of the enhanced
-algorithm differ between the last two.
-"""
-
-DISTANCES = ("kl", "ise")
-"""How its partner is chosen: ``KL(N_i‖N_j)`` or ``∫ (N_i − N_j)²``, both without weights."""
-
 
 class Pruning(Merging):
     """Remove the component of least weight and scale the others up. Moments are not kept."""
@@ -37,16 +29,16 @@ class LightestFirst(Merging):
     Args:
         original: the mixture.
         components: where to end.
-        order: which is the least; see ``ORDERS``.
-        distance: which is the nearest; see ``DISTANCES``.
+        order: which is the least; see ``config.ORDERS``.
+        partner: which is the nearest; see ``config.PARTNERS``.
         reweigh: after each merge choose all weights anew for the least ISE, none of them negative (COWA).
     """
 
     def __init__(
-        self, original: GaussianMixture, components: int, order: str = "weight", distance: str = "kl", reweigh: bool = False
+        self, original: GaussianMixture, components: int, order: str = "weight", partner: str = "kl", reweigh: bool = False
     ) -> None:
         super().__init__(original, components)
-        self.order, self.distance, self.reweigh = order, distance, reweigh
+        self.order, self.partner, self.reweigh = order, partner, reweigh
 
     def choose(self, parts: Parts) -> Step:
         """Merge one pair."""
@@ -54,7 +46,7 @@ class LightestFirst(Merging):
         i = int(at[np.argmin(self._size(parts.w[at], parts.covariances[at]))])
         others = at[at != i]
         far = self._distances(parts.means[i], parts.covariances[i], parts.means[others], parts.covariances[others])
-        self.evaluations += (2 * len(others) + 1) * (self.distance == "ise")
+        self.evaluations += (2 * len(others) + 1) * (self.partner == "ise")
         j, score = int(others[np.argmin(far)]), float(far.min())
         parts.merge(min(i, j), max(i, j))
         if self.reweigh:
@@ -71,7 +63,7 @@ class LightestFirst(Merging):
             return np.log(w) - np.linalg.slogdet(covariances)[1]
 
     def _distances(self, mean: np.ndarray, covariance: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> np.ndarray:
-        if self.distance == "kl":
+        if self.partner == "kl":
             return gaussian_kl(mean, covariance, means, covariances)
         away = (means - mean).T
         between = log_gaussian(away, np.moveaxis(covariances + covariance, 0, -1))

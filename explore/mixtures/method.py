@@ -1,4 +1,4 @@
-"""Reduction of a Gaussian mixture, one merge a step; by any method of the field behind one call."""
+"""Reduction of a Gaussian mixture, one merge a step; ten methods behind one call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.errors import InvalidInput
-from explore.mixtures.config import ReduceConfig
+from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.distances import angle_of, inner_log, overlap
 from explore.mixtures.examples import load_mixture
 from explore.mixtures.mixture import GaussianMixture
@@ -22,9 +22,6 @@ from explore.mixtures.yardstick import MEASURES, Yardstick
 
 if TYPE_CHECKING:
     import xarray
-
-PHASES = ("start", "merging", "clustering", "searching", "choosing weights", "L-BFGS")
-"""What the last step was, in the order in which recordings number it."""
 
 NAMELESS = "mixture"
 """What a mixture that was not loaded by name is called in recordings."""
@@ -36,9 +33,13 @@ def reduce(mixture: GaussianMixture, components: int, method: str = "oggmr", **o
     Args:
         mixture: N components.
         components: how many are to be left, 1 to N.
-        method: "oggmr" (greedy on the angle, then L-BFGS; our reading of Sajedi et al. 2023), "williams" (greedy on the
-            ISE with removals, then L-BFGS), "ise-local", "runnalls", "salmond", "west" (``order="trace"`` or
-            ``"determinant"``: enhanced), "cowa", "gmrc", "prune", "brute" (at most two million partitions).
+        method: these refine by L-BFGS at the end, unless told ``refine="none"``, and then no longer keep mean and covariance:
+            "oggmr" (greedy on the angle of the whole; our reading of Sajedi et al. 2023),
+            "williams" (greedy on the ISE of the whole, with removals; Williams and Maybeck 2003),
+            "gmrc" (clustering from Runnalls' start; Schieferdecker and Huber 2009);
+            these do not: "ise-local" (what a pair's merge changes in L2), "runnalls" (2007), "salmond" (joining; 1990),
+            "west" (1993; ``order="trace"`` or ``"determinant"``: enhanced), "cowa" (Chen, Chang and Smith 2010),
+            "prune", "brute" (all partitions, at most two million).
         **options: of ``ReduceConfig``: ``criterion="angle" | "ise"``, ``refine="none" | "weights" | "full"``,
             ``order``, ``partner``, ``max_iterations``, ``min_weight``.
 
@@ -72,15 +73,16 @@ def reduce(mixture: GaussianMixture, components: int, method: str = "oggmr", **o
 
 @dataclass(frozen=True)
 class Reduction:
-    """What a reduction came to.
+    """The result of a reduction.
 
     Attributes:
         mixture: the reduced one.
         labels: ``[N]``, the component of ``mixture`` that each original one went to, -1 where it was removed; of the
             merges: a refinement moves components on.
-        path: the merges in their order; slot numbers are those of the original components.
+        path: the merges in their order; slots are numbered as the original components are, scores as the method counts
+            (radians for the angle, 1 / volume for the ISE, nats for Runnalls and KL, a weight for pruning).
         kernel_evaluations: product integrals that the method computed.
-        converged: whether the last search (clustering or L-BFGS), if there was one, ended by itself.
+        converged: whether the last search (clustering or L-BFGS), if there was one, stopped before its limit.
         message: how it ended.
         seconds: wall time.
         original: the mixture before.
@@ -126,7 +128,7 @@ class Reduction:
 
     @cached_property
     def trace(self) -> np.ndarray:
-        """Angle to the original after each step of the path, in radians."""
+        """Angle to the original after each step of the path, in radians; before any refinement."""
         f, own = self.original, inner_log(self.original, self.original)
         return np.array([angle_of(f, here, overlap(f, here, own)) for here in self._walk()[1:]])
 

@@ -46,7 +46,7 @@ class GaussianMixture:
         >>> mixture.mean, mixture.covariance
         (array([0.]), array([[1.15]]))
         >>> mixture.pdf([0.0]).round(4)
-        array([0.041])
+        array([0.0409])
     """
 
     weights: np.ndarray
@@ -130,7 +130,7 @@ class GaussianMixture:
         """Log density.
 
         Args:
-            x: points ``[..., d]``; in one dimension ``[...]`` too.
+            x: points ``[..., d]``; in one dimension ``[...]`` too (a vector is always many points).
 
         Returns:
             ``[...]``.
@@ -140,7 +140,7 @@ class GaussianMixture:
         """
         points = np.asarray(x, float)
         n, d = self.means.shape
-        if d == 1 and (points.ndim == 0 or points.shape[-1] != 1):
+        if d == 1 and (points.ndim < 2 or points.shape[-1] != 1):
             points = points[..., None]
         if points.ndim == 0 or points.shape[-1] != d:
             raise InvalidInput(f"points must be [..., {d}] for this mixture, got shape {np.shape(x)}")
@@ -304,6 +304,9 @@ def _covariances(given: Any, n: int, d: int, jitter: float) -> np.ndarray:
     if covariances.shape == (n,):
         covariances = np.einsum("n,ij->nij", covariances, np.eye(d))
     elif covariances.shape == (n, d):
+        if n == d > 1 and np.array_equal(covariances, covariances.T) and np.count_nonzero(covariances) > n:
+            text = f"covariances [{n}, {d}] are read as the variances of {n} components; if they are one covariance for all"
+            warnings.warn(f"{text}, give [{n}, {d}, {d}]", ExploreWarning, stacklevel=4)
         covariances = np.einsum("ni,ij->nij", covariances, np.eye(d))
     elif covariances.shape != (n, d, d):
         raise InvalidInput(f"covariances must be [{n}, {d}, {d}], [{n}, {d}] or [{n}], got shape {covariances.shape}")

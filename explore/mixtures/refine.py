@@ -8,14 +8,13 @@ import numpy as np
 from scipy.optimize import minimize, nnls
 
 from explore.errors import UnknownName
-from explore.mixtures.config import ReduceConfig
+from explore.mixtures.config import CRITERIA, ReduceConfig
 from explore.mixtures.distances import distance, gram_log, inner_log
 from explore.mixtures.gradients import gradient
 from explore.mixtures.mixture import GaussianMixture, symmetric
 from explore.mixtures.parts import Parts
 from explore.mixtures.stages import Kept
 
-CRITERIA = ("angle", "ise")
 NOTHING = 1e-12
 """Weights below this are set to zero."""
 

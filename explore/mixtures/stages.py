@@ -25,7 +25,7 @@ class Stage(Protocol):
     """A part of a method.
 
     Attributes:
-        phase: one of ``method.PHASES``.
+        phase: one of ``config.PHASES``.
         steps, taken: how many it takes at most, and has taken.
         evaluations: product integrals computed so far.
         converged, message: whether and how it ended.

@@ -326,7 +326,7 @@ def test_a_generator_goes_on_and_a_seed_repeats() -> None:
 
 
 def test_one_draw_has_no_error() -> None:
-    with pytest.raises(InvalidInput, match="draws must be at least 2, got 1"):
+    with pytest.raises(InvalidInput, match="draws must be a whole number ≥ 2, got 1"):
         kl_divergence(drawn(2, 1, 0), drawn(2, 1, 1), 1)
 
 

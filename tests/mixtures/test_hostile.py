@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import ExploreWarning, InvalidInput, UnknownName
 from explore.mixtures import GaussianMixture, distance_matrix, load_mixture, merge_moments, modes, pdf_angle, reduce
 from explore.mixtures.gradients import gradient
 from explore.mixtures.scores import best_pair, score_pairs
@@ -74,7 +74,8 @@ def test_a_needle_of_no_weight_in_twenty_dimensions(method: str, weight: float) 
 
 
 def test_two_components_may_have_three_peaks() -> None:
-    crossed = GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [[1, 0.05], [0.05, 1]])
+    with pytest.warns(ExploreWarning, match=r"read as the variances of 2 components"):
+        crossed = GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [[1, 0.05], [0.05, 1]])
     peaks = modes(crossed)
     assert len(peaks) == 3
     assert np.abs(peaks - [0.953, 0.047]).max(1).min() < 0.005

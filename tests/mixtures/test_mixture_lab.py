@@ -169,7 +169,8 @@ def test_the_angle_is_blind_to_what_is_wide() -> None:
     table = lab.blind().picture.table(lab.blind().data).set_index("standard deviation")
     assert table["angle, degrees"].loc[[1, 3, 10]].values == pytest.approx([4.36, 0.84, 0.14], abs=0.005)
     assert table["angle, degrees"].loc[100] == pytest.approx(0.004, abs=5e-4)
-    assert (np.diff(table["KL divergence, nat"]) > 0).all()
+    assert (np.diff(table["KL(f‖g), nat"]) > 0).all()
+    assert table["KL(g‖f), nat"].values == pytest.approx(-np.log(0.7), abs=0.013)
 
 
 def test_short_cuts_are_found_where_there_are_some() -> None:
@@ -193,6 +194,7 @@ def test_short_cuts_are_found_where_there_are_some() -> None:
         (lambda: lab.reductions("claw", methods=()), "one to three methods"),
         (lambda: lab.reductions("claw", methods=("runalls",)), "Did you mean 'runnalls'"),
         (lambda: lab.reductions("claw", 7), "at most 6"),
+        (lambda: lab.detour(load_mixture("claw"), load_mixture("claw")), "no way between them"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(call: Callable[[], Any], match: str) -> None:

@@ -434,15 +434,15 @@ def test_more_components_than_there_are_are_refused() -> None:
     [
         ({"criterion": "kl"}, "criterion must be one of angle, ise"),
         ({"refine": "all"}, "refine must be one of none, weights, full"),
-        ({"order": "mean"}, "order must be one of weight, trace, determinant"),
-        ({"partner": "cs"}, "partner must be one of kl, ise"),
+        ({"method": "west", "order": "mean"}, "order must be one of weight, trace, determinant"),
+        ({"method": "west", "partner": "cs"}, "partner must be one of kl, ise"),
         ({"max_iterations": 0}, "max_iterations must be a whole number ≥ 1"),
         ({"min_weight": -0.1}, "min_weight must be in"),
         ({"min_weight": 1}, "min_weight must be in"),
         ({"min_weight": np.nan}, "min_weight must be in"),
         ({"metric": "angle"}, "no option 'metric'; it has .*criterion"),
-        ({"method": "williams", "criterion": "angle"}, "criterion of williams is ise"),
-        ({"method": "cowa", "criterion": "angle"}, "criterion of cowa is ise"),
+        ({"method": "williams", "criterion": "angle"}, "williams has no criterion other than ise"),
+        ({"method": "cowa", "criterion": "angle"}, "cowa has no criterion other than ise"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message) -> None:
