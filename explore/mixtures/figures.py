@@ -189,7 +189,7 @@ class Paths(Picture):
             at = merging[side] & ((values[side] > NOISE) | (measure == "peaks"))
             axes.plot(left[side][at], values[side][at], ls=("-", "--", ":")[side], label=str(data.side.values[side]), **style)
             after = np.isfinite(left[side]) & ~merging[side]
-            label = f"{data.side.values[side]}: refining" if after.any() else None
+            label = "refining" if after.any() and not side else None
             axes.plot(left[side][after], values[side][after], ls="", label=label, **{**style, "ms": 7, "mfc": "white"})
         axes.legend(loc="best")
         self._points = [
