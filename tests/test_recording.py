@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import google_crc32c
 import numpy as np
 import pytest
 import xarray
@@ -798,3 +799,18 @@ def test_the_checkpoint_is_one_file_without_pickles(tmp_path: Path) -> None:
         name: v.tobytes() if isinstance(v, np.ndarray) else v for name, v in run.state().items()
     }
     assert not [p for p in tmp_path.iterdir() if p.suffix == ".part"]
+
+
+def test_a_recording_whose_metadata_were_indented_is_read_as_before(tmp_path: Path) -> None:
+    """The first recordings were written so, and their checksum is of those bytes."""
+    path = tmp_path / "run.zarr"
+    expected = record(CountingRun(3), path, every=1).load()
+    root = json.loads((path / "zarr.json").read_text())
+    del root["attributes"]["checksum"]
+    root["attributes"]["checksum"] = google_crc32c.value(json.dumps(root, indent=1, ensure_ascii=False).encode())
+    (path / "zarr.json").write_text(json.dumps(root, indent=1, ensure_ascii=False), encoding="utf-8")
+    assert bits(open_recording(path)) == bits(expected)
+    root["attributes"]["threads"] = 99
+    (path / "zarr.json").write_text(json.dumps(root, indent=1, ensure_ascii=False), encoding="utf-8")
+    with pytest.raises(RecordingDamaged, match="not as it was written"):
+        open_recording(path)
