@@ -30,6 +30,7 @@ from explore.mixtures.figures_density import (
     seen,
     view_of,
 )
+from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import MARKERS, set_title
 from explore.recording import that_hold
@@ -243,9 +244,7 @@ class Paths(Picture):
                 plus = f" ± {error:.1g}" if error > 1e-9 else ""
                 numbers["kl"].set_text(number(float(data["kl"].values[side])) + plus)
 
-    def _mixture(self, data: xarray.Dataset, side: int) -> Any:
-        from explore.mixtures.mixture import GaussianMixture
-
+    def _mixture(self, data: xarray.Dataset, side: int) -> GaussianMixture:
         at = np.isfinite(data["weight"].values[side])
         return GaussianMixture.trusted(*(data[name].values[side][at] for name in ("weight", "mean", "covariance")))
 

@@ -105,7 +105,12 @@ def component_curves(x: np.ndarray, mixture: GaussianMixture) -> np.ndarray:
 
 def component_lines(x: np.ndarray, mixture: GaussianMixture) -> list[np.ndarray]:
     """Those curves as ``[points, 2]`` each, without their tails, which would blacken the axis."""
-    return [np.column_stack([x, curve])[curve > 2e-3 * max(curve.max(), 1e-300)] for curve in component_curves(x, mixture)]
+    return [without_tails(x, curve) for curve in component_curves(x, mixture)]
+
+
+def without_tails(x: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """The part of a curve that can be told from zero, as ``[points, 2]``."""
+    return np.column_stack([x, curve])[curve > 2e-3 * max(curve.max(), 1e-300)]
 
 
 def levels_of(density: np.ndarray) -> np.ndarray:

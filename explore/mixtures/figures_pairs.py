@@ -19,6 +19,7 @@ from explore.mixtures.figures_density import (
     draw_original,
     grid_of,
     number,
+    without_tails,
 )
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
@@ -142,8 +143,7 @@ class Decision(Picture):
         """The chosen pair, and what each choice leaves."""
         x, pairs = data["grid_x"].values, data["pair"].values
         curves = data["component"].values
-        shown = [np.column_stack([x, curves[k]])[curves[k] > 2e-3 * curves[k].max()] for k in pairs[0] if k >= 0]
-        self._chosen.set_segments(shown)
+        self._chosen.set_segments([without_tails(x, curves[k]) for k in pairs[0] if k >= 0])
         for k, line in enumerate(self._after):
             line.set_data(x, data["curve"].values[k])
             i, j = pairs[k]
