@@ -19,14 +19,15 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 
 # What each kind of module may import of explore, besides modules of its own kind (in its own topic, where it has one).
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
-BASE = {"errors", "registry", "settings", "shipped", "package"}
+BASE = {"errors", "parents", "registry", "settings", "shipped", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
-EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "mixture", "sweep", "command"}
+EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "command"}
 MAY = {
     "package": set(),
     "errors": set(),
+    "parents": {"errors"},
     "registry": {"errors"},
     "settings": set(),
     "shipped": {"errors"},
@@ -38,16 +39,17 @@ MAY = {
     "attention": RUNNING | {"data", "models"},
     "coresets": RUNNING | {"data", "models"},
     "config": BASE,
-    "mixture": BASE,  # the data type of a topic: neither torch nor Numba, so that its pictures may use it
-    "method": METHOD | {"config", "mixture"},
+    "values": BASE,  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
+    "method": METHOD | {"config", "values"},
     "plotting": BASE | {"recording"},
-    "figures": BASE | {"recording", "plotting", "mixture", "config"},
+    "figures": BASE | {"recording", "plotting", "values", "config"},
     "widgets": BASE | {"recording", "plotting", "runs"},  # Job records a run
-    "bench": METHOD | {"method", "config", "mixture", "figures", "plotting"},
+    "bench": METHOD | {"method", "config", "values", "figures", "plotting"},
     "lab": EVERYTHING,
     "sweep": RUNNING,
     "command": EVERYTHING,
 }
+VALUES = {"mixtures.mixture", "subclass.bits"}
 COMMANDS = {"__main__", "bench", "cli", "doctor", "labs", "launch", "options"}
 
 
@@ -63,7 +65,7 @@ def kind_of(module: str) -> str:
     last = parts[1] if len(parts) > 1 else ""
     return next(
         (kind for kind in ("figures", "lab", "bench", "config") if last.startswith(kind)),
-        "mixture" if last == "mixture" else "method",
+        "values" if ".".join(parts) in VALUES else "method",
     )
 
 

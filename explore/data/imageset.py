@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from explore.errors import InvalidInput
+from explore.parents import check_labels, check_parents
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,10 @@ class ImageSet:
         mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
         options: what ``load`` was called with, so that the set can be made again.
         masks: bool ``[N, H, W]``, where the labelled object is (scenes only).
-        subclasses: int64 ``[N]`` (scenes only).
-        subclass_names: names of the subclasses, in order (scenes only).
+        subclasses: int64 ``[N]`` (scenes, histology, folders of folders, and what ``grouped`` returns).
+        subclass_names: names of the subclasses, in order.
+        parents: class of each subclass, in order; see ``explore.parents``.
+        agreement: float32 ``[N]``, the share of annotators who chose the label (MHIST only).
         multi_hot: float32 ``[N, K]``, every class that is present (scenes only).
 
     Example:
@@ -49,6 +52,8 @@ class ImageSet:
     subclasses: torch.Tensor | None = None
     subclass_names: Sequence[str] = ()
     multi_hot: torch.Tensor | None = None
+    parents: Sequence[int] = ()
+    agreement: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.ndim != 4 or self.images.dtype != torch.uint8:
@@ -58,6 +63,11 @@ class ImageSet:
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.class_names):
             found, known = (int(self.labels.min()), int(self.labels.max())), len(self.class_names)
             raise InvalidInput(f"labels must be 0..{known - 1}, as there are {known} class names; got {found[0]}..{found[1]}")
+        if len(self.parents):
+            check_parents(self.parents, len(self.subclass_names), len(self.class_names))
+            if self.subclasses is None:
+                raise InvalidInput("parents are given, but no subclasses; give the subclass of each image")
+            check_labels(self.labels, self.subclasses, self.parents)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -95,6 +105,38 @@ class ImageSet:
             pick(self.subclasses),
             self.subclass_names,
             pick(self.multi_hot),
+            self.parents,
+            pick(self.agreement),
+        )
+
+    def grouped(self, parents: Sequence[int], class_names: Sequence[str] = ()) -> ImageSet:
+        """The same images with their classes as subclasses of fewer, coarser classes.
+
+        Args:
+            parents: the coarse class of each class, one entry a class.
+            class_names: of the coarse classes; by default the members' names joined.
+
+        Raises:
+            InvalidInput: ``parents`` has another length, or a coarse class without members.
+
+        Example:
+            >>> from explore.data import load
+            >>> halves = load("digits").grouped([0] * 5 + [1] * 5, ("0 to 4", "5 to 9"))
+            >>> halves, halves.subclass_names[7]
+            (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
+        """
+        known = check_parents(parents, len(self.class_names))
+        members = [
+            [str(name) for name, of in zip(self.class_names, known, strict=True) if of == k] for k in range(known.max() + 1)
+        ]
+        return replace(
+            self,
+            labels=torch.from_numpy(known)[self.labels],
+            class_names=tuple(class_names) or tuple(" + ".join(names) for names in members),
+            subclasses=self.labels,
+            subclass_names=tuple(self.class_names),
+            parents=tuple(known.tolist()),
+            multi_hot=None,
         )
 
     @cached_property

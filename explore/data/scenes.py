@@ -18,6 +18,7 @@ from explore.errors import InvalidInput, UnknownName
 
 CLASSES = ("disc", "square", "ring", "cross", "triangle")
 SUBCLASSES = tuple(f"{texture} {shape}" for shape in CLASSES for texture in ("plain", "striped"))
+PARENTS = tuple(shape for shape in range(len(CLASSES)) for _ in range(2))
 COUNTS = {"train": 2000, "val": 500, "test": 500}
 VISIBLE_SHARE = 0.5  # an object of which less would be seen is left out, of the picture and of the labels
 MEAN, STD = (0.5, 0.5, 0.5), (0.195, 0.195, 0.195)  # measured on train at the defaults; the mean is .5 by symmetry
@@ -91,7 +92,7 @@ def scenes(
     present = np.zeros((len(labels), len(CLASSES)), np.float32)
     np.put_along_axis(present, layout.classes, shown.astype(np.float32), 1)
     x, y, mask, subclass, multi_hot = map(torch.from_numpy, (images, labels, masks, subclasses, present))
-    return ImageSet("scenes", x, y, CLASSES, MEAN, STD, options, mask, subclass, SUBCLASSES, multi_hot)
+    return ImageSet("scenes", x, y, CLASSES, MEAN, STD, options, mask, subclass, SUBCLASSES, multi_hot, PARENTS)
 
 
 class _Layout(NamedTuple):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.data.imageset import ImageSet, sha256_of
+from explore.data.given import taken
+from explore.data.imageset import sha256_of
 from explore.data.whitening import ZCA
 from explore.distill.checks import check_images
-from explore.errors import InvalidInput
 
 NO_FLIP = ("digits", "mnist")
 """Sets in which a mirrored image is another (or no) member of its class."""
@@ -31,7 +31,7 @@ class Source:
 
     def __init__(self, data: Any, zca: bool = False, device: str = "", images_per_class: int = 1, init: str = "noise") -> None:
         self.device = torch.device(device or "cpu")
-        self.set, images, labels = _taken(data)
+        self.set, images, labels = taken(data)
         self.classes = check_images(images, labels, images_per_class, init, self.set is not None)
         self.labels = labels.long()
         self.shape = tuple(images.shape[1:])
@@ -82,19 +82,3 @@ class Source:
         if self.zca:
             arrays |= {"zca_mean": self.zca.mean.cpu().numpy(), "zca_inverse": self.zca.inverse_matrix.cpu().numpy()}  # type: ignore[union-attr]
         return arrays
-
-
-def _taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
-    from explore.data import load
-
-    if isinstance(data, str):
-        data = load(data)
-    elif isinstance(data, Mapping):
-        if data.get("name") == "tensors":
-            raise InvalidInput("this run was made from tensors, which a recording does not keep; give data=(images, labels)")
-        data = load(data["name"], **data.get("options", {}))
-    if isinstance(data, ImageSet):
-        return data, data.images, data.labels  # bytes: a float copy of a large set would fill the memory
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return None, data[0], data[1]
-    raise InvalidInput(f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}")
