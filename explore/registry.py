@@ -83,6 +83,24 @@ def _reduce(name: str, summary: str, components: int = 6, recordings: tuple[str,
     )
 
 
+SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
+
+
+def _subclass(name: str, summary: str) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.subclass.method:build",
+        config="explore.subclass.config:SubclassConfig",
+        figures=("logits",),
+        bench="explore.subclass.bench:main",
+        recordings=(f"data/students-{name}.zarr.zip",),
+        tiny={"data": SMALL_DIGITS, "labels": 40, "teacher_images": 120}
+        | {"teacher_width": 4, "teacher_epochs": 2, "epochs": 3, "holdout": 20},
+        family="subclass",
+    )
+
+
 BOTH, ONE = ("standard-1d", "mixture-of-digits"), ("standard-1d",)
 """Mixtures of which reductions ship."""
 
@@ -112,6 +130,23 @@ METHODS = {
         _reduce("gmrc", "mixture reduction by clustering from Runnalls' start, then L-BFGS"),
         _reduce("prune", "mixture reduction by dropping the lightest", recordings=ONE),
         _reduce("brute", "mixture reduction by trying every partition", components=8),
+        _subclass("skd", "a student learns from a teacher's subclass logits"),
+        _subclass("kd", "a student learns from the same teacher's class logits"),
+        _subclass("labels-only", "a student learns subclass labels, without a teacher"),
+        _subclass("scratch", "a student learns class labels, without a teacher"),
+        _subclass("random-subclasses", "a student learns from a teacher of subclasses that mean nothing"),
+        _subclass("subclass-distillation", "a student learns from subclasses that the teacher found itself"),
+        Method(
+            "subclass-study",
+            "students of all those methods beside one another: widths, label counts, seeds",
+            builder="explore.subclass.study:build",
+            config="explore.subclass.config:StudyConfig",
+            figures=("students",),
+            bench="explore.subclass.bench:main",
+            recordings=("data/digits-students.zarr.zip", "data/mnist-students.zarr.zip"),
+            tiny={"data": SMALL_DIGITS, "labels": [30], "widths": [2, 4], "seeds": 2, "updates": 4}
+            | {"teacher_width": 2, "teacher_epochs": 1, "methods": ["scratch", "skd"]},
+        ),
     )
 }
 
@@ -127,6 +162,10 @@ FIGURES = {
         _figure("evolution", "explore.distill.figures", "Evolution"),
         _figure("untrained", "explore.distill.figures_survey", "Untrained", slider="network"),
         _figure("reduction", "explore.mixtures.figures", "Paths"),
+        _figure("logits", "explore.subclass.figures", "Logits"),
+        _figure("softened", "explore.subclass.figures_softmax", "Softened", slider="temperature"),
+        _figure("students", "explore.subclass.figures_study", "Students", slider="width"),
+        _figure("label_bits", "explore.subclass.figures_bits", "Bits", slider="temperature"),
     )
 }
 

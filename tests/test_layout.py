@@ -49,7 +49,7 @@ MAY = {
     "sweep": RUNNING,
     "command": EVERYTHING,
 }
-VALUES = {"mixtures.mixture", "subclass.bits"}
+VALUES = {"mixtures.mixture", "subclass.bits", "subclass.scores"}
 COMMANDS = {"__main__", "bench", "cli", "doctor", "labs", "launch", "options"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inspect import signature
+from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
 import lazy_loader
@@ -25,8 +25,12 @@ def __dir__() -> list[str]:
 
 
 LOADERS = {
+    "cifar10-jpeg": "explore.data.cifar:cifar10_jpeg",
+    "crc-phenotypes": "explore.data.histology:crc_phenotypes",
     "digits": "explore.data.digits:digits",
     "fashion-mnist": "explore.data.vision:fashion_mnist",
+    "folder": "explore.data.trees:image_tree",
+    "mhist": "explore.data.histology:mhist",
     "mnist": "explore.data.vision:mnist",
     "scenes": "explore.data.scenes:scenes",
 }
@@ -37,13 +41,14 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     """A data set by name.
 
     Args:
-        name: "digits", "scenes", "mnist" or "fashion-mnist".
+        name: "digits" or "scenes", which are always there; "mnist", "fashion-mnist", "cifar10-jpeg", "crc-phenotypes" or
+            "mhist", whose files you have; or "folder", any folder of labelled images (with ``path=``).
         split: "train", "val" or "test"; they never overlap. Settings are chosen on "val".
         **options: what the set's own function takes, e.g. ``size=16``.
 
     Raises:
         UnknownName: no such set or split.
-        InvalidInput: the set has no such option.
+        InvalidInput: the set has no such option, or needs one that is not given.
         DataMissing: its files are not in the data folder; says which, and where to put them.
 
     Example:
@@ -57,8 +62,12 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     loader = resolve(LOADERS[name])
-    known = [option for option in signature(loader).parameters if option != "split"]
+    parameters = signature(loader).parameters
+    known = [option for option in parameters if option != "split"]
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InvalidInput(f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+    absent = [option for option in known if parameters[option].default is Parameter.empty and option not in options]
+    if absent:
+        raise InvalidInput(f"{name} needs {', '.join(f'{option}=' for option in absent)}; its options are {', '.join(known)}")
     return loader(split, **options)

@@ -149,10 +149,10 @@ class ImageSet:
         return like.new_tensor(self.mean).view(shape), like.new_tensor(self.std).view(shape)
 
 
-def sha256_of(images: torch.Tensor, labels: torch.Tensor) -> str:
+def sha256_of(*tensors: torch.Tensor) -> str:
     """Hash of the bytes of images, then labels, wherever they live."""
     digest = hashlib.sha256()
-    for values in (images, labels):
+    for values in tensors:
         digest.update(values.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Draws labelled scenes: coloured shapes on a cluttered background, with size and clutter as dials.
+"""Draws labelled scenes: coloured shapes on a cluttered background, with size, clutter and subclasses as dials.
 
 ``_layout`` decides where everything is, in units of the image side, and ``_paint`` turns that into pixels. Each part
 has its own random stream, so a dial changes one thing: with more clutter, or more pixels, the objects stay in place.
@@ -17,7 +17,12 @@ from explore.data.imageset import ImageSet
 from explore.errors import InvalidInput, UnknownName
 
 CLASSES = ("disc", "square", "ring", "cross", "triangle")
-SUBCLASSES = tuple(f"{texture} {shape}" for shape in CLASSES for texture in ("plain", "striped"))
+KINDS = {"texture": ("plain", "striped"), "colour": ("cool", "warm")}
+"""What may tell the two subclasses of a class apart, and what they are called."""
+
+STRIPES = 0.17  # how much lighter and darker they are than the object
+SHIFT = 0.12  # of red up and blue down in a warm object, and back in a cool one
+MUTED = 0.35  # of its own colour is left where warm or cool matters: no blue may outweigh the shift, no channel leaves a byte
 PARENTS = tuple(shape for shape in range(len(CLASSES)) for _ in range(2))
 COUNTS = {"train": 2000, "val": 500, "test": 500}
 VISIBLE_SHARE = 0.5  # an object of which less would be seen is left out, of the picture and of the labels
@@ -42,9 +47,11 @@ def scenes(
     objects: int | Sequence[int] = 1,
     object_size: float | Sequence[float] = (0.18, 0.30),
     clutter: int | Sequence[int] = 4,
+    subclass: str = "texture",
+    difference: float = 1.0,
     seed: int = 0,
 ) -> ImageSet:
-    """Scenes of five shapes, each plain or striped; the same arguments give the same bytes.
+    """Scenes of five shapes, each plain or striped (or cool or warm); the same arguments give the same bytes.
 
     The labelled object lies in front, wholly inside the image, and is the largest. The others are of other classes,
     have 0.6 to 0.9 of its radius, and may be partly hidden: one that would be hidden by more than half is left out.
@@ -58,12 +65,16 @@ def scenes(
         objects: objects a scene, 1 to 5, or ``(low, high)``, both included.
         object_size: radius of the circle around the labelled object / image side, 0.05 to 0.48, or ``(low, high)``.
         clutter: pieces of clutter a scene, 0 to 64, or ``(low, high)``, both included.
+        subclass: what tells the two subclasses of a class apart: ``"texture"`` (the labelled object is plain or striped)
+            or ``"colour"`` (it is cool or warm, never striped, and of a muted colour; its lightness says nothing).
+        difference: how far the two are apart, 0 (nothing in the pixels tells them apart) to 2, as a factor on the
+            stripes or on the shift of colour. Other objects stay as they are.
         seed: 0 or more.
 
     Returns:
         images uint8 ``[N, 3, size, size]``, labels int64 ``[N]``, masks bool ``[N, size, size]`` (the labelled
-        object's pixels), subclasses int64 ``[N]`` (2 · label + striped), multi_hot float32 ``[N, 5]``; ``mean`` and
-        ``std`` do not depend on the arguments. ``scenes(**made.options)`` makes the set ``made`` again.
+        object's pixels), subclasses int64 ``[N]`` (2 · label, + 1 if striped or warm), multi_hot float32 ``[N, 5]``;
+        ``mean`` and ``std`` do not depend on the arguments. ``scenes(**made.options)`` makes the set ``made`` again.
 
     Raises:
         InvalidInput: an argument has the wrong type or is out of its range (``UnknownName`` for the split).
@@ -74,9 +85,16 @@ def scenes(
         >>> easy, hard = scenes(count=50, object_size=0.45, clutter=0), scenes(count=50, object_size=0.12, clutter=8)
         >>> bool(easy.masks.float().mean() > 10 * hard.masks.float().mean())
         True
+
+        Subclasses that are hard to tell apart:
+
+        >>> scenes(count=10, subclass="colour", difference=0.25).subclass_names[:2]
+        ('cool disc', 'warm disc')
     """
     if split not in list(COUNTS):
         raise UnknownName("split of scenes", split, COUNTS)
+    if subclass not in list(KINDS):
+        raise UnknownName("subclass of scenes", subclass, KINDS)
     options = {
         "split": split,
         "size": _checked("size", size, 32, 128, "pixels a side"),
@@ -84,15 +102,18 @@ def scenes(
         "objects": _checked("objects", objects, 1, len(CLASSES), "each of another class", ranged=True),
         "object_size": _checked("object_size", object_size, 0.05, 0.48, "radius / image side", ranged=True),
         "clutter": _checked("clutter", clutter, 0, 64, "pieces a scene", ranged=True),
+        "subclass": subclass,
+        "difference": _checked("difference", difference, 0.0, 2.0, "1 is plain to see"),
         "seed": _checked("seed", seed, 0, 2**63 - 1, "any will do"),
     }
     layout = _layout(options)
     images, masks, shown = _paint(layout, options["size"], _stream(options, 0))
-    labels, subclasses = layout.classes[:, 0].copy(), 2 * layout.classes[:, 0] + layout.striped[:, 0]
+    labels, subclasses = layout.classes[:, 0].copy(), 2 * layout.classes[:, 0] + layout.second
     present = np.zeros((len(labels), len(CLASSES)), np.float32)
     np.put_along_axis(present, layout.classes, shown.astype(np.float32), 1)
-    x, y, mask, subclass, multi_hot = map(torch.from_numpy, (images, labels, masks, subclasses, present))
-    return ImageSet("scenes", x, y, CLASSES, MEAN, STD, options, mask, subclass, SUBCLASSES, multi_hot, PARENTS)
+    x, y, mask, minor, multi_hot = map(torch.from_numpy, (images, labels, masks, subclasses, present))
+    names = tuple(f"{kind} {shape}" for shape in CLASSES for kind in KINDS[options["subclass"]])
+    return ImageSet("scenes", x, y, CLASSES, MEAN, STD, options, mask, minor, names, multi_hot, PARENTS)
 
 
 class _Layout(NamedTuple):
@@ -100,7 +121,8 @@ class _Layout(NamedTuple):
 
     background: Floats  # [2, 3] of each scene: the colours at the bottom and at the top
     classes: NDArray[np.int64]  # [J]
-    striped: NDArray[np.bool_]  # [J]
+    second: NDArray[np.bool_]  # of each scene: the labelled object is of its class's second subclass
+    stripes: Floats  # [J]: how much lighter and darker they are, 0 if there are none
     wanted: NDArray[np.bool_]  # [J]; _paint says which can be seen
     spot: Floats  # [J, 8]: x, y, cosine and sine of the rotation, radius, direction and phase of the stripes
     colour: Floats  # [J, 3]
@@ -143,14 +165,20 @@ def _layout(options: Mapping[str, Any]) -> _Layout:
         centre[..., j] = np.take_along_axis(places[..., j], best[None, None], 0)[0]
     # Upright within 20 degrees, so that a square is no diamond; stripes run anywhere.
     spot = _columns(*centre, *_axis(0.11 * (turn - 0.5)), radius, *_axis(0.5 * run), phase)
-    striped, wanted = np.where(front, lined[:, None], line < 0.5), _up_to(many, number)
+    stripes, wanted = STRIPES * (line < 0.5), _up_to(many, number)
+    if options["subclass"] == "texture":
+        stripes[:, 0] = options["difference"] * STRIPES * lined
+    else:
+        stripes[:, 0] = 0
+        grey, away = colour[:, 0].mean(1, keepdims=True), options["difference"] * SHIFT * np.where(lined, 1, -1)
+        colour[:, 0] = grey + MUTED * (colour[:, 0] - grey) + away[:, None] * [1, 0, -1]
 
     x, y, turn, long, wide, bend, light, chroma, hue, solid = uniform(10, range(200, 200 + pieces[1]))
     long, wide, bend, solid = 0.13 + 0.24 * long, 0.08 + 0.12 * wide, 0.8 * (bend - 0.5), 0.5 + 0.4 * solid
     wide *= np.where(np.arange(pieces[1]) % 2, 0.1, 1)  # every other piece is a stroke
     speck = _columns(x, y, *_axis(turn), long, wide, bend, solid * _up_to(pieces, mess))
     tint = _colour(0.15 + 0.7 * light, 0.1 + 0.25 * chroma, hue)
-    return _Layout(background, classes, striped, wanted, spot, colour, speck, tint)
+    return _Layout(background, classes, lined, stripes.astype(np.float32), wanted, spot, colour, speck, tint)
 
 
 def _paint(layout: _Layout, size: int, noise: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -189,7 +217,7 @@ def _lay(canvas: Floats, free: Floats, seen: Floats, colour: Floats, shade: Floa
 
 def _object(part: _Layout, j: int, grid: Floats) -> tuple[Floats, Floats]:
     """How much of each pixel object ``j`` covers, and how much lighter its stripes are, both [n, H, W]."""
-    spot, lined = part.spot[:, j], part.striped[:, j]
+    spot, lined = part.spot[:, j], part.stripes[:, j] > 0
     u, v = _turned(grid, spot[:, :2], spot[:, 2:4] / spot[:, 4:5])
     radius, cos, sin, phase = spot[:, 4:, None, None].swapaxes(0, 1)
     pixels, distance, shade = radius * len(grid), np.empty_like(u), np.zeros_like(u)
@@ -198,7 +226,8 @@ def _object(part: _Layout, j: int, grid: Floats) -> tuple[Floats, Floats]:
         distance[mine] = shape(u[mine], v[mine])
     period = np.maximum(0.7 * pixels, 3)  # narrower stripes would not be seen as such
     wave = (u * cos + v * sin)[lined] * (pixels / period)[lined] + phase[lined]
-    shade[lined] = 0.17 * np.clip((4 * abs(wave - np.floor(wave) - 0.5) - 1) * period[lined] / 2, -1, 1)
+    height = part.stripes[:, j, None, None][lined]
+    shade[lined] = height * np.clip((4 * abs(wave - np.floor(wave) - 0.5) - 1) * period[lined] / 2, -1, 1)
     return np.clip(0.5 - distance * pixels, 0, 1), shade
 
 

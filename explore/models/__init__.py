@@ -6,7 +6,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "convnet": ["ConvNet"],
-        "fit": ["Fit", "accuracy"],
+        "fit": ["Fit", "accuracy", "logits_of"],
+        "mlp": ["MLP", "MLPs", "Several"],
         "taps": ["Taps"],
     },
 )

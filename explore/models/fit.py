@@ -1,8 +1,9 @@
-"""Fit: the one supervised training run, of any network on labelled images."""
+"""Fit: the one supervised training run, of any network, on labelled images or whatever else a loss takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,28 +12,39 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from explore.data.imageset import sha256_of
-from explore.errors import InvalidInput
+from explore.errors import InvalidInput, RunDiverged, UnknownName
 from explore.runs import stream_seed
 
 if TYPE_CHECKING:
     import xarray
 
 
+OPTIMIZERS, SCHEDULES = ("sgd", "adam"), ("step", "cosine", "constant")
+
+
 class Fit:
-    """Train a network with SGD; a ``Run`` whose step is one epoch.
+    """Train a network; a ``Run`` whose step is one epoch.
 
     Args:
         network: trained in place, on the device where it is.
-        images: float ``[N, C, H, W]``; labels: integers ``[N]``.
+        images: float ``[N, ...]``, what the network takes.
+        labels: integers ``[N]``, or a tuple of tensors ``[N, ...]`` that ``loss`` takes.
+        loss: called with what the network returns and the labels (each of the tuple) of the same samples; returns
+            a mean over them. Cross entropy if left out.
         epochs: passes over the images.
-        learning_rate: divided by 10 at half of the epochs.
-        momentum, weight_decay: of SGD.
+        learning_rate: at the start.
+        schedule: of the rate: "step" (divided by 10 at half of the epochs), "cosine" (down to 0) or "constant".
+        optimizer: "sgd" or "adam".
+        momentum: of SGD.
+        weight_decay: of either (with Adam the plain L2 kind).
         batch: images a step; the order is drawn anew each epoch from ``seed``.
+        pool: called with the epoch, returns the indices of the images to be used in it (a curriculum); all if left out.
 
     Raises:
         InvalidInput: no images, labels that do not fit, or zero epochs.
+        UnknownName: another optimizer or schedule.
 
-    Source: the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate 0.01, momentum
+    Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate 0.01, momentum
     0.9, weight decay 5e-4, batch 256, divided by 10 at half.
 
     Example:
@@ -49,33 +61,48 @@ class Fit:
         self,
         network: nn.Module,
         images: torch.Tensor,
-        labels: torch.Tensor,
+        labels: torch.Tensor | tuple[torch.Tensor, ...],
         *,
+        loss: Callable[..., torch.Tensor] = cross_entropy,
         epochs: int = 300,
         learning_rate: float = 0.01,
+        schedule: str = "step",
+        optimizer: str = "sgd",
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         batch: int = 256,
         seed: int = 0,
+        pool: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
-        if not len(images) or len(images) != len(labels) or epochs < 1:
-            given = f"{len(images)} images, {len(labels)} labels, {epochs} epochs"
+        targets = labels if isinstance(labels, tuple) else (labels,)
+        if not len(images) or any(len(images) != len(target) for target in targets) or epochs < 1:
+            given = f"{len(images)} images, {', '.join(str(len(target)) for target in targets)} labels, {epochs} epochs"
             raise InvalidInput(f"{given}; expected as many labels as images and at least 1 of each")
-        self.network, self.images, self.labels = network, images, labels
+        for kind, given, known in (("optimizer", optimizer, OPTIMIZERS), ("schedule", schedule, SCHEDULES)):
+            if given not in known:
+                raise UnknownName(kind, given, known)
+        self.network, self.images, self.labels = network, images, targets
         self.step, self.steps, self.seed, self.batch = 0, epochs, seed, batch
         self.config: Mapping[str, Any] = {
             "method": self.name,
+            "loss": getattr(loss, "__name__", type(loss).__name__),
+            "optimizer": optimizer,
             "learning_rate": learning_rate,
+            "schedule": schedule,
             "momentum": momentum,
             "weight_decay": weight_decay,
             "batch": batch,
             "seed": seed,
             "epochs": epochs,
-            "data": {"name": "tensors", "shape": list(images.shape), "sha256": sha256_of(images, labels)},
+            "data": {"name": "tensors", "shape": list(images.shape), "sha256": sha256_of(images, *targets)},
         }
         self.loss = float("nan")
-        self._rate = learning_rate
-        self._optimizer = torch.optim.SGD(network.parameters(), lr=learning_rate, momentum=momentum, weight_decay=weight_decay)
+        self._loss, self._rate, self._schedule, self._pool = loss, learning_rate, schedule, pool
+        parameters, same = list(network.parameters()), {"lr": learning_rate, "weight_decay": weight_decay}
+        if optimizer == "adam":
+            self._optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, fused=True, **same)
+        else:
+            self._optimizer = torch.optim.SGD(parameters, momentum=momentum, **same)
 
     @property
     def message(self) -> str:
@@ -83,18 +110,33 @@ class Fit:
         return f"loss {self.loss:.3g}"
 
     def advance(self) -> None:
-        """One epoch."""
-        self._optimizer.param_groups[0]["lr"] = self._rate * (0.1 if self.step >= self.steps // 2 + 1 else 1.0)
+        """One epoch.
+
+        Raises:
+            RunDiverged: the loss is no finite number.
+        """
+        self._optimizer.param_groups[0]["lr"] = self._rate * self._share()
         self.network.train()
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "batches", self.step))
-        total = 0.0
-        for chosen in torch.randperm(len(self.images), generator=generator).to(self.images.device).split(self.batch):
-            loss = cross_entropy(self.network(self.images[chosen]), self.labels[chosen])
+        chosen = torch.arange(len(self.images)) if self._pool is None else self._pool(self.step)
+        order = chosen[torch.randperm(len(chosen), generator=generator)].to(self.images.device)
+        total = torch.zeros((), device=self.images.device)
+        for part in order.split(self.batch):
+            loss = self._loss(self.network(self.images[part]), *(target[part] for target in self.labels))
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            total += float(loss.detach()) * len(chosen)
-        self.loss, self.step = total / len(self.images), self.step + 1
+            total += loss.detach() * len(part)
+        self.loss = float(total) / len(order)
+        if not math.isfinite(self.loss):
+            raise RunDiverged(f"the loss is {self.loss} in epoch {self.step + 1}; learning_rate {self._rate} may be too large")
+        self.step += 1
+
+    def _share(self) -> float:
+        """Of the first epoch's rate, in this one."""
+        if self._schedule == "step":
+            return 0.1 if self.step >= self.steps // 2 + 1 else 1.0
+        return 0.5 + 0.5 * math.cos(math.pi * self.step / self.steps) if self._schedule == "cosine" else 1.0
 
     def run(self) -> Fit:
         """Advance to the end, without recording."""
@@ -103,10 +145,12 @@ class Fit:
         return self
 
     def snapshot(self) -> xarray.Dataset:
-        """Loss of the last epoch and accuracy on the training images."""
+        """Loss of the last epoch and, where the labels are classes, accuracy on the training images."""
         import xarray
 
-        values = {"loss": self.loss, "accuracy": accuracy(self.network, self.images, self.labels)}
+        values = {"loss": self.loss}
+        if self._loss is cross_entropy:
+            values["accuracy"] = accuracy(self.network, self.images, self.labels[0])
         about = {name: {"long_name": name, "units": "1"} for name in values}
         return xarray.Dataset({name: ((), np.float32(value), about[name]) for name, value in values.items()})
 
@@ -115,13 +159,12 @@ class Fit:
         return self.snapshot()
 
     def state(self) -> dict[str, Any]:
-        """Weights, buffers and momentum."""
-        tensors = self.network.state_dict()
-        arrays: dict[str, Any] = {f"network.{name}": tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+        """Weights, buffers and what the optimizer remembers."""
+        arrays: dict[str, Any] = {f"network.{name}": _array(tensor) for name, tensor in self.network.state_dict().items()}
         for index, parameter in enumerate(self.network.parameters()):
-            momentum = self._optimizer.state[parameter].get("momentum_buffer") if parameter in self._optimizer.state else None
-            if momentum is not None:
-                arrays[f"momentum.{index}"] = momentum.cpu().numpy().copy()
+            for name, value in self._optimizer.state.get(parameter, {}).items():
+                if isinstance(value, torch.Tensor):
+                    arrays[f"optimizer.{index}.{name}"] = _array(value)
         return arrays | {"loss": self.loss}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -129,14 +172,21 @@ class Fit:
         weights = {name.removeprefix("network."): value for name, value in state.items() if name.startswith("network.")}
         self.network.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()})
         self._optimizer.state.clear()
-        for index, parameter in enumerate(self.network.parameters()):
-            if f"momentum.{index}" in state:
-                momentum = torch.from_numpy(state[f"momentum.{index}"]).to(parameter)
-                self._optimizer.state[parameter]["momentum_buffer"] = momentum.clone()  # training must not change ``state``
+        parameters = list(self.network.parameters())
+        for key, value in state.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                kept = (
+                    torch.from_numpy(np.asarray(value)).to(parameters[int(index)]).clone()
+                )  # training must not change ``state``
+                self._optimizer.state[parameters[int(index)]][name] = kept
         self.loss = float(state["loss"])
 
 
-@torch.no_grad()
+def _array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy().copy()
+
+
 def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 500) -> float:
     """Share of images whose largest logit is their label, in evaluation mode; each module's mode is put back after.
 
@@ -145,11 +195,16 @@ def accuracy(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, bat
     """
     if not len(images) or len(images) != len(labels):
         raise InvalidInput(f"{len(images)} images, {len(labels)} labels; expected as many labels as images and at least 1")
+    return int((logits_of(network, images, batch).argmax(1) == labels).sum()) / len(images)
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
+    """What a network says of all images, in evaluation mode; each module's mode is put back after."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
-        hits = sum(int((network(x).argmax(1) == y).sum()) for x, y in zip(images.split(batch), labels.split(batch), strict=True))
+        return torch.cat([network(part) for part in images.split(batch)])
     finally:
         for module in training:
             module.training = True
-    return hits / len(images)

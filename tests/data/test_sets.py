@@ -188,7 +188,7 @@ def test_a_damaged_file_is_refused(content, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "split", "words"),
     [
-        ("digit", "train", "unknown data set 'digit'; known: digits, fashion-mnist, mnist, scenes.* Did you mean 'digits'"),
+        ("digit", "train", "unknown data set 'digit'; known: .*digits, fashion-mnist, .*mnist, scenes.* Did you mean 'digits'"),
         ("digits", "training", "unknown split 'training'; known: test, train, val"),
     ],
 )

@@ -1,0 +1,90 @@
+"""What a study's scores say: means, spreads, and differences between students that share everything but the lesson."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from explore.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+DIMS = ("lesson", "temperature", "labels", "teacher_images", "width", "run")
+"""Of a study's scores, after the measure. (A dimension called "method" would be taken for an option by xarray's ``sel``.)"""
+
+
+def paired(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
+    """Mean of a − b over runs, and half of its 95 % confidence interval by Student's t; NaN of fewer than two runs.
+
+    Runs are paired: run k of both has the same images and starts from the same weights.
+
+    Example:
+        >>> mean, half = paired([0.9, 0.8, 0.85], [0.8, 0.7, 0.8])
+        >>> round(mean, 3), round(half, 3)
+        (0.083, 0.072)
+    """
+    from scipy.stats import t
+
+    d = np.asarray(a, float) - np.asarray(b, float)
+    d = d[np.isfinite(d)]
+    if len(d) < 2:
+        return (float(d.mean()) if len(d) else float("nan")), float("nan")
+    return float(d.mean()), float(t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d)))
+
+
+def spread(values: ArrayLike) -> tuple[float, float]:
+    """Mean and standard deviation over runs; NaN runs are left out."""
+    v = np.asarray(values, float)
+    v = v[np.isfinite(v)]
+    return (float(v.mean()) if len(v) else float("nan")), (float(v.std(ddof=1)) if len(v) > 1 else float("nan"))
+
+
+def chosen(study: xarray.Dataset, measure: str, **state: Any) -> xarray.DataArray:
+    """Scores of one measure at chosen places, such as ``width=8, labels=50``; a dimension of one entry needs no choice.
+
+    Raises:
+        InvalidInput: a value that was not studied, or a dimension of several that is not chosen.
+    """
+    scores = study["score"].sel(measure=measure)
+    for name, value in state.items():
+        known = scores[name].values.tolist()
+        if value not in known:
+            raise InvalidInput(f"{name} {value!r} was not studied; it has {', '.join(map(str, known))}")
+        scores = scores.sel({name: value})
+    return scores
+
+
+def table(study: xarray.Dataset, measure: str = "accuracy", against: str = "scratch") -> pandas.DataFrame:
+    """One row for each setting and lesson: mean, standard deviation over runs, paired difference with a 95 % interval.
+
+    Args:
+        study: a recording of ``subclass-study``; its last frame counts.
+        measure: of ``explore.subclass.report``.
+        against: the lesson that the others are compared with.
+
+    Raises:
+        InvalidInput: the study has no such measure or lesson.
+    """
+    import pandas
+
+    last = study.isel(step=-1) if "step" in study.dims else study
+    for name, value in (("measure", measure), ("lesson", against)):
+        if value not in last[name].values.tolist():
+            raise InvalidInput(f"{name} {value!r} was not studied; it has {', '.join(last[name].values.tolist())}")
+    rows = []
+    inner = [dim for dim in DIMS if dim not in ("lesson", "run")]
+    for place in np.ndindex(*(last.sizes[dim] for dim in inner)):
+        here = last["score"].sel(measure=measure).isel(dict(zip(inner, place, strict=True)))
+        base = here.sel(lesson=against).values
+        for lesson in here["lesson"].values.tolist():
+            values = here.sel(lesson=lesson).values
+            mean, deviation = spread(values)
+            difference, half = paired(values, base)
+            setting = {dim: last[dim].values[k].item() for dim, k in zip(inner, place, strict=True)}
+            found = {measure: mean, "std": deviation, "runs": int(np.isfinite(values).sum())}
+            rows.append({**setting, "lesson": lesson, **found, f"minus {against}": difference, "±": half})
+    return pandas.DataFrame(rows)
