@@ -6,6 +6,7 @@ import atexit
 import json
 import logging
 import math
+import os
 import platform
 import shutil
 import signal
@@ -26,8 +27,6 @@ from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, Recordi
 from explore.recording import describe_difference, open_recording
 
 if TYPE_CHECKING:
-    import os
-
     import xarray
 
     from explore.writer import Writer
@@ -194,6 +193,20 @@ class frame_steps:
             at = int(np.searchsorted(self._grown, step))
             return self._grown[at] == step
         return step in self._chosen
+
+
+@contextmanager
+def spare_core() -> Iterator[None]:
+    """Compute on all cores but one, so that the page keeps answering while a job runs."""
+    import torch
+
+    before = torch.get_num_threads()
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+    torch.set_num_threads(max(1, min(before, usable - 1)))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def save_checkpoint(run: Run, path: Path) -> None:

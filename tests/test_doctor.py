@@ -68,12 +68,15 @@ def test_probes_that_fail_crash_or_hang_are_reported(monkeypatch: pytest.MonkeyP
 def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path / "none"))
     findings = found(
-        doctor._sets({"digits": "", "scenes": "ValueError: x", "mnist": "missing", "fashion-mnist": "OSError: torn"})
+        doctor._sets(
+            {"digits": "", "scenes": "ValueError: x", "mnist": "missing", "fashion-mnist": "OSError: torn", "mhist": "missing"}
+        )
     )
     assert "(not there yet)" in findings["data folder"].found
     assert findings["digits"] == Finding("  digits", "found")
     assert "download=True" in findings["mnist"].found
     assert not findings["mnist"].mend
+    assert findings["mhist"] == Finding("  mhist", "not there")  # nothing can fetch it
     assert "reinstall" in findings["scenes"].mend
     assert "whole ones" in findings["fashion-mnist"].mend
 
@@ -82,7 +85,8 @@ def test_sets_that_are_not_there_are_missing(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     probe = doctor.probe_sets()
     assert probe["digits"] == probe["scenes"] == ""
-    assert probe["mnist"] == probe["fashion-mnist"] == "missing"
+    assert probe["mnist"] == probe["fashion-mnist"] == probe["cifar10-jpeg"] == probe["mhist"] == "missing"
+    assert "folder" not in probe
 
 
 def test_shipped_recordings_are_read_to_the_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

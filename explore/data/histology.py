@@ -51,7 +51,7 @@ def crc_phenotypes(split: str = "train") -> ImageSet:
     path = data_folder() / "crc_phenotypes.npz"
     advice = "Put the whole file there, or set EXPLORE_DATA to its folder"
     try:
-        with np.load(path) as file:
+        with path.open("rb") as raw, np.load(raw) as file:
             images, subclass, superclass, patient, names, class_names = (
                 file[key] for key in ("images", "subclass", "superclass", "patient", "subclass_names", "superclass_names")
             )
@@ -99,7 +99,7 @@ def mhist(split: str = "train", *, size: int = 64, bands: Sequence[Sequence[int]
         DataMissing: ``annotations.csv`` or an image is not there.
         InvalidInput: ``bands`` is no partition; a column is missing or a row contradicts itself; an image cannot be read.
 
-    Source: Wei et al., "A Petri Dish for Histopathology Image Analysis", AIME 2021; agreement as subclasses is our
+    Source: Wei et al., "A Petri Dish for Histopathology Image Analysis", arXiv 2101.12355; agreement as subclasses is our
     reading of Subclass Knowledge Distillation (arXiv 2207.08063), which does not say how it groups them.
     """
     grades = _bands(bands)
@@ -216,7 +216,7 @@ def _checked(path: Path, row: dict[str, Any]) -> _Polyp:
     at = f"{path}: {name or 'a row without an image name'}"
     if not name or label not in POLYPS:
         raise InvalidInput(f"{at} has the label {label!r}; expected a name and {' or '.join(POLYPS)}")
-    if not votes.isascii() or not votes.isdigit() or int(votes) > ANNOTATORS:
+    if votes not in map(str, range(ANNOTATORS + 1)):
         raise InvalidInput(f"{at} has {votes!r} votes; expected an integer from 0 to {ANNOTATORS}")
     if part not in ("train", "test"):
         raise InvalidInput(f"{at} is in the partition {part!r}; expected train or test")

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import html
-import os
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +15,7 @@ from explore.distill.figures import NAMES, Evolution, evolution
 from explore.distill.figures_survey import Accuracies, Untrained, untrained
 from explore.errors import ExploreError, InvalidInput, UnknownName
 from explore.recording import open_recording
+from explore.runs import spare_core
 from explore.shipped import shipped
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
@@ -185,7 +183,7 @@ class Live:
         config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
         self.run: Any = build(config)
         self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
-        with _spare_core():  # as the job will, for the last bits depend on the number of threads
+        with spare_core():  # as the job will, for the last bits depend on the number of threads
             first = record(self.run, self.path, stop=lambda: True)
         self._steps = Slider("step", first.step.values.tolist(), start=int(first.step.values[-1]))
         self._labels = Choice("class", [str(name) for name in first.label.values])
@@ -203,7 +201,7 @@ class Live:
         from explore.runs import record
 
         self.comparison.stop()
-        with self._one, _spare_core():
+        with self._one, spare_core():
             return record(self.run, self.path, progress=progress, stop=stop)
 
     def _follow(self) -> None:
@@ -223,7 +221,7 @@ class Live:
         train, test = load(self._data.value), load(self._data.value, "test")
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
         self.job.stop()
-        with self._one, _spare_core():
+        with self._one, spare_core():
             images, labels = self.run.images.detach().clone(), self.run.labels
             return compare(
                 {f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals},
@@ -268,17 +266,3 @@ def _with_network(survey: xarray.Dataset, number: int) -> xarray.Dataset:
     added = frame[list(frame.data_vars)].expand_dims(step=[number])
     joined = xarray.concat([survey[list(frame.data_vars)], added], "step", join="override", coords="minimal", compat="override")
     return joined.assign_coords({name: survey[name] for name in survey.coords if name != "step"}).assign_attrs(survey.attrs)
-
-
-@contextmanager
-def _spare_core() -> Iterator[None]:
-    """Compute on all cores but one, so that the page keeps answering while a job runs."""
-    import torch
-
-    before = torch.get_num_threads()
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    torch.set_num_threads(max(1, min(before, usable - 1)))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

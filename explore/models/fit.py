@@ -98,7 +98,8 @@ class Fit:
         }
         self.loss = float("nan")
         self._loss, self._rate, self._schedule, self._pool = loss, learning_rate, schedule, pool
-        parameters, same = list(network.parameters()), {"lr": learning_rate, "weight_decay": weight_decay}
+        parameters = list(network.parameters())
+        same: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
         if optimizer == "adam":
             self._optimizer: torch.optim.Optimizer = torch.optim.Adam(parameters, fused=True, **same)
         else:

@@ -54,17 +54,16 @@ class _Shared:
     soften: str = option("subclass", "kd: sum the softened subclasses (subclass), or soften the summed ones (class)")
     auxiliary: float = option(1.0, "weight β of the auxiliary loss that lets a teacher find subclasses itself")
     student: str = option("mlp", "mlp (one hidden layer) or convnet")
-    learning_rate: float = option(0.01, "of the students' Adam")
+    learning_rate: float = option(0.003, "of the students' Adam")
     batch: int = option(64, "labelled images in a student's step")
     teacher_width: int = option(16, "channels of the teacher, a ConvNet of two blocks with batch norm; 0: an mlp of 256")
     teacher_rate: float = option(0.005, "of the teacher's Adam")
     teacher_batch: int = option(128, "images in a teacher's step")
-    teacher_epochs: int = option(10, "passes of the teacher over what it sees")
     prior: bool = option(True, "start all classes alike where they have different numbers of subclasses")
     device: str = option("", "where to compute; not part of what identifies the run")
 
     def _check_shared(self) -> None:
-        wholes = {"seed": 0, "batch": 1, "teacher_width": 0, "teacher_batch": 2, "teacher_epochs": 1}
+        wholes = {"seed": 0, "batch": 1, "teacher_width": 0, "teacher_batch": 2}
         for name, low in wholes.items():
             whole(name, getattr(self, name), low)
         for name in ("learning_rate", "teacher_rate"):
@@ -97,6 +96,7 @@ class SubclassConfig(_Shared):
     width: int = option(16, "hidden units (mlp) or channels (convnet) of the student")
     temperature: float = option(4.0, "T of the soft term")
     epochs: int = option(100, "passes of the student over its images")
+    teacher_epochs: int = option(10, "passes of the teacher over what it sees")
     curriculum: bool = option(False, "images that annotators agree upon first, the others stage by stage (sets with agreement)")
     holdout: int = option(200, "images of the training part that nobody learns from, for the frames; at most a fifth")
 
@@ -109,7 +109,7 @@ class SubclassConfig(_Shared):
 
     def __post_init__(self) -> None:
         self._check_shared()
-        for name, low in {"labels": 0, "teacher_images": 0, "width": 1, "epochs": 1, "holdout": 1}.items():
+        for name, low in {"labels": 0, "teacher_images": 0, "width": 1, "epochs": 1, "teacher_epochs": 1, "holdout": 1}.items():
             whole(name, getattr(self, name), low)
         check_temperature_option("temperature", self.temperature)
 
@@ -130,6 +130,7 @@ class StudyConfig(_Shared):
     widths: Sequence[int] = option((2, 4, 8, 16, 32), "widths of the students")
     temperatures: Sequence[float] = option((4.0,), "T of the soft term")
     updates: int = option(600, "optimisation steps of each student")
+    teacher_updates: int = option(150, "optimisation steps of each teacher")
     positive: int = option(1, "the class that F1 is of")
     split: str = option("test", "what is scored: test, or val to choose settings on")
 
@@ -137,6 +138,7 @@ class StudyConfig(_Shared):
         self._check_shared()
         whole("seeds", self.seeds, 1)
         whole("updates", self.updates, 1)
+        whole("teacher_updates", self.teacher_updates, 1)
         whole("positive", self.positive, 0)
         for name, low in {"labels": 1, "teacher_images": -1, "widths": 1}.items():
             for value in self._listed(name):

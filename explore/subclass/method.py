@@ -111,7 +111,9 @@ class SubclassRun:
         elif self.lesson.teacher:
             self.teacher = untrained_teacher(source, options.teacher_width, seed, options.prior, teacher)
             seen = source[source.present(rest[: options.teacher_images or None], "teacher")]
-            self._lessons = teaching(self.teacher, self.lesson.teacher, source, seen, options, options.seed)
+            self._lessons = teaching(
+                self.teacher, self.lesson.teacher, source, seen, options, options.seed, options.teacher_epochs
+            )
         seeds = [stream_seed(options.seed, "student")]
         self.student = students(source, options.student, options.width, seeds, options.prior, student)
         self.steps = self.teacher_epochs + options.epochs
@@ -219,7 +221,7 @@ class SubclassRun:
 
     def _constants(self) -> dict[str, Any]:
         source, pictures = self.source, self.source.pictures(self._held_at)
-        known = {
+        known: dict[str, Any] = {
             "subclass": ("subclass", np.array(source.subclass_names, object)),
             "class": ("class", np.array(source.class_names, object)),
             "parent": ("subclass", np.array(source.parents), {"long_name": "class of each subclass"}),

@@ -29,7 +29,8 @@ def students(
     source: Source, kind: str, width: int, seeds: Sequence[int], prior: bool, factory: Factory | None = None
 ) -> nn.Module:
     """Untrained students as one network, ``[N, K or 1, ...]`` to ``[N, K, S]``, on the source's device."""
-    outputs, network = len(source.parents), Any
+    outputs = len(source.parents)
+    network: Any
     if factory is None and kind == "mlp":
         network = MLPs(int(np.prod(source.shape)), width, outputs, seeds)
     else:
@@ -59,9 +60,10 @@ def teacher(source: Source, width: int, seed: int, prior: bool, factory: Factory
     return network
 
 
-def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options: Any, seed: int) -> Fit:
+def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options: Any, seed: int, epochs: int) -> Fit:
     """The training of a teacher: of subclasses, of subclasses shuffled within each class, or of classes alone."""
-    targets, loss = seen.subclasses, cross_entropy
+    targets = seen.subclasses
+    loss: Any = cross_entropy
     if kind == "random":
         targets = shuffled(seen, stream_seed(seed, "shuffle"))
     if kind == "found":
@@ -71,7 +73,7 @@ def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options:
         seen.images,
         targets,
         loss=loss,
-        epochs=options.teacher_epochs,
+        epochs=epochs,
         learning_rate=options.teacher_rate,
         schedule="cosine",
         optimizer="adam",
@@ -126,7 +128,7 @@ def _start(network: nn.Module, source: Source, prior: bool) -> None:
     sizes = np.bincount(source.parents)
     if not prior or sizes.min() == sizes.max():
         return
-    last = [
+    last: list[Any] = [
         m
         for m in network.modules()
         if isinstance(m, MLPs | nn.Linear) and m.bias is not None and m.bias.shape[-1] == len(source.parents)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from explore.data.imageset import ImageSet
 from explore.errors import InvalidInput
@@ -70,12 +71,22 @@ class StudyRun:
         data: as for ``SubclassRun``, or a pair of ``ImageSet`` to train and to score on. Of a set that ``load`` knows,
             the other part is loaded.
         teacher, student: ``factory(outputs, seed)``; a student's width is then its own affair.
+        teachers: trained ones by key, from a study with the same data, seed and teachers' options; those that this study
+            trains are added.
     """
 
     name = "subclass-study"
 
-    def __init__(self, options: StudyConfig, data: Any, teacher: Factory | None = None, student: Factory | None = None) -> None:
+    def __init__(
+        self,
+        options: StudyConfig,
+        data: Any,
+        teacher: Factory | None = None,
+        student: Factory | None = None,
+        teachers: dict[str, nn.Module] | None = None,
+    ) -> None:
         self.options, self.step = options, 0
+        self.teachers = {} if teachers is None else teachers
         train, test = _parts(data, options.split)
         self.source = source = Source(train, options.parents, options.device)
         scored = Source(as_subclasses(test, source.parents), source.parents, options.device)
@@ -130,9 +141,13 @@ class StudyRun:
     def _teach(self, job: Teacher) -> None:
         options, source = self.options, self.source
         seed, order = options.seed + job.run, self._orders[job.run]
-        network = untrained_teacher(source, options.teacher_width, stream_seed(seed, "teacher"), options.prior, self._teacher)
-        seen = source.present(order[: job.seen or None], "teacher")
-        teaching(network, job.kind, source, source[seen], options, seed).run()
+        network = self.teachers.get(job.key)
+        if network is None:
+            network = untrained_teacher(source, options.teacher_width, stream_seed(seed, "teacher"), options.prior, self._teacher)
+            seen = source.present(order[: job.seen or None], "teacher")
+            epochs = epochs_for(options.teacher_updates, len(seen), options.teacher_batch)
+            teaching(network, job.kind, source, source[seen], options, seed, epochs).run()
+            self.teachers[job.key] = network
         asked = order[: max(options.labels)]
         self._said[job.key] = logits_of(network, source[asked].images)
         z = logits_of(network, self.test.images)

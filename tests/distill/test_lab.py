@@ -15,6 +15,7 @@ import pytest
 from explore.distill import lab
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.recording import open_recording
+from explore.runs import spare_core
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
 
@@ -151,7 +152,7 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
     import torch
 
     before = torch.get_num_threads()
-    with lab._spare_core():
+    with spare_core():
         assert torch.get_num_threads() == max(1, min(before, (lab.os.cpu_count() or 2) - 1))
     assert torch.get_num_threads() == before
 

@@ -1,0 +1,230 @@
+"""The subclass lab: one function a notebook cell, each returning something that shows itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from explore.errors import UnknownName
+from explore.recording import open_recording
+from explore.runs import spare_core
+from explore.shipped import shipped
+from explore.subclass.config import LESSONS, USUAL
+from explore.subclass.figures import ALL, Logits, logits
+from explore.subclass.figures_bits import HEATS, Bits, label_bits
+from explore.subclass.figures_look import NAMES, WHO
+from explore.subclass.figures_softmax import Softened, softened
+from explore.subclass.figures_study import MEASURES, Scores, Students, students
+from explore.widgets.controls import Choice, Control, Slider
+from explore.widgets.explorer import Explorer
+from explore.widgets.job import Job
+
+if TYPE_CHECKING:
+    import xarray
+
+STUDIES = ("digits", "mnist")
+"""Data sets of which studies ship."""
+
+SAW = {0: "all images", -1: "just the student's"}
+DIGITS = {"name": "digits", "options": {}}
+
+
+def recording_of(lesson: str) -> xarray.Dataset:
+    """The shipped recording of a student on digits, read whole (it is small).
+
+    Raises:
+        UnknownName: no such lesson.
+    """
+    if lesson not in LESSONS:
+        raise UnknownName("lesson", lesson, LESSONS)
+    return open_recording(shipped(f"data/students-{lesson}.zarr.zip")).load()
+
+
+def study_of(data: str) -> xarray.Dataset:
+    """The shipped study of many students on a data set.
+
+    Raises:
+        UnknownName: none ships of that set.
+    """
+    if data not in STUDIES:
+        raise UnknownName("study", data, STUDIES)
+    return open_recording(shipped(f"data/{data}-students.zarr.zip")).load()
+
+
+def one_image(recording: xarray.Dataset | None = None, image: int = 3) -> Explorer:
+    """One image's softmax over subclasses, grouped by class; move the temperature.
+
+    Args:
+        recording: of a subclass run; the shipped one (SKD on digits) if left out.
+        image: the first one shown.
+    """
+    known = recording_of("skd") if recording is None else recording
+    controls: dict[str, Control] = {
+        "temperature": Slider("temperature T", HEATS, start=1.0),
+        "image": Slider("image", list(range(known.sizes["image"])), start=image),
+        "who": Choice("by the", _who(known)),
+    }
+    return Explorer(partial(softened, known), Softened, controls, "soft-label")
+
+
+def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
+    """Label bits over the temperature, by four definitions, and the labels that they are bits of.
+
+    Args:
+        recording: as for ``one_image``.
+    """
+    known = recording_of("skd") if recording is None else recording
+    controls: dict[str, Control] = {
+        "temperature": Slider("temperature T", HEATS, start=1.0),
+        "who": Choice("of the", _who(known)),
+    }
+    return Explorer(partial(label_bits, known), Bits, controls, "label-bits")
+
+
+def widths(study: xarray.Dataset | str = "mnist") -> Explorer:
+    """Scores of students of every width, by what they were taught with.
+
+    Args:
+        study: "mnist" or "digits", of which studies ship, or your own recording of ``subclass-study``.
+    """
+    known = study_of(study) if isinstance(study, str) else study
+    values = {name: known[name].values.tolist() for name in ("width", "labels", "teacher_images", "temperature")}
+    middle = values["width"][len(values["width"]) // 2]
+    controls: dict[str, Control] = {
+        "width": Slider("student's width", values["width"], start=middle),
+        "labels": Choice("labelled images", values["labels"]),
+        "teacher_images": Choice("the teacher saw", values["teacher_images"], names=SAW),
+        "temperature": Choice("T", values["temperature"]),
+        "measure": Choice("score", [str(name) for name in known["measure"].values], names=MEASURES),
+    }
+    shown = {name: control for name, control in controls.items() if len(control.values) > 1 or name == "width"}  # type: ignore[union-attr]
+    return Explorer(partial(students, known), Students, shown, "students")
+
+
+def training(left: str = "skd", right: str = "scratch") -> Explorer:
+    """The subclass logits of a teacher and two students in one fixed plane, while they learn; from the shipped recordings."""
+    read = cache(recording_of)
+
+    def source(left: str, right: str, **state: Any) -> xarray.Dataset:
+        return logits([read(left), read(right)], **state)
+
+    first = read("skd")  # has the teacher's epochs too, and so all steps
+    controls: dict[str, Control] = {
+        "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
+        "subclass": Choice("stand out", [ALL, *map(str, first["subclass"].values)]),
+        "left": Choice("left", USUAL, left, NAMES),
+        "right": Choice("right", USUAL, right, NAMES),
+    }
+    return Explorer(source, Logits, controls, "training")
+
+
+def explorer_of(recording: xarray.Dataset, *others: xarray.Dataset) -> Explorer:
+    """Your own recording: of one or two students, step by step, or of a study."""
+    if "score" in recording:
+        return widths(recording)
+    longest = max((recording, *others), key=lambda r: int(r.step[-1]))
+    controls: dict[str, Control] = {
+        "step": Slider("step", longest.step.values.tolist(), start=int(longest.step.values[-1])),
+        "subclass": Choice("stand out", [ALL, *map(str, recording["subclass"].values)]),
+    }
+    return Explorer(partial(logits, [recording, *others]), Logits, controls, "training")
+
+
+def live(
+    labels: Sequence[int] = (50, 100, 200, 400),
+    widths: Sequence[int] = (2, 4, 8, 16, 32, 64),
+    temperatures: Sequence[float] = (1.0, 2.0, 4.0, 8.0, 16.0),
+    seeds: int = 5,
+    data: Any = None,
+    **options: Any,
+) -> Live:
+    """Choose the setting, train now: teachers once, then students in a second or two.
+
+    Args:
+        labels, widths, temperatures: what can be chosen.
+        seeds: runs of each lesson.
+        data: the name of a set, its description, or two ``ImageSet`` to train and to score on; digits if left out.
+        **options: other options of ``StudyConfig``.
+    """
+    return Live(labels, widths, temperatures, seeds, DIGITS if data is None else data, options)
+
+
+class Live:
+    """Four dials, Start and Stop, and every run of every lesson at this setting; made by ``live``.
+
+    A teacher is trained once for each amount of data it may see, and kept.
+    """
+
+    def __init__(self, labels: Any, widths: Any, temperatures: Any, seeds: int, data: Any, options: dict[str, Any]) -> None:
+        self.seeds, self.data, self.options = seeds, data, options
+        self._teachers: dict[str, Any] = {}
+
+        def choice(values: Any, name: str, start: Any) -> ipywidgets.Dropdown:
+            pairs = values if isinstance(values[0], tuple) else [(f"{value:g}", value) for value in values]
+            start = start if start in [value for _, value in pairs] else pairs[0][1]
+            style = {"description_width": "initial"}
+            return ipywidgets.Dropdown(options=pairs, value=start, description=name, style=style, layout={"width": "max-content"})
+
+        self.dials = {
+            "labels": choice(list(labels), "labelled images", 50),
+            "widths": choice(list(widths), "student's width", 16),
+            "temperatures": choice(list(temperatures), "temperature T", 4.0),
+            "teacher_images": choice([(text, value) for value, text in SAW.items()], "the teacher saw", 0),
+        }
+        self.job = Job(self._train, "Train", self._show, lambda _: self._show())
+        self._said = ipywidgets.HTML()
+        self.run: Any = self._made()
+        self.explorer = Explorer(lambda: students(self._study()), Scores, {}, "live")
+        for dial in self.dials.values():
+            dial.observe(lambda _: self._say(), "value")
+        row = ipywidgets.HBox(list(self.dials.values()), layout={"flex_flow": "row wrap"})
+        self.widget = ipywidgets.VBox([row, self.job.widget, self._said, self.explorer.widget])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The values of the dials."""
+        return {name: dial.value for name, dial in self.dials.items()}
+
+    def _made(self) -> Any:
+        from explore.subclass.config import StudyConfig
+        from explore.subclass.study import StudyRun
+
+        chosen: dict[str, Any] = {name: [value] for name, value in self.state.items()}
+        return StudyRun(StudyConfig(seeds=self.seeds, **chosen, **self.options), self.data, teachers=self._teachers)
+
+    def _say(self) -> None:
+        self._said.value = "The picture shows the setting before; press Train for this one."
+
+    def _train(self, progress: Any, stop: Any) -> Any:
+        with spare_core():
+            self.run = run = self._made()
+            self._said.value = ""
+            while run.step < run.steps and not stop():
+                run.advance()
+                progress(run.step, run.steps, run.message)
+        return run
+
+    def _study(self) -> xarray.Dataset:
+        return self.run.snapshot().assign_attrs(config=self.run.config)
+
+    def _show(self) -> None:
+        self.explorer.redraw()
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """Live in a front end, the explorer's picture everywhere else."""
+        return {
+            **self.explorer._repr_mimebundle_(**options),
+            **self.widget._repr_mimebundle_(**options),
+            "text/plain": repr(self),
+        }
+
+    def __repr__(self) -> str:
+        return self.explorer.alt
+
+
+def _who(recording: xarray.Dataset) -> list[str]:
+    """Whose logits a recording holds."""
+    return [name for name in WHO if f"{name}_logits" in recording]

@@ -1,0 +1,202 @@
+"""What tells two subclasses of scenes apart: a texture or a colour, as far as its dial says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
+
+from explore.data import load
+from explore.data.imageset import ImageSet
+from explore.data.scenes import CLASSES, KINDS, MEAN, STD, _layout, scenes
+from explore.errors import InvalidInput, UnknownName
+
+PARTS = ("images", "labels", "masks", "subclasses", "multi_hot")
+MANY = {"count": 100, "objects": (1, 5), "clutter": (0, 6)}
+module = sys.modules["explore.data.scenes"]  # explore.data.scenes is the function
+both = pytest.mark.parametrize("subclass", KINDS)
+
+
+class Turned:
+    """A random stream that says 1 − u where another says u."""
+
+    def __init__(self, stream: np.random.Generator) -> None:
+        self.stream = stream
+
+    def random(self, *shape: Any) -> np.ndarray:
+        return 1 - self.stream.random(*shape)
+
+
+@pytest.fixture
+def swapped(monkeypatch: pytest.MonkeyPatch):
+    """Scenes of the same layout with every labelled object in its class's other subclass: its coin is turned."""
+    usual = module._stream
+
+    def make(*args: Any, **options: Any) -> ImageSet:
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_stream", lambda o, part: Turned(usual(o, part)) if part == 2 else usual(o, part))
+            return scenes(*args, **options)
+
+    return make
+
+
+def colours(made: ImageSet) -> np.ndarray:
+    """Mean colour of the labelled object in each image, [N, 3] bytes; its soft edge left out."""
+    inner = -torch.nn.functional.max_pool2d(-made.masks.float()[:, None], 3, 1, 1)
+    return ((made.images * inner).sum((2, 3)) / inner.sum((2, 3))).numpy()
+
+
+def accuracy(made: ImageSet) -> float:
+    """How often a line in the space of mean colours tells the second subclass from the first."""
+    x = colours(made) / 255
+    return cross_val_score(LogisticRegression(C=100), x, made.subclasses.numpy() % 2, cv=3).mean()
+
+
+# ---- nothing changed for those who do not ask
+
+
+def test_scenes_of_before_are_the_defaults():
+    made, asked = scenes(**MANY), scenes(**MANY, subclass="texture", difference=1)
+    for part in PARTS:
+        assert torch.equal(getattr(made, part), getattr(asked, part))
+    assert made.options == asked.options
+    assert (made.options["subclass"], made.options["difference"]) == ("texture", 1.0)
+    layout = _layout(made.options)
+    assert set(layout.stripes.ravel().tolist()) == {0.0, float(np.float32(0.17))}
+    assert made.subclass_names[:4] == ("plain disc", "striped disc", "plain square", "striped square")
+
+
+# ---- the dial
+
+
+@both
+def test_without_a_difference_the_bytes_do_not_depend_on_the_subclass(subclass, swapped):
+    made, other = (make(**MANY, subclass=subclass, difference=0) for make in (scenes, swapped))
+    assert torch.equal(made.subclasses ^ 1, other.subclasses)  # 2 · label + second
+    for part in ("images", "labels", "masks", "multi_hot"):
+        assert torch.equal(getattr(made, part), getattr(other, part))
+
+
+@both
+@pytest.mark.parametrize("difference", [0.25, 1, 2])
+def test_with_a_difference_every_image_depends_on_it_within_its_mask(subclass, difference, swapped):
+    made, other = (make(**MANY, subclass=subclass, difference=difference) for make in (scenes, swapped))
+    differs = (made.images != other.images).any(1)
+    near = torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0  # the soft edge is a pixel wide
+    assert differs.any((1, 2)).all()
+    assert not (differs & ~near).any()
+    for part in ("labels", "masks", "multi_hot"):
+        assert torch.equal(getattr(made, part), getattr(other, part))
+
+
+@both
+def test_the_dial_moves_the_pixels_in_proportion(subclass, swapped):
+    moved = []
+    for difference in (0.5, 1.0, 2.0):
+        options = {"count": 60, "subclass": subclass, "difference": difference, "clutter": 0}
+        a, b = (make(**options).images.float() for make in (scenes, swapped))
+        moved.append((a - b).abs().mean().item())
+    assert moved[1] == pytest.approx(2 * moved[0], rel=0.05)
+    assert moved[2] == pytest.approx(2 * moved[1], rel=0.12)  # more of the bytes are at their ends
+
+
+@both
+@pytest.mark.parametrize("difference", [0, 2])
+def test_other_objects_stay_as_they_are(subclass, difference):
+    made, usual = scenes(**MANY, subclass=subclass, difference=difference), scenes(**MANY)
+    here, there = _layout(made.options), _layout(usual.options)
+    for field in ("stripes", "colour"):
+        assert (getattr(here, field)[:, 1:] == getattr(there, field)[:, 1:]).all()
+    assert torch.equal(made.masks, usual.masks)
+    near = torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0
+    assert not ((made.images != usual.images).any(1) & ~near).any()
+
+
+# ---- colour
+
+
+def test_a_warm_object_is_redder_and_a_cool_one_bluer_by_a_known_amount(swapped):
+    options = {"count": 200, "subclass": "colour", "object_size": (0.25, 0.4), "clutter": 0}
+    made, other = scenes(**options), swapped(**options)
+    warm = np.where(made.subclasses % 2 == 1, 1, -1)[:, None]
+    np.testing.assert_allclose(
+        warm * (colours(made) - colours(other)), np.tile([2 * 0.12 * 255, 0, -2 * 0.12 * 255], (200, 1)), atol=1
+    )
+    inside = made.masks[:, None].expand_as(made.images)
+    light, dark = made.images[inside].max(), made.images[inside].min()
+    assert 0 < dark < light < 255  # nothing was clipped, so that the mean over channels is the same
+
+
+def test_a_colour_subclass_is_not_seen_in_lightness():
+    made = scenes(count=1000, subclass="colour", clutter=0)
+    light = colours(made).mean(1)
+    second = made.subclasses.numpy() % 2 == 1
+    gap = light[second].mean() - light[~second].mean()
+    assert abs(gap) < 4 * light.std() * (4 / len(light)) ** 0.5
+
+
+def test_a_labelled_object_is_striped_in_no_scene_of_colours():
+    layout = _layout(scenes(count=100, objects=3, subclass="colour", difference=2).options)
+    assert not layout.stripes[:, 0].any()
+    assert layout.stripes[:, 1:].any()
+
+
+def test_colours_are_plain_at_one_harder_below_and_nothing_at_zero():
+    reached = [accuracy(scenes(count=600, subclass="colour", difference=d, clutter=0)) for d in (0, 0.5, 1, 2)]
+    assert reached[0] < 0.58  # chance, give or take four standard errors
+    assert 0.6 < reached[1] < 0.8
+    assert reached[2] > 0.96
+    assert reached[3] > 0.999
+
+
+def test_a_texture_says_nothing_in_the_mean_colour():
+    assert accuracy(scenes(count=600, clutter=0)) < 0.58
+
+
+@pytest.mark.parametrize("difference", [1, 2])
+def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
+    made = scenes(count=2000, subclass="colour", difference=difference)
+    layout = _layout(made.options)
+    apart = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
+    assert apart.min() > 0.14  # less than with textures, where it is 0.25
+    said = cross_val_score(LogisticRegression(), colours(made) / 255, made.labels.numpy(), cv=2).mean()
+    assert said < 0.2 + 4 * np.sqrt(0.16 / 2000)
+
+
+def test_names_parents_and_balance_of_colours():
+    made = scenes("val", count=300, subclass="colour")
+    assert made.subclass_names == tuple(f"{kind} {shape}" for shape in CLASSES for kind in ("cool", "warm"))
+    assert made.parents == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)
+    assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
+    assert (made.mean, made.std) == (MEAN, STD)
+
+
+@both
+def test_made_again_from_its_options(subclass):
+    made = load("scenes", "test", count=20, subclass=subclass, difference=np.float32(0.5))
+    again = scenes(**json.loads(json.dumps(made.options)))
+    assert torch.equal(made.images, again.images)
+    assert torch.equal(made.subclasses, again.subclasses)
+    assert made.options["difference"] == 0.5
+    assert type(made.options["difference"]) is float
+
+
+# ---- bad input
+
+
+@pytest.mark.parametrize("difference", [-0.1, 2.01, float("nan"), True, "1", None, (0, 1)])
+def test_a_difference_out_of_range_is_named(difference):
+    with pytest.raises(InvalidInput, match=r"difference=.* give a number from 0.0 to 2.0 \(1 is plain to see\)"):
+        scenes(count=5, difference=difference)
+
+
+@pytest.mark.parametrize("subclass", ["color", "stripes", "", None, ["texture"]])
+def test_an_unknown_subclass_lists_the_known(subclass):
+    with pytest.raises(UnknownName, match=r"unknown subclass of scenes .*; known: colour, texture\."):
+        scenes(count=5, subclass=subclass)
