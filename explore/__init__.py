@@ -6,7 +6,19 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["attention", "coresets", "data", "distill", "errors", "mixtures", "models", "plotting", "registry", "widgets"],
+    submodules=[
+        "attention",
+        "coresets",
+        "data",
+        "distill",
+        "errors",
+        "mixtures",
+        "models",
+        "plotting",
+        "registry",
+        "subclass",
+        "widgets",
+    ],
     submod_attrs={
         "recording": ["open_recording", "pack"],
         "registry": ["build"],

@@ -13,6 +13,7 @@ class Tiles:
     Example:
         >>> print(Tiles())
         Why can networks that never learnt anything tell us what to draw? (25 minutes, 02_attention_matching.ipynb)
+        Does a student gain from what the teacher knows inside a class, or just ... (35 minutes, 04_subclass_bits.ipynb)
         Which two do you merge next? (35 minutes, 06_mixture_reduction.ipynb)
     """
 

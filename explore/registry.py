@@ -171,6 +171,12 @@ FIGURES = {
 
 LABS = (
     Lab("attention", "02_attention_matching.ipynb", "Why can networks that never learnt anything tell us what to draw?", 25),
+    Lab(
+        "subclasses",
+        "04_subclass_bits.ipynb",
+        "Does a student gain from what the teacher knows inside a class, or just from more labels?",
+        35,
+    ),
     Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),
 )
 

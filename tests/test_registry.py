@@ -26,7 +26,9 @@ from explore.runs import Run, load_checkpoint, record, save_checkpoint
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
 KINDS = [*METHODS, "fit"]
-LENGTHS = {"fit": "epochs"} | {name: "components" for name, row in METHODS.items() if row.family == "reduce"}
+BY_FAMILY = {"reduce": "components", "subclass": "epochs"}
+LENGTHS = {"fit": "epochs", "subclass-study": "updates"}
+LENGTHS |= {name: BY_FAMILY[row.family] for name, row in METHODS.items() if row.family in BY_FAMILY}
 """The option that says how long a run is, where it is not "steps"."""
 LOADERS = {"explore.distill.method": "explore.data:load", "explore.mixtures.method": "explore.mixtures:load_mixture"}
 """What loads a data set of those methods by name."""

@@ -18,8 +18,8 @@ from explore.subclass.figures_look import class_colour, frame_of, grouped, logit
 if TYPE_CHECKING:
     import pandas
 
-HEATS = tuple(float(t) for t in 2.0 ** np.arange(-2, 6.51, 0.5))
-"""Temperatures of the curves: 0.25 to 64 and a step more, in half octaves."""
+HEATS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0)
+"""Temperatures of the curves and of sliders, in half octaves."""
 
 CURVES = {
     "soft": ("blue", "s", "soft: spread within a label"),
@@ -86,7 +86,7 @@ class Bits(Picture):
             xlim=(HEATS[0] / 1.1, HEATS[-1] * 1.1),
             ylim=(-0.03 * top, 1.08 * top),
         )
-        axes.set_xticks([t for t in HEATS if float(np.log2(t)).is_integer()])
+        axes.set_xticks(HEATS[::2])
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
         axes.grid(color="#e5e5e5", lw=0.6)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
+from matplotlib.collections import LineCollection
 
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
@@ -95,26 +96,25 @@ class Rows:
         axes.xaxis.set_major_formatter(_percent(data))
         axes.grid(axis="x", color="#e5e5e5", lw=0.6)
         axes.tick_params(axis="y", length=0)
-        self._dots, self._means, self._texts, self._differences = [], [], [], []
+        self._dots, self._texts = [], []
         for row, name in enumerate(lessons):
             look = {"color": _look(name)["color"], "marker": _look(name)["marker"], "ls": ""}
             self._dots.append(picture.moving(axes.plot([], [], ms=5, alpha=0.6, mew=0, **look)[0]))
-            self._means.append(picture.moving(axes.plot([], [], "|", color=look["color"], ms=20, mew=2.5)[0]))
-            place: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "va": "center"}
-            self._texts.append(picture.moving(axes.text(1.03, row - 0.19, "", **place)))
-            self._differences.append(picture.moving(axes.text(1.03, row + 0.22, "", fontsize=9, color="#555555", **place)))
+            self._texts.append(
+                picture.moving(axes.text(1.03, row, "", transform=axes.get_yaxis_transform(), va="center", fontsize=9))
+            )
+        self._means = picture.moving(axes.add_collection(LineCollection([], colors=_colours(lessons), lw=2.5, zorder=3)))
 
     def show(self, scores: np.ndarray, measure: str) -> None:
         """Scores ``[lesson, run]``."""
         base = self.lessons.index(BASE) if BASE in self.lessons else 0
-        for row, (dots, mean, text, difference) in enumerate(
-            zip(self._dots, self._means, self._texts, self._differences, strict=True)
-        ):
+        for row, (dots, text) in enumerate(zip(self._dots, self._texts, strict=True)):
             values = scores[row]
             dots.set_data(values, np.full(len(values), row))
-            mean.set_data([spread(values)[0]], [row])
-            text.set_text(_number(values, measure))
-            difference.set_text("" if row == base else _difference(values, scores[base], measure))
+            difference = "" if row == base else _difference(values, scores[base], measure)
+            text.set_text(_number(values, measure) + (f"  ({difference})" if difference else ""))
+        means = [spread(values)[0] for values in scores]
+        self._means.set_segments([[(mean, row - 0.28), (mean, row + 0.28)] for row, mean in enumerate(means)])
 
 
 class Students(Picture):
@@ -151,15 +151,15 @@ class Students(Picture):
                 fontsize=9,
                 color="#666666",
             )
-        self._curves = []
-        for name in lessons:
-            line, caps, (bars,) = axes.errorbar(
-                widths, widths, widths * 0, capsize=2.5, ms=5, lw=1.6, elinewidth=1, **_look(name)
-            )
-            self._curves.append([self.moving(artist) for artist in (line, *caps, bars)])
-        right = self.figure.add_axes((0.665, 0.135, 0.17, 0.68))
+        self._aside, self._curves = [], []
+        for k, name in enumerate(lessons):
+            self._aside.append(widths * 1.025 ** (k - (len(lessons) - 1) / 2))  # so that bars stand beside each other
+            self._curves.append(self.moving(axes.plot([], [], ms=5, lw=1.6, **_look(name))[0]))
+        colours = [colour for colour in _colours(lessons) for _ in widths]
+        self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
+        right = self.figure.add_axes((0.645, 0.135, 0.155, 0.68))
         self._rows = Rows(self, right, data)
-        self._title = self.moving(set_title(right, ""))
+        self._title = self.moving(self.figure.text(0.465, 0.885, "", va="center", color="#444444"))
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything is of the chosen setting."""
@@ -168,14 +168,13 @@ class Students(Picture):
         self._head.set_text(f"What the students score on {data.attrs['data']}: {_called(data)}")
         self._note.set_text(_setting(data))
         self._line.set_xdata([widths[at]] * 2)
-        for rows, (line, low, high, bars) in zip(scores, self._curves, strict=True):
+        bars = []
+        for rows, aside, line in zip(scores, self._aside, self._curves, strict=True):
             mean, deviation = np.array([spread(values) for values in rows]).T
-            deviation = np.nan_to_num(deviation)
-            line.set_data(widths, mean)
-            low.set_data(widths, mean - deviation)
-            high.set_data(widths, mean + deviation)
-            bars.set_segments([[(w, m - d), (w, m + d)] for w, m, d in zip(widths, mean, deviation, strict=True)])
-        self._title.set_text(f"each run at width {widths[at]:g}; mean ± sd (− {_base(data)}, 95 %)")
+            line.set_data(aside, mean)
+            bars += [[(w, m - d), (w, m + d)] for w, m, d in zip(aside, mean, np.nan_to_num(deviation), strict=True)]
+        self._bars.set_segments(bars)
+        self._title.set_text(f"width {widths[at]:g}, every run; mean ± sd, minus {_base(data)} (95 %)")
         self._rows.show(scores[:, at], measure)
 
     def describe(self, data: xarray.Dataset) -> str:
@@ -225,6 +224,10 @@ class Scores(Picture):
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """One row for each lesson and run."""
         return _table(data)
+
+
+def _colours(lessons: Sequence[str]) -> list[str]:
+    return [_look(name)["color"] for name in lessons]
 
 
 def _look(lesson: str) -> dict[str, Any]:

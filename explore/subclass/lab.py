@@ -84,11 +84,11 @@ def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     return Explorer(partial(label_bits, known), Bits, controls, "label-bits")
 
 
-def widths(study: xarray.Dataset | str = "mnist") -> Explorer:
+def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     """Scores of students of every width, by what they were taught with.
 
     Args:
-        study: "mnist" or "digits", of which studies ship, or your own recording of ``subclass-study``.
+        study: "digits" or "mnist", of which studies ship, or your own recording of ``subclass-study``.
     """
     known = study_of(study) if isinstance(study, str) else study
     values = {name: known[name].values.tolist() for name in ("width", "labels", "teacher_images", "temperature")}

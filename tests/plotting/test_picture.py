@@ -82,6 +82,23 @@ def detoured(share: float) -> xarray.Dataset:
     return detours(*(dict.fromkeys(KINDS, length) for length in (share, 1 - share, 1.1)), share)
 
 
+def softened(**state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["softened"].select)(open_recording(shipped("data/students-skd.zarr.zip")), **state)
+
+
+def labelled(**state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["label_bits"].select)(open_recording(shipped("data/students-skd.zarr.zip")), **state)
+
+
+def trained(*lessons: str, **state: Any) -> xarray.Dataset:
+    recordings = [open_recording(shipped(f"data/students-{lesson}.zarr.zip")) for lesson in lessons]
+    return resolve(FIGURES["logits"].select)(recordings, **state)
+
+
+def studied(**state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["students"].select)(open_recording(shipped("data/digits-students.zarr.zip")), **state)
+
+
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
         FIGURES["evolution"].picture,
@@ -113,6 +130,32 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     ),
     "blindness": ("explore.mixtures.figures_lessons:Blindness", lambda: [blinded(1.0), blinded(10.0), blinded(100.0)]),
     "detours": ("explore.mixtures.figures_lessons:Detours", lambda: [detoured(0.5), detoured(0.2), detoured(0.9)]),
+    "softened": (
+        FIGURES["softened"].picture,
+        lambda: [softened(), softened(temperature=8.0, image=7), softened(temperature=0.25, image=1, who="student")],
+    ),
+    "label_bits": (
+        FIGURES["label_bits"].picture,
+        lambda: [labelled(), labelled(temperature=0.25), labelled(temperature=64.0)],
+    ),
+    "logits": (
+        FIGURES["logits"].picture,
+        lambda: [
+            trained("skd", "scratch", step=step, subclass=s) for step, s in ((0, "all"), (100, "3"), (6, "all"), (610, "9"))
+        ],
+    ),
+    "logits of students without a teacher": (
+        FIGURES["logits"].picture,
+        lambda: [trained("scratch", step=0), trained("scratch", step=20), trained("scratch")],
+    ),
+    "students": (
+        FIGURES["students"].picture,
+        lambda: [studied(), studied(width=2), studied(width=64, labels=800, teacher_images=-1), studied(temperature=16.0)],
+    ),
+    "scores": (
+        "explore.subclass.figures_study:Scores",
+        lambda: [studied(), studied(width=2), studied(labels=200)],
+    ),
     "accuracies": (
         "explore.distill.figures_survey:Accuracies",
         lambda: [

@@ -1,0 +1,172 @@
+"""The auxiliary loss against a plain loop, and what the losses refuse."""
+
+from __future__ import annotations
+
+from math import exp, log, sqrt
+
+import pytest
+import torch
+from hypothesis import given, strategies as st
+
+from explore.errors import InvalidInput, UnknownName
+from explore.subclass.losses import (
+    auxiliary_loss,
+    class_distillation_loss,
+    class_logits,
+    class_probabilities,
+    prior_correction,
+    subclass_distillation_loss,
+)
+
+losses = pytest.mark.parametrize("loss", [subclass_distillation_loss, class_distillation_loss])
+
+
+def plain_auxiliary(logits: list[list[float]], temperature: float = 1.0) -> float:
+    """Section 12, sample by sample."""
+    b, s, rows = len(logits), len(logits[0]), []
+    for z in logits:
+        mean = sum(z) / s
+        deviation = sqrt(sum((v - mean) ** 2 for v in z) / s + 1e-9)
+        rows.append([(v - mean) / deviation for v in z])
+    total = 0.0
+    for one in rows:
+        total += log(sum(exp(sum(a * c for a, c in zip(one, other, strict=True)) / (temperature * s)) for other in rows))
+    return total / b - 1 / temperature - log(b)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize(("b", "s"), [(1, 2), (2, 3), (7, 4), (32, 10)])
+def test_the_auxiliary_loss_is_that_of_a_plain_loop(b, s, temperature):
+    z = 3 * torch.randn(b, s, generator=torch.Generator().manual_seed(b)) + 5
+    assert float(auxiliary_loss(z, temperature)) == pytest.approx(plain_auxiliary(z.tolist(), temperature), abs=2e-5)
+
+
+@given(st.integers(1, 40), st.integers(2, 12), st.sampled_from([0.2, 1.0, 5.0]), st.integers(0, 999))
+def test_its_bounds(b, s, temperature, seed):
+    z = torch.randn(b, s, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    assert -log(b) - 1e-6 <= float(auxiliary_loss(z, temperature)) <= 1e-6
+
+
+def test_it_is_0_if_all_rows_agree_once_standardised():
+    row = torch.randn(1, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scale, shift = torch.rand(9, 1, dtype=torch.float64) + 1, torch.randn(9, 1, dtype=torch.float64)
+    assert float(auxiliary_loss(row * scale + shift)) == pytest.approx(0, abs=1e-8)
+    other = torch.cat([row * scale, row.flip(-1)])
+    assert float(auxiliary_loss(other)) < -0.01
+
+
+def test_its_quoted_numbers():
+    """At B = 32: random logits −.79; balanced one-hot by hand, and one-hot of labels that are drawn, −.76 (S = 4)."""
+    generator = torch.Generator().manual_seed(0)
+    random = [float(auxiliary_loss(torch.randn(32, 4, generator=generator))) for _ in range(50)]
+    assert sum(random) / 50 == pytest.approx(-0.79, abs=0.03)
+    by_hand = log(0.25 * exp(1) + 0.75 * exp(-1 / 3)) - 1
+    assert float(auxiliary_loss(torch.eye(4).repeat(8, 1))) == pytest.approx(by_hand, abs=1e-6)
+    one_hot = [float(auxiliary_loss(torch.eye(4)[torch.randint(4, (32,), generator=generator)])) for _ in range(50)]
+    assert sum(one_hot) / 50 == pytest.approx(-0.76, abs=0.02)
+
+
+def test_spreading_a_batch_out_lowers_it():
+    """The step against its gradient is one away from agreement."""
+    z = (torch.randn(1, 5) + 0.05 * torch.randn(16, 5, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    before = auxiliary_loss(z)
+    (gradient,) = torch.autograd.grad(before, z)
+    assert auxiliary_loss(z - 0.5 * gradient / gradient.norm()) < before
+
+
+def test_gradients_of_the_auxiliary_loss_in_float64():
+    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(auxiliary_loss, z)
+
+
+@pytest.mark.parametrize("z", [torch.zeros(3, 4), torch.zeros(3, 4, dtype=torch.float16), torch.randn(3, 1)])
+def test_rows_without_a_spread_stay_within_the_bounds(z):
+    """All rows agree."""
+    assert float(auxiliary_loss(z)) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_auxiliary_loss_of_half_precision_is_computed_in_single():
+    z = torch.randn(32, 6, generator=torch.Generator().manual_seed(2)).half()
+    assert float(auxiliary_loss(z)) == pytest.approx(float(auxiliary_loss(z.float())), rel=1e-6)
+
+
+@pytest.mark.parametrize("z", [torch.zeros(3), torch.zeros(0, 3), torch.zeros(2, 2, 2)])
+def test_the_auxiliary_loss_takes_a_batch(z):
+    with pytest.raises(InvalidInput):
+        auxiliary_loss(z)
+
+
+# ---- refused
+
+
+def plain() -> dict:
+    generator = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 4, 3, generator=generator)
+    return {"student": student, "teacher": teacher, "labels": torch.tensor([0, 1, 1, 0]), "parents": [0, 0, 1]}
+
+
+@losses
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"temperature": 0}, "temperature must be a number above 0, got 0"),
+        ({"temperature": -2.0}, "temperature must be a number above 0, got -2.0"),
+        ({"temperature": float("nan")}, "temperature must be"),
+        ({"temperature": float("inf")}, "temperature must be"),
+        ({"temperature": True}, "temperature must be"),
+        ({"distill_weight": -0.1}, r"distill_weight must be in \[0, 1\], got -0.1"),
+        ({"distill_weight": 1.5}, r"distill_weight must be in \[0, 1\], got 1.5"),
+        ({"distill_weight": float("nan")}, "distill_weight must be"),
+        ({"distill_weight": "0.5"}, "distill_weight must be"),
+        ({"teacher": torch.zeros(4, 5)}, "the student has 3 subclasses, the teacher 5; both need the same"),
+        ({"teacher": torch.zeros(5, 3)}, r"logits must be \[B, S\], got \[4, 3\] and \[5, 3\]"),
+        ({"student": torch.zeros(3)}, r"must be \[B, S\], got \[3\]"),
+        ({"teacher": torch.zeros(2, 2, 3)}, r"must be \[B, S\]"),
+        ({"labels": torch.tensor([0, 1, 2, 0])}, r"labels must be 0..1, got 0..2"),
+        ({"labels": torch.tensor([0, -1, 1, 0])}, r"labels must be 0..1, got -1..1"),
+        ({"labels": torch.tensor([0, 1])}, r"labels must be integers \[4\], got torch.int64 \[2\]"),
+        ({"labels": torch.zeros(4)}, "labels must be integers .* got torch.float32"),
+        ({"labels": torch.zeros(4, 2, dtype=torch.long)}, r"labels must be integers \[4\]"),
+        ({"labels": torch.tensor([True, False, True, True])}, "labels must be integers"),
+        ({"parents": [0, 1]}, "parents has 2 entries, but there are 3 subclasses"),
+        ({"parents": [0, 0, 2]}, "leave class 1 without"),
+        ({"parents": (0, 0, 2)}, "leave class 1 without"),
+        ({"parents": (0, -1, 0)}, "must be 0 or more"),
+        ({"parents": [0.0, 1.0, 1.0]}, "must be a list of integers"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_named(loss, changed, words):
+    with pytest.raises(InvalidInput, match=words):
+        loss(**{**plain(), **changed})
+
+
+@losses
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.int64])
+def test_labels_of_any_kind_of_integer_are_taken(loss, dtype):
+    given = plain()
+    assert loss(**{**given, "labels": given["labels"].to(dtype)}) == loss(**given)
+
+
+def test_unknown_ways_to_soften_are_named():
+    with pytest.raises(UnknownName, match="unknown way to soften 'both'; known: class, subclass"):
+        class_probabilities(torch.zeros(2, 3), [0, 0, 1], 2.0, "both")
+    with pytest.raises(UnknownName, match="way to soften"):
+        class_distillation_loss(**plain(), soften="logits")
+
+
+@pytest.mark.parametrize("parents", [[0, 1], (0, 1), (0, 1, 3), [], [0, -1, 1]])
+def test_maps_that_do_not_fit_are_refused(parents):
+    for call in (class_logits, class_probabilities):
+        with pytest.raises(InvalidInput):
+            call(torch.zeros(4, 3), parents)
+    with pytest.raises(InvalidInput, match="temperature"):
+        class_probabilities(torch.zeros(4, 3), [0, 1, 1], 0.0)
+
+
+def test_the_correction_and_the_auxiliary_loss_refuse():
+    with pytest.raises(InvalidInput, match="leave class 1 without"):
+        prior_correction([0, 2])
+    for temperature in (0, -1.0, float("nan")):
+        with pytest.raises(InvalidInput, match="temperature"):
+            auxiliary_loss(torch.randn(3, 4), temperature)

@@ -1,0 +1,196 @@
+"""Scores against scikit-learn, SciPy and a case by hand; the table of a study."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from scipy.stats import ttest_rel
+from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_score
+
+from explore.errors import InvalidInput
+from explore.subclass import report, table
+from explore.subclass.scores import DIMS, chosen, paired, spread
+
+
+def drawn(classes: int, n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.choice(classes, n, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum())
+    logits = generator.normal(size=(n, classes)) + 1.2 * np.eye(classes)[labels]
+    e = np.exp(logits)
+    return e / e.sum(1, keepdims=True), labels
+
+
+# ---- one report
+
+
+@pytest.mark.parametrize("positive", [0, 1])
+def test_two_classes_against_scikit_learn(positive):
+    p, y = drawn(2)
+    found, mine = report(p, y, positive), (y == positive).astype(int)
+    assert found["accuracy"] == pytest.approx(accuracy_score(y, p.argmax(1)))
+    assert found["f1"] == pytest.approx(f1_score(mine, p.argmax(1) == positive))
+    assert found["macro_f1"] == pytest.approx(f1_score(y, p.argmax(1), average="macro"))
+    assert found["auc"] == pytest.approx(roc_auc_score(mine, p[:, positive]))
+    assert found["brier"] == pytest.approx(brier_score_loss(mine, p[:, positive]))
+    assert found["brier"] == pytest.approx(((p[:, positive] - mine) ** 2).mean())
+    assert report(p, y)["f1"] == report(p, y, 1)["f1"]
+
+
+@pytest.mark.parametrize("positive", [0, 2])
+def test_many_classes_against_scikit_learn(positive):
+    p, y = drawn(4)
+    found = report(p, y, positive)
+    assert found["accuracy"] == pytest.approx((y == p.argmax(1)).mean())
+    assert found["f1"] == pytest.approx(f1_score(y, p.argmax(1), average=None)[positive])
+    assert found["macro_f1"] == pytest.approx(f1_score(y, p.argmax(1), average=None).mean())
+    assert found["auc"] == pytest.approx(np.mean([roc_auc_score(y == k, p[:, k]) for k in range(4)]))
+    assert found["brier"] == pytest.approx(((p[:, positive] - (y == positive)) ** 2).mean())
+
+
+def test_a_case_by_hand():
+    """Three positives, of which two are found, and one false alarm among five negatives."""
+    p = np.array([0.9, 0.8, 0.3, 0.6, 0.1, 0.2, 0.4, 0.0])
+    y = np.array([1, 1, 1, 0, 0, 0, 0, 0])
+    found = report(np.stack([1 - p, p], 1), y, 1)
+    assert found["accuracy"] == 6 / 8
+    assert found["f1"] == pytest.approx(2 * 2 / (2 * 2 + 1 + 1))
+    assert found["macro_f1"] == pytest.approx((4 / 6 + 8 / 10) / 2)
+    assert found["auc"] == pytest.approx((5 + 5 + 3) / 15)  # pairs in the right order
+    assert found["brier"] == pytest.approx((0.01 + 0.04 + 0.49 + 0.36 + 0.01 + 0.04 + 0.16) / 8)
+    assert report(np.stack([1 - p, p], 1), y, 0)["f1"] == pytest.approx(8 / 10)
+
+
+def test_calibration_has_as_many_samples_in_each_bin():
+    p = np.linspace(0.001, 0.999, 1000)
+    y = (np.random.default_rng(0).random(1000) < p).astype(int)
+    curve = report(np.stack([1 - p, p], 1), y, 1, bins=5)["calibration"]
+    assert curve.shape == (5, 2)
+    for (predicted, observed), part in zip(curve, np.array_split(np.arange(1000), 5), strict=True):
+        assert predicted == pytest.approx(p[part].mean(), abs=2e-3)
+        assert observed == pytest.approx(y[part].mean(), abs=6e-3)
+    other = report(np.stack([p, 1 - p], 1), 1 - y, 0, bins=5)["calibration"]
+    np.testing.assert_allclose(other, curve)
+    assert len(report(np.stack([1 - p, p], 1), y)["calibration"]) == 10
+
+
+def test_tensors_lists_and_single_precision():
+    p, y = drawn(3)
+    for given in (torch.tensor(p, requires_grad=True), torch.tensor(p).float(), p.tolist(), p.astype(np.float32)):
+        found = report(given, torch.tensor(y), 2)
+        for name in ("accuracy", "f1", "macro_f1", "auc", "brier"):
+            assert found[name] == pytest.approx(report(p, y, 2)[name], abs=1e-6)
+            assert isinstance(found[name], float)
+
+
+def test_an_absent_class_has_no_auc_and_no_f1():
+    p, y = drawn(3)
+    found = report(p[y < 2], y[y < 2], 2)
+    assert math.isnan(found["auc"])
+    assert found["f1"] == 0
+    assert report(p[y == 1], y[y == 1], 1)["macro_f1"] < 0.7
+    p, y = drawn(2)
+    for label in (0, 1):
+        assert math.isnan(report(p[y == label], y[y == label])["auc"])
+
+
+@pytest.mark.parametrize(
+    ("p", "y", "positive", "words"),
+    [
+        ([0.5, 0.5], [0, 1], 1, r"expected probabilities \[N, C\] and integer labels \[N\], got \[2\] and int64 \[2\]"),
+        ([[0.5, 0.5]], [0, 1], 1, r"got \[1, 2\] and int64 \[2\]"),
+        ([[0.5, 0.5]], [0.0], 1, "float64"),
+        (np.zeros((0, 2)), np.zeros(0, int), 1, "expected probabilities"),
+        ([[2.0, -1.0]], [0], 1, "give a softmax, not logits"),
+        ([[0.5, 0.6]], [0], 1, "sum to 1"),
+        ([[0.5, np.nan]], [0], 1, "sum to 1"),
+        ([[0.5, 0.5]], [2], 1, r"there are classes 0..1; got positive=1 and labels 2..2"),
+        ([[0.5, 0.5]], [-1], 1, "labels -1..-1"),
+        ([[0.5, 0.5]], [0], 2, "got positive=2"),
+        ([[0.5, 0.5]], [0], -1, "got positive=-1"),
+    ],
+)
+def test_bad_input_is_named(p, y, positive, words):
+    with pytest.raises(InvalidInput, match=words):
+        report(p, y, positive)
+
+
+# ---- of many runs
+
+
+@pytest.mark.parametrize("n", [2, 3, 8])
+def test_paired_is_scipys_interval(n):
+    a, b = np.random.default_rng(n).normal(size=(2, n))
+    mean, half = paired(a, b)
+    low, high = ttest_rel(a, b).confidence_interval(0.95)
+    assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
+    assert paired(b, a) == (pytest.approx(-mean), pytest.approx(half))
+    assert paired([*a, np.nan, 1.0], [*b, 2.0, np.nan]) == (pytest.approx(mean), pytest.approx(half))
+    assert paired(a + 5, a) == (pytest.approx(5), pytest.approx(0))
+
+
+def test_too_few_runs_have_no_interval():
+    assert paired([3.0], [1.0])[0] == 2
+    assert math.isnan(paired([3.0], [1.0])[1])
+    assert all(math.isnan(value) for value in paired([], []))
+    assert all(math.isnan(value) for value in paired([np.nan, 1], [0, np.nan]))
+    assert spread([1.0, 3.0, np.nan]) == (2, pytest.approx(2**0.5))
+    assert spread([4.0])[0] == 4
+    assert math.isnan(spread([4.0])[1])
+    assert all(math.isnan(value) for value in spread([np.nan]))
+
+
+def study(steps: int = 0) -> xarray.Dataset:
+    sizes = {"measure": 2, "lesson": 3, "temperature": 2, "labels": 1, "teacher_images": 1, "width": 2, "run": 4}
+    values = np.random.default_rng(0).random(tuple(sizes.values()))
+    values[:, 2, 1, 0, 0, 1, 3] = np.nan
+    known = {
+        "measure": ["accuracy", "f1"], "lesson": ["scratch", "kd", "skd"], "temperature": [2.0, 4.0], "labels": [50],
+        "teacher_images": [0], "width": [4, 8], "run": range(4),
+    }  # fmt: skip
+    known = {name: (name, np.array(list(v), object if name in ("measure", "lesson") else None)) for name, v in known.items()}
+    found = xarray.Dataset({"score": (tuple(sizes), values)}, known)
+    return xarray.concat([found * 0 - 1, found], "step") if steps else found
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_the_table_has_a_row_for_each_setting_and_lesson(steps):
+    rows = table(study(steps), "f1", "kd")
+    assert len(rows) == 2 * 2 * 3
+    assert set(DIMS) - {"run"} <= set(rows.columns)
+    for _, row in rows.iterrows():
+        here = study()["score"].sel(measure="f1", temperature=row["temperature"], labels=50, teacher_images=0, width=row["width"])
+        values, base = here.sel(lesson=row["lesson"]).values, here.sel(lesson="kd").values
+        there = np.isfinite(values)
+        assert row["runs"] == there.sum()
+        assert row["f1"] == pytest.approx(values[there].mean())
+        assert row["std"] == pytest.approx(values[there].std(ddof=1))
+        assert row["minus kd"] == pytest.approx((values - base)[there].mean())
+        if row["lesson"] == "kd":
+            assert (row["minus kd"], row["±"]) == (0, 0)
+        else:
+            low, high = ttest_rel(values[there], base[there]).confidence_interval()
+            assert row["±"] == pytest.approx((high - low) / 2)
+    assert (rows.runs == 3).sum() == 1
+    assert list(table(study()).columns[-2:]) == ["minus scratch", "±"]
+
+
+def test_what_was_not_studied_is_named():
+    with pytest.raises(InvalidInput, match="measure 'auc' was not studied; it has accuracy, f1"):
+        table(study(), "auc")
+    with pytest.raises(InvalidInput, match="lesson 'nothing' was not studied; it has scratch, kd, skd"):
+        table(study(), against="nothing")
+    with pytest.raises(InvalidInput, match="width 5 was not studied; it has 4, 8"):
+        chosen(study(), "f1", width=5)
+    found = chosen(study(), "f1", width=8, lesson="kd")
+    assert np.array_equal(found.values.squeeze(), study().score.values[1, 1, :, 0, 0, 1])
+
+
+def test_a_dimension_of_one_needs_no_choice_and_others_do():
+    found = chosen(study(), "f1", width=8, lesson="kd", temperature=2.0)
+    assert found.dims == ("run",)
+    with pytest.raises(InvalidInput):
+        chosen(study(), "f1", width=8, lesson="kd")

@@ -1,0 +1,191 @@
+"""The subclass lab's explorers: every control does what it says; the live study; facts that the notebook states."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+from explore import build, record
+from explore.errors import InvalidInput, UnknownName
+from explore.recording import open_recording
+from explore.shipped import shipped
+from explore.subclass import lab, label_bits, table
+from explore.subclass.figures import logits
+from explore.widgets.explorer import Explorer
+
+SMALL = {"name": "digits", "options": {"size": 8, "margin": 0}}
+EXPLORERS: dict[str, Callable[[], Explorer]] = {
+    "one image": lab.one_image,
+    "bits": lab.bits_over_temperature,
+    "widths": lab.widths,
+    "widths on MNIST": lambda: lab.widths("mnist"),
+    "training": lab.training,
+    "own recording": lambda: lab.explorer_of(lab.recording_of("labels-only")),
+    "own recordings": lambda: lab.explorer_of(lab.recording_of("scratch"), lab.recording_of("kd")),
+    "own study": lambda: lab.explorer_of(lab.study_of("digits")),
+}
+
+
+@pytest.fixture(params=EXPLORERS)
+def explorer(request: pytest.FixtureRequest) -> Explorer:
+    return EXPLORERS[request.param]()
+
+
+def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
+    for name, control in explorer.controls.items():
+        assert control.widget.description  # type: ignore[union-attr]
+        shown, start = set(), getattr(explorer, name)
+        for value in control.values[:4]:  # type: ignore[union-attr]
+            setattr(explorer, name, value)
+            shown.add((explorer.alt, explorer.view.png))
+        assert len(shown) > 1, f"{name} changes nothing"
+        setattr(explorer, name, start)
+
+
+def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
+    for target in explorer.picture.targets(explorer.data)[:12]:
+        assert set(target.state) <= set(explorer.state)
+        explorer.set(**target.state)
+        assert explorer.state.items() >= target.state.items()
+
+
+def test_the_saved_picture_is_small(explorer: Explorer) -> None:
+    assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
+
+
+def test_no_slider_shows_a_long_number(explorer: Explorer) -> None:
+    for control in explorer.controls.values():
+        assert all(len(text) < 45 for text, _ in control.widget.options)  # type: ignore[union-attr]
+
+
+def test_the_lab_opens_without_torch() -> None:
+    code = """
+import sys
+sys.modules.update(torch=None, numba=None)
+from explore.subclass import lab
+for explorer in (lab.one_image(), lab.bits_over_temperature(), lab.widths(), lab.training()):
+    print(len(explorer.alt) > 50)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"] * 4
+
+
+def test_the_bars_are_the_recorded_softmax() -> None:
+    explorer, recording = lab.one_image(), lab.recording_of("skd")
+    explorer.set(temperature=4.0, image=7)
+    z = recording["teacher_logits"].values[-1, 7].astype(float) / 4
+    expected = np.exp(z) / np.exp(z).sum()
+    assert explorer.picture.table(explorer.data)["probability"].values == pytest.approx(expected, abs=1e-4)
+
+
+def test_bits_are_those_of_the_recorded_logits() -> None:
+    explorer, recording = lab.bits_over_temperature(), lab.recording_of("skd")
+    explorer.set(temperature=2.0, who="student")
+    z = recording["student_logits"].values[-1].astype(float)
+    assert float(explorer.data["soft_now"]) == pytest.approx(label_bits(z, recording["parent"].values, 2.0), abs=1e-6)
+
+
+def test_the_plane_does_not_move_and_students_stand_at_equal_epochs() -> None:
+    read = lab.recording_of
+    first, last = (logits([read("skd"), read("scratch")], step=step) for step in (110, 610))
+    assert first.attrs["reach"] == last.attrs["reach"]
+    assert np.array_equal(first["place"].values[0], last["place"].values[0])  # the teacher has learnt long before
+    alone = logits(read("scratch"), step=int(first["epoch"]))
+    assert int(alone["epoch"]) == int(first["epoch"])
+    assert float(first["accuracy"][1]) == float(alone["accuracy"][0])
+
+
+def test_the_teacher_is_shown_as_it_was_while_it_learnt() -> None:
+    read = lab.recording_of
+    early, late = (logits([read("scratch"), read("skd")], step=step) for step in (0, 10))
+    assert int(early["teacher_epoch"]) == 0
+    assert int(late["teacher_epoch"]) == 10
+    assert not np.array_equal(early["place"].values[0], late["place"].values[0])
+
+
+def test_recordings_of_other_images_are_not_put_in_one_plane(tmp_path: Path) -> None:
+    tiny = {"data": SMALL, "labels": 40, "epochs": 2, "holdout": 20, "method": "scratch"}
+    other = record(build({**tiny, "seed": 1}), tmp_path / "other.zarr")
+    with pytest.raises(InvalidInput, match="other images"):
+        logits([record(build(tiny), tmp_path / "one.zarr"), other])
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UnknownName, match="'kdd'"):
+        lab.recording_of("kdd")
+    with pytest.raises(UnknownName, match="'cifar'"):
+        lab.widths("cifar")
+
+
+# ---- live
+
+
+@pytest.fixture
+def live() -> lab.Live:
+    return lab.live(labels=(30, 60), widths=(2, 4), seeds=2, data=SMALL, updates=5, teacher_updates=3, teacher_width=2)
+
+
+def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.Live) -> None:
+    assert "not trained" in live.explorer.alt
+    live.job.start(inline=True)
+    assert live.job.error is None
+    assert "30 labelled images" in live.explorer.alt
+    assert "not trained" not in live.explorer.alt
+    kept = dict(live.run.teachers)
+    assert len(kept) == 4  # of true and of random subclasses, in two runs
+    live.dials["labels"].value = 60
+    assert "Train" in live._said.value
+    live.job.start(inline=True)
+    assert "60 labelled images" in live.explorer.alt
+    assert all(live.run.teachers[key] is network for key, network in kept.items())
+    live.dials["teacher_images"].value = -1
+    live.job.start(inline=True)
+    assert "just those" in live.explorer.alt
+    assert len(live.run.teachers) == 8
+
+
+@pytest.mark.usefixtures("_one_thread")  # another number of threads rounds differently
+def test_live_equals_the_study_from_the_registry(live: lab.Live) -> None:
+    live.job.start(inline=True)
+    run = build(live.run.config)
+    while run.step < run.steps:
+        run.advance()
+    xarray.testing.assert_identical(run.snapshot(), live.run.snapshot())
+
+
+def test_live_stops_and_says_what_went_wrong(live: lab.Live) -> None:
+    live.job.stop()
+    live.job._asked.set()
+    live.options["labels"] = [10**6]
+    live.job.start(inline=True)
+    assert live.job.error is not None
+    assert "TypeError" in live.job.text or "InvalidInput" in live.job.text
+
+
+# ---- what the notebook says
+
+
+def of(setting: dict[str, float], measure: str = "accuracy") -> dict[str, float]:
+    rows = table(open_recording(shipped("data/digits-students.zarr.zip")), measure)
+    for name, value in setting.items():
+        rows = rows[rows[name] == value]
+    return {lesson: 100 * value for lesson, value in zip(rows["lesson"], rows[measure], strict=True)}
+
+
+def test_the_four_regimes_that_the_notebook_names() -> None:
+    usual = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
+    found = of(usual)
+    assert found["skd"] > found["labels-only"] + 3 > found["kd"] + 3 > found["scratch"] + 3
+    assert found["skd"] > found["random-subclasses"] + 5
+    narrow = of({**usual, "width": 4})
+    assert narrow["skd"] < narrow["scratch"] - 3
+    alone = of({**usual, "teacher_images": -1})
+    assert abs(alone["skd"] - alone["labels-only"]) < 1
+    many = of({**usual, "labels": 800})
+    assert many["skd"] - many["scratch"] < 2.5

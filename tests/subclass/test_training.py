@@ -1,0 +1,274 @@
+"""Many students at once end where each ends alone: the objective, stacks of networks, and Fit's Adam, schedules and pools."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from explore.errors import InvalidInput, RunDiverged, UnknownName
+from explore.models import MLP, Fit, MLPs, Several, logits_of
+from explore.runs import load_checkpoint, save_checkpoint, stream_seed
+from explore.subclass.config import LESSONS
+from explore.subclass.losses import class_distillation_loss, class_logits, subclass_distillation_loss
+from explore.subclass.objective import Objective, Taught
+
+pytestmark = pytest.mark.usefixtures("_one_thread")
+
+PARENTS = [0, 1, 0, 2, 1]
+
+
+def single(taught: Taught, z, teacher, y, s, soften: str) -> torch.Tensor:
+    """One student's loss, by losses.py."""
+    lesson, t, weight = taught.lesson, taught.temperature, taught.distill_weight
+    if not lesson.teacher:
+        return cross_entropy(z, s) if lesson.hard == "subclass" else cross_entropy(class_logits(z, PARENTS), y)
+    if lesson.level == "subclass":
+        return subclass_distillation_loss(z, teacher, y, PARENTS, t, weight)
+    return class_distillation_loss(z, teacher, y, PARENTS, t, weight, soften)
+
+
+def batch(students: int, n: int = 12, seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    z, teachers = 2 * torch.randn(2, n, students, len(PARENTS), generator=generator)
+    subclasses = torch.randint(len(PARENTS), (n, students), generator=generator)
+    return z.requires_grad_(), teachers, torch.tensor(PARENTS)[subclasses], subclasses
+
+
+MIXED = [Taught(LESSONS[name], w, t) for w, t in ((0.5, 4.0), (0.2, 1.0), (1.0, 7.0), (0.0, 2.0)) for name in LESSONS]
+
+
+@pytest.mark.parametrize("soften", ["subclass", "class"])
+@pytest.mark.parametrize("taught", [MIXED, MIXED[::-1], MIXED[3:4], MIXED[0:1], MIXED[2:5] * 2], ids=len)
+def test_the_objective_is_the_sum_of_the_single_losses(taught, soften):
+    z, teachers, y, s = batch(len(taught))
+    goal = Objective(taught, PARENTS, soften)
+    total = goal(z, *goal.targets(y, s, teachers))
+    wanted = sum(single(one, z[:, k], teachers[:, k], y[:, k], s[:, k], soften) for k, one in enumerate(taught))
+    torch.testing.assert_close(total, wanted, rtol=1e-5, atol=1e-5)
+    found, right = (torch.autograd.grad(value, z)[0] for value in (total, wanted))
+    torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-6)
+
+
+def test_targets_are_kept_sample_by_sample():
+    z, teachers, y, s = batch(len(MIXED))
+    goal, some = Objective(MIXED, PARENTS), torch.tensor([7, 2, 2, 11])
+    parts = [target[some] for target in goal.targets(y, s, teachers)]
+    wanted = goal(z[some], *goal.targets(y[some], s[some], teachers[some]))
+    torch.testing.assert_close(goal(z[some], *parts), wanted)
+
+
+def test_students_without_a_teacher_need_none():
+    taught = [Taught(LESSONS[name], 0.5, 4.0) for name in ("scratch", "labels-only")]
+    z, _, y, s = batch(2)
+    goal = Objective(taught, PARENTS)
+    wanted = cross_entropy(class_logits(z[:, 0], PARENTS), y[:, 0]) + cross_entropy(z[:, 1], s[:, 1])
+    torch.testing.assert_close(goal(z, *goal.targets(y, s, None)), wanted)
+
+
+@pytest.mark.parametrize("method", ["kd", "skd"])
+def test_masked_subclasses_leave_the_objective_finite(method):
+    z, teachers, y, s = batch(1)
+    z, teachers = z.detach().clone(), teachers.clone()
+    teachers[:, :, 2] = -torch.inf
+    goal, taught = Objective([Taught(LESSONS[method], 0.5, 4.0)], PARENTS), Taught(LESSONS[method], 0.5, 4.0)
+    for student in (z, z.masked_fill(torch.arange(5) == 2, -torch.inf)):
+        found = goal(student, *goal.targets(y, s, teachers))
+        torch.testing.assert_close(found, single(taught, student[:, 0], teachers[:, 0], y[:, 0], s[:, 0], "subclass"))
+
+
+# ---- networks side by side
+
+
+def blobs(n: int = 40, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % 5
+    return torch.randn(n, 6, generator=generator) + 2 * torch.eye(6)[labels], labels
+
+
+def test_mlps_are_networks_of_one_hidden_layer():
+    net = MLPs(6, 4, 5, [3, 8])
+    x = torch.randn(7, 2, 2, 3)
+    for k in range(2):
+        hidden = (x[:, k].flatten(1) @ net.hidden[k] + net.hidden_bias[k]).clamp(min=0)
+        torch.testing.assert_close(net(x)[:, k], hidden @ net.classifier[k] + net.bias[k])
+    torch.testing.assert_close(net(x[:, :1])[:, 1], net(x[:, :1].expand(-1, 2, -1, -1))[:, 1])
+    for k, seed in enumerate([3, 8]):
+        torch.testing.assert_close(MLP(6, 4, 5, seed)(x[:, k]), net(x)[:, k])
+        for one, own in zip(net.parameters(), MLPs(6, 4, 5, [seed]).parameters(), strict=True):
+            assert torch.equal(one[k], own[0])
+    assert float(net.hidden.detach().abs().max()) <= 6**-0.5
+    assert 0.4 < float(net.classifier.detach().abs().max()) <= 0.5
+
+
+def test_mlps_leave_the_global_random_state_alone():
+    before = torch.get_rng_state()
+    MLPs(6, 4, 5, [0])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 1, [0]), (1, 0, 1, [0]), (1, 1, 0, [0]), (1, 1, 1, [])])
+def test_networks_without_any_size_are_refused(sizes):
+    with pytest.raises(InvalidInput, match="at least 1 of each"):
+        MLPs(*sizes)
+
+
+TAUGHT = [Taught(LESSONS[name], 0.4, t) for name, t in (("scratch", 4.0), ("kd", 2.0), ("skd", 4.0), ("labels-only", 1.0))]
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("kind", ["MLPs", "Several"])
+def test_a_stack_ends_where_each_network_ends_alone(kind, own):
+    """With the same batches; each student has its own images and teacher, or all share them."""
+    x, s = blobs()
+    y, teachers = torch.tensor(PARENTS)[s], 2 * torch.randn(40, 4, 5, generator=torch.Generator().manual_seed(1))
+    orders = [torch.randperm(40, generator=torch.Generator().manual_seed(9 * own * k)) for k in range(4)]
+    images = torch.stack([x[order] for order in orders], 1)
+    labels, subclasses = (torch.stack([values[order] for order in orders], 1) for values in (y, s))
+    seeds, how = [5, 6, 5, 7], {"epochs": 12, "learning_rate": 0.02, "optimizer": "adam", "weight_decay": 0.0, "batch": 16}
+    goal = Objective(TAUGHT, PARENTS)
+    stack = MLPs(6, 8, 5, seeds) if kind == "MLPs" else Several([MLP(6, 8, 5, seed) for seed in seeds])
+    start = logits_of(stack, images)
+    together = Fit(
+        stack, images if own else images[:, :1], goal.targets(labels, subclasses, teachers), loss=goal, schedule="cosine", **how
+    ).run()
+    losses = 0.0
+    for k, one in enumerate(TAUGHT):
+        network, alone = MLP(6, 8, 5, seeds[k]), Objective([one], PARENTS)
+        torch.testing.assert_close(start[:, k], network(images[:, k]))
+        targets = (labels[:, k], subclasses[:, k], teachers[:, k])
+
+        def loss(z, y, s, t, one=one):
+            return single(one, z, t, y, s, "subclass")
+
+        fit = Fit(network, images[:, k], targets, loss=loss, schedule="cosine", **how).run()
+        torch.testing.assert_close(logits_of(stack, images)[:, k], logits_of(network, images[:, k]), rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(logits_of(network, images[:, k]), start[:, k], atol=0.2)
+        losses += fit.loss
+        assert alone.parents == tuple(PARENTS)
+    assert together.loss == pytest.approx(losses, rel=1e-4)
+
+
+def test_students_of_one_seed_and_lesson_stay_one():
+    x, s = blobs()
+    goal = Objective([TAUGHT[2], TAUGHT[0], TAUGHT[2]], PARENTS)
+    z = torch.randn(40, 1, 5).expand(-1, 3, -1)
+    targets = goal.targets(torch.tensor(PARENTS)[s][:, None].expand(-1, 3), s[:, None].expand(-1, 3), z)
+    net = MLPs(6, 8, 5, [1, 1, 1])
+    Fit(net, x[:, None], targets, loss=goal, epochs=5, optimizer="adam", batch=16).run()
+    found = logits_of(net, x[:, None])
+    torch.testing.assert_close(found[:, 0], found[:, 2])
+    assert not torch.allclose(found[:, 0], found[:, 1], atol=1e-2)
+
+
+# ---- Fit
+
+
+def flat(net: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in net.parameters()])
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
+def test_adam_equals_pytorchs_in_a_loop_written_by_hand(decay, schedule):
+    x, y = blobs()
+    fit = Fit(MLP(6, 8, 5, 2), x, y, epochs=5, learning_rate=0.03, schedule=schedule, optimizer="adam", weight_decay=decay,
+              batch=16, seed=4).run()  # fmt: skip
+    net = MLP(6, 8, 5, 2)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.03, weight_decay=decay)
+    for epoch in range(5):
+        share = {"step": 1.0 if epoch < 3 else 0.1, "constant": 1.0, "cosine": (1 + math.cos(math.pi * epoch / 5)) / 2}[schedule]
+        optimizer.param_groups[0]["lr"] = 0.03 * share
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(stream_seed(4, "batches", epoch)))
+        for part in order.split(16):
+            optimizer.zero_grad()
+            cross_entropy(net(x[part]), y[part]).backward()
+            optimizer.step()
+    torch.testing.assert_close(flat(fit.network), flat(net), rtol=1e-4, atol=1e-5)
+
+
+def test_a_tuple_of_targets_reaches_the_loss_sample_by_sample():
+    x, y = blobs()
+    seen = []
+
+    def loss(z, labels, numbers, names):
+        seen.append(numbers.clone())
+        assert torch.equal(labels, y[numbers])
+        assert torch.equal(names, x[numbers])
+        return z.square().mean()
+
+    Fit(MLP(6, 3, 5), x, (y, torch.arange(40), x), loss=loss, epochs=2, batch=16).run()
+    assert [len(part) for part in seen] == [16, 16, 8] * 2
+    assert torch.cat(seen[:3]).sort().values.tolist() == torch.cat(seen[3:]).sort().values.tolist() == list(range(40))
+    with pytest.raises(InvalidInput, match="40 images, 40, 39 labels"):
+        Fit(MLP(6, 3, 5), x, (y, y[1:]), loss=loss)
+    assert Fit(MLP(6, 3, 5), x, (y, y, y), loss=loss).config["loss"] == "loss"
+
+
+def test_a_pool_says_what_is_seen_in_an_epoch():
+    x, y = blobs()
+    seen = []
+
+    def loss(z, numbers):
+        seen.append(numbers.tolist())
+        return cross_entropy(z, y[numbers])
+
+    def pool(epoch):
+        return torch.arange(0, 10 * (epoch + 1))
+
+    fit = Fit(MLP(6, 3, 5), x, (torch.arange(40),), loss=loss, epochs=4, batch=100, pool=pool).run()
+    assert [sorted(one) for one in seen] == [list(range(10 * k)) for k in (1, 2, 3, 4)]
+    assert seen[-1] != sorted(seen[-1])
+    assert math.isfinite(fit.loss)
+    whole = Fit(MLP(6, 3, 5), x, y, epochs=2, pool=lambda _: torch.arange(40)).run()
+    assert torch.equal(flat(whole.network), flat(Fit(MLP(6, 3, 5), x, y, epochs=2).run().network))
+
+
+@pytest.mark.parametrize("stop", [1, 4])
+def test_adam_resumes_to_the_same_bits(stop, tmp_path):
+    goal = Objective(TAUGHT, PARENTS)
+    x, s = blobs()
+    targets = goal.targets(*(v[:, None].expand(-1, 4) for v in (torch.tensor(PARENTS)[s], s)), torch.zeros(40, 4, 5))
+
+    def fit():
+        how = {"optimizer": "adam", "schedule": "cosine", "epochs": 6, "batch": 16, "learning_rate": 0.02}
+        return Fit(MLPs(6, 8, 5, range(4)), x[:, None], targets, loss=goal, pool=lambda e: torch.arange(20 + 3 * e), **how)
+
+    whole, first, second = fit().run(), fit(), fit()
+    for _ in range(stop):
+        first.advance()
+    save_checkpoint(first, tmp_path / "fit.npz")
+    second.step, state = load_checkpoint(tmp_path / "fit.npz")
+    second.restore(state)
+    second.run()
+    assert torch.equal(flat(second.network), flat(whole.network))
+    assert second.loss == whole.loss
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_loss_that_is_no_number_stops_it(optimizer):
+    x, y = blobs()
+    fit = Fit(MLP(6, 3, 5), x, y, epochs=9, optimizer=optimizer, loss=lambda z, y: cross_entropy(z, y) * float("nan"))
+    with pytest.raises(RunDiverged, match=r"the loss is nan in epoch 1; learning_rate 0\.01 may be too large"):
+        fit.run()
+    assert fit.step == 0
+    with pytest.raises(RunDiverged):
+        Fit(MLP(6, 3, 5), x * 1e30, y, epochs=9, learning_rate=1e20, optimizer="sgd").run()
+
+
+def test_unknown_optimizers_and_schedules_are_named():
+    for name in ("optimizer", "schedule"):
+        with pytest.raises(UnknownName, match=f"unknown {name} 'adams'"):
+            Fit(MLP(6, 3, 5), *blobs(), **{name: "adams"})
+
+
+def test_training_gives_no_global_random_number_away():
+    before = torch.get_rng_state(), copy.deepcopy(np.random.get_state()[1])  # noqa: NPY002
+    Fit(MLP(6, 3, 5), *blobs(), epochs=2, optimizer="adam").run()
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
