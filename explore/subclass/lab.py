@@ -54,7 +54,7 @@ def study_of(data: str) -> xarray.Dataset:
     return open_recording(shipped(f"data/{data}-students.zarr.zip")).load()
 
 
-def one_image(recording: xarray.Dataset | None = None, image: int = 3) -> Explorer:
+def one_image(recording: xarray.Dataset | None = None, image: int = 29) -> Explorer:
     """One image's softmax over subclasses, grouped by class; move the temperature.
 
     Args:
@@ -64,24 +64,32 @@ def one_image(recording: xarray.Dataset | None = None, image: int = 3) -> Explor
     known = recording_of("skd") if recording is None else recording
     controls: dict[str, Control] = {
         "temperature": Slider("temperature T", HEATS, start=1.0),
-        "image": Slider("image", list(range(known.sizes["image"])), start=image),
+        "image": Slider("image", list(range(known.sizes["image"])), start=min(image, known.sizes["image"] - 1)),
         "who": Choice("by the", _who(known)),
     }
     return Explorer(partial(softened, known), Softened, controls, "soft-label")
+
+
+TEACHERS = {"skd": "true subclasses", "random-subclasses": "random subclasses", "subclass-distillation": "subclasses it found"}
+"""Lessons by the teacher that gives them."""
 
 
 def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     """Label bits over the temperature, by four definitions, and the labels that they are bits of.
 
     Args:
-        recording: as for ``one_image``.
+        recording: of a subclass run; the shipped ones (on digits, by three kinds of teacher) if left out.
     """
-    known = recording_of("skd") if recording is None else recording
-    controls: dict[str, Control] = {
-        "temperature": Slider("temperature T", HEATS, start=1.0),
-        "who": Choice("of the", _who(known)),
-    }
-    return Explorer(partial(label_bits, known), Bits, controls, "label-bits")
+    read = cache(recording_of) if recording is None else lambda _: recording
+    first = read("skd")
+
+    def source(taught: str = "skd", **state: Any) -> xarray.Dataset:
+        return label_bits(read(taught), **state)
+
+    controls: dict[str, Control] = {"temperature": Slider("temperature T", HEATS, start=1.0), "who": Choice("bits of the", _who(first))}
+    if recording is None:
+        controls["taught"] = Choice("the teacher learnt", list(TEACHERS), names=TEACHERS)
+    return Explorer(source, Bits, controls, "label-bits")
 
 
 def widths(study: xarray.Dataset | str = "digits") -> Explorer:

@@ -130,3 +130,12 @@ def run_all(page: Any) -> None:
     """Run every cell."""
     page.get_by_text("Run", exact=True).first.click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+
+
+def alt_changes(page: Any, index: int, before: str) -> str:
+    """The new alternative text of a picture, once it is another."""
+    page.wait_for_function(
+        "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt", arg=[index, before]
+    )
+    page.wait_for_timeout(300)
+    return page.locator(".explore-figure img").nth(index).get_attribute("alt")

@@ -7,20 +7,11 @@ from typing import Any
 
 import pytest
 
-from .conftest import opened, run_all
+from .conftest import alt_changes, opened, run_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
 COUNT = "document.querySelectorAll('.explore-figure img').length"
-
-
-def alt_changes(page: Any, index: int, before: str) -> str:
-    """The new alternative text of a picture, once it is another."""
-    page.wait_for_function(
-        "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt", arg=[index, before]
-    )
-    page.wait_for_timeout(300)
-    return page.locator(".explore-figure img").nth(index).get_attribute("alt")
 
 
 def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:

@@ -1,0 +1,51 @@
+"""The subclass lab as a reader meets it: temperature by keyboard, a width and a digit by click, training now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import alt_changes, opened, run_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+
+COUNT = "document.querySelectorAll('.explore-figure img').length"
+
+
+def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
+    opened(page, server, "bare_04_subclass_bits.ipynb")
+    run_all(page)
+    page.wait_for_function(f"{COUNT} >= 6", timeout=150_000)
+    figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
+    # the temperature by keyboard
+    pictures.nth(0).scroll_into_view_if_needed()
+    before = pictures.nth(0).get_attribute("alt")
+    assert "at temperature 1 the teacher says 5" in before
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    for _ in range(4):
+        handle.press("ArrowRight")
+    page.wait_for_function("document.querySelectorAll('.explore-figure img')[0].alt.includes('at temperature 4 ')")
+    page.screenshot(path=screenshots / "04-soft-label.png")
+    # a width on the picture
+    pictures.nth(1).scroll_into_view_if_needed()
+    before = pictures.nth(1).get_attribute("alt")
+    figures.nth(1).get_by_role("button", name="width 4", exact=True).click()
+    assert "width 4" in alt_changes(page, 1, before)
+    page.screenshot(path=screenshots / "04-widths.png")
+    # a digit that stands out
+    pictures.nth(4).scroll_into_view_if_needed()
+    before = pictures.nth(4).get_attribute("alt")
+    figures.nth(4).get_by_role("button", name="subclass 9", exact=True).click()
+    assert "Subclass 9 stands out" in alt_changes(page, 4, before)
+    page.screenshot(path=screenshots / "04-training.png")
+    # train now
+    pictures.nth(5).scroll_into_view_if_needed()
+    assert "not trained" in pictures.nth(5).get_attribute("alt")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_function("!document.querySelectorAll('.explore-figure img')[5].alt.includes('not trained')", timeout=120_000)
+    page.get_by_text("done after").wait_for(timeout=30_000)
+    page.screenshot(path=screenshots / "04-live.png")
+    assert page.outside == []
