@@ -37,12 +37,16 @@ class Method:
 
 @dataclass(frozen=True)
 class FigureEntry:
-    """One figure: a picture class, the function that takes its data from recordings, the state its slider moves."""
+    """One figure: a picture class, the function that takes its data from recordings, the state its slider moves.
+
+    The slider goes over ``positions``, or else over the recordings' coordinate of its name, or else over their steps.
+    """
 
     name: str
     picture: str
     select: str
     slider: str = "step"
+    positions: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,10 +155,12 @@ METHODS = {
 }
 
 
-def _figure(name: str, module: str, picture: str, slider: str = "step") -> FigureEntry:
+def _figure(name: str, module: str, picture: str, slider: str = "step", positions: str = "") -> FigureEntry:
     """A figure whose function has its name."""
-    return FigureEntry(name, f"{module}:{picture}", f"{module}:{name}", slider)
+    return FigureEntry(name, f"{module}:{picture}", f"{module}:{name}", slider, positions)
 
+
+HEATS = "explore.subclass.figures_look:HEATS"
 
 FIGURES = {
     entry.name: entry
@@ -163,9 +169,9 @@ FIGURES = {
         _figure("untrained", "explore.distill.figures_survey", "Untrained", slider="network"),
         _figure("reduction", "explore.mixtures.figures", "Paths"),
         _figure("logits", "explore.subclass.figures", "Logits"),
-        _figure("softened", "explore.subclass.figures_softmax", "Softened", slider="temperature"),
-        _figure("students", "explore.subclass.figures_study", "Students", slider="width"),
-        _figure("label_bits", "explore.subclass.figures_bits", "Bits", slider="temperature"),
+        _figure("softened", "explore.subclass.figures_softmax", "Softened", "temperature", HEATS),
+        _figure("students", "explore.subclass.figures_study", "Students", "width"),
+        _figure("label_bits", "explore.subclass.figures_bits", "Bits", "temperature", HEATS),
     )
 }
 

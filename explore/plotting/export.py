@@ -75,8 +75,9 @@ def save_figure(name: str, recordings: Sequence[xarray.Dataset], state: Mapping[
     picture = kind(first)
     if out.suffix != ".html":
         return save(picture, first, out)
-    steps = thinned(np.unique(np.concatenate([r.step.values for r in recordings])).tolist())
-    return write_html(out, picture, row.slider, steps, lambda step: select(recordings, **{**state, row.slider: step}))
+    along = row.slider if all(row.slider in r.coords for r in recordings) else "step"
+    known = resolve(row.positions) if row.positions else np.unique(np.concatenate([r[along].values for r in recordings])).tolist()
+    return write_html(out, picture, row.slider, thinned(known), lambda at: select(recordings, **{**state, row.slider: at}))
 
 
 def write_html(out: Path, picture: Picture, label: str, values: Sequence[Any], data: Callable[[Any], xarray.Dataset]) -> Path:

@@ -13,13 +13,10 @@ from explore.plotting.picture import Picture, Target
 from explore.plotting.style import PALETTE, SEQUENTIAL, set_title
 from explore.recording import that_hold
 from explore.subclass import bits
-from explore.subclass.figures_look import class_colour, frame_of, grouped, logits_in, name_ticks, names_of, objects
+from explore.subclass.figures_look import HEATS, class_colour, frame_of, grouped, logits_in, name_ticks, names_of, objects
 
 if TYPE_CHECKING:
     import pandas
-
-HEATS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0)
-"""Temperatures of the curves and of sliders, in half octaves."""
 
 CURVES = {
     "soft": ("blue", "s", "soft: spread within a label"),

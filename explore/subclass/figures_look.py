@@ -34,6 +34,9 @@ LOOK: dict[str, dict[str, Any]] = {
 CLASS_COLOURS = tuple(PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "black", "grey"))
 WHO = ("teacher", "student")
 
+HEATS = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0)
+"""Temperatures of the curves and of sliders, in half octaves."""
+
 
 def class_colour(k: int) -> str:
     """Of class k; after six they begin again."""

@@ -14,8 +14,8 @@ from explore.runs import spare_core
 from explore.shipped import shipped
 from explore.subclass.config import LESSONS, USUAL
 from explore.subclass.figures import ALL, Logits, logits
-from explore.subclass.figures_bits import HEATS, Bits, label_bits
-from explore.subclass.figures_look import NAMES, WHO
+from explore.subclass.figures_bits import Bits, label_bits
+from explore.subclass.figures_look import HEATS, NAMES, WHO
 from explore.subclass.figures_softmax import Softened, softened
 from explore.subclass.figures_study import MEASURES, Scores, Students, students
 from explore.widgets.controls import Choice, Control, Slider
@@ -86,7 +86,10 @@ def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     def source(taught: str = "skd", **state: Any) -> xarray.Dataset:
         return label_bits(read(taught), **state)
 
-    controls: dict[str, Control] = {"temperature": Slider("temperature T", HEATS, start=1.0), "who": Choice("bits of the", _who(first))}
+    controls: dict[str, Control] = {
+        "temperature": Slider("temperature T", HEATS, start=1.0),
+        "who": Choice("bits of the", _who(first)),
+    }
     if recording is None:
         controls["taught"] = Choice("the teacher learnt", list(TEACHERS), names=TEACHERS)
     return Explorer(source, Bits, controls, "label-bits")

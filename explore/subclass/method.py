@@ -16,7 +16,7 @@ from explore.runs import frame_steps, stream_seed
 from explore.subclass import bits
 from explore.subclass.config import LESSONS, SubclassConfig
 from explore.subclass.losses import class_logits, subclass_divergence
-from explore.subclass.networks import Factory, check_outputs, students, teacher as untrained_teacher, teaching
+from explore.subclass.networks import Factory, check_outputs, learning, students, teacher as untrained_teacher, teaching
 from explore.subclass.objective import Objective, Taught
 from explore.subclass.source import Source
 
@@ -160,19 +160,17 @@ class SubclassRun:
                 [Taught(self.lesson, options.distill_weight, options.temperature)], self.source.parents, options.soften
             )
             said = None if self.teacher is None else logits_of(self.teacher, own.images)[:, None]
-            self._learning = Fit(
+            targets = goal.targets(own.labels[:, None], own.subclasses[:, None], said)
+            self._learning = learning(
                 self.student,
                 own.images[:, None],
-                goal.targets(own.labels[:, None], own.subclasses[:, None], said),
-                loss=goal,
-                epochs=options.epochs,
-                learning_rate=options.learning_rate,
-                schedule="cosine",
-                optimizer="adam",
-                weight_decay=0.0,
-                batch=options.batch,
-                seed=stream_seed(options.seed, "student"),
-                pool=self._stages() if options.curriculum else None,
+                targets,
+                goal,
+                options.epochs,
+                options.learning_rate,
+                options.batch,
+                stream_seed(options.seed, "student"),
+                self._stages() if options.curriculum else None,
             )
         return self._learning
 

@@ -68,19 +68,24 @@ def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options:
         targets = shuffled(seen, stream_seed(seed, "shuffle"))
     if kind == "found":
         targets, loss = seen.labels, Finding(source.parents, options.auxiliary)
-    return Fit(
-        network,
-        seen.images,
-        targets,
-        loss=loss,
-        epochs=epochs,
-        learning_rate=options.teacher_rate,
-        schedule="cosine",
-        optimizer="adam",
-        weight_decay=0.0,
-        batch=options.teacher_batch,
-        seed=stream_seed(seed, "teacher"),
-    )
+    rate, batch = options.teacher_rate, options.teacher_batch
+    return learning(network, seen.images, targets, loss, epochs, rate, batch, stream_seed(seed, "teacher"))
+
+
+def learning(
+    network: nn.Module,
+    images: torch.Tensor,
+    targets: Any,
+    loss: Any,
+    epochs: int,
+    rate: float,
+    batch: int,
+    seed: int,
+    pool: Any = None,
+) -> Fit:
+    """How teachers and students are trained alike: Adam, its rate falling to 0 along a cosine, no weight decay."""
+    how: dict[str, Any] = {"learning_rate": rate, "schedule": "cosine", "optimizer": "adam", "weight_decay": 0.0}
+    return Fit(network, images, targets, loss=loss, epochs=epochs, batch=batch, seed=seed, pool=pool, **how)
 
 
 class Finding:

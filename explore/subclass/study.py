@@ -15,12 +15,12 @@ from torch import nn
 
 from explore.data.imageset import ImageSet
 from explore.errors import InvalidInput
-from explore.models.fit import Fit, logits_of
+from explore.models.fit import logits_of
 from explore.runs import stream_seed
 from explore.subclass import bits
 from explore.subclass.config import LESSONS, StudyConfig
 from explore.subclass.losses import class_logits, class_probabilities
-from explore.subclass.networks import Factory, students, teacher as untrained_teacher, teaching
+from explore.subclass.networks import Factory, learning, students, teacher as untrained_teacher, teaching
 from explore.subclass.objective import Objective, Taught
 from explore.subclass.report import MEASURES, report
 from explore.subclass.scores import DIMS
@@ -177,19 +177,9 @@ class StudyRun:
         goal = Objective(
             [Taught(LESSONS[m], options.distill_weight, heat) for m, heat, _ in each], source.parents, options.soften
         )
-        Fit(
-            network,
-            images,
-            goal.targets(labels, subclasses, torch.stack(said, 1)),
-            loss=goal,
-            epochs=epochs_for(options.updates, job.labels, options.batch),
-            learning_rate=options.learning_rate,
-            schedule="cosine",
-            optimizer="adam",
-            weight_decay=0.0,
-            batch=options.batch,
-            seed=stream_seed(options.seed, "student"),
-        ).run()
+        targets = goal.targets(labels, subclasses, torch.stack(said, 1))
+        epochs, seed = epochs_for(options.updates, job.labels, options.batch), stream_seed(options.seed, "student")
+        learning(network, images, targets, goal, epochs, options.learning_rate, options.batch, seed).run()
         self._score(job, each, logits_of(network, self.test.images[:, None], 250))
         self._done = f"{len(each)} students, {job.width} wide, {job.labels} labels"
 

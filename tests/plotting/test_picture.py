@@ -330,6 +330,17 @@ def test_unknown_formats_and_states_are_named(tmp_path: Path) -> None:
         save_figure("evolution", [open_recording(shipped("data/digits-dm.zarr.zip"))], {"foo": 1}, tmp_path / "a.png")
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "label", "positions"),
+    [("softened", "students-skd", "temperature", 17), ("label_bits", "students-skd", "temperature", 17)]
+    + [("students", "digits-students", "width", 6)],
+)
+def test_a_page_goes_over_what_the_slider_moves(name: str, file: str, label: str, positions: int, tmp_path: Path) -> None:
+    page = save_figure(name, [open_recording(shipped(f"data/{file}.zarr.zip"))], {}, tmp_path / "page.html").read_text()
+    assert f'max="{positions - 1}"' in page
+    assert label in page
+
+
 def test_the_offline_page_holds_every_frame_and_loads_nothing(tmp_path: Path) -> None:
     recording = open_recording(shipped("data/digits-dm.zarr.zip"))
     page = save_figure("evolution", [recording], {"label": "4"}, tmp_path / "page.html").read_text()
