@@ -39,7 +39,8 @@ def students(
 
     Args:
         recordings: one recording of ``subclass-study``.
-        width, labels, teacher_images, temperature: which of those studied; by default the middle width, the first of the others.
+        width, labels, teacher_images, temperature: which of those studied; by default those in the middle for width
+            and temperature, the first of the others.
         measure: "accuracy", "f1", "macro_f1", "auc" or "brier".
 
     Raises:
@@ -48,7 +49,8 @@ def students(
     study = that_hold(recordings, "score", "a study of students")[0]
     last = study.isel(step=-1) if "step" in study.dims else study
     widths = last["width"].values.tolist()
-    width = widths[len(widths) // 2] if width is None else width
+    width = middle(widths) if width is None else width
+    temperature = middle(last["temperature"].values.tolist()) if temperature is None else temperature
     wanted = {"labels": labels, "teacher_images": teacher_images, "temperature": temperature}
     place = {name: last[name].values.tolist()[0] if value is None else value for name, value in wanted.items()}
     if measure not in last["measure"].values.tolist():
@@ -205,12 +207,17 @@ class Scores(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """The rows."""
+        self._range = data.attrs["low"], data.attrs["high"]
         self._head = self.moving(self.figure.text(0.02, 0.93, "", fontsize=12, fontweight="bold", va="center"))
         axes = self.figure.add_axes((0.25, 0.13, 0.52, 0.68))
         self._rows = Rows(self, axes, data)
         set_title(
             axes, f"each run; at the right mean ± standard deviation, and the paired difference from {_base(data)} (95 %)"
         ).set_x(-0.2)
+
+    def fits(self, data: xarray.Dataset) -> bool:
+        """Scores of another range, as a live study has them, need other axes."""
+        return super().fits(data) and (data.attrs["low"], data.attrs["high"]) == self._range
 
     def show(self, data: xarray.Dataset) -> None:
         """The only setting there is."""
@@ -224,6 +231,11 @@ class Scores(Picture):
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """One row for each lesson and run."""
         return _table(data)
+
+
+def middle(values: Sequence[Any]) -> Any:
+    """The one in the middle of a list."""
+    return values[len(values) // 2]
 
 
 def _colours(lessons: Sequence[str]) -> list[str]:

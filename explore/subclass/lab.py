@@ -17,7 +17,7 @@ from explore.subclass.figures import ALL, Logits, logits
 from explore.subclass.figures_bits import Bits, label_bits
 from explore.subclass.figures_look import HEATS, NAMES, WHO
 from explore.subclass.figures_softmax import Softened, softened
-from explore.subclass.figures_study import MEASURES, Scores, Students, students
+from explore.subclass.figures_study import MEASURES, Scores, Students, middle, students
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
@@ -103,12 +103,11 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     """
     known = study_of(study) if isinstance(study, str) else study
     values = {name: known[name].values.tolist() for name in ("width", "labels", "teacher_images", "temperature")}
-    middle = values["width"][len(values["width"]) // 2]
     controls: dict[str, Control] = {
-        "width": Slider("student's width", values["width"], start=middle),
+        "width": Slider("student's width", values["width"], start=middle(values["width"])),
         "labels": Choice("labelled images", values["labels"]),
         "teacher_images": Choice("the teacher saw", values["teacher_images"], names=SAW),
-        "temperature": Choice("T", values["temperature"]),
+        "temperature": Choice("T", values["temperature"], middle(values["temperature"])),
         "measure": Choice("score", [str(name) for name in known["measure"].values], names=MEASURES),
     }
     shown = {name: control for name, control in controls.items() if len(control.values) > 1 or name == "width"}  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from explore.models.fit import Fit, logits_of
 from explore.runs import frame_steps, stream_seed
 from explore.subclass import bits
 from explore.subclass.config import LESSONS, SubclassConfig
-from explore.subclass.losses import class_logits, subclass_divergence
+from explore.subclass.losses import class_logits, class_probabilities, subclass_divergence
 from explore.subclass.networks import Factory, check_outputs, learning, students, teacher as untrained_teacher, teaching
 from explore.subclass.objective import Objective, Taught
 from explore.subclass.source import Source
@@ -30,7 +30,7 @@ def train(
     parents: Any,
     method: str = "skd",
     *,
-    labels: torch.Tensor | None = None,
+    classes: torch.Tensor | None = None,
     teacher: nn.Module | Factory | None = None,
     student: Factory | None = None,
     device: str | None = None,
@@ -43,30 +43,32 @@ def train(
         subclasses: integers ``[N]``, 0..S-1.
         parents: class of each subclass, ``[S]``.
         method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "subclass-distillation".
-        labels: classes ``[N]``, if they are to be checked against the subclasses.
+        classes: of the samples, ``[N]``, if they are to be checked against the subclasses.
         teacher: a trained network, ``[N, ...]`` to subclass logits ``[N, S]``, which is then not trained again; or
             ``factory(outputs, seed)`` that makes one to train. By default a small ConvNet (an MLP where images are not square).
         student: ``factory(outputs, seed)``; by default an MLP with ``width`` hidden units.
         device: where to compute; by default where ``images`` are.
-        **options: the other fields of ``SubclassConfig``.
+        **options: the other fields of ``SubclassConfig``; ``labels``, how many images the student trains on, is all if left out.
 
     Returns:
-        A ``Run`` at step 0, whose steps are epochs: the teacher's, then the student's. ``run.student`` is the network.
+        A ``Run`` at step 0, whose steps are epochs: the teacher's, then the student's. ``run.predict`` asks the student.
 
     Raises:
         InvalidInput: see ``SubclassConfig``, ``explore.parents`` and ``Source``; networks of another number of subclasses.
 
     Example:
         >>> x, s = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 4
-        >>> run = train(x, s, parents=[0, 0, 1, 1], labels=s // 2, teacher_epochs=2, epochs=3)
+        >>> run = train(x, s, parents=[0, 0, 1, 1], classes=s // 2, teacher_epochs=2, epochs=3)
         >>> run
         SubclassRun(skd on tensors, step 0 of 5)
     """
     from explore.registry import make_config, method as row
 
     device = device or (str(images.device) if hasattr(images, "device") else "")
-    config = make_config(row(method), {"method": method, "device": device, "data": "tensors", "parents": parents, **options})
-    return SubclassRun(config, (images, subclasses), teacher, student, labels)
+    config = make_config(
+        row(method), {"method": method, "device": device, "data": "tensors", "parents": parents, "labels": 0, **options}
+    )
+    return SubclassRun(config, (images, subclasses), teacher, student, classes)
 
 
 def build(config: SubclassConfig, data: Any = None) -> SubclassRun:
@@ -86,11 +88,11 @@ class SubclassRun:
         data: Any,
         teacher: nn.Module | Factory | None = None,
         student: Factory | None = None,
-        labels: torch.Tensor | None = None,
+        classes: torch.Tensor | None = None,
     ) -> None:
         self.options, self.name, self.step = options, options.method, 0
         self.lesson = LESSONS[options.method]
-        self.source = source = Source(data, options.parents, options.device, labels)
+        self.source = source = Source(data, options.parents, options.device, classes)
         held, rest = source.order(options.seed, options.holdout)
         self.held, self._held_at = source[held], held
         for name, wanted in (("labels", options.labels), ("teacher_images", options.teacher_images)):
@@ -151,6 +153,10 @@ class SubclassRun:
         else:
             self._fit().advance()
         self.step += 1
+
+    def predict(self, images: torch.Tensor) -> torch.Tensor:
+        """Class probabilities ``[N, C]`` that the student gives images ``[N, ...]`` as it stands."""
+        return class_probabilities(logits_of(self.student, images.to(self.source.device)[:, None])[:, 0], self.source.parents)
 
     def _fit(self) -> Fit:
         """The student's training; what its teacher says of its images is asked and softened once."""

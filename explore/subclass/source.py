@@ -48,13 +48,13 @@ class Source:
             of float ``[N, ...]`` and integer ``[N]`` tensors.
         parents: class of each subclass; by default the set's own, or that of ``GROUPS``.
         device: where images are to live.
-        labels: classes of a pair, where they are to be checked against the subclasses.
+        classes: of a pair's samples, where they are to be checked against the subclasses.
 
     Raises:
         InvalidInput: no subclasses and no parents, labels that contradict the map, a class without images, NaN or Inf.
     """
 
-    def __init__(self, data: Any, parents: Any = None, device: str = "", labels: torch.Tensor | None = None) -> None:
+    def __init__(self, data: Any, parents: Any = None, device: str = "", classes: torch.Tensor | None = None) -> None:
         found, images, subclasses = taken(data)
         self.device = torch.device(device or "cpu")
         self.set = None if found is None else as_subclasses(found, parents)
@@ -63,13 +63,14 @@ class Source:
                 raise InvalidInput("tensors come without a parent map; give parents=[class of each subclass]")
             self.parents = tuple(check_parents(parents).tolist())
             check_tensors(images, subclasses)
-            classes = torch.tensor(self.parents)[check_range(subclasses, len(self.parents))]
-            check_labels(classes if labels is None else labels, subclasses, self.parents)
+            labels = torch.tensor(self.parents)[check_range(subclasses, len(self.parents))]
+            if classes is not None:
+                check_labels(classes, subclasses, self.parents)
             self.name, self.options, pixels = "tensors", {}, None
             self.class_names = tuple(f"class {k}" for k in range(max(self.parents) + 1))
             self.subclass_names = tuple(f"subclass {k}" for k in range(len(self.parents)))
             self._hash = sha256_of(images, subclasses)
-            self._all = Part(images.float().to(self.device), classes.to(self.device), subclasses.long().to(self.device))
+            self._all = Part(images.float().to(self.device), labels.to(self.device), subclasses.long().to(self.device))
         else:
             self.parents, self.name, self.options = tuple(self.set.parents), self.set.name, dict(self.set.options)
             self.class_names, self.subclass_names = tuple(self.set.class_names), tuple(self.set.subclass_names)
