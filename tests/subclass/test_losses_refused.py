@@ -6,7 +6,7 @@ from math import exp, log, sqrt
 
 import pytest
 import torch
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from explore.errors import InvalidInput, UnknownName
 from explore.subclass.losses import (
@@ -45,6 +45,7 @@ def test_the_auxiliary_loss_is_that_of_a_plain_loop(b, s, temperature):
 @given(st.integers(1, 40), st.integers(2, 12), st.sampled_from([0.2, 1.0, 5.0]), st.integers(0, 999))
 def test_its_bounds(b, s, temperature, seed):
     z = torch.randn(b, s, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    assume(float(z.std(-1, correction=0).min()) > 0.1)  # of rows without a spread see below
     assert -log(b) - 1e-6 <= float(auxiliary_loss(z, temperature)) <= 1e-6
 
 
