@@ -31,7 +31,7 @@ def check_parents(parents: Any, subclasses: int | None = None, classes: int | No
         ...
         explore.errors.InvalidInput: parents [0, 2] leave class 1 without a subclass; classes must be 0..2 without gaps
     """
-    found = np.asarray(parents.detach().cpu() if hasattr(parents, "detach") else parents)
+    found = as_array(parents)
     if found.ndim != 1 or not len(found) or not np.issubdtype(found.dtype, np.integer):
         given = f"{found.dtype} of shape {list(found.shape)}" if found.dtype != object else repr(parents)
         raise InvalidInput(f"parents must be a list of integers, the class of each subclass, such as [0, 0, 1]; got {given}")
@@ -73,9 +73,14 @@ def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
         explore.errors.InvalidInput: sample 1 has label 1, but its subclass 2 belongs to class 0; mend the labels or parents
     """
     known = check_parents(parents)
-    y, s = (np.asarray(v.detach().cpu() if hasattr(v, "detach") else v) for v in (labels, subclasses))
+    y, s = as_array(labels), as_array(subclasses)
     if y.shape != s.shape or y.ndim != 1:
         raise InvalidInput(f"labels and subclasses must be two lists of one length, got {list(y.shape)} and {list(s.shape)}")
+    if not len(y):
+        return
+    for name, values in (("labels", y), ("subclasses", s)):
+        if not np.issubdtype(values.dtype, np.integer):
+            raise InvalidInput(f"{name} must be integers, got {values.dtype}")
     wild = np.flatnonzero((s < 0) | (s >= len(known)))
     if len(wild):
         given = f"sample {int(wild[0])} has subclass {int(s[wild[0]])}"
@@ -85,3 +90,14 @@ def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
         k = int(wrong[0])
         said = f"sample {k} has label {int(y[k])}, but its subclass {int(s[k])} belongs to class {int(known[s[k]])}"
         raise InvalidInput(f"{said}; mend the labels or parents")
+
+
+def as_array(values: Any) -> NDArray[Any]:
+    """A list, array or tensor as an array; a ragged list becomes one of objects."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        return np.asarray(values.float() if values.dtype.itemsize < 4 and values.is_floating_point() else values)
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.array([None, *values], dtype=object)[1:]

@@ -13,8 +13,6 @@ from explore.data import ImageSet, load
 from explore.errors import InvalidInput
 from explore.parents import check_labels, check_parents
 
-fault = pytest.mark.xfail(strict=True, reason="a fault in explore, reported; take the mark away with it")
-
 
 def small(labels: list[int] | None = None, **more) -> ImageSet:
     """Six black images of three classes."""
@@ -74,7 +72,6 @@ def test_what_is_no_map_is_refused(parents, words):
         check_parents(parents)
 
 
-@fault
 def test_a_ragged_list_is_refused_as_any_other_bad_input():
     with pytest.raises(InvalidInput, match="must be a list of integers"):
         check_parents([[0], [1, 2]])
@@ -147,7 +144,6 @@ def test_labels_and_subclasses_must_be_of_one_length_and_in_range(labels, subcla
         check_labels(labels, subclasses, [0, 1, 0])
 
 
-@fault
 @pytest.mark.parametrize("subclasses", [[0.0, 1.0], [0, float("nan")], [False, True], ["0", "1"]])
 def test_subclasses_that_are_no_integers_are_refused(subclasses):
     with pytest.raises(InvalidInput):

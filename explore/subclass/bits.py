@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from explore.errors import InvalidInput, UnknownName
-from explore.parents import check_parents
+from explore.parents import as_array, check_parents
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
 KINDS = ("soft", "hard", "mutual", "argmax")
@@ -54,7 +54,7 @@ def label_bits(subclass_logits: Any, parents: ArrayLike, temperature: float = 1.
         raise UnknownName("kind of label bits", kind, KINDS)
     if kind == "hard":
         known = check_parents(parents)
-        return count_bits(_counts(_array(subclass_logits), len(known)), known)
+        return count_bits(_counts(as_array(subclass_logits), len(known)), known)
     z = check_logits(subclass_logits)
     known = check_parents(parents, z.shape[-1])
     if kind == "argmax":
@@ -77,10 +77,13 @@ def count_bits(counts: ArrayLike, parents: ArrayLike) -> float:
         >>> round(count_bits([6, 2, 4, 4], [0, 0, 1, 1]), 4)
         0.9056
     """
-    n = np.asarray(counts, np.float64)
+    n = as_array(counts)
+    if not (np.issubdtype(n.dtype, np.integer) or np.issubdtype(n.dtype, np.floating)):
+        raise InvalidInput(f"counts must be numbers, got {n.dtype}")
+    n = n.astype(np.float64)
     known = check_parents(parents, n.shape[0] if n.ndim == 1 else None)
     if n.ndim != 1 or not np.isfinite(n).all() or (n < 0).any() or not n.sum():
-        raise InvalidInput(f"counts must be one number ≥ 0 a subclass, not all 0; got {np.asarray(counts).tolist()}")
+        raise InvalidInput(f"counts must be one number ≥ 0 a subclass, not all 0; got {n.tolist()}")
     p = n / n.sum()
     return float(entropy(p) - entropy(class_sums(p, known)))
 
@@ -92,8 +95,9 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
         InvalidInput: T is not above 0.
     """
     check_temperature(temperature)
-    z = np.asarray(logits, np.float64) / temperature
-    e = np.exp(z - z.max(-1, keepdims=True))
+    z = np.asarray(logits, np.float64)
+    with np.errstate(over="ignore"):  # of a temperature so small that only the largest is left
+        e = np.exp((z - z.max(-1, keepdims=True)) / temperature)
     return e / e.sum(-1, keepdims=True)
 
 
@@ -123,8 +127,8 @@ def check_temperature(temperature: float) -> None:
 
 def check_logits(logits: Any) -> Floats:
     """Logits ``[N, S]`` as float64; −Inf is a mask, NaN and +Inf are refused, and so is a sample that has nothing else."""
-    z = _array(logits)
-    if z.ndim != 2 or not z.size or not np.issubdtype(z.dtype, np.number):
+    z = as_array(logits)
+    if z.ndim != 2 or not z.size or not (np.issubdtype(z.dtype, np.integer) or np.issubdtype(z.dtype, np.floating)):
         raise InvalidInput(f"logits must be numbers [N, S] with N ≥ 1, got {z.dtype} {list(z.shape)}")
     z = z.astype(np.float64)
     bad = np.flatnonzero(np.isnan(z).any(1) | (z == np.inf).any(1) | np.isneginf(z).all(1))
@@ -133,10 +137,6 @@ def check_logits(logits: Any) -> Floats:
             f"logits of {len(bad)} samples hold NaN or +Inf, or nothing but −Inf; the first is number {int(bad[0])}"
         )
     return z
-
-
-def _array(values: Any) -> NDArray[Any]:
-    return np.asarray(values.detach().cpu().float() if hasattr(values, "detach") and values.is_floating_point() else values)
 
 
 def _counts(subclasses: NDArray[Any], known: int) -> NDArray[np.int64]:

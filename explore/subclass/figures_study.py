@@ -53,14 +53,11 @@ def students(
     temperature = middle(last["temperature"].values.tolist()) if temperature is None else temperature
     wanted = {"labels": labels, "teacher_images": teacher_images, "temperature": temperature}
     place = {name: last[name].values.tolist()[0] if value is None else value for name, value in wanted.items()}
-    if measure not in last["measure"].values.tolist():
-        raise InvalidInput(f"measure {measure!r} was not studied; it has {', '.join(names_of(last, 'measure'))}")
     if width not in widths:
         raise InvalidInput(f"width {width} was not studied; it has {', '.join(map(str, widths))}")
     scores = chosen(last, measure, **place).transpose("lesson", "width", "run")
     lessons = names_of(last, "lesson")
-    config = study.attrs["config"]
-    outer = last["score"].sel(measure=measure)
+    config, outer = study.attrs["config"], chosen(last, measure)
     known = {
         "lesson": ("lesson", objects(lessons)),
         "width": ("width", np.array(widths)),

@@ -36,11 +36,18 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
         >>> class_logits(torch.log(torch.tensor([1.0, 2.0, 3.0])), [0, 1, 0]).exp()
         tensor([4., 2.])
     """
+    if not subclass_logits.is_floating_point():
+        raise InvalidInput(f"logits must be floats, got {subclass_logits.dtype}")
     index, padded = _groups(_tuple(parents, subclass_logits.shape[-1]))
+    masked = not bool(torch.isfinite(subclass_logits).all())
     if padded:  # a column of −Inf fills the smaller groups up
         subclass_logits = torch.cat([subclass_logits, subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf)], -1)
     index = index.to(subclass_logits.device)
-    return subclass_logits.index_select(-1, index.flatten()).unflatten(-1, index.shape).logsumexp(-1)
+    members = subclass_logits.index_select(-1, index.flatten()).unflatten(-1, index.shape)
+    if not masked:
+        return members.logsumexp(-1)
+    gone = torch.isneginf(members).all(-1, keepdim=True)  # of a class that is masked whole logsumexp has no gradient
+    return members.masked_fill(gone, 0.0).logsumexp(-1).masked_fill(gone.squeeze(-1), -torch.inf)
 
 
 def class_probabilities(
@@ -92,7 +99,8 @@ def subclass_distillation_loss(
         >>> float(subclass_distillation_loss(z, z + 5, torch.tensor([0]), [0, 0, 1], distill_weight=1.0))
         0.0
     """
-    _check(student, teacher, labels, parents, temperature, distill_weight)
+    labels = _check(student, teacher, labels, parents, temperature, distill_weight)
+    student = wide(student)
     soft = subclass_divergence(student, teacher, temperature).mean()
     return distill_weight * soft + (1 - distill_weight) * cross_entropy(class_logits(student, parents), labels)
 
@@ -116,7 +124,8 @@ def class_distillation_loss(
 
     Source: Hinton, Vinyals, Dean, arXiv 1503.02531.
     """
-    _check(student, teacher, labels, parents, temperature, distill_weight)
+    labels = _check(student, teacher, labels, parents, temperature, distill_weight)
+    student = wide(student)
     soft = class_divergence(student, teacher, parents, temperature, soften).mean()
     return distill_weight * soft + (1 - distill_weight) * cross_entropy(class_logits(student, parents), labels)
 
@@ -125,7 +134,8 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
     """What makes a teacher find subclasses by itself: it spreads a batch out within the classes (Müller et al.).
 
     Each sample's logits are standardised (over S), R = v vᵀ / (T S), and the loss is the mean over i of
-    log (1/B) Σ_j exp R_ij − 1/T: contrastive, each sample against the batch. Between −log B and 0; 0 if all rows agree.
+    log (1/B) Σ_j exp R_ij − 1/T: contrastive, each sample against the batch. Between −log B and 0, 0 if all rows agree;
+    a row whose logits are all equal says nothing, and counts as standing across to every other.
 
     Args:
         logits: ``[B, S]``.
@@ -138,6 +148,9 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
         0.0
     """
     check_temperature(temperature)
+    if logits.ndim != 2 or not logits.numel():
+        raise InvalidInput(f"logits must be [B, S] with B ≥ 1, got {list(logits.shape)}")
+    logits = wide(logits)
     b, s = logits.shape
     centred = logits - logits.mean(-1, keepdim=True)
     v = centred / (centred.square().mean(-1, keepdim=True) + 1e-9).sqrt()
@@ -147,16 +160,22 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
 
 def subclass_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """T² KL(q^t ‖ q^s) of each sample, over subclasses: ``[..., S]`` twice to ``[...]``; no gradient to the teacher."""
-    teacher = log_softmax(teacher.detach().float() / temperature, -1)
-    return temperature**2 * _divergence(teacher, log_softmax(student.float() / temperature, -1))
+    check_temperature(temperature)
+    logs = [log_softmax(wide(z) / temperature, -1) for z in (teacher.detach(), student)]
+    return temperature**2 * _divergence(*logs)
 
 
 def class_divergence(
     student: torch.Tensor, teacher: torch.Tensor, parents: Parents, temperature: float, soften: Soften = "subclass"
 ) -> torch.Tensor:
     """The same over classes."""
-    logs = [_class_log(z, parents, temperature, soften) for z in (teacher.detach().float(), student.float())]
+    logs = [_class_log(z, parents, temperature, soften) for z in (wide(teacher.detach()), wide(student))]
     return temperature**2 * _divergence(*logs)
+
+
+def wide(z: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32, for a softmax; anything wider as it is."""
+    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
 
 
 def prior_correction(parents: Parents) -> torch.Tensor:
@@ -188,26 +207,29 @@ def _divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
     return torch.where(p > 0, p * (teacher - student), 0.0).sum(-1)
 
 
-def _check(student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, parents: Parents, t: float, weight: float) -> None:
-    if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher):
-        raise InvalidInput(f"student and teacher logits must be [B, S], got {list(student.shape)} and {list(teacher.shape)}")
+def _check(
+    student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, parents: Parents, t: float, weight: float
+) -> torch.Tensor:
+    """Refuse what does not fit; returns the labels as int64."""
+    if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
+        given = f"{list(student.shape)} and {list(teacher.shape)}"
+        raise InvalidInput(f"student and teacher logits must be [B, S] with B ≥ 1, got {given}")
     if student.shape != teacher.shape:
         raise InvalidInput(f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same")
     known = _tuple(parents, student.shape[1])
     check_temperature(t)
-    if not 0 <= weight <= 1:
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise InvalidInput(f"distill_weight must be in [0, 1], got {weight!r}")
-    if labels.shape != (len(student),) or labels.is_floating_point():
+    whole = not labels.is_floating_point() and not labels.is_complex() and labels.dtype != torch.bool
+    if labels.shape != (len(student),) or not whole:
         raise InvalidInput(f"labels must be integers [{len(student)}], got {labels.dtype} {list(labels.shape)}")
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) <= max(known):
+    if not 0 <= int(labels.min()) <= int(labels.max()) <= max(known):
         raise InvalidInput(f"labels must be 0..{max(known)}, got {int(labels.min())}..{int(labels.max())}")
+    return labels.long()
 
 
 def _tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
-    known = parents if isinstance(parents, tuple) else tuple(check_parents(parents).tolist())
-    if len(known) != subclasses:
-        check_parents(known, subclasses)
-    return known
+    return tuple(check_parents(parents, subclasses).tolist())
 
 
 @lru_cache(maxsize=64)

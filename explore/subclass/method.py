@@ -32,7 +32,7 @@ def train(
     *,
     classes: torch.Tensor | None = None,
     teacher: nn.Module | Factory | None = None,
-    student: Factory | None = None,
+    student: Factory | str | None = None,
     device: str | None = None,
     **options: Any,
 ) -> SubclassRun:
@@ -45,8 +45,9 @@ def train(
         method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "subclass-distillation".
         classes: of the samples, ``[N]``, if they are to be checked against the subclasses.
         teacher: a trained network, ``[N, ...]`` to subclass logits ``[N, S]``, which is then not trained again; or
-            ``factory(outputs, seed)`` that makes one to train. By default a small ConvNet (an MLP where images are not square).
-        student: ``factory(outputs, seed)``; by default an MLP with ``width`` hidden units.
+            ``factory(outputs, seed)`` that makes one to train. By default a small ConvNet (an MLP where images are not
+            square). Methods without a teacher do not ask it.
+        student: ``factory(outputs, seed)``, or "mlp" (by default, with ``width`` hidden units) or "convnet".
         device: where to compute; by default where ``images`` are.
         **options: the other fields of ``SubclassConfig``; ``labels``, how many images the student trains on, is all if left out.
 
@@ -64,6 +65,8 @@ def train(
     """
     from explore.registry import make_config, method as row
 
+    if isinstance(student, str):
+        options, student = {**options, "student": student}, None
     device = device or (str(images.device) if hasattr(images, "device") else "")
     config = make_config(
         row(method), {"method": method, "device": device, "data": "tensors", "parents": parents, "labels": 0, **options}

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
 from explore.subclass.config import Lesson
-from explore.subclass.losses import class_logits, class_probabilities
+from explore.subclass.losses import class_logits, class_probabilities, wide
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Objective:
     def __call__(self, logits: torch.Tensor, *targets: torch.Tensor) -> torch.Tensor:
         """Sum over students of the means over the batch, of logits ``[B, K, S]``."""
         labels, subclasses, soft, negative_entropy = targets
+        logits = wide(logits)
         zeta = class_logits(logits, self.parents)
         total: Any = 0.0
         for level, hard, members, weight, heat in self._groups:
@@ -78,9 +79,10 @@ class Objective:
             z, goal = z.index_select(1, at), goal.index_select(1, at)
             own = cross_entropy(z.flatten(0, 1), goal.flatten(), reduction="none").view(goal.shape)
             if level:
-                q = soft.index_select(1, at)
                 log = self._log(logits.index_select(1, at), zeta.index_select(1, at), level, heat[:, None])
-                divergence = negative_entropy.index_select(1, at) - (q[..., : log.shape[-1]] * log).sum(-1)
+                q = soft.index_select(1, at)[..., : log.shape[-1]]
+                said = torch.where(q > 0, q * log, 0.0).sum(-1)  # what the teacher excludes counts 0, even of −Inf
+                divergence = negative_entropy.index_select(1, at) - said
                 own = (1 - weight) * own + weight * heat.square() * divergence
             total = total + own.mean(0).sum()
         return total

@@ -51,7 +51,9 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
         )
     if not np.isfinite(p).all() or (p < 0).any() or np.abs(p.sum(1) - 1).max() > 1e-4:
         raise InvalidInput("probabilities must be 0 or more and sum to 1 in each row; give a softmax, not logits")
-    if not 0 <= positive < p.shape[1] or y.min() < 0 or y.max() >= p.shape[1]:
+    if isinstance(bins, bool) or bins < 1:
+        raise InvalidInput(f"bins must be at least 1, got {bins!r}")
+    if isinstance(positive, bool) or not 0 <= positive < p.shape[1] or y.min() < 0 or y.max() >= p.shape[1]:
         raise InvalidInput(f"there are classes 0..{p.shape[1] - 1}; got positive={positive} and labels {y.min()}..{y.max()}")
     p = p.astype(np.float64) / p.sum(1, keepdims=True, dtype=np.float64)
     guess, is_positive = p.argmax(1), y == positive

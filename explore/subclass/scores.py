@@ -44,13 +44,13 @@ def spread(values: ArrayLike) -> tuple[float, float]:
 
 
 def chosen(study: xarray.Dataset, measure: str, **state: Any) -> xarray.DataArray:
-    """Scores of one measure at chosen places, such as ``width=8, labels=50``; a dimension of one entry needs no choice.
+    """Scores of one measure at chosen places, such as ``labels=50, temperature=4.0``.
 
     Raises:
-        InvalidInput: a value that was not studied, or a dimension of several that is not chosen.
+        InvalidInput: a measure or value that was not studied.
     """
-    scores = study["score"].sel(measure=measure)
-    for name, value in state.items():
+    scores = study["score"]
+    for name, value in {"measure": measure, **state}.items():
         known = scores[name].values.tolist()
         if value not in known:
             raise InvalidInput(f"{name} {value!r} was not studied; it has {', '.join(map(str, known))}")
