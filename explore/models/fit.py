@@ -177,10 +177,13 @@ class Fit:
         for key, value in state.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
-                kept = (
-                    torch.from_numpy(np.asarray(value)).to(parameters[int(index)]).clone()
-                )  # training must not change ``state``
-                self._optimizer.state[parameters[int(index)]][name] = kept
+                kept, parameter = (
+                    torch.tensor(np.asarray(value)),
+                    parameters[int(index)],
+                )  # a copy: training must not change ``state``
+                if kept.shape == parameter.shape:  # in the parameter's order in memory, which a fused step relies on
+                    kept = torch.empty_like(parameter, requires_grad=False).copy_(kept)
+                self._optimizer.state[parameter][name] = kept.to(parameter.device)
         self.loss = float(state["loss"])
 
 

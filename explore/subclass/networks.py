@@ -124,7 +124,8 @@ def _convnet(source: Source, width: int, outputs: int, seed: int) -> nn.Module:
         raise InvalidInput(
             f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; choose mlp, or give your own"
         )
-    return ConvNet(source.shape[0], outputs, source.shape[1], width=width, depth=2, norm="batch", pooling="max", seed=seed)
+    network = ConvNet(source.shape[0], outputs, source.shape[1], width=width, depth=2, norm="batch", pooling="max", seed=seed)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # half the time of a step
 
 
 @torch.no_grad()
