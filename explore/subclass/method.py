@@ -96,6 +96,8 @@ class SubclassRun:
         self.options, self.name, self.step = options, options.method, 0
         self.lesson = LESSONS[options.method]
         self.source = source = Source(data, options.parents, options.device, classes)
+        if options.curriculum and source.agreement is None:
+            raise InvalidInput(f"curriculum needs the agreement of annotators, which {source.name} does not have")
         held, rest = source.order(options.seed, options.holdout)
         self.held, self._held_at = source[held], held
         for name, wanted in (("labels", options.labels), ("teacher_images", options.teacher_images)):
@@ -185,8 +187,7 @@ class SubclassRun:
 
     def _stages(self) -> Any:
         """What the student may see in an epoch: images with full agreement first, then with less, in equal spans."""
-        if self.source.agreement is None:
-            raise InvalidInput(f"curriculum needs the agreement of annotators, which {self.source.name} does not have")
+        assert self.source.agreement is not None
         agreement = self.source.agreement[self._own_at]
         levels = agreement.unique().flip(0)
 
