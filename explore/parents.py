@@ -76,20 +76,30 @@ def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
     y, s = as_array(labels), as_array(subclasses)
     if y.shape != s.shape or y.ndim != 1:
         raise InvalidInput(f"labels and subclasses must be two lists of one length, got {list(y.shape)} and {list(s.shape)}")
-    if not len(y):
-        return
-    for name, values in (("labels", y), ("subclasses", s)):
-        if not np.issubdtype(values.dtype, np.integer):
-            raise InvalidInput(f"{name} must be integers, got {values.dtype}")
-    wild = np.flatnonzero((s < 0) | (s >= len(known)))
-    if len(wild):
-        given = f"sample {int(wild[0])} has subclass {int(s[wild[0]])}"
-        raise InvalidInput(f"{given}; there are 0..{len(known) - 1}, as parents has {len(known)} entries")
+    if len(y) and not np.issubdtype(y.dtype, np.integer):
+        raise InvalidInput(f"labels must be integers, got {y.dtype}")
+    s = check_subclasses(s, len(known))
     wrong = np.flatnonzero(known[s] != y)
     if len(wrong):
         k = int(wrong[0])
         said = f"sample {k} has label {int(y[k])}, but its subclass {int(s[k])} belongs to class {int(known[s[k]])}"
         raise InvalidInput(f"{said}; mend the labels or parents")
+
+
+def check_subclasses(subclasses: Any, known: int) -> NDArray[np.int64]:
+    """Subclasses of samples as an int64 array ``[N]``.
+
+    Raises:
+        InvalidInput: no integers, or not in 0..known-1; the first offending sample is named.
+    """
+    found = as_array(subclasses)
+    if found.ndim != 1 or (len(found) and not np.issubdtype(found.dtype, np.integer)):
+        raise InvalidInput(f"subclasses must be integers [N], got {found.dtype} {list(found.shape)}")
+    wild = np.flatnonzero((found < 0) | (found >= known))
+    if len(wild):
+        given = f"sample {int(wild[0])} has subclass {int(found[wild[0]])}"
+        raise InvalidInput(f"{given}; there are 0..{known - 1}, as parents has {known} entries")
+    return found.astype(np.int64)
 
 
 def as_array(values: Any) -> NDArray[Any]:

@@ -139,7 +139,7 @@ METHODS = {
         _subclass("labels-only", "a student learns subclass labels, without a teacher"),
         _subclass("scratch", "a student learns class labels, without a teacher"),
         _subclass("random-subclasses", "a student learns from a teacher of subclasses that mean nothing"),
-        _subclass("subclass-distillation", "a student learns from subclasses that the teacher found itself"),
+        _subclass("found-subclasses", "a student learns from subclasses that the teacher found itself"),
         Method(
             "subclass-study",
             "students of all those methods beside one another: widths, label counts, seeds",

@@ -131,6 +131,9 @@ def record(
     due = frame_steps(getattr(run, "every", "log") if every == "auto" else every)
     if run.steps < 1:
         raise InvalidInput(f"run.steps is {run.steps}; a run has at least one step")
+    if run.step >= run.steps and not path.exists():
+        text = f"{run!r} has ended before it was recorded: its last frame is all there is. Record a new run to see it all"
+        warnings.warn(text, ExploreWarning, stacklevel=2)
     with _interruptible() as interrupted, _writer(run, path, _count(due, run.steps)) as writer:
         checkpoint = _checkpoint_path(path)
         _resume(run, checkpoint, writer)

@@ -19,8 +19,8 @@ for method in oggmr runnalls; do
     --out "$runs/mixture-of-digits-$method.zarr"
 done
 
-lessons='["scratch","labels-only","kd","skd","random-subclasses","subclass-distillation"]'
-for lesson in scratch labels-only kd skd random-subclasses subclass-distillation; do
+lessons='["scratch","labels-only","kd","skd","random-subclasses","found-subclasses"]'
+for lesson in scratch labels-only kd skd random-subclasses found-subclasses; do
   explore run subclass --method "$lesson" --data digits --labels 50 --epochs 600 --out "$runs/students-$lesson.zarr"
 done
 explore run subclass-study --data digits --labels '[50,200,800]' --teacher-images '[0,-1]' --temperatures '[1.0,4.0,16.0]' \

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 runs="${1:-runs}"
 mkdir -p "$runs"
-lessons='["scratch","labels-only","kd","skd","random-subclasses","subclass-distillation"]'
+lessons='["scratch","labels-only","kd","skd","random-subclasses","found-subclasses"]'
 study() {
   explore run subclass-study --labels '[200]' --methods "$lessons" --teacher-updates 300 "$@"
 }

@@ -15,7 +15,9 @@ WIDTHS = (1, 2, 4, 16)
 
 
 def main() -> None:
-    sys.stdout.write("| teacher's channels | its accuracy, % | soft bits, T = 1 | SKD − class labels, points |\n|---|---|---|---|\n")
+    sys.stdout.write(
+        "| teacher's channels | its accuracy, % | soft bits, T = 1 | SKD − class labels, points |\n|---|---|---|---|\n"
+    )
     for width in WIDTHS:
         config = {"data": "digits", "labels": [50], "widths": [16], "methods": ["scratch", "skd"], "teacher_width": width}
         run: Any = build({"method": "subclass-study", **config})

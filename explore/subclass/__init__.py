@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "bits": ["count_bits", "label_bits"],
+        "config": ["StudyConfig", "SubclassConfig"],
         "losses": [
             "auxiliary_loss",
             "class_distillation_loss",
@@ -17,6 +18,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "method": ["SubclassRun", "train"],
         "report": ["report"],
         "scores": ["table"],
-        "study": ["StudyRun"],
+        "study": ["StudyRun", "compare"],
     },
 )

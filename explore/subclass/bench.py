@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from explore.models.convnet import ConvNet
 from explore.models.fit import Fit, logits_of
-from explore.models.mlp import MLP, MLPs
+from explore.models.mlp import MLP, MLPs, Several
 from explore.runs import stream_seed
 from explore.subclass.config import LESSONS
 from explore.subclass.objective import Objective, Taught
@@ -97,7 +97,7 @@ def measure(students: int, labels: int, width: int, side: int, epochs: int, roun
         return students
 
     def one(student: nn.Module) -> None:
-        our_loop(_Wrapped(student), said[:, None], images[:, None], y[:, None], parents, epochs)
+        our_loop(Several([student]), said[:, None], images[:, None], y[:, None], parents, epochs)
 
     forms: dict[str, Callable[[], int]] = {
         "plain, teacher in every step": alone("plain", lambda s: plain_loop(s, teacher, images, y, parents, epochs)),
@@ -130,17 +130,6 @@ def measure(students: int, labels: int, width: int, side: int, epochs: int, roun
         "together_over_cached": ratio(names[3], names[1]),
         "largest_difference": max(float((ended[name] - ended["plain"]).abs().max()) for name in ended),
     }
-
-
-class _Wrapped(nn.Module):
-    """One student as ``Fit`` and ``Objective`` take it."""
-
-    def __init__(self, student: nn.Module) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.student(x[:, 0])[:, None]
 
 
 def main(arguments: list[str]) -> None:

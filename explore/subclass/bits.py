@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from explore.errors import InvalidInput, UnknownName
-from explore.parents import as_array, check_parents
+from explore.parents import as_array, check_parents, check_subclasses
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
-KINDS = ("soft", "hard", "mutual", "argmax")
+KINDS = get_args(Kind)
 Floats = NDArray[np.float64]
 
 
@@ -54,7 +54,12 @@ def label_bits(subclass_logits: Any, parents: ArrayLike, temperature: float = 1.
         raise UnknownName("kind of label bits", kind, KINDS)
     if kind == "hard":
         known = check_parents(parents)
-        return count_bits(_counts(as_array(subclass_logits), len(known)), known)
+        given = as_array(subclass_logits)
+        if given.ndim != 1 or not len(given) or not np.issubdtype(given.dtype, np.integer):
+            wanted = 'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place of logits'
+            raise InvalidInput(f"{wanted}; got {given.dtype} {list(given.shape)}")
+        found = check_subclasses(given, len(known))
+        return count_bits(np.bincount(found, minlength=len(known)), known)
     z = check_logits(subclass_logits)
     known = check_parents(parents, z.shape[-1])
     if kind == "argmax":
@@ -119,10 +124,10 @@ def information(probabilities: ArrayLike) -> float:
     return float(entropy(p.mean(0)) - entropy(p).mean())
 
 
-def check_temperature(temperature: float) -> None:
+def check_temperature(temperature: Any, name: str = "temperature") -> None:
     """Refuse a temperature that is not a number above 0."""
     if isinstance(temperature, bool) or not isinstance(temperature, int | float | np.number) or not 0 < temperature < math.inf:
-        raise InvalidInput(f"temperature must be a number above 0, got {temperature!r}")
+        raise InvalidInput(f"{name} must be a number above 0, got {temperature!r}")
 
 
 def check_logits(logits: Any) -> Floats:
@@ -137,15 +142,3 @@ def check_logits(logits: Any) -> Floats:
             f"logits of {len(bad)} samples hold NaN or +Inf, or nothing but −Inf; the first is number {int(bad[0])}"
         )
     return z
-
-
-def _counts(subclasses: NDArray[Any], known: int) -> NDArray[np.int64]:
-    if subclasses.ndim != 1 or not len(subclasses) or not np.issubdtype(subclasses.dtype, np.integer):
-        given = f"{subclasses.dtype} {list(subclasses.shape)}"
-        raise InvalidInput(
-            f'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place of logits; got {given}'
-        )
-    wild = np.flatnonzero((subclasses < 0) | (subclasses >= known))
-    if len(wild):
-        raise InvalidInput(f"sample {int(wild[0])} has subclass {int(subclasses[wild[0]])}; there are 0..{known - 1}")
-    return np.bincount(subclasses, minlength=known)

@@ -9,11 +9,12 @@ from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
 from explore.settings import identity, option
+from explore.subclass.bits import check_temperature
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a student is taught with: T and λ of the soft term, its level, and the labels of the hard term."""
+    """What a student is taught with: whose soft labels, on which level, and which hard ones."""
 
     teacher: str
     """Whose logits: "subclass" (a teacher of the true subclasses), "random" (of subclasses shuffled within each class),
@@ -30,7 +31,7 @@ LESSONS = {
     "kd": Lesson("subclass", "class", "class"),
     "skd": Lesson("subclass", "subclass", "class"),
     "random-subclasses": Lesson("random", "subclass", "class"),
-    "subclass-distillation": Lesson("found", "subclass", "class"),
+    "found-subclasses": Lesson("found", "subclass", "class"),
 }
 """Every method, told apart by these three alone: network, data, steps and seeds are the same."""
 
@@ -111,7 +112,7 @@ class SubclassConfig(_Shared):
         self._check_shared()
         for name, low in {"labels": 0, "teacher_images": 0, "width": 1, "epochs": 1, "teacher_epochs": 1, "holdout": 1}.items():
             whole(name, getattr(self, name), low)
-        check_temperature_option("temperature", self.temperature)
+        check_temperature(self.temperature)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ class StudyConfig(_Shared):
             for value in self._listed(name):
                 whole(name, value, low)
         for value in self._listed("temperatures"):
-            check_temperature_option("temperatures", value)
+            check_temperature(value, "temperatures")
         for value in self._listed("methods"):
             if value not in LESSONS:
                 raise UnknownName("method", value, LESSONS)
@@ -163,12 +164,6 @@ def whole(name: str, value: Any, low: int) -> None:
     """Refuse what is no integer of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
-
-
-def check_temperature_option(name: str, value: Any) -> None:
-    """Refuse a temperature that is not a number above 0."""
-    if not _number(value) or not 0 < value < float("inf"):
-        raise InvalidInput(f"{name} must be above 0, got {value!r}")
 
 
 def _number(value: Any) -> bool:

@@ -12,7 +12,8 @@ from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import PALETTE, set_title
 from explore.recording import that_hold
-from explore.subclass.figures_look import LOOK, NAMES, class_colour, logits_in, names_of, objects
+from explore.subclass.figures_look import LOOK, class_colour, logits_in, names_of, objects
+from explore.subclass.scores import NAMES
 
 if TYPE_CHECKING:
     import pandas
@@ -111,7 +112,7 @@ class Logits(Picture):
             axes.axhline(0, color="#e5e5e5", lw=0.8, zorder=0)
             axes.axvline(0, color="#e5e5e5", lw=0.8, zorder=0)
             axes.set_xlabel("first principal component", fontsize=9)
-            axes.set_ylabel("second" if side == 0 else "", fontsize=9)
+            axes.set_ylabel("second principal component" if side == 0 else "", fontsize=9)
             set_title(axes, name).set_fontweight("bold")
             points = []
             for k, (subclass, parent) in enumerate(zip(names_of(data, "subclass"), data["parent"].values, strict=True)):
@@ -141,15 +142,17 @@ class Logits(Picture):
         self._lines, self._dots = [], []
         last = max(float(data[f"epoch_{side}"][-1]) for side in range(data.sizes["side"]))
         for column, (name, title) in enumerate(CURVES.items()):
-            axes = self.figure.add_axes((0.075 + column * 0.485, 0.085, 0.42, 0.235))
+            axes = self.figure.add_axes((0.075 + column * 0.485, 0.135, 0.42, 0.19))
             axes.set_xscale("symlog", linthresh=10, linscale=0.6)
-            axes.set(xlim=(-0.4, last * 1.08), xlabel="student's epochs")
+            axes.set(xlim=(-0.4, last * 1.08), xlabel="student's epochs (logarithmic from 10)")
             axes.set_xticks([e for e in (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if e <= last])
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.xaxis.set_minor_formatter("")
             axes.grid(color="#e5e5e5", lw=0.6)
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+                values = [data[f"accuracy_{side}"].values for side in range(data.sizes["side"])]
+                axes.set_ylim(min(float(v.min()) for v in values) - 0.03, 1.02)
             if f"teacher_{name}" in data.attrs:
                 axes.axhline(data.attrs[f"teacher_{name}"], color="#444444", lw=1.2, ls=(0, (5, 2)), label="the teacher")
             for side, lesson in enumerate(names_of(data, "side")):
@@ -157,7 +160,8 @@ class Logits(Picture):
                 axes.plot(data[f"epoch_{side}"], data[f"{name}_{side}"], label=NAMES.get(lesson, lesson), **look)
             set_title(axes, title)
             if column == 0:
-                axes.legend(loc="lower right")
+                handles, texts = axes.get_legend_handles_labels()
+                self.figure.legend(handles, texts, loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.008))
             self._lines.append(self.moving(axes.axvline(0, color="#444444", lw=1)))
             dots = [
                 self.moving(

@@ -92,7 +92,7 @@ class Bits(Picture):
         levels = f"hard: given labels, {data.attrs['hard']:.2f}"
         axes.axhline(data.attrs["hard"], color=PALETTE["black"], ls="--", lw=1.2, label=levels)
         text = f"argmax: the likeliest, {data.attrs['argmax']:.2f}"
-        axes.axhline(data.attrs["argmax"], color=PALETTE["grey"], ls=":", lw=1.8, label=text)
+        axes.axhline(data.attrs["argmax"], color=PALETTE["grey"], lw=5, alpha=0.35, label=text)
         axes.legend(loc="center right", handlelength=1.6)
         self._line = self.moving(axes.axvline(1, color="#444444", lw=1))
         look: dict[str, Any] = {"ms": 11, "mfc": "none", "mew": 2, "ls": ""}
@@ -101,7 +101,7 @@ class Bits(Picture):
             for name, (colour, marker, _) in CURVES.items()
         }
         self._head = self.moving(self.figure.text(0.02, 0.94, "", fontsize=12, fontweight="bold", va="center"))
-        sheet = self.figure.add_axes((0.62, 0.14, 0.28, 0.7))
+        sheet = self.figure.add_axes((0.615, 0.14, 0.275, 0.7))
         self._sheet = self.moving(sheet.imshow(data["within"].values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto"))
         names, parents = names_of(data, "subclass"), data["parent"].values
         name_ticks(sheet.xaxis, range(len(names)), names)
@@ -111,11 +111,12 @@ class Bits(Picture):
         sheet.set_yticks(middles, [rows[k] for k in starts])
         sheet.tick_params(length=0)
         sheet.set(xlabel="subclass", ylabel="images, by subclass")
-        set_title(sheet, "label within its class, at this T")
+        set_title(sheet, "labels within their class (white: the other)")
         for tick, k in zip(sheet.get_xticklabels(), parents, strict=True):
             tick.set_color(class_colour(int(k)))
-        bar = self.figure.colorbar(self._sheet, cax=self.figure.add_axes((0.915, 0.14, 0.014, 0.7)))
+        bar = self.figure.colorbar(self._sheet, cax=self.figure.add_axes((0.905, 0.14, 0.014, 0.7)))
         bar.set_ticks([0, 0.5, 1], labels=["0", "½", "1"])
+        bar.set_label("share of the class", labelpad=2)
 
     def show(self, data: xarray.Dataset) -> None:
         """The line, the points and the labels."""

@@ -12,15 +12,8 @@ from matplotlib.axis import Axis
 from explore.errors import InvalidInput
 from explore.plotting.style import PALETTE
 
-NAMES = {
-    "scratch": "class labels",
-    "labels-only": "subclass labels",
-    "kd": "class distillation (KD)",
-    "skd": "subclass distillation (SKD)",
-    "random-subclasses": "SKD, random subclasses",
-    "subclass-distillation": "SKD, subclasses found",
-}
-"""How lessons are called in pictures: by what the student is taught with."""
+SAW = {0: "all images", -1: "just the student's"}
+"""What a teacher saw, where it is not a number of images."""
 
 LOOK: dict[str, dict[str, Any]] = {
     "scratch": {"color": PALETTE["black"], "marker": "o", "ls": "-"},
@@ -28,7 +21,7 @@ LOOK: dict[str, dict[str, Any]] = {
     "kd": {"color": PALETTE["purple"], "marker": "D", "ls": "-."},
     "skd": {"color": PALETTE["blue"], "marker": "s", "ls": "-"},
     "random-subclasses": {"color": PALETTE["grey"], "marker": "X", "ls": ":"},
-    "subclass-distillation": {"color": PALETTE["vermilion"], "marker": "v", "ls": "--"},
+    "found-subclasses": {"color": PALETTE["vermilion"], "marker": "v", "ls": "--"},
 }
 
 CLASS_COLOURS = tuple(PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "black", "grey"))

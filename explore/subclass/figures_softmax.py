@@ -133,9 +133,12 @@ class Softened(Picture):
         for patch, trap, number, total, other in zip(*rows, strict=True):
             patch.set_height(total)
             trap.set_ydata([other, other])
-            number.set_position((number.get_position()[0], min(max(total, other) + 0.015, 0.93)))
+            high = max(total, other) > 0.86  # then there is room below only
+            number.set_position((number.get_position()[0], min(total, other) - 0.02 if high else max(total, other) + 0.015))
+            number.set_verticalalignment("top" if high else "bottom")
+            trap.set_visible(abs(total - other) > 0.005)
             number.set_text(f"{total:.1%}")
-        between, within = _bits(data)
+        between, within = (round(value, 2) for value in _bits(data))
         self._note.set_text(f"{between + within:.2f} bit in this label: {between:.2f} of the class + {within:.2f} within it")
 
     def describe(self, data: xarray.Dataset) -> str:

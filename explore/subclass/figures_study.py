@@ -14,8 +14,8 @@ from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import PALETTE, set_title
 from explore.recording import that_hold
-from explore.subclass.figures_look import LOOK, NAMES, names_of, objects
-from explore.subclass.scores import chosen, paired, spread
+from explore.subclass.figures_look import LOOK, SAW, names_of, objects
+from explore.subclass.scores import MEASURES, NAMES, chosen, paired, spread
 
 if TYPE_CHECKING:
     import pandas
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 BASE = "scratch"
 """What the others are compared with, where it was studied; else the first."""
-
-MEASURES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "auc": "AUC", "brier": "Brier score"}
 
 
 def students(
@@ -75,6 +73,10 @@ def students(
     return xarray.Dataset({**data, **{name: ((), value) for name, value in place.items()}}, known, attrs=attrs)
 
 
+HANDLE = 0.036
+"""Width of the line before a row that says how its curve is drawn, in pictures."""
+
+
 class Rows:
     """One row a lesson: every run as a dot, their mean, and the paired difference from the base in words.
 
@@ -94,7 +96,15 @@ class Rows:
             tick.set_color(_look(name)["color"])
         axes.xaxis.set_major_formatter(_percent(data))
         axes.grid(axis="x", color="#e5e5e5", lw=0.6)
-        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="y", length=0, pad=HANDLE * picture.size[0] * 72 + 2)
+        place = axes.get_position()
+        legend = picture.figure.add_axes((place.x0 - HANDLE, place.y0, HANDLE - 0.006, place.height))
+        legend.set(xlim=(0, 1), ylim=axes.get_ylim())
+        legend.set_axis_off()
+        for row, name in enumerate(lessons):
+            legend.plot([0, 0.5, 1], [row] * 3, ms=5, lw=1.6, markevery=[1], clip_on=False, **_look(name))
+        measure = str(data["measure"].values)
+        axes.set_xlabel(MEASURES.get(measure, measure))
         self._dots, self._texts = [], []
         for row, name in enumerate(lessons):
             look = {"color": _look(name)["color"], "marker": _look(name)["marker"], "ls": ""}
@@ -127,12 +137,13 @@ class Students(Picture):
         self._head = self.moving(self.figure.text(0.02, 0.945, "", fontsize=12, fontweight="bold", va="center"))
         self._note = self.moving(self.figure.text(0.02, 0.885, "", va="center", color="#444444"))
         lessons, widths = names_of(data, "lesson"), data["width"].values.astype(float)
-        axes = self._axes = self.figure.add_axes((0.075, 0.135, 0.36, 0.68))
+        axes = self._axes = self.figure.add_axes((0.085, 0.135, 0.29, 0.68))
         margin = 0.04 * (data.attrs["high"] - data.attrs["low"]) + 1e-3
         axes.set_xscale("log", base=2)
         ratio = 1.15 if len(widths) > 1 else 2.0
         axes.set(xlim=(widths[0] / ratio, widths[-1] * ratio), ylim=(data.attrs["low"] - margin, data.attrs["high"] + margin))
         axes.set_xlabel("width of the student")
+        axes.set_ylabel(f"{MEASURES.get(str(data['measure'].values), '')}, mean ± sd")
         axes.set_xticks(widths, [f"{w:g}" for w in widths])
         axes.xaxis.set_minor_formatter("")
         axes.yaxis.set_major_formatter(_percent(data))
@@ -156,16 +167,16 @@ class Students(Picture):
             self._curves.append(self.moving(axes.plot([], [], ms=5, lw=1.6, **_look(name))[0]))
         colours = [colour for colour in _colours(lessons) for _ in widths]
         self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
-        right = self.figure.add_axes((0.645, 0.135, 0.155, 0.68))
+        right = self.figure.add_axes((0.62, 0.135, 0.175, 0.68))
         self._rows = Rows(self, right, data)
-        self._title = self.moving(self.figure.text(0.465, 0.885, "", va="center", color="#444444"))
+        self._title = self.moving(self.figure.text(0.44, 0.885, "", va="center", color="#444444"))
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything is of the chosen setting."""
         measure, at = str(data["measure"].values), int(data["at"])
         widths, scores = data["width"].values.astype(float), data["score"].values
         self._head.set_text(f"What the students score on {data.attrs['data']}: {_called(data)}")
-        self._note.set_text(_setting(data))
+        self._note.set_text(_setting(data, short=True))
         self._line.set_xdata([widths[at]] * 2)
         bars = []
         for rows, aside, line in zip(scores, self._aside, self._curves, strict=True):
@@ -206,11 +217,11 @@ class Scores(Picture):
         """The rows."""
         self._range = data.attrs["low"], data.attrs["high"]
         self._head = self.moving(self.figure.text(0.02, 0.93, "", fontsize=12, fontweight="bold", va="center"))
-        axes = self.figure.add_axes((0.25, 0.13, 0.52, 0.68))
+        axes = self.figure.add_axes((0.27, 0.17, 0.5, 0.64))
         self._rows = Rows(self, axes, data)
         set_title(
             axes, f"each run; at the right mean ± standard deviation, and the paired difference from {_base(data)} (95 %)"
-        ).set_x(-0.2)
+        ).set_x(-0.24)
 
     def fits(self, data: xarray.Dataset) -> bool:
         """Scores of another range, as a live study has them, need other axes."""
@@ -257,11 +268,13 @@ def _width(data: xarray.Dataset) -> str:
     return f"{data['width'].values[int(data['at'])]}"
 
 
-def _setting(data: xarray.Dataset) -> str:
+def _setting(data: xarray.Dataset, short: bool = False) -> str:
     """The setting in words."""
     seen = int(data["teacher_images"])
-    teacher = {0: "all images", -1: "just those"}.get(seen, f"{seen:,} images")
-    return f"{int(data['labels']):,} labelled images, the teacher saw {teacher}, T = {float(data['temperature']):g}"
+    labels, teacher = f"{int(data['labels']):,} labelled images", SAW.get(seen, f"{seen:,} images")
+    if short:
+        return f"{labels}, T = {float(data['temperature']):g}; teacher: {teacher}"
+    return f"{labels}, the teacher saw {teacher}, T = {float(data['temperature']):g}"
 
 
 def _percent(data: xarray.Dataset) -> Any:

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from explore.errors import UnknownName
-from explore.recording import open_recording
+from explore.recording import open_recording, that_hold
 from explore.runs import spare_core
 from explore.shipped import shipped
 from explore.subclass.config import LESSONS, USUAL
 from explore.subclass.figures import ALL, Logits, logits
 from explore.subclass.figures_bits import Bits, label_bits
-from explore.subclass.figures_look import HEATS, NAMES, WHO
+from explore.subclass.figures_look import HEATS, SAW, WHO
 from explore.subclass.figures_softmax import Softened, softened
-from explore.subclass.figures_study import MEASURES, Scores, Students, middle, students
+from explore.subclass.figures_study import Scores, Students, middle, students
+from explore.subclass.scores import MEASURES, NAMES
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 STUDIES = ("digits", "mnist")
 """Data sets of which studies ship."""
 
-SAW = {0: "all images", -1: "just the student's"}
 DIGITS = {"name": "digits", "options": {}}
 
 
@@ -70,7 +70,7 @@ def one_image(recording: xarray.Dataset | None = None, image: int = 29) -> Explo
     return Explorer(partial(softened, known), Softened, controls, "soft-label")
 
 
-TEACHERS = {"skd": "true subclasses", "random-subclasses": "random subclasses", "subclass-distillation": "subclasses it found"}
+TEACHERS = {"skd": "true subclasses", "random-subclasses": "random subclasses", "found-subclasses": "subclasses it found"}
 """Lessons by the teacher that gives them."""
 
 
@@ -101,7 +101,7 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     Args:
         study: "digits" or "mnist", of which studies ship, or your own recording of ``subclass-study``.
     """
-    known = study_of(study) if isinstance(study, str) else study
+    known = study_of(study) if isinstance(study, str) else that_hold(study, "score", "a study of students")[0]
     values = {name: known[name].values.tolist() for name in ("width", "labels", "teacher_images", "temperature")}
     controls: dict[str, Control] = {
         "width": Slider("student's width", values["width"], start=middle(values["width"])),
@@ -186,8 +186,8 @@ class Live:
         }
         self.job = Job(self._train, "Train", self._show, lambda _: self._show())
         self._said = ipywidgets.HTML()
-        self.run: Any = self._made()
-        self.explorer = Explorer(lambda: students(self._study()), Scores, {}, "live")
+        self.run: Any = None
+        self.explorer = Explorer(self._scores, Scores, {}, "live")
         for dial in self.dials.values():
             dial.observe(lambda _: self._say(), "value")
         row = ipywidgets.HBox(list(self.dials.values()), layout={"flex_flow": "row wrap"})
@@ -217,11 +217,37 @@ class Live:
                 progress(run.step, run.steps, run.message)
         return run
 
-    def _study(self) -> xarray.Dataset:
-        return self.run.snapshot().assign_attrs(config=self.run.config)
+    def _scores(self) -> xarray.Dataset:
+        """Of the present run; before the first one, of the shipped study where it has this setting."""
+        if self.run is None:
+            if self.data == DIGITS and not self.options and self.seeds == 5:
+                shown = students(study_of("digits").sel(lesson=list(USUAL)), width=16)
+                return shown.isel(width=[int(shown["at"])]).assign(at=0).assign_attrs(data="digits (shipped)")
+            self.run = self._made()
+        return students(self.run.snapshot().assign_attrs(config=self.run.config))
 
     def _show(self) -> None:
         self.explorer.redraw()
+        kinds = {"subclass": "true", "random": "random", "found": "found"}
+        about = [
+            f"{kinds[str(kind)]} subclasses: {100 * float(right):.1f} % right, {float(soft):.2f} soft bits at T = 1"
+            for kind, right, soft in zip(*self._teachers_now(), strict=True)
+            if right == right  # NaN while it is not trained
+        ]
+        if about:
+            self._said.value = "Teachers of " + "; of ".join(about) + "."
+
+    def _teachers_now(self) -> tuple[Any, Any, Any]:
+        """Kinds, mean accuracy and mean bits of the teachers that are trained."""
+        import numpy as np
+
+        now = self.run.snapshot()
+        with np.errstate(all="ignore"):
+            means = (
+                now[name].isel(labels=0, teacher_images=0).mean("run", skipna=False).values
+                for name in ("teacher_accuracy", "teacher_bits")
+            )
+            return (now["kind"].values, *means)
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Live in a front end, the explorer's picture everywhere else."""

@@ -211,6 +211,9 @@ def _check(
     student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, parents: Parents, t: float, weight: float
 ) -> torch.Tensor:
     """Refuse what does not fit; returns the labels as int64."""
+    for name, value in (("student", student), ("teacher", teacher), ("labels", labels)):
+        if not isinstance(value, torch.Tensor):
+            raise InvalidInput(f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}")
     if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
         given = f"{list(student.shape)} and {list(teacher.shape)}"
         raise InvalidInput(f"student and teacher logits must be [B, S] with B ≥ 1, got {given}")

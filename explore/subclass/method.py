@@ -10,13 +10,22 @@ import torch
 from torch import nn
 
 from explore.data.imageset import sha256_of
-from explore.errors import InvalidInput
+from explore.errors import InvalidInput, UnknownName
 from explore.models.fit import Fit, logits_of
+from explore.models.mlp import Several
 from explore.runs import frame_steps, stream_seed
 from explore.subclass import bits
 from explore.subclass.config import LESSONS, SubclassConfig
 from explore.subclass.losses import class_logits, class_probabilities, subclass_divergence
-from explore.subclass.networks import Factory, check_outputs, learning, students, teacher as untrained_teacher, teaching
+from explore.subclass.networks import (
+    Factory,
+    check_outputs,
+    described,
+    learning,
+    student as untrained_student,
+    teacher as untrained_teacher,
+    teaching,
+)
 from explore.subclass.objective import Objective, Taught
 from explore.subclass.source import Source
 
@@ -42,17 +51,19 @@ def train(
         images: float ``[N, ...]``, normalised as your networks expect. A fifth at most is held out, to measure on.
         subclasses: integers ``[N]``, 0..S-1.
         parents: class of each subclass, ``[S]``.
-        method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "subclass-distillation".
+        method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "found-subclasses".
         classes: of the samples, ``[N]``, if they are to be checked against the subclasses.
         teacher: a trained network, ``[N, ...]`` to subclass logits ``[N, S]``, which is then not trained again; or
             ``factory(outputs, seed)`` that makes one to train. By default a small ConvNet (an MLP where images are not
-            square). Methods without a teacher do not ask it.
+            square). Methods without a teacher do not ask it. Where classes have unequal numbers of subclasses, the last
+            biases of what a factory made are set (``prior=False`` leaves them).
         student: ``factory(outputs, seed)``, or "mlp" (by default, with ``width`` hidden units) or "convnet".
         device: where to compute; by default where ``images`` are.
         **options: the other fields of ``SubclassConfig``; ``labels``, how many images the student trains on, is all if left out.
 
     Returns:
-        A ``Run`` at step 0, whose steps are epochs: the teacher's, then the student's. ``run.predict`` asks the student.
+        A ``Run`` at step 0, whose steps are epochs: the teacher's, then the student's. ``run.student`` is the network,
+        ``[N, ...]`` to subclass logits ``[N, S]``; ``run.predict`` gives class probabilities.
 
     Raises:
         InvalidInput: see ``SubclassConfig``, ``explore.parents`` and ``Source``; networks of another number of subclasses.
@@ -67,6 +78,8 @@ def train(
 
     if isinstance(student, str):
         options, student = {**options, "student": student}, None
+    if method not in LESSONS:
+        raise UnknownName("method", method, LESSONS)
     device = device or (str(images.device) if hasattr(images, "device") else "")
     config = make_config(
         row(method), {"method": method, "device": device, "data": "tensors", "parents": parents, "labels": 0, **options}
@@ -102,35 +115,34 @@ class SubclassRun:
         self.held, self._held_at = source[held], held
         for name, wanted in (("labels", options.labels), ("teacher_images", options.teacher_images)):
             if wanted > len(rest):
-                raise InvalidInput(
-                    f"{name}={wanted}, but the training set has {len(rest)} images besides {len(held)} that are held out"
-                )
+                said = f"{name}={wanted}, but the training set has {len(rest)} images besides {len(held)} that are held out"
+                raise InvalidInput(f"{said}; {name}=0 takes them all")
         self._own_at = source.present(rest[: options.labels or None], "student")
         self.own = source[self._own_at]
         given = isinstance(teacher, nn.Module)
+        if given and self.lesson.teacher not in ("subclass", ""):
+            raise InvalidInput(f"{self.name} trains its own teacher; leave teacher out, or give a factory of untrained ones")
         self.teacher: nn.Module | None = None
         self.teacher_epochs = options.teacher_epochs if self.lesson.teacher and not given else 0
         self._lessons: Fit | None = None
         seed = stream_seed(options.seed, "teacher")
         if given and self.lesson.teacher:
             self.teacher = teacher.to(source.device)  # type: ignore[union-attr]
-            check_outputs("teacher", self.teacher, source[:2].images, (len(source.parents),))
+            check_outputs("teacher", self.teacher, source)
         elif self.lesson.teacher:
             self.teacher = untrained_teacher(source, options.teacher_width, seed, options.prior, teacher)
             seen = source[source.present(rest[: options.teacher_images or None], "teacher")]
             self._lessons = teaching(
                 self.teacher, self.lesson.teacher, source, seen, options, options.seed, options.teacher_epochs
             )
-        seeds = [stream_seed(options.seed, "student")]
-        self.student = students(source, options.student, options.width, seeds, options.prior, student)
+        seed = stream_seed(options.seed, "student")
+        self.student = untrained_student(source, options.student, options.width, seed, options.prior, student)
         self.steps = self.teacher_epochs + options.epochs
         self.config: Mapping[str, Any] = {**options.identity(source.describe()), "parents": list(source.parents)}
         if given and self.teacher is not None:
             weights = list(self.teacher.state_dict().values())
             self.config = {**self.config, "teacher": {"network": type(teacher).__name__, "sha256": sha256_of(*weights)}}
-        for who, factory in (("teacher", None if given else teacher), ("student", student)):
-            if factory is not None:
-                self.config = {**self.config, who: getattr(factory, "__qualname__", type(factory).__name__)}
+        self.config = {**self.config, **described(teacher=None if given else teacher, student=student)}
         self._learning: Fit | None = None
 
     def __repr__(self) -> str:
@@ -151,7 +163,9 @@ class SubclassRun:
         return f"student, {self._learning.message}" if self._learning else "student"
 
     def advance(self) -> None:
-        """One epoch of the teacher, or of the student once the teacher has learnt."""
+        """One epoch of the teacher, or of the student once the teacher has learnt; nothing once that is done."""
+        if self.step >= self.steps:
+            return
         if self.step < self.teacher_epochs:
             assert self._lessons is not None
             self._lessons.advance()
@@ -160,8 +174,15 @@ class SubclassRun:
         self.step += 1
 
     def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """Class probabilities ``[N, C]`` that the student gives images ``[N, ...]`` as it stands."""
-        return class_probabilities(logits_of(self.student, images.to(self.source.device)[:, None])[:, 0], self.source.parents)
+        """Class probabilities ``[N, C]`` that the student gives images ``[N, ...]`` as it stands.
+
+        Raises:
+            InvalidInput: images of another shape than those it was made for.
+        """
+        if not isinstance(images, torch.Tensor) or tuple(images.shape[1:]) != self.source.shape:
+            given = list(images.shape) if isinstance(images, torch.Tensor) else type(images).__name__
+            raise InvalidInput(f"images must be a tensor {['N', *self.source.shape]}, got {given}")
+        return class_probabilities(logits_of(self.student, images.to(self.source.device)), self.source.parents)
 
     def _fit(self) -> Fit:
         """The student's training; what its teacher says of its images is asked and softened once."""
@@ -173,7 +194,7 @@ class SubclassRun:
             said = None if self.teacher is None else logits_of(self.teacher, own.images)[:, None]
             targets = goal.targets(own.labels[:, None], own.subclasses[:, None], said)
             self._learning = learning(
-                self.student,
+                Several([self.student]),
                 own.images[:, None],
                 targets,
                 goal,
@@ -202,7 +223,7 @@ class SubclassRun:
         import xarray
 
         held, parents = self.held, self.source.parents
-        said = {"student": logits_of(self.student, held.images[:, None])[:, 0]}
+        said = {"student": logits_of(self.student, held.images)}
         if self.teacher is not None:
             said["teacher"] = logits_of(self.teacher, held.images)
         data: dict[str, Any] = {}
@@ -243,7 +264,7 @@ class SubclassRun:
         """The student's logits of the held-out images, in full precision, with their classes and subclasses."""
         import xarray
 
-        logits = logits_of(self.student, self.held.images[:, None])[:, 0].cpu().numpy()
+        logits = logits_of(self.student, self.held.images).cpu().numpy()
         held = {"labels": self.held.labels, "subclasses": self.held.subclasses}
         return xarray.Dataset(
             {

@@ -29,34 +29,56 @@ def students(
     source: Source, kind: str, width: int, seeds: Sequence[int], prior: bool, factory: Factory | None = None
 ) -> nn.Module:
     """Untrained students as one network, ``[N, K or 1, ...]`` to ``[N, K, S]``, on the source's device."""
-    outputs = len(source.parents)
-    network: Any
-    if factory is None and kind == "mlp":
-        network = MLPs(int(np.prod(source.shape)), width, outputs, seeds)
-    else:
-        make = factory or (lambda outputs, seed: _convnet(source, width, outputs, seed))
-        network = Several([make(outputs, seed) for seed in seeds])
-    for one in network.networks if isinstance(network, Several) else [network]:
-        _start(one, source, prior)
-    network.to(source.device)
+    if factory is not None or kind != "mlp":
+        return Several([student(source, kind, width, seed, prior, factory) for seed in seeds])
+    network = MLPs(int(np.prod(source.shape)), width, len(source.parents), seeds)
+    _start(network, source, prior)
+    return network.to(source.device)
+
+
+def student(source: Source, kind: str, width: int, seed: int, prior: bool, factory: Factory | None = None) -> nn.Module:
+    """One untrained student, ``[N, ...]`` to ``[N, S]``, on the source's device."""
     if factory is not None:
-        check_outputs("student", network, source[:2].images[:, None], (len(seeds), outputs))
-    return network
+        return made(factory, "student", source, seed, prior)
+    if kind == "mlp":
+        network: nn.Module = MLP(int(np.prod(source.shape)), width, len(source.parents), seed)
+    else:
+        network = _convnet(source, width, len(source.parents), seed)
+    _start(network, source, prior)
+    return network.to(source.device)
 
 
 def teacher(source: Source, width: int, seed: int, prior: bool, factory: Factory | None = None) -> nn.Module:
     """An untrained teacher: a ConvNet of two blocks where images are square, else an MLP."""
-    outputs = len(source.parents)
     if factory is not None:
-        network = factory(outputs, seed)
-    elif width and len(source.shape) == 3:
+        return made(factory, "teacher", source, seed, prior)
+    outputs = len(source.parents)
+    if width and len(source.shape) == 3:
         network = _convnet(source, width, outputs, seed)
     else:
         network = MLP(int(np.prod(source.shape)), TEACHER_HIDDEN, outputs, seed)
     _start(network, source, prior)
+    return network.to(source.device)
+
+
+def made(factory: Factory, who: str, source: Source, seed: int, prior: bool) -> nn.Module:
+    """What a factory makes, if it fits.
+
+    Raises:
+        InvalidInput: it is no factory, makes no network, or one that does not take these images or has other outputs.
+    """
+    wanted = f"{who} must be factory(outputs, seed) that returns a new torch.nn.Module"
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(f"{wanted}; got {type(factory).__name__}")
+    try:
+        network = factory(len(source.parents), seed)
+    except TypeError as error:
+        raise InvalidInput(f"{wanted}; called with ({len(source.parents)}, {seed}) it failed: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise InvalidInput(f"{wanted}; it returned {type(network).__name__}")
     network.to(source.device)
-    if factory is not None:
-        check_outputs("teacher", network, source[:2].images, (outputs,))
+    check_outputs(who, network, source)
+    _start(network, source, prior)
     return network
 
 
@@ -110,12 +132,21 @@ def shuffled(seen: Part, seed: int) -> torch.Tensor:
     return dealt
 
 
-def check_outputs(who: str, network: nn.Module, images: torch.Tensor, wanted: tuple[int, ...]) -> None:
-    """Refuse a network whose logits do not fit the parent map."""
-    got = tuple(logits_of(network, images).shape)
-    if got[1:] != wanted:
+def described(**factories: Any) -> dict[str, str]:
+    """The names of those factories that were given, for a recording's configuration."""
+    return {who: getattr(f, "__qualname__", type(f).__name__) for who, f in factories.items() if f is not None}
+
+
+def check_outputs(who: str, network: nn.Module, source: Source) -> None:
+    """Refuse a network that does not take the images, or whose logits do not fit the parent map."""
+    images, outputs = source[:2].images, len(source.parents)
+    try:
+        got = list(logits_of(network, images).shape)
+    except (RuntimeError, IndexError) as error:
+        raise InvalidInput(f"the {who} cannot take images of shape {list(images.shape)}: {error}") from error
+    if got != [len(images), outputs]:
         raise InvalidInput(
-            f"the {who} returns {list(got)} for {got[0]} images; expected {[got[0], *wanted]}: one logit a subclass"
+            f"the {who} returns {got} for {len(images)} images; expected {[len(images), outputs]}: one logit a subclass"
         )
 
 

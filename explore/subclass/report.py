@@ -8,15 +8,6 @@ import numpy as np
 
 from explore.errors import InvalidInput
 
-MEASURES = {
-    "accuracy": "accuracy",
-    "f1": "F1 of the positive class",
-    "macro_f1": "macro F1",
-    "auc": "area under the ROC curve",
-    "brier": "Brier score",
-}
-"""The numbers of a report; of the Brier score less is better."""
-
 
 def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -> dict[str, Any]:
     """Scores of class probabilities.

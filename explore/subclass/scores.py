@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+NAMES = {
+    "scratch": "class labels",
+    "labels-only": "subclass labels",
+    "kd": "class distillation (KD)",
+    "skd": "subclass distillation (SKD)",
+    "random-subclasses": "SKD, random subclasses",
+    "found-subclasses": "SKD, subclasses found",
+}
+"""How lessons are called in pictures and tables: by what the student is taught with."""
+
+MEASURES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "auc": "AUC", "brier": "Brier score"}
+"""The numbers of ``explore.subclass.report`` that a study keeps; of the Brier score less is better."""
+
 DIMS = ("lesson", "temperature", "labels", "teacher_images", "width", "run")
 """Of a study's scores, after the measure. (A dimension called "method" would be taken for an option by xarray's ``sel``.)"""
 
@@ -67,10 +80,12 @@ def table(study: xarray.Dataset, measure: str = "accuracy", against: str = "scra
         against: the lesson that the others are compared with.
 
     Raises:
-        InvalidInput: the study has no such measure or lesson.
+        InvalidInput: this is no study, or it has no such measure or lesson.
     """
     import pandas
 
+    if not hasattr(study, "data_vars") or "score" not in study:
+        raise InvalidInput(f"expected a recording of subclass-study, or a StudyRun's snapshot(); got {type(study).__name__}")
     last = study.isel(step=-1) if "step" in study.dims else study
     for name, value in (("measure", measure), ("lesson", against)):
         if value not in last[name].values.tolist():
@@ -86,5 +101,14 @@ def table(study: xarray.Dataset, measure: str = "accuracy", against: str = "scra
             difference, half = paired(values, base)
             setting = {dim: last[dim].values[k].item() for dim, k in zip(inner, place, strict=True)}
             found = {measure: mean, "std": deviation, "runs": int(np.isfinite(values).sum())}
-            rows.append({**setting, "lesson": lesson, **found, f"minus {against}": difference, "±": half})
+            rows.append(
+                {
+                    **setting,
+                    "lesson": lesson,
+                    "taught with": NAMES.get(lesson, lesson),
+                    **found,
+                    f"minus {against}": difference,
+                    "±": half,
+                }
+            )
     return pandas.DataFrame(rows)

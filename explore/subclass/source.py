@@ -12,7 +12,7 @@ import torch
 from explore.data.given import taken
 from explore.data.imageset import ImageSet, sha256_of
 from explore.errors import InvalidInput
-from explore.parents import check_labels, check_parents
+from explore.parents import check_labels, check_parents, check_subclasses
 from explore.runs import stream_seed
 
 HALVES = (0,) * 5 + (1,) * 5
@@ -63,7 +63,7 @@ class Source:
                 raise InvalidInput("tensors come without a parent map; give parents=[class of each subclass]")
             self.parents = tuple(check_parents(parents).tolist())
             check_tensors(images, subclasses)
-            labels = torch.tensor(self.parents)[check_range(subclasses, len(self.parents))]
+            labels = torch.tensor(self.parents)[torch.from_numpy(check_subclasses(subclasses, len(self.parents)))]
             if classes is not None:
                 check_labels(classes, subclasses, self.parents)
             self.name, self.options, pixels = "tensors", {}, None
@@ -159,22 +159,13 @@ def check_tensors(images: Any, subclasses: Any) -> None:
     """Refuse what cannot be learnt from."""
     for name, value in (("images", images), ("subclasses", subclasses)):
         if not isinstance(value, torch.Tensor):
-            raise InvalidInput(f"{name} must be a torch tensor, got {type(value).__name__}")
+            hint = "; of an ImageSet give .batch(), .subclasses and .parents" if isinstance(value, ImageSet) else ""
+            raise InvalidInput(f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}{hint}")
     if images.ndim < 2 or not images.is_floating_point() or not images.numel():
-        raise InvalidInput(f"images must be float [N, ...] with N ≥ 1, got {images.dtype} {list(images.shape)}")
+        hint = "; bytes become floats by .float() / 255" if images.dtype == torch.uint8 else ""
+        raise InvalidInput(f"images must be float [N, ...] with N ≥ 1, got {images.dtype} {list(images.shape)}{hint}")
     if subclasses.shape != (len(images),) or subclasses.is_floating_point() or subclasses.is_complex():
         raise InvalidInput(f"subclasses must be integers [{len(images)}], got {subclasses.dtype} {list(subclasses.shape)}")
     bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
     if len(bad):
         raise InvalidInput(f"{len(bad)} images hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
-
-
-def check_range(subclasses: torch.Tensor, known: int) -> torch.Tensor:
-    """Subclasses as int64, all in 0..S-1."""
-    wild = ((subclasses < 0) | (subclasses >= known)).nonzero().flatten()
-    if len(wild):
-        k = int(wild[0])
-        raise InvalidInput(
-            f"sample {k} has subclass {int(subclasses[k])}; there are 0..{known - 1}, as parents has {known} entries"
-        )
-    return subclasses.long().cpu()

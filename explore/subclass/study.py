@@ -20,11 +20,11 @@ from explore.runs import stream_seed
 from explore.subclass import bits
 from explore.subclass.config import LESSONS, StudyConfig
 from explore.subclass.losses import class_logits, class_probabilities
-from explore.subclass.networks import Factory, learning, students, teacher as untrained_teacher, teaching
+from explore.subclass.networks import Factory, described, learning, students, teacher as untrained_teacher, teaching
 from explore.subclass.objective import Objective, Taught
-from explore.subclass.report import MEASURES, report
-from explore.subclass.scores import DIMS
-from explore.subclass.source import Source, as_subclasses
+from explore.subclass.report import report
+from explore.subclass.scores import DIMS, MEASURES
+from explore.subclass.source import Source
 
 if TYPE_CHECKING:
     import xarray
@@ -48,7 +48,7 @@ class Teacher:
 
 
 @dataclass(frozen=True)
-class Class:
+class Group:
     """Students of one width that are trained together: of every method, temperature and run."""
 
     labels: int
@@ -61,6 +61,34 @@ def build(config: StudyConfig, data: Any = None) -> StudyRun:
     return StudyRun(config, config.data if data is None else data)
 
 
+def compare(
+    train: Any,
+    test: Any,
+    parents: Any = None,
+    *,
+    teacher: Factory | None = None,
+    student: Factory | None = None,
+    **options: Any,
+) -> StudyRun:
+    """A study on your own data: students of every method, five runs each; ``record`` it, then ``table`` and ``lab.widths``.
+
+    Args:
+        train, test: each an ``ImageSet`` or a pair ``(images, subclasses)``: float ``[N, ...]`` and integers ``[N]``.
+        parents: class of each subclass; an ``ImageSet`` may have its own.
+        teacher, student: ``factory(outputs, seed)``; by default as for ``explore.subclass.train``.
+        **options: the other fields of ``StudyConfig``, such as ``labels=[50, 200]``.
+
+    Raises:
+        InvalidInput: see ``StudyConfig`` and ``Source``.
+
+    Example:
+        >>> x, s = torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 4
+        >>> compare((x, s), (x, s), [0, 0, 1, 1], labels=[20], widths=[4], seeds=2)
+        StudyRun(tensors, step 0 of 5)
+    """
+    return StudyRun(StudyConfig(parents=parents, data="tensors", **options), (train, test), teacher, student)
+
+
 class StudyRun:
     """Many students; a ``Run`` whose step trains one teacher, or all students of one width, label count and teacher's data.
 
@@ -68,8 +96,8 @@ class StudyRun:
 
     Args:
         options: see ``StudyConfig``.
-        data: as for ``SubclassRun``, or a pair of ``ImageSet`` to train and to score on. Of a set that ``load`` knows,
-            the other part is loaded.
+        data: the name of a set, its description or an ``ImageSet`` that ``load`` made, of which the part to score on is
+            loaded too; or what to train and to score on, each an ``ImageSet`` or a pair ``(images, subclasses)`` of tensors.
         teacher, student: ``factory(outputs, seed)``; a student's width is then its own affair.
         teachers: trained ones by key, from a study with the same data, seed and teachers' options; those that this study
             trains are added.
@@ -89,13 +117,14 @@ class StudyRun:
         self.teachers = {} if teachers is None else teachers
         train, test = _parts(data, options.split)
         self.source = source = Source(train, options.parents, options.device)
-        scored = Source(as_subclasses(test, source.parents), source.parents, options.device)
+        scored = Source(test, source.parents, options.device)
         self.test = scored[:]
         self._teacher, self._student = teacher, student
-        self.config: Mapping[str, Any] = {**options.identity(source.describe()), "parents": list(source.parents)}
-        for who, factory in (("teacher", teacher), ("student", student)):
-            if factory is not None:
-                self.config = {**self.config, who: getattr(factory, "__qualname__", type(factory).__name__)}
+        self.config: Mapping[str, Any] = {
+            **options.identity(source.describe()),
+            "parents": list(source.parents),
+            **described(teacher=teacher, student=student),
+        }
         most = max(max(options.labels), *options.teacher_images)
         if most > len(source):
             raise InvalidInput(f"{most} images are asked for, but {source.name} has {len(source)} to train on")
@@ -119,18 +148,20 @@ class StudyRun:
         """What the last step trained."""
         return self._done or "study"
 
-    def _planned(self) -> list[Teacher | Class]:
-        jobs: list[Teacher | Class] = []
+    def _planned(self) -> list[Teacher | Group]:
+        jobs: list[Teacher | Group] = []
         for labels in self.options.labels:
             for images in self.options.teacher_images:
                 for kind in self._kinds:
                     wanted = [Teacher(kind, labels if images == JUST else images, run) for run in range(self.options.seeds)]
                     jobs += [teacher for teacher in wanted if teacher not in jobs]
-                jobs += [Class(labels, images, width) for width in self.options.widths]
+                jobs += [Group(labels, images, width) for width in self.options.widths]
         return jobs
 
     def advance(self) -> None:
-        """Train one teacher, or all students of one class."""
+        """Train one teacher, or all students of one group; nothing once that is done."""
+        if self.step >= self.steps:
+            return
         job = self._jobs[self.step]
         if isinstance(job, Teacher):
             self._teach(job)
@@ -159,7 +190,7 @@ class StudyRun:
                 self._teacher_scores[:, self._kinds.index(job.kind), at, images, job.run] = found
         self._done = f"teacher of {job.kind} subclasses: {found[0]:.1%}"
 
-    def _learn(self, job: Class) -> None:
+    def _learn(self, job: Group) -> None:
         options, source = self.options, self.source
         each = [(method, heat, run) for method in options.methods for heat in self._heats(method) for run in range(options.seeds)]
         seeds = [stream_seed(options.seed + run, "student") for *_, run in each]
@@ -187,7 +218,7 @@ class StudyRun:
         """The temperatures at which a method is studied: one is enough where none is used."""
         return list(self.options.temperatures) if LESSONS[method].teacher else [self.options.temperatures[0]]
 
-    def _score(self, job: Class, each: list[tuple[str, float, int]], logits: torch.Tensor) -> None:
+    def _score(self, job: Group, each: list[tuple[str, float, int]], logits: torch.Tensor) -> None:
         options, labels = self.options, self.test.labels.cpu().numpy()
         place = (
             options.labels.index(job.labels),
@@ -259,19 +290,18 @@ def epochs_for(updates: int, labels: int, batch: int) -> int:
     return -(-updates // -(-labels // batch))
 
 
-def _parts(data: Any, split: str) -> tuple[ImageSet, ImageSet]:
+def _parts(data: Any, split: str) -> tuple[Any, Any]:
     """What students learn from, and what they are scored on."""
     from explore.data import load
 
-    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, ImageSet) for part in data):
+    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, ImageSet | tuple | list) for part in data):
         return data[0], data[1]
     given = data
     if isinstance(data, str):
         given = load(data)
-    elif isinstance(data, Mapping):
+    elif isinstance(data, Mapping) and data.get("name") != "tensors":
         given = load(data["name"], **{**data.get("options", {}), "split": "train"})
     if not isinstance(given, ImageSet):
-        raise InvalidInput(
-            f"data must be the name of a set, an ImageSet, or two of them (train, test), got {type(data).__name__}"
-        )
+        expected = "the name of a set, an ImageSet, or (train, test), each an ImageSet or a pair (images, subclasses)"
+        raise InvalidInput(f"data must be {expected}; got {type(data).__name__}")
     return given, load(given.name, **{**given.options, "split": split})

@@ -79,8 +79,7 @@ def test_shuffled_subclasses_keep_classes_and_sizes(seed):
 
 def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     fits = {
-        kind: run_of(method)._lessons
-        for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "subclass-distillation"))
+        kind: run_of(method)._lessons for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "found-subclasses"))
     }
     own = {kind: fit.labels[0] for kind, fit in fits.items()}
     assert torch.equal(own["f"], own["s"] % 2)
@@ -94,7 +93,14 @@ def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     torch.testing.assert_close(Finding(PARENTS, 0.7)(z, y), wanted)
 
 
-@pytest.mark.parametrize("method", [name for name, lesson in LESSONS.items() if lesson.teacher])
+@pytest.mark.parametrize("method", [name for name, lesson in LESSONS.items() if lesson.teacher not in ("", "subclass")])
+def test_a_teacher_of_other_subclasses_cannot_be_given(method):
+    """Else a control would be made of the true ones."""
+    with pytest.raises(InvalidInput, match=f"{method} trains its own teacher"):
+        run_of(method, teacher=nn.Linear(2, 4))
+
+
+@pytest.mark.parametrize("method", [name for name, lesson in LESSONS.items() if lesson.teacher == "subclass"])
 def test_a_given_teacher_is_not_trained(method):
     teacher = nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4))
     before = flat(teacher).clone()
@@ -127,8 +133,44 @@ def test_networks_of_another_width_are_refused(outputs):
     for teacher in (MLP(2, 8, outputs), lambda _, seed: MLP(2, 8, outputs, seed)):
         with pytest.raises(InvalidInput, match=rf"the teacher returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"):
             run_of(teacher=teacher)
-    with pytest.raises(InvalidInput, match=rf"the student returns \[2, 1, {outputs}\] for 2 images; expected \[2, 1, 4\]"):
+    with pytest.raises(InvalidInput, match=rf"the student returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"):
         run_of(made_by=lambda _, seed: MLP(2, 8, outputs, seed))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (nn.Linear(2, 4), r"student must be factory\(outputs, seed\).*; got Linear"),
+        (lambda outputs: nn.Linear(2, outputs), r"student must be factory\(outputs, seed\).*it failed"),
+        (lambda outputs, seed: None, "it returned NoneType"),
+        (lambda outputs, seed: nn.Linear(3, outputs), r"the student cannot take images of shape \[2, 2\]"),
+        (lambda outputs, seed: nn.Linear(2, outputs + 1), r"the student returns \[2, 5\] for 2 images"),
+    ],
+    ids=["a network", "one argument", "nothing", "other images", "other outputs"],
+)
+def test_what_is_no_factory_of_students_is_refused(given, words):
+    with pytest.raises(InvalidInput, match=words):
+        run_of(made_by=given)
+
+
+def test_the_student_is_the_network_that_was_made():
+    own = nn.Linear(2, 4)
+    run = finished(run_of(made_by=lambda outputs, seed: own))
+    assert run.student is own
+    assert run.student(run.held.images).shape == (len(run.held), 4)
+    probabilities = run.predict(run.held.images)
+    torch.testing.assert_close(probabilities, class_probabilities(logits_of(own, run.held.images), run.source.parents))
+    for wrong in (run.held.images[:, :1], run.held.images.numpy()):
+        with pytest.raises(InvalidInput, match="images must be a tensor"):
+            run.predict(wrong)
+
+
+def test_nothing_happens_after_the_end():
+    run = finished(run_of())
+    before = flat(run.student).clone()
+    run.advance()
+    assert run.step == run.steps
+    assert torch.equal(flat(run.student), before)
 
 
 def test_with_one_subclass_a_class_skd_is_kd_run_for_run():
@@ -209,7 +251,7 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
     for k, (method, at) in enumerate((method, at) for method in methods for at in range(2)):
         one = SubclassConfig.make(method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + at, **shared)
         run = finished(SubclassRun(one, data))
-        mine = logits_of(run.student, images[:, None])[:, 0]
+        mine = logits_of(run.student, images)
         torch.testing.assert_close(found[:, k], mine, rtol=1e-3, atol=1e-3)
         scores = report(class_probabilities(mine.double(), PARENTS), data.labels)
         for name in ("accuracy", "f1", "auc", "brier"):

@@ -123,8 +123,8 @@ HOLED[9, 1] = float("inf")
         ((X[:0], S[:0]), PARENTS, {}, r"images must be float \[N, ...\] with N ≥ 1"),
         ((S, S), PARENTS, {}, "images must be float"),
         ((X.long(), S), PARENTS, {}, "images must be float .* got torch.int64"),
-        ((X.numpy(), S), PARENTS, {}, "images must be a torch tensor, got ndarray"),
-        ((X, S.tolist()), PARENTS, {}, "subclasses must be a torch tensor, got list"),
+        ((X.numpy(), S), PARENTS, {}, "images must be a torch tensor .*, got ndarray"),
+        ((X, S.tolist()), PARENTS, {}, "subclasses must be a torch tensor .*, got list"),
         ((X, S), PARENTS, {"classes": 1 - S % 2}, "sample 0 has label 1, but its subclass 0 belongs to class 0"),
         ((X, S), PARENTS, {"classes": S[:5] % 2}, "two lists of one length"),
         (3, PARENTS, {}, "data must be"),
@@ -145,7 +145,7 @@ def test_a_subclass_without_images_is_no_fault():
 def test_train_takes_tensors_and_labels_that_agree():
     run = finished(train(*blobs(400), PARENTS, classes=blobs(400)[1] % 2, epochs=2, teacher_epochs=2, width=3, seed=4))
     assert (run.name, run.step, len(run.held)) == ("skd", 4, 80)
-    assert run.student(run.held.images[:, None]).shape == (80, 1, 4)
+    assert run.student(run.held.images).shape == (80, 4)
     with pytest.raises(InvalidInput, match="sample 1 has label 0"):
         train(X, S, PARENTS, classes=S * 0)
 
@@ -169,7 +169,7 @@ def test_trains_student_may_be_a_convnet():
         ({"labels": 50, "teacher_images": 1}, "is among the 1 that the teacher sees"),
         ({"curriculum": True}, "curriculum needs the agreement of annotators, which tensors does not have"),
         ({"width": 0}, "width must be a whole number ≥ 1"),
-        ({"temperature": 0}, "temperature must be above 0"),
+        ({"temperature": 0}, "temperature must be a number above 0"),
         ({"distill_weight": 2}, r"distill_weight must be in \[0, 1\]"),
         ({"student": "convnet"}, "a convnet takes square images"),
         ({"wider": 3}, "has no option 'wider'"),
