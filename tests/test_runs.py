@@ -453,3 +453,11 @@ def test_stop_is_asked_after_each_step_and_ends_the_run_there(tmp_path: Path) ->
     assert asked == [0, 1, 2, 3]
     assert run.step == 3
     assert load_checkpoint(checkpoint_of(tmp_path / "run.zarr"))[0] == 3
+
+
+def test_a_run_that_has_ended_says_that_only_its_end_is_recorded(tmp_path: Path) -> None:
+    run = straight(CountingRun(3, 0))
+    with pytest.warns(ExploreWarning, match="has ended before it was recorded"):
+        recording = record(run, tmp_path / "run.zarr")
+    assert recording.step.values.tolist() == [3]
+    record(run, tmp_path / "run.zarr")  # goes on where it stopped, which is no mistake
