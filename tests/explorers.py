@@ -1,0 +1,33 @@
+"""What every explorer of every lab must do: the checks that the labs' test modules share."""
+
+from __future__ import annotations
+
+from explore.widgets.controls import Button
+from explore.widgets.explorer import Explorer
+
+
+def check_controls(explorer: Explorer, values: int = 6) -> None:
+    """Every control is named, and moving it changes the picture or its text."""
+    for name, control in explorer.controls.items():
+        if isinstance(control, Button):
+            continue
+        assert control.widget.description
+        shown, start = set(), getattr(explorer, name)
+        for value in control.values[:values]:
+            setattr(explorer, name, value)
+            shown.add((explorer.alt, explorer.view.png))
+        assert len(shown) > 1, f"{name} changes nothing"
+        setattr(explorer, name, start)
+
+
+def check_targets(explorer: Explorer) -> None:
+    """Whatever can be clicked is a control too."""
+    for target in explorer.picture.targets(explorer.data):  # type: ignore[union-attr, arg-type]
+        assert set(target.state) <= set(explorer.state)
+        explorer.set(**target.state)
+        assert explorer.state.items() >= target.state.items()
+
+
+def check_size(explorer: Explorer) -> None:
+    """What a saved notebook keeps of it is small."""
+    assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
