@@ -12,8 +12,10 @@ study() {
 
 study --data fashion-mnist --teacher-images '[12000]' --widths '[4,16,64]' --out "$runs/fashion-a.zarr"
 study --data fashion-mnist --parents '[1,0,0,1,1,0,0,1,1,0]' --teacher-images '[12000]' --widths '[4,16,64]' --out "$runs/fashion-b.zarr"
-study --data scenes --data-option object_size=0.35 --data-option clutter=0 --data-option difference=1.0 --student convnet --updates 300 \
-  --widths '[16]' --out "$runs/scenes.zarr"
+for difference in 1.0 0.0; do # stripes as they are, and none to be seen
+  study --data scenes --data-option object_size=0.35 --data-option clutter=0 --data-option "difference=$difference" --student convnet \
+    --updates 300 --widths '[16]' --out "$runs/scenes-$difference.zarr"
+done
 
 python scripts/subclass_table.py MNIST=data/mnist-students.zarr.zip "Fashion-MNIST a=$runs/fashion-a.zarr" \
-  "Fashion-MNIST b=$runs/fashion-b.zarr" "scenes=$runs/scenes.zarr"
+  "Fashion-MNIST b=$runs/fashion-b.zarr" "scenes=$runs/scenes-1.0.zarr" "scenes without stripes=$runs/scenes-0.0.zarr"
