@@ -29,7 +29,7 @@ MAY = {
     "errors": set(),
     "parents": {"errors"},
     "registry": {"errors"},
-    "settings": set(),
+    "settings": {"errors"},
     "shipped": {"errors"},
     "recording": BASE,
     "writer": BASE | {"recording"},
@@ -38,7 +38,7 @@ MAY = {
     "models": RUNNING | {"data"},
     "attention": RUNNING | {"data", "models"},
     "coresets": RUNNING | {"data", "models"},
-    "config": BASE | {"values"},
+    "config": BASE,
     "values": BASE,  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
     "method": METHOD | {"config", "values"},
     "plotting": BASE | {"recording"},

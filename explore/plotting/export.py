@@ -116,7 +116,7 @@ def write_html(out: Path, picture: Picture, label: str, values: Sequence[Any], d
 def small_png(picture: Picture) -> bytes:
     """The picture with at most 256 colours: a third of the size, for saved notebooks and pages.
 
-    An octree keeps nearly every colour within 16 of 255, the rarest within 40; a median cut would turn the few yellow
+    An octree keeps nearly every colour within 16 of 255, the rarest within 48; a median cut would turn the few yellow
     pixels of a map orange.
     """
     import io

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from explore.errors import InvalidInput, UnknownName
 from explore.parents import as_array, check_parents, check_subclasses
+from explore.settings import check_positive
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
 KINDS = get_args(Kind)
@@ -99,7 +99,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     Raises:
         InvalidInput: T is not above 0.
     """
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     z = np.asarray(logits, np.float64)
     with np.errstate(over="ignore"):  # of a temperature so small that only the largest is left
         e = np.exp((z - z.max(-1, keepdims=True)) / temperature)
@@ -122,12 +122,6 @@ def information(probabilities: ArrayLike) -> float:
     """H(E p) − E H(p) in bits: what a soft label ``[N, K]`` says about which of the N samples it is of."""
     p = np.asarray(probabilities, np.float64)
     return float(entropy(p.mean(0)) - entropy(p).mean())
-
-
-def check_temperature(temperature: Any, name: str = "temperature") -> None:
-    """Refuse a temperature that is not a number above 0."""
-    if isinstance(temperature, bool) or not isinstance(temperature, int | float | np.number) or not 0 < temperature < math.inf:
-        raise InvalidInput(f"{name} must be a number above 0, got {temperature!r}")
 
 
 def check_logits(logits: Any) -> Floats:

@@ -8,8 +8,7 @@ from numbers import Real
 from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
-from explore.settings import identity, option
-from explore.subclass.bits import check_temperature
+from explore.settings import check_positive, identity, option
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ class _Shared:
         for name, low in wholes.items():
             whole(name, getattr(self, name), low)
         for name in ("learning_rate", "teacher_rate"):
-            if not _number(getattr(self, name)) or not getattr(self, name) > 0:
-                raise InvalidInput(f"{name} must be above 0, got {getattr(self, name)!r}")
+            check_positive(name, getattr(self, name))
         if not _number(self.distill_weight) or not 0 <= self.distill_weight <= 1:
             raise InvalidInput(f"distill_weight must be in [0, 1], got {self.distill_weight!r}")
         if not _number(self.auxiliary) or not self.auxiliary >= 0:
@@ -112,7 +110,7 @@ class SubclassConfig(_Shared):
         self._check_shared()
         for name, low in {"labels": 0, "teacher_images": 0, "width": 1, "epochs": 1, "teacher_epochs": 1, "holdout": 1}.items():
             whole(name, getattr(self, name), low)
-        check_temperature(self.temperature)
+        check_positive("temperature", self.temperature)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +143,7 @@ class StudyConfig(_Shared):
             for value in self._listed(name):
                 whole(name, value, low)
         for value in self._listed("temperatures"):
-            check_temperature(value, "temperatures")
+            check_positive("temperatures", value)
         for value in self._listed("methods"):
             if value not in LESSONS:
                 raise UnknownName("method", value, LESSONS)

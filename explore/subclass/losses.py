@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from explore.errors import InvalidInput, UnknownName
 from explore.parents import check_parents
-from explore.subclass.bits import check_temperature
+from explore.settings import check_positive
 
 Parents = Sequence[int] | torch.Tensor | Any
 Soften = Literal["subclass", "class"]
@@ -147,7 +147,7 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
         >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0   # the same once standardised
         0.0
     """
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     if logits.ndim != 2 or not logits.numel():
         raise InvalidInput(f"logits must be [B, S] with B ≥ 1, got {list(logits.shape)}")
     logits = wide(logits)
@@ -160,7 +160,7 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
 
 def subclass_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """T² KL(q^t ‖ q^s) of each sample, over subclasses: ``[..., S]`` twice to ``[...]``; no gradient to the teacher."""
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     logs = [log_softmax(wide(z) / temperature, -1) for z in (teacher.detach(), student)]
     return temperature**2 * _divergence(*logs)
 
@@ -191,7 +191,7 @@ def prior_correction(parents: Parents) -> torch.Tensor:
 
 def _class_log(z: torch.Tensor, parents: Parents, temperature: float, soften: Soften) -> torch.Tensor:
     """Logarithms of softened class probabilities."""
-    check_temperature(temperature)
+    check_positive("temperature", temperature)
     if soften == "subclass":
         return class_logits(log_softmax(z / temperature, -1), parents)
     if soften == "class":
@@ -220,7 +220,7 @@ def _check(
     if student.shape != teacher.shape:
         raise InvalidInput(f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same")
     known = _tuple(parents, student.shape[1])
-    check_temperature(t)
+    check_positive("temperature", t)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise InvalidInput(f"distill_weight must be in [0, 1], got {weight!r}")
     whole = not labels.is_floating_point() and not labels.is_complex() and labels.dtype != torch.bool

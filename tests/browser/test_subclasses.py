@@ -43,9 +43,9 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     page.screenshot(path=screenshots / "04-training.png")
     # train now
     pictures.nth(5).scroll_into_view_if_needed()
-    assert "not trained" in pictures.nth(5).get_attribute("alt")
+    assert "digits (shipped)" in pictures.nth(5).get_attribute("alt")
     page.get_by_role("button", name="Train", exact=True).click()
-    page.wait_for_function("!document.querySelectorAll('.explore-figure img')[5].alt.includes('not trained')", timeout=120_000)
-    page.get_by_text("done after").wait_for(timeout=30_000)
+    page.get_by_text("done after").wait_for(timeout=150_000)
+    assert "on digits, 50 labelled images" in pictures.nth(5).get_attribute("alt")
     page.screenshot(path=screenshots / "04-live.png")
     assert page.outside == []

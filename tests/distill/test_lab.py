@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -139,7 +140,7 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
 
     before = torch.get_num_threads()
     with spare_core():
-        assert torch.get_num_threads() == max(1, min(before, (lab.os.cpu_count() or 2) - 1))
+        assert torch.get_num_threads() == max(1, min(before, (os.cpu_count() or 2) - 1))
     assert torch.get_num_threads() == before
 
 
