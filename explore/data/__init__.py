@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 _getattr, _, _attached = lazy_loader.attach(
     __name__,
-    submod_attrs={"folders": ["data_folder"], "imageset": ["ImageSet"], "scenes": ["scenes"], "whitening": ["ZCA"]},
+    submod_attrs={
+        "distilled": ["DistilledSet"],
+        "folders": ["data_folder"],
+        "imageset": ["ImageSet"],
+        "scenes": ["scenes"],
+        "whitening": ["ZCA"],
+    },
 )
 __all__ = [*_attached, "load"]
 __getattr__ = _getattr

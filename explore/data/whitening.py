@@ -52,6 +52,18 @@ class ZCA:
         self.inverse_matrix = ((vectors * values.sqrt()) @ vectors.T).to(images.dtype)
         return self
 
+    @classmethod
+    def of(cls, mean: torch.Tensor, inverse: torch.Tensor, epsilon: float = 0.1, forward: torch.Tensor | None = None) -> Self:
+        """A fitted ZCA from what a file keeps of one: its mean ``[D]`` and the matrix ``[D, D]`` that undoes it.
+
+        Args:
+            forward: the matrix that whitens; the inverse of ``inverse`` if left out.
+        """
+        made = cls(epsilon)
+        made.mean, made.inverse_matrix = mean, inverse
+        made.forward_matrix = torch.linalg.inv(inverse.double()).to(inverse.dtype) if forward is None else forward
+        return made
+
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Whitened images, same shape."""
         mean, matrix = self._fitted(self.forward_matrix, images)

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "augment": ["augment", "draw_augmentation"],
         "compare": ["compare", "starting_points"],
+        "evaluation": ["EvaluationProtocol", "EvaluationRun", "compare_results", "evaluate"],
         "matching": ["attention_matching_loss"],
         "method": ["DistillRun", "distill"],
         "untrained": ["UntrainedRun"],

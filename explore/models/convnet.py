@@ -10,24 +10,10 @@ import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
+from explore.models.blank import NORMS, Conv2d, Linear, draw, norm_of
 
-NORMS = ("instance", "batch", "layer", "group", "none")
 ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
 POOLINGS: dict[str, Callable[..., nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
-
-
-class _Conv2d(nn.Conv2d):
-    """A convolution whose weights ``ConvNet.draw`` fills: drawing them here would use the global random state."""
-
-    def reset_parameters(self) -> None:
-        pass
-
-
-class _Linear(nn.Linear):
-    """A linear layer whose weights ``ConvNet.draw`` fills."""
-
-    def reset_parameters(self) -> None:
-        pass
 
 
 class ConvNet(nn.Module):
@@ -89,14 +75,14 @@ class ConvNet(nn.Module):
         for index in range(depth):
             padding = 3 if index == 0 and size == 28 else 1
             block = nn.Sequential()
-            block.add_module("conv", _Conv2d(channels if index == 0 else width, width, 3, padding=padding))
-            block.add_module("norm", _norm(norm, width, side))
+            block.add_module("conv", Conv2d(channels if index == 0 else width, width, 3, padding=padding))
+            block.add_module("norm", norm_of(norm, width, side))
             block.add_module("activation", ACTIVATIONS[activation]())
             block.add_module("pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2))
             blocks.append(block)
             side = side if pooling == "none" else side // 2
         self.blocks = nn.ModuleList(blocks)
-        self.classifier = _Linear(width * side * side, classes)
+        self.classifier = Linear(width * side * side, classes)
         self.draw(seed)
 
     @property
@@ -127,30 +113,12 @@ class ConvNet(nn.Module):
             x = block.pool(maps[-1])
         return maps, x.flatten(1)
 
-    @torch.no_grad()
     def draw(self, seed: int) -> ConvNet:
         """Draw all weights anew, in place, from ``seed``; much cheaper than a new network."""
-        generator = torch.Generator().manual_seed(seed)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
-                bound = 1 / math.sqrt(module.weight[0].numel())  # = Kaiming-uniform with a = √5, PyTorch's default
-                for parameter in module.parameters(recurse=False):
-                    parameter.copy_(torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator))
-            elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d | nn.LayerNorm):
-                module.reset_parameters()
+        draw(self, seed)
         return self
 
 
 def depth_for(size: int) -> int:
     """The usual number of blocks for square images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at 128."""
     return max(3, round(math.log2(size)) - 2)
-
-
-def _norm(name: str, width: int, side: int) -> nn.Module:
-    if name == "batch":
-        return nn.BatchNorm2d(width)
-    if name == "layer":
-        return nn.LayerNorm([width, side, side])
-    if name == "none":
-        return nn.Identity()
-    return nn.GroupNorm(width if name == "instance" else 4, width)

@@ -38,6 +38,7 @@ class Fit:
         momentum: of SGD.
         weight_decay: of either (with Adam the plain L2 kind).
         batch: images a step; the order is drawn anew each epoch from ``seed``.
+        augment: called with a batch of images and its number in the run, returns what the network is given.
         pool: called with the epoch, returns the indices of the images to be used in it (a curriculum); all if left out.
 
     Raises:
@@ -72,6 +73,7 @@ class Fit:
         weight_decay: float = 5e-4,
         batch: int = 256,
         seed: int = 0,
+        augment: Callable[[torch.Tensor, int], torch.Tensor] | None = None,
         pool: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
         targets = labels if isinstance(labels, tuple) else (labels,)
@@ -97,7 +99,8 @@ class Fit:
             "data": {"name": "tensors", "shape": list(images.shape), "sha256": sha256_of(images, *targets)},
         }
         self.loss = float("nan")
-        self._loss, self._rate, self._schedule, self._pool = loss, learning_rate, schedule, pool
+        self._loss, self._rate, self._schedule = loss, learning_rate, schedule
+        self._augment, self._pool = augment, pool
         parameters = list(network.parameters())
         same: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
         if optimizer == "adam":
@@ -122,8 +125,10 @@ class Fit:
         chosen = torch.arange(len(self.images)) if self._pool is None else self._pool(self.step)
         order = chosen[torch.randperm(len(chosen), generator=generator)].to(self.images.device)
         total = torch.zeros((), device=self.images.device)
-        for part in order.split(self.batch):
-            loss = self._loss(self.network(self.images[part]), *(target[part] for target in self.labels))
+        parts = order.split(self.batch)
+        for number, part in enumerate(parts, self.step * len(parts)):
+            images = self.images[part] if self._augment is None else self._augment(self.images[part], number)
+            loss = self._loss(self.network(images), *(target[part] for target in self.labels))
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()

@@ -1,0 +1,210 @@
+"""Evaluation: the loop by hand as oracle, the file as good as memory, unlike things kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from explore import build, record
+from explore.data import ZCA, DistilledSet, ImageSet, load
+from explore.distill import EvaluationProtocol, compare_results, evaluate
+from explore.errors import InvalidInput, UnknownName
+from explore.models import ConvNet, Fit, accuracy
+from explore.runs import stream_seed
+
+pytestmark = pytest.mark.usefixtures("_one_thread")
+QUICK = EvaluationProtocol(epochs=6, networks=2, width=8)
+SMALL: dict[str, Any] = {"size": 8, "margin": 0}
+
+
+@pytest.fixture(scope="module")
+def test_images() -> ImageSet:
+    return load("digits", "test", **SMALL)
+
+
+def few(n: int = 40, **more: Any) -> DistilledSet:
+    train = load("digits", **SMALL)
+    return DistilledSet(train.batch(range(n)), train.labels[:n], train.class_names, train.mean, train.std, **more)
+
+
+def ended(*given: Any, **more: Any) -> Any:
+    run = evaluate(*given, **more)
+    while run.step < run.steps:
+        run.advance()
+    return run
+
+
+def test_it_is_the_training_run_and_the_score_at_its_end(test_images: ImageSet) -> None:
+    run, small = ended(few(), test_images, QUICK), few()
+    for number in range(2):
+        seed = stream_seed(0, "evaluation", number)
+        network = ConvNet(1, 10, 8, width=8, seed=seed)
+        Fit(network, small.images, small.labels, epochs=6, seed=seed).run()
+        assert float(run.result()["accuracy"][0, number]) == pytest.approx(
+            accuracy(network, test_images.batch(), test_images.labels)
+        )
+
+
+def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(test_images: ImageSet, tmp_path: Path) -> None:
+    run: Any = build({"method": "dm", "data": {"name": "digits", "options": SMALL}, "preset": "lesson", "steps": 2, "width": 8})
+    run.advance()
+    whole = DistilledSet.of(run)
+    first = ended(whole, test_images, QUICK)
+    second = ended(DistilledSet.load(whole.save(tmp_path / "a.safetensors")), test_images, QUICK)
+    assert np.array_equal(first.result()["accuracy"], second.result()["accuracy"])
+
+
+def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(test_images: ImageSet, tmp_path: Path) -> None:
+    small = few()
+    small.to_torch(tmp_path)
+    x, y = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("images", "labels"))
+    protocol = EvaluationProtocol(epochs=5, networks=1, width=8)
+    seed = stream_seed(0, "evaluation", 0)
+    network = ConvNet(1, 10, 8, width=8, seed=seed)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    for epoch in range(5):
+        optimizer.param_groups[0]["lr"] = 0.01 if epoch < 3 else 0.001
+        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(stream_seed(seed, "batches", epoch)))
+        optimizer.zero_grad()
+        cross_entropy(network(x[order]), y[order]).backward()
+        optimizer.step()
+    expected = accuracy(network, test_images.batch(), test_images.labels)
+    assert float(ended(small, test_images, protocol).result()["accuracy"][0, 0]) == pytest.approx(expected, abs=0.0026)
+
+
+def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: ImageSet) -> None:
+    hard = few()
+    soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10) * 0.4 + 0.06)
+    sharp = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10).float())
+    of = {
+        name: ended(s, test_images, QUICK).result()["accuracy"].values
+        for name, s in (("hard", hard), ("soft", soft), ("sharp", sharp))
+    }
+    assert np.array_equal(of["sharp"], of["hard"])
+    assert not np.array_equal(of["soft"], of["hard"])
+    largest = ended(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
+    assert np.array_equal(largest, of["hard"])
+
+
+def test_the_learned_rate_is_used_when_asked(test_images: ImageSet) -> None:
+    small = few(learning_rate=0.05)
+    usual, learned = (ended(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True))
+    assert np.array_equal(usual.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"])
+    by_hand = ended(few(), test_images, replace(QUICK, learning_rate=0.05))
+    assert np.array_equal(learned.result()["accuracy"], by_hand.result()["accuracy"])
+    assert "rate 0.05 (learned)" in learned.line()
+
+
+def test_test_images_are_whitened_as_the_distilled_ones() -> None:
+    train, test = load("digits"), load("digits", "val")
+    zca, protocol = ZCA().fit(train.batch()), EvaluationProtocol(epochs=30, networks=1, width=8, learning_rate=0.05)
+    white = DistilledSet(zca(train.batch(range(200))), train.labels[:200], train.class_names, train.mean, train.std, zca)
+    right, wrong = (float(ended(s, test, protocol).result()["accuracy"].mean()) for s in (white, replace(white, zca=None)))
+    assert right > 0.5
+    assert right > wrong + 0.2
+
+
+def test_augmentation_changes_training_and_its_draws_are_repeated(test_images: ImageSet) -> None:
+    protocol = replace(QUICK, augment="dsa", flip=False)
+    first, again = (ended(few(), test_images, protocol).result()["accuracy"].values for _ in range(2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, ended(few(), test_images, QUICK).result()["accuracy"].values)
+
+
+def test_other_architectures_make_the_cross_architecture_table(test_images: ImageSet) -> None:
+    protocol = EvaluationProtocol(epochs=1, networks=1, width=8, architectures=("convnet", "alexnet", "vgg11", "resnet18"))
+    found = ended(few(), test_images, protocol).result()
+    assert found["architecture"].values.tolist() == ["convnet", "alexnet", "vgg11", "resnet18"]
+    assert np.isfinite(found["accuracy"]).all()
+    own = ended(few(), test_images, QUICK, factories={"mine": lambda classes, seed: ConvNet(1, classes, 8, width=8, seed=seed)})
+    assert np.array_equal(own.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"])
+
+
+def test_it_is_recorded_and_goes_on_where_it_stopped(test_images: ImageSet, tmp_path: Path) -> None:
+    whole = ended(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
+    first = evaluate(few(), test_images, replace(QUICK, networks=4))
+    record(first, tmp_path / "run.zarr", stop=lambda: first.step >= 2)
+    recording = record(evaluate(few(), test_images, replace(QUICK, networks=4)), tmp_path / "run.zarr")
+    assert np.array_equal(recording["accuracy"].isel(step=-1), whole)
+
+
+def test_a_line_says_how_it_was_obtained(test_images: ImageSet) -> None:
+    run = ended(few(), test_images, QUICK)
+    for words in (
+        "2 networks (convnet, 8 wide, instance norm)",
+        "400 test images of digits",
+        "40 images with hard labels",
+        "6 epochs",
+    ):
+        assert words in run.line()
+
+
+# ---- unlike things
+
+
+def test_unlike_protocols_do_not_go_into_one_table(test_images: ImageSet) -> None:
+    one, two = (ended(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2))
+    with pytest.raises(InvalidInput, match="a and b were not evaluated alike: epochs 1 and 2"):
+        compare_results({"a": one, "b": two})
+    rows = compare_results({"a": one, "b": two}, unlike=True)
+    assert rows["n"].tolist() == [2, 2]
+    other = ended(few(), load("digits", "val", **SMALL), replace(QUICK, epochs=1)).result()
+    with pytest.raises(InvalidInput, match="other test images"):
+        compare_results({"a": one, "b": other})
+
+
+def test_differences_are_paired_by_network(test_images: ImageSet) -> None:
+    from scipy.stats import ttest_rel
+
+    protocol = replace(QUICK, networks=4)
+    one, two = (ended(few(n), test_images, protocol).result() for n in (40, 80))
+    row = compare_results({"few": one, "more": two}).iloc[1]
+    a, b = (r["accuracy"].values.ravel().astype(float) for r in (two, one))
+    interval = ttest_rel(a, b).confidence_interval(0.95)
+    assert row["minus few"] == pytest.approx((a - b).mean(), abs=1e-6)
+    assert row["±"] == pytest.approx((interval.high - interval.low) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"images": torch.zeros(40, 1, 16, 16)}, r"distilled images are \[1, 16, 16\], test images \[1, 8, 8\]"),
+        ({"class_names": tuple(map(str, range(11)))}, "the distilled set has 11 classes, the test set 10"),
+        ({"mean": (0.5,)}, "normalised by mean"),
+    ],
+)
+def test_a_set_from_other_data_is_refused(changed: dict[str, Any], words: str, test_images: ImageSet) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        evaluate(replace(few(), **changed), test_images)
+
+
+def test_the_images_it_was_made_from_are_no_test(test_images: ImageSet) -> None:
+    made = replace(few(), provenance={"config": {"data": {"sha256": test_images.sha256}}})
+    with pytest.raises(InvalidInput, match="distilled from these very test images"):
+        evaluate(made, test_images)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number ≥ 1, got 0"),
+        ({"networks": 2.5}, "networks must be"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"architectures": "convnet"}, "architectures must be a list"),
+        ({"augment": "spin"}, "unknown augmentation 'spin'"),
+    ],
+)
+def test_bad_protocols_are_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        EvaluationProtocol(**wrong)
+
+
+def test_an_unknown_architecture_is_named(test_images: ImageSet) -> None:
+    with pytest.raises(UnknownName, match="unknown architecture 'vit'"):
+        evaluate(few(), test_images, EvaluationProtocol(architectures=("vit",)))
