@@ -1,4 +1,4 @@
-"""Small AlexNet-, VGG- and ResNet-style networks: does a distilled set train others than the network it was distilled with?"""
+"""Small AlexNet-, VGG- and ResNet-style networks: what a distilled set must train too, besides the network it was made with."""
 
 from __future__ import annotations
 
