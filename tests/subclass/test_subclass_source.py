@@ -4,47 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from subclass_toys import PARENTS, blobs, finished, run_of, small_set
 
-from explore.data import ImageSet
 from explore.errors import InvalidInput, UnknownName
-from explore.registry import make_config, method as row
 from explore.subclass import train
 from explore.subclass.config import StudyConfig, SubclassConfig
 from explore.subclass.method import SubclassRun
 from explore.subclass.source import Source, as_subclasses
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
-
-PARENTS = [0, 1, 0, 1]
-
-
-def blobs(n: int = 120, seed: int = 0, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points around the corners of a square."""
-    subclasses = torch.arange(n) % classes
-    centres = 3 * torch.stack([(subclasses % 2).float(), (subclasses // 2).float()], 1)
-    return centres + torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)), subclasses
-
-
-def run_of(method: str = "skd", parents=PARENTS, teacher=None, made_by=None, **options) -> SubclassRun:
-    usual = {"epochs": 4, "teacher_epochs": 3, "width": 8, "holdout": 20, "learning_rate": 0.02, "labels": 0}
-    config = make_config(row(method), {"method": method, "parents": parents, **usual, **options})
-    return SubclassRun(config, blobs(classes=len(parents)), teacher, made_by)
-
-
-def finished(run):
-    while run.step < run.steps:
-        run.advance()
-    return run
-
-
-def flat(net: nn.Module) -> torch.Tensor:
-    return torch.cat([value.flatten().double() for value in net.state_dict().values()])
-
-
-def small_set(n: int = 40, **more) -> ImageSet:
-    images = torch.randint(256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return ImageSet("small", images, torch.arange(n) % 4, tuple("abcd"), (0.5,), (0.5,), **more)
 
 
 @pytest.mark.parametrize("holdout", [1, 20, 24, 10**6])
