@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make every shipped recording anew. MNIST and Fashion-MNIST must be in the folder of EXPLORE_DATA. About 25 minutes on two cores.
+# Make every shipped recording anew. MNIST and Fashion-MNIST must be in the folder of EXPLORE_DATA. Twenty minutes or more on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs="$(mktemp -d)"

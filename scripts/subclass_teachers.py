@@ -1,4 +1,4 @@
-"""Teachers of several capacities on digits: their soft label bits, and what a student gains from them. Two minutes.
+"""Teachers of several capacities on digits: their soft label bits, and what a student gains from them. Minutes.
 
 python scripts/subclass_teachers.py
 """

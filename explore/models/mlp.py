@@ -15,7 +15,8 @@ class MLPs(nn.Module):
     """``K`` networks of one hidden layer, trained at once: a sample is K inputs, one for each.
 
     With a loss that sums over the networks and an optimizer that treats every weight alone (SGD, Adam), each
-    is trained as if it were alone. On small networks a step of 25 costs about what a step of two costs.
+    is trained as if it were alone. On small networks a step of 25 costs what
+    a few steps of one cost (``explore bench subclass``).
 
     Args:
         inputs: values a sample has for one network; images are flattened.

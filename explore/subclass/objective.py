@@ -1,6 +1,6 @@
 """The loss of several students at once, each with its own lesson: what a teacher says is softened once, before training.
 
-``plain`` is the loss as it is written; what training uses is the same with its gradient by formula, in a third of the operations.
+``plain`` is the loss as it is written; what training uses is the same with its gradient by formula, without a graph.
 """
 
 from __future__ import annotations
