@@ -22,6 +22,8 @@ class Method:
     ``builder`` is called as ``builder(config, data)`` with an instance of ``config`` and an optional
     data set; it returns a ``Run``. ``tiny`` are options for a run of seconds, for tests and demos.
     Methods of one ``family`` share their config; ``explore run FAMILY --method NAME`` runs them too.
+    ``keep(run, recording)`` writes what the run was for into a file beside its recording, and returns its path.
+    ``table(recordings)`` makes one table of the method's recordings.
     """
 
     name: str
@@ -33,6 +35,8 @@ class Method:
     recordings: tuple[str, ...] = ()
     tiny: Mapping[str, Any] = field(default_factory=dict)
     family: str = ""
+    keep: str = ""
+    table: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,23 @@ def _distill(name: str, summary: str) -> Method:
         recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
         tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
         family="distill",
+        keep="explore.data.distilled:keep",
     )
+
+
+def _coreset(name: str, summary: str, **tiny: Any) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.distill.coreset:build",
+        config="explore.distill.config:CoresetConfig",
+        tiny={"data": "digits", **tiny},
+        family="coreset",
+        keep="explore.data.distilled:keep",
+    )
+
+
+QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
 
 
 def _reduce(name: str, summary: str, components: int = 6, recordings: tuple[str, ...] = ()) -> Method:
@@ -123,6 +143,19 @@ METHODS = {
             figures=("untrained",),
             recordings=("data/digits-untrained.zarr.zip",),
             tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
+        ),
+        _coreset("random", "real images chosen at random"),
+        _coreset("herding", "real images whose mean follows the class mean", **QUICK_FEATURES),
+        _coreset("kcenter", "real images that leave no other far away", **QUICK_FEATURES),
+        _coreset("class-mean", "the mean image of each class"),
+        Method(
+            "evaluate",
+            "networks trained from scratch on a distilled set and scored on test images",
+            builder="explore.distill.evaluation:build",
+            config="explore.distill.config_evaluation:EvaluateConfig",
+            tiny={"distilled": {"method": "random", "data": SMALL_DIGITS}, "data": SMALL_DIGITS}
+            | {"epochs": 2, "networks": 3, "width": 4},
+            table="explore.distill.tables:table",
         ),
         _reduce("oggmr", "mixture reduction, greedy on the angle of the whole, then L-BFGS", recordings=BOTH),
         _reduce("williams", "mixture reduction, greedy on the integrated squared error, with removals, then L-BFGS"),

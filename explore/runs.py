@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import platform
+import re
 import shutil
 import signal
 import tempfile
@@ -146,7 +147,9 @@ def record(
                     progress(run.step, run.steps, run.message)
                 if run.step >= run.steps or interrupted() or (stop is not None and stop()):
                     break
+                began = time.perf_counter()
                 run.advance()
+                writer.seconds += time.perf_counter() - began
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     save_checkpoint(run, checkpoint)
                     saved, kept = time.monotonic(), run.step
@@ -154,6 +157,7 @@ def record(
             log.warning("recording to %s failed at step %d; its checkpoint is at step %d", path, run.step, kept)
             raise
         save_checkpoint(run, checkpoint)
+        writer.commit()  # the seconds since the last frame, and how far this run was to go
         if interrupted():
             raise KeyboardInterrupt(f"stopped at step {run.step} of {run.steps}; record to {path} again to go on")
     return open_recording(path)
@@ -260,9 +264,11 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     if not path.exists():
         if (stale := _checkpoint_path(path)).exists():  # of a recording that was removed
             stale.unlink()
-        attributes = {"config": run.config, "name": run.name, "threads": _threads(), "versions": _versions()}
+        attributes = {"config": run.config, "name": run.name, "threads": _threads(), "versions": versions()}
+        attributes |= {"device": _device(run), "steps": run.steps, "seconds": 0.0}
         return Writer.create(path, attributes, run.snapshot(), run.step, frames)
     writer = Writer.reopen(path)
+    writer.attributes["steps"] = run.steps  # it may be asked to go further than at first
     try:
         difference = describe_difference(writer.config, run.config)
         if difference:
@@ -307,7 +313,27 @@ def _threads() -> int:
     return torch.get_num_threads() if torch else 1
 
 
-def _versions() -> dict[str, str]:
+def _device(run: Run) -> str:
+    """What a run computes on: the accelerator's name, or this machine's processor."""
+    import sys
+
+    torch, device = sys.modules.get("torch"), getattr(getattr(run, "options", run), "device", "")
+    if torch and str(device).startswith("cuda"):
+        return str(torch.cuda.get_device_name(device))
+    try:
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        found = None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def ended(recording: xarray.Dataset) -> bool:
+    """Whether a run got to the last step that was planned for it when it was last recorded."""
+    return int(recording["step"][-1]) >= recording.attrs.get("steps", 0)
+
+
+def versions() -> dict[str, str]:
+    """Python and the packages that decide what a run computes."""
     found = {"python": platform.python_version()}
     for package in ("explore-labs", "numpy", "torch", "xarray", "zarr"):
         try:

@@ -51,6 +51,15 @@ class Writer:
         return self._root["attributes"]["config"]
 
     @property
+    def seconds(self) -> float:
+        """Spent in the steps so far, of all runs that wrote here; on disk as of the last frame."""
+        return self._root["attributes"].get("seconds", 0.0)
+
+    @seconds.setter
+    def seconds(self, value: float) -> None:
+        self._root["attributes"]["seconds"] = value
+
+    @property
     def attributes(self) -> dict[str, Any]:
         """All attributes of the recording."""
         return self._root["attributes"]
@@ -122,6 +131,17 @@ class Writer:
             ) from error
         except ValueError as error:
             raise RecordingDamaged(_damaged(self.path, f"frame of step {step} could not be added: {error}")) from error
+
+    def commit(self) -> None:
+        """Write the attributes as they are now.
+
+        Raises:
+            RecordingFailed: they could not be written; those on disk are kept.
+        """
+        try:
+            self._commit(self.steps, {})
+        except OSError as error:
+            raise RecordingFailed(f"{self.path} could not be written: {error}. All frames are kept") from error
 
     def close(self) -> None:
         """Let another writer in."""

@@ -19,7 +19,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 
 # What each kind of module may import of explore, besides modules of its own kind (in its own topic, where it has one).
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
-BASE = {"errors", "parents", "registry", "settings", "shipped", "package"}
+BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
@@ -31,6 +31,7 @@ MAY = {
     "registry": {"errors"},
     "settings": {"errors"},
     "shipped": {"errors"},
+    "statistics": {"errors"},
     "recording": BASE,
     "writer": BASE | {"recording"},
     "runs": BASE | {"recording", "writer"},

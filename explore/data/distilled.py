@@ -13,6 +13,7 @@ import torch
 from explore.data.imageset import sha256_of
 from explore.data.whitening import ZCA
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged, UnknownName
+from explore.runs import versions
 
 if TYPE_CHECKING:
     import os
@@ -155,7 +156,7 @@ class DistilledSet:
             tuple(known["mean"].tolist()) if "mean" in known else (),
             tuple(known["std"].tolist()) if "std" in known else (),
             whitening,
-            provenance={"config": dict(config), "step": made.attrs.get("step")},
+            provenance={"config": dict(config), "step": made.attrs.get("step"), "versions": versions()},
         )
 
     @classmethod
@@ -339,6 +340,17 @@ class DistilledSet:
             "provenance": dict(self.provenance),
             "protocol": dict(self.protocol),
         }
+
+
+def beside(recording: str | os.PathLike[str]) -> Path:
+    """Where the distilled set of a recording lies: ``runs/a.zarr`` → ``runs/a.safetensors``."""
+    path = Path(recording)
+    return path.with_name(path.name.partition(".zarr")[0] + SUFFIX)
+
+
+def keep(run: Any, recording: str | os.PathLike[str]) -> Path:
+    """Save what a run has distilled beside its recording; the registry's ``keep`` of methods that distil images."""
+    return DistilledSet.of(run).save(beside(recording))
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 
 from explore.data.imageset import ImageSet
 from explore.errors import InvalidInput
+
+
+_held: WeakValueDictionary[str, ImageSet] = WeakValueDictionary()
+"""Sets that some run holds at the moment: many runs on one set read its files once."""
 
 
 def taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
@@ -18,16 +24,27 @@ def taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
         InvalidInput: none of the above, or the description of a run that was made from tensors.
         UnknownName, DataMissing: see ``load``.
     """
-    from explore.data import load
-
     if isinstance(data, str):
-        data = load(data)
+        data = _loaded(data, {})
     elif isinstance(data, Mapping):
         if data.get("name") == "tensors":
             raise InvalidInput("this run was made from tensors, which a recording does not keep; give data=(images, labels)")
-        data = load(data["name"], **data.get("options", {}))
+        data = _loaded(data["name"], data.get("options", {}))
     if isinstance(data, ImageSet):
         return data, data.images, data.labels  # bytes: a float copy of a large set would fill the memory
     if isinstance(data, tuple | list) and len(data) == 2:
         return None, data[0], data[1]
     raise InvalidInput(f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}")
+
+
+def _loaded(name: str, options: Mapping[str, Any]) -> ImageSet:
+    from explore.data import load
+    from explore.data.folders import data_folder
+
+    if name == "folder":  # whose files may change from one run to the next
+        return load(name, **options)
+    key = json.dumps([name, sorted(options.items()), str(data_folder())], default=repr)
+    held = _held.get(key)
+    if held is None:
+        held = _held[key] = load(name, **options)
+    return held

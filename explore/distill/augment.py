@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample, pad
 
-from explore.errors import UnknownName
+from explore.distill.config import OPERATIONS, strategy
 
-OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-DSA = "_".join(OPERATIONS)
-
+__all__ = ["OPERATIONS", "Draw", "augment", "draw_augmentation", "strategy"]
 
 @dataclass(frozen=True)
 class Draw:
@@ -22,25 +20,6 @@ class Draw:
 
     operation: str
     numbers: np.ndarray
-
-
-def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
-    """The operations of ``"dsa"``, ``"none"`` or a list such as ``"crop_flip"``; ``flip=False`` drops the flip, as for digits.
-
-    Raises:
-        UnknownName: an operation is not known.
-
-    Example:
-        >>> strategy("dsa", flip=False)
-        ('color', 'crop', 'cutout', 'scale', 'rotate')
-    """
-    if name in ("none", ""):
-        return ()
-    chosen = tuple((DSA if name == "dsa" else name).split("_"))
-    for operation in chosen:
-        if operation not in OPERATIONS:
-            raise UnknownName("augmentation", operation, OPERATIONS)
-    return tuple(operation for operation in chosen if flip or operation != "flip")
 
 
 def draw_augmentation(operations: tuple[str, ...], seed: int, images: int = 1) -> Draw | None:

@@ -1,4 +1,4 @@
-"""Options of the attention-matching methods: one dataclass, three presets; no torch, so that the command line starts fast."""
+"""Options of the attention-matching methods and their rivals; no torch, so that the command line starts fast."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
 from explore.settings import identity, option
+
+OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+DSA = "_".join(OPERATIONS)
 
 TERMS: dict[str, dict[str, Any]] = {
     "dm": {"spatial": None, "channel": None, "mmd": 1.0, "learning_rate": 1.0},
@@ -30,6 +33,25 @@ PRESETS: dict[str, dict[str, Any]] = {
     # because the embedding is 128 wide, not 2,048, and the term grows with its width.
     "lesson": {"width": 32, "mmd": 0.1, "learning_rate": 3.0, "steps": 200, "batch": 16, "init": "noise", "augment": "none"},
 }
+
+
+def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
+    """The operations of ``"dsa"``, ``"none"`` or a list such as ``"crop_flip"``; ``flip=False`` drops the flip, as for digits.
+
+    Raises:
+        UnknownName: an operation is not known.
+
+    Example:
+        >>> strategy("dsa", flip=False)
+        ('color', 'crop', 'cutout', 'scale', 'rotate')
+    """
+    if name in ("none", ""):
+        return ()
+    chosen = tuple((DSA if name == "dsa" else name).split("_"))
+    for operation in chosen:
+        if operation not in OPERATIONS:
+            raise UnknownName("augmentation", operation, OPERATIONS)
+    return tuple(operation for operation in chosen if flip or operation != "flip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +151,37 @@ class UntrainedConfig:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.seed < 0 or self.images < 10 or self.width < 1:
             raise InvalidInput(f"steps ≥ 1, seed ≥ 0, images ≥ 10 and width ≥ 1 expected, got {self}")
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What identifies the run in a recording."""
+        return identity(self, data)
+
+
+CORESETS = ("random", "herding", "kcenter", "class-mean")
+"""What a distilled set should beat: real images chosen in three ways, and the mean of each class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoresetConfig:
+    """Everything that decides a choice of real images."""
+
+    method: str = option("random", "random, herding, kcenter or class-mean")
+    data: Any = option("digits", "name of the data set")  # noqa: RUF009
+    images_per_class: int = option(1, "images of each class; class-mean has one, whatever is asked")
+    seed: int = option(0, "of the random choice, and of the network whose features are used")
+    features: str = option("pixels", "what herding and kcenter measure distances in: pixels or network")
+    feature_epochs: int = option(10, "passes over the data in which that network is trained first")
+    width: int = option(32, "channels of that network")
+    device: str = option("", "where to compute; not part of what identifies the run")
+
+    def __post_init__(self) -> None:
+        if self.method not in CORESETS:
+            raise UnknownName("coreset method", self.method, CORESETS)
+        if self.features not in ("pixels", "network"):
+            raise UnknownName("kind of features", self.features, ("pixels", "network"))
+        for name, least in (("images_per_class", 1), ("seed", 0), ("feature_epochs", 1), ("width", 1)):
+            if getattr(self, name) < least:
+                raise InvalidInput(f"{name} must be at least {least}, got {getattr(self, name)!r}")
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""

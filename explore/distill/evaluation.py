@@ -2,91 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from explore.data.distilled import DistilledSet
+from explore.data.distilled import DistilledSet, beside
+from explore.data.given import taken
 from explore.data.imageset import ImageSet
+from explore.data.overlap import shared_images
+from explore.data.whitening import ZCA
 from explore.distill.augment import augment, draw_augmentation, strategy
-from explore.errors import InvalidInput, UnknownName
+from explore.distill.config_evaluation import EvaluateConfig, EvaluationProtocol
+from explore.errors import DataMissing, ExploreWarning, InvalidInput, UnknownName
 from explore.models.architectures import ARCHITECTURES, architecture
-from explore.models.fit import Fit, accuracy
+from explore.models.fit import Fit, hits
 from explore.runs import stream_seed
+from explore.statistics import paired, spread
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
+log = logging.getLogger("explore")
+
+TOGETHER = 50
+"""Test images that go through a network at once: as the maps of these fit a CPU's cache, twice as fast as 500."""
+
 Factory = Callable[[int, int], nn.Module]
 """``factory(classes, seed)`` returns a new network."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationProtocol:
-    """How networks are trained on a distilled set; what must be equal for two numbers to be compared.
-
-    The network at the last epoch is scored, never the best one on the test images.
-
-    Attributes:
-        epochs, learning_rate, momentum, weight_decay, batch: of SGD; the rate is divided by 10 at half.
-        learned_rate: use the set's own learned rate, where it has one, in place of ``learning_rate``.
-        soft_labels: train on soft labels as they are; else on their largest.
-        augment: "none", "dsa" or operations such as "crop_flip".
-        flip: whether "dsa" flips; not for digits, whose mirror images are others.
-        width, norm: of the networks.
-        architectures: names of ``explore.models.architecture``.
-        networks: how many of each.
-        seed: of their weights and of the order of images.
-
-    Raises:
-        InvalidInput, UnknownName: a value is out of range or not known; the message names it.
-
-    Source: the DC line's (arXiv 2006.05929): 300 epochs without augmentation, 1,000 with DSA.
-
-    Example:
-        >>> EvaluationProtocol(epochs=1000, augment="dsa").unlike(EvaluationProtocol())
-        'epochs 1000 and 300, augment dsa and none'
-    """
-
-    epochs: int = 300
-    learning_rate: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    batch: int = 256
-    learned_rate: bool = False
-    soft_labels: bool = True
-    augment: str = "none"
-    flip: bool = True
-    width: int = 32
-    norm: str = "instance"
-    architectures: Sequence[str] = ("convnet",)
-    networks: int = 5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 1, "width": 1, "networks": 1, "seed": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
-        if not self.learning_rate > 0:
-            raise InvalidInput(f"learning_rate must be above 0, got {self.learning_rate!r}")
-        strategy(self.augment)
-        names = list(self.architectures)
-        if isinstance(self.architectures, str) or not names or len(set(names)) < len(names):
-            raise InvalidInput(f"architectures must be a list of different names, got {self.architectures!r}")
-        object.__setattr__(self, "architectures", tuple(names))
-
-    def unlike(self, other: EvaluationProtocol) -> str:
-        """What differs, of all that must not; how many networks of which kind, and their seed, may."""
-        free = {"networks", "architectures", "seed"}
-        differing = [f.name for f in fields(self) if f.name not in free and getattr(self, f.name) != getattr(other, f.name)]
-        return ", ".join(f"{name} {getattr(self, name)} and {getattr(other, name)}" for name in differing)
 
 
 def evaluate(
@@ -95,6 +44,7 @@ def evaluate(
     protocol: EvaluationProtocol | None = None,
     factories: Mapping[str, Factory] | None = None,
     device: str = "",
+    train: ImageSet | None = None,
 ) -> EvaluationRun:
     """A run that trains networks on a distilled set, one a step, and scores each on test images.
 
@@ -104,19 +54,80 @@ def evaluate(
         protocol: see ``EvaluationProtocol``.
         factories: your own networks by name, ``factory(classes, seed)``, in place of ``protocol.architectures``.
         device: where to compute.
+        train: the real images that the set was made from, where they are at hand: test images that are among them are
+            counted, in a warning and in the result's line.
 
     Raises:
         InvalidInput: images of other sizes or normalisation than the test set, other classes, or a test set that the
             distilled set was made from.
 
+    Warns:
+        ExploreWarning: test images that are among ``train``, or in the distilled set itself.
+
     Example:
-        >>> from explore.data import load
-        >>> digits = load("digits")
+        >>>         >>> digits = load("digits")
         >>> few = DistilledSet(digits.batch(range(20)), digits.labels[:20], digits.class_names, digits.mean, digits.std)
         >>> evaluate(few, load("digits", "test"), EvaluationProtocol(epochs=2, networks=3))
         EvaluationRun(digits, network 0 of 3)
     """
-    return EvaluationRun(distilled, test, protocol or EvaluationProtocol(), factories, device)
+    return EvaluationRun(distilled, test, protocol or EvaluationProtocol(), factories, device, train)
+
+
+def build(config: EvaluateConfig, data: Any = None) -> EvaluationRun:
+    """The registry's builder: the distilled set from its file, test images and the real ones it was made from by name."""
+    distilled = distilled_of(config.distilled)
+    source = distilled.provenance.get("config", {}).get("data", {})
+    given = config.data or source
+    if isinstance(given, str | Mapping):
+        known = {"name": given} if isinstance(given, str) else given
+        if not known.get("name"):
+            raise InvalidInput("nothing is known of the data that the set was distilled from; give data=, the set to score on")
+        if known["name"] != "tensors":
+            given = {"name": known["name"], "options": {**known.get("options", {}), "split": config.split}}
+    if data is None:
+        data, _, _ = taken(given)
+    if not isinstance(data, ImageSet):
+        raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(data).__name__}")
+    train = None
+    if source.get("name") not in (None, "tensors"):
+        try:
+            train, _, _ = taken(source)
+        except DataMissing as error:
+            log.info("whether test images are among the real ones is not checked: %s", error)
+    return EvaluationRun(distilled, data, EvaluationProtocol.of(config), device=config.device, train=train, split=config.split)
+
+
+def distilled_of(given: Any) -> DistilledSet:
+    """A distilled set from whatever names it.
+
+    Args:
+        given: the set, its file, the recording beside which its file lies, or what an evaluation's recording says of it
+            (or the config of a run that makes one): then it is distilled again, which may take long.
+
+    Raises:
+        InvalidInput: none of these, or a set whose making is not known.
+    """
+    from explore.registry import build as built
+
+    if isinstance(given, DistilledSet):
+        return given
+    if isinstance(given, str | Path) and str(given):
+        path = Path(given)
+        return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
+    if isinstance(given, Mapping) and (config := given.get("config") or ("method" in given and given)):
+        steps = {"steps": given["step"]} if "config" in given and "steps" in _fields(config) else {}
+        run = built({**config, **steps})
+        log.info("distilling again: %r", run)
+        while run.step < run.steps:
+            run.advance()
+        return DistilledSet.of(run)
+    raise InvalidInput(f"distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got {given!r}")
+
+
+def _fields(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    from explore.registry import method, resolve
+
+    return resolve(method(config["method"]).config).__dataclass_fields__
 
 
 class EvaluationRun:
@@ -131,10 +142,13 @@ class EvaluationRun:
         protocol: EvaluationProtocol,
         factories: Mapping[str, Factory] | None = None,
         device: str = "",
+        train: ImageSet | None = None,
+        split: str = "",
     ) -> None:
         self.distilled, self.test, self.protocol = distilled, test, protocol
         self.device = torch.device(device or "cpu")
         check_test(distilled, test)
+        self.overlap = _said_overlap(distilled, test, train)
         if factories is None:
             unknown = [name for name in protocol.architectures if name not in ARCHITECTURES]
             if unknown:
@@ -142,16 +156,16 @@ class EvaluationRun:
         self.factories: Mapping[str, Factory] = factories or {name: self._usual(name) for name in protocol.architectures}
         self.step, self.steps = 0, len(self.factories) * protocol.networks
         self._found = np.full((len(self.factories), protocol.networks), np.nan, np.float32)
-        kept = {**asdict(protocol), "architectures": list(self.factories)}
-        about = {"name": "distilled", "shape": list(distilled.images.shape), "sha256": distilled.sha256}
-        tested = {"name": test.name, "options": dict(test.options), "sha256": test.sha256}
-        self.config: Mapping[str, Any] = {
-            "method": self.name,
-            "seed": protocol.seed,
-            "protocol": kept,
-            "data": about,
-            "test": tested,
-        }
+        made = {"config": distilled.provenance.get("config"), "step": distilled.provenance.get("step")}
+        about = {**made, "shape": list(distilled.images.shape), "sha256": distilled.sha256}
+        names = list(self.factories)
+        settings = EvaluateConfig(
+            **{**vars(protocol), "architectures": names},
+            distilled=about,
+            split=split or str(test.options.get("split", "test")),
+        )
+        tested = {"name": test.name, "options": dict(test.options), "shape": list(test.images.shape), "sha256": test.sha256}
+        self.config: Mapping[str, Any] = settings.identity(tested)
 
     def __repr__(self) -> str:
         return f"EvaluationRun({self.test.name}, network {self.step} of {self.steps})"
@@ -169,10 +183,7 @@ class EvaluationRun:
         number, row = divmod(self.step, len(self.factories))
         name = list(self.factories)[row]
         network = self.trained(name, number)
-        images = self.test.batch()
-        if self.distilled.zca:
-            images = self.distilled.zca(images)
-        self._found[row, number] = accuracy(network, images.to(self.device), self.test.labels.to(self.device))
+        self._found[row, number] = scored(network, self.test, self.distilled.zca, self.device)
         self.step += 1
 
     def trained(self, name: str, number: int) -> nn.Module:
@@ -230,13 +241,14 @@ class EvaluationRun:
         kinds = ", ".join(self.factories)
         labels = "soft labels" if self.distilled.soft and p.soft_labels else "hard labels"
         score = f"{100 * known.mean():.1f}{spread} %" if len(known) else "not measured"
-        split = self.test.options.get("split", "test")
+        split = self.config["split"]
+        shared = f"; {self.overlap} test images are among the real training images" if self.overlap else ""
         return (
             f"{score}, mean and standard deviation of {len(known)} networks ({kinds}, {p.width} wide, {p.norm} norm) "
             f"on the {len(self.test):,} {split} images of {self.test.name}; "
             f"trained on {len(self.distilled)} images with {labels} for {p.epochs} epochs by SGD, rate {rate} / 10 at half, "
             f"momentum {p.momentum:g}, weight decay {p.weight_decay:g}, batch {p.batch}, augmentation {p.augment}; "
-            "last epoch, nothing chosen on test images."
+            f"last epoch, nothing chosen on test images{shared}."
         )
 
     def state(self) -> dict[str, Any]:
@@ -246,6 +258,16 @@ class EvaluationRun:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back (or on) to a ``state``."""
         self._found = np.array(state["found"], np.float32)
+
+
+@torch.no_grad()
+def scored(network: nn.Module, test: ImageSet, zca: ZCA | None = None, device: torch.device | str = "cpu") -> float:
+    """Share of test images whose largest logit is their label; batches are made as they are needed."""
+    count = 0
+    for part in torch.arange(len(test)).split(TOGETHER if torch.device(device).type == "cpu" else 1000):
+        images = test.batch(part).to(device)
+        count += hits(network, zca(images) if zca else images, test.labels[part].to(device))
+    return count / len(test)
 
 
 def compare_results(results: Mapping[str, xarray.Dataset], unlike: bool = False) -> pandas.DataFrame:
@@ -259,13 +281,12 @@ def compare_results(results: Mapping[str, xarray.Dataset], unlike: bool = False)
         InvalidInput: unlike protocols or test sets; says what differs.
     """
     import pandas
-    from scipy.special import stdtrit
 
     configs = {name: result.attrs["config"] for name, result in results.items()}
     first_name, first = next(iter(configs.items()))
     for name, config in configs.items():
-        difference = EvaluationProtocol(**first["protocol"]).unlike(EvaluationProtocol(**config["protocol"]))
-        if config["test"]["sha256"] != first["test"]["sha256"]:
+        difference = EvaluationProtocol.of(first).unlike(EvaluationProtocol.of(config))
+        if config["data"]["sha256"] != first["data"]["sha256"]:
             difference = ", ".join(filter(None, [difference, "other test images"]))
         if difference and not unlike:
             raise InvalidInput(
@@ -275,16 +296,10 @@ def compare_results(results: Mapping[str, xarray.Dataset], unlike: bool = False)
     rows = []
     for name, result in results.items():
         values = result["accuracy"].values.ravel()
-        row: dict[str, Any] = {
-            "set": name,
-            "accuracy": float(np.nanmean(values)),
-            "std": float(np.nanstd(values, ddof=1)),
-            "n": len(values),
-        }
-        apart = values - base if values.shape == base.shape else np.array([])
-        if name != first_name and len(apart) > 1:
-            half = float(stdtrit(len(apart) - 1, 0.975) * apart.std(ddof=1) / np.sqrt(len(apart)))
-            row |= {f"minus {first_name}": float(apart.mean()), "±": half}
+        mean, deviation = spread(values)
+        row: dict[str, Any] = {"set": name, "accuracy": mean, "std": deviation, "n": int(np.isfinite(values).sum())}
+        if name != first_name and values.shape == base.shape:
+            row |= dict(zip((f"minus {first_name}", "±"), paired(values, base), strict=True))
         rows.append(row)
     return pandas.DataFrame(rows)
 
@@ -304,3 +319,17 @@ def check_test(distilled: DistilledSet, test: ImageSet) -> None:
     source = distilled.provenance.get("config", {}).get("data", {})
     if source.get("sha256") == test.sha256:
         raise InvalidInput(f"the set was distilled from these very test images ({test.name}); score it on others")
+
+
+def _said_overlap(distilled: DistilledSet, test: ImageSet, train: ImageSet | None) -> int:
+    """How many test images are among the real ones; a warning where any is."""
+    known = 0 if train is None else len(shared_images(train, test))
+    if known:
+        text = f"{known:,} of the {len(test):,} test images of {test.name} are also among the images it was distilled from"
+        warnings.warn(f"{text} (same pixels); what is scored on those is memory", ExploreWarning, stacklevel=4)
+    if distilled.zca is None and len(distilled.mean):
+        own = len(shared_images(distilled.to_display(), test))
+        if own:
+            text = f"{own:,} test images of {test.name} are in the distilled set itself: was it chosen from the test part?"
+            warnings.warn(text, ExploreWarning, stacklevel=4)
+    return known

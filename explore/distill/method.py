@@ -146,18 +146,7 @@ class DistillRun:
 
     def result(self) -> xarray.Dataset:
         """The distilled set in model units, full precision, with what undoes normalisation and whitening."""
-        import xarray
-
-        undo = self.source.undo()
-        dims = {"mean": "channel", "std": "channel", "zca_mean": "value", "zca_inverse": ("value", "value_2")}
-        return xarray.Dataset(
-            {
-                "images": (("image", "channel", "y", "x"), self.images.detach().cpu().numpy().copy()),
-                "labels": ("image", self.labels.cpu().numpy()),
-                **{name: (dims[name], array) for name, array in undo.items()},
-            },
-            attrs={"config": dict(self.config), "step": self.step},
-        )
+        return self.source.packed(self.images, self.labels, self.config, self.step)
 
     def state(self) -> dict[str, Any]:
         """Images, momentum and last loss. Random streams are counted by step, so there is nothing of them to keep."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from explore.data.given import taken
 from explore.data.imageset import sha256_of
 from explore.data.whitening import ZCA
 from explore.distill.checks import check_images
+
+if TYPE_CHECKING:
+    import xarray
 
 NO_FLIP = ("digits", "mnist")
 """Sets in which a mirrored image is another (or no) member of its class."""
@@ -42,7 +45,7 @@ class Source:
         self.class_names = list(self.set.class_names)[: self.classes] if self.set else [str(k) for k in range(self.classes)]
         if self.set is None:
             self._low, self._high = float(images.min()), float(images.max())
-        if self.set:  # bytes on the device, normalised batch by batch
+        if self.set and self.device.type != "cpu":  # bytes on the device, normalised batch by batch
             self.set = replace(self.set, images=self.set.images.to(self.device))
         self._images = None if self.set else images.float().to(self.device)
         self._members = [(labels == k).nonzero().flatten().cpu().numpy() for k in range(self.classes)]
@@ -82,3 +85,17 @@ class Source:
         if self.zca:
             arrays |= {"zca_mean": self.zca.mean.cpu().numpy(), "zca_inverse": self.zca.inverse_matrix.cpu().numpy()}  # type: ignore[union-attr]
         return arrays
+
+    def packed(self, images: torch.Tensor, labels: torch.Tensor, config: Mapping[str, Any], step: int) -> xarray.Dataset:
+        """What a run made of these images, in model units and full precision, with what undoes normalisation and whitening."""
+        import xarray
+
+        dims = {"mean": "channel", "std": "channel", "zca_mean": "value", "zca_inverse": ("value", "value_2")}
+        return xarray.Dataset(
+            {
+                "images": (("image", "channel", "y", "x"), images.detach().cpu().numpy().copy()),
+                "labels": ("image", labels.cpu().numpy()),
+                **{name: (dims[name], array) for name, array in self.undo().items()},
+            },
+            attrs={"config": dict(config), "step": step},
+        )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from explore.errors import InvalidInput
+from explore.statistics import paired, spread
 
 if TYPE_CHECKING:
     import pandas
@@ -28,32 +28,6 @@ MEASURES = {"accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1", "auc": "
 
 DIMS = ("lesson", "temperature", "labels", "teacher_images", "width", "run")
 """Of a study's scores, after the measure. (A dimension called "method" would be taken for an option by xarray's ``sel``.)"""
-
-
-def paired(a: ArrayLike, b: ArrayLike) -> tuple[float, float]:
-    """Mean of a − b over runs, and half of its 95 % confidence interval by Student's t; NaN of fewer than two runs.
-
-    Runs are paired: run k of both has the same images and starts from the same weights.
-
-    Example:
-        >>> mean, half = paired([0.9, 0.8, 0.85], [0.8, 0.7, 0.8])
-        >>> round(mean, 3), round(half, 3)
-        (0.083, 0.072)
-    """
-    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats would take half a second to import
-
-    d = np.asarray(a, float) - np.asarray(b, float)
-    d = d[np.isfinite(d)]
-    if len(d) < 2:
-        return (float(d.mean()) if len(d) else float("nan")), float("nan")
-    return float(d.mean()), float(stdtrit(len(d) - 1, 0.975) * d.std(ddof=1) / np.sqrt(len(d)))
-
-
-def spread(values: ArrayLike) -> tuple[float, float]:
-    """Mean and standard deviation over runs; NaN runs are left out."""
-    v = np.asarray(values, float)
-    v = v[np.isfinite(v)]
-    return (float(v.mean()) if len(v) else float("nan")), (float(v.std(ddof=1)) if len(v) > 1 else float("nan"))
 
 
 def chosen(study: xarray.Dataset, measure: str, **state: Any) -> xarray.DataArray:

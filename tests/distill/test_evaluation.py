@@ -195,7 +195,7 @@ def test_the_images_it_was_made_from_are_no_test(test_images: ImageSet) -> None:
     [
         ({"epochs": 0}, "epochs must be a whole number ≥ 1, got 0"),
         ({"networks": 2.5}, "networks must be"),
-        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": 0.0}, "learning_rate must be a number above 0"),
         ({"architectures": "convnet"}, "architectures must be a list"),
         ({"augment": "spin"}, "unknown augmentation 'spin'"),
     ],

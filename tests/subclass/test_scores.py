@@ -13,7 +13,8 @@ from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_
 
 from explore.errors import InvalidInput
 from explore.subclass import report, table
-from explore.subclass.scores import DIMS, chosen, paired, spread
+from explore.statistics import paired, spread
+from explore.subclass.scores import DIMS, chosen
 
 
 def drawn(classes: int, n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
