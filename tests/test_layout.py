@@ -23,7 +23,7 @@ BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "p
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
-EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "command"}
+EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "worker", "command"}
 MAY = {
     "package": set(),
     "errors": set(),
@@ -48,6 +48,7 @@ MAY = {
     "bench": METHOD | {"method", "config", "values", "figures", "plotting"},
     "lab": EVERYTHING,
     "sweep": RUNNING,
+    "worker": RUNNING | {"sweep"},
     "command": EVERYTHING,
 }
 VALUES = {"mixtures.mixture", "subclass.bits", "subclass.scores"}
