@@ -1,4 +1,4 @@
-"""The command line: ``explore lab | run | pack | figure | bench | doctor``; it only reads arguments and calls the library."""
+"""The command line, ``explore COMMAND``: it only reads arguments and calls the library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import typer
 from typer.core import TyperGroup
 
 from explore import __version__, registry
-from explore.errors import ExploreError, ExploreWarning, UnknownName
+from explore.errors import ExploreError, ExploreWarning, InvalidInput, UnknownName
 from explore.options import given_options, pairs, parameters
 from explore.registry import Method
 
@@ -52,7 +52,36 @@ app = typer.Typer(
     help="See, and use, what ten papers on distillation, attention, mixtures and sparsity compute.", no_args_is_help=True, **PLAIN
 )
 run_app = typer.Typer(cls=MethodGroup, help="Run a method and record it. The same command goes on where it stopped.", **PLAIN)
-app.add_typer(run_app, name="run", no_args_is_help=True)
+app.add_typer(run_app, name="run")
+
+RECORDING = "A folder, a .zarr.zip file or a URL."
+SET = "An option that is to be otherwise; may be repeated."
+
+
+@run_app.callback(invoke_without_command=True)
+def run_file(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.toml", help="Run what this file says, in place of METHOD: method = ..., steps = ..."),
+    ] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=f"With --config. {SET}")] = None,
+    to: Annotated[str | None, typer.Option(metavar="RUN.zarr", help="With --config: the recording [default: FILE.zarr].")] = None,
+) -> None:
+    """Run a method and record it. The same command goes on where it stopped."""
+    if context.invoked_subcommand is not None:
+        if config is not None or change or to:
+            raise typer.BadParameter("--config, --set and --to go without METHOD, which the file names")
+        return
+    if config is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+    from explore.sweep import toml
+
+    given = {**toml(config), **pairs(change)}
+    out, every = to or given.pop("out", str(config.with_suffix(".zarr"))), given.pop("every", "auto")
+    row = registry.method(str(given.pop("method", "")))
+    _record(row, given_options(row, given), out, every)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -162,6 +191,117 @@ def figure(
     typer.echo(f"wrote {save_figure(name, [open_recording(path) for path in recording], given, target)}")
 
 
+@app.command()
+def sweep(
+    config: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="[[sweep]] tables of options, with lists in grid.")],
+    to: Annotated[
+        str | None, typer.Option(metavar="FOLDER|URL", help="Where recordings go; by default what the file says, or runs/NAME.")
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="A running Dask scheduler, such as tcp://host:8786; by default this machine."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes on this machine; by default one a core.")] = None,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="Of each run; by default the cores shared out.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+) -> None:
+    """Record many configurations at once. The same command does only what is missing."""
+    from explore import sweep as sweeping
+
+    configs, evaluation, place = sweeping.read(config)
+    place = to or place or f"runs/{config.stem}"
+    if dry_run:
+        for task in sweeping.plan(configs, evaluation):
+            there = sweeping.outcome(task, sweeping.place_of(place)) is not None
+            typer.echo(f"{'there' if there else 'to do'}  {task.name}  {sweeping.short(task.config)}")
+        return
+    client = None
+    if scheduler is not None:
+        client = sweeping.connect(scheduler)
+    try:
+        with _progress("sweep") as progress:
+            found = sweeping.run(configs, client, place, evaluation, workers=workers, threads=threads, progress=progress)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(found.to_string(index=False))
+    typer.echo(f"in {place}; a table: explore table {shlex.quote(place)}/*")
+    raise typer.Exit(int((found["state"] == "failed").any()))
+
+
+@app.command()
+def rerun(
+    recording: Annotated[str, typer.Argument(metavar="RECORDING", help=RECORDING)],
+    out: Annotated[str | None, typer.Option(metavar="RUN.zarr", help="The new one [default: NAME-again.zarr].")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET)] = None,
+) -> None:
+    """Make a recording again from what it says of itself, and say how the two differ."""
+    from explore.rerun import rerun as made_again
+
+    new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
+    with _progress("rerun") as progress:
+        _, compared = made_again(recording, new, pairs(change), progress)
+    typer.echo(compared.to_string(index=False))
+    typer.echo(f"recorded in {new}: {'the same bits' if compared['same bits'].all() else 'not the same bits'}")
+
+
+@app.command()
+def compare(
+    recordings: Annotated[list[str], typer.Argument(metavar="A B ...", help=f"Two recordings or more. {RECORDING}")],
+    step: Annotated[int | None, typer.Option(metavar="N", help="At which step; by default the last of each.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A picture of all at that step, where they share one: .png .pdf .svg .html."),
+    ] = None,
+) -> None:
+    """Say in what recordings differ: options, versions, machine, numbers; and show them at the same step."""
+    from explore.comparing import differences, figure_of, named
+
+    opened, names = named(recordings)
+    typer.echo(differences(opened, names, step).to_string())
+    if out is not None:
+        from explore.plotting.export import save_figure
+
+        name = figure_of(opened)
+        if not name:
+            raise InvalidInput(f"recordings of {', '.join(str(r.attrs.get('name')) for r in opened)} share no figure")
+        typer.echo(f"wrote {save_figure(name, opened, {} if step is None else {'step': step}, out)}")
+
+
+@app.command()
+def table(
+    paths: Annotated[list[str], typer.Argument(metavar="RECORDING ...", help="Such as runs/*: other files are passed over.")],
+    form: Annotated[str, typer.Option("--format", metavar="FORM", help="md, latex or csv.")] = "md",
+    against: Annotated[str, typer.Option(metavar="NAME", help="What the others are compared with.")] = "",
+    unlike: Annotated[bool, typer.Option("--unlike", help="Allow other protocols and test images in one table.")] = False,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write it; by default it is shown.")] = None,
+) -> None:
+    """Make one table of evaluations (or studies): means, spreads, how many of each, paired differences, seconds."""
+    from explore.tables import formatted, table_of, write
+
+    text = formatted(table_of(paths, against, unlike), form)
+    typer.echo(f"wrote {write(text, out)}" if out else text, nl=bool(out))
+
+
+@app.command()
+def export(
+    distilled: Annotated[Path, typer.Argument(metavar="SET.safetensors", help="A distilled set, or the recording beside it.")],
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],
+    form: Annotated[
+        str,
+        typer.Option("--format", metavar="FORM", help="torch (images.pt, labels.pt, exact) or png (a folder a class, lossy)."),
+    ] = "torch",
+) -> None:
+    """Hand a distilled set on to other programs."""
+    from explore.data.distilled import DistilledSet
+
+    forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
+    if form not in forms:
+        raise UnknownName("form of a distilled set", form, forms)
+    found = DistilledSet.load(distilled)
+    typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def bench(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A method or a topic.")],
@@ -201,7 +341,8 @@ def _runner(row: Method, wanted: list[inspect.Parameter]) -> Callable[..., None]
         data = config.get("data") or getattr(registry.make_config(row, {"method": row.name, **config}), "data", "")
         if data_options:
             config["data"] = {"name": data, "options": data_options}
-        default = Path("runs") / f"{row.name}-{re.sub(r'[^a-zA-Z0-9_.-]+', '_', str(data))}.zarr"
+        about = Path(str(config["distilled"])).stem if "distilled" in config else str(data)
+        default = Path("runs") / f"{row.name}-{re.sub(r'[^a-zA-Z0-9_.-]+', '_', about)}.zarr"
         _record(row, config, out or str(default), every)
 
     run.__signature__ = inspect.Signature(wanted)  # type: ignore[attr-defined]
@@ -224,6 +365,11 @@ def _record(row: Method, config: Mapping[str, Any], out: str, every: str | int |
         raise typer.Exit(130) from None
     frames = recording.sizes["step"]
     typer.echo(f"recorded in {out}: {frames} frames, to step {run.step} of {run.steps}. To see them: {_shown(row, out)}")
+    if row.keep:
+        kept = registry.resolve(row.keep)(run, out)
+        typer.echo(f"distilled set in {kept}. To score it: explore run evaluate --distilled {shlex.quote(str(kept))}")
+    if hasattr(run, "line"):
+        typer.echo(run.line())
 
 
 def _shown(row: Method, out: str) -> str:

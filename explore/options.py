@@ -75,7 +75,7 @@ def pairs(given: Iterable[str] | None) -> dict[str, Any]:
 def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     kinds = [kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)]
-    kind = str if setting.name == "data" else kinds[0] if len(kinds) == 1 else None
+    kind = str if setting.name in ("data", "distilled") else kinds[0] if len(kinds) == 1 else None
     shown = OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
     default = f" [default: {shown}]" if shown != "" else ""
     help = setting.metadata.get("help", "") + default

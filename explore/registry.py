@@ -183,6 +183,7 @@ METHODS = {
             recordings=("data/digits-students.zarr.zip", "data/mnist-students.zarr.zip"),
             tiny={"data": SMALL_DIGITS, "labels": [30], "widths": [2, 4], "seeds": 2, "updates": 4}
             | {"teacher_width": 2, "teacher_updates": 4, "methods": ["scratch", "skd"]},
+            table="explore.subclass.scores:tables",
         ),
     )
 }

@@ -1,4 +1,4 @@
-"""Sweeps: many configurations at once on Dask workers; each is a run, a lost worker's run goes on elsewhere, nothing is done twice."""
+"""Sweeps: many configurations at once on Dask; a lost worker's run goes on elsewhere, and nothing is done twice."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas
 
 log = logging.getLogger("explore")
+
+MISSING = 'sweeps need dask.distributed: pip install "explore-labs[distributed]"'
 
 KEYS = {"to", "evaluate", "sweep"}
 """What a sweep's file may hold at its top."""
@@ -61,7 +63,7 @@ def run(
     workers: int | None = None,
     threads: int | None = None,
     retries: int = 2,
-    progress: Progress | None | bool = None,
+    progress: Progress | bool | None = None,
     stop: Stop | None = None,
 ) -> pandas.DataFrame:
     """Carry out many configurations on Dask workers and record each; what is there already is not done again.
@@ -102,7 +104,7 @@ def run(
     import pandas
 
     tasks = plan(configs, evaluate)
-    place = _place(to)
+    place = place_of(to)
     found: dict[str, dict[str, Any]] = {}
     for task in tasks:
         if (made := outcome(task, place)) is not None:
@@ -111,7 +113,9 @@ def run(
     if todo:
         with _cluster(client, workers, threads, len(todo)) as (connected, each), _told(progress) as tell:
             found |= _carried_out(connected, todo, place, each, retries, tell, stop, len(found))
-    rows = [{"name": task.name, "accuracy": float("nan"), "seconds": float("nan"), "error": ""} | found[task.name] for task in tasks]
+    rows = [
+        {"name": task.name, "accuracy": float("nan"), "seconds": float("nan"), "error": ""} | found[task.name] for task in tasks
+    ]
     return pandas.DataFrame(rows)[["name", "state", "accuracy", "seconds", "error"]]
 
 
@@ -186,7 +190,7 @@ def plan(configs: Sequence[Mapping[str, Any]], evaluate: Mapping[str, Any] | Non
             if scored is not None:
                 registry.make_config(registry.method("evaluate"), {"method": "evaluate", **scored})
         except InvalidInput as error:
-            raise InvalidInput(f"configuration {number + 1} of {len(configs)} ({_short(given)}): {error}") from error
+            raise InvalidInput(f"configuration {number + 1} of {len(configs)} ({short(given)}): {error}") from error
         whole = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in UNIDENTIFYING}
         data = whole.get("data", "")
         called = data.get("name", "data") if isinstance(data, Mapping) else str(data)
@@ -248,7 +252,9 @@ def _carried_out(
 
     client.subscribe_topic(topic, said)
     waiting = {
-        client.submit(carry_out, task, to, threads, topic, asked.name, key=f"{task.name}-{one}", retries=retries, pure=False): task
+        client.submit(
+            carry_out, task, to, threads, topic, asked.name, key=f"{task.name}-{one}", retries=retries, pure=False
+        ): task
         for task in tasks
     }
     try:
@@ -267,7 +273,7 @@ def _carried_out(
                     found[task.name] = {"state": "failed", "error": f"{type(error).__name__}: {error}"}
                 if found[task.name]["state"] == "failed":
                     log.warning("%s failed: %s", task.name, found[task.name]["error"])
-                tell(already + len(found), count, f"{_short(task.config)}: {_said(found[task.name])}")
+                tell(already + len(found), count, f"{short(task.config)}: {_said(found[task.name])}")
     except KeyboardInterrupt:
         tell(already + len(found), count, "stopping; what is running writes a checkpoint first")
         asked.set()
@@ -279,13 +285,15 @@ def _carried_out(
 
 
 @contextmanager
-def _cluster(client: distributed.Client | None, workers: int | None, threads: int | None, tasks: int) -> Iterator[tuple[Any, int]]:
+def _cluster(
+    client: distributed.Client | None, workers: int | None, threads: int | None, tasks: int
+) -> Iterator[tuple[Any, int]]:
     """A client, and how many threads each run may take: the one that was given, or one of processes on this machine."""
     try:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise DependencyMissing('sweeps need dask.distributed: pip install "explore-labs[distributed]"') from error
+        raise DependencyMissing(MISSING) from error
     if client is not None:
         yield client, threads or 1
         return
@@ -302,7 +310,7 @@ def _cluster(client: distributed.Client | None, workers: int | None, threads: in
 
 
 @contextmanager
-def _told(progress: Progress | None | bool) -> Iterator[Progress]:
+def _told(progress: Progress | bool | None) -> Iterator[Progress]:
     """What is to be told of progress: a bar in terminal or notebook, a function that was given, or nobody."""
     if callable(progress):
         yield progress
@@ -320,7 +328,27 @@ def _told(progress: Progress | None | bool) -> Iterator[Progress]:
         yield tell
 
 
-def _place(to: str | os.PathLike[str]) -> str:
+def connect(scheduler: str) -> distributed.Client:
+    """A client of the Dask scheduler at an address, whose workers must have this version of explore.
+
+    Raises:
+        DependencyMissing: dask.distributed is not installed.
+        InvalidInput: nobody answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise DependencyMissing(MISSING) from error
+    try:
+        return Client(scheduler, timeout=10)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"no Dask scheduler at {scheduler!r} ({error}); start one (dask scheduler) and workers (dask worker)"
+        ) from error
+
+
+def place_of(to: str | os.PathLike[str]) -> str:
+    """The folder, for workers that may stand elsewhere, or the URL."""
     return str(to).rstrip("/") if "://" in str(to) else str(Path(to).absolute())
 
 
@@ -337,8 +365,8 @@ def _hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:8]
 
 
-def _short(config: Mapping[str, Any]) -> str:
-    """A configuration in a few words."""
+def short(config: Mapping[str, Any]) -> str:
+    """A configuration in a few words, for progress and errors."""
     said = {name: value.get("name", "") if isinstance(value, Mapping) else value for name, value in config.items()}
     return " ".join(str(value) if name in ("method", "data") else f"{name}={value}" for name, value in said.items())
 

@@ -23,7 +23,9 @@ BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "p
 RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
-EVERYTHING = METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "worker", "command"}
+EVERYTHING = (
+    METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "tables", "comparing", "rerun", "worker", "command"}
+)
 MAY = {
     "package": set(),
     "errors": set(),
@@ -40,18 +42,22 @@ MAY = {
     "attention": RUNNING | {"data", "models"},
     "coresets": RUNNING | {"data", "models"},
     "config": BASE,
-    "values": BASE,  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
+    "values": BASE
+    | {"config"},  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
     "method": METHOD | {"config", "values"},
     "plotting": BASE | {"recording"},
     "figures": BASE | {"recording", "plotting", "values", "config"},
     "widgets": BASE | {"recording", "plotting", "runs"},  # Job records a run
     "bench": METHOD | {"method", "config", "values", "figures", "plotting"},
     "lab": EVERYTHING,
+    "tables": BASE | {"recording"},
+    "comparing": BASE | {"recording"},
+    "rerun": RUNNING,
     "sweep": RUNNING,
     "worker": RUNNING | {"sweep"},
     "command": EVERYTHING,
 }
-VALUES = {"mixtures.mixture", "subclass.bits", "subclass.scores"}
+VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
 COMMANDS = {"__main__", "bench", "cli", "doctor", "labs", "launch", "options"}
 
 

@@ -12,7 +12,6 @@ import torch
 from explore.data.imageset import ImageSet
 from explore.errors import InvalidInput
 
-
 _held: WeakValueDictionary[str, ImageSet] = WeakValueDictionary()
 """Sets that some run holds at the moment: many runs on one set read its files once."""
 

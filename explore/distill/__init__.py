@@ -7,8 +7,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "augment": ["augment", "draw_augmentation"],
         "compare": ["compare", "starting_points"],
-        "evaluation": ["EvaluationProtocol", "EvaluationRun", "compare_results", "evaluate"],
+        "config_evaluation": ["EvaluationProtocol"],
+        "coreset": ["CoresetRun"],
+        "evaluation": ["EvaluationRun", "evaluate"],
         "matching": ["attention_matching_loss"],
+        "tables": ["compare_results"],
         "method": ["DistillRun", "distill"],
         "untrained": ["UntrainedRun"],
     },

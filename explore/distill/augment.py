@@ -14,6 +14,7 @@ from explore.distill.config import OPERATIONS, strategy
 
 __all__ = ["OPERATIONS", "Draw", "augment", "draw_augmentation", "strategy"]
 
+
 @dataclass(frozen=True)
 class Draw:
     """One draw: the operation, and for it ``[M, 3]`` numbers in [0, 1); M is 1 (shared) or one an image."""

@@ -23,10 +23,8 @@ from explore.errors import DataMissing, ExploreWarning, InvalidInput, UnknownNam
 from explore.models.architectures import ARCHITECTURES, architecture
 from explore.models.fit import Fit, hits
 from explore.runs import stream_seed
-from explore.statistics import paired, spread
 
 if TYPE_CHECKING:
-    import pandas
     import xarray
 
 log = logging.getLogger("explore")
@@ -114,7 +112,7 @@ def distilled_of(given: Any) -> DistilledSet:
     if isinstance(given, str | Path) and str(given):
         path = Path(given)
         return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
-    if isinstance(given, Mapping) and (config := given.get("config") or ("method" in given and given)):
+    if isinstance(given, Mapping) and (config := given.get("config") or (given if "method" in given else None)):
         steps = {"steps": given["step"]} if "config" in given and "steps" in _fields(config) else {}
         run = built({**config, **steps})
         log.info("distilling again: %r", run)
@@ -268,40 +266,6 @@ def scored(network: nn.Module, test: ImageSet, zca: ZCA | None = None, device: t
         images = test.batch(part).to(device)
         count += hits(network, zca(images) if zca else images, test.labels[part].to(device))
     return count / len(test)
-
-
-def compare_results(results: Mapping[str, xarray.Dataset], unlike: bool = False) -> pandas.DataFrame:
-    """One row a result: mean, standard deviation, n, and the paired difference from the first with its 95 % interval.
-
-    Args:
-        results: name → ``EvaluationRun.result()``; network k of one is paired with network k of the other.
-        unlike: allow other protocols and test sets beside each other.
-
-    Raises:
-        InvalidInput: unlike protocols or test sets; says what differs.
-    """
-    import pandas
-
-    configs = {name: result.attrs["config"] for name, result in results.items()}
-    first_name, first = next(iter(configs.items()))
-    for name, config in configs.items():
-        difference = EvaluationProtocol.of(first).unlike(EvaluationProtocol.of(config))
-        if config["data"]["sha256"] != first["data"]["sha256"]:
-            difference = ", ".join(filter(None, [difference, "other test images"]))
-        if difference and not unlike:
-            raise InvalidInput(
-                f"{first_name} and {name} were not evaluated alike: {difference}. Evaluate both alike, or give unlike=True"
-            )
-    base = results[first_name]["accuracy"].values.ravel()
-    rows = []
-    for name, result in results.items():
-        values = result["accuracy"].values.ravel()
-        mean, deviation = spread(values)
-        row: dict[str, Any] = {"set": name, "accuracy": mean, "std": deviation, "n": int(np.isfinite(values).sum())}
-        if name != first_name and values.shape == base.shape:
-            row |= dict(zip((f"minus {first_name}", "±"), paired(values, base), strict=True))
-        rows.append(row)
-    return pandas.DataFrame(rows)
 
 
 def check_test(distilled: DistilledSet, test: ImageSet) -> None:

@@ -14,8 +14,8 @@ from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import PALETTE, set_title
 from explore.recording import that_hold
-from explore.subclass.figures_look import LOOK, SAW, names_of, objects
 from explore.statistics import paired, spread
+from explore.subclass.figures_look import LOOK, SAW, names_of, objects
 from explore.subclass.scores import MEASURES, NAMES, chosen
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -86,3 +87,19 @@ def table(study: xarray.Dataset, measure: str = "accuracy", against: str = "scra
                 }
             )
     return pandas.DataFrame(rows)
+
+
+def tables(studies: Sequence[xarray.Dataset], against: str = "", unlike: bool = False) -> pandas.DataFrame:
+    """The tables of several studies below each other; see ``table``. What else is given is passed over.
+
+    Args:
+        studies: recordings, of ``subclass-study`` those that count.
+        against: the lesson that the others are compared with; "scratch" by default.
+        unlike: nothing here; each row says what it is of.
+    """
+    import pandas
+
+    found = [(study, table(study, against=against or "scratch")) for study in studies if "score" in study]
+    for study, rows in found:
+        rows.insert(0, "data", study.attrs["config"]["data"]["name"])
+    return pandas.concat([rows for _, rows in found], ignore_index=True)

@@ -12,8 +12,8 @@ from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
 from explore.errors import InvalidInput
-from explore.subclass import report, table
 from explore.statistics import paired, spread
+from explore.subclass import report, table
 from explore.subclass.scores import DIMS, chosen
 
 

@@ -1,0 +1,236 @@
+"""Tables of evaluations: sets that share all but the seed in one row, beside what they are to be compared with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explore.distill.config import CORESETS, TERMS
+from explore.distill.config_evaluation import EvaluationProtocol
+from explore.errors import InvalidInput
+from explore.statistics import paired, spread
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+ORDER = (*CORESETS, *TERMS)
+BLOCK = ("data", "images_per_class")
+"""Rows that agree in these are compared with each other."""
+
+
+def compare_results(
+    results: Mapping[str, xarray.Dataset | Sequence[xarray.Dataset]], unlike: bool = False, against: str = ""
+) -> pandas.DataFrame:
+    """One row a name: mean and standard deviation of accuracy, how many sets and networks, and the paired difference.
+
+    Network k on one set is paired with network k on the other set of the same seed. The 95 % interval is Student's t over
+    sets (the difference of a set is its networks' mean: networks on one set are no independent trials of the method); where
+    there is one set only, it is over networks, and says nothing of other sets.
+
+    Args:
+        results: name → ``EvaluationRun.result()`` (or the recording of one), or several, one for each distilled set.
+        unlike: allow other protocols and test images beside each other.
+        against: the name that the others are compared with; the first one by default.
+
+    Returns:
+        ``set``, ``accuracy``, ``std`` (over all networks of all sets), ``sets``, ``n`` (networks in all), ``minus NAME``
+        and ``±``, half of the interval. Accuracies are shares, 0 to 1.
+
+    Raises:
+        InvalidInput: unlike protocols or test images (says what differs), no results, or no such name.
+    """
+    import pandas
+
+    known = {name: [_last(one) for one in _several(found)] for name, found in results.items()}
+    if not known or not all(known.values()):
+        raise InvalidInput("no results were given; give name → EvaluationRun.result() of at least one evaluation")
+    against = against or next(iter(known))
+    if against not in known:
+        raise InvalidInput(f"there is no {against!r} to compare with; there are {', '.join(known)}")
+    if not unlike:
+        check_alike({name: found[0].attrs["config"] for name, found in known.items()})
+        for name, found in known.items():
+            check_alike({f"{name} (set {k})": one.attrs["config"] for k, one in enumerate(found)})
+    base = {seed_of(one): _values(one) for one in known[against]}
+    rows = []
+    for name, found in known.items():
+        values = [_values(one) for one in found]
+        mean, deviation = spread(np.concatenate(values))
+        row: dict[str, Any] = {"set": name, "accuracy": mean, "std": deviation}
+        row |= {"sets": len(found), "n": int(sum(np.isfinite(v).sum() for v in values))}
+        if name != against:
+            pairs = [(v, base[seed_of(one)]) for one, v in zip(found, values, strict=True) if seed_of(one) in base]
+            pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
+            if len(pairs) > 1:
+                sides = ([np.nanmean(side) for side in sides] for sides in zip(*pairs, strict=True))
+                row |= dict(zip((f"minus {against}", "±"), paired(*sides), strict=True))
+            elif pairs:
+                row |= dict(zip((f"minus {against}", "±"), paired(*pairs[0]), strict=True))
+        rows.append(row)
+    return pandas.DataFrame(rows)
+
+
+def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool = False) -> pandas.DataFrame:
+    """Evaluations as one table: a row for all sets that differ in their seed only.
+
+    Args:
+        recordings: of evaluations; those of the distillations too, if their seconds are to be shown.
+        against: the method that the others are compared with, at the same data and images a class: "random" by default.
+        unlike: allow other protocols and test images beside each other.
+
+    Returns:
+        ``data``, ``images_per_class``, ``method``, further options in which rows of one method differ, ``architecture``
+        if there are several, then what ``compare_results`` says, ``distil s`` (seconds of one distillation) and ``score s``
+        (of training and scoring one network). ``attrs["notes"]`` say how the numbers were obtained.
+
+    Raises:
+        InvalidInput: no evaluation among the recordings, or unlike ones.
+    """
+    import pandas
+
+    scored = [r for r in recordings if r.attrs.get("name") == "evaluate"]
+    if not scored:
+        raise InvalidInput(
+            f"none of the {len(recordings)} recordings is an evaluation; make one: explore run evaluate --distilled SET.safetensors"
+        )
+    seconds = _seconds([r for r in recordings if r.attrs.get("name") != "evaluate"])
+    pieces = [(one, str(kind)) for one in scored for kind in one["architecture"].values]
+    several = len({kind for _, kind in pieces}) > 1
+    groups: dict[str, list[xarray.Dataset]] = {}
+    keys: dict[str, dict[str, Any]] = {}
+    for one, kind in pieces:
+        key = _key(one.attrs["config"]) | ({"architecture": kind} if several else {})
+        name = json.dumps(key, sort_keys=True)
+        keys[name] = key
+        groups.setdefault(name, []).append(_last(one).sel(architecture=[kind]))
+    if not unlike:
+        check_alike({_title(key): groups[name][0].attrs["config"] for name, key in keys.items()})
+    shown = _columns(list(keys.values()))
+    rows = []
+    for block in dict.fromkeys(_block(key) for key in keys.values()):
+        names = sorted((name for name, key in keys.items() if _block(key) == block), key=lambda name: _rank(keys[name]))
+        wanted = [name for name in names if keys[name]["method"] == (against or "random")]
+        if against and not wanted:
+            raise InvalidInput(f"there is no {against!r} to compare with on {', '.join(map(str, block))}")
+        found = compare_results({name: groups[name] for name in names}, unlike, wanted[0] if wanted else names[0])
+        if not wanted:
+            found = found.drop(columns=[c for c in found.columns if c == "±" or c.startswith("minus ")])
+        found.columns = [f"minus {against or 'random'}" if c.startswith("minus ") else c for c in found.columns]
+        for (_, row), name in zip(found.iterrows(), names, strict=True):
+            spent = [seconds[s] for r in groups[name] if (s := _same(r.attrs["config"]["distilled"])) in seconds]
+            each = [r.attrs["seconds"] / max(1, r.attrs["steps"]) for r in groups[name] if "seconds" in r.attrs]
+            rest = {"distil s": np.mean(spent) if spent else np.nan, "score s": np.mean(each) if each else np.nan}
+            rows.append({c: keys[name].get(c, "") for c in shown} | row.drop("set").to_dict() | rest)
+    made = pandas.DataFrame(rows)
+    made.attrs["notes"] = _notes(scored, groups)
+    return made
+
+
+def check_alike(configs: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse evaluations that cannot stand in one table.
+
+    Raises:
+        InvalidInput: other protocols, or other images of the same test set; says which and what differs.
+    """
+    first_name, first = next(iter(configs.items()))
+    tests: dict[str, tuple[str, str]] = {}
+    for name, config in configs.items():
+        difference = EvaluationProtocol.of(first).unlike(EvaluationProtocol.of(config))
+        known_name, known = tests.setdefault(config["data"]["name"], (name, config["data"]["sha256"]))
+        other = f"other test images than {known_name}" if config["data"]["sha256"] != known else ""
+        if difference or other:
+            said = ", ".join(filter(None, [difference, other]))
+            raise InvalidInput(
+                f"{first_name} and {name} were not evaluated alike: {said}. Evaluate both alike, or allow unlike ones (unlike)"
+            )
+
+
+def seed_of(result: xarray.Dataset) -> Any:
+    """The seed of the distillation whose set was scored; that of the networks, where no more is known."""
+    config = result.attrs["config"]
+    made = config["distilled"].get("config") or {}
+    return made.get("seed", config["seed"])
+
+
+def _several(found: Any) -> list[xarray.Dataset]:
+    return [found] if hasattr(found, "data_vars") else list(found)
+
+
+def _last(one: xarray.Dataset) -> xarray.Dataset:
+    return one.isel(step=-1) if "step" in one.dims else one
+
+
+def _values(one: xarray.Dataset) -> np.ndarray:
+    return np.asarray(one["accuracy"].values, float).ravel()
+
+
+def _key(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row is of: all options of the distillation but its seed, and how far it went."""
+    made = dict(
+        config["distilled"].get("config") or {"method": "a set of unknown origin", "sha256": config["distilled"]["sha256"]}
+    )
+    made.pop("seed", None)
+    made.setdefault("images_per_class", None)
+    trained = made.get("data") or {}
+    tested = config["data"]["name"]
+    known = trained.get("name", tested)
+    return {
+        **made,
+        "data": tested if known == tested else f"{known}, scored on {tested}",
+        "step": config["distilled"].get("step"),
+    }
+
+
+def _columns(keys: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Data, images a class and method, and whatever else sets rows of one method apart."""
+    usual = [*BLOCK, "method"]
+    more: dict[str, None] = {}
+    for key in keys:
+        for other in keys:
+            if all(key.get(c) == other.get(c) for c in usual):
+                more |= {c: None for c in {**key, **other} if key.get(c) != other.get(c)}
+    return [*usual, *sorted(more)]
+
+
+def _block(key: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(key.get(c) for c in (*BLOCK, "architecture") if c in key)
+
+
+def _rank(key: Mapping[str, Any]) -> tuple[int, str]:
+    method = str(key["method"])
+    return ORDER.index(method) if method in ORDER else len(ORDER), json.dumps(key, sort_keys=True)
+
+
+def _title(key: Mapping[str, Any]) -> str:
+    return " ".join(f"{key.get(c)}" for c in ("method", *BLOCK, "step"))
+
+
+def _same(distilled: Mapping[str, Any]) -> str:
+    return json.dumps(distilled.get("config"), sort_keys=True)
+
+
+def _seconds(recordings: Sequence[xarray.Dataset]) -> dict[str, float]:
+    """Seconds of each distillation that was recorded, by its config."""
+    return {_same({"config": r.attrs["config"]}): r.attrs["seconds"] for r in recordings if "seconds" in r.attrs}
+
+
+def _notes(scored: Sequence[xarray.Dataset], groups: Mapping[str, Sequence[xarray.Dataset]]) -> list[str]:
+    config = scored[0].attrs["config"]
+    p = EvaluationProtocol.of(config)
+    kinds = ", ".join(dict.fromkeys(str(k) for one in scored for k in one["architecture"].values))
+    sets = " or ".join(map(str, sorted({len(sets) for sets in groups.values()})))
+    networks = " or ".join(map(str, sorted({one.sizes["network"] for one in scored})))
+    machines = dict.fromkeys(
+        f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'an unknown device')}" for r in scored
+    )
+    return [
+        f"Accuracy on the {config['split']} images: mean ± standard deviation over {sets} distilled sets × {networks} networks "
+        f"({kinds}, {p.width} wide, {p.norm} norm; {p.epochs} epochs of SGD, rate {p.learning_rate:g} / 10 at half, momentum "
+        f"{p.momentum:g}, weight decay {p.weight_decay:g}, batch {p.batch}, augmentation {p.augment}), last epoch.",
+        f"Differences are paired by seed and network, ± half of the 95 % interval over {'networks' if sets == '1' else 'sets'}.",
+        f"Seconds on {'; '.join(machines)}.",
+    ]
