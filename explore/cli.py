@@ -66,22 +66,25 @@ def run_file(
         typer.Option(metavar="FILE.toml", help="Run what this file says, in place of METHOD: method = ..., steps = ..."),
     ] = None,
     change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=f"With --config. {SET}")] = None,
-    to: Annotated[str | None, typer.Option(metavar="RUN.zarr", help="With --config: the recording [default: FILE.zarr].")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="RUN.zarr", help="With --config: the recording [default: FILE.zarr].")
+    ] = None,
 ) -> None:
     """Run a method and record it. The same command goes on where it stopped."""
     if context.invoked_subcommand is not None:
-        if config is not None or change or to:
-            raise typer.BadParameter("--config, --set and --to go without METHOD, which the file names")
+        if config is not None or change or out:
+            raise typer.BadParameter("--config, --set and --out before METHOD go without METHOD, which the file names")
         return
     if config is None:
         typer.echo(context.get_help())
         raise typer.Exit
-    from explore.sweep import toml
+    from explore.tasks import toml
 
     given = {**toml(config), **pairs(change)}
-    out, every = to or given.pop("out", str(config.with_suffix(".zarr"))), given.pop("every", "auto")
+    place, every = given.pop("out", str(config.with_suffix(".zarr"))), given.pop("every", "auto")
     row = registry.method(str(given.pop("method", "")))
-    _record(row, given_options(row, given), out, every)
+    registry.make_config(row, given)  # says which option it does not have
+    _record(row, given_options(row, given), out or place, every)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -206,18 +209,16 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Record many configurations at once. The same command does only what is missing."""
-    from explore import sweep as sweeping
+    from explore import sweep as sweeping, tasks
 
-    configs, evaluation, place = sweeping.read(config)
+    configs, evaluation, place = tasks.read(config)
     place = to or place or f"runs/{config.stem}"
     if dry_run:
-        for task in sweeping.plan(configs, evaluation):
-            there = sweeping.outcome(task, sweeping.place_of(place)) is not None
-            typer.echo(f"{'there' if there else 'to do'}  {task.name}  {sweeping.short(task.config)}")
+        for task in tasks.plan(configs, evaluation):
+            there = tasks.outcome(task, tasks.place_of(place)) is not None
+            typer.echo(f"{'there' if there else 'to do'}  {task.name}  {tasks.short(task.config)}")
         return
-    client = None
-    if scheduler is not None:
-        client = sweeping.connect(scheduler)
+    client = None if scheduler is None else sweeping.connect(scheduler)
     try:
         with _progress("sweep") as progress:
             found = sweeping.run(configs, client, place, evaluation, workers=workers, threads=threads, progress=progress)
@@ -373,6 +374,8 @@ def _record(row: Method, config: Mapping[str, Any], out: str, every: str | int |
 
 
 def _shown(row: Method, out: str) -> str:
+    if row.table:
+        return f"explore table {shlex.quote(out)}"
     if not row.figures:
         return f"explore.open_recording({out!r})"
     name = row.figures[0]

@@ -16,7 +16,7 @@ from explore import registry
 from explore.errors import DataMissing, ExploreError, RecordingBusy, RecordingFailed
 from explore.recording import pack
 from explore.runs import Progress, Run, Stop, record
-from explore.sweep import Task, outcome
+from explore.tasks import Task, outcome
 
 if TYPE_CHECKING:
     import xarray
@@ -39,7 +39,7 @@ def carry_out(task: Task, to: str, threads: int = 1, topic: str = "", stop: str 
         stop: name of the ``distributed.Event`` that asks to stop; none if empty.
 
     Returns:
-        ``state`` ("done", "stopped" or "failed"), and what ``explore.sweep.outcome`` says, or the ``error``.
+        ``state`` ("done", "stopped" or "failed"), and what ``explore.tasks.outcome`` says, or the ``error``.
 
     Raises:
         DataMissing, RecordingBusy, RecordingFailed, OSError: what another attempt, elsewhere, may not meet.

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from explore import build
-from explore.data import load
+from explore.data import DistilledSet, load
+from explore.distill import EvaluationProtocol
 from explore.distill.compare import compare, starting_points
 
 SEEDS, NETWORKS = 3, 5
@@ -26,9 +27,8 @@ def main() -> None:
             run: Any = build({"method": method, "data": "digits", "preset": "lesson", "seed": seed})
             while run.step < run.steps:
                 run.advance()
-            distilled = (run.images.detach(), run.labels)
-            sets[method] = lambda _, distilled=distilled: distilled
-        found = compare(sets, test, NETWORKS, seed)
+            sets[method] = DistilledSet.of(run)
+        found = compare(sets, test, EvaluationProtocol(networks=NETWORKS, seed=seed))
         for name, values in zip(found.set.values, found.accuracy.values, strict=True):
             rows.setdefault(str(name), []).append(values)
     sys.stdout.write("| set | test accuracy, % |\n|---|---|\n")

@@ -24,7 +24,9 @@ RUNNING = BASE | {"recording", "writer", "runs"}
 METHOD = RUNNING | {"data", "models", "attention", "coresets"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
 EVERYTHING = (
-    METHOD | SEEN | {"method", "bench", "lab", "config", "values", "sweep", "tables", "comparing", "rerun", "worker", "command"}
+    METHOD
+    | SEEN
+    | {"method", "bench", "lab", "config", "values", "sweep", "tables", "comparing", "rerun", "worker", "tasks", "command"}
 )
 MAY = {
     "package": set(),
@@ -53,8 +55,9 @@ MAY = {
     "tables": BASE | {"recording"},
     "comparing": BASE | {"recording"},
     "rerun": RUNNING,
-    "sweep": RUNNING,
-    "worker": RUNNING | {"sweep"},
+    "tasks": RUNNING,
+    "worker": RUNNING | {"tasks"},
+    "sweep": RUNNING | {"tasks", "worker"},
     "command": EVERYTHING,
 }
 VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}

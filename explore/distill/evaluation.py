@@ -63,7 +63,8 @@ def evaluate(
         ExploreWarning: test images that are among ``train``, or in the distilled set itself.
 
     Example:
-        >>>         >>> digits = load("digits")
+        >>> from explore.data import load
+        >>> digits = load("digits")
         >>> few = DistilledSet(digits.batch(range(20)), digits.labels[:20], digits.class_names, digits.mean, digits.std)
         >>> evaluate(few, load("digits", "test"), EvaluationProtocol(epochs=2, networks=3))
         EvaluationRun(digits, network 0 of 3)
@@ -77,7 +78,7 @@ def build(config: EvaluateConfig, data: Any = None) -> EvaluationRun:
     source = distilled.provenance.get("config", {}).get("data", {})
     given = config.data or source
     if isinstance(given, str | Mapping):
-        known = {"name": given} if isinstance(given, str) else given
+        known: Mapping[str, Any] = {"name": given} if isinstance(given, str) else given
         if not known.get("name"):
             raise InvalidInput("nothing is known of the data that the set was distilled from; give data=, the set to score on")
         if known["name"] != "tensors":
@@ -112,7 +113,8 @@ def distilled_of(given: Any) -> DistilledSet:
     if isinstance(given, str | Path) and str(given):
         path = Path(given)
         return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
-    if isinstance(given, Mapping) and (config := given.get("config") or (given if "method" in given else None)):
+    config = given.get("config", given if "method" in given else None) if isinstance(given, Mapping) else None
+    if config:
         steps = {"steps": given["step"]} if "config" in given and "steps" in _fields(config) else {}
         run = built({**config, **steps})
         log.info("distilling again: %r", run)
@@ -157,11 +159,8 @@ class EvaluationRun:
         made = {"config": distilled.provenance.get("config"), "step": distilled.provenance.get("step")}
         about = {**made, "shape": list(distilled.images.shape), "sha256": distilled.sha256}
         names = list(self.factories)
-        settings = EvaluateConfig(
-            **{**vars(protocol), "architectures": names},
-            distilled=about,
-            split=split or str(test.options.get("split", "test")),
-        )
+        split = split or str(test.options.get("split", "test"))
+        settings = EvaluateConfig(**(vars(protocol) | {"architectures": names, "distilled": about, "split": split}))
         tested = {"name": test.name, "options": dict(test.options), "shape": list(test.images.shape), "sha256": test.sha256}
         self.config: Mapping[str, Any] = settings.identity(tested)
 
@@ -179,10 +178,12 @@ class EvaluationRun:
         if self.step >= self.steps:
             return
         number, row = divmod(self.step, len(self.factories))
-        name = list(self.factories)[row]
-        network = self.trained(name, number)
-        self._found[row, number] = scored(network, self.test, self.distilled.zca, self.device)
+        self._found[row, number] = self.score(list(self.factories)[row], number)
         self.step += 1
+
+    def score(self, name: str, number: int) -> float:
+        """Test accuracy of network ``number`` of an architecture."""
+        return scored(self.trained(name, number), self.test, self.distilled.zca, self.device)
 
     def trained(self, name: str, number: int) -> nn.Module:
         """Network ``number`` of an architecture, trained on the distilled set; the same at each call."""

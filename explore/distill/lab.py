@@ -136,6 +136,7 @@ class Live:
 
     def __init__(self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]) -> None:
         self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
+        self.protocol: dict[str, Any] = {}
         self._temporary = tempfile.TemporaryDirectory(prefix="explore-", ignore_cleanup_errors=True) if folder is None else None
         self.folder = Path(folder if self._temporary is None else self._temporary.name)  # type: ignore[arg-type]
         self._data = ipywidgets.Dropdown(options=_found(), value=data, description="data", layout={"width": "max-content"})
@@ -215,22 +216,17 @@ class Live:
         self._steps.offer(steps, steps[-1] if following else None)
 
     def _compare(self, progress: Any, stop: Any) -> Any:
-        from explore.data import load
+        from explore.data import DistilledSet, load
         from explore.distill.compare import compare, starting_points
+        from explore.distill.config_evaluation import EvaluationProtocol
 
         train, test = load(self._data.value), load(self._data.value, "test")
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
         self.job.stop()
         with self._one, spare_core():
-            images, labels = self.run.images.detach().clone(), self.run.labels
-            return compare(
-                {f"{NAMES[self.run.name]}, step {self.run.step}": lambda _: (images, labels), **rivals},
-                test,
-                5,
-                self.seed,
-                progress,
-                stop,
-            )
+            mine = {f"{NAMES[self.run.name]}, step {self.run.step}": DistilledSet.of(self.run)}
+            protocol = EvaluationProtocol(**{"seed": self.seed, **self.protocol})
+            return compare({**mine, **rivals}, test, protocol, progress, stop)
 
     def _show_comparison(self, result: Any) -> None:
         self._comparison_place.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]

@@ -95,7 +95,7 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
     scored = [r for r in recordings if r.attrs.get("name") == "evaluate"]
     if not scored:
         raise InvalidInput(
-            f"none of the {len(recordings)} recordings is an evaluation; make one: explore run evaluate --distilled SET.safetensors"
+            f"none of the {len(recordings)} recordings is an evaluation: explore run evaluate --distilled FILE makes one"
         )
     seconds = _seconds([r for r in recordings if r.attrs.get("name") != "evaluate"])
     pieces = [(one, str(kind)) for one in scored for kind in one["architecture"].values]
@@ -224,9 +224,7 @@ def _notes(scored: Sequence[xarray.Dataset], groups: Mapping[str, Sequence[xarra
     kinds = ", ".join(dict.fromkeys(str(k) for one in scored for k in one["architecture"].values))
     sets = " or ".join(map(str, sorted({len(sets) for sets in groups.values()})))
     networks = " or ".join(map(str, sorted({one.sizes["network"] for one in scored})))
-    machines = dict.fromkeys(
-        f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'an unknown device')}" for r in scored
-    )
+    machines = dict.fromkeys(f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'a machine')}" for r in scored)
     return [
         f"Accuracy on the {config['split']} images: mean ± standard deviation over {sets} distilled sets × {networks} networks "
         f"({kinds}, {p.width} wide, {p.norm} norm; {p.epochs} epochs of SGD, rate {p.learning_rate:g} / 10 at half, momentum "

@@ -5,43 +5,60 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from explore.data import load
+from explore.data import DistilledSet, ImageSet, load
+from explore.distill import EvaluationProtocol
 from explore.distill.compare import compare, starting_points
 from explore.models.convnet import ConvNet
 from explore.models.fit import Fit, accuracy
 from explore.runs import stream_seed
 
 
+def few(digits: ImageSet, n: int, start: int = 0) -> DistilledSet:
+    at = slice(start, start + n)
+    return DistilledSet(digits.batch(at), digits.labels[at], digits.class_names, digits.mean, digits.std)
+
+
 def test_a_row_is_what_a_plain_training_gives() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 50))
-    x, y = digits.batch(slice(0, 20)), digits.labels[:20]
-    result = compare({"mine": lambda _: (x, y)}, test, networks=2, seed=3, epochs=3, width=8)
+    mine = few(digits, 20)
+    result = compare({"mine": mine}, test, EvaluationProtocol(networks=2, seed=3, epochs=3, width=8))
     for number in range(2):
         seed = stream_seed(3, "evaluation", number)
         network = ConvNet(1, 10, 16, width=8, seed=seed)
-        Fit(network, x, y, epochs=3, seed=seed).run()
+        Fit(network, mine.images, mine.labels, epochs=3, seed=seed).run()
         assert np.float32(accuracy(network, test.batch(), test.labels)) == result.accuracy.values[0, number]
+
+
+def test_sets_of_one_name_take_turns() -> None:
+    digits, test = load("digits"), load("digits", "test").subset(slice(0, 100))
+    a, b = few(digits, 20), few(digits, 20, 40)
+    result = compare({"a": a, "b": b, "both": [a, b]}, test, EvaluationProtocol(networks=3, epochs=4, width=8)).accuracy
+    assert not np.array_equal(result.sel(set="a"), result.sel(set="b"))
+    for number in range(3):
+        assert result.sel(set="both")[number] == result.sel(set="ab"[number % 2])[number]
 
 
 def test_the_rivals_are_what_they_are_called() -> None:
     digits = load("digits").subset(slice(0, 300))
     rivals = starting_points(digits, seed=1)
     assert list(rivals) == ["random", "herding = k-center", "class mean"]
-    images, labels = rivals["class mean"](0)
-    assert labels.tolist() == list(range(10))
-    assert torch.allclose(images[4], digits.batch()[digits.labels == 4].mean(0))
-    assert not torch.equal(rivals["random"](0)[0], rivals["random"](1)[0])
-    images, labels = rivals["herding = k-center"](0)
+    (mean,) = rivals["class mean"]
+    assert mean.labels.tolist() == list(range(10))
+    assert torch.allclose(mean.images[4], digits.batch()[digits.labels == 4].mean(0), atol=1e-6)
+    draws = rivals["random"]
+    assert len({one.sha256 for one in draws}) == 5
+    (herded,) = rivals["herding = k-center"]
     real = digits.batch()[digits.labels == 7]
     nearest = (real - real.mean(0)).flatten(1).norm(dim=1).argmin()
-    assert torch.equal(images[labels == 7][0], real[nearest])
+    assert torch.equal(herded.images[herded.labels == 7][0], real[nearest])
 
 
 def test_a_stopped_comparison_keeps_what_it_has() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 20))
-    x, y = digits.batch(slice(0, 10)), digits.labels[:10]
-    told: list[str] = []
-    sets = {"a": lambda _: (x, y), "b": lambda _: (x, y)}
-    result = compare(sets, test, 2, progress=lambda *said: told.append(said[2]), stop=lambda: len(told) >= 1, epochs=1, width=8)
+    mine, told = few(digits, 10), []
+    protocol = EvaluationProtocol(networks=2, epochs=1, width=8)
+    result = compare(
+        {"a": mine, "b": mine}, test, protocol, progress=lambda *said: told.append(said[2]), stop=lambda: len(told) >= 1
+    )
     assert np.isfinite(result.accuracy.values).tolist() == [[True, False], [False, False]]
     assert result.attrs["protocol"]["epochs"] == 1

@@ -144,11 +144,8 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
     assert torch.get_num_threads() == before
 
 
-def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    from explore.distill.compare import PROTOCOL
-
-    monkeypatch.setitem(PROTOCOL, "epochs", 2)
-    monkeypatch.setitem(PROTOCOL, "width", 8)
+def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live) -> None:
+    live.protocol |= {"epochs": 2, "width": 8}
     result = live.comparison.start(inline=True).join()
     assert [str(name) for name in result.set.values] == ["DataDAM, step 0", "random", "herding = k-center", "class mean"]
     shown = live._comparison_place.children[0].children[1].alt
@@ -186,10 +183,8 @@ def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.Live) -> None:
     assert live._said.value == ""
 
 
-def test_of_two_jobs_one_computes_at_a_time(live: lab.Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    from explore.distill.compare import PROTOCOL
-
-    monkeypatch.setitem(PROTOCOL, "epochs", 2)
+def test_of_two_jobs_one_computes_at_a_time(live: lab.Live) -> None:
+    live.protocol |= {"epochs": 2}
     live.job.start()
     live.comparison.start()
     live.job.wait(60)
