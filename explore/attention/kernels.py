@@ -8,7 +8,7 @@ import numpy as np
 ZERO, QUARTER = np.float32(0), np.float32(0.25)
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def _scale_and_shift(f, weight, bias, eps, scale, shift):  # type: ignore[no-untyped-def]
     """Set ``scale`` and ``shift`` ``[C]`` so that ``f · scale + shift`` is the instance norm of ``f [P, C]``.
 
@@ -32,7 +32,7 @@ def _scale_and_shift(f, weight, bias, eps, scale, shift):  # type: ignore[no-unt
         shift[c] = bias[c] - shift[c] * scale[c]
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def _sum_of_powers(values, power):  # type: ignore[no-untyped-def]
     """``Σ values ** power`` of values ≥ 0."""
     total = ZERO
@@ -52,7 +52,7 @@ def _sum_of_powers(values, power):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True)
+@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
 def _add_powers(values, sums, power):  # type: ignore[no-untyped-def]
     """Add ``values ** power`` (values ≥ 0) to ``sums``, element by element."""
     if power == np.float32(4):
@@ -70,7 +70,7 @@ def _add_powers(values, sums, power):  # type: ignore[no-untyped-def]
             sums[c] += values[c] ** power
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True, parallel=True)
+@numba.njit(fastmath=True, nogil=True, cache=True, parallel=True, error_model="numpy")
 def norm_relu_sums_pool(f, weight, bias, pooled, by_pixel, by_channel, eps, spatial, channel):  # type: ignore[no-untyped-def]
     """Over images ``f [N, H, W, C]`` (H and W even; overwritten): ``pooled [N, H/2, W/2, C]`` is set,
     ``by_pixel [N, H, W]`` set and ``by_channel [N, C]`` added to; a power of 0 leaves that sum out.

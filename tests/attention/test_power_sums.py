@@ -164,6 +164,18 @@ def test_neither_images_nor_network_are_changed():
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), before[1], strict=True))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
+def test_an_image_beyond_all_bounds_spoils_its_own_sums_only(value):
+    net, x = convnet(), images_for(convnet(), 6, 16)
+    whole = power_sums(net, x, 4.0, 4.0)
+    x[2] = value
+    found, others = power_sums(net, x, 4.0, 4.0), [0, 1, 3, 4, 5]
+    for ours, theirs in zip(
+        [*found.spatial, *found.channel, found.embedding], [*whole.spatial, *whole.channel, whole.embedding], strict=True
+    ):
+        assert torch.equal(ours[others], theirs[others])
+
+
 def test_the_same_images_give_the_same_bits():
     net, x = convnet(), images_for(convnet(), 40, 16)
     first, second = power_sums(net, x, 4.0, 4.0), power_sums(net, x, 4.0, 4.0)
