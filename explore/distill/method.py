@@ -109,7 +109,7 @@ class DistillRun:
     @property
     def message(self) -> str:
         """The loss of the last step, for a progress bar."""
-        return f"loss {self.loss:.3g}"
+        return f"loss {self.loss:.3g}" if self.step else "no step yet"
 
     def advance(self) -> None:
         """One step: a fresh network, a real batch, one move of the synthetic images.
