@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -391,11 +392,14 @@ def _progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
     form = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
 
     def progress(step: int, steps: int, message: str) -> None:
+        pace = 0.2 if sys.stderr.isatty() else 10
         if not bars:
-            pace = 0.2 if sys.stderr.isatty() else 10
             bars.append(tqdm(total=steps, initial=step, desc=name, bar_format=form, mininterval=pace, dynamic_ncols=True))
-        bars[0].set_postfix_str(message, refresh=False)
-        bars[0].update(step - bars[0].n)
+        bar = bars[0]
+        bar.set_postfix_str(message, refresh=False)
+        if not bar.update(step - bar.n) and time.time() - bar.last_print_t >= pace:  # of a long step the message alone is new
+            bar.refresh()
+            bar.last_print_t = time.time()
 
     try:
         yield progress

@@ -75,25 +75,35 @@ def evaluate(
 def build(config: EvaluateConfig, data: Any = None) -> EvaluationRun:
     """The registry's builder: the distilled set from its file, test images and the real ones it was made from by name."""
     distilled = distilled_of(config.distilled)
-    source = distilled.provenance.get("config", {}).get("data", {})
+    source = (distilled.provenance.get("config") or {}).get("data") or {}
+    test = _test_images(config, source) if data is None else data
+    if not isinstance(test, ImageSet):
+        raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(test).__name__}")
+    protocol, train = EvaluationProtocol.of(config), _real_images(source)
+    return EvaluationRun(distilled, test, protocol, device=config.device, train=train, split=config.split)
+
+
+def _test_images(config: EvaluateConfig, source: Mapping[str, Any]) -> Any:
+    """What is to be scored on: what the config names, or else the set that was distilled; the part that is asked for."""
     given = config.data or source
-    if isinstance(given, str | Mapping):
-        known: Mapping[str, Any] = {"name": given} if isinstance(given, str) else given
-        if not known.get("name"):
-            raise InvalidInput("nothing is known of the data that the set was distilled from; give data=, the set to score on")
-        if known["name"] != "tensors":
-            given = {"name": known["name"], "options": {**known.get("options", {}), "split": config.split}}
-    if data is None:
-        data, _, _ = taken(given)
-    if not isinstance(data, ImageSet):
-        raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(data).__name__}")
-    train = None
-    if source.get("name") not in (None, "tensors"):
-        try:
-            train, _, _ = taken(source)
-        except DataMissing as error:
-            log.info("whether test images are among the real ones is not checked: %s", error)
-    return EvaluationRun(distilled, data, EvaluationProtocol.of(config), device=config.device, train=train, split=config.split)
+    if not isinstance(given, str | Mapping):
+        return given
+    known: Mapping[str, Any] = {"name": given} if isinstance(given, str) else given
+    if known.get("name") in (None, "tensors"):
+        raise InvalidInput("the distilled set was made from tensors; give data=, the name of the set to score on, or an ImageSet")
+    options = known.get("options", source.get("options", {}) if known["name"] == source.get("name") else {})
+    return taken({"name": known["name"], "options": {**options, "split": config.split}})[0]
+
+
+def _real_images(source: Mapping[str, Any]) -> ImageSet | None:
+    """The set that was distilled, where it can be loaded here."""
+    if source.get("name") in (None, "tensors"):
+        return None
+    try:
+        return taken(source)[0]
+    except DataMissing as error:
+        log.info("whether test images are among the real ones is not checked: %s", error)
+        return None
 
 
 def distilled_of(given: Any) -> DistilledSet:
