@@ -6,7 +6,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from explore.errors import DependencyMissing, InvalidInput
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("explore")
 
 __all__ = ["connect", "plan", "read", "run"]
+
+GRACE = 30.0
+"""Seconds in which what is running may end its step, after Ctrl-C; older checkpoints are as old at most."""
 
 MISSING = 'sweeps need dask.distributed: pip install "explore-labs[distributed]"'
 
@@ -140,7 +143,8 @@ def _carried_out(
     except KeyboardInterrupt:
         tell(already + len(found), count, "stopping; what is running writes a checkpoint first")
         asked.set()
-        wait(list(waiting))
+        with suppress(TimeoutError):
+            wait(list(waiting), timeout=GRACE)
         raise
     finally:
         client.unsubscribe_topic(topic)
@@ -166,10 +170,32 @@ def _cluster(
     keep = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
     with (
         dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in keep.items()}),
-        LocalCluster(n_workers=processes, threads_per_worker=1, memory_limit=0, dashboard_address="127.0.0.1:0") as cluster,
+        LocalCluster(
+            n_workers=processes,
+            threads_per_worker=1,
+            memory_limit=0,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.ERROR,  # a worker that is slow to leave is no news
+        ) as cluster,
         Client(cluster) as connected,
     ):
+        connected.register_plugin(_deaf())
         yield connected, threads or max(1, cores // processes)
+
+
+def _deaf() -> Any:
+    """Workers of this machine do not hear Ctrl-C, which reaches every process of a terminal: they are asked to stop instead."""
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            import signal
+            import threading
+
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    return Deaf()
 
 
 @contextmanager

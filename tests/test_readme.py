@@ -14,7 +14,9 @@ from explore.distill import EvaluationProtocol, evaluate
 
 
 @pytest.mark.data("FashionMNIST/raw")
-def test_ten_lines_of_plain_pytorch_train_an_exported_set_to_the_same_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ten_lines_of_plain_pytorch_train_an_exported_set_to_the_same_accuracy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = build({"method": "herding", "data": "fashion-mnist", "images_per_class": 1})
     while run.step < run.steps:
         run.advance()

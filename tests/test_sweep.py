@@ -22,11 +22,13 @@ import explore
 from explore import build, sweep
 from explore.data import DistilledSet
 from explore.recording import open_recording
-from explore.runs import ended
+from explore.runs import ended, load_checkpoint
 
 TINY = {"method": "datadam", "preset": "lesson", "width": 8, "batch": 4, "probes": 1, "probe_images": 4}
 QUICK = {"epochs": 3, "networks": 2, "width": 8}
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Dask's, as a killed worker's socket closes
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Dask's, as a killed worker's socket closes
 
 
 class Counted(WorkerPlugin):
@@ -221,26 +223,36 @@ grid.seed = [0, 1]
 """
 
 
-def test_a_killed_command_goes_on_where_it_was(tmp_path: Path) -> None:
+def started(command: list[str], about: dict[str, Any], folder: Path) -> subprocess.Popen[str]:
+    """The sweep as a command in a process group of its own, with both of its runs under way."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **about)
+    until = time.monotonic() + 60
+    while sum(open_recording(path)["step"][-1] > 5 for path in folder.glob("runs/mine/*.zarr")) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return process
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(tmp_path: Path, sign: signal.Signals) -> None:
     (tmp_path / "sweep.toml").write_text(SWEEP)
     command = [sys.executable, "-m", "explore", "sweep", "sweep.toml", "--workers", "2"]
     root = Path(explore.__file__).parents[1]
     about: dict[str, Any] = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(root)}, "text": True}
-    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **about)
-    until = time.monotonic() + 60
-    while not any(open_recording(path)["step"][-1] > 5 for path in tmp_path.glob("runs/mine/*.zarr")):
-        assert first.poll() is None
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.wait()
+    first = started(command, about, tmp_path)
+    os.killpg(first.pid, sign)
+    _, said = first.communicate(timeout=60)
+    if sign == signal.SIGINT:  # as Ctrl-C in a terminal: every process of the group is told
+        assert first.returncode == 130
+        assert said.splitlines()[-1] == "stopped; the same command goes on"
+        for path in tmp_path.glob("runs/mine/*.zarr"):
+            assert load_checkpoint(path.with_name(path.name + ".checkpoint.npz"))[0] > 5
     done = subprocess.run(command, capture_output=True, check=False, timeout=120, **about)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" done ") == 2
-    for path in tmp_path.glob("runs/mine/datadam*.zarr"):
-        recording = open_recording(path)
-        assert ended(recording)
-        if "evaluated" not in path.name:
-            assert np.all(np.diff(recording["step"]) > 0)
+    recordings = list(tmp_path.glob("runs/mine/*.zarr"))
+    assert len(recordings) == 4
+    assert all(ended(open_recording(path)) for path in recordings)
     once_more = subprocess.run(command, capture_output=True, check=False, timeout=60, **about)
     assert once_more.stdout.count("there already") == 2
