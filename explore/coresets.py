@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from explore.data.imageset import pieces
 from explore.errors import InvalidInput, UnknownName
 from explore.runs import stream_seed
 
@@ -50,8 +51,8 @@ def select(
     if not len(features) or labels.shape != (len(features),) or per_class < 1:
         given = f"{list(features.shape)} features, {list(labels.shape)} labels, per_class {per_class}"
         raise InvalidInput(f"{given}; expected at least one feature, one label each and per_class ≥ 1")
-    flat = features.reshape(len(features), -1).double().cpu()
-    bad = (~flat.isfinite().all(1)).nonzero().flatten()
+    finite = [piece.reshape(len(piece), -1).isfinite().all(1) for piece in pieces(features)]
+    bad = (~torch.cat(finite)).nonzero().flatten()
     if len(bad):
         raise InvalidInput(f"{len(bad)} features hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
     chosen = []
@@ -63,7 +64,8 @@ def select(
             order = np.random.default_rng(stream_seed(seed, "coreset", int(label))).permutation(len(members))
             picks = torch.from_numpy(order[:per_class])
         else:
-            picks = (_herding if method == "herding" else _kcenter)(flat[members], per_class)
+            x = features[members.to(features.device)].reshape(len(members), -1).double().cpu()
+            picks = (_herding if method == "herding" else _kcenter)(x, per_class)
         chosen.append(members[picks])
     return torch.cat(chosen).to(labels.device)
 
@@ -72,7 +74,7 @@ def _herding(x: torch.Tensor, count: int) -> torch.Tensor:
     mean, total = x.mean(0), torch.zeros_like(x[0])
     free, picks = torch.ones(len(x), dtype=torch.bool), []
     for n in range(1, count + 1):
-        distance = (mean - (total + x) / n).norm(dim=1).masked_fill(~free, torch.inf)
+        distance = torch.cat([(mean - (total + rows) / n).norm(dim=1) for rows in pieces(x)]).masked_fill(~free, torch.inf)
         picks.append(int(distance.argmin()))
         free[picks[-1]] = False
         total = total + x[picks[-1]]
@@ -80,9 +82,14 @@ def _herding(x: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def _kcenter(x: torch.Tensor, count: int) -> torch.Tensor:
-    picks = [int((x - x.mean(0)).norm(dim=1).argmin())]
-    nearest = (x - x[picks[0]]).norm(dim=1)
+    picks = [int(_away(x, x.mean(0)).argmin())]
+    nearest = _away(x, x[picks[0]])
     while len(picks) < count:
         picks.append(int(nearest.scatter(0, torch.tensor(picks), -1.0).argmax()))
-        nearest = nearest.minimum((x - x[picks[-1]]).norm(dim=1))
+        nearest = nearest.minimum(_away(x, x[picks[-1]]))
     return torch.tensor(picks)
+
+
+def _away(x: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """Distance of each row from a point, [N]."""
+    return torch.cat([(rows - point).norm(dim=1) for rows in pieces(x)])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import add
 from typing import Any
 
 import torch
 
 from explore.errors import InvalidInput
 from explore.parents import check_labels, check_parents
+
+PIECE = 2**24
+"""Bytes of a large set that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -150,14 +155,41 @@ class ImageSet:
 
 
 def sha256_of(*tensors: torch.Tensor) -> str:
-    """Hash of the bytes of images, then labels, wherever they live."""
+    """Hash of the bytes of images, then labels, wherever they live; copies a piece at a time at most."""
     digest = hashlib.sha256()
     for values in tensors:
-        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+        for piece in pieces(values.detach()):
+            digest.update(piece.cpu().contiguous().flatten().numpy())
     return digest.hexdigest()
 
 
-def channel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``."""
-    values = images.double().div(255)
-    return values.mean((0, 2, 3)).tolist(), values.std((0, 2, 3)).tolist()
+def channel_statistics(images: torch.Tensor | Iterable[torch.Tensor]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation (N − 1) per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``.
+
+    Bytes are counted, and the moments of the counts are whole numbers: exact but for the last rounding, in any order,
+    without a copy of the whole.
+
+    Args:
+        images: a tensor, or tensors that together are the images, such as ``read_pieces`` gives.
+    """
+    counts: list[list[int]] = []
+    for given in [images] if isinstance(images, torch.Tensor) else images:
+        for piece in pieces(given):
+            found = [torch.bincount(channel.flatten(), minlength=256).tolist() for channel in piece.unbind(1)]
+            counts = [list(map(add, *both)) for both in zip(counts, found, strict=True)] if counts else found
+    return [_moments(channel)[0] for channel in counts], [_moments(channel)[1] for channel in counts]
+
+
+def pieces(values: torch.Tensor) -> Iterator[torch.Tensor]:
+    """A tensor cut along its first dimension into views of some megabytes each (of one entry at least)."""
+    whole = values.reshape(1) if values.ndim == 0 else values
+    row = whole[:1].numel() * whole.element_size()
+    yield from whole.split(max(1, PIECE // max(1, row)))
+
+
+def _moments(counts: list[int]) -> tuple[float, float]:
+    n = sum(counts)
+    total, squares = (sum(count * byte**power for byte, count in enumerate(counts)) for power in (1, 2))
+    if n < 2:
+        return total / 255 if n else math.nan, math.nan
+    return total / (255 * n), math.sqrt((n * squares - total**2) / (n * (n - 1))) / 255
