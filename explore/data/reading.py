@@ -25,6 +25,8 @@ SIDEWAYS = (5, 6, 7, 8)
 """Rotation marks of a camera that swap width and height."""
 SHARE = 16
 """Files that a thread decodes in one go."""
+SMALL = 2**12
+"""Bytes of a file that takes longer to open than to decode; more threads were slower on those."""
 
 
 def look(path: Path) -> tuple[bool, tuple[int, int]]:
@@ -71,7 +73,7 @@ def read_images(files: Sequence[Path], *, size: int | None = None, grey: bool = 
                 raise unlike(files[i], pixels.shape[:0:-1], files[0], first.shape[:0:-1])
             rows[i] = pixels
 
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(_threads(files[0])) as pool:
         for _ in pool.map(fill, range(1, len(files), SHARE)):  # waits in order, so the first bad file is the one that is named
             pass
     return made
@@ -109,8 +111,10 @@ def whole_number(name: str, given: Any, least: int) -> int:
     return int(given)
 
 
-def _threads() -> int:
-    """As many as cores that may be used, four at most: Pillow decodes without Python's lock, but opens files with it."""
+def _threads(file: Path) -> int:
+    """As many as there are cores to use, four at most; one for small files, as Pillow opens files with Python's lock held."""
+    if file.stat().st_size < SMALL:
+        return 1
     return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
@@ -118,6 +122,7 @@ def _pixels(path: Path, size: int | None, grey: bool) -> np.ndarray:
     """The bytes of a file, [C, H, W]."""
     from PIL import Image, ImageOps
 
+    mode = "L" if grey else "RGB"
     try:
         with Image.open(path) as image:
             if size is not None:
@@ -128,15 +133,15 @@ def _pixels(path: Path, size: int | None, grey: bool) -> np.ndarray:
                 upright = upright.convert("RGBA")  # or else Pillow warns
             if image.mode[0] in "IF":
                 upright = _eight_bits(path, upright)
-            shown = upright.convert("L" if grey else "RGB")
+            shown = upright if upright.mode == mode else upright.convert(mode)
             if size is not None and shown.size != (size, size):
                 shown = shown.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.array(shown)
+            pixels = np.asarray(shown)
     except InvalidInput:
         raise
     except Exception as error:  # decoders raise whatever comes up
         raise _unreadable(path, error) from error
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
 def _mark(image: Image.Image) -> int:
