@@ -31,11 +31,11 @@ class ImageSet:
         mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
         options: what ``load`` was called with, so that the set can be made again.
         masks: bool ``[N, H, W]``, where the labelled object is (scenes only).
-        subclasses: int64 ``[N]`` (scenes, histology, folders of folders, and what ``grouped`` returns).
+        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, folders of folders, and what ``grouped`` returns).
         subclass_names: names of the subclasses, in order.
         parents: class of each subclass, in order; see ``explore.parents``.
         agreement: float32 ``[N]``, the share of annotators who chose the label (MHIST only).
-        multi_hot: float32 ``[N, K]``, every class that is present (scenes only).
+        multi_hot: float32 ``[N, K]``, every class that is present (scenes and VOC).
 
     Example:
         >>> from explore.data import load
@@ -117,6 +117,8 @@ class ImageSet:
     def grouped(self, parents: Sequence[int], class_names: Sequence[str] = ()) -> ImageSet:
         """The same images with their classes as subclasses of fewer, coarser classes.
 
+        In ``multi_hot``, a coarse class is present where any of its members is.
+
         Args:
             parents: the coarse class of each class, one entry a class.
             class_names: of the coarse classes; by default the members' names joined.
@@ -131,6 +133,7 @@ class ImageSet:
             (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
         """
         known = check_parents(parents, len(self.class_names))
+        present = self.multi_hot
         members = [
             [str(name) for name, of in zip(self.class_names, known, strict=True) if of == k] for k in range(known.max() + 1)
         ]
@@ -141,7 +144,7 @@ class ImageSet:
             subclasses=self.labels,
             subclass_names=tuple(self.class_names),
             parents=tuple(known.tolist()),
-            multi_hot=None,
+            multi_hot=None if present is None else torch.stack([present[:, known == k].amax(1) for k in range(len(members))], 1),
         )
 
     @cached_property
