@@ -162,7 +162,7 @@ def sha256_of(*tensors: torch.Tensor) -> str:
     digest = hashlib.sha256()
     for values in tensors:
         for piece in pieces(values.detach()):
-            digest.update(piece.cpu().contiguous().flatten().numpy())
+            digest.update(piece.cpu().contiguous().flatten().numpy().data)
     return digest.hexdigest()
 
 

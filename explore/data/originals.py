@@ -57,9 +57,7 @@ def cifar10(split: str = "train", *, download: bool = False) -> ImageSet:
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
     images, labels = _published("cifar10", "CIFAR10", split, 500, download)
-    return ImageSet(
-        "cifar10", images, labels, CLASSES, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), {"split": split}
-    )
+    return ImageSet("cifar10", images, labels, CLASSES, (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010), {"split": split})
 
 
 def cifar100(split: str = "train", *, labels: str = "fine", download: bool = False) -> ImageSet:

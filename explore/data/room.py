@@ -50,4 +50,4 @@ def _mapped(size: int) -> torch.Tensor | None:
         return None
     finally:
         if name is not None:
-            os.unlink(name)
+            Path(name).unlink()

@@ -126,9 +126,7 @@ def _share(root: Path, official: dict[str, list[str]], split: str) -> tuple[str,
     part = split if "test" in official else {"train": "train", "val": "train", "test": "val"}[split]
     if part not in official:
         raise DataMissing(f"voc is not whole: {root / 'ImageSets' / 'Main' / part}.txt is missing. Put it there")
-    if part == split:
-        return part, range(len(official[part]))
-    if split == "test":
+    if "test" in official or split == "test":
         return part, range(len(official[part]))
     return part, sorted(dealt(official[part], [0] * len(official[part]), val=10)[split])
 
