@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
+from explore.data.imageset import pieces
 from explore.errors import InvalidInput, UnknownName
 from explore.runs import stream_seed
 
@@ -50,8 +54,7 @@ def select(
     if not len(features) or labels.shape != (len(features),) or per_class < 1:
         given = f"{list(features.shape)} features, {list(labels.shape)} labels, per_class {per_class}"
         raise InvalidInput(f"{given}; expected at least one feature, one label each and per_class ≥ 1")
-    flat = features.reshape(len(features), -1).double().cpu()
-    bad = (~flat.isfinite().all(1)).nonzero().flatten()
+    bad = (~_each(features, lambda rows: rows.reshape(len(rows), -1).isfinite().all(1), torch.bool)).nonzero().flatten()
     if len(bad):
         raise InvalidInput(f"{len(bad)} features hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
     chosen = []
@@ -63,26 +66,56 @@ def select(
             order = np.random.default_rng(stream_seed(seed, "coreset", int(label))).permutation(len(members))
             picks = torch.from_numpy(order[:per_class])
         else:
-            picks = (_herding if method == "herding" else _kcenter)(flat[members], per_class)
+            picks = (_herding if method == "herding" else _kcenter)(_doubled(features, members), per_class)
         chosen.append(members[picks])
     return torch.cat(chosen).to(labels.device)
+
+
+def _doubled(features: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
+    """The features of one class in float64, [n, D], made piece by piece; nothing else of this size is ever held."""
+    x = torch.empty(len(members), features[:1].numel(), dtype=torch.float64)
+    for rows, chosen in zip(pieces(x), members.split(len(next(pieces(x)))), strict=True):
+        rows.copy_(features[chosen.to(features.device)].reshape(len(chosen), -1))
+    return x
 
 
 def _herding(x: torch.Tensor, count: int) -> torch.Tensor:
     mean, total = x.mean(0), torch.zeros_like(x[0])
     free, picks = torch.ones(len(x), dtype=torch.bool), []
     for n in range(1, count + 1):
-        distance = (mean - (total + x) / n).norm(dim=1).masked_fill(~free, torch.inf)
+        distance = _each(x, partial(_off, mean=mean, total=total, n=n)).masked_fill(~free, torch.inf)
         picks.append(int(distance.argmin()))
         free[picks[-1]] = False
         total = total + x[picks[-1]]
     return torch.tensor(picks)
 
 
+def _off(rows: torch.Tensor, mean: torch.Tensor, total: torch.Tensor, n: int) -> torch.Tensor:
+    """How far the mean of the chosen and each row is from the mean of all, [N]."""
+    return (mean - (total + rows) / n).norm(dim=1)
+
+
 def _kcenter(x: torch.Tensor, count: int) -> torch.Tensor:
-    picks = [int((x - x.mean(0)).norm(dim=1).argmin())]
-    nearest = (x - x[picks[0]]).norm(dim=1)
+    picks = [int(_away(x, x.mean(0)).argmin())]
+    nearest = _away(x, x[picks[0]])
     while len(picks) < count:
         picks.append(int(nearest.scatter(0, torch.tensor(picks), -1.0).argmax()))
-        nearest = nearest.minimum((x - x[picks[-1]]).norm(dim=1))
+        nearest = nearest.minimum(_away(x, x[picks[-1]]))
     return torch.tensor(picks)
+
+
+def _away(x: torch.Tensor, point: torch.Tensor) -> torch.Tensor:
+    """Distance of each row from a point, [N]."""
+    return _each(x, lambda rows: (rows - point).norm(dim=1))
+
+
+def _each(x: torch.Tensor, measure: Callable[[torch.Tensor], torch.Tensor], dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """One number a row, [N], measured piece by piece.
+
+    Written in place: small results kept between the pieces would keep the system from giving their room to the next.
+    """
+    found, at = torch.empty(len(x), dtype=dtype), 0
+    for rows in pieces(x):
+        found[at : at + len(rows)] = measure(rows)
+        at += len(rows)
+    return found

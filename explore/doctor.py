@@ -118,7 +118,7 @@ def probe_sets() -> dict[str, Any]:
     from explore.data import LOADERS, load
 
     found = {}
-    little = {"cifar10-jpeg": {"count": 1}}  # whose images are so many files that one of each class must do
+    little = {"cifar10-jpeg": {"count": 1}, "voc": {"size": 8}}  # so many files that a few, or small images, must do
     for name in LOADERS:
         if name == "folder":  # is wherever its owner says
             continue
@@ -190,7 +190,7 @@ def _sets(probe: dict[str, Any]) -> Iterator[Finding]:
     if "error" in probe:
         yield Finding("data sets", f"cannot be loaded: {probe['error']}", "mend torch first; if it works, reinstall explore")
         return
-    always, fetched = ("digits", "scenes"), ("mnist", "fashion-mnist")
+    always, fetched = ("digits", "scenes"), ("mnist", "fashion-mnist", "cifar10", "cifar100", "voc")
     for name, trouble in probe.items():
         if trouble == "missing" and name not in always:
             fetch = f"; to fetch it: explore.data.load({name!r}, download=True)" if name in fetched else ""

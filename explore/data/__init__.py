@@ -31,7 +31,9 @@ def __dir__() -> list[str]:
 
 
 LOADERS = {
+    "cifar10": "explore.data.originals:cifar10",
     "cifar10-jpeg": "explore.data.cifar:cifar10_jpeg",
+    "cifar100": "explore.data.originals:cifar100",
     "crc-phenotypes": "explore.data.histology:crc_phenotypes",
     "digits": "explore.data.digits:digits",
     "fashion-mnist": "explore.data.vision:fashion_mnist",
@@ -39,6 +41,7 @@ LOADERS = {
     "mhist": "explore.data.histology:mhist",
     "mnist": "explore.data.vision:mnist",
     "scenes": "explore.data.scenes:scenes",
+    "voc": "explore.data.voc:voc",
 }
 SPLITS = ("train", "val", "test")
 
@@ -47,8 +50,9 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     """A data set by name.
 
     Args:
-        name: "digits" or "scenes", which are always there; "mnist", "fashion-mnist", "cifar10-jpeg", "crc-phenotypes" or
-            "mhist", whose files you have; or "folder", any folder of labelled images (with ``path=``).
+        name: "digits" or "scenes", which are always there; "mnist", "fashion-mnist", "cifar10", "cifar100" or "voc", which
+            come with ``download=True`` if you do not have them; "cifar10-jpeg", "crc-phenotypes" or "mhist", whose files you
+            have; or "folder", any folder of labelled images (with ``path=``).
         split: "train", "val" or "test"; they never overlap. Settings are chosen on "val".
         **options: what the set's own function takes, e.g. ``size=16``.
 

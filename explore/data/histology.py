@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from explore.data.folders import data_folder
 from explore.data.imageset import ImageSet, channel_statistics
-from explore.data.reading import read_images, whole_number
+from explore.data.reading import read_images, read_pieces, whole_number
 from explore.data.splitting import dealt
 from explore.errors import DataMissing, InvalidInput
 
@@ -116,16 +116,16 @@ def mhist(split: str = "train", *, size: int = 64, bands: Sequence[Sequence[int]
     for part in ("train", split):
         if not parts[part]:
             raise InvalidInput(f"{folder / 'annotations.csv'} leaves no image for {part!r}; is it whole?")
-    images = {
-        part: read_images([folder / "images" / polyp.name for polyp in parts[part]], size=size) for part in {"train", split}
-    }
-    mean, std = channel_statistics(images["train"])
+    files = {part: [folder / "images" / polyp.name for polyp in parts[part]] for part in ("train", split)}
+    seen = None if split == "train" else channel_statistics(read_pieces(files["train"], size=size))
+    images = read_images(files[split], size=size)
+    mean, std = seen or channel_statistics(images)
     agreed = [max(polyp.votes, ANNOTATORS - polyp.votes) for polyp in parts[split]]
     labels = torch.tensor([POLYPS.index(polyp.label) for polyp in parts[split]])
     grade = torch.tensor([next(g for g, band in enumerate(grades) if votes in band) for votes in agreed])
     return ImageSet(
         "mhist",
-        images[split],
+        images,
         labels,
         POLYPS,
         mean,

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import add
 from typing import Any
 
 import torch
 
 from explore.errors import InvalidInput
 from explore.parents import check_labels, check_parents
+
+PIECE = 2**24
+"""Bytes of a large set that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +31,11 @@ class ImageSet:
         mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
         options: what ``load`` was called with, so that the set can be made again.
         masks: bool ``[N, H, W]``, where the labelled object is (scenes only).
-        subclasses: int64 ``[N]`` (scenes, histology, folders of folders, and what ``grouped`` returns).
+        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, folders of folders, and what ``grouped`` returns).
         subclass_names: names of the subclasses, in order.
         parents: class of each subclass, in order; see ``explore.parents``.
         agreement: float32 ``[N]``, the share of annotators who chose the label (MHIST only).
-        multi_hot: float32 ``[N, K]``, every class that is present (scenes only).
+        multi_hot: float32 ``[N, K]``, every class that is present (scenes and VOC).
 
     Example:
         >>> from explore.data import load
@@ -112,6 +117,8 @@ class ImageSet:
     def grouped(self, parents: Sequence[int], class_names: Sequence[str] = ()) -> ImageSet:
         """The same images with their classes as subclasses of fewer, coarser classes.
 
+        In ``multi_hot``, a coarse class is present where any of its members is.
+
         Args:
             parents: the coarse class of each class, one entry a class.
             class_names: of the coarse classes; by default the members' names joined.
@@ -126,6 +133,7 @@ class ImageSet:
             (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
         """
         known = check_parents(parents, len(self.class_names))
+        present = self.multi_hot
         members = [
             [str(name) for name, of in zip(self.class_names, known, strict=True) if of == k] for k in range(known.max() + 1)
         ]
@@ -136,7 +144,7 @@ class ImageSet:
             subclasses=self.labels,
             subclass_names=tuple(self.class_names),
             parents=tuple(known.tolist()),
-            multi_hot=None,
+            multi_hot=None if present is None else torch.stack([present[:, known == k].amax(1) for k in range(len(members))], 1),
         )
 
     @cached_property
@@ -150,14 +158,41 @@ class ImageSet:
 
 
 def sha256_of(*tensors: torch.Tensor) -> str:
-    """Hash of the bytes of images, then labels, wherever they live."""
+    """Hash of the bytes of images, then labels, wherever they live; copies a piece at a time at most."""
     digest = hashlib.sha256()
     for values in tensors:
-        digest.update(values.detach().cpu().contiguous().numpy().tobytes())
+        for piece in pieces(values.detach()):
+            digest.update(piece.cpu().contiguous().flatten().numpy().data)
     return digest.hexdigest()
 
 
-def channel_statistics(images: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``."""
-    values = images.double().div(255)
-    return values.mean((0, 2, 3)).tolist(), values.std((0, 2, 3)).tolist()
+def channel_statistics(images: torch.Tensor | Iterable[torch.Tensor]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation (N − 1) per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``.
+
+    Bytes are counted, and the moments of the counts are whole numbers: exact but for the last rounding, in any order,
+    without a copy of the whole.
+
+    Args:
+        images: a tensor, or tensors that together are the images, such as ``read_pieces`` gives.
+    """
+    counts: list[list[int]] = []
+    for given in [images] if isinstance(images, torch.Tensor) else images:
+        for piece in pieces(given):
+            found = [torch.bincount(channel.flatten(), minlength=256).tolist() for channel in piece.unbind(1)]
+            counts = [list(map(add, *both)) for both in zip(counts, found, strict=True)] if counts else found
+    return [_moments(channel)[0] for channel in counts], [_moments(channel)[1] for channel in counts]
+
+
+def pieces(values: torch.Tensor) -> Iterator[torch.Tensor]:
+    """A tensor cut along its first dimension into views of some megabytes each (of one entry at least)."""
+    whole = values.reshape(1) if values.ndim == 0 else values
+    row = whole[:1].numel() * whole.element_size()
+    yield from whole.split(max(1, PIECE // max(1, row)))
+
+
+def _moments(counts: list[int]) -> tuple[float, float]:
+    n = sum(counts)
+    total, squares = (sum(count * byte**power for byte, count in enumerate(counts)) for power in (1, 2))
+    if n < 2:
+        return total / 255 if n else math.nan, math.nan
+    return total / (255 * n), math.sqrt((n * squares - total**2) / (n * (n - 1))) / 255

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from explore.data.imageset import PIECE
+from explore.data.room import room
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -19,6 +23,10 @@ GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 """Pillow's modes of one channel, with or without transparency."""
 SIDEWAYS = (5, 6, 7, 8)
 """Rotation marks of a camera that swap width and height."""
+SHARE = 16
+"""Files that a thread decodes in one go."""
+SMALL = 2**12
+"""Bytes of a file that takes longer to open than to decode; more threads were slower on those."""
 
 
 def look(path: Path) -> tuple[bool, tuple[int, int]]:
@@ -41,7 +49,7 @@ def read_images(files: Sequence[Path], *, size: int | None = None, grey: bool = 
     """Image files as uint8 ``[N, C, H, W]``, C = 1 if ``grey`` and 3 otherwise.
 
     A JPEG is turned as its camera's mark says, transparency is dropped, 16 bits become 8, and of several frames the
-    first is taken.
+    first is taken. A few threads decode. Large sets live in a file without a name, see ``room``.
 
     Args:
         files: at least one.
@@ -51,20 +59,36 @@ def read_images(files: Sequence[Path], *, size: int | None = None, grey: bool = 
     Raises:
         InvalidInput: a file that cannot be read, or, without ``size``, one that is larger or smaller than the first.
     """
-    made: torch.Tensor | None = None
-    for i, path in enumerate(files):
-        pixels = torch.from_numpy(_pixels(path, size, grey))
-        if made is None:
-            made = torch.empty((len(files), *pixels.shape), dtype=torch.uint8)
-        if pixels.shape != made.shape[1:]:
-            raise unlike(path, (pixels.shape[2], pixels.shape[1]), files[0], (made.shape[3], made.shape[2]))
-        made[i] = pixels
-    if made is None:
+    if not files:
         raise InvalidInput("no image files were given; give at least one")
+    first = _pixels(files[0], size, grey)
+    made = room((len(files), *first.shape))
+    rows = made.numpy()
+    rows[0] = first
+
+    def fill(start: int) -> None:
+        for i in range(start, min(start + SHARE, len(files))):
+            pixels = _pixels(files[i], size, grey)
+            if pixels.shape != first.shape:
+                raise unlike(files[i], pixels.shape[:0:-1], files[0], first.shape[:0:-1])
+            rows[i] = pixels
+
+    with ThreadPoolExecutor(_threads(files[0])) as pool:
+        for _ in pool.map(fill, range(1, len(files), SHARE)):  # waits in order, so the first bad file is the one that is named
+            pass
     return made
 
 
-def unlike(path: Path, size: tuple[int, int], first: Path, wanted: tuple[int, int]) -> InvalidInput:
+def read_pieces(files: Sequence[Path], *, size: int | None = None, grey: bool = False) -> Iterator[torch.Tensor]:
+    """What ``read_images`` returns, some megabytes at a time (one image at least): all that statistics need."""
+    if files:
+        width, height = look(files[0])[1] if size is None else (size, size)
+        share = max(1, PIECE // (width * height * (1 if grey else 3)))
+        for start in range(0, len(files), share):
+            yield read_images(files[start : start + share], size=size, grey=grey)
+
+
+def unlike(path: Path, size: tuple[int, ...], first: Path, wanted: tuple[int, ...]) -> InvalidInput:
     """The error of a file whose (width, height) is not that of the first."""
     sizes = f"{path} has {size[0]}×{size[1]} pixels, {first} has {wanted[0]}×{wanted[1]}"
     return InvalidInput(f"{sizes}; give size=, the side in pixels to which all are resized")
@@ -87,10 +111,18 @@ def whole_number(name: str, given: Any, least: int) -> int:
     return int(given)
 
 
+def _threads(file: Path) -> int:
+    """As many as there are cores to use, four at most; one for small files, as Pillow opens files with Python's lock held."""
+    if file.stat().st_size < SMALL:
+        return 1
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
 def _pixels(path: Path, size: int | None, grey: bool) -> np.ndarray:
     """The bytes of a file, [C, H, W]."""
     from PIL import Image, ImageOps
 
+    mode = "L" if grey else "RGB"
     try:
         with Image.open(path) as image:
             if size is not None:
@@ -101,15 +133,15 @@ def _pixels(path: Path, size: int | None, grey: bool) -> np.ndarray:
                 upright = upright.convert("RGBA")  # or else Pillow warns
             if image.mode[0] in "IF":
                 upright = _eight_bits(path, upright)
-            shown = upright.convert("L" if grey else "RGB")
+            shown = upright if upright.mode == mode else upright.convert(mode)
             if size is not None and shown.size != (size, size):
                 shown = shown.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.array(shown)
+            pixels = np.asarray(shown)
     except InvalidInput:
         raise
     except Exception as error:  # decoders raise whatever comes up
         raise _unreadable(path, error) from error
-    return pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
 def _mark(image: Image.Image) -> int:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from explore.data.imageset import ImageSet, channel_statistics
-from explore.data.reading import SUFFIXES, look, read_images, unlike, whole_number
+from explore.data.reading import SUFFIXES, look, read_images, read_pieces, unlike, whole_number
 from explore.data.splitting import dealt, drawn
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
@@ -69,10 +69,11 @@ def image_tree(split: str = "train", *, path: str | PathLike[str], size: int | N
     if not parts[split]:
         raise InvalidInput(f"no image of {root} is left for {split!r}; it takes 5 of one subclass for val, 3 for test")
     grey = _alike([file.path for files in parts.values() for file in files], size)
-    train = read_images([file.path for file in parts["train"]], size=size, grey=grey)
-    mean, std = channel_statistics(train)
+    paths = {part: [file.path for file in parts[part]] for part in ("train", split)}
+    seen = None if split == "train" else channel_statistics(read_pieces(paths["train"], size=size, grey=grey))
+    images = read_images(paths[split], size=size, grey=grey)
+    mean, std = seen or channel_statistics(images)
     std = [value if value > 0 else 1.0 for value in std]  # a channel without contrast is left as it is
-    images = train if split == "train" else read_images([file.path for file in parts[split]], size=size, grey=grey)
     options = {"split": split, "path": str(path), "size": size, "seed": seed}
     labels = torch.tensor([class_names.index(file.kind[0]) for file in parts[split]])
     if all(kind[1] is None for kind in kinds):
