@@ -8,12 +8,10 @@ convolution (instance norm, ReLU, the sums, pooling) is one pass over its output
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import nn
@@ -22,14 +20,12 @@ from torch.nn.functional import conv2d
 from explore.attention.maps import raised
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
+from explore.models.fused import LOCK, fusable, same_threads
 from explore.models.taps import Taps
 
 CHUNK_BYTES = 1_300_000
 """Size of the largest map of a chunk (at least 8 images). Measured, not timed at run time: another
 chunk size rounds differently, and a resumed run must end in the same bits."""
-
-
-_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -132,23 +128,12 @@ def _per_image(network: nn.Module) -> bool:
 
 
 def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
-    if not isinstance(network, ConvNet) or images.device.type != "cpu" or images.dtype != torch.float32:
-        return False
-    blocks: list[Any] = list(network.blocks)
-    return (images.shape[2] + 2 * (blocks[0].conv.padding[0] - 1)) % 2 ** len(blocks) == 0 and all(
-        isinstance(block.norm, nn.GroupNorm)
-        and block.norm.num_groups == block.norm.num_channels
-        and isinstance(block.activation, nn.ReLU)
-        and isinstance(block.pool, nn.AvgPool2d)
-        for block in blocks
-    )
+    return isinstance(network, ConvNet) and fusable(network, images)
 
 
 def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
     kernel = _kernel()
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
+    same_threads()
     spatials, channels = [], []
     for index, block in enumerate(network.blocks):
         conv, norm = block.conv, block.norm
@@ -161,7 +146,7 @@ def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: f
         last = index == len(network.blocks) - 1
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
         affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
-        with _LOCK:  # not every threading layer of numba bears two callers at once
+        with LOCK:
             kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
         if p:
             spatials.append(torch.from_numpy(by_pixel))

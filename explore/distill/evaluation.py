@@ -22,6 +22,7 @@ from explore.distill.config_evaluation import EvaluateConfig, EvaluationProtocol
 from explore.errors import DataMissing, ExploreWarning, InvalidInput, UnknownName
 from explore.models.architectures import ARCHITECTURES, architecture
 from explore.models.fit import Fit, hits
+from explore.models.fused import fused_blocks
 from explore.runs import stream_seed
 
 if TYPE_CHECKING:
@@ -207,7 +208,7 @@ class EvaluationRun:
         def changed(x: torch.Tensor, batch: int) -> torch.Tensor:
             return augment(x, draw_augmentation(operations, stream_seed(seed, "augment", batch), len(x)))
 
-        Fit(
+        fit = Fit(
             network,
             distilled.images.to(self.device),
             labels.to(self.device),
@@ -218,7 +219,9 @@ class EvaluationRun:
             batch=protocol.batch,
             seed=seed,
             augment=changed if operations else None,
-        ).run()
+        )
+        with fused_blocks():
+            fit.run()
         return network
 
     def _usual(self, name: str) -> Factory:
@@ -275,7 +278,8 @@ def scored(network: nn.Module, test: ImageSet, zca: ZCA | None = None, device: t
     count = 0
     for part in torch.arange(len(test)).split(TOGETHER if torch.device(device).type == "cpu" else 1000):
         images = test.batch(part).to(device)
-        count += hits(network, zca(images) if zca else images, test.labels[part].to(device))
+        with fused_blocks():
+            count += hits(network, zca(images) if zca else images, test.labels[part].to(device))
     return count / len(test)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
+from explore.models import fused
 from explore.models.blank import NORMS, Conv2d, Linear, draw, norm_of
 
 ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
@@ -96,6 +97,8 @@ class ConvNet(nn.Module):
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """The flattened output of the last block, ``[N, embedding]``."""
+        if fused.applies(self, x):
+            return fused.embed(self, x)
         for block in self.blocks:
             x = block(x)
         return x.flatten(1)
