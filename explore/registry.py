@@ -155,6 +155,7 @@ METHODS = {
             config="explore.distill.config_evaluation:EvaluateConfig",
             tiny={"distilled": {"method": "random", "data": SMALL_DIGITS}, "data": SMALL_DIGITS}
             | {"epochs": 2, "networks": 3, "width": 4},
+            bench="explore.distill.bench_evaluation:main",
             table="explore.distill.tables:table",
         ),
         _reduce("oggmr", "mixture reduction, greedy on the angle of the whole, then L-BFGS", recordings=BOTH),
