@@ -37,11 +37,8 @@ def table_of(paths: Sequence[str | os.PathLike[str]], against: str = "", unlike:
     names = list(dict.fromkeys(str(r.attrs.get("name")) for r in found))
     tabled = list(dict.fromkeys(makers[name] for name in names if name in makers))
     if not tabled:
-        what = (
-            f"{len(found)} recordings of {', '.join(names)}"
-            if found
-            else f"no recording (.zarr, .zarr.zip) among {len(paths)} paths"
-        )
+        none = f"no recording (.zarr, .zarr.zip) among {len(paths)} paths"
+        what = f"{len(found)} recordings of {', '.join(names)}" if found else none
         raise InvalidInput(
             f"{what}; a table is made of {' or '.join(makers)}: score a set by explore run evaluate --distilled FILE"
         )

@@ -166,7 +166,7 @@ def test_a_study_is_tabled_by_its_own_table_and_not_with_evaluations(tmp_path: P
 
 
 def test_nothing_to_table_is_said(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no recording .* among 1 paths"):
+    with pytest.raises(InvalidInput, match=r"no recording \(.zarr, .zarr.zip\) among 1 paths"):
         table_of([tmp_path / "notes.md"])
     kept(tmp_path / "d.zarr", "dm", xarray.Dataset({"loss": 0.5}))
     with pytest.raises(InvalidInput, match="recordings of dm; a table is made of evaluate or subclass-study"):

@@ -59,11 +59,8 @@ def scores(
 def distillation(method: str = "dm", seed: int = 0, seconds: float = 5.0, steps: int = 10, **made: Any) -> xarray.Dataset:
     """What the recording of a distillation says, made up."""
     config = scores([0.5], method, seed, made=made).attrs["config"]["distilled"]["config"]
-    return xarray.Dataset(
-        {"loss": ("step", [1.0, 0.5])},
-        {"step": [0, steps]},
-        {"name": method, "config": config, "seconds": seconds, "steps": steps},
-    )
+    attributes = {"name": method, "config": config, "seconds": seconds, "steps": steps}
+    return xarray.Dataset({"loss": ("step", [1.0, 0.5])}, {"step": [0, steps]}, attributes)
 
 
 def half_of(interval: Any) -> float:
@@ -416,14 +413,8 @@ def test_seconds_of_one_network_are_of_those_that_were_trained() -> None:
 
 def test_notes_say_how_it_was_obtained() -> None:
     notes = " ".join(digits_table().attrs["notes"])
-    for words in (
-        "2 distilled sets × 2 networks",
-        "convnet, 32 wide",
-        "300 epochs",
-        "rate 0.01",
-        "over sets",
-        "1 thread(s) of a machine",
-    ):
+    said = ("2 distilled sets × 2 networks", "convnet, 32 wide", "300 epochs", "rate 0.01", "over sets")
+    for words in (*said, "1 thread(s) of a machine"):
         assert words in notes
     assert "over networks" in " ".join(table([scores([0.5, 0.6])]).attrs["notes"])
 
@@ -441,8 +432,6 @@ def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> 
             run: Any = build({"method": method, "data": digits, "seed": seed})
             paths.append(tmp_path / f"{method}-{seed}.zarr")
             record(run, paths[-1])
-            from explore.data import DistilledSet
-
             scored = build({"method": "evaluate", "distilled": DistilledSet.of(run), "epochs": 3, "networks": 2, "width": 4})
             paths.append(tmp_path / f"{method}-{seed}-scored.zarr")
             found[method, seed] = record(scored, paths[-1])["accuracy"].values[-1, 0].astype(float)
