@@ -310,7 +310,7 @@ def make_config(row: Method, config: Mapping[str, Any]) -> Any:
     try:
         return getattr(kind, "make", kind)(**config)
     except TypeError as error:  # a text is compared with a number, say
-        usual = {name: known[name].default for name in config if known[name].default is not None}
+        usual = {name: known[name].default for name in config if known[name].type != "Any" and known[name].default is not None}
         odd = {name for name, value in usual.items() if not isinstance(config[name], (type(value), int))} or set(config)
         given = ", ".join(f"{name}={config[name]!r}" for name in config if name in odd)
         raise InvalidInput(f"{row.name} cannot take {given}: {error}") from error

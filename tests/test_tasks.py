@@ -131,7 +131,7 @@ def test_no_configuration_is_refused() -> None:
 
 
 def test_a_data_set_itself_cannot_be_sent_and_this_is_said() -> None:
-    with pytest.raises(InvalidInput, match="configuration 1 of 1 .*data"):
+    with pytest.raises(InvalidInput, match=r"configuration 1 of 1 .*: data is ImageSet: .* must be given by name"):
         plan([{"method": "random", "data": load("digits", size=8, margin=0)}])
 
 

@@ -76,24 +76,25 @@ def build(config: EvaluateConfig, data: Any = None) -> EvaluationRun:
     """The registry's builder: the distilled set from its file, test images and the real ones it was made from by name."""
     distilled = distilled_of(config.distilled)
     source = distilled.provenance.get("config", {}).get("data", {})
-    given = config.data or source
-    if isinstance(given, str | Mapping):
+    given = config.data or source if data is None else data
+    named = isinstance(given, str | Mapping)
+    if named:
         known: Mapping[str, Any] = {"name": given} if isinstance(given, str) else given
         if not known.get("name"):
             raise InvalidInput("nothing is known of the data that the set was distilled from; give data=, the set to score on")
-        if known["name"] != "tensors":
-            given = {"name": known["name"], "options": {**known.get("options", {}), "split": config.split}}
-    if data is None:
-        data, _, _ = taken(given)
-    if not isinstance(data, ImageSet):
-        raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(data).__name__}")
+        if known["name"] == "tensors":
+            raise InvalidInput("the set was distilled from tensors, of which no test images are known; give data=, an ImageSet")
+        given, _, _ = taken({"name": known["name"], "options": {**known.get("options", {}), "split": config.split}})
+    if not isinstance(given, ImageSet):
+        raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(given).__name__}")
     train = None
     if source.get("name") not in (None, "tensors"):
         try:
             train, _, _ = taken(source)
-        except DataMissing as error:
+        except (DataMissing, InvalidInput) as error:  # not here, or somebody's own images, which have no name to load them by
             log.info("whether test images are among the real ones is not checked: %s", error)
-    return EvaluationRun(distilled, data, EvaluationProtocol.of(config), device=config.device, train=train, split=config.split)
+    split = config.split if named else ""
+    return EvaluationRun(distilled, given, EvaluationProtocol.of(config), device=config.device, train=train, split=split)
 
 
 def distilled_of(given: Any) -> DistilledSet:
@@ -115,10 +116,11 @@ def distilled_of(given: Any) -> DistilledSet:
         return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
     config = given.get("config", given if "method" in given else None) if isinstance(given, Mapping) else None
     if config:
-        steps = {"steps": given["step"]} if "config" in given and "steps" in _fields(config) else {}
+        far = given.get("step") if "config" in given else None
+        steps = {"steps": max(1, far)} if far is not None and "steps" in _fields(config) else {}
         run = built({**config, **steps})
         log.info("distilling again: %r", run)
-        while run.step < run.steps:
+        while run.step < (run.steps if far is None else far):
             run.advance()
         return DistilledSet.of(run)
     raise InvalidInput(f"distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got {given!r}")
