@@ -16,6 +16,7 @@ import torch
 from explore import build, cli, record
 from explore.data import DistilledSet
 from explore.data.distilled import keep
+from explore.plotting.export import save_figure
 from explore.recording import open_recording, pack
 from explore.tables import formatted, table_of
 from explore.tasks import outcome, plan, read
@@ -137,6 +138,15 @@ def test_a_rerun_says_whether_the_bits_are_the_same(here: Path, shelf: Path, cap
     assert "dm-again.zarr is there already" in failed(capsys, "rerun", shelf / "dm.zarr")
 
 
+def test_one_variable_that_differs_is_enough(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = pandas.DataFrame({"variable": ["a", "b"], "largest difference": [0.0, 0.5], "same bits": [True, False]})
+    monkeypatch.setattr("explore.rerun.rerun", lambda *_: (None, rows))
+    assert done("rerun", "a.zarr") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "recorded in a-again.zarr: not the same bits"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -168,6 +178,17 @@ def test_two_recordings_are_compared_and_drawn(here: Path, shelf: Path, capsys: 
     assert out.splitlines()[-1] == "wrote both.png"
     assert Path("both.png").read_bytes().startswith(b"\x89PNG")
     assert done("compare", shelf / "dm.zarr", shelf / "random.zarr") == 0
+
+
+def test_the_picture_is_of_the_step_that_was_asked_for(here: Path, shelf: Path) -> None:
+    both = [shelf / "dm.zarr", shelf / "datadam.zarr"]
+    for step in (1, 2):
+        assert done("compare", *both, "--step", step, "--out", f"{step}.csv") == 0
+        opened = [open_recording(path) for path in both]
+        save_figure("evolution", opened, {"step": step}, here / "by-hand.csv")
+        assert Path(f"{step}.csv").read_bytes() == Path("by-hand.csv").read_bytes()
+    assert done("compare", *both, "--out", "last.csv") == 0
+    assert Path("last.csv").read_bytes() == Path("2.csv").read_bytes() != Path("1.csv").read_bytes()
 
 
 def test_what_cannot_be_compared_is_one_line(here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -122,7 +122,7 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
             rest = {"distil s": np.mean(spent) if spent else np.nan, "score s": np.mean(each) if each else np.nan}
             rows.append({c: keys[name].get(c, "") for c in shown} | row.drop("set").to_dict() | rest)
     made = pandas.DataFrame(rows)
-    made.attrs["notes"] = _notes(scored, groups)
+    made.attrs["notes"] = _notes(scored, made["sets"].tolist())
     return made
 
 
@@ -286,11 +286,11 @@ def _seconds(recordings: Sequence[xarray.Dataset]) -> dict[str, float]:
     return {_same({"config": r.attrs["config"], "step": int(r["step"][-1])}): r.attrs["seconds"] for r in known}
 
 
-def _notes(scored: Sequence[xarray.Dataset], groups: Mapping[str, Sequence[xarray.Dataset]]) -> list[str]:
+def _notes(scored: Sequence[xarray.Dataset], counts: Sequence[int]) -> list[str]:
     config = scored[0].attrs["config"]
     p = EvaluationProtocol.of(config)
     kinds = ", ".join(dict.fromkeys(str(k) for one in scored for k in one["architecture"].values))
-    sets = " or ".join(map(str, sorted({len(sets) for sets in groups.values()})))
+    sets = " or ".join(map(str, sorted(set(counts))))
     networks = " or ".join(map(str, sorted({one.sizes["network"] for one in scored})))
     machines = dict.fromkeys(f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'a machine')}" for r in scored)
     return [

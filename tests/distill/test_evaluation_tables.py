@@ -330,7 +330,9 @@ def test_the_same_evaluation_given_twice_is_one() -> None:
 def test_one_set_that_was_scored_twice_is_one_set_with_more_networks() -> None:
     again = scores([0.5, 0.7])
     again.attrs["config"]["seed"] = 1
-    row = table([scores([0.3, 0.5]), again]).iloc[0]
+    made = table([scores([0.3, 0.5]), again])
+    assert "over 1 distilled sets" in made.attrs["notes"][0]
+    row = made.iloc[0]
     assert row[["sets", "n"]].tolist() == [1, 4]
     assert row["accuracy"] == pytest.approx(0.5)
 
