@@ -83,9 +83,12 @@ def run_file(
 
     given = {**toml(config), **pairs(change)}
     place, every = given.pop("out", str(config.with_suffix(".zarr"))), given.pop("every", "auto")
-    row = registry.method(str(given.pop("method", "")))
-    registry.make_config(row, given)  # says which option it does not have
-    _record(row, given_options(row, given), out or place, every)
+    if "method" not in given:
+        raise InvalidInput(f'{config} names no method; add a line such as method = "datadam"')
+    row = registry.method(str(given.pop("method")))
+    given = given_options(row, given)
+    registry.make_config(row, {"method": row.name, **given})  # says which option it does not have
+    _record(row, given, out or place, every)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -295,12 +298,12 @@ def export(
     ] = "torch",
 ) -> None:
     """Hand a distilled set on to other programs."""
-    from explore.data.distilled import DistilledSet
+    from explore.data.distilled import DistilledSet, beside
 
     forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
     if form not in forms:
         raise UnknownName("form of a distilled set", form, forms)
-    found = DistilledSet.load(distilled)
+    found = DistilledSet.load(beside(distilled) if ".zarr" in distilled.suffixes else distilled)
     typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
 
 

@@ -39,12 +39,12 @@ def differences(recordings: Sequence[xarray.Dataset], names: Sequence[str], step
     about = [_about(recording) for recording in recordings]
     keys = list(dict.fromkeys(key for one in about for key in one))
     apart = [key for key in keys if any(one.get(key) != about[0].get(key) for one in about)]
-    rows = {key: [one.get(key, "") for one in about] for key in apart}
+    rows = [(key, [one.get(key, "") for one in about]) for key in apart]
     shown = [at_step(recording, step) for recording in recordings]
-    rows["step"] = [int(one["step"]) for one in shown]
+    rows.append(("step", [int(one["step"]) for one in shown]))
     numbers = list(dict.fromkeys(str(name) for one in shown for name, v in one.data_vars.items() if v.ndim == 0))
-    rows |= {name: [_number(one, name) for one in shown] for name in numbers}
-    return pandas.DataFrame(rows.values(), index=list(rows), columns=list(names), dtype=object)
+    rows += [(name, [_number(one, name) for one in shown]) for name in numbers]
+    return pandas.DataFrame([row for _, row in rows], index=[key for key, _ in rows], columns=list(names), dtype=object)
 
 
 def at_step(recording: xarray.Dataset, step: int | None = None) -> xarray.Dataset:

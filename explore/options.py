@@ -50,7 +50,7 @@ def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of ``values`` that were given on the command line, with ``OFF`` made ``None`` where the option may be that."""
     hints = typing.get_type_hints(registry.resolve(row.config))
     return {
-        name: None if value == OFF and type(None) in typing.get_args(hints[name]) else value
+        name: None if value == OFF and type(None) in typing.get_args(hints.get(name)) else value
         for name, value in values.items()
         if value is not None
     }

@@ -301,11 +301,17 @@ def make_config(row: Method, config: Mapping[str, Any]) -> Any:
     """An instance of the method's config dataclass (through its ``make``, if it has one, so that presets apply).
 
     Raises:
-        InvalidInput: an option that the method does not have; the message lists those it has.
+        InvalidInput: an option that the method does not have (the message lists those it has), or of another type.
     """
     kind = resolve(row.config)
     known = kind.__dataclass_fields__
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise InvalidInput(f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}")
-    return getattr(kind, "make", kind)(**config)
+    try:
+        return getattr(kind, "make", kind)(**config)
+    except TypeError as error:  # a text is compared with a number, say
+        usual = {name: known[name].default for name in config if known[name].type != "Any" and known[name].default is not None}
+        odd = {name for name, value in usual.items() if not isinstance(config[name], (type(value), int))} or set(config)
+        given = ", ".join(f"{name}={config[name]!r}" for name in config if name in odd)
+        raise InvalidInput(f"{row.name} cannot take {given}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from explore.errors import InvalidInput
 from explore.recording import open_recording
 from explore.registry import build, method, resolve
-from explore.runs import Progress, record
+from explore.runs import Progress, ended, record
 
 if TYPE_CHECKING:
     import pandas
@@ -28,7 +29,7 @@ def rerun(
 
     Args:
         recording: folder, ``.zarr.zip`` file or URL.
-        to: the folder of the new one.
+        to: the folder of the new one; a rerun that was interrupted goes on there.
         changes: options that are to be otherwise, such as ``{"seed": 1}``; or the data set, where it is called otherwise here.
         progress: as for ``record``.
 
@@ -37,7 +38,8 @@ def rerun(
         bits``. On the same machine, with the same versions and number of threads, all bits are the same.
 
     Raises:
-        InvalidInput: the recording does not say what made it, or of data that cannot be loaded by name.
+        InvalidInput: the recording does not say what made it, or of data that cannot be loaded by name; or ``to`` is there
+            already and has ended, so that nothing would be made again.
 
     Example:
         >>> import tempfile
@@ -49,18 +51,22 @@ def rerun(
         True
     """
     first = open_recording(recording)
+    if Path(to).exists() and (Path(to).resolve() == Path(recording).resolve() or ended(open_recording(to))):
+        raise InvalidInput(f"{to} is there already; nothing would be made again. Record to another folder, or remove it")
     config = dict(first.attrs.get("config", {}))
     if "method" not in config:
         raise InvalidInput(f"{recording} does not say by which method it was made, so it cannot be made again")
+    last = int(first["step"][-1])
     if "steps" in resolve(method(config["method"]).config).__dataclass_fields__:
-        config["steps"] = int(first["step"][-1])
+        config["steps"] = max(1, last)
     run = build({**config, **(changes or {})})
-    again = record(run, to, every=[int(step) for step in first["step"].values], progress=progress)
+    stop = None if changes else lambda: run.step >= last  # of others it is not an option, and changes may ask for more
+    again = record(run, to, every=[int(step) for step in first["step"].values], progress=progress, stop=stop)
     return again, compared(first, again)
 
 
 def compared(first: xarray.Dataset, again: xarray.Dataset) -> pandas.DataFrame:
-    """One row a variable that two recordings share: how far they are apart in the frames that both have."""
+    """One row a variable of the first recording: how far they are apart in the frames that both have; NaN where one has NaN."""
     import pandas
 
     steps = np.intersect1d(first["step"].values, again["step"].values)
@@ -71,7 +77,8 @@ def compared(first: xarray.Dataset, again: xarray.Dataset) -> pandas.DataFrame:
             rows.append({"variable": str(name), "largest difference": float("nan"), "same bits": False})
             continue
         one, other = a[name].values, b[name].values
-        apart = np.abs(one.astype(float) - other.astype(float))
-        largest = float(np.nanmax(apart)) if np.isfinite(apart).any() else 0.0
+        same = (one == other) | ((one != one) & (other != other))
+        apart = np.abs(np.subtract(one, other, where=~same, out=np.zeros(same.shape), dtype=float, casting="unsafe"))
+        largest = float(apart.max()) if apart.size else 0.0
         rows.append({"variable": str(name), "largest difference": largest, "same bits": one.tobytes() == other.tobytes()})
     return pandas.DataFrame(rows)

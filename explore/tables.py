@@ -31,13 +31,14 @@ def table_of(paths: Sequence[str | os.PathLike[str]], against: str = "", unlike:
         InvalidInput: no recording of a method that has a table, or recordings of two kinds of them.
         DataMissing, RecordingDamaged: see ``open_recording``.
     """
-    found = [open_recording(path) for path in paths if str(path).endswith((".zarr", ".zarr.zip"))]
+    found = [open_recording(path) for path in paths if str(path).rstrip("/\\").endswith((".zarr", ".zarr.zip"))]
     known = methods()
     makers = {name: row.table for name, row in known.items() if row.table}
     names = list(dict.fromkeys(str(r.attrs.get("name")) for r in found))
     tabled = list(dict.fromkeys(makers[name] for name in names if name in makers))
     if not tabled:
-        what = f"{len(found)} recordings of {', '.join(names)}" if found else f"no recording in {len(paths)} paths"
+        none = f"no recording (.zarr, .zarr.zip) among {len(paths)} paths"
+        what = f"{len(found)} recordings of {', '.join(names)}" if found else none
         raise InvalidInput(
             f"{what}; a table is made of {' or '.join(makers)}: score a set by explore run evaluate --distilled FILE"
         )
@@ -68,9 +69,8 @@ def formatted(table: pandas.DataFrame, form: str = "md") -> str:
     rows = list(zip(*columns, strict=True))
     notes = table.attrs.get("notes", [])
     if form == "md":
-        lines = [heads, ["---"] * len(heads), *rows]
-        text = "\n".join("|" + "|".join(line) + "|" if line[0] == "---" else f"| {' | '.join(line)} |" for line in lines)
-        return text + "\n" + "".join(f"\n{note}\n" for note in notes)
+        head, *lines = (f"| {' | '.join(map(_md, line))} |" for line in (heads, *rows))
+        return "\n".join([head, "|---" * len(heads) + "|", *lines]) + "\n" + "".join(f"\n{note}\n" for note in notes)
     body = [" & ".join(map(_tex, line)) + r" \\" for line in (heads, *rows)]
     made = [rf"\begin{{tabular}}{{{'l' * len(heads)}}}", r"\hline", body[0], r"\hline", *body[1:], r"\hline", r"\end{tabular}"]
     return "\n".join([*made, *(f"% {note}" for note in notes)]) + "\n"
@@ -105,12 +105,19 @@ def _cell(value: Any, spread: Any, share: bool, signed: bool) -> str:
     if value != value:
         return ""
     if not share:
-        return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+        shown, behind = (f"{v:.3g}" if abs(v) < 100 else f"{v:,.0f}" for v in (value, spread))
+        return f"{shown} ± {behind}" if spread == spread else shown
     form = "+.1f" if signed else ".1f"
     return f"{100 * value:{form}}".replace("-", "−") + (f" ± {100 * spread:.1f}" if spread == spread else "")
 
 
+def _md(text: str) -> str:
+    return " ".join(text.replace("|", r"\|").splitlines())
+
+
+TEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "−": "$-$", "\n": " "}
+TEX |= {plain: f"\\{plain}" for plain in "%_&#${}"}
+
+
 def _tex(text: str) -> str:
-    for plain, marked in (("%", r"\%"), ("_", r"\_"), ("&", r"\&"), ("#", r"\#"), ("±", r"$\pm$"), ("−", "$-$")):
-        text = text.replace(plain, marked)
-    return text
+    return "".join(TEX.get(character, character) for character in text)

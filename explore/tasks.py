@@ -29,7 +29,7 @@ class Task:
 
     Attributes:
         name: of its recording, ``NAME.zarr``: method, data and a hash of all that identifies the run.
-        config: what ``explore.build`` takes.
+        config: what ``explore.build`` takes, with the number of steps, where the method has one.
         evaluate: options of the evaluation of what it distils; None for none.
     """
 
@@ -39,8 +39,9 @@ class Task:
 
     @property
     def scored(self) -> str:
-        """Name of the evaluation's recording; the hash is of its options."""
-        return f"{self.name}-evaluated-{_hash(self.evaluate or {})}"
+        """Name of the evaluation's recording; the hash is of its options and of how far the run goes."""
+        far = {"steps of the run": self.config["steps"]} if "steps" in self.config else {}
+        return f"{self.name}-evaluated-{_hash({**(self.evaluate or {}), **far})}"
 
 
 def read(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str | None]:
@@ -73,8 +74,13 @@ def read(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], dict[str, 
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
         raise InvalidInput(f"{path} has no [[sweep]]: a table with the options of a run, and in grid the lists to combine")
     configs: list[dict[str, Any]] = []
+    for name, kind, what in (("evaluate", dict, "a table of options"), ("to", str, "a folder or a URL")):
+        if not isinstance(table.get(name, kind()), kind):
+            raise InvalidInput(f"{path}: {name} must be {what}, got {table[name]!r}")
     for block in blocks:
         grid = block.pop("grid", {})
+        if not isinstance(grid, dict):
+            raise InvalidInput(f"grid must be a table of lists, such as grid.seed = [0, 1], got {grid!r}")
         wrong = [name for name, values in grid.items() if not isinstance(values, list) or not values]
         if wrong:
             raise InvalidInput(f"grid.{wrong[0]} must be a list with something in it, got {grid[wrong[0]]!r}")
@@ -107,21 +113,22 @@ def plan(configs: Sequence[Mapping[str, Any]], evaluate: Mapping[str, Any] | Non
     for number, given in enumerate(configs):
         try:
             if "method" not in given:
-                raise InvalidInput(f"it names no method, but only {', '.join(given)}")
+                raise InvalidInput(f"it names no method, but only {', '.join(given) or 'nothing'}")
             row = registry.method(str(given["method"]))
             config = registry.make_config(row, given)
-            scored = evaluate if evaluate is None or not row.keep else {"seed": getattr(config, "seed", 0), **evaluate}
+            scored = None if evaluate is None or not row.keep else {"seed": getattr(config, "seed", 0), **evaluate}
             if scored is not None:
                 registry.make_config(registry.method("evaluate"), {"method": "evaluate", **scored})
+            whole = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in UNIDENTIFYING}
+            key = _hash(whole)
         except InvalidInput as error:
             raise InvalidInput(f"configuration {number + 1} of {len(configs)} ({short(given)}): {error}") from error
-        whole = {f.name: getattr(config, f.name) for f in fields(config) if f.name not in UNIDENTIFYING}
         data = whole.get("data", "")
         called = data.get("name", "data") if isinstance(data, Mapping) else str(data)
-        name = re.sub(r"[^a-zA-Z0-9_.-]+", "_", f"{given['method']}-{called}-{_hash(whole)}")
-        known = tasks.get(name)
-        if known is None or getattr(config, "steps", 0) > known.config.get("steps", 0):
-            tasks[name] = Task(name, dict(given), scored)
+        name = re.sub(r"[^a-zA-Z0-9_.-]+", "_", f"{given['method']}-{called[:60]}-{key}")
+        known, far = tasks.get(name), {"steps": config.steps} if hasattr(config, "steps") else {}
+        if known is None or far.get("steps", 0) > known.config.get("steps", 0):
+            tasks[name] = Task(name, {**given, **far}, scored)
     if not tasks:
         raise InvalidInput("no configuration was given; give at least one, such as {'method': 'datadam', 'data': 'digits'}")
     return list(tasks.values())
@@ -164,7 +171,14 @@ def _exists(path: str) -> bool:
 
 
 def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()[:8]
+    try:
+        text = json.dumps(value, sort_keys=True, default=list)
+    except TypeError as error:
+        odd = [
+            f"{name} is {type(v).__name__}" for name, v in value.items() if not isinstance(v, str | int | float | list | tuple)
+        ]
+        raise InvalidInput(f"{', '.join(odd)}: data and the like must be given by name, for other processes") from error
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def short(config: Mapping[str, Any]) -> str:

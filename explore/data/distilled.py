@@ -312,15 +312,23 @@ class DistilledSet:
             raise InvalidInput(
                 f"{path} was not written by DistilledSet.save (it holds {found}); use DistilledSet.import_, and say its units"
             )
-        about = json.loads(header["explore"])
-        if about["format"] > FORMAT:
+        broken = f"{path} cannot be read as it was saved"
+        try:
+            about = json.loads(header["explore"])
+            newer = about["format"] > FORMAT
+        except (ValueError, LookupError, TypeError) as error:
+            raise RecordingDamaged(f"{broken}: its header is not whole ({error}); take it from where it was made") from error
+        if newer:
             raise InvalidInput(f"{path} has format {about['format']}, this explore reads up to {FORMAT}; install a newer one")
-        whitening = None
-        if "zca_inverse" in tensors:
-            whitening = ZCA.of(tensors["zca_mean"], tensors["zca_inverse"], about["zca_epsilon"], tensors["zca_forward"])
-        kept = {name: about[name] for name in ("class_names", "mean", "std", "learning_rate", "provenance", "protocol")}
-        made = cls(tensors["images"], tensors["labels"], zca=whitening, **kept)
-        if made.sha256 != about["sha256"]:
+        try:
+            whitening = None
+            if "zca_inverse" in tensors:
+                whitening = ZCA.of(tensors["zca_mean"], tensors["zca_inverse"], about["zca_epsilon"], tensors["zca_forward"])
+            kept = {name: about[name] for name in ("class_names", "mean", "std", "learning_rate", "provenance", "protocol")}
+            made, known = cls(tensors["images"], tensors["labels"], zca=whitening, **kept), about["sha256"]
+        except (ValueError, LookupError, TypeError) as error:  # what was saved had been checked
+            raise RecordingDamaged(f"{broken}: {error}; take it from where it was made") from error
+        if made.sha256 != known:
             raise RecordingDamaged(f"{path} holds other images or labels than were saved; take it from where it was made")
         return made
 

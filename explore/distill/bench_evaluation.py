@@ -84,8 +84,8 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     seconds = measure(given.size, given.channels, given.width, given.images, given.epochs, given.rounds)
     lines = [
-        f"ConvNet, {given.width} wide, {given.channels}×{given.size}×{given.size}; {given.epochs} epochs on {given.images} images, "
-        f"1,000 test images; {torch.get_num_threads()} threads; medians of {given.rounds} rounds, interleaved"
+        f"ConvNet, {given.width} wide, {given.channels}×{given.size}×{given.size}; {given.epochs} epochs on {given.images} images, 1,000 "
+        f"test images; {torch.get_num_threads()} threads; medians of {given.rounds} rounds, interleaved"
     ]
     lines += [f"  {name:18} {statistics.median(times):8.4f} s" for name, times in seconds.items()]
     for what in ("training", "scoring"):

@@ -55,10 +55,12 @@ class CoresetRun:
 
     def advance(self) -> None:
         """Train the network for one epoch, or choose for one class."""
+        if self.step >= self.steps:
+            return
         if self._fit and self.step < self._epochs:
             self._fit.step = self.step  # after a resume
             self._fit.advance()
-        elif self.step < self.steps:
+        else:
             self._choose(self.step - self._epochs)
         self.step += 1
 

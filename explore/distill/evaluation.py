@@ -77,23 +77,24 @@ def build(config: EvaluateConfig, data: Any = None) -> EvaluationRun:
     """The registry's builder: the distilled set from its file, test images and the real ones it was made from by name."""
     distilled = distilled_of(config.distilled)
     source = (distilled.provenance.get("config") or {}).get("data") or {}
-    test = _test_images(config, source) if data is None else data
+    given = config.data or source if data is None else data
+    named = isinstance(given, str | Mapping)
+    test = _test_images(given, source, config.split) if named else given
     if not isinstance(test, ImageSet):
         raise InvalidInput(f"data must be the name of a set or an ImageSet, got {type(test).__name__}")
-    protocol, train = EvaluationProtocol.of(config), _real_images(source)
-    return EvaluationRun(distilled, test, protocol, device=config.device, train=train, split=config.split)
+    protocol, train, split = EvaluationProtocol.of(config), _real_images(source), config.split if named else ""
+    return EvaluationRun(distilled, test, protocol, device=config.device, train=train, split=split)
 
 
-def _test_images(config: EvaluateConfig, source: Mapping[str, Any]) -> Any:
-    """What is to be scored on: what the config names, or else the set that was distilled; the part that is asked for."""
-    given = config.data or source
-    if not isinstance(given, str | Mapping):
-        return given
+def _test_images(given: Any, source: Mapping[str, Any], split: str) -> ImageSet | None:
+    """The part ``split`` of a set by its name or description; with the options of the set that was distilled, if it is that."""
     known: Mapping[str, Any] = {"name": given} if isinstance(given, str) else given
-    if known.get("name") in (None, "tensors"):
-        raise InvalidInput("the distilled set was made from tensors; give data=, the name of the set to score on, or an ImageSet")
+    if not known.get("name"):
+        raise InvalidInput("nothing is known of the data that the set was distilled from; give data=, the set to score on")
+    if known["name"] == "tensors":
+        raise InvalidInput("the set was distilled from tensors, of which no test images are known; give data=, an ImageSet")
     options = known.get("options", source.get("options", {}) if known["name"] == source.get("name") else {})
-    return taken({"name": known["name"], "options": {**options, "split": config.split}})[0]
+    return taken({"name": known["name"], "options": {**options, "split": split}})[0]
 
 
 def _real_images(source: Mapping[str, Any]) -> ImageSet | None:
@@ -102,7 +103,7 @@ def _real_images(source: Mapping[str, Any]) -> ImageSet | None:
         return None
     try:
         return taken(source)[0]
-    except DataMissing as error:
+    except (DataMissing, InvalidInput) as error:  # not here, or somebody's own images, which have no name to load them by
         log.info("whether test images are among the real ones is not checked: %s", error)
         return None
 
@@ -126,10 +127,11 @@ def distilled_of(given: Any) -> DistilledSet:
         return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
     config = given.get("config", given if "method" in given else None) if isinstance(given, Mapping) else None
     if config:
-        steps = {"steps": given["step"]} if "config" in given and "steps" in _fields(config) else {}
+        far = given.get("step") if "config" in given else None
+        steps = {"steps": max(1, far)} if far is not None and "steps" in _fields(config) else {}
         run = built({**config, **steps})
         log.info("distilling again: %r", run)
-        while run.step < run.steps:
+        while run.step < (run.steps if far is None else far):
             run.advance()
         return DistilledSet.of(run)
     raise InvalidInput(f"distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got {given!r}")

@@ -29,7 +29,8 @@ def compare_results(
 
     Network k on one set is paired with network k on the other set of the same seed. The 95 % interval is Student's t over
     sets (the difference of a set is its networks' mean: networks on one set are no independent trials of the method); where
-    there is one set only, it is over networks, and says nothing of other sets.
+    there is one set only, it is over networks, and says nothing of other sets. Networks that only one of both has, or that
+    are still to be trained, are left out of the difference. A set that was scored twice is one set.
 
     Args:
         results: name → ``EvaluationRun.result()`` (or the recording of one), or several, one for each distilled set.
@@ -55,21 +56,14 @@ def compare_results(
         check_alike({name: found[0].attrs["config"] for name, found in known.items()})
         for name, found in known.items():
             check_alike({f"{name} (set {k})": one.attrs["config"] for k, one in enumerate(found)})
-    base = {seed_of(one): _values(one) for one in known[against]}
+    sets = {name: _sets(found) for name, found in known.items()}
     rows = []
-    for name, found in known.items():
-        values = [_values(one) for one in found]
-        mean, deviation = spread(np.concatenate(values))
-        row: dict[str, Any] = {"set": name, "accuracy": mean, "std": deviation}
-        row |= {"sets": len(found), "n": int(sum(np.isfinite(v).sum() for v in values))}
+    for name, mine in sets.items():
+        values = [value for networks in mine.values() for value in networks.values()]
+        mean, deviation = spread(values)
+        row: dict[str, Any] = {"set": name, "accuracy": mean, "std": deviation, "sets": len(mine), "n": len(values)}
         if name != against:
-            pairs = [(v, base[seed_of(one)]) for one, v in zip(found, values, strict=True) if seed_of(one) in base]
-            pairs = [(a, b) for a, b in pairs if a.shape == b.shape]
-            if len(pairs) > 1:
-                sides = ([np.nanmean(side) for side in sides] for sides in zip(*pairs, strict=True))
-                row |= dict(zip((f"minus {against}", "±"), paired(*sides), strict=True))
-            elif pairs:
-                row |= dict(zip((f"minus {against}", "±"), paired(*pairs[0]), strict=True))
+            row |= dict(zip((f"minus {against}", "±"), _difference(mine, sets[against]), strict=True))
         rows.append(row)
     return pandas.DataFrame(rows)
 
@@ -98,17 +92,19 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
             f"none of the {len(recordings)} recordings is an evaluation: explore run evaluate --distilled FILE makes one"
         )
     seconds = _seconds([r for r in recordings if r.attrs.get("name") != "evaluate"])
+    scored = _once(scored)
+    called = _labels(scored)
     pieces = [(one, str(kind)) for one in scored for kind in one["architecture"].values]
     several = len({kind for _, kind in pieces}) > 1
     groups: dict[str, list[xarray.Dataset]] = {}
     keys: dict[str, dict[str, Any]] = {}
     for one, kind in pieces:
-        key = _key(one.attrs["config"]) | ({"architecture": kind} if several else {})
+        key = _key(one.attrs["config"], called) | ({"architecture": kind} if several else {})
         name = json.dumps(key, sort_keys=True)
         keys[name] = key
         groups.setdefault(name, []).append(_last(one).sel(architecture=[kind]))
     if not unlike:
-        check_alike({_title(key): groups[name][0].attrs["config"] for name, key in keys.items()})
+        check_alike({f"{_title(one, called)} (evaluation {k + 1})": one.attrs["config"] for k, one in enumerate(scored)})
     shown = _columns(list(keys.values()))
     rows = []
     for block in dict.fromkeys(_block(key) for key in keys.values()):
@@ -116,17 +112,17 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
         wanted = [name for name in names if keys[name]["method"] == (against or "random")]
         if against and not wanted:
             raise InvalidInput(f"there is no {against!r} to compare with on {', '.join(map(str, block))}")
-        found = compare_results({name: groups[name] for name in names}, unlike, wanted[0] if wanted else names[0])
+        found = compare_results({name: groups[name] for name in names}, True, wanted[0] if wanted else names[0])
         if not wanted:
             found = found.drop(columns=[c for c in found.columns if c == "±" or c.startswith("minus ")])
         found.columns = [f"minus {against or 'random'}" if c.startswith("minus ") else c for c in found.columns]
         for (_, row), name in zip(found.iterrows(), names, strict=True):
             spent = [seconds[s] for r in groups[name] if (s := _same(r.attrs["config"]["distilled"])) in seconds]
-            each = [r.attrs["seconds"] / max(1, r.attrs["steps"]) for r in groups[name] if "seconds" in r.attrs]
+            each = [r.attrs["seconds each"] for r in groups[name] if "seconds each" in r.attrs]
             rest = {"distil s": np.mean(spent) if spent else np.nan, "score s": np.mean(each) if each else np.nan}
             rows.append({c: keys[name].get(c, "") for c in shown} | row.drop("set").to_dict() | rest)
     made = pandas.DataFrame(rows)
-    made.attrs["notes"] = _notes(scored, groups)
+    made.attrs["notes"] = _notes(scored, made["sets"].tolist())
     return made
 
 
@@ -164,20 +160,89 @@ def _last(one: xarray.Dataset) -> xarray.Dataset:
     return one.isel(step=-1) if "step" in one.dims else one
 
 
-def _values(one: xarray.Dataset) -> np.ndarray:
-    return np.asarray(one["accuracy"].values, float).ravel()
+def _sets(found: Sequence[xarray.Dataset]) -> dict[Any, dict[Any, float]]:
+    """Accuracy of each trained network of each set: by the set's seed and which of that seed it is; by the network's
+    architecture, seed and number.
+    """
+    known: dict[str, dict[Any, float]] = {}
+    seeds: dict[str, Any] = {}
+    for one in found:
+        config = one.attrs["config"]
+        made = config["distilled"].get("config") or {}
+        same = json.dumps([made.get("seed"), config["distilled"]["sha256"]])
+        seeds.setdefault(same, seed_of(one))
+        networks = known.setdefault(same, {})
+        for kind, values in zip(one["architecture"].values, one["accuracy"].values, strict=True):
+            networks |= {(str(kind), config["seed"], k): float(v) for k, v in enumerate(values) if np.isfinite(v)}
+    alike: dict[Any, int] = {}
+    sets = {}
+    for same, networks in known.items():
+        number = alike[seeds[same]] = alike.get(seeds[same], -1) + 1
+        sets[seeds[same], number] = networks
+    return sets
 
 
-def _key(config: Mapping[str, Any]) -> dict[str, Any]:
+def _difference(mine: Mapping[Any, Mapping[Any, float]], base: Mapping[Any, Mapping[Any, float]]) -> tuple[float, float]:
+    """Mean of mine − base over networks that both have, and half of its 95 % interval: over sets, or networks of the only one."""
+    pairs = []
+    for at in mine:
+        shared = [network for network in mine[at] if network in base.get(at, {})]
+        if shared:
+            pairs.append(([mine[at][network] for network in shared], [base[at][network] for network in shared]))
+    if not pairs:
+        return float("nan"), float("nan")
+    sides = pairs[0] if len(pairs) == 1 else tuple([float(np.mean(side)) for side in sides] for sides in zip(*pairs, strict=True))
+    return paired(*sides)
+
+
+def _once(scored: Sequence[xarray.Dataset]) -> list[xarray.Dataset]:
+    """Each evaluation once, though it was packed or made again: the one that got farthest; ``seconds each`` of a network."""
+    known: dict[str, tuple[int, xarray.Dataset]] = {}
+    for one in scored:
+        name, done = json.dumps(one.attrs["config"], sort_keys=True), int(np.isfinite(_last(one)["accuracy"].values).sum())
+        if name not in known or done > known[name][0]:
+            each = {"seconds each": one.attrs["seconds"] / done} if done and "seconds" in one.attrs else {}
+            known[name] = done, one.assign_attrs(each)
+    return [one for _, one in known.values()]
+
+
+def _labels(scored: Sequence[xarray.Dataset]) -> dict[str, str]:
+    """How data sets are called, by ``_described``: their names, with options where sets of one name differ in them."""
+    sets = [data for one in scored for data in (one.attrs["config"]["data"], _trained(one.attrs["config"])) if data]
+    options: dict[str, dict[str, dict[str, Any]]] = {}
+    for data in sets:
+        options.setdefault(data["name"], {})[_described(data)] = _options(data)
+    called = {}
+    for name, kinds in options.items():
+        apart = sorted({key for a in kinds.values() for b in kinds.values() for key in {**a, **b} if a.get(key) != b.get(key)})
+        for described, known in kinds.items():
+            called[described] = " ".join([name, *(f"{key}={known[key]}" for key in apart if key in known)])
+    return called
+
+
+def _trained(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is known of the data that a set was distilled from."""
+    found = (config["distilled"].get("config") or {}).get("data") or {}
+    return found if found.get("name") else {}
+
+
+def _options(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in (data.get("options") or {}).items() if key != "split"}
+
+
+def _described(data: Mapping[str, Any]) -> str:
+    return json.dumps([data["name"], _options(data)], sort_keys=True)
+
+
+def _key(config: Mapping[str, Any], called: Mapping[str, str]) -> dict[str, Any]:
     """What a row is of: all options of the distillation but its seed, and how far it went."""
     made = dict(
         config["distilled"].get("config") or {"method": "a set of unknown origin", "sha256": config["distilled"]["sha256"]}
     )
     made.pop("seed", None)
     made.setdefault("images_per_class", None)
-    trained = made.get("data") or {}
-    tested = config["data"]["name"]
-    known = trained.get("name", tested)
+    tested = called[_described(config["data"])]
+    known = called[_described(_trained(config) or config["data"])]
     return {
         **made,
         "data": tested if known == tested else f"{known}, scored on {tested}",
@@ -193,7 +258,8 @@ def _columns(keys: Sequence[Mapping[str, Any]]) -> list[str]:
         for other in keys:
             if all(key.get(c) == other.get(c) for c in usual):
                 more |= {c: None for c in {**key, **other} if key.get(c) != other.get(c)}
-    return [*usual, *sorted(more)]
+    kinds = [c for c in ("architecture",) if any(c in key for key in keys)]
+    return [*usual, *sorted(set(more) - set(kinds)), *kinds]
 
 
 def _block(key: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -205,24 +271,26 @@ def _rank(key: Mapping[str, Any]) -> tuple[int, str]:
     return ORDER.index(method) if method in ORDER else len(ORDER), json.dumps(key, sort_keys=True)
 
 
-def _title(key: Mapping[str, Any]) -> str:
-    return " ".join(f"{key.get(c)}" for c in ("method", *BLOCK, "step"))
+def _title(one: xarray.Dataset, called: Mapping[str, str]) -> str:
+    key = _key(one.attrs["config"], called)
+    return f"{key['method']} on {key['data']}, seed {seed_of(one)}"
 
 
 def _same(distilled: Mapping[str, Any]) -> str:
-    return json.dumps(distilled.get("config"), sort_keys=True)
+    return json.dumps([distilled.get("config"), distilled.get("step")], sort_keys=True)
 
 
 def _seconds(recordings: Sequence[xarray.Dataset]) -> dict[str, float]:
-    """Seconds of each distillation that was recorded, by its config."""
-    return {_same({"config": r.attrs["config"]}): r.attrs["seconds"] for r in recordings if "seconds" in r.attrs}
+    """Seconds of each distillation that was recorded, by its config and how far it went."""
+    known = [r for r in recordings if "seconds" in r.attrs and r.sizes.get("step")]
+    return {_same({"config": r.attrs["config"], "step": int(r["step"][-1])}): r.attrs["seconds"] for r in known}
 
 
-def _notes(scored: Sequence[xarray.Dataset], groups: Mapping[str, Sequence[xarray.Dataset]]) -> list[str]:
+def _notes(scored: Sequence[xarray.Dataset], counts: Sequence[int]) -> list[str]:
     config = scored[0].attrs["config"]
     p = EvaluationProtocol.of(config)
     kinds = ", ".join(dict.fromkeys(str(k) for one in scored for k in one["architecture"].values))
-    sets = " or ".join(map(str, sorted({len(sets) for sets in groups.values()})))
+    sets = " or ".join(map(str, sorted(set(counts))))
     networks = " or ".join(map(str, sorted({one.sizes["network"] for one in scored})))
     machines = dict.fromkeys(f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'a machine')}" for r in scored)
     return [

@@ -1,0 +1,173 @@
+"""Rivals as runs: the same choice as by hand, on pixels and on a network's features, whenever they were stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import xarray
+from toys import bits, straight
+
+from explore import build, record
+from explore.coresets import select
+from explore.data import DistilledSet, ImageSet, load
+from explore.distill.config import CORESETS, CoresetConfig
+from explore.errors import InvalidInput, UnknownName
+from explore.models import ConvNet, Fit
+from explore.runs import stream_seed
+
+pytestmark = pytest.mark.usefixtures("_one_thread")
+SMALL: dict[str, Any] = {"size": 8, "margin": 0}
+DATA = {"name": "digits", "options": SMALL}
+NETWORK = {"method": "herding", "features": "network", "feature_epochs": 3, "width": 4, "images_per_class": 3}
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits", **SMALL)
+
+
+def made(**options: Any) -> Any:
+    return straight(build({"data": DATA, **options}))
+
+
+def in_order(chosen: xarray.Dataset) -> list[int]:
+    return chosen["chosen"].values.tolist()
+
+
+@pytest.mark.parametrize("method", ["random", "herding", "kcenter"])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_it_chooses_what_select_chooses(method: str, seed: int, digits: ImageSet) -> None:
+    run = made(method=method, images_per_class=4, seed=seed)
+    expected = select(digits.batch(), digits.labels, method, 4, seed)
+    assert in_order(run.snapshot()) == expected.tolist()
+    assert torch.equal(run.images, digits.batch(expected))
+    assert run.labels.tolist() == digits.labels[expected].tolist()
+    assert np.array_equal(run.result()["images"], digits.batch(expected))
+    shown = run.snapshot()["images"].values
+    assert np.array_equal(shown, digits.images[expected][:, 0])
+
+
+def test_the_class_mean_is_the_mean_whatever_is_asked(digits: ImageSet) -> None:
+    run = made(method="class-mean", images_per_class=7)
+    assert run.images.shape == (10, 1, 8, 8)
+    for label in range(10):
+        mean = digits.batch(digits.labels == label).double().mean(0)
+        assert torch.allclose(run.images[label].double(), mean, atol=1e-7)
+    assert set(in_order(run.snapshot())) == {-1}
+    first = torch.tensor([int((digits.labels == k).nonzero()[0]) for k in range(10)])
+    single = straight(build({"method": "class-mean"}, data=digits.subset(first)))
+    assert torch.equal(single.images, digits.batch(first))
+
+
+@pytest.mark.parametrize("method", ["herding", "kcenter"])
+def test_features_are_those_of_a_network_trained_by_hand(method: str, digits: ImageSet) -> None:
+    run = made(**{**NETWORK, "method": method})
+    seed = stream_seed(0, "features")
+    network = ConvNet(1, 10, 8, width=4, seed=seed)
+    Fit(network, digits.batch(), digits.labels, epochs=3, seed=seed).run()
+    with torch.no_grad():
+        features = network.eval().embed(digits.batch())
+    expected = select(features, digits.labels, method, 3)
+    assert in_order(run.snapshot()) == expected.tolist()
+    assert run.steps == 13
+    assert in_order(run.snapshot()) != in_order(made(method=method, images_per_class=3).snapshot())
+
+
+def test_more_feature_epochs_another_seed_or_width_are_other_features() -> None:
+    usual = in_order(made(**NETWORK).snapshot())
+    for change in ({"feature_epochs": 1}, {"seed": 1}, {"width": 3}):
+        assert in_order(made(**{**NETWORK, **change}).snapshot()) != usual
+
+
+@pytest.mark.parametrize("method", ["random", "class-mean"])
+def test_what_needs_no_features_trains_no_network(method: str) -> None:
+    run = build({"method": method, "data": DATA, "features": "network", "feature_epochs": 50})
+    assert run.steps == 10
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 8])
+def test_stopped_anywhere_it_goes_on_to_the_same_choice(at: int, tmp_path: Path) -> None:
+    whole = made(**NETWORK)
+    first: Any = build({"data": DATA, **NETWORK})
+    record(first, tmp_path / "a.zarr", every=1, stop=lambda: first.step >= at)
+    second: Any = build({"data": DATA, **NETWORK})
+    recording = record(second, tmp_path / "a.zarr", every=1)
+    assert recording["step"].values.tolist() == list(range(14))
+    assert bits(second.result()) == bits(whole.result())
+    assert in_order(recording.isel(step=-1)) == in_order(whole.snapshot())
+
+
+def test_it_is_black_until_a_class_is_chosen() -> None:
+    run: Any = build({"method": "random", "data": DATA, "images_per_class": 2})
+    for step in range(11):
+        shown = run.snapshot()
+        assert ((shown["chosen"] >= 0).values == (np.repeat(np.arange(10), 2) < step)).all()
+        assert (shown["images"].values[2 * step :] == 0).all()
+        assert (shown["images"].values[: 2 * step].max((1, 2)) > 0).all()
+        run.advance()
+
+
+def test_it_says_what_it_does_and_does_no_more_at_its_end() -> None:
+    run: Any = build({"data": DATA, **NETWORK, "feature_epochs": 1})
+    assert repr(run) == "CoresetRun(herding of digits, step 0 of 11)"
+    assert run.message.startswith("features, loss")
+    run.advance()
+    run.advance()
+    assert run.message == "1 of 10 classes"
+    straight(run)
+    chosen = in_order(run.snapshot())
+    run.advance()
+    assert (run.step, in_order(run.snapshot())) == (11, chosen)
+
+
+@pytest.mark.parametrize("method", CORESETS)
+def test_it_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSet) -> None:
+    run = made(method=method)
+    whole = DistilledSet.of(run)
+    again = DistilledSet.load(whole.save(tmp_path / "a.safetensors"))
+    assert torch.equal(again.images, run.images)
+    assert list(again.class_names) == list(digits.class_names)
+    assert (again.provenance["config"]["method"], again.provenance["step"]) == (method, 10)
+    if method != "class-mean":
+        assert torch.equal(again.to_display(), digits.images[in_order(run.snapshot())])
+
+
+def test_tensors_will_do(digits: ImageSet) -> None:
+    run = straight(build({"method": "kcenter", "images_per_class": 2}, data=(digits.batch(), digits.labels)))
+    assert in_order(run.snapshot()) == select(digits.batch(), digits.labels, "kcenter", 2).tolist()
+    assert run.config["data"]["name"] == "tensors"
+    assert "mean" not in run.result()
+
+
+def test_colour_images_are_shown_in_colour() -> None:
+    run = straight(build({"method": "random", "data": {"name": "scenes", "options": {"size": 32, "count": 40}}}))
+    assert run.snapshot()["images"].dims == ("image", "y", "x", "channel")
+    assert run.snapshot()["images"].shape[1:] == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"images_per_class": 0}, "images_per_class must be at least 1, got 0"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
+        ({"feature_epochs": 0}, "feature_epochs must be at least 1, got 0"),
+        ({"width": 0}, "width must be at least 1, got 0"),
+        ({"features": "gist"}, "unknown kind of features 'gist'; known: network, pixels"),
+        ({"epochs": 3}, "random has no option 'epochs'; it has data, device, "),
+        ({"images_per_class": 500}, "class 0 has 123 images, 500 are needed"),
+        ({"images_per_class": "two"}, "images_per_class"),
+        ({"data": "digit"}, "Did you mean 'digits'"),
+    ],
+)
+def test_bad_options_are_refused_by_name(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        build({"method": "random", "data": DATA, **wrong})
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(UnknownName, match="unknown coreset method 'k-means'; known: class-mean, herding, kcenter, random"):
+        CoresetConfig(method="k-means")

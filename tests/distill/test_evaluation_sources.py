@@ -1,0 +1,290 @@
+"""Evaluations from whatever names the set and the images: files, recordings, configs; and what is said of overlap and damage."""
+
+from __future__ import annotations
+
+import json
+import struct
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from toys import bits, straight
+
+from explore import build, record
+from explore.data import DistilledSet, ImageSet, load
+from explore.data.distilled import beside, keep
+from explore.distill import EvaluationProtocol, evaluate
+from explore.distill.config_evaluation import EvaluateConfig
+from explore.distill.evaluation import distilled_of, scored
+from explore.errors import DataMissing, ExploreError, ExploreWarning, InvalidInput, RecordingDamaged
+
+pytestmark = pytest.mark.usefixtures("_one_thread")
+SMALL: dict[str, Any] = {"size": 8, "margin": 0}
+DATA = {"name": "digits", "options": SMALL}
+QUICK: dict[str, Any] = {"epochs": 2, "networks": 2, "width": 4}
+DM = {"method": "dm", "data": DATA, "preset": "lesson", "width": 4, "batch": 2, "probe_images": 2, "probes": 1, "steps": 3}
+
+
+@pytest.fixture(scope="module")
+def train() -> ImageSet:
+    return load("digits", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def test_images() -> ImageSet:
+    return load("digits", "test", **SMALL)
+
+
+def of_images(images: ImageSet, at: Any = slice(0, 40), **more: Any) -> DistilledSet:
+    return DistilledSet(images.batch(at), images.labels[at], images.class_names, images.mean, images.std, **more)
+
+
+def first_of(method: str = "random", **options: Any) -> Any:
+    return straight(build({"method": method, "data": DATA, **options}))
+
+
+# ---- overlap
+
+
+def test_test_images_among_the_real_ones_are_counted_and_said(train: ImageSet, test_images: ImageSet) -> None:
+    pixels = torch.cat([train.images, test_images.images[[3, 5, 8]]])
+    known = replace(train, images=pixels, labels=torch.cat([train.labels, test_images.labels[[3, 5, 8]]]))
+    with pytest.warns(ExploreWarning, match="3 of the 400 test images of digits are also among the images it was distilled from"):
+        run = evaluate(of_images(train), test_images, EvaluationProtocol(**QUICK), train=known)
+    assert run.overlap == 3
+    assert "; 3 test images are among the real training images." in run.line()
+
+
+def test_a_set_chosen_from_the_test_part_is_said(train: ImageSet, test_images: ImageSet) -> None:
+    with pytest.warns(ExploreWarning, match="40 test images of digits are in the distilled set itself"):
+        evaluate(of_images(test_images), test_images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = evaluate(of_images(train), test_images, train=train)
+        unknown = evaluate(replace(of_images(test_images), mean=(), std=()), test_images)
+    assert (run.overlap, unknown.overlap) == (0, 0)
+    assert "among the real training images" not in run.line()
+
+
+def test_a_warning_points_to_who_asked(test_images: ImageSet) -> None:
+    with pytest.warns(ExploreWarning, match="in the distilled set itself") as caught:
+        evaluate(of_images(test_images), test_images)
+    assert [warning.filename for warning in caught] == [__file__]
+
+
+# ---- what names a set
+
+
+def test_a_set_is_found_by_whatever_names_it(tmp_path: Path) -> None:
+    run = first_of()
+    path = tmp_path / "a.zarr"
+    record(build({"method": "random", "data": DATA}), path)
+    whole = DistilledSet.of(run)
+    kept = keep(run, path)
+    assert distilled_of(whole) is whole
+    said = {"config": dict(run.config), "step": run.step}
+    ways: list[Any] = [kept, str(kept), path, f"{path}/", beside(path), tmp_path / "a.zarr.zip", run.config, said]
+    ways.append(json.loads(json.dumps(build({"method": "evaluate", "distilled": whole}).config["distilled"])))
+    for given in ways:
+        found = distilled_of(given)
+        assert found.sha256 == whole.sha256, given
+        assert list(found.class_names) == list(whole.class_names)
+
+
+def test_it_is_distilled_again_as_far_as_it_was() -> None:
+    run: Any = build({**DM, "steps": 9})
+    for _ in range(3):
+        run.advance()
+    said = build({"method": "evaluate", "distilled": DistilledSet.of(run)}).config["distilled"]
+    assert said["step"] == 3
+    assert distilled_of(said).sha256 == said["sha256"]
+    assert distilled_of({**run.config, "steps": 3}).sha256 == said["sha256"]
+
+
+def test_a_set_from_before_the_first_step_is_made_again_too() -> None:
+    whole = DistilledSet.of(build(DM))
+    assert distilled_of({"config": whole.provenance["config"], "step": 0}).sha256 == whole.sha256
+
+
+@pytest.mark.parametrize("about", [{}, {"step": None}])
+def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any]) -> None:
+    run = first_of()
+    assert distilled_of({"config": dict(run.config), **about}).sha256 == DistilledSet.of(run).sha256
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("", "distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got ''"),
+        (None, "got None"),
+        (3, "got 3"),
+        ({}, "got {}"),
+        ({"config": None, "step": None, "sha256": "ab"}, "distilled must be"),
+        ("a.pt", "a distilled set is a .safetensors file, got 'a.pt'"),
+        ({"method": "dmm"}, "unknown method 'dmm'"),
+        ({"method": "dm", "data": {"name": "tensors", "shape": [3]}}, "made from tensors"),
+    ],
+)
+def test_what_names_no_set_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        distilled_of(given)
+
+
+def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    record(build({"method": "random", "data": DATA}), path)
+    with pytest.raises(DataMissing, match=r"a\.safetensors is not there"):
+        distilled_of(path)
+
+
+def test_a_run_that_distils_nothing_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="expected a run that distils images"):
+        distilled_of({"method": "untrained", "data": DATA, "steps": 1, "width": 4, "images": 100})
+
+
+# ---- from the registry
+
+
+def test_the_images_to_score_on_come_from_where_the_set_did(test_images: ImageSet) -> None:
+    run: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of()), **QUICK})
+    assert run.config["data"]["sha256"] == test_images.sha256
+    assert (run.config["split"], run.config["data"]["options"]["split"]) == ("test", "test")
+    val: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of()), "split": "val", **QUICK})
+    assert val.config["data"]["sha256"] == load("digits", "val", **SMALL).sha256
+    assert "on the 100 val images of digits" in val.line()
+
+
+def test_data_may_be_named_described_or_given(train: ImageSet, test_images: ImageSet) -> None:
+    large, small = of_images(load("digits")), of_images(train)
+    runs = [
+        build({"method": "evaluate", "distilled": large, "data": "digits"}),
+        build({"method": "evaluate", "distilled": small, "data": DATA}),
+        build({"method": "evaluate", "distilled": small}, data=test_images),
+        build({"method": "evaluate", "distilled": small, "data": test_images}),
+    ]
+    assert [run.config["data"]["shape"] for run in runs] == [[400, 1, 16, 16], *[[400, 1, 8, 8]] * 3]
+    assert len({json.dumps(run.config, sort_keys=True) for run in runs[1:]}) == 1
+
+
+def test_given_images_keep_the_name_of_their_part(train: ImageSet) -> None:
+    run: Any = build({"method": "evaluate", "distilled": of_images(train)}, data=load("digits", "val", **SMALL))
+    assert run.config["split"] == "val"
+
+
+def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(train: ImageSet, test_images: ImageSet) -> None:
+    mine = replace(train, name="mine", options={})
+    made = DistilledSet.of(straight(build({"method": "random"}, data=mine)))
+    run: Any = build({"method": "evaluate", "distilled": made}, data=replace(test_images, name="mine", options={}))
+    assert run.config["data"]["name"] == "mine"
+    with pytest.raises(InvalidInput, match="unknown data set 'mine'"):
+        build({"method": "evaluate", "distilled": made})
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("", "nothing is known of the data that the set was distilled from; give data=, the set to score on"),
+        ({"options": {}}, "nothing is known of the data"),
+        ("digit", "unknown data set 'digit'.*Did you mean 'digits'"),
+        ((torch.zeros(2, 1, 8, 8), torch.zeros(2)), "data must be the name of a set or an ImageSet"),
+        ({"name": "tensors", "shape": [3]}, "no test images are known; give data=, an ImageSet"),
+    ],
+)
+def test_without_images_to_score_on_it_says_so(data: Any, words: str, train: ImageSet) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        build({"method": "evaluate", "distilled": of_images(train), "data": data})
+
+
+def test_a_recorded_config_builds_the_same_evaluation(tmp_path: Path) -> None:
+    first: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of(seed=2)), "split": "val", "seed": 5, **QUICK})
+    recording = record(first, tmp_path / "a.zarr")
+    again = build(recording.attrs["config"])
+    assert json.loads(json.dumps(again.config)) == json.loads(json.dumps(first.config))
+    assert bits(straight(again).result()) == bits(first.result())
+    assert EvaluationProtocol.of(recording.attrs["config"]) == first.protocol
+    assert EvaluationProtocol.of(EvaluateConfig(**QUICK)) == EvaluationProtocol(**QUICK)
+
+
+def test_the_score_is_the_share_of_hits_whatever_the_batches(test_images: ImageSet) -> None:
+    class Says(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.one_hot(x.flatten(1).argmax(1) % 10, 10).float()
+
+    said = Says()(test_images.batch()).argmax(1)
+    assert scored(Says(), test_images) == pytest.approx(float((said == test_images.labels).float().mean()))
+    odd = test_images.subset(slice(0, 51))
+    assert scored(Says(), odd) == pytest.approx(float((said[:51] == odd.labels).float().mean()))
+
+
+# ---- soft labels, damage
+
+
+def test_soft_labels_of_another_width_are_refused(train: ImageSet, test_images: ImageSet) -> None:
+    soft = torch.full((40, 11), 1 / 11)
+    with pytest.raises(InvalidInput, match="soft labels are 11 wide, but there are 10 class names"):
+        of_images(train).__class__(train.batch(range(40)), soft, train.class_names, train.mean, train.std)
+    wide = replace(of_images(train), labels=soft, class_names=tuple(map(str, range(11))))
+    with pytest.raises(InvalidInput, match="the distilled set has 11 classes, the test set 10"):
+        evaluate(wide, test_images)
+
+
+def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
+    whole = DistilledSet(torch.randn(2, 1, 2, 2), torch.tensor([0, 1]), ("a", "b"), (0.5,), (0.25,), learning_rate=0.5)
+    return whole, whole.save(path).read_bytes()
+
+
+def test_a_file_with_any_byte_changed_is_the_same_set_or_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    whole, content = tiny_file(path)
+    for at in range(len(content)):
+        for flip in (0x01, 0x20, 0x80):
+            changed = bytearray(content)
+            changed[at] ^= flip
+            path.write_bytes(changed)
+            try:
+                found = DistilledSet.load(path)
+            except ExploreError:
+                continue
+            assert found.sha256 == whole.sha256, at
+
+
+def test_tensors_with_a_bit_changed_are_damaged_whatever_they_say_then(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    _, content = tiny_file(path)
+    start = 8 + struct.unpack("<Q", content[:8])[0]
+    for at in range(start, len(content)):
+        changed = bytearray(content)
+        changed[at] ^= 0x40
+        path.write_bytes(changed)
+        with pytest.raises(RecordingDamaged, match=r"a\.safetensors"):
+            DistilledSet.load(path)
+
+
+@pytest.mark.parametrize("about", ["{", "[]", "{}", '{"format": 1}', '{"format": "one"}'])
+def test_a_header_that_says_nothing_is_damage(about: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"images": torch.zeros(1, 1, 2, 2), "labels": torch.zeros(1)}, tmp_path / "a.safetensors", {"explore": about})
+    with pytest.raises(RecordingDamaged, match=r"a\.safetensors"):
+        DistilledSet.load(tmp_path / "a.safetensors")
+
+
+def test_a_file_of_a_later_format_asks_for_a_newer_explore(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"images": torch.zeros(1, 1, 2, 2)}, tmp_path / "a.safetensors", {"explore": '{"format": 2}'})
+    with pytest.raises(InvalidInput, match="has format 2, this explore reads up to 1; install a newer one"):
+        DistilledSet.load(tmp_path / "a.safetensors")
+
+
+def test_accuracies_of_an_unfinished_evaluation_are_nan_from_the_next_on(train: ImageSet, test_images: ImageSet) -> None:
+    run = evaluate(of_images(train), test_images, EvaluationProtocol(**{**QUICK, "networks": 3}))
+    assert run.message == "accuracy not known yet"
+    assert "not measured" in run.line()
+    run.advance()
+    assert np.isfinite(run.snapshot()["accuracy"].values).tolist() == [[True, False, False]]
+    assert "mean and standard deviation of 1 networks" in run.line()
