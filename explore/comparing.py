@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
+MANY = 100
+"""A variable of more values (a map, an image) is nothing to compare by its mean."""
+
 
 def differences(recordings: Sequence[xarray.Dataset], names: Sequence[str], step: int | None = None) -> pandas.DataFrame:
     """One row for each thing in which recordings differ (configuration, versions, machine), then their numbers at one step.
@@ -35,15 +38,16 @@ def differences(recordings: Sequence[xarray.Dataset], names: Sequence[str], step
     import pandas
 
     if len(recordings) < 2 or len(names) != len(recordings):
-        raise InvalidInput(f"{len(recordings)} recordings and {len(names)} names; give two recordings or more, and a name each")
+        given = f"{len(recordings)} recordings" if len(recordings) == len(names) else f"{len(recordings)} for {len(names)} names"
+        raise InvalidInput(f"two recordings or more are compared, and each has a name; got {given}")
     about = [_about(recording) for recording in recordings]
     keys = list(dict.fromkeys(key for one in about for key in one))
     apart = [key for key in keys if any(one.get(key) != about[0].get(key) for one in about)]
     rows = [(key, [one.get(key, "") for one in about]) for key in apart]
     shown = [at_step(recording, step) for recording in recordings]
     rows.append(("step", [int(one["step"]) for one in shown]))
-    numbers = list(dict.fromkeys(str(name) for one in shown for name, v in one.data_vars.items() if v.ndim == 0))
-    rows += [(name, [_number(one, name) for one in shown]) for name in numbers]
+    few = dict.fromkeys((str(name), v.ndim > 0) for one in shown for name, v in one.data_vars.items() if _few(v))
+    rows += [(f"mean {name}" if many else name, [_number(one, name) for one in shown]) for name, many in few]
     return pandas.DataFrame([row for _, row in rows], index=[key for key, _ in rows], columns=list(names), dtype=object)
 
 
@@ -89,5 +93,10 @@ def _flat(config: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+def _few(values: xarray.DataArray) -> bool:
+    """Whether a variable is a number, or some numbers of a kind that their mean sums up."""
+    return values.ndim == 0 or (values.dtype.kind == "f" and values.size <= MANY)
+
+
 def _number(frame: xarray.Dataset, name: str) -> Any:
-    return float(frame[name]) if name in frame and frame[name].ndim == 0 else ""
+    return float(frame[name].mean()) if name in frame and _few(frame[name]) else ""

@@ -308,6 +308,7 @@ def make_config(row: Method, config: Mapping[str, Any]) -> Any:
     unknown = sorted(set(config) - set(known))
     if unknown:
         raise InvalidInput(f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}")
+    config = {name: _typed(row, name, known[name].type, value) for name, value in config.items()}
     try:
         return getattr(kind, "make", kind)(**config)
     except TypeError as error:  # a text is compared with a number, say
@@ -315,3 +316,12 @@ def make_config(row: Method, config: Mapping[str, Any]) -> Any:
         odd = {name for name, value in usual.items() if not isinstance(config[name], (type(value), int))} or set(config)
         given = ", ".join(f"{name}={config[name]!r}" for name in config if name in odd)
         raise InvalidInput(f"{row.name} cannot take {given}: {error}") from error
+
+
+def _typed(row: Method, name: str, kind: str, value: Any) -> Any:
+    """A number as its option has it: 1 for 1.0 where that may have decimals, so that both name the same run."""
+    if kind.startswith("float") and type(value) is int:
+        return float(value)
+    if kind.startswith("int") and isinstance(value, (bool, float)):
+        raise InvalidInput(f"{row.name}: {name} must be a whole number, got {value!r}")
+    return value

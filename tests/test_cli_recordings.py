@@ -192,7 +192,7 @@ def test_the_picture_is_of_the_step_that_was_asked_for(here: Path, shelf: Path) 
 
 
 def test_what_cannot_be_compared_is_one_line(here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "give two recordings or more" in failed(capsys, "compare", shelf / "dm.zarr")
+    assert "two recordings or more are compared" in failed(capsys, "compare", shelf / "dm.zarr")
     apart = failed(capsys, "compare", shelf / "dm.zarr", shelf / "random.zarr", "--out", "x.png")
     assert apart == "error: recordings of dm, random share no figure\n"
     assert "does not exist" in failed(capsys, "compare", shelf / "dm.zarr", "none.zarr")

@@ -314,6 +314,15 @@ def test_bad_values_are_refused_by_name(name: str) -> None:
         build({**METHODS[name].tiny, "method": name, "data": "no such set"})
 
 
+def test_numbers_are_of_their_options_kind() -> None:
+    tiny = METHODS["dm"].tiny
+    whole, real = (build({**tiny, "method": "dm", "learning_rate": rate}).config for rate in (1, 1.0))
+    assert json.dumps(whole) == json.dumps(real)
+    for value in (2.5, 2.0, True):
+        with pytest.raises(InvalidInput, match=f"dm: steps must be a whole number, got {value}"):
+            build({**tiny, "method": "dm", "steps": value})
+
+
 @every_method
 def test_a_row_points_to_things_that_exist(name: str) -> None:
     row = METHODS[name]

@@ -142,6 +142,8 @@ class DistilledSet:
         made: xarray.Dataset = result.result() if hasattr(result, "result") else result
         if not {"images", "labels"} <= set(getattr(made, "data_vars", ())):
             raise InvalidInput(f"expected a run that distils images, or its result(); got {type(result).__name__}")
+        if unfinished := made.attrs.get("unfinished"):
+            raise InvalidInput(f"{unfinished}; advance the run to its end first")
         labels = torch.from_numpy(made["labels"].values)
         names = names or [str(k) for k in range(int(labels.max()) + 1)]
         known = {name: made[name].values for name in ("mean", "std", "zca_mean", "zca_inverse") if name in made}
@@ -283,7 +285,8 @@ class DistilledSet:
         tensors = {name: value.contiguous() for name, value in tensors.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
-        save_file(tensors, part, {"explore": json.dumps(self._about())})
+        about = self._about()
+        save_file(tensors, part, {"explore": json.dumps({**about, "seal": self._seal(about)})})
         part.replace(path)
         return path
 
@@ -330,6 +333,8 @@ class DistilledSet:
             raise RecordingDamaged(f"{broken}: {error}; take it from where it was made") from error
         if made.sha256 != known:
             raise RecordingDamaged(f"{path} holds other images or labels than were saved; take it from where it was made")
+        if about.get("seal") not in (None, made._seal(about)):  # the first files had none
+            raise RecordingDamaged(f"{broken}: its header or its whitening was changed; take it from where it was made")
         return made
 
     def _about(self) -> dict[str, Any]:
@@ -348,6 +353,12 @@ class DistilledSet:
             "provenance": dict(self.provenance),
             "protocol": dict(self.protocol),
         }
+
+    def _seal(self, about: Mapping[str, Any]) -> str:
+        """Hash of all that a file says besides images and labels: what is left out of ``sha256``, which names the data."""
+        said = json.dumps({name: value for name, value in about.items() if name != "seal"}, sort_keys=True)
+        whitening = (self.zca.mean, self.zca.inverse_matrix, self.zca.forward_matrix) if self.zca else ()
+        return sha256_of(torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8), *(m for m in whitening if m is not None))
 
 
 def beside(recording: str | os.PathLike[str]) -> Path:

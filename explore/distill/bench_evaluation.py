@@ -83,9 +83,11 @@ def main(arguments: list[str]) -> None:
         parser.add_argument(f"--{name}", type=int, default=default, help=help)
     given = parser.parse_args(arguments)
     seconds = measure(given.size, given.channels, given.width, given.images, given.epochs, given.rounds)
+    setting = (
+        f"ConvNet, {given.width} wide, {given.channels}×{given.size}×{given.size}; {given.epochs} epochs on {given.images} images"
+    )
     lines = [
-        f"ConvNet, {given.width} wide, {given.channels}×{given.size}×{given.size}; {given.epochs} epochs on {given.images} images, 1,000 "
-        f"test images; {torch.get_num_threads()} threads; medians of {given.rounds} rounds, interleaved"
+        f"{setting}, 1,000 test images; {torch.get_num_threads()} threads; medians of {given.rounds} rounds, interleaved",
     ]
     lines += [f"  {name:18} {statistics.median(times):8.4f} s" for name, times in seconds.items()]
     for what in ("training", "scoring"):

@@ -69,8 +69,8 @@ class EvaluationProtocol:
     @classmethod
     def of(cls, config: Any) -> EvaluationProtocol:
         """The protocol in an ``EvaluateConfig`` or in the config of an evaluation's recording."""
-        get = config.__getitem__ if isinstance(config, Mapping) else lambda name: getattr(config, name)
-        return EvaluationProtocol(**{f.name: get(f.name) for f in fields(EvaluationProtocol)})
+        given = config if isinstance(config, Mapping) else vars(config)
+        return EvaluationProtocol(**{f.name: given[f.name] for f in fields(EvaluationProtocol) if f.name in given})
 
     def unlike(self, other: EvaluationProtocol) -> str:
         """What differs, of all that must not; how many networks of which kind, and their seed, may."""

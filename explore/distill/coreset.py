@@ -115,7 +115,9 @@ class CoresetRun:
 
     def result(self) -> xarray.Dataset:
         """The chosen images in model units, with what undoes the normalisation."""
-        return self.source.packed(self.images, self.labels, self.config, self.step)
+        made = self.source.packed(self.images, self.labels, self.config, self.step)
+        unfinished = f"images of {self.step - self._epochs} of {self.source.classes} classes are chosen"
+        return made.assign_attrs(unfinished=unfinished) if self.step < self.steps else made
 
     def state(self) -> dict[str, Any]:
         """What is chosen, and the network."""

@@ -290,14 +290,17 @@ def check_test(distilled: DistilledSet, test: ImageSet) -> None:
     ours, theirs = list(distilled.images.shape[1:]), list(test.images.shape[1:])
     if ours != theirs:
         raise InvalidInput(f"distilled images are {ours}, test images {theirs}; load the same size")
-    ours, theirs = len(distilled.class_names), len(test.class_names)  # type: ignore[assignment]
-    if ours != theirs:
-        raise InvalidInput(f"the distilled set has {ours} classes, the test set {theirs}: it was made from other data")
+    names, known_names = list(distilled.class_names), list(test.class_names)
+    if len(names) != len(known_names):
+        given = f"the distilled set has {len(names)} classes, the test set {len(known_names)}"
+        raise InvalidInput(f"{given}: it was made from other data")
+    if names != known_names and sorted(names) == sorted(known_names):
+        raise InvalidInput(f"the classes of the distilled set stand in another order ({names}) than those of the test set")
     if len(distilled.mean) and not np.allclose([*distilled.mean, *distilled.std], [*test.mean, *test.std], atol=1e-4):
         given = f"mean {list(distilled.mean)}, std {list(distilled.std)}"
         known = f"{list(test.mean)}, {list(test.std)}"
         raise InvalidInput(f"the distilled set is normalised by {given}, the test set by {known}: other data?")
-    source = distilled.provenance.get("config", {}).get("data", {})
+    source = (distilled.provenance.get("config") or {}).get("data") or {}
     if source.get("sha256") == test.sha256:
         raise InvalidInput(f"the set was distilled from these very test images ({test.name}); score it on others")
 

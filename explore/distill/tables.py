@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import xarray
 
 ORDER = (*CORESETS, *TERMS)
+COSTS = ("distil s", "score s")
 BLOCK = ("data", "images_per_class")
 """Rows that agree in these are compared with each other."""
 
@@ -107,11 +108,14 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
         check_alike({f"{_title(one, called)} (evaluation {k + 1})": one.attrs["config"] for k, one in enumerate(scored)})
     shown = _columns(list(keys.values()))
     rows = []
-    for block in dict.fromkeys(_block(key) for key in keys.values()):
+    for block in sorted({_block(key) for key in keys.values()}, key=lambda values: [(str(type(v)), v) for v in values]):
         names = sorted((name for name, key in keys.items() if _block(key) == block), key=lambda name: _rank(keys[name]))
         wanted = [name for name in names if keys[name]["method"] == (against or "random")]
         if against and not wanted:
-            raise InvalidInput(f"there is no {against!r} to compare with on {', '.join(map(str, block))}")
+            named = zip((*BLOCK, "architecture"), block, strict=False)
+            where = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in named)
+            there = ", ".join(dict.fromkeys(str(keys[name]["method"]) for name in names))
+            raise InvalidInput(f"there is no {against!r} to compare with at {where}; there is {there}")
         found = compare_results({name: groups[name] for name in names}, True, wanted[0] if wanted else names[0])
         if not wanted:
             found = found.drop(columns=[c for c in found.columns if c == "±" or c.startswith("minus ")])
@@ -119,9 +123,10 @@ def table(recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool 
         for (_, row), name in zip(found.iterrows(), names, strict=True):
             spent = [seconds[s] for r in groups[name] if (s := _same(r.attrs["config"]["distilled"])) in seconds]
             each = [r.attrs["seconds each"] for r in groups[name] if "seconds each" in r.attrs]
-            rest = {"distil s": np.mean(spent) if spent else np.nan, "score s": np.mean(each) if each else np.nan}
+            rest = dict(zip(COSTS, (np.mean(part) if part else np.nan for part in (spent, each)), strict=True))
             rows.append({c: keys[name].get(c, "") for c in shown} | row.drop("set").to_dict() | rest)
     made = pandas.DataFrame(rows)
+    made = made[[*(column for column in made.columns if column not in COSTS), *COSTS]]
     made.attrs["notes"] = _notes(scored, made["sets"].tolist())
     return made
 
@@ -290,13 +295,19 @@ def _notes(scored: Sequence[xarray.Dataset], counts: Sequence[int]) -> list[str]
     config = scored[0].attrs["config"]
     p = EvaluationProtocol.of(config)
     kinds = ", ".join(dict.fromkeys(str(k) for one in scored for k in one["architecture"].values))
-    sets = " or ".join(map(str, sorted(set(counts))))
-    networks = " or ".join(map(str, sorted({one.sizes["network"] for one in scored})))
+    sets = _counted(counts, "distilled set")
+    networks = _counted([one.sizes["network"] for one in scored], "network")
+    over = "networks" if set(counts) == {1} else "sets"
     machines = dict.fromkeys(f"{r.attrs.get('threads')} thread(s) of {r.attrs.get('device', 'a machine')}" for r in scored)
     return [
-        f"Accuracy on the {config['split']} images: mean ± standard deviation over {sets} distilled sets × {networks} networks "
+        f"Accuracy on the {config['split']} images: mean ± standard deviation over {sets} × {networks} "
         f"({kinds}, {p.width} wide, {p.norm} norm; {p.epochs} epochs of SGD, rate {p.learning_rate:g} / 10 at half, momentum "
         f"{p.momentum:g}, weight decay {p.weight_decay:g}, batch {p.batch}, augmentation {p.augment}), last epoch.",
-        f"Differences are paired by seed and network, ± half of the 95 % interval over {'networks' if sets == '1' else 'sets'}.",
+        f"Differences are paired by seed and network, ± half of the 95 % interval over {over}.",
         f"Seconds on {'; '.join(machines)}.",
     ]
+
+
+def _counted(counts: Sequence[int], what: str) -> str:
+    """How many of something: 5 networks, 1 network, 1 or 3 networks."""
+    return f"{' or '.join(map(str, sorted(set(counts))))} {what}{'' if set(counts) == {1} else 's'}"

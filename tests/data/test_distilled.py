@@ -204,3 +204,21 @@ def test_files_of_others_are_not_read_as_ours(tmp_path: Path) -> None:
         DistilledSet.load(tmp_path / "none.safetensors")
     with pytest.raises(InvalidInput, match=r"is a .safetensors file, got 'set.pt'"):
         made().save("set.pt")
+
+
+def test_a_changed_header_is_damage(tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    digits = load("digits")
+    whole = DistilledSet(digits.batch([0, 1]), digits.labels[:2], digits.class_names, digits.mean, digits.std)
+    path = whole.save(tmp_path / "a.safetensors")
+    with safe_open(path, "pt") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["explore"])  # noqa: SIM118
+    assert DistilledSet.load(path).std == list(digits.std)
+    save_file(tensors, path, {"explore": json.dumps({**about, "std": [0.5]})})
+    with pytest.raises(RecordingDamaged, match="its header or its whitening was changed"):
+        DistilledSet.load(path)
+    del about["seal"]
+    save_file(tensors, path, {"explore": json.dumps(about)})
+    assert DistilledSet.load(path).sha256 == whole.sha256

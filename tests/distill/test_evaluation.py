@@ -184,6 +184,18 @@ def test_a_set_from_other_data_is_refused(changed: dict[str, Any], words: str, t
         evaluate(replace(few(), **changed), test_images)
 
 
+def test_classes_in_another_order_are_refused(test_images: ImageSet) -> None:
+    with pytest.raises(InvalidInput, match="stand in another order"):
+        evaluate(replace(few(), class_names=test_images.class_names[::-1]), test_images)
+
+
+def test_a_half_chosen_coreset_is_no_set() -> None:
+    run = build({"method": "random", "data": {"name": "digits", "options": SMALL}})
+    run.advance()
+    with pytest.raises(InvalidInput, match="images of 1 of 10 classes are chosen; advance the run to its end first"):
+        DistilledSet.of(run)
+
+
 def test_the_images_it_was_made_from_are_no_test(test_images: ImageSet) -> None:
     made = replace(few(), provenance={"config": {"data": {"sha256": test_images.sha256}}})
     with pytest.raises(InvalidInput, match="distilled from these very test images"):

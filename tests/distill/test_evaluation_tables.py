@@ -239,7 +239,10 @@ def test_rows_are_methods_over_their_seeds_rivals_first() -> None:
 def test_another_rival_may_be_asked_for_and_must_be_there() -> None:
     made = digits_table(against="herding")
     assert made["minus herding"].tolist() == pytest.approx([-0.1, np.nan, 0.2], nan_ok=True, abs=1e-6)
-    with pytest.raises(InvalidInput, match="there is no 'kcenter' to compare with on digits, 1"):
+    with pytest.raises(
+        InvalidInput,
+        match="there is no 'kcenter' to compare with at data digits, images per class 1; there is random, herding, dm",
+    ):
         digits_table(against="kcenter")
 
 
@@ -331,7 +334,7 @@ def test_one_set_that_was_scored_twice_is_one_set_with_more_networks() -> None:
     again = scores([0.5, 0.7])
     again.attrs["config"]["seed"] = 1
     made = table([scores([0.3, 0.5]), again])
-    assert "over 1 distilled sets" in made.attrs["notes"][0]
+    assert "over 1 distilled set ×" in made.attrs["notes"][0]
     row = made.iloc[0]
     assert row[["sets", "n"]].tolist() == [1, 4]
     assert row["accuracy"] == pytest.approx(0.5)
