@@ -7,10 +7,8 @@ import os
 import re
 import shlex
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,9 +16,11 @@ import typer
 from typer.core import TyperGroup
 
 from explore import __version__, registry
+from explore.cli_recordings import COMMANDS, SET
 from explore.errors import ExploreError, ExploreWarning, InvalidInput, UnknownName
 from explore.options import given_options, pairs, parameters
 from explore.registry import Method
+from explore.terminal import progress_bar
 
 PLAIN: dict[str, Any] = {"rich_markup_mode": None, "add_completion": False, "pretty_exceptions_enable": False}
 
@@ -54,9 +54,6 @@ app = typer.Typer(
 )
 run_app = typer.Typer(cls=MethodGroup, help="Run a method and record it. The same command goes on where it stopped.", **PLAIN)
 app.add_typer(run_app, name="run")
-
-RECORDING = "A folder, a .zarr.zip file or a URL."
-SET = "An option that is to be otherwise; may be repeated."
 
 
 @run_app.callback(invoke_without_command=True)
@@ -161,44 +158,6 @@ def lab(
 
 
 @app.command()
-def pack(
-    recording: Annotated[Path, typer.Argument(metavar="RUN.zarr", help="A recording folder.")],
-    to: Annotated[Path, typer.Argument(metavar="OUT.zarr.zip", help="The file to write; replaced if it exists.")],
-) -> None:
-    """Make one file of a recording folder."""
-    from explore.recording import pack as packed
-
-    to.parent.mkdir(parents=True, exist_ok=True)
-    typer.echo(f"packed into {packed(recording, to)} ({to.stat().st_size / 1e6:.1f} MB)")
-
-
-@app.command()
-def figure(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(registry.FIGURES)}.")],
-    recording: Annotated[
-        list[str], typer.Option(metavar="PATH", help="A folder, a .zarr.zip file or a URL; again for each one to compare.")
-    ],
-    state: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="What is shown, such as label=Bag.")] = None,
-    step: Annotated[int | None, typer.Option(metavar="N", help="The step that is shown; short for --state step=N.")] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The suffix decides: .pdf .png .svg .csv .html; by default NAME.pdf.")
-    ] = None,
-    html: Annotated[
-        bool, typer.Option("--html", help="One offline page with a slider over the steps, whatever the suffix.")
-    ] = False,
-) -> None:
-    """Draw a figure from recordings into a file."""
-    registry.figure(name)
-    given = pairs(state) | ({} if step is None else {"step": step})
-    target = out or Path(f"{name}.pdf")
-    target = target.with_suffix(".html") if html else target
-    from explore.plotting.export import save_figure
-    from explore.recording import open_recording
-
-    typer.echo(f"wrote {save_figure(name, [open_recording(path) for path in recording], given, target)}")
-
-
-@app.command()
 def sweep(
     config: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="[[sweep]] tables of options, with lists in grid.")],
     to: Annotated[
@@ -224,7 +183,7 @@ def sweep(
         return
     client = None if scheduler is None else sweeping.connect(scheduler)
     try:
-        with _progress("sweep") as progress:
+        with progress_bar("sweep") as progress:
             found = sweeping.run(configs, client, place, evaluation, workers=workers, threads=threads, progress=progress)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on", err=True)
@@ -232,79 +191,6 @@ def sweep(
     typer.echo(found.to_string(index=False))
     typer.echo(f"in {place}; a table: explore table {shlex.quote(place)}/*")
     raise typer.Exit(int((found["state"] == "failed").any()))
-
-
-@app.command()
-def rerun(
-    recording: Annotated[str, typer.Argument(metavar="RECORDING", help=RECORDING)],
-    out: Annotated[str | None, typer.Option(metavar="RUN.zarr", help="The new one [default: NAME-again.zarr].")] = None,
-    change: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET)] = None,
-) -> None:
-    """Make a recording again from what it says of itself, and say how the two differ."""
-    from explore.rerun import rerun as made_again
-
-    new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
-    with _progress("rerun") as progress:
-        _, compared = made_again(recording, new, pairs(change), progress)
-    typer.echo(compared.to_string(index=False))
-    typer.echo(f"recorded in {new}: {'the same bits' if compared['same bits'].all() else 'not the same bits'}")
-
-
-@app.command()
-def compare(
-    recordings: Annotated[list[str], typer.Argument(metavar="A B ...", help=f"Two recordings or more. {RECORDING}")],
-    step: Annotated[int | None, typer.Option(metavar="N", help="At which step; by default the last of each.")] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A picture of all at that step, where they share one: .png .pdf .svg .html."),
-    ] = None,
-) -> None:
-    """Say in what recordings differ: options, versions, machine, numbers; and show them at the same step."""
-    from explore.comparing import differences, figure_of, named
-
-    opened, names = named(recordings)
-    typer.echo(differences(opened, names, step).to_string())
-    if out is not None:
-        from explore.plotting.export import save_figure
-
-        name = figure_of(opened)
-        if not name:
-            raise InvalidInput(f"recordings of {', '.join(str(r.attrs.get('name')) for r in opened)} share no figure")
-        typer.echo(f"wrote {save_figure(name, opened, {} if step is None else {'step': step}, out)}")
-
-
-@app.command()
-def table(
-    paths: Annotated[list[str], typer.Argument(metavar="RECORDING ...", help="Such as runs/*: other files are passed over.")],
-    form: Annotated[str, typer.Option("--format", metavar="FORM", help="md, latex or csv.")] = "md",
-    against: Annotated[str, typer.Option(metavar="NAME", help="What the others are compared with.")] = "",
-    unlike: Annotated[bool, typer.Option("--unlike", help="Allow other protocols and test images in one table.")] = False,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where to write it; by default it is shown.")] = None,
-) -> None:
-    """Make one table of evaluations (or studies): means, spreads, how many of each, paired differences, seconds."""
-    from explore.tables import formatted, table_of, write
-
-    text = formatted(table_of(paths, against, unlike), form)
-    typer.echo(f"wrote {write(text, out)}" if out else text, nl=bool(out))
-
-
-@app.command()
-def export(
-    distilled: Annotated[Path, typer.Argument(metavar="SET.safetensors", help="A distilled set, or the recording beside it.")],
-    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],
-    form: Annotated[
-        str,
-        typer.Option("--format", metavar="FORM", help="torch (images.pt, labels.pt, exact) or png (a folder a class, lossy)."),
-    ] = "torch",
-) -> None:
-    """Hand a distilled set on to other programs."""
-    from explore.data.distilled import DistilledSet, beside
-
-    forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
-    if form not in forms:
-        raise UnknownName("form of a distilled set", form, forms)
-    found = DistilledSet.load(beside(distilled) if ".zarr" in distilled.suffixes else distilled)
-    typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -336,6 +222,10 @@ def doctor() -> None:
     raise typer.Exit(int(any(finding.mend for finding in findings)))
 
 
+for command in COMMANDS:
+    app.command()(command)
+
+
 def _runner(row: Method, wanted: list[inspect.Parameter]) -> Callable[..., None]:
     """The function behind ``explore run METHOD``, with the options ``wanted`` as its signature."""
 
@@ -362,7 +252,7 @@ def _record(row: Method, config: Mapping[str, Any], out: str, every: str | int |
     if "://" not in out:  # record() says what is wrong with those
         Path(out).parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _progress(row.name) as progress:
+        with progress_bar(row.name) as progress:
             recording = record(run, out, every, progress)
     except KeyboardInterrupt as asked:
         where = f"stopped at step {run.step} of {run.steps}" if asked.args else "stopped at once, since the last checkpoint"
@@ -384,28 +274,3 @@ def _shown(row: Method, out: str) -> str:
         return f"explore.open_recording({out!r})"
     name = row.figures[0]
     return f"explore figure {name} --recording {shlex.quote(out)} --out {name}.html"
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr with the run's message and the time left; it starts where a resumed run starts."""
-    from tqdm import tqdm
-
-    bars: list[tqdm[Any]] = []
-    form = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
-
-    def progress(step: int, steps: int, message: str) -> None:
-        pace = 0.2 if sys.stderr.isatty() else 10
-        if not bars:
-            bars.append(tqdm(total=steps, initial=step, desc=name, bar_format=form, mininterval=pace, dynamic_ncols=True))
-        bar = bars[0]
-        bar.set_postfix_str(message, refresh=False)
-        if not bar.update(step - bar.n) and time.time() - bar.last_print_t >= pace:  # of a long step the message alone is new
-            bar.refresh()
-            bar.last_print_t = time.time()
-
-    try:
-        yield progress
-    finally:
-        for bar in bars:
-            bar.close()

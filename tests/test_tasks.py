@@ -13,7 +13,7 @@ import pytest
 
 from explore import build, record, registry
 from explore.data import DistilledSet, load
-from explore.data.distilled import keep
+from explore.data.distilled_file import keep
 from explore.errors import DataMissing, InvalidInput
 from explore.recording import open_recording
 from explore.tasks import Task, outcome, place_of, plan, read, short, toml

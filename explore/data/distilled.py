@@ -12,7 +12,7 @@ import torch
 
 from explore.data.imageset import sha256_of
 from explore.data.whitening import ZCA
-from explore.errors import DataMissing, InvalidInput, RecordingDamaged, UnknownName
+from explore.errors import InvalidInput, UnknownName
 from explore.runs import versions
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     import xarray
 
-FORMAT = 1
-SUFFIX = ".safetensors"
 
 Space = Literal["model", "unit", "bytes"]
 SPACES = {
@@ -247,7 +245,7 @@ class DistilledSet:
         folder.mkdir(parents=True, exist_ok=True)
         torch.save(self.images, folder / "images.pt")
         torch.save(self.labels, folder / "labels.pt")
-        (folder / "about.json").write_text(json.dumps(self._about(), indent=1), encoding="utf-8")
+        (folder / "about.json").write_text(json.dumps(self.about(), indent=1), encoding="utf-8")
         return folder
 
     def to_png(self, folder: str | os.PathLike[str]) -> Path:
@@ -264,7 +262,7 @@ class DistilledSet:
             pixels = image.permute(1, 2, 0).numpy() if len(image) >= 3 else image[0].numpy()
             Image.fromarray(pixels).save(place / f"{k:05d}.png")
         about = {
-            **self._about(),
+            **self.about(),
             "lossy": "8 bits a channel, clipped; soft labels became their largest" if self.soft else "8 bits a channel, clipped",
         }
         (folder / "about.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -276,19 +274,9 @@ class DistilledSet:
         Raises:
             InvalidInput: another suffix.
         """
-        from safetensors.torch import save_file
+        from explore.data.distilled_file import write
 
-        path = _checked(path)
-        tensors = {"images": self.images, "labels": self.labels}
-        if self.zca:
-            tensors |= {"zca_mean": self.zca.mean, "zca_inverse": self.zca.inverse_matrix, "zca_forward": self.zca.forward_matrix}  # type: ignore[dict-item]
-        tensors = {name: value.contiguous() for name, value in tensors.items()}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        about = self._about()
-        save_file(tensors, part, {"explore": json.dumps({**about, "seal": self._seal(about)})})
-        part.replace(path)
-        return path
+        return write(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -296,50 +284,16 @@ class DistilledSet:
 
         Raises:
             DataMissing: there is no such file.
-            RecordingDamaged: it cannot be read whole, or its images are not those that were saved.
+            RecordingDamaged: it cannot be read whole, or it is not as it was saved.
             InvalidInput: a file of others, which does not say its units; see ``import_``.
         """
-        from safetensors import SafetensorError, safe_open
+        from explore.data.distilled_file import read
 
-        path = _checked(path)
-        if not path.is_file():
-            raise DataMissing(f"{path} is not there; DistilledSet.save(path) writes one")
-        try:
-            with safe_open(path, "pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
-        except (SafetensorError, OSError, ValueError) as error:
-            raise RecordingDamaged(f"{path} cannot be read: {error}; take it from where it was made") from error
-        if "explore" not in header:
-            found = ", ".join(f"{name} {list(value.shape)}" for name, value in tensors.items())
-            raise InvalidInput(
-                f"{path} was not written by DistilledSet.save (it holds {found}); use DistilledSet.import_, and say its units"
-            )
-        broken = f"{path} cannot be read as it was saved"
-        try:
-            about = json.loads(header["explore"])
-            newer = about["format"] > FORMAT
-        except (ValueError, LookupError, TypeError) as error:
-            raise RecordingDamaged(f"{broken}: its header is not whole ({error}); take it from where it was made") from error
-        if newer:
-            raise InvalidInput(f"{path} has format {about['format']}, this explore reads up to {FORMAT}; install a newer one")
-        try:
-            whitening = None
-            if "zca_inverse" in tensors:
-                whitening = ZCA.of(tensors["zca_mean"], tensors["zca_inverse"], about["zca_epsilon"], tensors["zca_forward"])
-            kept = {name: about[name] for name in ("class_names", "mean", "std", "learning_rate", "provenance", "protocol")}
-            made, known = cls(tensors["images"], tensors["labels"], zca=whitening, **kept), about["sha256"]
-        except (ValueError, LookupError, TypeError) as error:  # what was saved had been checked
-            raise RecordingDamaged(f"{broken}: {error}; take it from where it was made") from error
-        if made.sha256 != known:
-            raise RecordingDamaged(f"{path} holds other images or labels than were saved; take it from where it was made")
-        if about.get("seal") not in (None, made._seal(about)):  # the first files had none
-            raise RecordingDamaged(f"{broken}: its header or its whitening was changed; take it from where it was made")
-        return made
+        return read(path, cls)
 
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
+        """All but the tensors, as JSON."""
         return {
-            "format": FORMAT,
             "class_names": list(self.class_names),
             "mean": list(self.mean),
             "std": list(self.std),
@@ -353,26 +307,3 @@ class DistilledSet:
             "provenance": dict(self.provenance),
             "protocol": dict(self.protocol),
         }
-
-    def _seal(self, about: Mapping[str, Any]) -> str:
-        """Hash of all that a file says besides images and labels: what is left out of ``sha256``, which names the data."""
-        said = json.dumps({name: value for name, value in about.items() if name != "seal"}, sort_keys=True)
-        whitening = (self.zca.mean, self.zca.inverse_matrix, self.zca.forward_matrix) if self.zca else ()
-        return sha256_of(torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8), *(m for m in whitening if m is not None))
-
-
-def beside(recording: str | os.PathLike[str]) -> Path:
-    """Where the distilled set of a recording lies: ``runs/a.zarr`` → ``runs/a.safetensors``."""
-    path = Path(recording)
-    return path.with_name(path.name.partition(".zarr")[0] + SUFFIX)
-
-
-def keep(run: Any, recording: str | os.PathLike[str]) -> Path:
-    """Save what a run has distilled beside its recording; the registry's ``keep`` of methods that distil images."""
-    return DistilledSet.of(run).save(beside(recording))
-
-
-def _checked(path: str | os.PathLike[str]) -> Path:
-    if Path(path).suffix != SUFFIX:
-        raise InvalidInput(f"a distilled set is a {SUFFIX} file, got {str(path)!r}")
-    return Path(path)

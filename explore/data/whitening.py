@@ -74,6 +74,12 @@ class ZCA:
         mean, matrix = self._fitted(self.inverse_matrix, images)
         return (images.flatten(1) @ matrix + mean).view_as(images)
 
+    def fitted(self) -> dict[str, torch.Tensor]:
+        """What ``ZCA.of`` makes it of again: ``mean`` ``[D]``, ``inverse`` and ``forward`` ``[D, D]``."""
+        if self.mean is None or self.inverse_matrix is None or self.forward_matrix is None:
+            raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
+        return {"mean": self.mean, "inverse": self.inverse_matrix, "forward": self.forward_matrix}
+
     def _fitted(self, matrix: torch.Tensor | None, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         if matrix is None or self.mean is None:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.data.distilled import DistilledSet, beside
+from explore.data.distilled import DistilledSet
+from explore.data.distilled_file import beside
 from explore.data.given import taken
 from explore.data.imageset import ImageSet
 from explore.data.overlap import shared_images

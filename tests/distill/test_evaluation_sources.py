@@ -16,7 +16,7 @@ from toys import bits, straight
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
-from explore.data.distilled import beside, keep
+from explore.data.distilled_file import beside, keep
 from explore.distill import EvaluationProtocol, evaluate
 from explore.distill.config_evaluation import EvaluateConfig
 from explore.distill.evaluation import distilled_of, scored
