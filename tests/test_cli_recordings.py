@@ -15,7 +15,7 @@ import torch
 
 from explore import build, cli, record
 from explore.data import DistilledSet
-from explore.data.distilled import keep
+from explore.data.distilled_file import keep
 from explore.plotting.export import save_figure
 from explore.recording import open_recording, pack
 from explore.tables import formatted, table_of
