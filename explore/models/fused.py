@@ -1,4 +1,4 @@
-"""Fused blocks: a ConvNet's norm, ReLU and pooling as one operation, where nobody looks between them; twice as fast on a CPU."""
+"""Fused blocks: a ConvNet's norm, ReLU and pooling as one operation, where nobody looks between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, pad
 
 LOCK = threading.Lock()
 """Not every threading layer of Numba bears two callers at once."""
@@ -24,6 +24,8 @@ _wanted: ContextVar[bool] = ContextVar("fused", default=False)
 @contextmanager
 def fused_blocks() -> Iterator[None]:
     """Within it a ``ConvNet`` computes each block's norm, ReLU and pooling in one pass, where that gives the same.
+
+    Training takes about half of the time, scoring 40 % of it (``explore bench evaluate``).
 
     The same up to rounding, that is, with gradients of first order. Networks with other norms, activations or poolings,
     with hooks on their blocks, on an accelerator or in other precision compute as ever.
@@ -69,8 +71,11 @@ def fusable(network: Any, x: torch.Tensor) -> bool:
 def embed(network: Any, x: torch.Tensor) -> torch.Tensor:
     """What ``network.embed(x)`` returns, fused."""
     for block in network.blocks:
-        weight = block.conv.weight.contiguous(memory_format=torch.channels_last)
-        f = conv2d(x.contiguous(memory_format=torch.channels_last), weight, block.conv.bias, padding=block.conv.padding)
+        weight = block.conv.weight
+        if x.shape[1] == 1:  # of one channel no layout can be told, so the convolution would choose the other one
+            x, weight = (pad(values, (0, 0, 0, 0, 0, 1)) for values in (x, weight))
+        x, weight = (values.contiguous(memory_format=torch.channels_last) for values in (x, weight))
+        f = conv2d(x, weight, block.conv.bias, padding=block.conv.padding)
         x = NormReluPool.apply(f, block.norm.weight, block.norm.bias, block.norm.eps)
     return x.flatten(1)
 
