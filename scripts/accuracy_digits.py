@@ -1,4 +1,4 @@
-"""The README's accuracy table: one image a class on digits, three runs of each method, five networks a run. Two minutes.
+"""The README's accuracy table: one image a class on digits, three runs of each method, five networks a run. Four minutes.
 
 python scripts/accuracy_digits.py
 """
