@@ -319,7 +319,10 @@ def make_config(row: Method, config: Mapping[str, Any]) -> Any:
 
 
 def _typed(row: Method, name: str, kind: str, value: Any) -> Any:
-    """A number as its option has it: 1 for 1.0 where that may have decimals, so that both name the same run."""
+    """A value as its option has it: 1 for 1.0 where that may have decimals, so that both name the same run; "none" for None,
+    which TOML has not."""
+    if value == "none" and "None" in kind and "str" not in kind:
+        return None
     if kind.startswith("float") and type(value) is int:
         return float(value)
     if kind.startswith("int") and isinstance(value, (bool, float)):

@@ -289,3 +289,10 @@ def test_a_place_is_a_whole_path_or_a_url(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.chdir(tmp_path)
     assert place_of("runs") == str(tmp_path / "runs")
     assert place_of("s3://bucket/runs/") == "s3://bucket/runs"
+
+
+def test_what_toml_cannot_say_is_said_by_none(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('[[sweep]]\nmethod = "datadam"\nspatial = "none"\nnorm = "none"\n')
+    (task,) = plan(read(tmp_path / "a.toml")[0])
+    (same,) = plan([{"method": "datadam", "spatial": None, "norm": "none"}])
+    assert task.name == same.name
