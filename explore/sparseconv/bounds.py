@@ -39,7 +39,7 @@ def density_bound(
         >>> round(density_bound(Geometry((1, 64, 56, 56), 3, padding=1), "mec"), 3)  # always smaller
         1.448
         >>> round(density_bound(Geometry((1, 64, 56, 56), 3, stride=2, padding=1), "mec"), 3)
-        0.716
+        0.724
     """
     if versus not in AGAINST:
         raise UnknownName("format to compare with", versus, AGAINST)

@@ -86,7 +86,9 @@ def _parse(stream: list[int], geometry: Geometry) -> Iterator[list[int]]:
     if not stream:
         yield []
         return
-    first, high = stream[0], geometry.padded[0]
+    first, (high, wide) = stream[0], geometry.padded
+    if first >= high * wide:  # can only be a mask
+        return
     for rest in _parse(stream[1:], geometry):
         yield [first, *rest]
     row = first % high

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -60,7 +61,7 @@ class Encoding(ABC):
         return sum(array.nbytes for array in self.arrays().values())
 
     def compression_ratio(self, versus: str = "im2col", unit: str = "bytes") -> float:
-        """How many times larger another format is.
+        """How many times larger another format is; infinite where nothing at all is kept.
 
         Args:
             versus: "im2col" (the matrix that a plain convolution by a matrix product builds), "mec" (its lowered matrix)
@@ -76,7 +77,8 @@ class Encoding(ABC):
             raise UnknownName("unit", unit, UNITS)
         g = self.geometry
         other = {"im2col": g.im2col_elements, "mec": g.mec_elements, "map": int(np.prod(g.shape))}[versus]
-        return other / self.elements if unit == "elements" else FLOAT * other / self.nbytes
+        whole, own = (other, self.elements) if unit == "elements" else (FLOAT * other, self.nbytes)
+        return whole / own if own else math.inf
 
     def convolve(self, weight: Any, bias: Any = None) -> np.ndarray:
         """Convolve the encoded maps.
