@@ -33,18 +33,18 @@ def replay(entries: Entries, geometry: Geometry, weight: np.ndarray) -> np.ndarr
 
     Source: our reading of CPO's convolution (arXiv 2104.08314), for any stride; CSCC is the case ``more = 0``.
     """
-    (sh, sw), (oh, ow) = geometry.stride, geometry.output
-    values, filters = entries.values.astype(np.float64), weight.astype(np.float64)
+    (kh, kw), (sh, sw), (oh, ow) = geometry.kernel, geometry.stride, geometry.output
+    values, filters = entries.values.astype(np.float64), weight.reshape(len(weight), -1).astype(np.float64)
     out = np.zeros((len(weight), geometry.shape[0] * oh * ow))
-    for line in range(geometry.kernel[0]):
+    for line in range(kh):
         y, beside = np.divmod(entries.row - line, sh)
         read = (beside == 0) & (y >= 0) & (y < oh)
         for u in range(int(entries.more.max(initial=0)) + 1):
             on = np.flatnonzero(read & (entries.more >= u))
             place = (entries.image[on] * oh + y[on]) * ow + entries.window[on] + u
-            taps = filters[:, entries.channel[on], line, entries.column[on] - u * sw]  # [K, on]
-            for k, tap in enumerate(taps):
-                out[k] += np.bincount(place, values[on] * tap, out.shape[1])
+            tap = (entries.channel[on] * kh + line) * kw + entries.column[on] - u * sw
+            for k, taps in enumerate(filters):
+                out[k] += np.bincount(place, values[on] * taps[tap], out.shape[1])
     return out.reshape(len(weight), geometry.shape[0], oh, ow).transpose(1, 0, 2, 3)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from explore.sparseconv.encoding import Encoding
 from explore.sparseconv.geometry import Geometry
@@ -54,5 +55,6 @@ def encode_im2col(x: np.ndarray, geometry: Geometry) -> Im2col:
         array([[[0., 1., 3., 4.],
                 [1., 2., 4., 5.]]], dtype=float32)
     """
-    flat = geometry.pad(x).reshape(len(x), -1)
-    return Im2col(geometry, flat[:, geometry.im2col_indices()])
+    (sh, sw), (oh, ow) = geometry.stride, geometry.output
+    patches = sliding_window_view(geometry.pad(x), geometry.kernel, (2, 3))[:, :, ::sh, ::sw]  # [N, C, Oh, Ow, Kh, Kw], a view
+    return Im2col(geometry, patches.transpose(0, 2, 3, 1, 4, 5).reshape(len(x), oh * ow, -1))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from explore.sparseconv.encoding import Encoding
 from explore.sparseconv.geometry import Geometry
@@ -62,5 +63,5 @@ def encode_mec(x: np.ndarray, geometry: Geometry) -> MEC:
         array([[[0., 1., 3., 4.],
                 [1., 2., 4., 5.]]], dtype=float32)
     """
-    windows = geometry.pad(x)[:, :, :, geometry.window_columns]  # [N, C, Hp, Ow, Kw]
+    windows = sliding_window_view(geometry.pad(x), geometry.kernel[1], 3)[:, :, :, :: geometry.stride[1]]  # [N, C, Hp, Ow, Kw]
     return MEC(geometry, windows.transpose(0, 3, 2, 4, 1).reshape(len(x), geometry.output[1], -1))
