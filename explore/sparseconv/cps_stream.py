@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from explore.sparseconv.buckets import fill, nonzeros
 from explore.sparseconv.cps import ROWS, set_starts
 from explore.sparseconv.encoding import unsigned
 from explore.sparseconv.geometry import Geometry
+from explore.sparseconv.inputs import as_maps
 
 CODES = (7, 11, 13, 14, 15)
 """Masks of sets with three or four values."""
@@ -69,7 +71,7 @@ class CPSStream:
             for position in cells:
                 x[0, 0, position % g.padded[0], position // g.padded[0]] = 1
             inner = g.crop(x)
-            again = encode_cps_stream(inner, g)
+            again = encode_cps_stream(inner, g.kernel, g.stride, g.padding)
             if inner.sum() != len(cells) or again.indices.tolist() != here:
                 continue
             if pointers:
@@ -99,19 +101,28 @@ def _parse(stream: list[int], geometry: Geometry) -> Iterator[list[int]]:
                 yield [*cells, *rest]
 
 
-def encode_cps_stream(x: np.ndarray, geometry: Geometry, index_bytes: int | None = None) -> CPSStream:
-    """Checked maps ``[N, C, H, W]`` as the authors' stream.
+def encode_cps_stream(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, index_bytes: int | None = None) -> CPSStream:
+    """Write maps as the authors' stream.
+
+    Args:
+        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map).
+        kernel_size: a whole number, or (Kh, Kw).
+        stride: a whole number, or (Sh, Sw).
+        padding: a whole number, or (above and below, left and right).
+        index_bytes: 2 or 4 (the authors'); None takes the narrowest that fits.
 
     Raises:
-        InvalidInput: positions do not fit in ``index_bytes`` bytes.
+        InvalidInput: maps or sizes that cannot be used, or positions that do not fit in so many bytes.
 
     Example:
-        >>> x = np.array([[[[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]]], np.float32)
-        >>> encode_cps_stream(x, Geometry(x.shape, 3)).indices.tolist()  # 12, 7: three values from row 0 of column 3
+        >>> x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
+        >>> encode_cps_stream(x, 3).indices.tolist()  # 12, 7: three values from row 0 of column 3
         [0, 2, 18, 19, 5, 12, 7]
     """
+    checked = as_maps(x)
+    geometry = Geometry(checked.shape, kernel_size, stride, padding)
     (n, c, h, w), (tall, wide) = geometry.shape, geometry.padded
-    found = nonzeros(x, geometry, "shared")
+    found = nonzeros(checked, geometry, "shared")
     block, bit = np.divmod(found.row, ROWS)
     starts = set_starts(found.image, found.channel, found.column, block)
     held = np.diff(np.append(starts, len(bit)))

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from sparse_oracles import M, maps
 
 from explore.errors import InvalidInput
-from explore.sparseconv import CPSStream, Geometry, encode, encode_cps_stream
+from explore.sparseconv import CPSStream, encode, encode_cps_stream
 
 
 def column(rows: list[int], high: int, wide: int = 4) -> np.ndarray:
@@ -19,7 +19,7 @@ def column(rows: list[int], high: int, wide: int = 4) -> np.ndarray:
 
 
 def stream(x: np.ndarray, kernel: int = 3, **options) -> CPSStream:
-    return encode_cps_stream(x, Geometry(x.shape, kernel, **options))
+    return encode_cps_stream(x, kernel, **options)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_whole_stream_with_values_and_pointers_is_ambiguous_too() -> None:
 
 
 def test_the_worked_example_happens_to_be_clear() -> None:
-    assert [x.tolist() for x in stream(M[None, None]).readings()] == [M.tolist()]
+    assert [x.tolist() for x in stream(M).readings()] == [M.tolist()]
 
 
 @settings(max_examples=60)
@@ -77,10 +77,22 @@ def test_the_worked_example_happens_to_be_clear() -> None:
 )
 def test_the_map_is_always_among_the_readings(size, stride, padding, density, seed) -> None:
     x = maps((1, 1, *size), density, seed)
-    g = Geometry(x.shape, 3, stride, padding)
     seen = encode(x, 3, stride, padding).decode()[0, 0]
-    readings = encode_cps_stream(x, g).readings()
+    readings = encode_cps_stream(x, 3, stride, padding).readings()
     assert any(np.array_equal(reading, seen) for reading in readings)
+
+
+def test_a_mask_beyond_the_map_is_no_position() -> None:
+    x = column([0, 1, 2, 3], 4, 3)  # 15 is a mask: there are 12 positions
+    assert stream(x).indices.tolist() == [0, 15]
+    assert [found.tolist() for found in stream(x).readings(pointers=False)] == [x[0, 0].tolist()]
+
+
+def test_its_input_is_checked() -> None:
+    with pytest.raises(InvalidInput, match="x must be float32, got float64"):
+        encode_cps_stream(M.astype(float), 3)
+    with pytest.raises(InvalidInput, match="larger than the padded map"):
+        encode_cps_stream(M, 6)
 
 
 def test_readings_are_of_one_map() -> None:
@@ -100,4 +112,4 @@ def test_its_indices_grow_wider_where_they_must() -> None:
     assert stream(np.ones((1, 16, 64, 64), np.float32)).indices.dtype == np.uint16
     assert stream(np.ones((1, 16, 65, 64), np.float32)).indices.dtype == np.uint32
     with pytest.raises(InvalidInput, match="does not fit in 2 bytes"):
-        encode_cps_stream(np.ones((1, 16, 65, 64), np.float32), Geometry((1, 16, 65, 64), 3), index_bytes=2)
+        stream(np.ones((1, 16, 65, 64), np.float32), index_bytes=2)

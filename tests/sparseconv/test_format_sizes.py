@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from sparse_oracles import EXAMPLES, SPARSE, Case, assert_close, brute_sizes, cases, made, maps, stored
 
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv import Geometry, encode
-from explore.sparseconv.cps_stream import encode_cps_stream
+from explore.sparseconv import encode, encode_cps_stream
 
 VGG = [(3, 224), (64, 224), (64, 112), (128, 112), (128, 56), (256, 56), (256, 28), (512, 28), (512, 14)]
 RESNET = [(64, 56), (128, 28), (256, 14), (512, 7)]
@@ -50,7 +49,7 @@ def test_elements_are_what_the_papers_count(case) -> None:
     assert elements("cpo", pointers="per-channel", trim=True) == maps_held * ((classes - 1) * row + first) + 2 * values
     assert elements("cps") == n * classes * row + values + words
     assert elements("cps", pointers="per-channel") == values + words + maps_held + 1
-    stream = encode_cps_stream(case.x, Geometry(case.x.shape, *case.sizes.values()))
+    stream = encode_cps_stream(case.x, **case.sizes)
     assert stream.elements == n * classes * row + values + held[1] + 2 * (held[2] + held[3] + held[4])
 
 
@@ -184,6 +183,39 @@ def test_indices_grow_wider_where_they_must(method, options, shape, kernel, fits
     assert np.array_equal(found.decode(), x)
     weight = np.random.default_rng(0).normal(size=(2, shape[0], *kernel)).astype(np.float32)
     assert_close(found.convolve(weight), Case(x, weight, np.zeros(2, np.float32), (1, 1), (0, 0)))
+
+
+def test_padding_counts_where_16_bits_end() -> None:
+    """At the limits above, with two of the rows or columns for padding: the first fits, one channel or column more does not."""
+    for method, options, shapes, kernel, padding in (
+        ("cpo", {}, ((1024, 14, 4), (1025, 14, 4)), (1, 4), (1, 0)),
+        ("cps", {}, ((1024, 14, 1), (1025, 14, 1)), (1, 1), (1, 0)),
+        ("cps", {"pointers": "per-channel"}, ((1, 14, 1022), (1, 14, 1023)), (1, 1), (1, 1)),
+    ):
+        for shape, width in zip(shapes, (2, 4), strict=True):
+            x = last_cell(*shape)
+            found = encode(x, kernel, 1, padding, method, **options)
+            assert found.arrays()["words" if method == "cps" else "indices"].itemsize == width
+            assert np.array_equal(found.decode(), x)
+
+
+def test_maps_grow_wider_where_they_must() -> None:
+    for maps_in_all, width in ((65_536, 2), (65_537, 4)):
+        x = last_cell(maps_in_all, 4, 1)
+        for method in ("cpo", "cps"):
+            found = encode(x, 1, method=method, pointers="per-channel")
+            assert found.maps.tolist() == [0, maps_in_all - 1]
+            assert found.maps.itemsize == width
+            assert np.array_equal(found.decode(), x)
+
+
+@pytest.mark.parametrize("method", ["cpo", "cps"])
+def test_pointers_of_a_channel_grow_wider_where_they_must(method) -> None:
+    for high, width in ((127, 2), (128, 4)) if method == "cps" else ((255, 2), (256, 4)):
+        x = np.ones((1, 1, 4 * high, 516) if method == "cps" else (1, 1, high, 256), np.float32)
+        found = encode(x, 1, method=method, pointers="per-channel")
+        assert found.arrays()["pointers_1"].itemsize == width
+        assert np.array_equal(found.decode(), x)
 
 
 @pytest.mark.parametrize(("size", "width"), [((255, 257), 2), ((256, 256), 4)])

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from sparse_oracles import KERNEL, OUTPUT, WAYS, M
 
-from explore.sparseconv import Geometry, conv2d, encode
-from explore.sparseconv.cps_stream import encode_cps_stream
+from explore.sparseconv import Geometry, conv2d, encode, encode_cps_stream
 
 
 def whole(**arrays: Any) -> dict[str, list[Any]]:
@@ -122,7 +121,7 @@ def test_cps_with_shared_pointers(trim) -> None:
 
 
 def test_the_authors_stream() -> None:
-    found = encode_cps_stream(M[None, None], Geometry((1, 1, 4, 5), 3))
+    found = encode_cps_stream(M, 3)
     assert found.indices.tolist() == [0, 2, 18, 19, 5, 12, 7]
     assert found.values.tolist() == [1, 3, 7, 8, 2, 4, 5, 6]
     assert [row.tolist() for row in found.pointers] == [[[0, 2, 2, 4]], [[0, 1, 4, 4]], [[0, 0, 0, 0]]]
