@@ -116,7 +116,7 @@ def encode_cps(
         limit, line = geometry.padded[1] * high, found.column
     number = line * high + block
     starts = set_starts(number, found.image, found.channel, found.column)
-    mask = np.bitwise_or.reduceat(1 << bit, starts) if len(starts) else bit
+    mask = np.bitwise_or.reduceat(1 << bit, starts)
     words = (number[starts] << ROWS | mask).astype(unsigned(limit << ROWS, index_bytes, "words"))
     image, channel, column = (part[starts] for part in (found.image, found.channel, found.column))
     if pointers == "shared":

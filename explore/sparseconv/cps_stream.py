@@ -129,9 +129,8 @@ def encode_cps_stream(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 
     place = np.arange(len(bit)) - np.repeat(starts, held)  # of a value in its set
     many = np.repeat(held > 2, held)
     index = (found.channel * wide + found.column) * tall + found.row
-    if len(starts):
-        mask = np.repeat(np.bitwise_or.reduceat(1 << bit, starts), held)
-        index = np.where(many, np.where(place == 0, index - bit, mask), index)
+    mask = np.repeat(np.bitwise_or.reduceat(1 << bit, starts), held)
+    index = np.where(many, np.where(place == 0, index - bit, mask), index)
     kind = unsigned(max(c * wide * tall, CODES[-1] + 1), index_bytes, "positions")
     rows = fill(found.image, found.column, n, geometry, False, c * h * w)
     return CPSStream(geometry, found.values, index[~many | (place < 2)].astype(kind), rows)

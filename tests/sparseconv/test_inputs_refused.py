@@ -10,6 +10,7 @@ import torch
 
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Geometry, conv2d, encode
+from explore.sparseconv.inputs import as_maps
 
 METHODS = ("im2col", "mec", "cscc", "cpo", "cps")
 X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
@@ -110,6 +111,13 @@ def test_sizes(name, bad) -> None:
 def test_sizes_of_zero(name, bad) -> None:
     with pytest.raises(InvalidInput, match=f"{name} must be a whole number ≥ 1"):
         encode(X, **{"kernel_size": 3, name: bad})
+
+
+def test_maps_are_taken_without_a_copy() -> None:
+    for view in (X, X[0], X[0, 0], X[:, :, ::-1, ::2]):
+        found = as_maps(view)
+        assert found.ndim == 4
+        assert np.shares_memory(found, X)
 
 
 def test_sizes_may_be_numpys_and_lists() -> None:
