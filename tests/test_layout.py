@@ -60,7 +60,10 @@ MAY = {
     "sweep": RUNNING | {"tasks", "worker"},
     "command": EVERYTHING,
 }
-VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
+VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"} | {
+    f"sparseconv.{name}"
+    for name in ("bounds buckets cpo cps cps_stream cscc encoding entries geometry im2col inputs mec reference".split())
+}
 COMMANDS = {"__main__", "bench", "cli", "cli_recordings", "doctor", "labs", "launch", "options", "terminal"}
 
 

@@ -1,0 +1,14 @@
+"""Sparse-activation convolution: the published formats of maps with many zeros, array by array. Plain NumPy, no torch."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bounds": ["density_bound"],
+        "cps_stream": ["CPSStream", "encode_cps_stream"],
+        "encoding": ["Encoding"],
+        "geometry": ["Geometry"],
+        "reference": ["conv2d", "encode"],
+    },
+)
