@@ -46,8 +46,11 @@ def differences(recordings: Sequence[xarray.Dataset], names: Sequence[str], step
     rows = [(key, [one.get(key, "") for one in about]) for key in apart]
     shown = [at_step(recording, step) for recording in recordings]
     rows.append(("step", [int(one["step"]) for one in shown]))
-    few = dict.fromkeys((str(name), v.ndim > 0) for one in shown for name, v in one.data_vars.items() if _few(v))
-    rows += [(f"mean {name}" if many else name, [_number(one, name) for one in shown]) for name, many in few]
+    numbers = dict.fromkeys(str(name) for one in shown for name, v in one.data_vars.items() if v.ndim == 0)
+    rows += [(name, [_number(one, name) for one in shown]) for name in numbers]
+    if not numbers:  # accuracies of networks, say
+        few = dict.fromkeys(str(name) for one in shown for name, v in one.data_vars.items() if _few(v))
+        rows += [(f"mean {name}", [_number(one, name) for one in shown]) for name in few]
     return pandas.DataFrame([row for _, row in rows], index=[key for key, _ in rows], columns=list(names), dtype=object)
 
 

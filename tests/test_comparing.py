@@ -86,7 +86,7 @@ def test_a_setting_of_the_name_of_a_number_keeps_its_row() -> None:
 
 @pytest.mark.parametrize(("count", "names"), [(1, ["a"]), (0, []), (2, ["a"]), (2, ["a", "b", "c"])])
 def test_two_or_more_are_needed_and_a_name_each(count: int, names: list[str]) -> None:
-    with pytest.raises(InvalidInput, match=f"{count} recordings? and {len(names)} names?; give two"):
+    with pytest.raises(InvalidInput, match=f"two recordings or more are compared, and each has a name; got {count} "):
         differences([made()] * count, names)
 
 

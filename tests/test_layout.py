@@ -60,10 +60,9 @@ MAY = {
     "sweep": RUNNING | {"tasks", "worker"},
     "command": EVERYTHING,
 }
-VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"} | {
-    f"sparseconv.{name}"
-    for name in ("bounds buckets cpo cps cps_stream cscc encoding entries geometry im2col inputs mec reference".split())
-}
+FORMATS = ("bounds", "buckets", "cpo", "cps", "cps_stream", "cscc", "encoding", "entries", "geometry", "im2col", "inputs", "mec")
+VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
+VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "reference")}
 COMMANDS = {"__main__", "bench", "cli", "cli_recordings", "doctor", "labs", "launch", "options", "terminal"}
 
 

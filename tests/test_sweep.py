@@ -225,7 +225,9 @@ grid.seed = [0, 1]
 
 def started(command: list[str], about: dict[str, Any], folder: Path) -> subprocess.Popen[str]:
     """The sweep as a command in a process group of its own, with both of its runs under way."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **about)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "start_new_session": True}
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a shell's background jobs ignore it
+    process = subprocess.Popen(command, preexec_fn=heard, **pipes, **about)
     until = time.monotonic() + 60
     while sum(open_recording(path)["step"][-1] > 5 for path in folder.glob("runs/mine/*.zarr")) < 2:
         assert process.poll() is None, process.communicate()

@@ -133,7 +133,9 @@ class ImageSet:
             (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
         """
         known = check_parents(parents, len(self.class_names))
-        present = self.multi_hot
+        present = (
+            self.multi_hot if self.multi_hot is not None and self.multi_hot.shape[1] == len(known) else None
+        )  # of these classes
         members = [
             [str(name) for name, of in zip(self.class_names, known, strict=True) if of == k] for k in range(known.max() + 1)
         ]
