@@ -25,7 +25,7 @@ __all__ = ["connect", "plan", "read", "run"]
 GRACE = 30.0
 """Seconds in which what is running may end its step, after Ctrl-C; older checkpoints are as old at most."""
 
-MISSING = 'sweeps need dask.distributed: pip install "explore-labs[distributed]"'
+MISSING = 'sweeps need dask.distributed: pip install "dask[distributed]"'
 
 
 def run(
