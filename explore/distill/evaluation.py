@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("explore")
 
 TOGETHER = 50
-"""Test images that go through a network at once: as the maps of these fit a CPU's cache, twice as fast as 500."""
+"""Test images that go through a network at once: the maps of 500, say, would leave a CPU's cache."""
 
 Factory = Callable[[int, int], nn.Module]
 """``factory(classes, seed)`` returns a new network."""
