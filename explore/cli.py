@@ -18,7 +18,7 @@ from typer.core import TyperGroup
 from explore import __version__, registry
 from explore.cli_recordings import COMMANDS, SET
 from explore.errors import ExploreError, ExploreWarning, InvalidInput, UnknownName
-from explore.options import given_options, pairs, parameters
+from explore.options import given_options, pairs, parameters, subject
 from explore.registry import Method
 from explore.terminal import progress_bar
 
@@ -236,7 +236,7 @@ def _runner(row: Method, wanted: list[inspect.Parameter]) -> Callable[..., None]
         data = config.get("data") or getattr(registry.make_config(row, {"method": row.name, **config}), "data", "")
         if data_options:
             config["data"] = {"name": data, "options": data_options}
-        about = Path(str(config["distilled"])).stem if "distilled" in config else str(data)
+        about = Path(str(config["distilled"])).stem if "distilled" in config else subject(row, config) or str(data)
         default = Path("runs") / f"{row.name}-{re.sub(r'[^a-zA-Z0-9_.-]+', '_', about)}.zarr"
         _record(row, config, out or str(default), every)
 

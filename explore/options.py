@@ -39,7 +39,8 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
     if any(setting.name == "data" for setting in settings):
         help = "for the data set's loader, such as size=16; may be repeated"
         found.append(_keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help))
-    help = f"the recording, which goes on if it exists [default: runs/{row.name}-DATA.zarr]"
+    about = next((setting.name.upper() for setting in settings if setting.metadata.get("positional")), "DATA")
+    help = f"the recording, which goes on if it exists [default: runs/{row.name}-{about}.zarr]"
     found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
     help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
     found.append(_keyword("every", str, "auto", parser=_every, metavar="auto|log|N|FACTOR", show_default=False, help=help))
@@ -54,6 +55,12 @@ def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
         for name, value in values.items()
         if value is not None
     }
+
+
+def subject(row: Method, values: Mapping[str, Any]) -> str:
+    """What is typed without an option's name, or its default; empty if the method has no such option."""
+    known = fields(registry.resolve(row.config))
+    return next((str(values.get(f.name, f.default)) for f in known if f.metadata.get("positional")), "")
 
 
 def pairs(given: Iterable[str] | None) -> dict[str, Any]:
@@ -79,6 +86,9 @@ def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter
     shown = OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
     default = f" [default: {shown}]" if shown != "" else ""
     help = setting.metadata.get("help", "") + default
+    if setting.metadata.get("positional"):
+        argument = Annotated[str | None, typer.Argument(metavar=setting.name.upper(), show_default=False, help=help)]
+        return inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=argument)
     if kind in (int, float) and union:
         return _keyword(setting.name, str | None, None, parser=_or_off(kind), metavar=f"{SIMPLE[kind]}|{OFF}", help=help)
     if kind is bool and not union:

@@ -128,6 +128,9 @@ def _subclass(name: str, summary: str) -> Method:
 BOTH, ONE = ("standard-1d", "mixture-of-digits"), ("standard-1d",)
 """Mixtures of which reductions ship."""
 
+SURVEYS = ("scenes-vgg", "scenes-residual", "scenes-smooth", "resnet20", "resnet56", "squeezenet")
+"""Networks whose densities ship."""
+
 METHODS = {
     method.name: method
     for method in (
@@ -186,6 +189,15 @@ METHODS = {
             | {"teacher_width": 2, "teacher_updates": 4, "methods": ["scratch", "skd"]},
             table="explore.subclass.scores:tables",
         ),
+        Method(
+            "density",
+            "how many values of a network's maps are not zero, and what each sparse format needs for them",
+            builder="explore.sparseconv.density:build",
+            config="explore.sparseconv.config:DensityConfig",
+            figures=("density", "nze"),
+            recordings=tuple(f"data/density-{network}.zarr.zip" for network in SURVEYS),
+            tiny={"data": {"name": "scenes", "options": {"size": 64, "count": 10}}, "images": 3, "maps": True},
+        ),
     )
 }
 
@@ -206,6 +218,8 @@ FIGURES = {
         _figure("logits", "explore.subclass.figures", "Logits"),
         _figure("softened", "explore.subclass.figures_softmax", "Softened", "temperature", HEATS),
         _figure("students", "explore.subclass.figures_study", "Students", "width"),
+        _figure("nze", "explore.sparseconv.figures", "Patterns"),
+        _figure("density", "explore.sparseconv.figures_density", "Density"),
         _figure("label_bits", "explore.subclass.figures_bits", "Bits", "temperature", HEATS),
     )
 }
@@ -219,6 +233,7 @@ LABS = (
         35,
     ),
     Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),
+    Lab("zeros", "07_nze_patterns.ipynb", "If most entries are zero, who stores them how often?", 30),
 )
 
 

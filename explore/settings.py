@@ -14,9 +14,9 @@ UNIDENTIFYING = ("steps", "device")
 """Options that do not decide what a run computes, only how far it goes and where."""
 
 
-def option(default: Any, help: str) -> Any:
-    """A dataclass field with the sentence that the command line and the schema show."""
-    return field(default=default, metadata={"help": help})
+def option(default: Any, help: str, positional: bool = False) -> Any:
+    """A dataclass field with the sentence that the command line and the schema show; ``positional`` is typed without its name."""
+    return field(default=default, metadata={"help": help, "positional": positional})
 
 
 def identity(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make every shipped recording anew. MNIST and Fashion-MNIST must be in the folder of EXPLORE_DATA. Twenty minutes or more on two cores.
+# Make every shipped recording anew. MNIST, Fashion-MNIST, CIFAR-10 (JPEG), Imagenette and the weights
+# of ResNet-20, ResNet-56 and SqueezeNet must be in the folder of EXPLORE_DATA. Twenty minutes or more on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs="$(mktemp -d)"
@@ -27,6 +28,13 @@ explore run subclass-study --data digits --labels '[50,200,800]' --teacher-image
   --widths '[2,4,8,16,32,64]' --methods "$lessons" --out "$runs/digits-students.zarr"
 explore run subclass-study --data mnist --labels '[50,200,2000]' --teacher-images '[12000,-1]' --teacher-updates 300 \
   --widths '[2,4,8,16,32,64]' --methods "$lessons" --out "$runs/mnist-students.zarr"
+
+for network in scenes-vgg scenes-residual scenes-smooth; do
+  explore run density "$network" --images 4 --maps --out "$runs/density-$network.zarr"
+done
+for network in resnet20 resnet56 squeezenet; do
+  explore run density "$network" --images 100 --out "$runs/density-$network.zarr"
+done
 
 for recording in "$runs"/*.zarr; do
   explore pack "$recording" "data/$(basename "$recording").zip"

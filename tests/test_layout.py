@@ -62,7 +62,7 @@ MAY = {
 }
 FORMATS = ("bounds", "buckets", "cpo", "cps", "cps_stream", "cscc", "encoding", "entries", "geometry", "im2col", "inputs", "mec")
 VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
-VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "reference")}
+VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "nze", "reference")}
 COMMANDS = {"__main__", "bench", "cli", "cli_recordings", "doctor", "labs", "launch", "options", "terminal"}
 
 

@@ -38,6 +38,7 @@ LOADERS = {
     "digits": "explore.data.digits:digits",
     "fashion-mnist": "explore.data.vision:fashion_mnist",
     "folder": "explore.data.trees:image_tree",
+    "imagenette": "explore.data.imagenette:imagenette",
     "mhist": "explore.data.histology:mhist",
     "mnist": "explore.data.vision:mnist",
     "scenes": "explore.data.scenes:scenes",
@@ -51,8 +52,8 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
 
     Args:
         name: "digits" or "scenes", which are always there; "mnist", "fashion-mnist", "cifar10", "cifar100" or "voc", which
-            come with ``download=True`` if you do not have them; "cifar10-jpeg", "crc-phenotypes" or "mhist", whose files you
-            have; or "folder", any folder of labelled images (with ``path=``).
+            come with ``download=True`` if you do not have them; "cifar10-jpeg", "crc-phenotypes", "imagenette" or "mhist",
+            whose files you have; or "folder", any folder of labelled images (with ``path=``).
         split: "train", "val" or "test"; they never overlap. Settings are chosen on "val".
         **options: what the set's own function takes, e.g. ``size=16``.
 

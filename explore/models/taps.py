@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import torch
@@ -14,7 +14,7 @@ ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sig
 
 
 class Taps:
-    """See what chosen modules of a network put out, and what its last linear layer takes in.
+    """See what chosen modules of a network put out (or take in), and what its last linear layer takes in.
 
     Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also when it is left
     by an exception; a map is copied when a later module works in place, so it is never corrupted.
@@ -22,10 +22,11 @@ class Taps:
     Args:
         model: any network.
         layers: names of modules as in ``model.named_modules()``; by default every activation
-            module whose output is a map ``[N, C, H, W]``.
+            module whose output is a map ``[N, C, H, W]``, with ``inputs`` every convolution.
+        inputs: see what the modules take in, not what they put out.
 
     Attributes (after a forward pass inside the block):
-        maps: name → output ``[N, C, H, W]``, in the order in which they were computed; a module
+        maps: name → output (or input) ``[N, C, H, W]``, in the order in which they were computed; a module
             that is called twice appears as ``name`` and ``name#2``.
         embedding: input of the last linear layer that was called, ``[N, D]``; None if there is none.
 
@@ -40,10 +41,11 @@ class Taps:
         ({'1': (5, 4, 6, 6)}, (5, 144))
     """
 
-    def __init__(self, model: nn.Module, layers: Iterable[str] | None = None) -> None:
+    def __init__(self, model: nn.Module, layers: Iterable[str] | None = None, *, inputs: bool = False) -> None:
         modules = dict(model.named_modules())
         if layers is None:
-            chosen = [name for name, module in modules.items() if isinstance(module, ACTIVATIONS)]
+            usual = nn.Conv2d if inputs else ACTIVATIONS
+            chosen = [name for name, module in modules.items() if isinstance(module, usual)]
         else:
             chosen = list(layers)
             unknown = [name for name in chosen if name not in modules]
@@ -51,6 +53,7 @@ class Taps:
                 raise InvalidInput(f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}")
         self._chosen = {name: modules[name] for name in chosen}
         self._linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
+        self._inputs = inputs
         self._handles: list[Any] = []
         self.maps: dict[str, torch.Tensor] = {}
         self.embedding: torch.Tensor | None = None
@@ -58,7 +61,11 @@ class Taps:
     def __enter__(self) -> Self:
         self.maps, self.embedding = {}, None
         for name, module in self._chosen.items():
-            self._handles.append(module.register_forward_hook(self._keep(name)))
+            keep = self._keep(name)
+            if self._inputs:
+                self._handles.append(module.register_forward_pre_hook(lambda _, given, keep=keep: keep(given[0])))
+            else:
+                self._handles.append(module.register_forward_hook(lambda _, given, output, keep=keep: keep(output)))
         self._handles += [module.register_forward_pre_hook(self._keep_embedding) for module in self._linear]
         return self
 
@@ -67,14 +74,14 @@ class Taps:
             handle.remove()
         self._handles.clear()
 
-    def _keep(self, name: str) -> Any:
-        def hook(module: nn.Module, given: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor) and output.ndim == 4:
+    def _keep(self, name: str) -> Callable[[Any], None]:
+        def keep(found: Any) -> None:
+            if isinstance(found, torch.Tensor) and found.ndim == 4:
                 times = sum(key == name or key.startswith(name + "#") for key in self.maps)
                 # `clone` because the next module may overwrite this map in place
-                self.maps[f"{name}#{times + 1}" if times else name] = output.clone()
+                self.maps[f"{name}#{times + 1}" if times else name] = found.clone()
 
-        return hook
+        return keep
 
     def _keep_embedding(self, module: nn.Module, given: tuple[Any, ...]) -> None:
         if isinstance(given[0], torch.Tensor):

@@ -6,9 +6,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "bounds": ["density_bound"],
+        "config": ["DensityConfig"],
         "cps_stream": ["CPSStream", "encode_cps_stream"],
+        "density": ["DensityRun", "activation_density"],
         "encoding": ["Encoding"],
         "geometry": ["Geometry"],
+        "networks": ["load_network"],
         "reference": ["conv2d", "encode"],
     },
 )

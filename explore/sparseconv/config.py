@@ -1,0 +1,49 @@
+"""Options of a density survey, and the networks it knows by name; no torch, so that it loads fast."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from explore.errors import InvalidInput
+from explore.settings import identity, option
+
+SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
+NETWORKS: dict[str, Any] = {
+    "scenes-vgg": SCENES,
+    "scenes-residual": SCENES,
+    "scenes-smooth": SCENES,
+    "resnet20": {"name": "cifar10-jpeg", "options": {"split": "test"}},
+    "resnet56": {"name": "cifar10-jpeg", "options": {"split": "test"}},
+    "squeezenet": {"name": "imagenette", "options": {"split": "test"}},
+}
+"""Networks, and the images that each is usually looked at with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityConfig:
+    """Everything that decides a survey; every network has images that it is usually looked at with.
+
+    Raises:
+        InvalidInput: an option is out of range; the message names it.
+    """
+
+    method: str = option("density", "density")
+    model: str = option("scenes-vgg", f"one of {', '.join(NETWORKS)}, or torchvision:NAME with --weights", positional=True)
+    weights: str = option("", "a file of weights, in place of the usual ones")
+    data: Any = option("", "name of the image set [default: test images of what the network was made for]")  # noqa: RUF009
+    images: int = option(20, "how many, drawn at random; one a step")
+    maps: bool = option(
+        False, "keep the maps (in 255 levels) and the images, for pictures of single maps; not for pointwise layers"
+    )
+    seed: int = option(0, "of the images drawn")
+    device: str = option("", "cpu, cuda or another of torch's; by default cpu")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.images, bool) or not isinstance(self.images, int) or self.images < 1:
+            raise InvalidInput(f"images must be a whole number ≥ 1, got {self.images!r}")
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """What repeats the survey."""
+        return identity(self, data)

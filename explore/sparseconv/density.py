@@ -1,0 +1,282 @@
+"""How many values of a network's maps are not zero, and what each format would need for them: layer by layer, image by image."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from explore.data.given import taken
+from explore.data.imageset import sha256_of
+from explore.errors import InvalidInput
+from explore.models.taps import Taps
+from explore.runs import stream_seed
+from explore.sparseconv.config import NETWORKS, DensityConfig
+from explore.sparseconv.geometry import Geometry
+from explore.sparseconv.networks import load_network
+from explore.sparseconv.nze import FORMATS, levels
+from explore.sparseconv.reference import encode
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one convolution took in: its name, the module, the maps ``[N, C, H, W]`` and the sizes (None: not of a plain kind)."""
+
+    name: str
+    module: nn.Conv2d
+    maps: np.ndarray
+    geometry: Geometry | None
+
+    @property
+    def pointwise(self) -> bool:
+        """Whether its kernel is 1×1: no two windows share a value, so that nothing can be stored once instead of twice."""
+        return self.module.kernel_size == (1, 1)
+
+
+def convolved_maps(model: nn.Module, images: torch.Tensor, layers: Iterable[str] | None = None) -> list[Seen]:
+    """What every convolution of a network takes in, in the order in which they are computed.
+
+    Args:
+        model: any network, in the mode in which it is to be seen (``model.eval()``).
+        images: float32 ``[N, ...]``, what the network takes.
+        layers: names of convolutions; all of them if left out.
+
+    Raises:
+        InvalidInput: there is no convolution, or a name is not one's.
+    """
+    modules = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    chosen = list(modules) if layers is None else list(layers)
+    if not modules or set(chosen) - set(modules):
+        odd = ", ".join(sorted(set(chosen) - set(modules)))
+        raise InvalidInput(f"no convolution (nn.Conv2d) {odd}; the network has {', '.join(modules) or 'none'}")
+    with torch.no_grad(), Taps(model, chosen, inputs=True) as taps:
+        model(images)
+    found = []
+    for name, maps in taps.maps.items():
+        module = modules[name.partition("#")[0]]
+        values = maps.float().cpu().numpy()
+        found.append(Seen(name, module, values, geometry_of(module, values.shape)))
+    return found
+
+
+def geometry_of(module: nn.Conv2d, shape: tuple[int, ...]) -> Geometry | None:
+    """Sizes of a convolution module on maps of this shape; None if it is grouped, dilated or padded in another way than by
+    equally many zeros on both sides, which the formats do not know."""
+    if module.groups > 1 or set(module.dilation) != {1} or module.padding_mode != "zeros":
+        return None
+    kernel, padding = tuple(module.kernel_size), (0, 0) if module.padding == "valid" else module.padding
+    if padding == "same":
+        if kernel[0] % 2 == 0 or kernel[1] % 2 == 0:
+            return None
+        padding = (kernel[0] // 2, kernel[1] // 2)
+    return Geometry(shape, kernel, tuple(module.stride), padding)
+
+
+def activation_density(model: nn.Module, images: torch.Tensor, layers: Iterable[str] | None = None) -> xarray.Dataset:
+    """Share of non-zero values in what every convolution takes in, and its size in every format.
+
+    Args:
+        model: any network; its mode is left as it is, so call ``model.eval()`` first.
+        images: float32 ``[N, ...]``, what the network takes; one at a time is enough.
+        layers: names of convolutions (``nn.Conv2d``); all of them if left out.
+
+    Returns:
+        ``density [image, layer]`` in [0, 1], without the padding; ``work``, the share of multiply-adds that is left if zeros
+        are skipped (the same for every format that skips them); ``bytes`` and ``elements [image, layer, format]``, with
+        shared pointers; NaN for what the formats do not know (grouped, dilated, unevenly padded). Coordinates:
+        ``shape [layer, 3]`` (C, H, W), ``filters``, ``kernel``, ``stride``, ``padding``, ``pointwise``.
+
+    Raises:
+        InvalidInput: no convolution, or a name is not one's.
+
+    Example:
+        >>> from explore.models import ConvNet
+        >>> net = ConvNet(1, 10, 16, width=8, pooling="max").eval()
+        >>> found = activation_density(net, torch.rand(3, 1, 16, 16))
+        >>> found.layer.values.tolist(), found.sizes["image"]
+        (['blocks.0.conv', 'blocks.1.conv', 'blocks.2.conv'], 3)
+    """
+    import xarray
+
+    frames = [frame(convolved_maps(model, image[None], layers)) for image in images]
+    if not frames:
+        raise InvalidInput("images must not be empty")
+    return xarray.concat(frames, "image")
+
+
+def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
+    """Density and sizes of each layer of one image; with ``maps`` also its values in 255 levels."""
+    import xarray
+
+    sizes = np.full((2, len(seen), len(FORMATS)), np.nan)
+    for k, layer in enumerate(seen):
+        if layer.geometry is not None:
+            g = layer.geometry
+            sizes[:, k, :2] = np.array([[4], [1]]) * [g.im2col_elements, g.mec_elements]
+            for j, name in enumerate(FORMATS[2:], 2):
+                made = encode(layer.maps, g.kernel, g.stride, g.padding, name)
+                sizes[:, k, j] = made.nbytes, made.elements
+    share = [float(np.count_nonzero(layer.maps)) / layer.maps.size for layer in seen]
+    work = [math.nan if layer.geometry is None else work_left(layer.maps, layer.geometry) for layer in seen]
+    data: dict[str, Any] = {
+        "density": ("layer", np.array(share), {"long_name": "share of values that are not zero", "units": "1"}),
+        "work": (
+            "layer",
+            np.array(work),
+            {"long_name": "share of multiply-adds that is left if zeros are skipped", "units": "1"},
+        ),
+        "bytes": (("layer", "format"), sizes[0], {"long_name": "size in bytes", "units": "byte"}),
+        "elements": (("layer", "format"), sizes[1], {"long_name": "size as the papers count it", "units": "elements"}),
+    }
+    modules = [layer.module for layer in seen]
+    known: dict[str, Any] = {
+        "layer": ("layer", np.array([layer.name for layer in seen], object)),
+        "format": ("format", np.array(FORMATS, object)),
+        "shape": (("layer", "chw"), np.array([layer.maps.shape[1:] for layer in seen])),
+        "filters": ("layer", np.array([module.out_channels for module in modules])),
+        "pointwise": ("layer", np.array([layer.pointwise for layer in seen])),
+    }
+    for name in ("kernel", "stride", "padding"):
+        pairs = [(-1, -1) if layer.geometry is None else getattr(layer.geometry, name) for layer in seen]
+        known[name] = (("layer", "axis"), np.array(pairs))
+    if maps:
+        chosen = [k for k, layer in enumerate(seen) if not layer.pointwise and layer.geometry is not None]
+        values, begin = levels([seen[k].maps[0] for k in chosen])
+        about = {"long_name": "size of each value, 0 is zero and 255 the largest of its layer, layer after layer", "units": "1"}
+        data["levels"] = ("place", values, about)
+        offset = np.full(len(seen), -1)
+        offset[chosen] = begin
+        known["offset"] = ("layer", offset, {"long_name": "where the levels of a layer begin", "units": "1"})
+    return xarray.Dataset(data, known)
+
+
+def work_left(maps: np.ndarray, geometry: Geometry) -> float:
+    """Share of a dense convolution's multiply-adds, padding included, whose map value is not zero.
+
+    So many an ideal program that skips zeros has to do, and CSCC, CPO and CPS all do exactly those.
+
+    Example:
+        >>> x = np.array([[[[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]]], np.float32)
+        >>> round(54 * work_left(x, Geometry(x.shape, 3)))  # of the 54 entries of the im2col matrix
+        19
+    """
+    upright = Geometry(
+        (*geometry.shape[:2], geometry.shape[3], geometry.shape[2]),
+        *(pair[::-1] for pair in (geometry.kernel, geometry.stride, geometry.padding)),
+    )
+    (ph, pw), (h, w) = geometry.padding, geometry.shape[2:]
+    times = np.outer(upright.windows[ph : ph + h], geometry.windows[pw : pw + w])
+    return float(((maps != 0) * times).sum() / geometry.im2col_elements)
+
+
+def build(config: DensityConfig, data: Any = None) -> DensityRun:
+    """The registry's builder."""
+    return DensityRun(config, data)
+
+
+class DensityRun:
+    """Look at one image a step; a ``Run`` that trains nothing.
+
+    Args:
+        options: see ``DensityConfig``.
+        data: an ``ImageSet`` or (images, labels); what ``options.data`` names if left out.
+        model: a network of your own, in place of the one that ``options.model`` names; takes normalised images.
+
+    Raises:
+        InvalidInput, UnknownName, DataMissing: network, weights or images; the message says which.
+    """
+
+    name = "density"
+
+    def __init__(self, options: DensityConfig, data: Any = None, model: nn.Module | None = None) -> None:
+        given = options.data or NETWORKS.get(options.model) if data is None else data
+        if not given:
+            raise InvalidInput(f"which images are to go through {options.model}? give data=, such as data='imagenette'")
+        self.device = torch.device(options.device or "cpu")
+        self.set, images, labels = taken(given)
+        statistics = None
+        if model is None:
+            network, known = load_network(options.model, options.weights)
+            statistics = known.statistics
+        else:
+            network = model
+        self.network = network.to(self.device)
+        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(labels))[: options.images]
+        if len(order) < 1:
+            raise InvalidInput("the set has no images")
+        self._order, self.labels, self._statistics = np.sort(order), labels, statistics
+        self._images = images
+        self.options, self.step, self.steps = options, 0, len(order) - 1
+        about: dict[str, Any] = {"name": "tensors", "shape": list(images.shape)}
+        if self.set is None:
+            about |= {"sha256": sha256_of(images, labels)}
+        else:
+            about |= {"name": self.set.name, "options": dict(self.set.options), "sha256": self.set.sha256}
+        self.config: Mapping[str, Any] = options.identity(about)
+
+    def __repr__(self) -> str:
+        return f"DensityRun({self.options.model}, image {self.step + 1} of {self.steps + 1})"
+
+    @property
+    def message(self) -> str:
+        """Nothing is lost or won here: no loss."""
+        return "image looked at"
+
+    @property
+    def every(self) -> int:
+        """Every image is worth recording."""
+        return 1
+
+    def advance(self) -> None:
+        """Turn to the next image; it is looked at when it is recorded."""
+        self.step += 1
+
+    def snapshot(self) -> xarray.Dataset:
+        """Density and sizes of every layer for this image, and with ``maps`` the image and where its values are."""
+        at = int(self._order[self.step])
+        found = frame(convolved_maps(self.network, self._batch(at)), self.options.maps)
+        found["index"] = ((), at, {"long_name": "which image of the set", "units": "1"})
+        found["label"] = ((), int(self.labels[at]), {"long_name": "its class", "units": "1"})
+        names = [str(k) for k in range(int(self.labels.max()) + 1)] if self.set is None else list(self.set.class_names)
+        found = found.assign_coords({"class": ("class", np.array(names, object))})
+        if self.options.maps:
+            found["picture"] = self._picture(at)
+        return found
+
+    def _batch(self, at: int) -> torch.Tensor:
+        """One image as the network takes it."""
+        if self.set is None:
+            x = self._images[at : at + 1].float()
+        elif self._statistics is None:
+            x = self.set.batch([at])
+        else:
+            mean, std = (torch.tensor(values)[:, None, None] for values in self._statistics)
+            x = (self.set.images[[at]].float() / 255 - mean) / std
+        return x.to(self.device)
+
+    def _picture(self, at: int) -> Any:
+        image = self._images[at]
+        if self.set is None:
+            low, high = float(image.min()), float(image.max())
+            image = ((image - low) / ((high - low) or 1) * 255).round().byte()
+        shown = image[:3].permute(1, 2, 0) if len(image) >= 3 else image[:1].permute(1, 2, 0).expand(-1, -1, 3)
+        return (("y", "x", "rgb"), shown.cpu().numpy(), {"long_name": "the image", "units": "1"})
+
+    def result(self) -> xarray.Dataset:
+        """The same as ``snapshot``: there is nothing else to hand over."""
+        return self.snapshot()
+
+    def state(self) -> dict[str, Any]:
+        """Empty: the step number says all."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Nothing to restore but the step, which ``record`` sets."""

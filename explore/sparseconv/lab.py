@@ -1,0 +1,176 @@
+"""The sparse-convolution lab: one function a notebook cell, each returning something that shows itself."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray
+
+from explore.errors import InvalidInput
+from explore.recording import open_recording
+from explore.shipped import shipped
+from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
+from explore.sparseconv.figures_density import UNITS, Density, density
+from explore.sparseconv.figures_formats import Formats, formats
+from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
+from explore.sparseconv.geometry import Geometry
+from explore.sparseconv.nze import shuffled, strongest
+from explore.sparseconv.reference import encode
+from explore.widgets.controls import Choice, Control, Slider
+from explore.widgets.explorer import Explorer
+
+EXAMPLE = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
+"""A map on which every format can be written out by hand."""
+
+UNCHOSEN = "choose …"
+KEPT = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
+"""Shares of the values that are not zero, the largest of which stay."""
+
+PATTERNS = ("scenes-vgg", "scenes-residual", "scenes-smooth")
+SURVEYS = ("resnet20", "resnet56", "squeezenet", *PATTERNS)
+TITLES = {
+    "scenes-vgg": "scenes-vgg (ReLU)",
+    "scenes-residual": "scenes-residual (ReLU, shortcuts)",
+    "scenes-smooth": "scenes-smooth (SiLU, no ReLU)",
+    "resnet20": "ResNet-20 on CIFAR-10 (JPEG)",
+    "resnet56": "ResNet-56 on CIFAR-10 (JPEG)",
+    "squeezenet": "SqueezeNet on Imagenette",
+}
+
+
+def copies(x: Any = EXAMPLE, kernel_size: int = 3) -> Explorer:
+    """A small map written out in five formats: choose a value (click it), and every copy of it lights up.
+
+    Args:
+        x: ``[H, W]``, at most 8×8, with at least one value that is not zero.
+        kernel_size: of the convolution.
+    """
+    x = np.asarray(x, np.float32)
+    if x.ndim != 2:
+        raise InvalidInput(f"x must be one map [H, W], got shape {list(x.shape)}")
+    names = [f"{i + 1}, {j + 1}" for i, j in np.argwhere(x != 0)]
+
+    def source(value: str, stride: int) -> xarray.Dataset:
+        return formats(x, kernel_size, stride, "" if value == UNCHOSEN else value)
+
+    controls: dict[str, Control] = {
+        "value": Choice("value in row, column", [UNCHOSEN, *names]),
+        "stride": Choice("stride", [1, 2, 3]),
+    }
+    return Explorer(source, Formats, controls, "copies")
+
+
+def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
+    """Real maps beside the same values at other places of their channels: which format gains from neighbours?
+
+    Args:
+        network: one of ``PATTERNS``, or the path of a survey with maps.
+        image: of the survey, from 1 on.
+    """
+    recorded = _with_maps(network)
+    if not 1 <= image <= recorded.sizes["step"]:
+        raise InvalidInput(f"image must be 1 to {recorded.sizes['step']}, got {image}")
+
+    @cache
+    def measured(layer: int) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
+        maps, geometry = maps_at(recorded, image - 1, layer - 1)
+        sides = {share: {SIDES[0]: (kept := strongest(maps, share)), SIDES[1]: shuffled(kept)} for share in KEPT}
+        sizes = [[[_bytes(sides[share][side], geometry, name) for name in SPARSE] for side in SIDES] for share in KEPT]
+        count = np.array([np.count_nonzero(sides[share][SIDES[0]]) for share in KEPT])
+        known = {"share": list(KEPT), "density": ("share", count / maps.size), "count": ("share", np.maximum(1, count))}
+        return geometry, sides, xarray.DataArray(sizes, known, ("share", "side", "format"))
+
+    def source(layer: int, kept: float, channel: int) -> xarray.Dataset:
+        geometry, sides, sizes = measured(layer)
+        shown = min(channel, geometry.shape[1]) - 1
+        share = float(sizes["density"].sel(share=kept))
+        title = (
+            f"{recorded.attrs['config']['model']}, convolution {layer}: density {share:.1%}; the maps are of channel {shown + 1}"
+        )
+        return neighbours(sides[kept], geometry, shown, sizes, kept, title)
+
+    layers = with_maps(recorded)
+    controls: dict[str, Control] = {
+        "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
+        "kept": Slider("largest values kept", list(KEPT)),
+        "channel": Slider("channel", list(range(1, _channels(recorded) + 1))),
+    }
+    return Explorer(source, Neighbours, controls, "neighbours")
+
+
+def patterns(*networks: str) -> Explorer:
+    """Where a layer's values are not zero, and how many windows read each; every network, image, layer and channel.
+
+    Args:
+        *networks: of ``PATTERNS``, or paths of surveys with maps (``explore run density --maps``); all that ship if left out.
+    """
+    names = list(networks or PATTERNS)
+    recorded = {name: _with_maps(name) for name in names}
+
+    def source(network: str, image: int, layer: int, channel: int, unit: str) -> xarray.Dataset:
+        chosen = recorded[network]
+        nearest = min(with_maps(chosen), key=lambda number: abs(number - layer))
+        return nze(chosen, min(image, chosen.sizes["step"]) - 1, nearest, channel, unit)
+
+    layers = sorted({number for r in recorded.values() for number in with_maps(r)})
+    controls: dict[str, Control] = {
+        "network": Choice("network", names, names=TITLES),
+        "image": Slider("image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))),
+        "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
+        "channel": Slider("channel", list(range(1, max(map(_channels, recorded.values())) + 1))),
+        "unit": Choice("count in", list(UNITS), names=UNITS),
+    }
+    return Explorer(source, Patterns, controls, "patterns")
+
+
+def densities(*networks: str) -> Explorer:
+    """Density and sizes, convolution by convolution, of published networks on real images.
+
+    Args:
+        *networks: of ``SURVEYS``, or paths of surveys (``explore run density``); all that ship if left out.
+    """
+    names = list(networks or SURVEYS)
+    recorded = {name: survey(name) for name in names}
+
+    def source(network: str, image: int, layer: int, unit: str) -> xarray.Dataset:
+        chosen = recorded[network]
+        last = chosen.sizes["layer"]
+        return density(chosen, min(image, chosen.sizes["step"]) - 1, min(layer, last), unit)
+
+    controls: dict[str, Control] = {
+        "network": Choice("network", names, names=TITLES),
+        "image": Slider("image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))),
+        "layer": Slider("convolution", list(range(1, max(r.sizes["layer"] for r in recorded.values()) + 1)), 3),
+        "unit": Choice("count in", list(UNITS), names=UNITS),
+    }
+    return Explorer(source, Density, controls, "densities")
+
+
+def survey(name: str) -> xarray.Dataset:
+    """A recorded survey by the name of its network, if it ships, or by its path.
+
+    Raises:
+        DataMissing: no such recording.
+    """
+    shipping = name in SURVEYS
+    return open_recording(shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()).load()
+
+
+def _with_maps(name: str) -> xarray.Dataset:
+    found = survey(name)
+    if "offset" not in found or not with_maps(found):
+        raise InvalidInput(f"{name} holds no maps; record it with explore run density --maps")
+    return found
+
+
+def _channels(recorded: xarray.Dataset) -> int:
+    """The most channels that a layer with maps has."""
+    return max(int(recorded["shape"].values[number - 1, 0]) for number in with_maps(recorded))
+
+
+def _bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:
+    """Size of maps ``[C, H, W]`` in a format."""
+    return encode(maps[None].astype(np.float32), geometry.kernel, geometry.stride, geometry.padding, method).nbytes
