@@ -41,8 +41,10 @@ class DensityConfig:
     device: str = option("", "cpu, cuda or another of torch's; by default cpu")
 
     def __post_init__(self) -> None:
-        if isinstance(self.images, bool) or not isinstance(self.images, int) or self.images < 1:
-            raise InvalidInput(f"images must be a whole number ≥ 1, got {self.images!r}")
+        for name, least in (("images", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InvalidInput(f"{name} must be a whole number ≥ {least}, got {value!r}")
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What repeats the survey."""
