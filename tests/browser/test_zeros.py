@@ -1,0 +1,58 @@
+"""The lab of sparse convolution as a reader meets it: clicking a value, moving a slider by keyboard, clicking a layer and a channel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import alt_changes, opened, run_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+
+COUNT = "document.querySelectorAll('.explore-figure img').length"
+
+
+def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
+    opened(page, server, "bare_07_nze_patterns.ipynb")
+    run_all(page)
+    page.wait_for_function(f"{COUNT} >= 4", timeout=150_000)
+    figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
+    # a value is clicked on the picture, and every copy lights up
+    pictures.nth(0).scroll_into_view_if_needed()
+    before = pictures.nth(0).get_attribute("alt")
+    assert "No value is chosen yet" in before
+    figures.nth(0).get_by_role("button", name="value 5 in row 2, column 4", exact=True).click()
+    after = alt_changes(page, 0, before)
+    assert "im2col 4 times, MEC twice, CSCC twice, CPO once, CPS once" in after
+    page.screenshot(path=screenshots / "07-copies.png")
+    # the same values shuffled: fewer of them by keyboard
+    pictures.nth(1).scroll_into_view_if_needed()
+    before = pictures.nth(1).get_attribute("alt")
+    assert "density 50.2%" in before
+    handle = page.locator(".widget-slider .noUi-handle").nth(1)
+    handle.focus()
+    for _ in range(4):
+        handle.press("ArrowRight")
+    after = alt_changes(page, 1, before)
+    assert "density 10.0%" in after
+    assert "CPO: 40,230 bytes as they are, 40,230 shuffled (+0%)" in after
+    page.screenshot(path=screenshots / "07-shuffled.png")
+    # a convolution and a channel are chosen on the picture
+    pictures.nth(2).scroll_into_view_if_needed()
+    before = pictures.nth(2).get_attribute("alt")
+    figures.nth(2).get_by_role("button", name="convolution 5, 14", exact=True).focus()
+    page.keyboard.press("Enter")
+    after = alt_changes(page, 2, before)
+    assert "convolution 5 (14): 32×16×16" in after
+    figures.nth(2).get_by_role("button", name="channel 8", exact=True).click()
+    assert "Channel 8:" in alt_changes(page, 2, after)
+    page.screenshot(path=screenshots / "07-patterns.png")
+    # published networks
+    pictures.nth(3).scroll_into_view_if_needed()
+    before = pictures.nth(3).get_attribute("alt")
+    figures.nth(3).get_by_role("button", name="convolution 19, layer3.2.conv2", exact=True).click()
+    assert "convolution 19 (layer3.2.conv2): 64×8×8" in alt_changes(page, 3, before)
+    page.screenshot(path=screenshots / "07-published.png")
+    assert page.outside == []
