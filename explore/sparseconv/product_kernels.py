@@ -1,0 +1,212 @@
+"""Numba: convolving from the arrays of CSCC, CPO and CPS, entry by entry as they are stored, for many filters at a time.
+
+A task is one image, one block of filters and one range of output columns, and no two tasks share an output. Its sums
+are kept in a *tile*, ``[output columns, output rows, filters of a block]``: entries come column by column, so that what
+they are added to stays in the first cache. When the task is done the tile is written to the output, with the bias.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from explore.sparseconv.lanes import LANES, add_product, lowest_bit
+
+ROWS = 4  # of a set of CPS
+SIXTEEN = np.uintp(LANES)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def repack(weight, sizes, first, step, out):  # type: ignore[no-untyped-def]
+    """Weights ``[K, C, taps]``, flat, as ``[blocks, C, taps, filters of a block]``; zero beyond the last filter."""
+    filters, channels, taps, block = sizes
+    blocks = (filters + block - 1) // block
+    for task in range(first, blocks * channels, step):
+        which, c = task // channels, task % channels
+        part = out[task * taps * block :][: taps * block]
+        for k in range(block):
+            if which * block + k < filters:
+                source = ((which * block + k) * channels + c) * taps
+                for tap in range(taps):
+                    part[tap * block + k] = weight[source + tap]
+            else:
+                for tap in range(taps):
+                    part[tap * block + k] = np.float32(0)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _give(tile, corner, bias, n, block, k0, columns, first_column, sizes, out):  # type: ignore[no-untyped-def]
+    """Write a tile ``[columns, Oh, block]`` from ``corner`` on to the output, and add the bias."""
+    filters, oh, _, by_image, by_filter, by_row, by_column = sizes
+    many = min(block, filters - k0)
+    for y in range(oh):
+        for x0 in range(0, columns, LANES):  # so few lines at a time that they stay in the cache
+            last = min(columns, x0 + LANES)
+            place = n * by_image + y * by_row + first_column * by_column + k0 * by_filter
+            if by_filter == 1:
+                for x in range(x0, last):
+                    for k in range(many):
+                        value = tile[np.uintp(corner + (x * oh + y) * block + k)] + bias[np.uintp(k0 + k)]
+                        out[np.uintp(place + x * by_column + k)] = value
+            else:
+                for k in range(many):
+                    for x in range(x0, last):
+                        value = tile[np.uintp(corner + (x * oh + y) * block + k)] + bias[np.uintp(k0 + k)]
+                        out[np.uintp(place + k * by_filter + x)] = value
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _add(value, c, i, local, s, overlap, begin, end, reach, kernel, oh, block, weight, corner, tile):  # type: ignore[no-untyped-def]
+    """Add one value, of row ``i`` and column ``local`` of window ``s``, to all outputs that read it.
+
+    Kernel rows l are a loop over output rows y = (i − l) / Sh; windows further right, u = 0 … overlap, a loop as in the
+    papers; of each output, all filters of the block at once.
+    """
+    kh, kw, sh, sw = kernel
+    for y in range(reach[0, i], reach[1, i]):
+        tap = (c * kh + i - y * sh) * kw + local
+        for u in range(max(0, begin - s), min(overlap + 1, end - s)):
+            at = np.uintp(corner + ((s - begin + u) * oh + y) * block)
+            place = np.uintp((tap - u * sw) * block)
+            for q in range(np.uintp(0), np.uintp(block), SIXTEEN):
+                add_product(tile, at + q, value, weight, place + q)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def add_entries(
+    values, narrow, wide, starts, image_groups, channels, reach, kernel, padded, weight, bias, sizes, split, first, step, out
+):  # type: ignore[no-untyped-def]
+    """Convolve from CSCC or CPO.
+
+    Args:
+        values: the values.
+        narrow: indices of 2 bytes, or empty.
+        wide: indices of 4 bytes, or empty.
+        starts: where each bucket begins, by group, class and window, and where the last one ends.
+        image_groups: where the groups of each image begin, ``[N + 1]``.
+        channels: the channel of each group; 0 where the index says it.
+        reach: the first output row that reads each padded row, and the one after the last, ``[2, Hp]``.
+        kernel: Kh, Kw, Sh, Sw.
+        padded: Hp, C and overlap classes.
+        weight: repacked.
+        bias: ``[K]``.
+        sizes: filters, Oh, Ow, and the strides of the output: of an image, a filter, a row, a column.
+        split: filters of a block, blocks, output columns of a range, ranges.
+        first: of the tasks.
+        step: from one task to the next.
+        out: the output.
+    """
+    kw, (tall, all_channels, classes), (oh, ow) = kernel[1], padded, (sizes[1], sizes[2])
+    block, blocks, across, ranges = split
+    small = len(narrow) > 0
+    taps = all_channels * kernel[0] * kw * block
+    tile = np.empty(across * oh * block + LANES, np.float32)
+    corner = (-tile.ctypes.data // 4) % LANES
+    for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
+        n, which, part = task // (blocks * ranges), task // ranges % blocks, task % ranges
+        begin, end = part * across, min(ow, part * across + across)
+        filters = weight[which * taps :][:taps]
+        tile[corner : corner + (end - begin) * oh * block] = np.float32(0)
+        for group in range(image_groups[n], image_groups[n + 1]):
+            for overlap in range(classes):
+                for s in range(max(0, begin - overlap), end):
+                    bucket = (group * classes + overlap) * ow + s
+                    for x in range(np.uintp(starts[bucket]), np.uintp(starts[bucket + 1])):
+                        index = np.uint32(narrow[x]) if small else wide[x]
+                        line = index // np.uint32(kw)
+                        local = np.intp(index - line * np.uint32(kw))
+                        c = np.intp(line // np.uint32(tall))
+                        i = np.intp(line) - c * tall
+                        c += channels[group]
+                        _add(values[x], c, i, local, s, overlap, begin, end, reach, kernel, oh, block, filters, corner, tile)
+        _give(tile, corner, bias, n, block, which * block, end - begin, begin, sizes, out)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def add_sets(
+    values,
+    narrow,
+    wide,
+    starts,
+    words_starts,
+    image_groups,
+    channels,
+    code,
+    reach,
+    kernel,
+    padded,
+    weight,
+    bias,
+    sizes,
+    split,
+    first,
+    step,
+    out,
+):  # type: ignore[no-untyped-def]
+    """Convolve from CPS.
+
+    Args:
+        narrow: words of 2 bytes, or empty.
+        wide: words of 4 bytes, or empty.
+        starts: where the values of each bucket begin.
+        words_starts: where its words begin, and where the last one ends.
+        code: of a class and window, what is added to a column as a word spells it to have it counted in its window.
+
+    ``padded`` has a fourth number: how many channels a word tells apart. The others are as in ``add_entries``.
+    """
+    kw, (tall, all_channels, classes, told), (oh, ow) = kernel[1], padded, (sizes[1], sizes[2])
+    block, blocks, across, ranges = split
+    small, high = len(narrow) > 0, (tall + ROWS - 1) // ROWS
+    taps = all_channels * kernel[0] * kw * block
+    tile = np.empty(across * oh * block + LANES, np.float32)
+    corner = (-tile.ctypes.data // 4) % LANES
+    for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
+        n, which, part = task // (blocks * ranges), task // ranges % blocks, task % ranges
+        begin, end = part * across, min(ow, part * across + across)
+        filters = weight[which * taps :][:taps]
+        tile[corner : corner + (end - begin) * oh * block] = np.float32(0)
+        for group in range(image_groups[n], image_groups[n + 1]):
+            for overlap in range(classes):
+                for s in range(max(0, begin - overlap), end):
+                    bucket = (group * classes + overlap) * ow + s
+                    at = np.uintp(starts[bucket])
+                    for x in range(np.uintp(words_starts[bucket]), np.uintp(words_starts[bucket + 1])):
+                        word = np.uint32(narrow[x]) if small else wide[x]
+                        number = word >> np.uint32(ROWS)
+                        line = number // np.uint32(high)
+                        row = np.intp(number - line * np.uint32(high)) * ROWS
+                        rank = line // np.uint32(told)
+                        c = np.intp(line - rank * np.uint32(told)) + channels[group]
+                        local = np.intp(rank) + code[overlap * ow + s]
+                        mask = word & np.uint32(15)
+                        while mask:
+                            i = row + np.intp(lowest_bit(mask))
+                            mask &= mask - np.uint32(1)
+                            _add(values[at], c, i, local, s, overlap, begin, end, reach, kernel, oh, block, filters, corner, tile)
+                            at += np.uintp(1)
+        _give(tile, corner, bias, n, block, which * block, end - begin, begin, sizes, out)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def tally(narrow, wide, begin, bucket, high, words, values):  # type: ignore[no-untyped-def]
+    """Of words that know their column: how many each bucket has, and how many values, ``[groups, buckets]`` (zero before).
+
+    ``begin`` is where the words of each group begin, ``bucket`` the one of each padded column.
+    """
+    for group in range(len(begin) - 1):
+        for x in range(begin[group], begin[group + 1]):
+            word = np.int64(narrow[x]) if len(narrow) else np.int64(wide[x])
+            which = bucket[(word >> ROWS) // high]
+            words[group, which] += 1
+            values[group, which] += (word & 1) + (word >> 1 & 1) + (word >> 2 & 1) + (word >> 3 & 1)
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def sum_bits(narrow, wide, starts, values):  # type: ignore[no-untyped-def]
+    """How many values the words of each bucket stand for."""
+    for bucket in range(len(starts) - 1):
+        total = 0
+        for x in range(starts[bucket], starts[bucket + 1]):
+            word = np.int64(narrow[x]) if len(narrow) else np.int64(wide[x])
+            total += (word & 1) + (word >> 1 & 1) + (word >> 2 & 1) + (word >> 3 & 1)
+        values[bucket] = total
