@@ -1,8 +1,8 @@
 """Numba: convolving from the arrays of CSCC, CPO and CPS, entry by entry as they are stored, for many filters at a time.
 
 A task is one image, one block of filters and one range of output columns, and no two tasks share an output. Its sums
-are kept in a *tile*, ``[output columns, output rows, filters of a block]``: entries come column by column, so that what
-they are added to stays in the first cache. When the task is done the tile is written to the output, with the bias.
+are kept in a *tile*, ``[output rows, output columns, filters of a block]``: entries come column by column, so that what
+they are added to, a few columns of it, stays in the first cache. When the task is done the tile is written to the output, with the bias.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import numpy as np
 from explore.sparseconv.lanes import LANES, add_product, lowest_bit
 
 ROWS = 4  # of a set of CPS
-SIXTEEN = np.uintp(LANES)
+SIXTEEN, TWICE, THRICE, FOUR_TIMES = np.uintp(LANES), np.uintp(2 * LANES), np.uintp(3 * LANES), np.uintp(4 * LANES)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def repack(weight, sizes, first, step, out):  # type: ignore[no-untyped-def]
-    """Weights ``[K, C, taps]``, flat, as ``[blocks, C, taps, filters of a block]``; zero beyond the last filter."""
+def repack(weight, sizes, places, first, step, out):  # type: ignore[no-untyped-def]
+    """Weights ``[K, C, taps]``, flat, as ``[blocks, C, taps, filters of a block]``; zero beyond the last filter.
+
+    ``places`` is where each tap goes, ``[taps]``.
+    """
     filters, channels, taps, block = sizes
     blocks = (filters + block - 1) // block
     for task in range(first, blocks * channels, step):
@@ -28,15 +31,15 @@ def repack(weight, sizes, first, step, out):  # type: ignore[no-untyped-def]
             if which * block + k < filters:
                 source = ((which * block + k) * channels + c) * taps
                 for tap in range(taps):
-                    part[tap * block + k] = weight[source + tap]
+                    part[places[tap] * block + k] = weight[source + tap]
             else:
                 for tap in range(taps):
-                    part[tap * block + k] = np.float32(0)
+                    part[places[tap] * block + k] = np.float32(0)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def _give(tile, corner, bias, n, block, k0, columns, first_column, sizes, out):  # type: ignore[no-untyped-def]
-    """Write a tile ``[columns, Oh, block]`` from ``corner`` on to the output, and add the bias."""
+def _give(tile, corner, row_sums, bias, n, block, k0, columns, first_column, sizes, out):  # type: ignore[no-untyped-def]
+    """Write a tile ``[Oh, columns, block]`` from ``corner`` on to the output, and add the bias."""
     filters, oh, _, by_image, by_filter, by_row, by_column = sizes
     many = min(block, filters - k0)
     for y in range(oh):
@@ -46,35 +49,46 @@ def _give(tile, corner, bias, n, block, k0, columns, first_column, sizes, out): 
             if by_filter == 1:
                 for x in range(x0, last):
                     for k in range(many):
-                        value = tile[np.uintp(corner + (x * oh + y) * block + k)] + bias[np.uintp(k0 + k)]
+                        value = tile[np.uintp(corner + y * row_sums + x * block + k)] + bias[np.uintp(k0 + k)]
                         out[np.uintp(place + x * by_column + k)] = value
             else:
                 for k in range(many):
                     for x in range(x0, last):
-                        value = tile[np.uintp(corner + (x * oh + y) * block + k)] + bias[np.uintp(k0 + k)]
+                        value = tile[np.uintp(corner + y * row_sums + x * block + k)] + bias[np.uintp(k0 + k)]
                         out[np.uintp(place + k * by_filter + x)] = value
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _add(value, c, i, local, s, overlap, begin, end, reach, kernel, oh, block, weight, corner, tile):  # type: ignore[no-untyped-def]
-    """Add one value, of row ``i`` and column ``local`` of window ``s``, to all outputs that read it.
+def _add(value, rows, at, place, row_sums, row_weights, vectors, weight, tile):  # type: ignore[no-untyped-def]
+    """Add one value to all outputs that read it, of each of them all filters of the block.
 
-    Kernel rows l are a loop over output rows y = (i − l) / Sh; windows further right, u = 0 … overlap, a loop as in the
-    papers; of each output, all filters of the block at once.
+    Kernel rows l are a loop over output rows y = (i − l) / Sh. The windows that read the value lie side by side in the
+    tile, and so do their taps in the weights (see ``column_places``): one run of vectors is the loop over u and filters.
     """
-    kh, kw, sh, sw = kernel
-    for y in range(reach[0, i], reach[1, i]):
-        tap = (c * kh + i - y * sh) * kw + local
-        for u in range(max(0, begin - s), min(overlap + 1, end - s)):
-            at = np.uintp(corner + ((s - begin + u) * oh + y) * block)
-            place = np.uintp((tap - u * sw) * block)
-            for q in range(np.uintp(0), np.uintp(block), SIXTEEN):
-                add_product(tile, at + q, value, weight, place + q)
+    for _ in range(rows):
+        to, by, left = at, place, vectors
+        while left >= 4:  # by hand, for a loop over so few costs more than what is in it
+            add_product(tile, to, value, weight, by)
+            add_product(tile, to + SIXTEEN, value, weight, by + SIXTEEN)
+            add_product(tile, to + TWICE, value, weight, by + TWICE)
+            add_product(tile, to + THRICE, value, weight, by + THRICE)
+            to += FOUR_TIMES
+            by += FOUR_TIMES
+            left -= 4
+        if left & 2:
+            add_product(tile, to, value, weight, by)
+            add_product(tile, to + SIXTEEN, value, weight, by + SIXTEEN)
+            to += TWICE
+            by += TWICE
+        if left & 1:
+            add_product(tile, to, value, weight, by)
+        at += np.uintp(row_sums)
+        place -= np.uintp(row_weights)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def add_entries(
-    values, narrow, wide, starts, image_groups, channels, reach, kernel, padded, weight, bias, sizes, split, first, step, out
+    values, narrow, wide, starts, image_groups, channels, column_place, reach, kernel, padded, weight, bias, sizes, split, first, step, out
 ):  # type: ignore[no-untyped-def]
     """Convolve from CSCC or CPO.
 
@@ -85,6 +99,7 @@ def add_entries(
         starts: where each bucket begins, by group, class and window, and where the last one ends.
         image_groups: where the groups of each image begin, ``[N + 1]``.
         channels: the channel of each group; 0 where the index says it.
+        column_place: where each column of the kernel stands in the weights, ``[Kw]``.
         reach: the first output row that reads each padded row, and the one after the last, ``[2, Hp]``.
         kernel: Kh, Kw, Sh, Sw.
         padded: Hp, C and overlap classes.
@@ -100,17 +115,21 @@ def add_entries(
     block, blocks, across, ranges = split
     small = len(narrow) > 0
     taps = all_channels * kernel[0] * kw * block
-    tile = np.empty(across * oh * block + LANES, np.float32)
-    corner = (-tile.ctypes.data // 4) % LANES
+    row_weights, row_sums = kernel[2] * kw * block, (across * block // LANES | 1) * LANES  # odd: rows fall in all parts of a cache
+    tile = np.empty(row_sums * oh + LANES, np.float32)
+    corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
         n, which, part = task // (blocks * ranges), task // ranges % blocks, task % ranges
         begin, end = part * across, min(ow, part * across + across)
         filters = weight[which * taps :][:taps]
-        tile[corner : corner + (end - begin) * oh * block] = np.float32(0)
+        tile[corner : corner + oh * row_sums] = np.float32(0)
         for group in range(image_groups[n], image_groups[n + 1]):
             for overlap in range(classes):
                 for s in range(max(0, begin - overlap), end):
                     bucket = (group * classes + overlap) * ow + s
+                    further = max(0, begin - s)  # windows left of the range are another task's
+                    window = corner + (s - begin + further) * block
+                    vectors = (min(overlap + 1, end - s) - further) * block // LANES
                     for x in range(np.uintp(starts[bucket]), np.uintp(starts[bucket + 1])):
                         index = np.uint32(narrow[x]) if small else wide[x]
                         line = index // np.uint32(kw)
@@ -118,8 +137,12 @@ def add_entries(
                         c = np.intp(line // np.uint32(tall))
                         i = np.intp(line) - c * tall
                         c += channels[group]
-                        _add(values[x], c, i, local, s, overlap, begin, end, reach, kernel, oh, block, filters, corner, tile)
-        _give(tile, corner, bias, n, block, which * block, end - begin, begin, sizes, out)
+                        top = reach[0, i]
+                        tap = (c * kernel[0] + i) * kw + column_place[local] + further
+                        place = np.uintp(tap * block - top * row_weights)
+                        at_row = np.uintp(window + top * row_sums)
+                        _add(values[x], reach[1, i] - top, at_row, place, row_sums, row_weights, vectors, filters, tile)
+        _give(tile, corner, row_sums, bias, n, block, which * block, end - begin, begin, sizes, out)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -131,6 +154,7 @@ def add_sets(
     words_starts,
     image_groups,
     channels,
+    column_place,
     code,
     reach,
     kernel,
@@ -158,17 +182,21 @@ def add_sets(
     block, blocks, across, ranges = split
     small, high = len(narrow) > 0, (tall + ROWS - 1) // ROWS
     taps = all_channels * kernel[0] * kw * block
-    tile = np.empty(across * oh * block + LANES, np.float32)
-    corner = (-tile.ctypes.data // 4) % LANES
+    row_weights, row_sums = kernel[2] * kw * block, (across * block // LANES | 1) * LANES  # odd: rows fall in all parts of a cache
+    tile = np.empty(row_sums * oh + LANES, np.float32)
+    corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
         n, which, part = task // (blocks * ranges), task // ranges % blocks, task % ranges
         begin, end = part * across, min(ow, part * across + across)
         filters = weight[which * taps :][:taps]
-        tile[corner : corner + (end - begin) * oh * block] = np.float32(0)
+        tile[corner : corner + oh * row_sums] = np.float32(0)
         for group in range(image_groups[n], image_groups[n + 1]):
             for overlap in range(classes):
                 for s in range(max(0, begin - overlap), end):
                     bucket = (group * classes + overlap) * ow + s
+                    further = max(0, begin - s)  # windows left of the range are another task's
+                    window = corner + (s - begin + further) * block
+                    vectors = (min(overlap + 1, end - s) - further) * block // LANES
                     at = np.uintp(starts[bucket])
                     for x in range(np.uintp(words_starts[bucket]), np.uintp(words_starts[bucket + 1])):
                         word = np.uint32(narrow[x]) if small else wide[x]
@@ -182,9 +210,13 @@ def add_sets(
                         while mask:
                             i = row + np.intp(lowest_bit(mask))
                             mask &= mask - np.uint32(1)
-                            _add(values[at], c, i, local, s, overlap, begin, end, reach, kernel, oh, block, filters, corner, tile)
+                            top = reach[0, i]
+                            tap = (c * kernel[0] + i) * kw + column_place[local] + further
+                            place = np.uintp(tap * block - top * row_weights)
+                            at_row = np.uintp(window + top * row_sums)
+                            _add(values[at], reach[1, i] - top, at_row, place, row_sums, row_weights, vectors, filters, tile)
                             at += np.uintp(1)
-        _give(tile, corner, bias, n, block, which * block, end - begin, begin, sizes, out)
+        _give(tile, corner, row_sums, bias, n, block, which * block, end - begin, begin, sizes, out)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

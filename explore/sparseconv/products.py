@@ -82,14 +82,14 @@ def _scatter(encoding: CSCC | CPO | CPS, weight: np.ndarray, bias: np.ndarray, l
     values = encoding.values.size
     classes = 1 if isinstance(encoding, CSCC) else g.classes
     split = shares(g, filters, classes)
-    packed = pack(weight, split[0])
+    packed = pack(weight, split[0], g.stride[1])
     row = np.arange(tall)
     reach = np.stack([np.maximum(0, -((kh - 1 - row) // g.stride[0])), np.minimum(oh - 1, row // g.stride[0]) + 1])
     out = np.empty((n, oh, ow, filters) if last else (n, filters, oh, ow), np.float32)
     by = (oh * ow * filters, 1, ow * filters, filters) if last else (filters * oh * ow, oh * ow, ow, 1)
     maps = None if isinstance(encoding, CSCC) else encoding.maps
     image, channel = np.divmod((np.arange(n) * c if maps is None else maps).astype(np.int64), c)
-    groups = (np.searchsorted(image, np.arange(n + 1)), channel)
+    groups = (np.searchsorted(image, np.arange(n + 1)), channel, column_places(kw, g.stride[1]))
     kernel, sizes = (kh, kw, *g.stride), (filters, oh, ow, *by)
     rest = (packed, np.ascontiguousarray(bias) + np.float32(0), sizes, split)
     work = values * -(-kh // g.stride[0]) * (kw if classes == 1 else -(-kw // g.stride[1])) * len(packed) // (c * kh * kw * LANES)
@@ -154,10 +154,27 @@ def shares(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, in
     return block, blocks, across, -(-ow // across)
 
 
-def pack(weight: np.ndarray, block: int) -> np.ndarray:
-    """Weights ``[K, C, Kh, Kw]`` as ``[blocks, C, Kh, Kw, filters of a block]``, flat; zero beyond the last filter."""
+def column_places(width: int, stride: int) -> np.ndarray:
+    """In which order the columns of a kernel are kept, so that the taps with which neighbouring windows, from left to
+    right, read one value lie side by side: ``[Kw]``, the place of each.
+
+    Example:
+        >>> column_places(3, 1), column_places(5, 2)
+        (array([2, 1, 0]), array([2, 4, 1, 3, 0]))
+    """
+    order = [j for rest in range(min(stride, width)) for j in reversed(range(rest, width, stride))]
+    return np.argsort(order)
+
+
+def pack(weight: np.ndarray, block: int, stride: int) -> np.ndarray:
+    """Weights ``[K, C, Kh, Kw]`` as ``[blocks, C, Kh, Kw, filters of a block]``, flat; zero beyond the last filter.
+
+    Columns are in the order that suits a horizontal stride (see ``column_places``).
+    """
     filters, channels = weight.shape[:2]
-    taps = weight.shape[2] * weight.shape[3]
+    kh, kw = weight.shape[2:]
+    taps = kh * kw
+    places, sizes = np.arange(kh)[:, None] * kw + column_places(kw, stride), (filters, channels, taps, block)
     out = aligned(-(-filters // block) * block * channels * taps)
-    shared(out.size // 2, kernels.repack, frozen(weight).reshape(-1), (filters, channels, taps, block), out=out)
+    shared(out.size // 2, kernels.repack, frozen(weight).reshape(-1), sizes, places.ravel(), out=out)
     return out
