@@ -6,6 +6,7 @@ import numba
 import numpy as np
 
 from explore.sharing import shared
+from explore.sparseconv.blas import multiply_parts
 from explore.sparseconv.encoders import flat
 from explore.sparseconv.encoding import Product
 from explore.sparseconv.geometry import Geometry
@@ -74,15 +75,15 @@ def compiled_im2col(x: np.ndarray, geometry: Geometry, product: Product | None =
 
 def im2col_product(encoding: Im2col, weight: np.ndarray, bias: np.ndarray, last: bool = False) -> np.ndarray:
     """The im2col matrix times the weights ``[K, C, Kh, Kw]``."""
-    (n, (oh, ow)), filters = (encoding.geometry.shape[0], encoding.geometry.output), weight.reshape(len(weight), -1)
-    with np.errstate(over="ignore", invalid="ignore"):  # infinities may meet: that is the answer, not an accident
-        if last:
-            out = np.matmul(encoding.matrix, filters.T)
-            out += bias
-            return out.reshape(n, oh, ow, -1).transpose(0, 3, 1, 2)
-        out = np.matmul(filters, encoding.matrix.transpose(0, 2, 1))
-        out += bias[:, None]
-    return out.reshape(n, len(weight), oh, ow)
+    (oh, ow), filters = encoding.geometry.output, weight.reshape(len(weight), -1)
+    by_tap = encoding.matrix.transpose(0, 2, 1)[:, None]  # [N, 1, C·Kh·Kw, Oh·Ow]
+    out = room(len(encoding.matrix), len(weight), oh, ow, last)
+    flat_out = out.transpose(0, 2, 3, 1).reshape(-1, 1, oh * ow, len(weight)).swapaxes(2, 3) if last else out.reshape(
+        -1, 1, len(weight), oh * ow
+    )
+    multiply_parts(filters, by_tap, flat_out)  # a view of out
+    out += bias[:, None, None]
+    return out
 
 
 def compiled_mec(x: np.ndarray, geometry: Geometry, product: Product | None = None) -> MEC:
@@ -102,13 +103,15 @@ def mec_product(encoding: MEC, weight: np.ndarray, bias: np.ndarray, last: bool 
     by_image, by_window, by_entry = lowered.strides
     shape, strides = (g.shape[0], oh, ow, g.kernel[0] * row), (by_image, g.stride[0] * row * by_entry, by_window, by_entry)
     parts = np.lib.stride_tricks.as_strided(lowered, shape, strides, writeable=False)
-    filters = np.ascontiguousarray(weight.transpose(2, 3, 1, 0)).reshape(-1, len(weight))
-    with np.errstate(over="ignore", invalid="ignore"):
-        if last:
-            out = np.matmul(parts, filters)  # [N, Oh, Ow, K]
-            out += bias
-            return out.transpose(0, 3, 1, 2)
-        out = np.empty((g.shape[0], len(weight), oh, ow), np.float32)
-        np.matmul(filters.T, parts.transpose(0, 1, 3, 2), out=out.transpose(0, 2, 1, 3))
-        out += bias[:, None, None]
+    filters = np.ascontiguousarray(weight.transpose(0, 2, 3, 1)).reshape(len(weight), -1)
+    out = room(g.shape[0], len(weight), oh, ow, last)
+    multiply_parts(filters, parts.transpose(0, 1, 3, 2), out.transpose(0, 2, 1, 3))
+    out += bias[:, None, None]
     return out
+
+
+def room(images: int, filters: int, tall: int, wide: int, last: bool) -> np.ndarray:
+    """An output ``[N, K, Oh, Ow]``, not set; with ``last`` the filters of a pixel lie next to one another in memory."""
+    if last:
+        return np.empty((images, tall, wide, filters), np.float32).transpose(0, 3, 1, 2)
+    return np.empty((images, filters, tall, wide), np.float32)

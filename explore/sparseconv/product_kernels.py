@@ -13,7 +13,6 @@ import numpy as np
 from explore.sparseconv.lanes import LANES, add_product, lowest_bit
 
 ROWS = 4  # of a set of CPS
-SIXTEEN, TWICE, THRICE, FOUR_TIMES = np.uintp(LANES), np.uintp(2 * LANES), np.uintp(3 * LANES), np.uintp(4 * LANES)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -66,22 +65,9 @@ def _add(value, rows, at, place, row_sums, row_weights, vectors, weight, tile): 
     tile, and so do their taps in the weights (see ``column_places``): one run of vectors is the loop over u and filters.
     """
     for _ in range(rows):
-        to, by, left = at, place, vectors
-        while left >= 4:  # by hand, for a loop over so few costs more than what is in it
-            add_product(tile, to, value, weight, by)
-            add_product(tile, to + SIXTEEN, value, weight, by + SIXTEEN)
-            add_product(tile, to + TWICE, value, weight, by + TWICE)
-            add_product(tile, to + THRICE, value, weight, by + THRICE)
-            to += FOUR_TIMES
-            by += FOUR_TIMES
-            left -= 4
-        if left & 2:
-            add_product(tile, to, value, weight, by)
-            add_product(tile, to + SIXTEEN, value, weight, by + SIXTEEN)
-            to += TWICE
-            by += TWICE
-        if left & 1:
-            add_product(tile, to, value, weight, by)
+        for q in range(vectors):
+            offset = np.uintp(q * LANES)
+            add_product(tile, at + offset, value, weight, place + offset)
         at += np.uintp(row_sums)
         place -= np.uintp(row_weights)
 

@@ -22,8 +22,9 @@ from explore.sparseconv.inputs import as_bias, as_weight
 from explore.sparseconv.lanes import LANES, aligned
 from explore.sparseconv.mec import MEC
 
-TILE = 6_000
-"""Sums that one step of the loops over entries should touch at most, so that they stay in the first cache."""
+TILE = 24_000
+"""Sums that one step of the loops over entries should touch at most; a few more than the first cache holds, as what is
+done for each entry, whatever the filters, weighs more."""
 
 TASKS = 4
 """Tasks for each thread, if there is enough to share: their work differs as the maps do."""
@@ -145,7 +146,7 @@ def places_of_words(encoding: CPS, numbers: tuple[np.ndarray, np.ndarray]) -> tu
 def shares(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, int, int]:
     """How a product is split: filters of a block, blocks, output columns of a range, ranges."""
     (oh, ow), vectors = geometry.output, -(-filters // LANES)
-    fitting = [many for many in (1, 2, 3, 4) if vectors % many == 0 and many * LANES * oh * classes <= TILE]
+    fitting = [many for many in range(1, vectors + 1) if vectors % many == 0 and many * LANES * oh * classes <= TILE]
     block = max(fitting, default=1) * LANES
     blocks = vectors * LANES // block
     threads = get_num_threads()
