@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+instructions: Any = intrinsic
+"""A function whose instructions are given; what types it has in the kernels, a reader of types cannot know."""
 
 LANES = 16
 """Numbers of a vector: one register of 512 bits, or several smaller ones."""
@@ -15,7 +20,7 @@ LINE = 64
 """Bytes of a cache line; vectors that cross two lines cost half as much again."""
 
 
-@intrinsic
+@instructions
 def add_product(typingctx, out, at, factor, weight, place):  # type: ignore[no-untyped-def]
     """``out[at : at + 16] += factor · weight[place : place + 16]``, of flat float32 arrays.
 
@@ -44,7 +49,7 @@ def add_product(typingctx, out, at, factor, weight, place):  # type: ignore[no-u
     return types.none(out, types.uintp, types.float32, weight, types.uintp), generate
 
 
-@intrinsic
+@instructions
 def other_than_zero(typingctx, flat, at):  # type: ignore[no-untyped-def]
     """A bit for each of ``flat [at : at + 16]`` that is not zero (NaN is not, −0.0 is)."""
 
@@ -60,7 +65,7 @@ def other_than_zero(typingctx, flat, at):  # type: ignore[no-untyped-def]
     return types.uint32(flat, types.uintp), generate
 
 
-@intrinsic
+@instructions
 def lowest_bit(typingctx, bits):  # type: ignore[no-untyped-def]
     """Place of the lowest bit that is set, of 32 bits that are not all 0."""
 

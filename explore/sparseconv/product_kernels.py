@@ -74,7 +74,23 @@ def _add(value, rows, at, place, row_sums, row_weights, vectors, weight, tile): 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def add_entries(
-    values, narrow, wide, starts, image_groups, channels, column_place, reach, kernel, padded, weight, bias, sizes, split, first, step, out
+    values,
+    narrow,
+    wide,
+    starts,
+    image_groups,
+    channels,
+    column_place,
+    reach,
+    kernel,
+    padded,
+    weight,
+    bias,
+    sizes,
+    split,
+    first,
+    step,
+    out,
 ):  # type: ignore[no-untyped-def]
     """Convolve from CSCC or CPO.
 
@@ -101,7 +117,10 @@ def add_entries(
     block, blocks, across, ranges = split
     small = len(narrow) > 0
     taps = all_channels * kernel[0] * kw * block
-    row_weights, row_sums = kernel[2] * kw * block, (across * block // LANES | 1) * LANES  # odd: rows fall in all parts of a cache
+    row_weights, row_sums = (
+        kernel[2] * kw * block,
+        (across * block // LANES | 1) * LANES,
+    )  # odd: rows fall in all parts of a cache
     tile = np.empty(row_sums * oh + LANES, np.float32)
     corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
@@ -168,7 +187,10 @@ def add_sets(
     block, blocks, across, ranges = split
     small, high = len(narrow) > 0, (tall + ROWS - 1) // ROWS
     taps = all_channels * kernel[0] * kw * block
-    row_weights, row_sums = kernel[2] * kw * block, (across * block // LANES | 1) * LANES  # odd: rows fall in all parts of a cache
+    row_weights, row_sums = (
+        kernel[2] * kw * block,
+        (across * block // LANES | 1) * LANES,
+    )  # odd: rows fall in all parts of a cache
     tile = np.empty(row_sums * oh + LANES, np.float32)
     corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
@@ -221,10 +243,8 @@ def tally(narrow, wide, begin, bucket, high, words, values):  # type: ignore[no-
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def sum_bits(narrow, wide, starts, values):  # type: ignore[no-untyped-def]
-    """How many values the words of each bucket stand for."""
+    """How many values the words of each bucket stand for (zero before)."""
     for bucket in range(len(starts) - 1):
-        total = 0
         for x in range(starts[bucket], starts[bucket + 1]):
             word = np.int64(narrow[x]) if len(narrow) else np.int64(wide[x])
-            total += (word & 1) + (word >> 1 & 1) + (word >> 2 & 1) + (word >> 3 & 1)
-        values[bucket] = total
+            values[bucket] += (word & 1) + (word >> 1 & 1) + (word >> 2 & 1) + (word >> 3 & 1)
