@@ -45,6 +45,7 @@ def encode(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: 
         UnknownName: no such method.
 
     Example:
+        >>> import numpy as np
         >>> x = np.maximum(np.random.default_rng(0).normal(-1, 1, (1, 64, 14, 14)), 0).astype(np.float32)
         >>> for method in ("mec", "cscc", "cpo", "cps"):
         ...     print(method, round(encode(x, 3, padding=1, method=method).compression_ratio(), 1))
@@ -88,6 +89,7 @@ def conv2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any 
         UnknownName: no such method.
 
     Example:
+        >>> import numpy as np
         >>> x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
         >>> weight = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
         >>> conv2d(x, weight, method="cps")[0, 0]

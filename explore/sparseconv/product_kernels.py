@@ -2,7 +2,8 @@
 
 A task is one image, one block of filters and one range of output columns, and no two tasks share an output. Its sums
 are kept in a *tile*, ``[output rows, output columns, filters of a block]``: entries come column by column, so that what
-they are added to, a few columns of it, stays in the first cache. When the task is done the tile is written to the output, with the bias.
+they are added to, a few columns of it, stays in the first cache. When the task is done the tile is written to the
+output, with the bias.
 """
 
 from __future__ import annotations
@@ -73,46 +74,28 @@ def _add(value, rows, at, place, row_sums, row_weights, vectors, weight, tile): 
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def add_entries(
-    values,
-    narrow,
-    wide,
-    starts,
-    image_groups,
-    channels,
-    column_place,
-    reach,
-    kernel,
-    padded,
-    weight,
-    bias,
-    sizes,
-    split,
-    first,
-    step,
-    out,
-):  # type: ignore[no-untyped-def]
+def add_entries(stored, starts, groups, tables, kernel, padded, weights, sizes, split, first, step, out):  # type: ignore[no-untyped-def]
     """Convolve from CSCC or CPO.
 
     Args:
-        values: the values.
-        narrow: indices of 2 bytes, or empty.
-        wide: indices of 4 bytes, or empty.
+        stored: the values; indices of 2 bytes, or an empty array; indices of 4 bytes, or an empty array.
         starts: where each bucket begins, by group, class and window, and where the last one ends.
-        image_groups: where the groups of each image begin, ``[N + 1]``.
-        channels: the channel of each group; 0 where the index says it.
-        column_place: where each column of the kernel stands in the weights, ``[Kw]``.
-        reach: the first output row that reads each padded row, and the one after the last, ``[2, Hp]``.
+        groups: where the groups of each image begin, ``[N + 1]``; the channel of each group, 0 where the index says it.
+        tables: where each column of the kernel stands in the weights, ``[Kw]``; the first output row that reads each padded
+            row, and the one after the last, ``[2, Hp]``.
         kernel: Kh, Kw, Sh, Sw.
         padded: Hp, C and overlap classes.
-        weight: repacked.
-        bias: ``[K]``.
+        weights: repacked; and the bias, ``[K]``.
         sizes: filters, Oh, Ow, and the strides of the output: of an image, a filter, a row, a column.
         split: filters of a block, blocks, output columns of a range, ranges.
         first: of the tasks.
         step: from one task to the next.
         out: the output.
     """
+    values, narrow, wide = stored
+    image_groups, channels = groups
+    column_place, reach = tables
+    weight, bias = weights
     kw, (tall, all_channels, classes), (oh, ow) = kernel[1], padded, (sizes[1], sizes[2])
     block, blocks, across, ranges = split
     small = len(narrow) > 0
@@ -151,38 +134,21 @@ def add_entries(
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def add_sets(
-    values,
-    narrow,
-    wide,
-    starts,
-    words_starts,
-    image_groups,
-    channels,
-    column_place,
-    code,
-    reach,
-    kernel,
-    padded,
-    weight,
-    bias,
-    sizes,
-    split,
-    first,
-    step,
-    out,
-):  # type: ignore[no-untyped-def]
+def add_sets(stored, starts, code, groups, tables, kernel, padded, weights, sizes, split, first, step, out):  # type: ignore[no-untyped-def]
     """Convolve from CPS.
 
     Args:
-        narrow: words of 2 bytes, or empty.
-        wide: words of 4 bytes, or empty.
-        starts: where the values of each bucket begin.
-        words_starts: where its words begin, and where the last one ends.
+        stored: the values; words of 2 bytes, or an empty array; words of 4 bytes, or an empty array.
+        starts: where the values of each bucket begin; where its words begin; each also where the last one ends.
         code: of a class and window, what is added to a column as a word spells it to have it counted in its window.
 
     ``padded`` has a fourth number: how many channels a word tells apart. The others are as in ``add_entries``.
     """
+    values, narrow, wide = stored
+    values_starts, words_starts = starts
+    image_groups, channels = groups
+    column_place, reach = tables
+    weight, bias = weights
     kw, (tall, all_channels, classes, told), (oh, ow) = kernel[1], padded, (sizes[1], sizes[2])
     block, blocks, across, ranges = split
     small, high = len(narrow) > 0, (tall + ROWS - 1) // ROWS
@@ -205,7 +171,7 @@ def add_sets(
                     further = max(0, begin - s)  # windows left of the range are another task's
                     window = corner + (s - begin + further) * block
                     vectors = (min(overlap + 1, end - s) - further) * block // LANES
-                    at = np.uintp(starts[bucket])
+                    at = np.uintp(values_starts[bucket])
                     for x in range(np.uintp(words_starts[bucket]), np.uintp(words_starts[bucket + 1])):
                         word = np.uint32(narrow[x]) if small else wide[x]
                         number = word >> np.uint32(ROWS)

@@ -30,6 +30,11 @@ TASKS = 4
 """Tasks for each thread, if there is enough to share: their work differs as the maps do."""
 
 
+EMPTY = (np.empty(0, np.uint16), np.empty(0, np.uint32))
+for _empty in EMPTY:
+    _empty.flags.writeable = False
+
+
 def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = False) -> np.ndarray:
     """Convolve encoded maps, compiled and on all cores.
 
@@ -80,7 +85,6 @@ def _scatter(encoding: CSCC | CPO | CPS, weight: np.ndarray, bias: np.ndarray, l
     if index.itemsize > 4:  # as nobody needs so many, the plain way
         return (encoding._product(weight) + bias[:, None, None]).astype(np.float32)
     numbers = (frozen(index), EMPTY[1]) if index.dtype == np.uint16 else (EMPTY[0], frozen(index))
-    values = encoding.values.size
     classes = 1 if isinstance(encoding, CSCC) else g.classes
     split = shares(g, filters, classes)
     packed = pack(weight, split[0], g.stride[1])
@@ -90,25 +94,27 @@ def _scatter(encoding: CSCC | CPO | CPS, weight: np.ndarray, bias: np.ndarray, l
     by = (oh * ow * filters, 1, ow * filters, filters) if last else (filters * oh * ow, oh * ow, ow, 1)
     maps = None if isinstance(encoding, CSCC) else encoding.maps
     image, channel = np.divmod((np.arange(n) * c if maps is None else maps).astype(np.int64), c)
-    groups = (np.searchsorted(image, np.arange(n + 1)), channel, column_places(kw, g.stride[1]))
+    groups, tables = (np.searchsorted(image, np.arange(n + 1)), channel), (column_places(kw, g.stride[1]), reach)
+    stored, weights = (frozen(encoding.values), *numbers), (packed, bias + np.float32(0))
     kernel, sizes = (kh, kw, *g.stride), (filters, oh, ow, *by)
-    rest = (packed, np.ascontiguousarray(bias) + np.float32(0), sizes, split)
-    work = values * -(-kh // g.stride[0]) * (kw if classes == 1 else -(-kw // g.stride[1])) * len(packed) // (c * kh * kw * LANES)
+    readers = -(-kh // g.stride[0]) * classes  # of a value, at most
+    work = encoding.values.size * readers * (split[0] * split[1] // LANES) // 2
     if isinstance(encoding, CPS):
-        starts, words, code = places_of_words(encoding, numbers)
+        starts, code = places_of_words(encoding, numbers)
         told = c if maps is None else 1
-        arguments: tuple[Any, ...] = (frozen(encoding.values), *numbers, starts, words, *groups, code, reach, kernel)
-        shared(work, kernels.add_sets, *arguments, (tall, c, classes, told), *rest, out=out.reshape(-1))
+        rest: tuple[Any, ...] = (kernel, (tall, c, classes, told), weights, sizes, split)
+        shared(work, kernels.add_sets, stored, starts, code, groups, tables, *rest, out=out.reshape(-1))
     else:
-        held = np.diff(encoding.pointers.astype(np.int64)) if isinstance(encoding, CSCC) else pointer_counts(encoding.pointers, g)
-        arguments = (frozen(encoding.values), *numbers, ends(held), *groups, reach, kernel, (tall, c, classes))
-        shared(work, kernels.add_entries, *arguments, *rest, out=out.reshape(-1))
+        rest = (kernel, (tall, c, classes), weights, sizes, split)
+        shared(work, kernels.add_entries, stored, ends(bucket_counts(encoding)), groups, tables, *rest, out=out.reshape(-1))
     return out.transpose(0, 3, 1, 2) if last else out
 
 
-EMPTY = (np.empty(0, np.uint16), np.empty(0, np.uint32))
-for _empty in EMPTY:
-    _empty.flags.writeable = False
+def bucket_counts(encoding: CSCC | CPO) -> np.ndarray:
+    """How many entries each bucket has, in their order."""
+    if isinstance(encoding, CSCC):
+        return np.diff(encoding.pointers.astype(np.int64))
+    return pointer_counts(encoding.pointers, encoding.geometry)
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
@@ -125,8 +131,8 @@ def ends(held: np.ndarray) -> np.ndarray:
     return found
 
 
-def places_of_words(encoding: CPS, numbers: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the values and the words of each bucket begin; and what to add to the columns that words spell."""
+def places_of_words(encoding: CPS, numbers: tuple[np.ndarray, np.ndarray]) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Where the values, and where the words of each bucket begin; and what to add to the columns that words spell."""
     g, ow = encoding.geometry, encoding.geometry.output[1]
     buckets = g.classes * ow
     if encoding.maps is None:
@@ -136,11 +142,11 @@ def places_of_words(encoding: CPS, numbers: tuple[np.ndarray, np.ndarray]) -> tu
         code = np.zeros(buckets, np.int64)
         first = g.order[g.rank == 0]
         code[(g.windows[first] - 1) * ow + g.owner[first]] = first - g.owner[first] * g.stride[1]
-        return ends(held), words, code
+        return (ends(held), words), code
     many, held = (np.zeros((len(encoding.maps), buckets), np.int64) for _ in range(2))
     bucket = np.maximum(0, (g.windows - 1) * ow + g.owner)
     kernels.tally(*numbers, encoding.pointers[0].astype(np.int64), bucket, -(-g.padded[0] // ROWS), many, held)
-    return ends(held), ends(many), np.tile(-np.arange(ow) * g.stride[1], g.classes)
+    return (ends(held), ends(many)), np.tile(-np.arange(ow) * g.stride[1], g.classes)
 
 
 def shares(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, int, int]:

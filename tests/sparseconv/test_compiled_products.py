@@ -16,7 +16,18 @@ from toys import output
 
 from explore import sharing
 from explore.errors import InvalidInput
-from explore.sparseconv import Encoding, Geometry, blas, conv2d, encode, multiply, product_kernels, products
+from explore.sparseconv import (
+    Encoding,
+    Geometry,
+    blas,
+    conv2d,
+    dense,
+    encode,
+    encoder_kernels,
+    multiply,
+    product_kernels,
+    products,
+)
 from explore.sparseconv.dense import write_patches, write_windows
 from explore.sparseconv.entries import replay
 from explore.sparseconv.lanes import LANES, LINE, aligned
@@ -278,17 +289,53 @@ def test_blas_has_its_threads_back() -> None:
 
 
 @settings(max_examples=EXAMPLES)
-@given(case=cases(), filters=st.integers(1, 40))
-def test_products_write_inside_their_outputs(case, filters) -> None:
+@given(case=cases(), filters=st.integers(1, 40), ranges=st.integers(1, 3))
+def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
     case = filtered(case, filters)
-    with pytest.MonkeyPatch.context() as patch, Threads(2):
-        for name, written in {"repack": 5, "add_entries": 18, "add_sets": 19, "tally": 6, "sum_bits": 3}.items():
-            patch.setattr(product_kernels, name, Canaries(getattr(product_kernels, name), (written,)))
-        patch.setattr("explore.sparseconv.dense.write_patches", Canaries(write_patches, (5,)))
-        patch.setattr("explore.sparseconv.dense.write_windows", Canaries(write_windows, (5,)))
+    with Threads(1), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "get_num_threads", lambda: ranges)
+        for name in ("repack", "add_entries", "add_sets"):
+            patch.setattr(product_kernels, name, Canaries(getattr(product_kernels, name), (-1,)))
+        patch.setattr(product_kernels, "tally", Canaries(product_kernels.tally, (-2, -1)))
+        patch.setattr(product_kernels, "sum_bits", Canaries(product_kernels.sum_bits, (-1,)))
+        for kernel in (write_patches, write_windows):
+            patch.setattr(dense, kernel.__name__, Canaries(kernel, (-1,)))
         for method, options in WAYS:
-            found = conv2d(*case, method=method, **options)
-            assert found.shape == oracle(case).shape
+            assert_close(conv2d(*case, method=method, **options), case)
+
+
+@settings(max_examples=EXAMPLES // 5)
+@given(case=cases(), filters=st.sampled_from([1, 17, 40]), ranges=st.integers(1, 3))
+def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> None:
+    """The kernels run as plain Python, with vector instructions that look where they are before they act."""
+
+    def add_product(out: np.ndarray, at: int, factor: float, weight: np.ndarray, place: int) -> None:
+        assert out[at : at + LANES].size == weight[place : place + LANES].size == LANES
+        assert (out.ctypes.data // 4 + at) % LANES == place % LANES == 0
+        out[at : at + LANES] += factor * weight[place : place + LANES]
+
+    def other_than_zero(flat: np.ndarray, at: int) -> np.uint32:
+        assert flat[at : at + LANES].size == LANES
+        return np.uint32(sum(1 << b for b in range(LANES) if flat[int(at) + b] != 0))
+
+    def lowest_bit(bits: int) -> np.uint64:
+        assert bits
+        return np.uint64((int(bits) & -int(bits)).bit_length() - 1)
+
+    case = filtered(case._replace(x=case.x[:1, :2], weight=case.weight[:, :2]), filters)
+    with Threads(1), pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(products, "get_num_threads", lambda: ranges)
+        for module, names in {
+            encoder_kernels: ("_bits", "fill", "fill_sets"),
+            product_kernels: ("_add", "_give", "add_entries", "add_sets"),
+        }.items():
+            for name in names:
+                patch.setattr(module, name, getattr(module, name).py_func)
+            patch.setattr(module, "lowest_bit", lowest_bit)
+        patch.setattr(encoder_kernels, "other_than_zero", other_than_zero)
+        patch.setattr(product_kernels, "add_product", add_product)
+        for method, options in (("cscc", {}), ("cpo", {}), ("cps", {"pointers": "per-channel"}), ("cps", {"trim": True})):
+            assert_close(conv2d(*case, method=method, **options), case)
 
 
 def test_maps_of_a_large_batch() -> None:
