@@ -68,7 +68,8 @@ def running_counts(held: np.ndarray, geometry: Geometry, trim: bool, most: int) 
     """The arrays of ``fill``, of how many entries each group, class and owner has, ``[groups · n · Ow]``."""
     ow, n = geometry.output[1], geometry.classes
     held = held.reshape(held.size // (n * ow), n, ow)
-    running = np.pad(np.cumsum(held, axis=2), ((0, 0), (0, 0), (1, 0))).astype(unsigned(most + 1))
+    running = np.zeros((len(held), n, ow + 1), unsigned(most + 1))
+    running[:, :, 1:] = np.cumsum(held, axis=2)
     rows = [np.ascontiguousarray(running[:, t]) for t in range(n)]
     if trim and trims(geometry):
         rows[0] = rows[0][:, [0, 1, ow]]

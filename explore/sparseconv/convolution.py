@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache, lru_cache
 from typing import Any
 
 from explore.errors import InvalidInput, UnknownName
@@ -56,12 +57,23 @@ def encode(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: 
     """
     if method not in ENCODERS:
         raise UnknownName("method", method, ENCODERS)
-    known = set(inspect.signature(ENCODERS[method]).parameters) - {"x", "geometry", "product"}
+    known = _options(method)
     if unknown := sorted(set(options) - known):
         has = ", ".join(sorted(known)) or "none"
         raise InvalidInput(f"{method} has no option {', '.join(map(repr, unknown))}; its options: {has}")
     maps = as_maps(x)
-    return ENCODERS[method](maps, Geometry(maps.shape, kernel_size, stride, padding), **options, product=product)
+    return ENCODERS[method](maps, _remembered(Geometry(maps.shape, kernel_size, stride, padding)), **options, product=product)
+
+
+@cache
+def _options(method: str) -> frozenset[str]:
+    return frozenset(inspect.signature(ENCODERS[method]).parameters) - {"x", "geometry", "product"}
+
+
+@lru_cache(128)
+def _remembered(geometry: Geometry) -> Geometry:
+    """The first of equal ones: it has its tables already."""
+    return geometry
 
 
 def conv2d(x: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, method: str = "cpo", **options: Any) -> Any:

@@ -33,8 +33,11 @@ def write_patches(flat, strides, sizes, first, step, out):  # type: ignore[no-un
                 source = n * by_image + c * by_channel + i * by_row + (tap - left) * by_column
                 to[:low] = np.float32(0)
                 to[high:] = np.float32(0)
-                for x in range(low, high):
-                    to[x] = flat[np.uintp(source + x * sw * by_column)]
+                if sw * by_column == 1:  # vectors
+                    to[low:high] = flat[source + low : source + high]
+                else:
+                    for x in range(low, high):
+                        to[x] = flat[np.uintp(source + x * sw * by_column)]
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")

@@ -115,8 +115,9 @@ def compiled_cscc(x: np.ndarray, geometry: Geometry, index_bytes: int | None = N
         sizes, of_a, owner = (n, c, w, h, 1), maps.by_channel, geometry.owner[real]
         places = (before, np.arange(w) + left - owner * sw, owner, geometry.windows[real])
     strides = (maps.by_image, of_a, maps.by_row, maps.by_column)
-    shared(x.size + 2 * total, kernels.fill, maps.memory, strides, sizes, window, *places, start, *either, out=values)
-    pointers = np.pad(np.cumsum(filed, axis=1), ((0, 0), (1, 0))).astype(unsigned(c * h * kw * ow + 1))
+    shared(x.size // 8 + 2 * total, kernels.fill, maps.memory, strides, sizes, window, *places, start, *either, out=values)
+    pointers = np.zeros((n, ow + 1), unsigned(c * h * kw * ow + 1))
+    pointers[:, 1:] = np.cumsum(filed, axis=1)
     return CSCC(geometry, values, indices, pointers, product=product)
 
 
@@ -148,7 +149,7 @@ def compiled_cpo(
         of_a, window, sizes = maps.by_channel, (1, 0, 0, kw, 0), (len(x), c, w, h, 1)
     strides = (maps.by_image, of_a, maps.by_row, maps.by_column)
     places = (by_a, by_b, np.arange(len(by_b)), np.ones_like(by_b))
-    shared(x.size + 2 * total, kernels.fill, maps.memory, strides, sizes, window, *places, start, *either, out=values)
+    shared(x.size // 8 + 2 * total, kernels.fill, maps.memory, strides, sizes, window, *places, start, *either, out=values)
     rows = running_counts(filed, geometry, trim, c * h * w if one else h * w)
     return CPO(geometry, values, indices, rows, found, product=product)
 
@@ -184,7 +185,7 @@ def compiled_cps(
     of_a, sizes = (maps.by_column, (n, w, c, h)) if maps.last else (maps.by_channel, (n, c, w, h))
     places = (geometry.padding[0], by_a, by_b, start, words_start)
     strides = (maps.by_image, of_a, maps.by_row)
-    shared(x.size + 2 * total, kernels.fill_sets, maps.memory, strides, sizes, *places, *either, out=values)
+    shared(x.size // 8 + 2 * total, kernels.fill_sets, maps.memory, strides, sizes, *places, *either, out=values)
     if one:
         rows = running_counts(filed, geometry, trim, c * high * w)
     else:

@@ -23,18 +23,18 @@ def repack(weight, sizes, places, first, step, out):  # type: ignore[no-untyped-
     ``places`` is where each tap goes, ``[taps]``.
     """
     filters, channels, taps, block = sizes
-    blocks = (filters + block - 1) // block
-    for task in range(first, blocks * channels, step):
-        which, c = task // channels, task % channels
-        part = out[task * taps * block :][: taps * block]
-        for k in range(block):
-            if which * block + k < filters:
-                source = ((which * block + k) * channels + c) * taps
-                for tap in range(taps):
-                    part[places[tap] * block + k] = weight[source + tap]
-            else:
-                for tap in range(taps):
-                    part[places[tap] * block + k] = np.float32(0)
+    row = channels * taps
+    for task in range(first, (filters + LANES - 1) // LANES, step):  # sixteen filters, each read from end to end
+        k0 = task * LANES
+        corner = k0 // block * row * block + k0 % block
+        many = min(LANES, filters - k0)
+        for c in range(channels):
+            for tap in range(taps):
+                source, to = k0 * row + c * taps + tap, corner + (c * taps + places[tap]) * block
+                for k in range(many):
+                    out[np.uintp(to + k)] = weight[np.uintp(source + k * row)]
+                for k in range(many, LANES):
+                    out[np.uintp(to + k)] = np.float32(0)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
