@@ -81,12 +81,8 @@ def im2col_product(encoding: Im2col, weight: np.ndarray, bias: np.ndarray, last:
     (oh, ow), filters = encoding.geometry.output, weight.reshape(len(weight), -1)
     by_tap = encoding.matrix.transpose(0, 2, 1)[:, None]  # [N, 1, C·Kh·Kw, Oh·Ow]
     out = room(len(encoding.matrix), len(weight), oh, ow, last)
-    flat_out = (
-        out.transpose(0, 2, 3, 1).reshape(-1, 1, oh * ow, len(weight)).swapaxes(2, 3)
-        if last
-        else out.reshape(-1, 1, len(weight), oh * ow)
-    )
-    multiply_parts(filters, by_tap, flat_out)  # a view of out
+    flat_out = out.transpose(0, 2, 3, 1).reshape(len(out), -1, len(weight)) if last else out.reshape(*out.shape[:2], -1)
+    multiply_parts(filters, by_tap, (flat_out.swapaxes(1, 2) if last else flat_out)[:, None])  # a view of out
     out += bias[:, None, None]
     return out
 

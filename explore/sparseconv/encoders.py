@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -90,15 +91,10 @@ def too_wide(limit: int, width: int | None, what: str = "indices") -> bool:
 
 def compiled_cscc(x: np.ndarray, geometry: Geometry, index_bytes: int | None = None, product: Product | None = None) -> CSCC:
     """What ``encode_cscc`` makes, compiled; ``product`` is how the encoding convolves."""
-    (n, c, h, w), (tall, _), (_, kw), sw, ow = (
-        geometry.shape,
-        geometry.padded,
-        geometry.kernel,
-        geometry.stride[1],
-        geometry.output[1],
-    )
+    (n, c, h, w), tall, ow = geometry.shape, geometry.padded[0], geometry.output[1]
+    kw, sw = geometry.kernel[1], geometry.stride[1]
     if too_wide(c * tall * kw, index_bytes):
-        return encode_cscc(x, geometry, index_bytes)
+        return replace(encode_cscc(x, geometry, index_bytes), product=product)
     maps, left = flat(x), geometry.padding[1]
     held = counted(maps, geometry)[0]
     start, filed = np.empty(maps.strips((n, c, ow)), np.int64), np.zeros((n, ow), np.int64)
@@ -136,7 +132,7 @@ def compiled_cpo(
     one = pointers == "shared"
     limit = (c if one else 1) * tall * kw
     if too_wide(limit, index_bytes):
-        return encode_cpo(x, geometry, pointers, trim, index_bytes)
+        return replace(encode_cpo(x, geometry, pointers, trim, index_bytes), product=product)
     maps, column = flat(x), np.arange(wide)
     start, total, filed, found = placed(maps, counted(maps, geometry)[0], geometry, pointers)
     values = np.empty(total, np.float32)
@@ -169,7 +165,7 @@ def compiled_cps(
     one = pointers == "shared"
     limit = high * ((int(geometry.rank.max(initial=0)) + 1) * c if one else geometry.padded[1])
     if too_wide(limit << ROWS, index_bytes, "words"):
-        return encode_cps(x, geometry, pointers, trim, index_bytes)
+        return replace(encode_cps(x, geometry, pointers, trim, index_bytes), product=product)
     maps = flat(x)
     held = counted(maps, geometry)
     start, total, _, _ = placed(maps, held[0], geometry, pointers)

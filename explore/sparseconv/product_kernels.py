@@ -100,10 +100,8 @@ def add_entries(stored, starts, groups, tables, kernel, padded, weights, sizes, 
     block, blocks, across, ranges = split
     small = len(narrow) > 0
     taps = all_channels * kernel[0] * kw * block
-    row_weights, row_sums = (
-        kernel[2] * kw * block,
-        (across * block // LANES | 1) * LANES,
-    )  # odd: rows fall in all parts of a cache
+    row_weights = kernel[2] * kw * block
+    row_sums = (across * block // LANES | 1) * LANES  # an odd number of vectors, so that rows fall in all parts of a cache
     tile = np.empty(row_sums * oh + LANES, np.float32)
     corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):
@@ -153,10 +151,8 @@ def add_sets(stored, starts, code, groups, tables, kernel, padded, weights, size
     block, blocks, across, ranges = split
     small, high = len(narrow) > 0, (tall + ROWS - 1) // ROWS
     taps = all_channels * kernel[0] * kw * block
-    row_weights, row_sums = (
-        kernel[2] * kw * block,
-        (across * block // LANES | 1) * LANES,
-    )  # odd: rows fall in all parts of a cache
+    row_weights = kernel[2] * kw * block
+    row_sums = (across * block // LANES | 1) * LANES  # an odd number of vectors, so that rows fall in all parts of a cache
     tile = np.empty(row_sums * oh + LANES, np.float32)
     corner = -(np.intp(tile.ctypes.data) // 4) % LANES  # an intp: unsigned numbers would make it a float
     for task in range(first, (len(image_groups) - 1) * blocks * ranges, step):

@@ -157,6 +157,7 @@ def test_index_widths_at_the_limit(method, options, more, threads) -> None:
 def test_wide_indices_that_nobody_needs(method) -> None:
     x = maps((1, 3, 5, 6), 0.5, 0)
     same_as_plain(x, {"kernel_size": 3, "stride": 1, "padding": 1}, method, {"index_bytes": 8})
+    assert encode(x, 3, method=method, index_bytes=8).product is not None
     with pytest.raises(InvalidInput, match="index_bytes must be 2, 4, 8 or None"):
         encode(x, 3, method=method, index_bytes=3)
 
