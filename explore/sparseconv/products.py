@@ -98,7 +98,7 @@ def _scatter(encoding: CSCC | CPO | CPS, weight: np.ndarray, bias: np.ndarray, l
     stored, weights = (frozen(encoding.values), *numbers), (packed, bias + np.float32(0))
     kernel, sizes = (kh, kw, *g.stride), (filters, oh, ow, *by)
     readers = -(-kh // g.stride[0]) * classes  # of a value, at most
-    work = encoding.values.size * readers * (split[0] * split[1] // LANES) // 2
+    work = encoding.values.size * (5 + readers * split[0] * split[1] // LANES // 2) + out.size // 2
     if isinstance(encoding, CPS):
         starts, code = places_of_words(encoding, numbers)
         told = c if maps is None else 1
@@ -157,7 +157,8 @@ def shares(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, in
     blocks = vectors * LANES // block
     threads = get_num_threads()
     wanted = 1 if threads == 1 else -(-TASKS * threads // (geometry.shape[0] * blocks))
-    across = max(-(-ow // wanted), min(ow, 4 * classes))  # what a range reads of its neighbour is read twice
+    ranges = max(1, min(wanted, ow // (2 * classes)))  # not narrower: what a range reads of its neighbour is read twice
+    across = -(-ow // ranges)
     return block, blocks, across, -(-ow // across)
 
 
