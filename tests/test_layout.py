@@ -21,7 +21,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
 BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
-METHOD = RUNNING | {"data", "models", "attention", "coresets"}
+METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
 EVERYTHING = (
     METHOD
@@ -43,6 +43,7 @@ MAY = {
     "models": RUNNING | {"data"},
     "attention": RUNNING | {"data", "models"},
     "coresets": RUNNING | {"data", "models"},
+    "sharing": {"errors"},  # compiled work among threads
     "config": BASE,
     "values": BASE
     | {"config"},  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
@@ -62,7 +63,7 @@ MAY = {
 }
 FORMATS = ("bounds", "buckets", "cpo", "cps", "cps_stream", "cscc", "encoding", "entries", "geometry", "im2col", "inputs", "mec")
 VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
-VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "nze", "reference")}
+VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "nze")}
 COMMANDS = {"__main__", "bench", "cli", "cli_recordings", "doctor", "labs", "launch", "options", "terminal"}
 
 
@@ -178,7 +179,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 # ---- what stays light
 
 NO_TORCH = ("torch", "torchvision", "numba")
-HEAVY = {"data", "models", "attention", "coresets", "method", "bench", "lab", "command"}
+HEAVY = {"data", "models", "attention", "coresets", "sharing", "method", "bench", "lab", "command"}
 LIGHT = [m for m in MODULES if kind_of(m) not in HEAVY]
 
 

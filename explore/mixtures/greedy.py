@@ -10,8 +10,8 @@ from explore.mixtures import kernels, local_kernels
 from explore.mixtures.kernels import LANES, PAD
 from explore.mixtures.mixture import LOG_2PI, GaussianMixture
 from explore.mixtures.parts import REMOVED, Parts
-from explore.mixtures.sharing import shared
 from explore.mixtures.stages import Merging, Step
+from explore.sharing import shared
 
 RESUM = 64
 """Merges after which the inner products of the whole mixtures are summed anew, so that rounding does not pile up."""

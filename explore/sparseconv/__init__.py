@@ -1,4 +1,4 @@
-"""Sparse-activation convolution: the published formats of maps with many zeros, array by array. Plain NumPy, no torch."""
+"""Sparse-activation convolution: the published formats of maps with many zeros, array by array, and compiled."""
 
 import lazy_loader
 
@@ -7,11 +7,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bounds": ["density_bound"],
         "config": ["DensityConfig"],
+        "convolution": ["conv2d", "encode"],
         "cps_stream": ["CPSStream", "encode_cps_stream"],
         "density": ["DensityRun", "activation_density"],
         "encoding": ["Encoding"],
         "geometry": ["Geometry"],
         "networks": ["load_network"],
-        "reference": ["conv2d", "encode"],
+        "products": ["multiply"],
     },
 )

@@ -61,8 +61,15 @@ def fill(group: np.ndarray, column: np.ndarray, groups: int, geometry: Geometry,
     """
     ow, n = geometry.output[1], geometry.classes
     bucket = (group * n + geometry.windows[column] - 1) * ow + geometry.owner[column]
-    held = np.bincount(bucket, minlength=groups * n * ow).reshape(groups, n, ow)
-    running = np.pad(np.cumsum(held, axis=2), ((0, 0), (0, 0), (1, 0))).astype(unsigned(most + 1))
+    return running_counts(np.bincount(bucket, minlength=groups * n * ow), geometry, trim, most)
+
+
+def running_counts(held: np.ndarray, geometry: Geometry, trim: bool, most: int) -> tuple[np.ndarray, ...]:
+    """The arrays of ``fill``, of how many entries each group, class and owner has, ``[groups · n · Ow]``."""
+    ow, n = geometry.output[1], geometry.classes
+    held = held.reshape(held.size // (n * ow), n, ow)
+    running = np.zeros((len(held), n, ow + 1), unsigned(most + 1))
+    running[:, :, 1:] = np.cumsum(held, axis=2)
     rows = [np.ascontiguousarray(running[:, t]) for t in range(n)]
     if trim and trims(geometry):
         rows[0] = rows[0][:, [0, 1, ow]]
@@ -84,14 +91,20 @@ class Places(NamedTuple):
 
 def places(pointers: tuple[np.ndarray, ...], geometry: Geometry) -> Places:
     """What the pointers say of each entry, from the pointers alone (whole or trimmed)."""
+    held, ow = pointer_counts(pointers, geometry), geometry.output[1]
+    bucket = np.repeat(np.arange(held.size), held.ravel())
+    group, within = np.divmod(bucket, geometry.classes * ow)
+    return Places(group, *np.divmod(within, ow))
+
+
+def pointer_counts(pointers: tuple[np.ndarray, ...], geometry: Geometry) -> np.ndarray:
+    """How many entries each bucket has, ``[groups, n, Ow]``, from the pointers alone (whole or trimmed)."""
     groups, n, ow = len(pointers[0]), geometry.classes, geometry.output[1]
     held = np.zeros((groups, n, ow), np.int64)
     for t, row in enumerate(pointers):
         steps = np.diff(row.astype(np.int64), axis=1)
         held[:, t, np.arange(ow) if steps.shape[1] == ow else [0, ow - 1]] = steps
-    bucket = np.repeat(np.arange(held.size), held.ravel())
-    group, within = np.divmod(bucket, n * ow)
-    return Places(group, *np.divmod(within, ow))
+    return held
 
 
 def group_maps(image: np.ndarray, channel: np.ndarray, geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:

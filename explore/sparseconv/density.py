@@ -20,7 +20,7 @@ from explore.sparseconv.config import NETWORKS, DensityConfig
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.networks import load_network
 from explore.sparseconv.nze import FORMATS, levels
-from explore.sparseconv.reference import encode
+from explore.sparseconv.convolution import encode
 
 if TYPE_CHECKING:
     import xarray

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +16,9 @@ from explore.sparseconv.inputs import as_bias, as_weight
 
 FLOAT = 4
 """Bytes of a value."""
+
+Product = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
+"""How an encoding convolves: of itself, weights ``[K, C, Kh, Kw]`` and a bias ``[K]``, both checked, ``[N, K, Oh, Ow]``."""
 
 VERSUS = ("im2col", "mec", "map")
 UNITS = ("bytes", "elements")
@@ -29,10 +33,13 @@ class Encoding(ABC):
 
     Attributes:
         geometry: sizes of the convolution.
+        product: how it convolves; None is the plain way, which is slow and exact (sparse formats add in float64).
+            Encodings from ``explore.sparseconv.encode`` have the compiled one.
     """
 
     name: ClassVar[str]
     geometry: Geometry
+    product: Product | None = field(default=None, kw_only=True)
 
     @abstractmethod
     def arrays(self) -> dict[str, np.ndarray]:
@@ -96,6 +103,8 @@ class Encoding(ABC):
         g = self.geometry
         filters = as_weight(weight, g.shape[1], g.kernel)
         offset = as_bias(bias, len(filters))
+        if self.product is not None:
+            return self.product(self, filters, offset)
         with np.errstate(over="ignore", invalid="ignore"):  # infinities may meet: that is the answer, not an accident
             return (self._product(filters) + offset[:, None, None]).astype(np.float32)
 

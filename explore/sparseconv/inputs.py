@@ -91,6 +91,8 @@ def as_pair(name: str, value: Any, least: int) -> Pair:
 def _float32(name: str, given: Any) -> np.ndarray:
     if isinstance(given, np.ma.MaskedArray):
         raise InvalidInput(f"{name} is a masked array; fill it first: {name}.filled(0)")
+    if getattr(given, "is_cuda", False):
+        raise InvalidInput(f"{name} is on {given.device}; these programs run on the processor: {name}.cpu()")
     try:
         found = np.asarray(given.detach() if hasattr(given, "detach") else given)
     except (TypeError, ValueError, RuntimeError) as error:

@@ -18,7 +18,7 @@ from explore.sparseconv.figures_formats import Formats, formats
 from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import shuffled, strongest
-from explore.sparseconv.reference import encode
+from explore.sparseconv.convolution import encode
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 

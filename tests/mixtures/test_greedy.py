@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from mixture_oracles import after_merge, drawn, kernel, log_inner, mixtures, same_mixture, taken_together, without
 
+from explore import sharing
 from explore.errors import UnknownName
-from explore.mixtures import GaussianMixture, distances, gram_log, greedy, kernels, load_mixture, pdf_angle, reduce, sharing
+from explore.mixtures import GaussianMixture, distances, gram_log, greedy, kernels, load_mixture, pdf_angle, reduce
 from explore.mixtures.config import USUAL, ReduceConfig
 from explore.mixtures.method import ReduceRun, Reduction
 from explore.mixtures.parts import REMOVED

@@ -12,10 +12,10 @@ from typing import Any
 from numba import get_num_threads
 
 PARALLEL_FROM = 200_000
-"""Kernel evaluations (about half a millisecond) from which on a task is shared; below, waking a thread costs as much."""
+"""Steps (about half a millisecond) from which on work is shared; below, waking a thread costs as much."""
 
 PIECE = 100_000
-"""Kernel evaluations in one piece, about: whoever is done takes the next."""
+"""Steps in one piece, about: whoever is done takes the next."""
 
 
 def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) -> None:
@@ -27,7 +27,7 @@ def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) ->
     Each task is computed alone, so that the bits do not depend on who does it.
 
     Args:
-        work: kernel evaluations in all, about.
+        work: how much there is to do, in steps of about 2.5 nanoseconds.
         kernel: compiled, without the GIL; does every ``step``-th task from ``first`` on.
         out: what it writes.
     """
@@ -52,4 +52,4 @@ def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) ->
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
     """One for this process: a fork has none of its parent's threads."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="explore-mixtures")
+    return ThreadPoolExecutor(threads, thread_name_prefix="explore")

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from explore.mixtures import sharing
+from explore import sharing
 
 
 def note(done: np.ndarray, first: int, step: int, out: list[int]) -> None:

@@ -1,0 +1,344 @@
+"""Compiled products against the plain replay and torch: any sizes, filters, threads; tensors; what is not finite; bounds."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, assert_close, cases, made, maps, oracle
+from test_compiled_encoders import PLAIN, Canaries, channels_last
+from toys import output
+
+from explore import sharing
+from explore.errors import InvalidInput
+from explore.sparseconv import (
+    Encoding,
+    Geometry,
+    blas,
+    conv2d,
+    dense,
+    encode,
+    encoder_kernels,
+    multiply,
+    product_kernels,
+    products,
+)
+from explore.sparseconv.dense import write_patches, write_windows
+from explore.sparseconv.entries import replay
+from explore.sparseconv.lanes import LANES, LINE, aligned
+from explore.sparseconv.products import column_places, pack, shares
+
+
+def filtered(case: Case, filters: int, seed: int = 0) -> Case:
+    """The same with so many filters."""
+    random = np.random.default_rng(seed)
+    weight = random.normal(size=(filters, *case.weight.shape[1:])).astype(np.float32)
+    return case._replace(weight=weight, bias=random.normal(size=filters).astype(np.float32))
+
+
+class Threads:
+    """So many threads, which share even the smallest work."""
+
+    def __init__(self, many: int) -> None:
+        self.patch, self.many = pytest.MonkeyPatch(), many
+
+    def __enter__(self) -> None:
+        for module in (sharing, products, blas):
+            self.patch.setattr(module, "get_num_threads", lambda: self.many)
+        self.patch.setattr(sharing, "PARALLEL_FROM", 0 if self.many > 1 else 10**18)
+
+    def __exit__(self, *_: Any) -> None:
+        self.patch.undo()
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=cases(), filters=st.integers(1, 40), threads=st.sampled_from([1, 2, 3]))
+def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
+    case = filtered(case, filters)
+    terms = oracle(Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True)
+    with Threads(threads):
+        for method, options in WAYS:
+            encoding = encode(case.x, **case.sizes, method=method, **options)
+            found = multiply(encoding, case.weight, case.bias)
+            assert_close(found, case)
+            assert found.flags.c_contiguous
+            last = multiply(encoding, case.weight, case.bias, last=True)
+            assert last.transpose(0, 2, 3, 1).flags.c_contiguous
+            assert_close(last, case)
+            if isinstance(encoding.arrays().get("values"), np.ndarray):
+                plain = replay(encoding.entries(), encoding.geometry, case.weight) + case.bias[:, None, None]  # type: ignore[attr-defined]
+                assert (abs(found - plain) <= 1e-4 * terms).all()
+
+
+@settings(max_examples=30)
+@given(case=cases(), filters=st.integers(1, 40))
+def test_plain_encodings_are_multiplied_too_and_threads_change_no_bit(case, filters) -> None:
+    case = filtered(case, filters)
+    for method, options in WAYS:
+        plain = PLAIN[method](case.x, Geometry(case.x.shape, *case.sizes.values()), **options)
+        assert plain.product is None
+        assert_close(multiply(plain, case.weight, case.bias), case)
+        assert_close(plain.convolve(case.weight, case.bias), case)
+        if method in ("cscc", "cpo", "cps"):
+            with Threads(1):
+                one = conv2d(*case, method=method, **options)
+            with Threads(2):
+                assert np.array_equal(conv2d(*case, method=method, **options), one)
+
+
+@pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 80, 128, 272])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_of_filters(filters, threads) -> None:
+    case = filtered(made(2, 7, 1, (11, 30), (3, 3), (1, 1), (1, 1), 0.3, 2), filters)
+    with Threads(threads):
+        for method, options in WAYS:
+            assert_close(conv2d(*case, method=method, **options), case)
+
+
+@pytest.mark.parametrize("tile", [1, 2_000, 10**9])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 7), (7, 1), (5, 4)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+def test_ranges_of_windows_meet(tile, kernel, stride, monkeypatch) -> None:
+    monkeypatch.setattr(products, "TILE", tile)
+    case = filtered(made(1, 3, 1, (12, 90), kernel, stride, (2, 3), 0.4, 5), 33)
+    with Threads(3):
+        for method, options in SPARSE:
+            assert_close(conv2d(*case, method=method, **options), case)
+
+
+def test_work_is_split_without_a_gap() -> None:
+    for threads in (1, 2, 8):
+        with Threads(threads):
+            for filters in (1, 16, 40, 64, 272):
+                for shape, kernel in (((1, 3, 56, 56), 3), ((4, 3, 7, 7), 7), ((1, 1, 300, 5), 1)):
+                    g = Geometry(shape, kernel)
+                    block, blocks, across, ranges = shares(g, filters, g.classes)
+                    assert block % LANES == 0
+                    assert 0 <= block * blocks - filters < LANES
+                    assert (ranges - 1) * across < g.output[1] <= ranges * across
+
+
+def test_weights_are_repacked() -> None:
+    weight = np.random.default_rng(0).normal(size=(20, 3, 2, 5)).astype(np.float32)
+    packed = pack(weight, 16, 2)
+    assert packed.ctypes.data % LINE == 0
+    found = packed.reshape(2, 3, 2, 5, 16)[:, :, :, column_places(5, 2)].transpose(0, 4, 1, 2, 3).reshape(32, 3, 2, 5)
+    assert np.array_equal(found[:20], weight)
+    assert not found[20:].any()
+    assert all(aligned(size).ctypes.data % LINE == 0 and aligned(size).size == size for size in range(1, 40))
+
+
+@pytest.mark.parametrize("width", range(1, 8))
+@pytest.mark.parametrize("stride", range(1, 9))
+def test_taps_of_neighbouring_windows_are_neighbours(width, stride) -> None:
+    places = column_places(width, stride)
+    assert sorted(places) == list(range(width))
+    assert all(places[j - stride] == places[j] + 1 for j in range(stride, width))
+
+
+@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize("filters", [1, 16, 33])
+def test_nan_and_infinities_reach_what_they_should(method, options, filters) -> None:
+    case = filtered(made(2, 5, 1, (9, 20), (3, 3), (1, 1), (1, 1), 0.3, 0), filters)
+    case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = np.nan, np.inf, -np.inf, np.inf
+    case.weight[0, 2] = 0  # infinity times zero is NaN
+    wanted = oracle(case)
+    for threads in (1, 2):
+        with Threads(threads):
+            found = conv2d(*case, method=method, **options)
+        assert np.array_equal(np.isnan(found), np.isnan(wanted))
+        assert np.array_equal(np.isinf(found), np.isinf(wanted))
+        assert np.allclose(found, wanted, 1e-4, 1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
+@pytest.mark.parametrize("more", [0, 1])
+def test_wide_indices_are_read(method, more) -> None:
+    case = made(1, 4096 + more, 3, (4, 2), (1, 2), (1, 1), (0, 0), 0.1, 0)
+    assert_close(conv2d(*case, method=method), case)
+    for width in (4, 8):
+        assert_close(conv2d(*case, method=method, index_bytes=width), case)
+
+
+def test_nothing_is_the_bias() -> None:
+    bias = np.array([1, 2, 3], np.float32)
+    for method, options in WAYS:
+        found = conv2d(np.zeros((2, 4, 5, 6), np.float32), np.ones((3, 4, 3, 3), np.float32), bias, method=method, **options)
+        assert np.array_equal(found, np.broadcast_to(bias[:, None, None], (2, 3, 3, 4)))
+
+
+def test_other_encodings_are_refused() -> None:
+    found = encode(np.ones((3, 3), np.float32), 2)
+    with pytest.raises(InvalidInput, match="is for 2 channels, x has 1"):
+        multiply(found, np.ones((1, 2, 2, 2), np.float32))
+    with pytest.raises(InvalidInput, match=r"bias must be \[1\]"):
+        multiply(found, np.ones((1, 1, 2, 2), np.float32), np.ones(2, np.float32))
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Other(Encoding):
+        def arrays(self) -> dict[str, np.ndarray]:
+            return {}
+
+        elements = 0  # type: ignore[assignment]
+
+        def decode(self) -> np.ndarray:
+            raise NotImplementedError
+
+        def _product(self, weight: np.ndarray) -> np.ndarray:
+            raise NotImplementedError
+
+    with pytest.raises(InvalidInput, match="got Other"):
+        multiply(Other(found.geometry), np.ones((1, 1, 2, 2), np.float32))
+
+
+# ---- tensors
+
+
+@pytest.mark.parametrize(("method", "options"), WAYS)
+def test_tensors_come_back_in_their_memory_format(method, options) -> None:
+    case = filtered(made(2, 6, 1, (7, 8), (3, 3), (1, 1), (1, 1), 0.4, 1), 5)
+    x = torch.from_numpy(case.x)
+    rest = (*map(torch.from_numpy, (case.weight, case.bias)), case.stride, case.padding, method)
+    wanted = conv2d(*case, method=method, **options)
+    assert isinstance(wanted, np.ndarray)
+    first, last = conv2d(x, *rest, **options), conv2d(x.contiguous(memory_format=torch.channels_last), *rest, **options)
+    assert first.is_contiguous()
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert not last.is_contiguous()
+    for found in (first, last):
+        assert isinstance(found, torch.Tensor)
+        assert found.dtype == torch.float32
+        assert np.allclose(found.numpy(), wanted, 1e-4, 1e-5)
+    assert isinstance(conv2d(case.x, *rest, **options), np.ndarray)
+    view = conv2d(channels_last(case.x), *rest, **options)
+    assert view.flags.c_contiguous
+
+
+def test_tensors_that_want_a_gradient_are_detached() -> None:
+    x = torch.ones(1, 1, 3, 3, requires_grad=True)
+    weight = torch.nn.Parameter(torch.ones(1, 1, 2, 2))
+    for found in (conv2d(x, weight), conv2d(x * 2, weight)):
+        assert not found.requires_grad
+        assert found.grad_fn is None
+        found += 1  # and may be written to
+
+
+def test_tensors_elsewhere_are_refused() -> None:
+    class Elsewhere:
+        is_cuda, device = True, "cuda:0"
+
+    with pytest.raises(InvalidInput, match=r"x is on cuda:0; these programs run on the processor: x.cpu\(\)"):
+        conv2d(Elsewhere(), np.ones((1, 1, 1, 1), np.float32))
+    with pytest.raises(InvalidInput, match=r"weight is on cuda:0"):
+        conv2d(np.ones((1, 1), np.float32), Elsewhere())
+    with pytest.raises(InvalidInput, match="x must be a float32 array in main memory"):
+        conv2d(torch.ones(1, 1, device="meta"), np.ones((1, 1, 1, 1), np.float32))
+
+
+def test_arrays_are_convolved_without_torch_and_pictures_encode_without_numba() -> None:
+    code = """
+import sys
+sys.modules["torch"] = None
+import numpy as np
+from explore.sparseconv import Geometry
+from explore.sparseconv.cpo import encode_cpo
+x = np.ones((1, 1, 3, 3), np.float32)
+assert encode_cpo(x, Geometry(x.shape, 2)).convolve(np.ones((1, 1, 2, 2), np.float32)).tolist() == [[[[4, 4], [4, 4]]]]
+assert "numba" not in sys.modules
+from explore.sparseconv import conv2d
+print(conv2d(x, np.ones((1, 1, 3, 3), np.float32)).tolist())
+"""
+    assert output(code).strip() == "[[[[9.0]]]]"
+
+
+# ---- threads, and bounds
+
+
+def test_blas_has_its_threads_back() -> None:
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in blas._controller().info()]
+
+    before, case = threads(), made(2, 5, 7, (20, 20), (3, 3), (1, 1), (1, 1), 0.5, 0)
+    with blas.one_thread_each(), blas.one_thread_each():
+        assert set(threads()) <= {1}
+    assert threads() == before
+    with pytest.raises(ZeroDivisionError), blas.one_thread_each():
+        raise ZeroDivisionError
+    assert threads() == before
+    wrong: list[Any] = []
+
+    def work() -> None:
+        try:
+            for method, options in WAYS:
+                assert_close(conv2d(*case, method=method, **options), case)
+        except BaseException as error:
+            wrong.append(error)
+
+    workers = [threading.Thread(target=work) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert wrong == []
+    assert threads() == before
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=cases(), filters=st.integers(1, 40), ranges=st.integers(1, 3))
+def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
+    case = filtered(case, filters)
+    with Threads(1), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(products, "get_num_threads", lambda: ranges)
+        for name in ("repack", "add_entries", "add_sets"):
+            patch.setattr(product_kernels, name, Canaries(getattr(product_kernels, name), (-1,)))
+        patch.setattr(product_kernels, "tally", Canaries(product_kernels.tally, (-2, -1)))
+        patch.setattr(product_kernels, "sum_bits", Canaries(product_kernels.sum_bits, (-1,)))
+        for kernel in (write_patches, write_windows):
+            patch.setattr(dense, kernel.__name__, Canaries(kernel, (-1,)))
+        for method, options in WAYS:
+            assert_close(conv2d(*case, method=method, **options), case)
+
+
+@settings(max_examples=EXAMPLES // 5)
+@given(case=cases(), filters=st.sampled_from([1, 17, 40]), ranges=st.integers(1, 3))
+def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> None:
+    """The kernels run as plain Python, with vector instructions that look where they are before they act."""
+
+    def add_product(out: np.ndarray, at: int, factor: float, weight: np.ndarray, place: int) -> None:
+        assert out[at : at + LANES].size == weight[place : place + LANES].size == LANES
+        assert (out.ctypes.data // 4 + at) % LANES == place % LANES == 0
+        out[at : at + LANES] += factor * weight[place : place + LANES]
+
+    def other_than_zero(flat: np.ndarray, at: int) -> np.uint32:
+        assert flat[at : at + LANES].size == LANES
+        return np.uint32(sum(1 << b for b in range(LANES) if flat[int(at) + b] != 0))
+
+    def lowest_bit(bits: int) -> np.uint64:
+        assert bits
+        return np.uint64((int(bits) & -int(bits)).bit_length() - 1)
+
+    case = filtered(case._replace(x=case.x[:1, :2], weight=case.weight[:, :2]), filters)
+    with Threads(1), pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
+        patch.setattr(products, "get_num_threads", lambda: ranges)
+        for module, names in {
+            encoder_kernels: ("_bits", "fill", "fill_sets"),
+            product_kernels: ("_add", "_give", "add_entries", "add_sets"),
+        }.items():
+            for name in names:
+                patch.setattr(module, name, getattr(module, name).py_func)
+            patch.setattr(module, "lowest_bit", lowest_bit)
+        patch.setattr(encoder_kernels, "other_than_zero", other_than_zero)
+        patch.setattr(product_kernels, "add_product", add_product)
+        for method, options in (("cscc", {}), ("cpo", {}), ("cps", {"pointers": "per-channel"}), ("cps", {"trim": True})):
+            assert_close(conv2d(*case, method=method, **options), case)
+
+
+def test_maps_of_a_large_batch() -> None:
+    case = filtered(Case(maps((9, 4, 8, 8), 0.5, 0), np.ones((1, 4, 3, 3), np.float32), np.ones(1), (1, 1), (1, 1)), 20)
+    for method, options in WAYS:
+        assert_close(conv2d(*case, method=method, **options), case)
