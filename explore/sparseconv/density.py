@@ -17,10 +17,10 @@ from explore.errors import InvalidInput
 from explore.models.taps import Taps
 from explore.runs import stream_seed
 from explore.sparseconv.config import NETWORKS, DensityConfig
+from explore.sparseconv.convolution import encode
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.networks import load_network
 from explore.sparseconv.nze import FORMATS, levels
-from explore.sparseconv.convolution import encode
 
 if TYPE_CHECKING:
     import xarray
