@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import count
 from typing import Any
 
-from numba import get_num_threads
+KERNELS = threading.Lock()
+"""Held around kernels that Numba itself runs in parallel: not every threading layer of it bears two callers at once."""
 
 PARALLEL_FROM = 200_000
 """Steps (about half a millisecond) from which on work is shared; below, waking a thread costs as much."""
@@ -31,6 +33,8 @@ def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) ->
         kernel: compiled, without the GIL; does every ``step``-th task from ``first`` on.
         out: what it writes.
     """
+    from numba import get_num_threads
+
     threads = get_num_threads()
     if work < PARALLEL_FROM or threads == 1:
         kernel(*arguments, 0, 1, out)

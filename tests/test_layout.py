@@ -40,8 +40,8 @@ MAY = {
     "writer": BASE | {"recording"},
     "runs": BASE | {"recording", "writer"},
     "data": RUNNING,
-    "models": RUNNING | {"data"},
-    "attention": RUNNING | {"data", "models"},
+    "models": RUNNING | {"data", "sharing"},
+    "attention": RUNNING | {"data", "models", "sharing"},
     "coresets": RUNNING | {"data", "models"},
     "sharing": {"errors"},  # compiled work among threads
     "config": BASE,

@@ -20,8 +20,9 @@ from torch.nn.functional import conv2d
 from explore.attention.maps import raised
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
-from explore.models.fused import LOCK, fusable, same_threads
+from explore.models.fused import fusable, same_threads
 from explore.models.taps import Taps
+from explore.sharing import KERNELS
 
 CHUNK_BYTES = 1_300_000
 """Size of the largest map of a chunk (at least 8 images). Measured, not timed at run time: another
@@ -146,7 +147,7 @@ def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: f
         last = index == len(network.blocks) - 1
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
         affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
-        with LOCK:
+        with KERNELS:
             kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
         if p:
             spatials.append(torch.from_numpy(by_pixel))

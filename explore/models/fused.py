@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -15,8 +14,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 
-LOCK = threading.Lock()
-"""Not every threading layer of Numba bears two callers at once."""
+from explore.sharing import KERNELS
 
 _wanted: ContextVar[bool] = ContextVar("fused", default=False)
 
@@ -91,7 +89,7 @@ class NormReluPool(torch.autograd.Function):
         n, height, width, c = pixels.shape
         pooled = np.empty((n, height // 2, width // 2, c), np.float32)
         mean, inverse = np.empty((n, c), np.float32), np.empty((n, c), np.float32)
-        with LOCK:
+        with KERNELS:
             kernels.norm_relu_pool(pixels, w, b, np.float32(eps), pooled, mean, inverse)
         ctx.kept = pixels, w, b, mean, inverse
         return torch.from_numpy(pooled).permute(0, 3, 1, 2)
@@ -103,7 +101,7 @@ class NormReluPool(torch.autograd.Function):
         kernels = _ready()
         pixels, w, b, mean, inverse = ctx.kept
         by_f, by_weight, by_bias = np.empty_like(pixels), np.empty_like(mean), np.empty_like(mean)
-        with LOCK:
+        with KERNELS:
             kernels.norm_relu_pool_back(pixels, w, b, mean, inverse, _channels_last(by_pooled), by_f, by_weight, by_bias)
         return (
             torch.from_numpy(by_f).permute(0, 3, 1, 2),

@@ -13,7 +13,7 @@ from numba import get_num_threads
 from threadpoolctl import ThreadpoolController
 
 from explore.sharing import shared
-from explore.sparseconv.lanes import LANES
+from explore.sparseconv.vectors import LANES
 
 PIXELS = 64
 """Pixels of a part, at least; for fewer, BLAS spends its time on preparing the weights."""

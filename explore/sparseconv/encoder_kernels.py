@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from explore.sparseconv.lanes import LANES, lowest_bit, other_than_zero
+from explore.sparseconv.vectors import LANES, lowest_bit, other_than_zero
 
 ZERO = np.float32(0)
 ROWS = 4  # of a set of CPS

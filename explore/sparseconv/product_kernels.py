@@ -11,7 +11,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from explore.sparseconv.lanes import LANES, add_product, lowest_bit
+from explore.sparseconv.vectors import LANES, add_product, lowest_bit
 
 ROWS = 4  # of a set of CPS
 

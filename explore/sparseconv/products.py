@@ -19,8 +19,8 @@ from explore.sparseconv.encoding import Encoding
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.im2col import Im2col
 from explore.sparseconv.inputs import as_bias, as_weight
-from explore.sparseconv.lanes import LANES, aligned
 from explore.sparseconv.mec import MEC
+from explore.sparseconv.vectors import LANES, aligned
 
 TILE = 24_000
 """Sums that one step of the loops over entries should touch at most; a few more than the first cache holds, as what is

@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from explore.sparseconv.vectors import FLOATS, FUSED, INT64, LANES, ZERO, call, number, place, read, repeated, write
+from explore.sparseconv.vectors import FLOATS, FUSED, INT64, LANES, ZERO, call, intrinsic, number, place, read, repeated, write
 
 BIT = ir.IntType(1)
 
@@ -61,7 +60,15 @@ class Row(NamedTuple):
 
 
 def _groups(
-    builder: Any, plan: Row, value: Any, mask: Any, weight: Any, old: tuple[Any, Any], new: tuple[Any, Any], columns: Any, lowest: Any
+    builder: Any,
+    plan: Row,
+    value: Any,
+    mask: Any,
+    weight: Any,
+    old: tuple[Any, Any],
+    new: tuple[Any, Any],
+    columns: Any,
+    lowest: Any,
 ) -> None:
     """A loop over groups of ``stride`` columns: their values into the outputs under way, then the oldest of those is done."""
     width, stride, vectors = plan

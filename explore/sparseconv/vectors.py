@@ -1,4 +1,4 @@
-"""Vectors of sixteen floats inside Numba functions: the few operations that the bitmap engine is made of, as LLVM code.
+"""Vectors of sixteen floats inside Numba functions: the few operations that the compiled convolutions are made of, as LLVM code.
 
 LLVM maps them to whatever the processor has: one register of 512 bits, two of 256 or four of 128.
 """
@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic as _intrinsic, models, register_model
+
+intrinsic: Any = _intrinsic
+"""A function whose instructions are given; what types it has inside Numba code, a reader of types cannot know."""
 
 LANES = 16
 """Floats in a vector."""
+
+LINE = 64
+"""Bytes of a cache line, where a vector should begin: across two lines it takes half as long again."""
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 FLOATS, INTS, BITS = (ir.VectorType(kind, LANES) for kind in (FLOAT, INT32, ir.IntType(1)))
@@ -36,6 +43,14 @@ vector = Vector()
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, FLOATS)
+
+
+def aligned(count: int, kind: Any = np.float32) -> np.ndarray:
+    """So many numbers, not set, beginning at a cache line."""
+    size = count * np.dtype(kind).itemsize
+    room = np.empty(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size].view(kind)
 
 
 # ---- LLVM code, for other generators too
@@ -163,6 +178,44 @@ def packed(typing: Any, value: Any) -> Any:
 
 
 @intrinsic
+def add_product(typing: Any, out: Any, at: Any, factor: Any, weight: Any, index: Any) -> Any:
+    """``out[at : at + 16] += factor · weight[index : index + 16]``.
+
+    Written out as vectors, for in a loop the compiler must assume that the two arrays overlap, and test it each time.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        target = place(context, builder, signature.args[0], *arguments[:2])
+        filters = read(builder, place(context, builder, signature.args[3], *arguments[3:]))
+        product = builder.fmul(repeated(builder, arguments[2]), filters, flags=FUSED)
+        write(builder, target, builder.fadd(product, read(builder, target), flags=FUSED))
+        return context.get_dummy_value()
+
+    return types.void(out, types.uintp, types.float32, weight, types.uintp), generate
+
+
+@intrinsic
+def other_than_zero(typing: Any, array: Any, index: Any) -> Any:
+    """A bit for each of ``array[index : index + 16]`` that is not zero (NaN is not, −0.0 is)."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = differ_from_zero(builder, read(builder, place(context, builder, signature.args[0], *arguments)))
+        return builder.zext(builder.bitcast(found, ir.IntType(LANES)), INT32)
+
+    return types.uint32(array, types.uintp), generate
+
+
+@intrinsic
+def lowest_bit(typing: Any, bits: Any) -> Any:
+    """Place of the lowest bit that is set, of 32 bits that are not all 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.zext(builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1)), INT64)
+
+    return types.uint64(types.uint32), generate
+
+
+@intrinsic
 def popcount(typing: Any, bits: Any) -> Any:
     """How many bits are set."""
 
@@ -170,6 +223,17 @@ def popcount(typing: Any, bits: Any) -> Any:
         return call(builder, "llvm.ctpop.i64", INT64, arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def take(typing: Any, counters: Any, index: Any) -> Any:
+    """``counters[index]``, which grows by one; no two threads are given the same."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = place(context, builder, signature.args[0], *arguments)
+        return builder.atomic_rmw("add", address, number(1), "monotonic")
+
+    return types.uintp(counters, types.uintp), generate
 
 
 @intrinsic

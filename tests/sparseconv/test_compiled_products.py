@@ -30,7 +30,7 @@ from explore.sparseconv import (
 )
 from explore.sparseconv.dense import write_patches, write_windows
 from explore.sparseconv.entries import replay
-from explore.sparseconv.lanes import LANES, LINE, aligned
+from explore.sparseconv.vectors import LANES, LINE, aligned
 from explore.sparseconv.products import column_places, pack, shares
 
 

@@ -1,0 +1,169 @@
+"""The bitmap engine: a convolution of maps with zeros, from a bit for each channel of each pixel, faster than a dense one."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from explore.sharing import KERNELS
+from explore.sparseconv.engine_kernels import convolver, pack
+from explore.sparseconv.geometry import Geometry, Pair
+from explore.sparseconv.vectors import LANES, aligned
+
+BLOCK = 64
+"""Channels whose bits are one word, at most."""
+
+UNDER_WAY = 4
+"""Sums that must be computed at a time, at least: a fused multiply-add takes four cycles, and one can begin in each."""
+
+NEAR = 24_576
+"""Bytes of weights that stay in the nearest cache (32 KiB on most processors) while a row goes by."""
+
+STRIP = 65_536
+"""Bytes of sums that a task works on, at most; they stay in the second cache."""
+
+TASKS = 4
+"""Tasks for each thread, if there is enough to share."""
+
+
+def pieces(whole: int, size: int) -> int:
+    """How many pieces of a size make the whole, the last perhaps smaller.
+
+    Example:
+        >>> pieces(17, 16)
+        2
+    """
+    return (whole + size - 1) // size
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a convolution is cut up: decided once for its sizes, never for its values.
+
+    Attributes:
+        vectors: filters that are computed together (a group), / 16.
+        groups: of filters.
+        parts: channels whose bits are one word (a block), / 16.
+        blocks: of channels.
+    """
+
+    vectors: int
+    groups: int
+    parts: int
+    blocks: int
+
+    @classmethod
+    def of(cls, filters: int, channels: int, width: int, stride: int) -> Plan:
+        """The plan for a kernel's width and horizontal stride.
+
+        At least ``UNDER_WAY`` sums, or else each waits for the one before; and the weights of a block of channels and a group
+        of filters, for one kernel row, stay in the nearest cache.
+        """
+        least = max(1, width // stride)  # kernel columns that meet a column, in the leanest phase of the stride
+        vectors = min(pieces(UNDER_WAY, least), pieces(filters, LANES))
+        most = max(1, min(BLOCK // LANES, NEAR // (4 * width * vectors * LANES * LANES)))
+        sixteens = pieces(channels, LANES)
+        blocks = pieces(sixteens, most)
+        return cls(vectors, pieces(filters, vectors * LANES), pieces(sixteens, blocks), blocks)
+
+
+class Room(NamedTuple):
+    """Buffers of one call."""
+
+    key: tuple[int, ...]
+    masks: np.ndarray
+    values: np.ndarray
+    strips: np.ndarray
+    counters: np.ndarray
+
+
+class BitmapConvolution:
+    """A convolution whose weights are repacked once.
+
+    Args:
+        weight: float32 ``[K, C, Kh, Kw]``.
+        bias: float32 ``[K]``.
+        stride, padding: (vertical, horizontal).
+        relu: whether negative outputs become 0.
+
+    Source: ours. CPO's and CPS's principle, each value stored once and the positions of neighbours packed (arXiv 2104.08314),
+    with neighbours along the channels; the register blocking is that of SparseTrain (arXiv 1911.10175), for any kernel.
+    """
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray, stride: Pair, padding: Pair, relu: bool = False) -> None:
+        filters, channels, high, width = weight.shape
+        self.shape, self.stride, self.padding = weight.shape, stride, padding
+        self._floor = np.float32(0 if relu else -np.inf)
+        self.plan = plan = Plan.of(filters, channels, width, stride[1])
+        lanes, inside = plan.vectors * LANES, plan.parts * LANES
+        padded = np.zeros((plan.groups * lanes, plan.blocks * inside, high, width), np.float32)
+        padded[:filters, :channels] = weight
+        cut = padded.reshape(plan.groups, lanes, plan.blocks, inside, high, width).transpose(0, 2, 4, 3, 5, 1)
+        self._weights, self._bias = aligned(padded.size), aligned(plan.groups * lanes)
+        self._weights.reshape(cut.shape)[:] = cut
+        self._bias[:] = 0
+        self._bias[:filters] = bias
+        self._free: deque[Room] = deque(maxlen=4)
+
+    def __call__(self, x: np.ndarray, out: np.ndarray | None = None, most: float = 1.0) -> np.ndarray | None:
+        """Convolve maps.
+
+        Args:
+            x: float32 ``[N, H, W, C]``, contiguous.
+            out: where to write, contiguous; new memory if left out.
+            most: density above which nothing is computed.
+
+        Returns:
+            float32 ``[N, Oh, Ow, K]``; None where more than ``most`` of the values are not zero.
+        """
+        count, height, width, channels = x.shape
+        (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
+        g = Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
+        (tall, wide), threads = g.output, numba.get_num_threads()
+        pitch = (wide + g.classes - 1) * across
+        room = width * plan.parts * LANES + LANES
+        rows = self._rows(tall, wide, count, threads)
+        free = self._room((count, height, width, threads), count * plan.blocks * height, pitch, room, rows * wide)
+        free.counters[:] = 0
+        cut = (plan.parts, plan.blocks)
+        given = (count, height, width, channels, *cut, self.padding[1], pitch, room, kernel, across)
+        with KERNELS:
+            pack(x.reshape(-1), given, threads, free.counters, free.masks, free.values)
+            if most < 1 and free.counters[2:].sum() > most * x.size:
+                self._free.append(free)
+                return None
+            if out is None:
+                out = np.empty((count, tall, wide, filters), np.float32)
+            sizes = (count, height, tall, wide, filters, *cut, pitch, room, pieces(tall, rows), high, down, self.padding[0], rows)
+            packed = (free.values, free.masks, self._weights, self._bias, free.strips)
+            convolver(kernel, across, plan.vectors)(*packed, sizes, self._floor, threads, free.counters, out.reshape(-1))
+        self._free.append(free)
+        return out
+
+    def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
+        """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""
+        tiles = pieces(tall, max(1, STRIP // (4 * wide * self.plan.vectors * LANES)))
+        if threads > 1:
+            tiles = max(tiles, min(tall, pieces(TASKS * threads, self.plan.groups * count)))
+        return pieces(tall, tiles)
+
+    def _room(self, key: tuple[int, ...], segments: int, pitch: int, room: int, pixels: int) -> Room:
+        """Buffers of an earlier call, if they fit and nobody else has them, or new ones."""
+        try:
+            found = self._free.pop()
+        except IndexError:
+            found = None
+        if found is not None and found.key == key:
+            return found
+        threads, lanes = key[-1], self.plan.vectors * LANES
+        return Room(
+            key,
+            aligned(segments * pitch, np.uint64),
+            aligned(segments * room + LANES),
+            aligned(threads * pixels * lanes),
+            aligned(2 + threads, np.uint64),
+        )

@@ -1,0 +1,145 @@
+"""The two compiled steps of the bitmap engine: pack maps into bits and values, and convolve them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from explore.sparseconv.sweep import sweep
+from explore.sparseconv.vectors import (
+    LANES,
+    at_least,
+    fetch_soon,
+    load,
+    load_first,
+    nonzero_bits,
+    packed,
+    popcount,
+    store,
+    store_first,
+    take,
+)
+
+U = np.uintp  # signed indices would be tested for being negative, each time
+
+
+@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def pack(x, sizes, threads, counters, masks, values):  # type: ignore[no-untyped-def]
+    """Maps ``[N, H, W, C]``, flat, into words of bits and values.
+
+    A *segment* is one block of channels of one row: segments go by image, block, row. Segment s has its words in
+    ``masks[s · pitch :]``, one for each padded column, and its values, pixel by pixel, in ``values[s · room :]``.
+    ``counters[0]`` is 0 before; ``counters[2 + worker]`` is how many values each thread found.
+    """
+    count, height, width, channels, parts, blocks, left, pitch, room, kernel, stride = sizes
+    whole, tail, every = U(channels // LANES), U(channels % LANES), U((channels + LANES - 1) // LANES)
+    last = U(max(0, min(width, pitch - left)))
+    for worker in numba.prange(threads):
+        held = U(0)
+        while True:
+            line = take(counters, U(0))
+            if line >= U(count * height):
+                break
+            image, row = line // U(height), line % U(height)
+            for block in range(U(blocks)):
+                segment = (image * U(blocks) + block) * U(height) + row
+                at, bit = segment * U(room), segment * U(pitch)
+                begin = at
+                for column in range(U(min(left, pitch))):
+                    masks[bit + column] = np.uint64(0)
+                for column in range(U(left) + last, U(pitch)):
+                    masks[bit + column] = np.uint64(0)
+                bit += U(left)
+                first = block * U(parts)
+                end = min(first + U(parts), whole)
+                pixel = line * U(width) * U(channels)
+                for column in range(last):
+                    bits, shift = np.uint64(0), np.uint64(0)
+                    if (U(left) + column) % U(stride) < U(kernel):  # else in a gap between windows, where nobody reads it
+                        for part in range(first, end):
+                            some = load(x, pixel + part * U(LANES))
+                            which = nonzero_bits(some)
+                            store(values, at, packed(some))
+                            at += popcount(which)
+                            bits |= which << shift
+                            shift += np.uint64(LANES)
+                        if tail and first + U(parts) >= every:
+                            some = load_first(x, pixel + whole * U(LANES), tail)
+                            which = nonzero_bits(some)
+                            store(values, at, packed(some))
+                            at += popcount(which)
+                            bits |= which << shift
+                    masks[bit + column] = bits
+                    pixel += U(channels)
+                held += at - begin
+        counters[U(2) + U(worker)] = held
+
+
+@cache
+def convolver(width: int, stride: int, vectors: int) -> Any:
+    """The compiled convolution for kernels of this width and horizontal stride, in groups of ``16 · vectors`` filters."""
+
+    @numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+    def convolve(values, masks, weights, bias, strips, sizes, floor, threads, counters, out):  # type: ignore[no-untyped-def]
+        """Outputs ``[N, Oh, Ow, K]``, flat, from packed maps; below ``floor`` they become it. ``counters[1]`` is 0 before.
+
+        A task is a group of filters, an image and a tile of rows; threads take the next one when they are free. Its sums are
+        in a strip of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong.
+        """
+        count, height, tall, wide, filters, parts, blocks, pitch, room, tiles, high, down, above, rows = sizes
+        lanes = U(vectors * LANES)
+        tasks = (U(filters) + lanes - U(1)) // lanes * U(count) * U(tiles)
+        one = U(parts * LANES) * U(width) * lanes  # weights of a kernel row, a block of channels and a group of filters
+        for worker in numba.prange(threads):
+            strip = U(worker) * U(rows) * U(wide) * lanes
+            while True:
+                task = take(counters, U(1))
+                if task >= tasks:
+                    break
+                tile, rest = task % U(tiles), task // U(tiles)  # consecutive tasks share their weights
+                image, group = rest % U(count), rest // U(count)
+                top = tile * U(rows)
+                bottom = min(top + U(rows), U(tall))
+                mine = min(lanes, U(filters) - group * lanes)
+                ahead = one // (U(LANES) * (bottom - top)) + U(1)
+                for block in range(U(blocks)):
+                    for line in range(U(high)):
+                        weight = ((group * U(blocks) + block) * U(high) + line) * one
+                        for y in range(top, bottom):
+                            for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
+                                fetch_soon(weights, weight + one + near * U(LANES))
+                            row = y * U(down) + line
+                            if row < U(above) or row >= U(above + height):
+                                continue  # in the padding
+                            segment = (image * U(blocks) + block) * U(height) + row - U(above)
+                            kept = strip + (y - top) * U(wide) * lanes
+                            begun, grown, lowest = kept, lanes, -np.float32(np.inf)
+                            before = strips
+                            if block == U(0) and (line == U(0) or row == U(above)):  # the first sums begin with the bias
+                                before, begun, grown = bias, group * lanes, U(0)
+                            target, at, step = strips, kept, lanes
+                            if block == U(blocks - 1) and (line == U(high - 1) or row == U(above + height - 1)):
+                                lowest = floor
+                                if mine == lanes:
+                                    target, step = out, U(filters)
+                                    at = ((image * U(tall) + y) * U(wide)) * U(filters) + group * lanes
+                            sweep(
+                                values, segment * U(room), masks, segment * U(pitch), weights, weight, before, begun, grown,
+                                target, at, step, U(wide), lowest, width, stride, vectors,
+                            )  # fmt: skip
+                for y in range(top, bottom):
+                    bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(above)  # reads padding alone
+                    if mine == lanes and not bare:
+                        continue
+                    for column in range(U(wide)):
+                        to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
+                        at = strip + ((y - top) * U(wide) + column) * lanes
+                        for part in range((mine + U(LANES - 1)) // U(LANES)):
+                            held = part * U(LANES)
+                            some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
+                            store_first(out, to + held, some, min(U(LANES), mine - held))
+
+    return convolve
