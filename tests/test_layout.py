@@ -61,7 +61,21 @@ MAY = {
     "sweep": RUNNING | {"tasks", "worker"},
     "command": EVERYTHING,
 }
-FORMATS = ("bounds", "buckets", "cpo", "cps", "cps_stream", "cscc", "encoding", "entries", "geometry", "im2col", "inputs", "mec")
+FORMATS = (
+    "bitmap",
+    "bounds",
+    "buckets",
+    "cpo",
+    "cps",
+    "cps_stream",
+    "cscc",
+    "encoding",
+    "entries",
+    "geometry",
+    "im2col",
+    "inputs",
+    "mec",
+)
 VALUES = {"distill.tables", "mixtures.mixture", "subclass.bits", "subclass.scores"}
 VALUES |= {f"sparseconv.{name}" for name in (*FORMATS, "nze")}
 COMMANDS = {"__main__", "bench", "cli", "cli_recordings", "doctor", "labs", "launch", "options", "terminal"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+import numba
 import numpy as np
 import pytest
 
@@ -21,7 +22,7 @@ def note(done: np.ndarray, first: int, step: int, out: list[int]) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("work", [0, 10**6, 10**7])
 def test_every_task_is_done_once(threads: int, work: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
     done, who = np.zeros(1000, int), []  # type: ignore[var-annotated]
     sharing.shared(work, note, done, out=who)
     assert (done == 1).all()
@@ -32,14 +33,14 @@ def test_every_task_is_done_once(threads: int, work: int, monkeypatch: pytest.Mo
 
 
 def test_small_work_stays_with_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
     who: list[int] = []
     sharing.shared(sharing.PARALLEL_FROM - 1, note, np.zeros(10, int), out=who)
     assert who == [threading.get_ident()]
 
 
 def test_a_thread_that_cannot_begin_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     free = threading.Event()
     busy = sharing._pool(sharing.os.getpid(), 1).submit(free.wait)  # the only helper has something else to do
     done, who = np.zeros(100, int), []  # type: ignore[var-annotated]
@@ -53,7 +54,7 @@ def test_a_thread_that_cannot_begin_holds_nobody_up(monkeypatch: pytest.MonkeyPa
 
 
 def test_what_a_helper_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
     caller = threading.get_ident()
 
     def fail(first: int, step: int, out: None) -> None:

@@ -7,11 +7,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bounds": ["density_bound"],
         "config": ["DensityConfig"],
-        "convolution": ["conv2d", "encode"],
         "cps_stream": ["CPSStream", "encode_cps_stream"],
         "density": ["DensityRun", "activation_density"],
         "encoding": ["Encoding"],
+        "formats": ["encode"],
         "geometry": ["Geometry"],
+        "layer": ["Layer", "conv2d", "prepare"],
         "networks": ["load_network"],
         "products": ["multiply"],
     },

@@ -17,7 +17,7 @@ from explore.errors import InvalidInput
 from explore.models.taps import Taps
 from explore.runs import stream_seed
 from explore.sparseconv.config import NETWORKS, DensityConfig
-from explore.sparseconv.convolution import encode
+from explore.sparseconv.formats import encode
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.networks import load_network
 from explore.sparseconv.nze import FORMATS, levels

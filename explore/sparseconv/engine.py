@@ -109,20 +109,28 @@ class BitmapConvolution:
         self._bias[:filters] = bias
         self._free: deque[Room] = deque(maxlen=4)
 
-    def __call__(self, x: np.ndarray, out: np.ndarray | None = None, most: float = 1.0) -> np.ndarray | None:
+    def __call__(self, x: np.ndarray, geometry: Geometry | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve maps.
 
         Args:
             x: float32 ``[N, H, W, C]``, contiguous.
+            geometry: of this convolution, if it is known already.
             out: where to write, contiguous; new memory if left out.
-            most: density above which nothing is computed.
 
         Returns:
-            float32 ``[N, Oh, Ow, K]``; None where more than ``most`` of the values are not zero.
+            float32 ``[N, Oh, Ow, K]``.
         """
+        found = self.unless_dense(x, 1.0, geometry, out)
+        assert found is not None, "no map has more values than places"
+        return found
+
+    def unless_dense(
+        self, x: np.ndarray, most: float, geometry: Geometry | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """The same, or None where more than a share ``most`` of the values is not zero: that is known after packing."""
         count, height, width, channels = x.shape
         (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
-        g = Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
+        g = geometry or Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
         (tall, wide), threads = g.output, numba.get_num_threads()
         pitch = (wide + g.classes - 1) * across
         room = width * plan.parts * LANES + LANES
@@ -131,16 +139,17 @@ class BitmapConvolution:
         free.counters[:] = 0
         cut = (plan.parts, plan.blocks)
         given = (count, height, width, channels, *cut, self.padding[1], pitch, room, kernel, across)
+        asked = (count, height, tall, wide, filters, *cut, pitch, room, pieces(tall, rows), high, down, self.padding[0], rows)
+        packed = (free.values, free.masks, self._weights, self._bias, free.strips)
         with KERNELS:
             pack(x.reshape(-1), given, threads, free.counters, free.masks, free.values)
-            if most < 1 and free.counters[2:].sum() > most * x.size:
-                self._free.append(free)
-                return None
-            if out is None:
-                out = np.empty((count, tall, wide, filters), np.float32)
-            sizes = (count, height, tall, wide, filters, *cut, pitch, room, pieces(tall, rows), high, down, self.padding[0], rows)
-            packed = (free.values, free.masks, self._weights, self._bias, free.strips)
-            convolver(kernel, across, plan.vectors)(*packed, sizes, self._floor, threads, free.counters, out.reshape(-1))
+            if free.counters[2:].sum() <= most * x.size:
+                if out is None:
+                    out = np.empty((count, tall, wide, filters), np.float32)
+                convolve = convolver(kernel, across, plan.vectors)
+                convolve(*packed, asked, self._floor, threads, free.counters, out.reshape(-1))
+            else:
+                out = None
         self._free.append(free)
         return out
 

@@ -12,11 +12,11 @@ import xarray
 from explore.errors import InvalidInput
 from explore.recording import open_recording
 from explore.shipped import shipped
-from explore.sparseconv.convolution import encode
 from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
 from explore.sparseconv.figures_density import UNITS, Density, density
 from explore.sparseconv.figures_formats import Formats, formats
 from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
+from explore.sparseconv.formats import encode
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import shuffled, strongest
 from explore.widgets.controls import Choice, Control, Slider

@@ -10,12 +10,14 @@ from numba import get_num_threads
 from explore.errors import InvalidInput
 from explore.sharing import shared
 from explore.sparseconv import product_kernels as kernels
+from explore.sparseconv.bitmap import Bitmap
 from explore.sparseconv.buckets import pointer_counts
 from explore.sparseconv.cpo import CPO
 from explore.sparseconv.cps import CPS, ROWS
 from explore.sparseconv.cscc import CSCC
 from explore.sparseconv.dense import im2col_product, mec_product
 from explore.sparseconv.encoding import Encoding
+from explore.sparseconv.engine import BitmapConvolution
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.im2col import Im2col
 from explore.sparseconv.inputs import as_bias, as_weight
@@ -71,6 +73,11 @@ def product(encoding: Encoding, weight: np.ndarray, bias: np.ndarray, last: bool
         return im2col_product(encoding, weight, bias, last)
     if isinstance(encoding, MEC):
         return mec_product(encoding, weight, bias, last)
+    if isinstance(encoding, Bitmap):  # packed anew, in the blocks that suit these weights
+        x = np.ascontiguousarray(encoding.decode().transpose(0, 2, 3, 1))
+        found = BitmapConvolution(weight, bias, encoding.geometry.stride, encoding.geometry.padding)(x, encoding.geometry)
+        found = found.transpose(0, 3, 1, 2)
+        return found if last else np.ascontiguousarray(found)
     if isinstance(encoding, CSCC | CPO | CPS):
         return _scatter(encoding, weight, bias, last)
     raise InvalidInput(f"encoding must be one of explore.sparseconv, got {type(encoding).__name__}")

@@ -1,4 +1,4 @@
-"""The lab of sparse convolution as a reader meets it: clicking a value, moving a slider by keyboard, clicking a layer and a channel."""
+"""The lab of sparse convolution as a reader meets it: a value, a slider by keyboard, a layer and a channel."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -276,7 +277,7 @@ def test_far_below_the_exponential_is_next_to_nothing(x) -> None:
 def test_one_thread_and_many_give_the_same_bits(method, d, monkeypatch) -> None:
     f = drawn(70, d, 9)
     found = []
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: 3)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     for least in (0, 10**18):
         monkeypatch.setattr(sharing, "PARALLEL_FROM", least)
         found.append(reduce(f, 4, method, refine="none"))

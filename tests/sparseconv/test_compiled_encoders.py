@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 import torch
@@ -52,7 +53,7 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 @pytest.fixture(params=[1, 2])
 def threads(request, monkeypatch) -> int:
     """One thread, or two that share even the smallest work."""
-    monkeypatch.setattr(sharing, "get_num_threads", lambda: request.param)
+    monkeypatch.setattr(numba, "get_num_threads", lambda: request.param)
     monkeypatch.setattr(sharing, "PARALLEL_FROM", 0)
     return request.param
 
@@ -70,7 +71,7 @@ def test_arrays_are_the_plain_encoders(case) -> None:
 @pytest.mark.parametrize("many", [2, 3])
 def test_many_threads_write_the_same(many, case) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sharing, "get_num_threads", lambda: many)
+        patch.setattr(numba, "get_num_threads", lambda: many)
         patch.setattr(sharing, "PARALLEL_FROM", 0)
         for method, options in WAYS:
             for x in (case.x, channels_last(case.x)):

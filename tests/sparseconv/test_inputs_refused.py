@@ -141,7 +141,9 @@ def test_kernels_of_an_encoding() -> None:
 
 
 def test_methods_and_options() -> None:
-    with pytest.raises(UnknownName, match=r"unknown method 'ccsc'; known: cpo, cps, cscc, im2col, mec\. Did you mean 'cscc'\?"):
+    with pytest.raises(
+        UnknownName, match=r"unknown method 'ccsc'; known: bitmap, cpo, cps, cscc, im2col, mec\. Did you mean 'cscc'\?"
+    ):
         encode(X, 3, method="ccsc")
     with pytest.raises(UnknownName, match="unknown method"):
         conv2d(X, W, method="winograd")
