@@ -10,8 +10,9 @@ import numba
 import numpy as np
 
 from explore.sharing import KERNELS
-from explore.sparseconv.engine_kernels import convolver, pack
+from explore.sparseconv.engine_kernels import convolve, pack
 from explore.sparseconv.geometry import Geometry, Pair
+from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
 
 BLOCK = 64
@@ -137,17 +138,18 @@ class BitmapConvolution:
         rows = self._rows(tall, wide, count, threads)
         free = self._room((count, height, width, threads), count * plan.blocks * height, pitch, room, rows * wide)
         free.counters[:] = 0
-        cut = (plan.parts, plan.blocks)
-        given = (count, height, width, channels, *cut, self.padding[1], pitch, room, kernel, across)
-        asked = (count, height, tall, wide, filters, *cut, pitch, room, pieces(tall, rows), high, down, self.padding[0], rows)
+        given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, room, kernel, across)
+        one = plan.parts * LANES * kernel * plan.vectors * LANES  # weights of a kernel row, a block and a group
+        tiles = (pieces(tall, rows), high, down, self.padding[0], rows, one)
+        asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, room, *tiles)
         packed = (free.values, free.masks, self._weights, self._bias, free.strips)
         with KERNELS:
             pack(x.reshape(-1), given, threads, free.counters, free.masks, free.values)
             if free.counters[2:].sum() <= most * x.size:
                 if out is None:
                     out = np.empty((count, tall, wide, filters), np.float32)
-                convolve = convolver(kernel, across, plan.vectors)
-                convolve(*packed, asked, self._floor, threads, free.counters, out.reshape(-1))
+                address = sweep(kernel, across, plan.vectors)
+                convolve(*packed, asked, self._floor, address, threads, free.counters, out.reshape(-1))
             else:
                 out = None
         self._free.append(free)

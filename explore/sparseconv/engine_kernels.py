@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numba
 import numpy as np
 
-from explore.sparseconv.sweep import sweep
+from explore.sparseconv.sweep import call_sweep
 from explore.sparseconv.vectors import (
     LANES,
     at_least,
@@ -24,6 +21,7 @@ from explore.sparseconv.vectors import (
 )
 
 U = np.uintp  # signed indices would be tested for being negative, each time
+FLOAT, WORD = U(4), U(8)  # bytes
 
 
 @numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
@@ -78,68 +76,62 @@ def pack(x, sizes, threads, counters, masks, values):  # type: ignore[no-untyped
         counters[U(2) + U(worker)] = held
 
 
-@cache
-def convolver(width: int, stride: int, vectors: int) -> Any:
-    """The compiled convolution for kernels of this width and horizontal stride, in groups of ``16 · vectors`` filters."""
+@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def convolve(values, masks, weights, bias, strips, sizes, floor, address, threads, counters, out):  # type: ignore[no-untyped-def]
+    """Outputs ``[N, Oh, Ow, K]``, flat, from packed maps; below ``floor`` they become it. ``counters[1]`` is 0 before.
 
-    @numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-    def convolve(values, masks, weights, bias, strips, sizes, floor, threads, counters, out):  # type: ignore[no-untyped-def]
-        """Outputs ``[N, Oh, Ow, K]``, flat, from packed maps; below ``floor`` they become it. ``counters[1]`` is 0 before.
-
-        A task is a group of filters, an image and a tile of rows; threads take the next one when they are free. Its sums are
-        in a strip of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong.
-        """
-        count, height, tall, wide, filters, parts, blocks, pitch, room, tiles, high, down, above, rows = sizes
-        lanes = U(vectors * LANES)
-        tasks = (U(filters) + lanes - U(1)) // lanes * U(count) * U(tiles)
-        one = U(parts * LANES) * U(width) * lanes  # weights of a kernel row, a block of channels and a group of filters
-        for worker in numba.prange(threads):
-            strip = U(worker) * U(rows) * U(wide) * lanes
-            while True:
-                task = take(counters, U(1))
-                if task >= tasks:
-                    break
-                tile, rest = task % U(tiles), task // U(tiles)  # consecutive tasks share their weights
-                image, group = rest % U(count), rest // U(count)
-                top = tile * U(rows)
-                bottom = min(top + U(rows), U(tall))
-                mine = min(lanes, U(filters) - group * lanes)
-                ahead = one // (U(LANES) * (bottom - top)) + U(1)
-                for block in range(U(blocks)):
-                    for line in range(U(high)):
-                        weight = ((group * U(blocks) + block) * U(high) + line) * one
-                        for y in range(top, bottom):
-                            for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
-                                fetch_soon(weights, weight + one + near * U(LANES))
-                            row = y * U(down) + line
-                            if row < U(above) or row >= U(above + height):
-                                continue  # in the padding
-                            segment = (image * U(blocks) + block) * U(height) + row - U(above)
-                            kept = strip + (y - top) * U(wide) * lanes
-                            begun, grown, lowest = kept, lanes, -np.float32(np.inf)
-                            before = strips
-                            if block == U(0) and (line == U(0) or row == U(above)):  # the first sums begin with the bias
-                                before, begun, grown = bias, group * lanes, U(0)
-                            target, at, step = strips, kept, lanes
-                            if block == U(blocks - 1) and (line == U(high - 1) or row == U(above + height - 1)):
-                                lowest = floor
-                                if mine == lanes:
-                                    target, step = out, U(filters)
-                                    at = ((image * U(tall) + y) * U(wide)) * U(filters) + group * lanes
-                            sweep(
-                                values, segment * U(room), masks, segment * U(pitch), weights, weight, before, begun, grown,
-                                target, at, step, U(wide), lowest, width, stride, vectors,
-                            )  # fmt: skip
-                for y in range(top, bottom):
-                    bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(above)  # reads padding alone
-                    if mine == lanes and not bare:
-                        continue
-                    for column in range(U(wide)):
-                        to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
-                        at = strip + ((y - top) * U(wide) + column) * lanes
-                        for part in range((mine + U(LANES - 1)) // U(LANES)):
-                            held = part * U(LANES)
-                            some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
-                            store_first(out, to + held, some, min(U(LANES), mine - held))
-
-    return convolve
+    ``address`` is what ``sweep`` returned. A task is a group of filters, an image and a tile of rows; threads take the next
+    one when they are free. Its sums are in a strip of the thread's own, ``[rows, Ow, filters of a group]``, until the last of
+    them go where they belong.
+    """
+    count, height, tall, wide, filters, vectors, blocks, pitch, room, tiles, high, down, above, rows, weights_of_row = sizes
+    lanes, one = U(vectors * LANES), U(weights_of_row)
+    tasks = (U(filters) + lanes - U(1)) // lanes * U(count) * U(tiles)
+    values_at, masks_at, weights_at = U(values.ctypes.data), U(masks.ctypes.data), U(weights.ctypes.data)
+    bias_at, strips_at, out_at = U(bias.ctypes.data), U(strips.ctypes.data), U(out.ctypes.data)
+    for worker in numba.prange(threads):
+        strip = U(worker) * U(rows) * U(wide) * lanes
+        while True:
+            task = take(counters, U(1))
+            if task >= tasks:
+                break
+            tile, rest = task % U(tiles), task // U(tiles)  # consecutive tasks share their weights
+            image, group = rest % U(count), rest // U(count)
+            top = tile * U(rows)
+            bottom = min(top + U(rows), U(tall))
+            mine = min(lanes, U(filters) - group * lanes)
+            ahead = one // (U(LANES) * (bottom - top)) + U(1)
+            for block in range(U(blocks)):
+                for line in range(U(high)):
+                    weight = ((group * U(blocks) + block) * U(high) + line) * one
+                    for y in range(top, bottom):
+                        for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
+                            fetch_soon(weights, weight + one + near * U(LANES))
+                        row = y * U(down) + line
+                        if row < U(above) or row >= U(above + height):
+                            continue  # in the padding
+                        segment = (image * U(blocks) + block) * U(height) + row - U(above)
+                        kept = strips_at + (strip + (y - top) * U(wide) * lanes) * FLOAT
+                        before, grown, target, step, lowest = kept, lanes, kept, lanes, -np.float32(np.inf)
+                        if block == U(0) and (line == U(0) or row == U(above)):  # the first sums begin with the bias
+                            before, grown = bias_at + group * lanes * FLOAT, U(0)
+                        if block == U(blocks - 1) and (line == U(high - 1) or row == U(above + height - 1)):
+                            lowest = floor
+                            if mine == lanes:  # the last ones go where they belong
+                                pixel = (image * U(tall) + y) * U(wide)
+                                target, step = out_at + (pixel * U(filters) + group * lanes) * FLOAT, U(filters)
+                        value = values_at + segment * U(room) * FLOAT
+                        mask = masks_at + segment * U(pitch) * WORD
+                        filters_at = weights_at + weight * FLOAT
+                        call_sweep(address, (value, mask, filters_at, before, grown, target, step, U(wide), lowest))
+            for y in range(top, bottom):
+                bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(above)  # reads padding alone
+                if mine == lanes and not bare:
+                    continue
+                for column in range(U(wide)):
+                    to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
+                    at = strip + ((y - top) * U(wide) + column) * lanes
+                    for part in range((mine + U(LANES - 1)) // U(LANES)):
+                        held = part * U(LANES)
+                        some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
+                        store_first(out, to + held, some, min(U(LANES), mine - held))

@@ -2,53 +2,86 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
+import numba
 from llvmlite import ir
 from numba import types
 
-from explore.sparseconv.vectors import FLOATS, FUSED, INT64, LANES, ZERO, call, intrinsic, number, place, read, repeated, write
+from explore.sparseconv.vectors import FLOAT, FLOATS, FUSED, INT64, LANES, ZERO, call, intrinsic, number, read, repeated, write
 
 BIT = ir.IntType(1)
 
 
-@intrinsic(prefer_literal=True)
-def sweep(
-    typing: Any, values: Any, first: Any, masks: Any, row: Any, weights: Any, block: Any, before: Any, begun: Any, grown: Any,
-    out: Any, at: Any, pitch: Any, columns: Any, floor: Any, width: Any, stride: Any, vectors: Any,
-) -> Any:  # fmt: skip
-    """Add to a row of sums what one row of a map gives through one row of the kernel.
+ADDRESS, COUNT = types.uint64, types.uint64
+SIGNATURE = types.void(ADDRESS, ADDRESS, ADDRESS, ADDRESS, COUNT, ADDRESS, COUNT, COUNT, types.float32)
 
-    Args:
-        values, first: the map row's values that are not zero begin at ``values[first]``: pixel by pixel, in order of channels.
-        masks, row: ``masks[row + j]`` has a bit for each channel (up to 64) that is not zero at padded column j. There are
-            ``(columns + n − 1)·stride`` of them, n = ⌈width / stride⌉.
-        weights, block: ``weights[block]`` begins ``[channel, width, vectors · 16]``.
-        before, begun, grown: sums so far: of column o, ``vectors · 16`` from ``before[begun + o · grown]`` on.
-        out, at, pitch: where the new sums go: of column o, from ``out[at + o · pitch]`` on. May be the same place.
-        columns: number of outputs.
-        floor: new sums below it become it; −∞ to leave them, 0 for ReLU.
-        width, stride, vectors: literal numbers: kernel columns, horizontal stride, filters / 16.
+
+@cache
+def sweep(width: int, stride: int, vectors: int) -> int:
+    """The address of a compiled function that adds to a row of sums what one row of a map gives through one row of the kernel.
+
+    It is called by ``call_sweep``; addresses are of float32, but for the mask's, and steps are in elements:
+
+    - ``value``: the map row's values that are not zero: pixel by pixel, in order of channels;
+    - ``mask``: uint64, one for each padded column: a bit for each channel that is not zero. There are
+      ``(columns + n − 1)·stride`` of them, n = ⌈width / stride⌉;
+    - ``weight``: ``[channel, width, vectors · 16]``;
+    - ``before``, ``grown``: sums so far: of column o, ``vectors · 16`` from ``before[o · grown]`` on;
+    - ``out``, ``pitch``: where the new sums go: of column o, from ``out[o · pitch]`` on. May be the same place;
+    - ``columns``: number of outputs;
+    - ``floor``: new sums below it become it; −∞ to leave them, 0 for ReLU.
 
     An output column is finished when the last column that it reads has been seen, and no later one touches it: so n output
     columns are under way at a time, in n · ``vectors`` registers; they move on by one at every ``stride`` columns. Every
     value is loaded once, for all the outputs that read it.
+
+    Args:
+        width: kernel columns.
+        stride: horizontal stride.
+        vectors: filters / 16.
     """
-    if not all(isinstance(given, types.IntegerLiteral) for given in (width, stride, vectors)):
-        return None
-    plan = Row(width.literal_value, stride.literal_value, vectors.literal_value)
-    index = types.uintp
-    pairs = (values, index, masks, index, weights, index, before, index, index, out, index, index)
-    signature = types.void(*pairs, index, types.float32, width, stride, vectors)
+
+    @numba.cfunc(SIGNATURE, nopython=True, cache=True)
+    def one(value, mask, weight, before, grown, out, pitch, columns, floor):  # type: ignore[no-untyped-def]
+        _sweep(value, mask, weight, before, grown, out, pitch, columns, floor, width, stride, vectors)
+
+    return int(one.address)
+
+
+@intrinsic
+def call_sweep(typing: Any, address: Any, given: Any) -> Any:
+    """Call what ``sweep`` returned, from compiled code: so the loops around it are compiled once, not for each kernel.
+
+    ``given`` is the tuple (value, mask, weight, before, grown, out, pitch, columns, floor).
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kinds = signature.args
-        value, mask, weight, old, new = (place(context, builder, kinds[k], *arguments[k : k + 2]) for k in (0, 2, 4, 6, 9))
-        lowest = repeated(builder, arguments[13])
-        _groups(builder, plan, value, mask, weight, (old, arguments[8]), (new, arguments[11]), arguments[12], lowest)
+        kinds = [FLOAT if kind is types.float32 else INT64 for kind in SIGNATURE.args]
+        pointer = ir.FunctionType(ir.VoidType(), kinds).as_pointer()
+        builder.call(builder.inttoptr(arguments[0], pointer), [builder.extract_value(arguments[1], k) for k in range(len(kinds))])
         return context.get_dummy_value()
 
-    return signature, generate
+    return types.void(ADDRESS, types.Tuple(SIGNATURE.args)), generate
+
+
+@intrinsic(prefer_literal=True)
+def _sweep(
+    typing: Any, value: Any, mask: Any, weight: Any, before: Any, grown: Any, out: Any, pitch: Any, columns: Any, floor: Any,
+    width: Any, stride: Any, vectors: Any,
+) -> Any:  # fmt: skip
+    plan = Row(width.literal_value, stride.literal_value, vectors.literal_value)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        value, mask, weight, before, grown, out, pitch, columns, floor = arguments[:9]
+        floats, words = FLOAT.as_pointer(), INT64.as_pointer()
+        value, weight, before, out = (builder.inttoptr(address, floats) for address in (value, weight, before, out))
+        mask = builder.inttoptr(mask, words)
+        _groups(builder, plan, value, mask, weight, (before, grown), (out, pitch), columns, repeated(builder, floor))
+        return context.get_dummy_value()
+
+    return types.void(*SIGNATURE.args, width, stride, vectors), generate
 
 
 class Row(NamedTuple):
