@@ -7,13 +7,20 @@ from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
+import numba
+
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.bitmap import encode_bitmap
+from explore.sparseconv.cpo import encode_cpo
+from explore.sparseconv.cps import encode_cps
+from explore.sparseconv.cscc import encode_cscc
 from explore.sparseconv.dense import compiled_im2col, compiled_mec
 from explore.sparseconv.encoders import compiled_cpo, compiled_cps, compiled_cscc
 from explore.sparseconv.encoding import Encoding
 from explore.sparseconv.geometry import Geometry
+from explore.sparseconv.im2col import encode_im2col
 from explore.sparseconv.inputs import as_maps
+from explore.sparseconv.mec import encode_mec
 from explore.sparseconv.products import product
 
 ENCODERS: dict[str, Callable[..., Encoding]] = {
@@ -25,6 +32,16 @@ ENCODERS: dict[str, Callable[..., Encoding]] = {
     "bitmap": encode_bitmap,
 }
 """The compiled ones make the very arrays that ``encode_cpo`` and its like make in plain NumPy, where pictures take them from."""
+
+PLAIN: dict[str, Callable[..., Encoding]] = {
+    "im2col": encode_im2col,
+    "mec": encode_mec,
+    "cscc": encode_cscc,
+    "cpo": encode_cpo,
+    "cps": encode_cps,
+    "bitmap": encode_bitmap,
+}
+"""Used where Numba is told to compile nothing (``NUMBA_DISABLE_JIT=1``); they multiply in plain NumPy too."""
 
 
 def encode(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: str = "cpo", **options: Any) -> Encoding:
@@ -60,7 +77,10 @@ def encode(x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: 
         raise UnknownName("method", method, ENCODERS)
     check_options(method, options)
     maps = as_maps(x)
-    return ENCODERS[method](maps, _remembered(Geometry(maps.shape, kernel_size, stride, padding)), **options, product=product)
+    geometry = _remembered(Geometry(maps.shape, kernel_size, stride, padding))
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return PLAIN[method](maps, geometry, **options)
+    return ENCODERS[method](maps, geometry, **options, product=product)
 
 
 def check_options(method: str, options: Iterable[str]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 
 from explore.errors import UnknownName
@@ -115,7 +116,7 @@ class Layer:
         self.bias = np.array(as_bias(bias, len(self.weight)))
         self.stride, self.padding = as_pair("stride", stride, 1), as_pair("padding", padding, 0)
         self._engine = None
-        if method in ("auto", "bitmap"):
+        if method in ("auto", "bitmap") and not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             self._engine = BitmapConvolution(self.weight, self.bias, self.stride, self.padding, self.relu)
 
     def __repr__(self) -> str:
@@ -156,7 +157,10 @@ class Layer:
             return self._dense(maps if last else np.ascontiguousarray(maps))
         method = "im2col" if self.method == "auto" else self.method
         encoded = encode(maps, geometry.kernel, self.stride, self.padding, method, **self._options)
-        found = product(encoded, self.weight, self.bias, last)
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+            found = encoded.convolve(self.weight, self.bias)
+        else:
+            found = product(encoded, self.weight, self.bias, last)
         return np.maximum(found, np.float32(0), out=found) if self.relu else found
 
     @cached_property

@@ -43,11 +43,11 @@ def sweep(width: int, stride: int, vectors: int) -> int:
         vectors: filters / 16.
     """
 
-    @numba.cfunc(SIGNATURE, nopython=True, cache=True)
+    @numba.cfunc(SIGNATURE, cache=True)
     def one(value, mask, weight, before, grown, out, pitch, columns, floor):  # type: ignore[no-untyped-def]
         _sweep(value, mask, weight, before, grown, out, pitch, columns, floor, width, stride, vectors)
 
-    return int(one.address)
+    return int(one.address)  # type: ignore[arg-type]
 
 
 @intrinsic

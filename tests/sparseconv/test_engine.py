@@ -1,0 +1,248 @@
+"""The bitmap engine and the layers around it: torch as oracle on wide random cases, guard zones, threads, other processors."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from sparse_oracles import EXAMPLES, Case, assert_close, cases, made, maps, oracle
+
+from explore.errors import InvalidInput, UnknownName
+from explore.sparseconv import Geometry, conv2d, encode, engine, prepare
+from explore.sparseconv.engine import BitmapConvolution, Plan
+from explore.sparseconv.vectors import LANES
+
+METHODS = ("bitmap", "auto")
+
+
+@st.composite
+def wide_cases(draw: st.DrawFn) -> Case:
+    """Up to 150 channels and 80 filters: several blocks and groups, and tails of both."""
+    kernel = draw(st.sampled_from([(1, 1), (3, 3), (1, 7), (7, 1), (5, 5), (2, 3), (4, 6), (3, 1)]))
+    stride = draw(st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1), (1, 3), (3, 3)]))
+    padding = draw(st.sampled_from([(0, 0), (1, 1), (0, 3), (3, 0), (2, 2)]))
+    size = [max(1, k - 2 * p) + draw(st.integers(0, 7)) for k, p in zip(kernel, padding, strict=True)]
+    channels = draw(st.sampled_from([1, 3, 15, 16, 17, 31, 48, 63, 64, 65, 80, 96, 129, 150]))
+    filters = draw(st.sampled_from([1, 2, 15, 16, 17, 32, 33, 47, 48, 64, 65, 80]))
+    density = draw(st.sampled_from([0.0, 0.02, 0.1, 0.3, 0.6, 1.0]))
+    return made(draw(st.integers(1, 3)), channels, filters, size, kernel, stride, padding, density, draw(st.integers(0, 10**6)))
+
+
+def last(x: np.ndarray) -> np.ndarray:
+    """The same with channels last in memory."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+# ---- what it computes
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=cases())
+def test_small_cases_are_torchs(case) -> None:
+    for method in METHODS:
+        assert_close(conv2d(*case, method=method), case)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(case=wide_cases(), threads=st.integers(1, 2))
+def test_wide_cases_are_torchs_in_both_memory_formats(case, threads) -> None:
+    before = numba.get_num_threads()
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    try:
+        layer = prepare(*case[1:], method="bitmap")
+        first, turned = layer(case.x), layer(last(case.x))
+    finally:
+        numba.set_num_threads(before)
+    assert_close(first, case)
+    assert np.array_equal(first, turned)
+    assert first.flags.c_contiguous
+    if not last(case.x).flags.c_contiguous:  # with one channel, or one pixel, they are the same
+        assert turned.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@settings(max_examples=EXAMPLES // 3, deadline=None)
+@given(case=wide_cases(), threads=st.integers(1, 4))
+def test_nothing_is_written_outside_a_buffer(case, threads) -> None:
+    guarded: list[np.ndarray] = []
+
+    def fenced(count: int, kind: Any = np.float32) -> np.ndarray:
+        size = count * np.dtype(kind).itemsize
+        room = np.full(size + 3 * 4096, 0xA5, np.uint8)
+        start = 4096 + -(room.ctypes.data + 4096) % 64
+        guarded.extend([room[:start], room[start + size :]])
+        return room[start : start + size].view(kind)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "aligned", fenced)
+        patch.setattr(numba, "get_num_threads", lambda: threads)
+        convolution = BitmapConvolution(*case[1:])
+        x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
+        g = Geometry(case.x.shape, *case.sizes.values())
+        out = fenced(len(case.x) * g.output[0] * g.output[1] * len(case.weight)).reshape(len(case.x), *g.output, -1)
+        inside = fenced(x.size).reshape(x.shape)
+        inside[:] = x
+        convolution(inside, out=out)
+    assert_close(out.transpose(0, 3, 1, 2), case)
+    assert all((zone == 0xA5).all() for zone in guarded)
+    assert np.array_equal(inside, x)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_not_finite_propagates_as_in_a_dense_product(method) -> None:
+    case = made(2, 70, 40, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
+    case.x[0, 3, 2, 2], case.x[1, 69, 5, 6], case.x[1, 0, 0, 0] = np.nan, np.inf, -np.inf
+    found, wanted = conv2d(*case, method=method), oracle(case)
+    assert np.array_equal(np.isnan(found), np.isnan(wanted))
+    assert np.array_equal(found == np.inf, wanted == np.inf)
+    assert np.array_equal(found == -np.inf, wanted == -np.inf)
+
+
+def test_zeros_meet_no_weight() -> None:
+    case = made(1, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.0, 3)
+    case.weight[:] = np.nan
+    found = conv2d(*case, method="bitmap")
+    assert np.array_equal(found, np.broadcast_to(case.bias[:, None, None], found.shape))
+
+
+@pytest.mark.parametrize("method", ["bitmap", "auto", "torch", "cpo", "cps", "cscc", "im2col", "mec"])
+def test_relu_is_torchs(method) -> None:
+    case = made(2, 20, 35, (6, 6), (3, 3), (1, 1), (2, 2), 0.4, 3)
+    case.x[0, 0, 0, 0] = np.nan
+    found = prepare(*case[1:], method=method, relu=True)(case.x)
+    wanted = torch.relu(torch.from_numpy(oracle(case))).numpy()
+    assert np.allclose(found, wanted, 1e-4, 1e-4, equal_nan=True)
+    assert not np.signbit(found[found == 0]).any()
+
+
+def test_a_kernel_that_sees_padding_alone_gives_the_bias() -> None:
+    case = made(1, 5, 20, (1, 1), (2, 2), (1, 1), (3, 3), 1.0, 3)
+    assert_close(conv2d(*case, method="bitmap"), case)
+    case.bias[:] = -1
+    assert (prepare(*case[1:], method="bitmap", relu=True)(case.x)[..., 0, 0] == 0).all()
+
+
+# ---- how it is cut up
+
+
+@pytest.mark.parametrize("width", range(1, 12))
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_plan_holds_everything_and_fits_where_it_must(width, stride) -> None:
+    for filters in (1, 16, 17, 100, 512):
+        for channels in (1, 16, 17, 64, 65, 448):
+            plan = Plan.of(filters, channels, width, stride)
+            assert plan.groups * plan.vectors * LANES >= filters > (plan.groups - 1) * plan.vectors * LANES
+            assert plan.blocks * plan.parts * LANES >= channels > (plan.blocks - 1) * plan.parts * LANES
+            assert plan.parts * LANES <= 64
+            assert 4 * width * plan.vectors * plan.parts * LANES**2 <= engine.NEAR or plan.parts == 1
+
+
+def test_too_dense_maps_are_left_alone() -> None:
+    case = made(2, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.5, 3)
+    x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
+    share = np.count_nonzero(x) / x.size
+    convolution = BitmapConvolution(*case[1:])
+    assert convolution.unless_dense(x, share * 0.999) is None
+    assert_close(convolution.unless_dense(x, share).transpose(0, 3, 1, 2), case)
+
+
+def test_one_layer_takes_maps_of_any_size_from_several_threads() -> None:
+    case = made(1, 33, 20, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    layer = prepare(*case[1:], method="bitmap")
+    inputs = [maps((n, 33, h, 9), 0.3, seed) for seed, (n, h) in enumerate([(1, 9), (2, 9), (1, 4), (3, 12)] * 8)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(layer, inputs))
+    for x, y in zip(inputs, found, strict=True):
+        assert_close(y, case._replace(x=x))
+
+
+def test_a_layer_keeps_its_own_weights() -> None:
+    case = made(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
+    for method in ("bitmap", "torch", "cpo"):
+        layer = prepare(*case[1:], method=method)
+        before = layer(case.x)
+        kept = case.weight.copy()
+        case.weight[:] = 0
+        assert np.array_equal(layer(case.x), before)
+        case.weight[:] = kept
+
+
+# ---- tensors, and what is refused
+
+
+@pytest.mark.parametrize("method", ["bitmap", "auto", "torch"])
+def test_tensors_come_back_as_tensors_in_their_format(method) -> None:
+    case = made(2, 5, 4, (6, 7), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    layer = prepare(*case[1:], method=method)
+    x = torch.from_numpy(case.x).requires_grad_()
+    first, turned = layer(x), layer(x.contiguous(memory_format=torch.channels_last))
+    assert first.is_contiguous()
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert not first.requires_grad
+    assert_close(first.numpy(), case)
+    assert torch.allclose(first, turned, 1e-4, 1e-4)
+    assert_close(layer(case.x[:, :, ::-1][:, :, ::-1]), case)
+
+
+def test_what_cannot_be_convolved_is_refused() -> None:
+    case = made(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
+    layer = prepare(*case[1:])
+    with pytest.raises(InvalidInput, match="is for 3 channels, x has 4"):
+        layer(np.zeros((1, 4, 5, 5), np.float32))
+    with pytest.raises(InvalidInput, match="3×3 kernel is larger than the padded map of 2×5"):
+        layer(np.zeros((1, 3, 2, 5), np.float32))
+    with pytest.raises(InvalidInput, match="float32"):
+        layer(case.x.astype(float))
+    with pytest.raises(UnknownName, match=r"unknown method 'bitmp'.*Did you mean 'bitmap'"):
+        prepare(*case[1:], method="bitmp")
+    with pytest.raises(InvalidInput, match="bitmap has no option 'trim'"):
+        conv2d(*case, method="bitmap", trim=True)
+
+
+def test_the_format_is_the_engines() -> None:
+    x = maps((2, 70, 5, 6), 0.3, 1)
+    found = encode(x, 3, padding=1, method="bitmap")
+    assert np.array_equal(found.decode(), np.where(x == 0, 0, x))
+    assert found.masks.dtype == np.uint64
+    assert found.nbytes == 4 * np.count_nonzero(x) + 8 * 2 * 2 * 5 * 6 + found.starts.nbytes
+    assert encode(x[:, :16], 3, method="bitmap").masks.dtype == np.uint16
+
+
+# ---- other processors
+
+CHECK = """
+import numpy as np, torch
+from explore.sparseconv import conv2d
+rng = np.random.default_rng(0)
+for c, k, kernel, stride in ((70, 40, (3, 3), (1, 1)), (20, 17, (5, 2), (2, 1)), (3, 5, (1, 7), (1, 2))):
+    x = np.where(rng.random((2, c, 9, 10)) < 0.3, rng.normal(size=(2, c, 9, 10)), 0).astype(np.float32)
+    weight = rng.normal(size=(k, c, *kernel)).astype(np.float32)
+    wanted = torch.nn.functional.conv2d(torch.from_numpy(x), torch.from_numpy(weight), stride=stride, padding=1).numpy()
+    for method in METHODS:
+        assert np.allclose(conv2d(x, weight, stride=stride, padding=1, method=method), wanted, 1e-3, 1e-3), method
+print("right")
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "methods"),
+    [
+        ({"NUMBA_CPU_NAME": "haswell"}, ["bitmap", "cpo"]),
+        ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}, ["bitmap", "cps"]),
+        ({"NUMBA_DISABLE_JIT": "1"}, ["bitmap", "auto", "cpo", "cps", "cscc", "im2col", "mec"]),
+        ({"NUMBA_THREADING_LAYER": "workqueue"}, ["bitmap"]),
+    ],
+    ids=["haswell", "any x86", "nothing compiled", "workqueue"],
+)
+def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path) -> None:
+    environment = {**os.environ, **settings, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = CHECK.replace("METHODS", repr(methods))
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.strip() == "right", done.stderr[-2000:]
