@@ -29,7 +29,9 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     ("cps", {"trim": True, "index_bytes": 4}),
     ("cps", {"pointers": "per-channel"}),
 ]
-"""Every method with its options."""
+"""Every published format with its options."""
+
+EVERY = [*WAYS, ("bitmap", {})]
 
 SPARSE = [way for way in WAYS if way[0] not in ("im2col", "mec")]
 

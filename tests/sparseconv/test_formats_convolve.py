@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from sparse_oracles import (
+    EVERY,
     EXAMPLES,
     SPARSE,
-    WAYS,
     Case,
     assert_close,
     brute_sizes,
@@ -33,7 +33,7 @@ SMALL = made(2, 3, 4, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_every_method_is_torchs_convolution(case) -> None:
-    for method, options in WAYS:
+    for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
 
@@ -41,7 +41,7 @@ def test_every_method_is_torchs_convolution(case) -> None:
 @given(case=cases())
 def test_maps_are_read_back(case) -> None:
     wanted = seen(case)
-    for method, options in WAYS:
+    for method, options in EVERY:
         found = encode(case.x, **case.sizes, method=method, **options).decode()
         if method == "im2col":  # rows that no window reads are lost too
             sizes, (kh, _), (sh, _), ph = brute_sizes(case), case.kernel, case.stride, case.padding[0]
@@ -111,7 +111,7 @@ def test_without_horizontal_overlap_cpo_holds_what_cscc_holds(case) -> None:
 # ---- what is not finite
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_nan_and_infinities_propagate(method, options) -> None:
     case = made(2, 3, 2, (9, 8), (3, 3), (1, 1), (1, 1), 0.3, 0)
     case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = np.nan, np.inf, -np.inf, np.inf
@@ -147,7 +147,7 @@ def test_a_weight_that_is_not_finite_meets_no_zero(bad) -> None:
         assert conv2d(x, weight, method=method, **options).tolist() == [[[[2]]]]
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_sums_beyond_float32_are_infinite(method, options) -> None:
     x, weight = np.full((1, 1, 2, 2), 3e38, np.float32), np.ones((1, 1, 2, 2), np.float32)
     assert conv2d(x, weight, method=method, **options).tolist() == [[[[np.inf]]]]
@@ -156,7 +156,7 @@ def test_sums_beyond_float32_are_infinite(method, options) -> None:
 # ---- what may be given
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> None:
     wanted = conv2d(*SMALL, method=method, **options)
     x, weight = SMALL.x, SMALL.weight
@@ -173,7 +173,7 @@ def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> N
         assert np.array_equal(conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options), wanted)
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_images_and_maps_without_their_first_axes_are_one(method, options) -> None:
     one, weight = SMALL.x[:1, :1], SMALL.weight[:, :1]
     wanted = conv2d(one, weight, method=method, **options)
@@ -182,7 +182,7 @@ def test_images_and_maps_without_their_first_axes_are_one(method, options) -> No
     assert np.array_equal(conv2d(one[0, 0], weight, method=method, **options), wanted)
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_images_of_a_batch_are_convolved_one_by_one(method, options) -> None:
     x = np.concatenate([SMALL.x, np.zeros_like(SMALL.x), SMALL.x[::-1]])
     together = conv2d(x, *SMALL[1:], method, **options)
@@ -190,7 +190,7 @@ def test_images_of_a_batch_are_convolved_one_by_one(method, options) -> None:
         assert np.allclose(conv2d(image, *SMALL[1:], method, **options)[0], found, 1e-5, 1e-6)
 
 
-@pytest.mark.parametrize(("method", "options"), WAYS)
+@pytest.mark.parametrize(("method", "options"), EVERY)
 def test_what_is_given_stays_and_what_is_made_is_frozen(method, options) -> None:
     before = [a.copy() for a in SMALL[:3]]
     found = encode(SMALL.x, **SMALL.sizes, method=method, **options)
@@ -208,7 +208,7 @@ def test_what_is_given_stays_and_what_is_made_is_frozen(method, options) -> None
 @pytest.mark.parametrize("filters", [1, 15, 17])
 def test_channel_and_filter_tails(channels, filters) -> None:
     case = made(1, channels, filters, (5, 6), (3, 3), (1, 1), (1, 1), 0.3, channels)
-    for method, options in WAYS:
+    for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
 
@@ -218,14 +218,14 @@ def test_channel_and_filter_tails(channels, filters) -> None:
 @pytest.mark.parametrize("stride", [(1, 1), (3, 3), (9, 9)])
 def test_one_window_few_windows_and_gaps(kernel, size, stride) -> None:
     case = made(2, 2, 2, size, kernel, stride, (3, 3), 0.7, 1)
-    for method, options in WAYS:
+    for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
 
 def test_nothing_but_zeros_and_nothing_but_padding() -> None:
     weight, bias = SMALL.weight, SMALL.bias
     for x in (np.zeros((2, 3, 6, 7), np.float32), np.full((2, 3, 1, 1), -0.0, np.float32)):
-        for method, options in WAYS:
+        for method, options in EVERY:
             found = conv2d(x, weight, bias, padding=(3, 3), method=method, **options)
             assert np.array_equal(found, np.broadcast_to(bias[:, None, None], found.shape))
 
