@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bounds": ["density_bound"],
         "config": ["DensityConfig"],
+        "conversion": ["SparseConv2d", "agreement", "convert"],
         "cps_stream": ["CPSStream", "encode_cps_stream"],
         "density": ["DensityRun", "activation_density"],
         "encoding": ["Encoding"],
@@ -15,5 +16,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "layer": ["Layer", "conv2d", "prepare"],
         "networks": ["load_network"],
         "products": ["multiply"],
+        "selection": ["Selection", "select"],
     },
 )

@@ -73,9 +73,13 @@ class Plan:
 
 
 class Room(NamedTuple):
-    """Buffers of one call."""
+    """Buffers of one call, and the numbers that the kernels are given for maps of one size."""
 
     key: tuple[int, ...]
+    output: tuple[int, ...]
+    given: tuple[int, ...]
+    asked: tuple[int, ...]
+    address: int
     masks: np.ndarray
     values: np.ndarray
     strips: np.ndarray
@@ -110,50 +114,81 @@ class BitmapConvolution:
         self._bias[:filters] = bias
         self._free: deque[Room] = deque(maxlen=4)
 
-    def __call__(self, x: np.ndarray, geometry: Geometry | None = None, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve maps.
 
         Args:
             x: float32 ``[N, H, W, C]``, contiguous.
-            geometry: of this convolution, if it is known already.
             out: where to write, contiguous; new memory if left out.
 
         Returns:
             float32 ``[N, Oh, Ow, K]``.
+
+        Raises:
+            InvalidInput: the kernel is larger than the padded maps.
         """
-        found = self.unless_dense(x, 1.0, geometry, out)
+        found = self.unless_dense(x, 1.0, out)
         assert found is not None, "no map has more values than places"
         return found
 
-    def unless_dense(
-        self, x: np.ndarray, most: float, geometry: Geometry | None = None, out: np.ndarray | None = None
-    ) -> np.ndarray | None:
+    def unless_dense(self, x: np.ndarray, most: float, out: np.ndarray | None = None) -> np.ndarray | None:
         """The same, or None where more than a share ``most`` of the values is not zero: that is known after packing."""
-        count, height, width, channels = x.shape
-        (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
-        g = geometry or Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
-        (tall, wide), threads = g.output, numba.get_num_threads()
-        pitch = (wide + g.classes - 1) * across
-        room = width * plan.parts * LANES + LANES
-        rows = self._rows(tall, wide, count, threads)
-        free = self._room((count, height, width, threads), count * plan.blocks * height, pitch, room, rows * wide)
-        free.counters[:] = 0
-        given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, room, kernel, across)
-        one = plan.parts * LANES * kernel * plan.vectors * LANES  # weights of a kernel row, a block and a group
-        tiles = (pieces(tall, rows), high, down, self.padding[0], rows, one)
-        asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, room, *tiles)
-        packed = (free.values, free.masks, self._weights, self._bias, free.strips)
+        room = self._room((*x.shape, numba.get_num_threads()))
+        threads = room.key[-1]
+        room.counters[:] = 0
         with KERNELS:
-            pack(x.reshape(-1), given, threads, free.counters, free.masks, free.values)
-            if free.counters[2:].sum() <= most * x.size:
-                if out is None:
-                    out = np.empty((count, tall, wide, filters), np.float32)
-                address = sweep(kernel, across, plan.vectors)
-                convolve(*packed, asked, self._floor, address, threads, free.counters, out.reshape(-1))
-            else:
+            pack(x.reshape(-1), room.given, threads, room.counters, room.masks, room.values)
+            if most < 1 and room.counters[2:].sum() > most * x.size:
                 out = None
-        self._free.append(free)
+            else:
+                if out is None:
+                    out = np.empty(room.output, np.float32)
+                packed = (room.values, room.masks, self._weights, self._bias, room.strips)
+                convolve(*packed, room.asked, self._floor, room.address, threads, room.counters, out.reshape(-1))
+        self._free.append(room)
         return out
+
+    def _room(self, key: tuple[int, ...]) -> Room:
+        """That of an earlier call, if it fits and nobody else has it, or a new one."""
+        try:
+            found = self._free.pop()
+        except IndexError:
+            found = None
+        return found if found is not None and found.key == key else self._furnished(key)
+
+    def _furnished(self, key: tuple[int, ...]) -> Room:
+        count, height, width, channels, threads = key
+        (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
+        g = Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
+        (tall, wide), lanes = g.output, plan.vectors * LANES
+        rows = self._rows(tall, wide, count, threads)
+        pitch, space = (wide + g.classes - 1) * across, width * plan.parts * LANES + LANES
+        segments = count * plan.blocks * height
+        tiles = (pieces(tall, rows), high, down, self.padding[0], rows)
+        one = plan.parts * LANES * kernel * lanes  # weights of a kernel row, a block of channels and a group of filters
+        return Room(
+            key,
+            (count, tall, wide, filters),
+            (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across),
+            (
+                count,
+                height,
+                tall,
+                wide,
+                filters,
+                plan.vectors,
+                plan.blocks,
+                pitch,
+                space,
+                *tiles,
+                plan.parts * LANES * kernel * lanes,
+            ),
+            sweep(kernel, across, plan.vectors),
+            aligned(segments * pitch, np.uint64),
+            aligned(segments * space + LANES),
+            aligned(threads * rows * wide * lanes),
+            aligned(2 + threads, np.uint64),
+        )
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
         """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""
@@ -161,20 +196,3 @@ class BitmapConvolution:
         if threads > 1:
             tiles = max(tiles, min(tall, pieces(TASKS * threads, self.plan.groups * count)))
         return pieces(tall, tiles)
-
-    def _room(self, key: tuple[int, ...], segments: int, pitch: int, room: int, pixels: int) -> Room:
-        """Buffers of an earlier call, if they fit and nobody else has them, or new ones."""
-        try:
-            found = self._free.pop()
-        except IndexError:
-            found = None
-        if found is not None and found.key == key:
-            return found
-        threads, lanes = key[-1], self.plan.vectors * LANES
-        return Room(
-            key,
-            aligned(segments * pitch, np.uint64),
-            aligned(segments * room + LANES),
-            aligned(threads * pixels * lanes),
-            aligned(2 + threads, np.uint64),
-        )

@@ -13,7 +13,6 @@ import numpy as np
 from explore.errors import UnknownName
 from explore.sparseconv.engine import BitmapConvolution
 from explore.sparseconv.formats import ENCODERS, check_options, encode
-from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.inputs import as_bias, as_maps, as_pair, as_weight
 from explore.sparseconv.products import product
 
@@ -137,26 +136,27 @@ class Layer:
             InvalidInput: maps that cannot be used, or of another number of channels.
         """
         maps = as_maps(x)
-        as_weight(self.weight, maps.shape[1])
-        geometry = Geometry(maps.shape, self.weight.shape[2:], self.stride, self.padding)
+        if maps.shape[1] != self.weight.shape[1]:
+            as_weight(self.weight, maps.shape[1])  # says so
         moved = maps.transpose(0, 2, 3, 1)
         last = moved.flags.c_contiguous and not maps.flags.c_contiguous
-        found = self._convolved(maps, moved, geometry, last)
+        found = self._convolved(maps, moved, last)
         found = np.ascontiguousarray(found.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) if last else np.ascontiguousarray(found)
         torch = sys.modules.get("torch")  # where nobody imported it, x is no tensor
         return torch.from_numpy(found) if torch is not None and isinstance(x, torch.Tensor) else found
 
-    def _convolved(self, maps: np.ndarray, moved: np.ndarray, geometry: Geometry, last: bool) -> np.ndarray:
+    def _convolved(self, maps: np.ndarray, moved: np.ndarray, last: bool) -> np.ndarray:
         """Outputs ``[N, K, Oh, Ow]``, in memory as it comes."""
         if self._engine is not None:
             most = self.dense_from if self.method == "auto" else 1.0
-            found = self._engine.unless_dense(np.ascontiguousarray(moved), most, geometry)
+            found = self._engine.unless_dense(np.ascontiguousarray(moved), most)
             if found is not None:
                 return found.transpose(0, 3, 1, 2)
         if self.method == "torch" or (self.method == "auto" and sys.modules.get("torch") is not None):
+            Geometry(maps.shape, self.weight.shape[2:], self.stride, self.padding)  # says what does not fit
             return self._dense(maps if last else np.ascontiguousarray(maps))
         method = "im2col" if self.method == "auto" else self.method
-        encoded = encode(maps, geometry.kernel, self.stride, self.padding, method, **self._options)
+        encoded = encode(maps, self.weight.shape[2:], self.stride, self.padding, method, **self._options)
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             found = encoded.convolve(self.weight, self.bias)
         else:

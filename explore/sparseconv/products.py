@@ -75,7 +75,7 @@ def product(encoding: Encoding, weight: np.ndarray, bias: np.ndarray, last: bool
         return mec_product(encoding, weight, bias, last)
     if isinstance(encoding, Bitmap):  # packed anew, in the blocks that suit these weights
         x = np.ascontiguousarray(encoding.decode().transpose(0, 2, 3, 1))
-        found = BitmapConvolution(weight, bias, encoding.geometry.stride, encoding.geometry.padding)(x, encoding.geometry)
+        found = BitmapConvolution(weight, bias, encoding.geometry.stride, encoding.geometry.padding)(x)
         found = found.transpose(0, 3, 1, 2)
         return found if last else np.ascontiguousarray(found)
     if isinstance(encoding, CSCC | CPO | CPS):
