@@ -166,23 +166,13 @@ class BitmapConvolution:
         segments = count * plan.blocks * height
         tiles = (pieces(tall, rows), high, down, self.padding[0], rows)
         one = plan.parts * LANES * kernel * lanes  # weights of a kernel row, a block of channels and a group of filters
+        given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across)
+        asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, space, *tiles, one)
         return Room(
             key,
             (count, tall, wide, filters),
-            (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across),
-            (
-                count,
-                height,
-                tall,
-                wide,
-                filters,
-                plan.vectors,
-                plan.blocks,
-                pitch,
-                space,
-                *tiles,
-                plan.parts * LANES * kernel * lanes,
-            ),
+            given,
+            asked,
             sweep(kernel, across, plan.vectors),
             aligned(segments * pitch, np.uint64),
             aligned(segments * space + LANES),

@@ -13,6 +13,7 @@ import numpy as np
 from explore.errors import UnknownName
 from explore.sparseconv.engine import BitmapConvolution
 from explore.sparseconv.formats import ENCODERS, check_options, encode
+from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.inputs import as_bias, as_maps, as_pair, as_weight
 from explore.sparseconv.products import product
 
