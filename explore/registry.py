@@ -195,6 +195,7 @@ METHODS = {
             builder="explore.sparseconv.density:build",
             config="explore.sparseconv.config:DensityConfig",
             figures=("density", "nze"),
+            bench="explore.sparseconv.bench:main",
             recordings=tuple(f"data/density-{network}.zarr.zip" for network in SURVEYS),
             tiny={"data": {"name": "scenes", "options": {"size": 64, "count": 10}}, "images": 3, "maps": True},
         ),

@@ -1,0 +1,218 @@
+"""Benchmark of sparse convolution: PyTorch's dense convolution, im2col, MEC, CPO and CPS beside the bitmap engine, layer by layer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import torch
+
+from explore.sparseconv.layer import prepare
+from explore.sparseconv.vectors import LANES, burn
+
+
+class Shape(NamedTuple):
+    """A convolution of a known network: where it is from, channels, filters, side of the map, kernel, stride, padding."""
+
+    source: str
+    channels: int
+    filters: int
+    side: int
+    kernel: tuple[int, int]
+    stride: int = 1
+    padding: tuple[int, int] = (0, 0)
+
+    @property
+    def name(self) -> str:
+        """Short, for a table."""
+        stride = f" /{self.stride}" if self.stride > 1 else ""
+        return f"{self.side}² {self.channels}→{self.filters} {self.kernel[0]}×{self.kernel[1]}{stride}"
+
+    @property
+    def plain(self) -> bool:
+        """3×3 at stride 1."""
+        return self.kernel == (3, 3) and self.stride == 1
+
+    @property
+    def outputs(self) -> int:
+        """Pixels of the output."""
+        sides = [(self.side + 2 * p - k) // self.stride + 1 for k, p in zip(self.kernel, self.padding, strict=True)]
+        return sides[0] * sides[1]
+
+    @property
+    def operations(self) -> int:
+        """Floating-point operations of the dense convolution: two for each multiply-add."""
+        return 2 * self.channels * self.filters * self.kernel[0] * self.kernel[1] * self.outputs
+
+
+SQUARE, SAME, FIVE, WIDE, TALL = (3, 3), (1, 1), (5, 5), (1, 7), (7, 1)
+INCEPTION = [
+    *[Shape("Inception-v3", c, k, side, SQUARE) for c, k, side in ((32, 32, 149), (80, 192, 73))],
+    *[Shape("Inception-v3", c, k, s, SQUARE, 1, SAME) for c, k, s in ((32, 64, 147), (64, 96, 35), (96, 96, 35), (448, 384, 8))],
+    Shape("Inception-v3", 48, 64, 35, FIVE, 1, (2, 2)),
+    *[Shape("Inception-v3", c, k, s, SQUARE, 2) for c, k, s in ((288, 384, 35), (96, 96, 35), (192, 320, 17), (192, 192, 17))],
+    *[Shape("Inception-v3", c, k, 17, WIDE, 1, (0, 3)) for c, k in ((128, 128), (160, 160), (192, 192))],
+    *[Shape("Inception-v3", c, k, 17, TALL, 1, (3, 0)) for c, k in ((128, 192), (192, 192))],
+    Shape("Inception-v3", 384, 384, 8, (1, 3), 1, (0, 1)),
+    Shape("Inception-v3", 384, 384, 8, (3, 1), 1, (1, 0)),
+]
+VGG = [Shape("VGG-16", c, c, s, SQUARE, 1, SAME) for c, s in ((64, 224), (128, 112), (256, 56), (512, 28), (512, 14))]
+RESNET = [Shape("ResNet-18", c, c, s, SQUARE, 1, SAME) for c, s in ((64, 56), (128, 28), (256, 14), (512, 7))]
+RESNET += [Shape("ResNet-18", c, 2 * c, s, SQUARE, 2, SAME) for c, s in ((64, 56), (128, 28), (256, 14))]
+LISTS = {"vgg": VGG, "resnet": RESNET, "inception": INCEPTION}
+
+DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05)
+DENSE = ("torch", "torch, channels last")
+METHODS = ("bitmap", "im2col", "mec", "cpo", "cps")
+
+
+def inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Weights ``[K, C, Kh, Kw]`` and a map ``[1, H, W, C]`` with zeros at random places."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(shape.filters, shape.channels, *shape.kernel)).astype(np.float32)
+    x = rng.normal(size=(1, shape.side, shape.side, shape.channels))
+    return weight, np.where(rng.random(x.shape) < density, x, 0).astype(np.float32)
+
+
+def interleaved(forms: Mapping[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, float]:
+    """Median seconds of each form; each round takes every form several times, one after another, after one uncounted call."""
+    taken: dict[str, list[float]] = {name: [] for name in forms}
+    for form in forms.values():
+        form()
+    for _ in range(rounds):
+        for name, form in forms.items():
+            begin = perf_counter()
+            form()
+            calls = 1 + min(20, int(seconds / rounds / max(1e-6, perf_counter() - begin)))
+            for _ in range(calls):
+                begin = perf_counter()
+                form()
+                taken[name].append(perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def measure(
+    shapes: Iterable[Shape], densities: Iterable[float], methods: Iterable[str], rounds: int, seconds: float
+) -> list[dict[str, Any]]:
+    """Seconds of each form for each shape and density, packing of the map included; all outputs are compared."""
+    rows = []
+    for shape in shapes:
+        for density in densities:
+            weight, x = inputs(shape, density)
+            sizes = {"stride": shape.stride, "padding": shape.padding}
+            last = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last
+            first, filters = last.contiguous(), torch.from_numpy(weight)
+            turned = filters.contiguous(memory_format=torch.channels_last)
+            layers = {name: prepare(weight, method=name, **sizes) for name in methods}  # type: ignore[arg-type]
+            forms: dict[str, Callable[[], Any]] = {
+                DENSE[0]: lambda: torch.conv2d(first, filters, None, shape.stride, shape.padding),  # noqa: B023
+                DENSE[1]: lambda: torch.conv2d(last, turned, None, shape.stride, shape.padding),  # noqa: B023
+                **{name: (lambda layer=layer: layer(last)) for name, layer in layers.items()},  # noqa: B023
+            }
+            with torch.inference_mode():
+                found = interleaved(forms, rounds, seconds)
+                wanted = forms[DENSE[0]]()
+                apart = max(float((forms[name]() - wanted).abs().max() / wanted.abs().max()) for name in methods)
+            rows.append({"shape": shape, "density": density, "seconds": found, "apart": apart})
+            sys.stderr.write(f"\r{shape.name}, density {density}          ")
+    sys.stderr.write("\n")
+    return rows
+
+
+def peak(threads: int, rounds: int = 20) -> float:
+    """Fused multiply-adds in registers, nothing else, on all threads: floating-point operations a second."""
+    steps, out = 200_000, np.zeros(threads * LANES, np.float32)
+    _burn(threads, 10, out)
+    best = math.inf
+    for _ in range(rounds):
+        begin = perf_counter()
+        _burn(threads, steps, out)
+        best = min(best, perf_counter() - begin)
+    return threads * steps * 2 * LANES * 12 / best
+
+
+@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
+def _burn(threads, steps, out):  # type: ignore[no-untyped-def]
+    for worker in numba.prange(threads):
+        burn(out, np.uintp(worker) * np.uintp(LANES), np.uintp(steps))
+
+
+def best_dense(seconds: Mapping[str, float]) -> float:
+    """Of PyTorch's two layouts."""
+    return min(seconds[name] for name in DENSE)
+
+
+def geometric(rows: list[dict[str, Any]], method: str, density: float, plain: bool) -> float:
+    """Mean ratio of the best dense layout to a method."""
+    ratios = [
+        best_dense(row["seconds"]) / row["seconds"][method]
+        for row in rows
+        if row["density"] == density and (row["shape"].plain or not plain)
+    ]
+    return statistics.geometric_mean(ratios) if ratios else math.nan
+
+
+def table(rows: list[dict[str, Any]], methods: list[str], top: float) -> str:
+    """Milliseconds of each form, and how much faster than the best dense layout the first method is."""
+    lines = [f"  {'layer':27}{'density':>8}{'torch':>9}{'ch. last':>9}" + "".join(f"{name:>9}" for name in methods)
+             + f"{'ratio':>8}{'of peak':>9}"]  # fmt: skip
+    for row in rows:
+        seconds, shape = row["seconds"], row["shape"]
+        ours = seconds[methods[0]]
+        share = shape.operations * row["density"] / ours / top
+        lines.append(
+            f"  {shape.name:27}{row['density']:>8}"
+            + "".join(f"{1e3 * seconds[name]:9.3f}" for name in (*DENSE, *methods))
+            + f"{best_dense(seconds) / ours:8.2f}{share:9.0%}"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """``explore bench sparseconv``."""
+    parser = argparse.ArgumentParser(prog="explore bench sparseconv", description=__doc__)
+    parser.add_argument("--layers", default="vgg,resnet,inception", help=f"of {', '.join(LISTS)} [default: all]")
+    parser.add_argument("--densities", default=",".join(map(str, DENSITIES)), help="[default: %(default)s]")
+    parser.add_argument("--methods", default=",".join(METHODS), help="beside torch; the first is the one of the ratios")
+    parser.add_argument("--rounds", type=int, default=5, help="of all forms in turn [default: %(default)s]")
+    parser.add_argument("--seconds", type=float, default=0.1, help="for each form, about [default: %(default)s]")
+    parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    given = parser.parse_args(arguments)
+    shapes = [shape for name in given.layers.split(",") for shape in LISTS[name]]
+    densities, methods = [float(d) for d in given.densities.split(",")], given.methods.split(",")
+    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    numba.set_num_threads(threads)
+    torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
+    rows = measure(shapes, densities, methods, given.rounds, given.seconds)
+    top = peak(threads)
+    out = sys.stdout
+    out.write(
+        f"batch 1, {threads} threads each, {numba.threading_layer()}; medians of {given.rounds} rounds, interleaved; milliseconds\n"
+    )
+    out.write(
+        f"packing of the maps included; peak {top / 1e9:.0f} GF/s; largest difference {max(r['apart'] for r in rows):.0e}\n"
+    )
+    out.write(table(rows, methods, top) + "\n")
+    out.write(f"geometric means of the best dense layout / {methods[0]}:\n")
+    out.write("  " + " " * 27 + "".join(f"  d = {d:<6}" for d in densities) + "\n")
+    for plain, name in ((True, "3×3, stride 1"), (False, "every layer")):
+        out.write(f"  {name:27}" + "".join(f"  {geometric(rows, methods[0], d, plain):<10.2f}" for d in densities) + "\n")
+    if given.json:
+        kept = [{**row, "shape": row["shape"]._asdict()} for row in rows]
+        about = {
+            "threads": threads,
+            "layer": numba.threading_layer(),
+            "peak": top,
+            "machine": platform.processor() or platform.machine(),
+        }
+        given.json.write_text(json.dumps({"about": about, "rows": kept}, indent=1) + "\n", encoding="utf-8")
