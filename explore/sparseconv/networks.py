@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -52,11 +53,15 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         >>> network(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 5])
     """
+    if not isinstance(name, str):
+        raise InvalidInput(f"a network is given by its name, such as 'scenes-vgg', got {name!r}")
     if name.startswith("torchvision:"):
+        from torchvision import models
         from torchvision.models import get_model, list_models
 
-        if name.partition(":")[2] not in list_models():
-            raise UnknownName("classifier of torchvision", name.partition(":")[2], list_models())
+        known_there = list_models(module=models)  # classifiers alone: detectors fetch weights of their own
+        if name.partition(":")[2] not in known_there:
+            raise UnknownName("classifier of torchvision", name.partition(":")[2], known_there)
         known = Known(partial(get_model, name.partition(":")[2], weights=None), "", IMAGENET)
     elif name in KNOWN:
         known = KNOWN[name]
@@ -71,8 +76,9 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         network = known.make()
     try:
         network.load_state_dict(read_weights(file), assign=True)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InvalidInput(f"{file} holds no weights of {name}: {error}") from error
+    except RuntimeError as error:
+        why = textwrap.shorten(str(error), 300, placeholder=" …")  # it lists every layer
+        raise InvalidInput(f"{file} holds no weights of {name}: {why}") from error
     return network.eval().requires_grad_(False), known
 
 
@@ -83,15 +89,34 @@ def _usual(weights: str) -> Path | None:
 
 
 def read_weights(file: Path) -> dict[str, torch.Tensor]:
-    """Weights of a file as float32, by name; nothing in it is executed."""
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    """Weights of a file as float32, by name; nothing in it is executed.
 
-        found: Any = load_file(file)
-    else:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+    Raises:
+        InvalidInput: it cannot be read, or holds something else.
+    """
+    wanted = "expected a state_dict as safetensors or by torch.save; nothing else in a file is executed"
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found: Any = load_file(file)
+        else:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever comes up; torch's own words propose to execute the file
+        raise InvalidInput(f"{file} cannot be read as weights ({type(error).__name__}); {wanted}") from error
+    if isinstance(found, dict):
         found = found.get("state_dict", found)
+    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()):
+        raise InvalidInput(f"{file} holds no tensors by name, but {_kinds(found)}; {wanted}")
     return {name.removeprefix("module."): value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+
+def _kinds(found: Any) -> str:
+    if not isinstance(found, dict):
+        return type(found).__name__
+    return "also " + ", ".join(
+        sorted({type(value).__name__ for value in found.values()} - {"Tensor"}) or ["names that are no text"]
+    )
 
 
 def scene_network(activation: type[nn.Module] = nn.ReLU, classes: int = 5, width: int = 16) -> nn.Sequential:
