@@ -41,6 +41,11 @@ class DensityConfig:
     device: str = option("", "cpu, cuda or another of torch's; by default cpu")
 
     def __post_init__(self) -> None:
+        for name in ("model", "weights", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not isinstance(self.maps, bool):
+            raise InvalidInput(f"maps must be true or false, got {self.maps!r}")
         for name, least in (("images", 1), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
