@@ -283,8 +283,8 @@ class DensityRun:
             network = model
         self.network = network.to(self.device)
         order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(labels))[: options.images]
-        if len(order) < 1:
-            raise InvalidInput("the set has no images")
+        if len(order) < 2:  # a run has one step at least
+            raise InvalidInput(f"the set has {len(order)} image; a survey has two at least (activation_density takes one)")
         self._order, self.labels, self._statistics = np.sort(order), labels, statistics
         self._images = images
         self.options, self.step, self.steps = options, 0, len(order) - 1
