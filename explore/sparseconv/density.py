@@ -20,7 +20,7 @@ from explore.models.taps import Taps
 from explore.runs import stream_seed
 from explore.sparseconv.config import NETWORKS, DensityConfig
 from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.networks import load_network
+from explore.sparseconv.networks import known_network, load_network
 from explore.sparseconv.nze import FORMATS, levels
 from explore.sparseconv.reference import encode
 
@@ -266,6 +266,8 @@ class DensityRun:
     name = "density"
 
     def __init__(self, options: DensityConfig, data: Any = None, model: nn.Module | None = None) -> None:
+        if model is None:
+            known_network(options.model)  # says so at once if there is no such network
         usual = NETWORKS.get(options.model) if model is None else None
         given = (options.data or usual) if data is None else data
         if given is None or (isinstance(given, str) and not given):

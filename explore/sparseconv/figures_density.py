@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas
 
 UNITS = {"bytes": "bytes", "elements": "elements, as the papers count"}
+LINE = 138
+"""Letters in a line above the picture."""
 LOOKS: dict[str, dict[str, Any]] = {
     "mec": {"color": PALETTE["grey"], "marker": "v"},
     "cscc": {"color": PALETTE["purple"], "marker": "D"},
@@ -176,17 +178,22 @@ def ratio_words(data: xarray.Dataset) -> str:
     k = int(data["chosen"])
     size, (c, h, w) = data["size"].values[k], data["shape"].values[k]
     kernel, stride = data["kernel"].values[k], data["stride"].values[k]
-    name = shortened(str(data["layer"].values[k]))
-    about = f"convolution {k + 1} ({name}): {c}×{h}×{w}, {float(data['density'].values[k]):.0%} not zero"
+    name = str(data["layer"].values[k])
+    about = f": {c}×{h}×{w}, {float(data['density'].values[k]):.0%} not zero"
     if not np.isfinite(size).all():
-        return f"{about}; grouped, dilated or unevenly padded, which the formats do not know.\n"
+        return (
+            f"convolution {k + 1} ({shortened(name)}){about}; grouped, dilated or unevenly padded, which no format here knows.\n"
+        )
     sides = f"kernel {kernel[0]}×{kernel[1]}" + (f", stride {'×'.join(map(str, np.unique(stride)))}" if stride.max() > 1 else "")
     unit = list(UNITS)[int(data["unit"])]
     sizes = ", ".join(f"{NAMES[name]} {size[0] / value:.3g}×" for name, value in zip(FORMATS[1:], size[1:], strict=True) if value)
     whole = map_sizes(data)[k]
     beside = " and ".join(f"{NAMES[name]} {size[FORMATS.index(name)] / whole:.2f}" for name in ("cpo", "cps"))
+    about += f", {sides}. Skipping zeros leaves {float(data['work'].values[k]):.0%} of the multiply-adds, in any format."
+    room = LINE - len(f"convolution {k + 1} (){about}")
+    shown = f" ({shortened(name, room)})" if room >= 10 or len(name) <= room else ""
     return (
-        f"{about}, {sides}. Skipping zeros leaves {float(data['work'].values[k]):.0%} of the multiply-adds, in any format.\n"
+        f"convolution {k + 1}{shown}{about}\n"
         f"Smaller than im2col in {unit}: {sizes or 'without any value'}. Beside the map itself, as 1: {beside}."
     )
 

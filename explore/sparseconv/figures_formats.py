@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 NAMES = {"im2col": "im2col", "mec": "MEC", "cscc": "CSCC", "cpo": "CPO", "cps": "CPS"}
 MOST = (20, 16)
 """Rows and columns of an im2col matrix that can still be read."""
-MOST_VALUES, LETTERS = 40, 3
-"""Values in CSCC that fit in the picture, and letters of a value that fit in a cell."""
+MOST_VALUES, LETTERS, LEAST = 40, 3, 8
+"""Values in CSCC that fit in the picture, letters of a value that fit in a cell, and cells that a line of a list must hold."""
 WIDE, PIXELS = 43.5, 21.85
 """Width of the picture in cells, and of a cell in pixels: as large as two digits need."""
 LEFT, MAP_CELL, HELD = 0.4, 1.55, 3.6
@@ -70,10 +70,11 @@ def formats(x: np.ndarray, kernel_size: Any = 3, stride: Any = 1, chosen: str = 
     ]
     made.append(encode_cps(maps, geometry, pointers="per-channel"))
     stored, room = len(made[2].values), WIDE - 0.4 - HELD - _columns(x.shape, made[0].elements, geometry)[1]
-    if stored > MOST_VALUES or room < LETTERS + 5:
+    if stored > MOST_VALUES or room < LEAST:
+        wide = f"a MEC matrix {geometry.padded[0] * geometry.kernel[1]} wide" if room < LEAST else f"{stored} values in CSCC"
         raise InvalidInput(
-            f"a {x.shape[0]}×{x.shape[1]} map with {stored} values in CSCC is too large to be read here; give a smaller one, "
-            f"or one with more zeros ({MOST_VALUES} values in CSCC at most)"
+            f"a {x.shape[0]}×{x.shape[1]} map with {wide} is too large to be read here; give a smaller map or kernel, or more "
+            f"zeros (at most {MOST_VALUES} values in CSCC)"
         )
     cells = [cell for k, found in enumerate(made) for cell in _cells(k, found, geometry)]
     text, source, strip, row, column = (np.array(part) for part in zip(*cells, strict=True))

@@ -53,20 +53,7 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         >>> network(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 5])
     """
-    if not isinstance(name, str):
-        raise InvalidInput(f"a network is given by its name, such as 'scenes-vgg', got {name!r}")
-    if name.startswith("torchvision:"):
-        from torchvision import models
-        from torchvision.models import get_model, list_models
-
-        known_there = list_models(module=models)  # classifiers alone: detectors fetch weights of their own
-        if name.partition(":")[2] not in known_there:
-            raise UnknownName("classifier of torchvision", name.partition(":")[2], known_there)
-        known = Known(partial(get_model, name.partition(":")[2], weights=None), "", IMAGENET)
-    elif name in KNOWN:
-        known = KNOWN[name]
-    else:
-        raise UnknownName("network", name, [*KNOWN, "torchvision:NAME"])
+    known = known_network(name)
     file = Path(weights).expanduser() if weights else _usual(known.weights)
     if file is None:
         raise InvalidInput(f"{name} comes without weights; give weights=FILE, its state_dict as safetensors or by torch.save")
@@ -80,6 +67,31 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         why = textwrap.shorten(str(error), 300, placeholder=" …")  # it lists every layer
         raise InvalidInput(f"{file} holds no weights of {name}: {why}") from error
     return network.eval().requires_grad_(False), known
+
+
+def known_network(name: str) -> Known:
+    """What is known of a network by its name, without its weights.
+
+    Raises:
+        UnknownName: no such network.
+        InvalidInput: no name.
+    """
+    if not isinstance(name, str):
+        raise InvalidInput(f"a network is given by its name, such as 'scenes-vgg', got {name!r}")
+    if not name.startswith("torchvision:"):
+        if name not in KNOWN:
+            raise UnknownName("network", name, [*KNOWN, "torchvision:NAME"])
+        return KNOWN[name]
+    from torchvision import models
+    from torchvision.models import get_model, list_models
+
+    inside, offered = (
+        name.partition(":")[2],
+        list_models(module=models),
+    )  # classifiers alone: detectors fetch weights of their own
+    if inside not in offered:
+        raise UnknownName("classifier of torchvision", inside, offered)
+    return Known(partial(get_model, inside, weights=None), "", IMAGENET)
 
 
 def _usual(weights: str) -> Path | None:
