@@ -18,6 +18,7 @@ from explore.data.imageset import sha256_of
 from explore.errors import InvalidInput
 from explore.models.taps import Taps
 from explore.runs import stream_seed
+from explore.sparseconv.checks import check_images, device_of
 from explore.sparseconv.config import NETWORKS, DensityConfig
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.networks import known_network, load_network
@@ -26,9 +27,6 @@ from explore.sparseconv.reference import encode
 
 if TYPE_CHECKING:
     import xarray
-
-MOST_CLASSES = 100_000
-"""Above every set that there is; the name of each class is kept in a recording."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def work_left(maps: np.ndarray, geometry: Geometry) -> float:
     Example:
         >>> x = np.array([[[[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]]], np.float32)
         >>> round(54 * work_left(x, Geometry(x.shape, 3)))  # of the 54 entries of the im2col matrix
-        19
+        20
     """
     upright = Geometry(
         (*geometry.shape[:2], geometry.shape[3], geometry.shape[2]),
@@ -220,33 +218,6 @@ def work_left(maps: np.ndarray, geometry: Geometry) -> float:
 def build(config: DensityConfig, data: Any = None) -> DensityRun:
     """The registry's builder."""
     return DensityRun(config, data)
-
-
-def _device(name: str, model: nn.Module | None) -> torch.device:
-    """Where it is computed: as named, where a network of one's own is, or on the CPU."""
-    own = next(model.parameters(), None) if isinstance(model, nn.Module) and not name else None
-    try:
-        return torch.zeros(0, device=name or (own.device if own is not None else "cpu")).device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise InvalidInput(f"device {name!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu") from error
-
-
-def _check(images: Any, labels: Any) -> None:
-    """Refuse tensors that are no images with labels."""
-    for name, value in (("images", images), ("labels", labels)):
-        if not isinstance(value, torch.Tensor):
-            raise InvalidInput(f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}")
-    if images.ndim != 4 or not images.is_floating_point() or not images.numel():
-        hint = "; bytes become floats by .float() / 255" if images.dtype == torch.uint8 else ""
-        raise InvalidInput(f"images must be float [N, C, H, W] with N ≥ 1, got {images.dtype} {list(images.shape)}{hint}")
-    if labels.shape != (len(images),) or labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise InvalidInput(f"labels must be integers [{len(images)}], got {labels.dtype} {list(labels.shape)}")
-    bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
-    if len(bad):
-        raise InvalidInput(f"{len(bad)} images hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them")
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > MOST_CLASSES:
-        raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")
 
 
 class DensityRun:
@@ -273,10 +244,10 @@ class DensityRun:
         if given is None or (isinstance(given, str) and not given):
             name = options.model if model is None else "the network"
             raise InvalidInput(f"which images are to go through {name}? give data=, such as data='imagenette'")
-        self.device = _device(options.device, model)
+        self.device = device_of(options.device, model)
         self.set, images, labels = taken(given)
         if self.set is None:
-            _check(images, labels)
+            check_images(images, labels)
         statistics = None
         if model is None:
             network, known = load_network(options.model, options.weights)

@@ -136,7 +136,7 @@ def scene_network(activation: type[nn.Module] = nn.ReLU, classes: int = 5, width
 
     Example:
         >>> sum(parameter.numel() for parameter in scene_network().parameters())
-        72709
+        72629
     """
     layers: list[nn.Module] = []
     channels = 3
