@@ -63,8 +63,8 @@ def nze(
     codes = np.where(found < 0, 1, np.where(found == 0, 0, np.minimum(found, len(READERS)) + 1))
     sheet = mosaic((maps != 0).astype(np.uint8), *_layout(maps.shape), fill=2)
     picture = survey["picture"].isel(step=int(data["number"])).values
-    data["sheet"] = (("sheet_y", "sheet_x"), scaled(sheet))
-    data["codes"] = (("code_y", "code_x"), scaled(codes))
+    data["sheet"] = (("sheet_y", "sheet_x"), scaled(sheet, 2))
+    data["codes"] = (("code_y", "code_x"), scaled(codes, 1))
     data["picture"] = (("y", "x", "rgb"), picture)
     data["channel"] = ((), chosen)
     data["share"] = ((), np.count_nonzero(maps[chosen]) / maps[chosen].size)
@@ -95,11 +95,11 @@ def with_maps(survey: xarray.Dataset) -> list[int]:
     return [k + 1 for k, offset in enumerate(survey["offset"].values) if offset >= 0]
 
 
-def scaled(found: np.ndarray) -> np.ndarray:
-    """A map drawn in a square of ``SHEET`` pixels, each of its own repeated; the longer side fills it."""
+def scaled(found: np.ndarray, rest: int = 0) -> np.ndarray:
+    """A map drawn in a square of ``SHEET`` pixels, each of its own repeated; the longer side fills it, the rest is ``rest``."""
     side = max(found.shape)
     at = np.arange(SHEET) * side // SHEET
-    square = np.full((side, side), 0, found.dtype)
+    square = np.full((side, side), rest, found.dtype)
     square[: found.shape[0], : found.shape[1]] = found
     return square[at][:, at]
 

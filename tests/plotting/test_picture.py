@@ -191,17 +191,9 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         FIGURES["density"].picture,
         lambda: [dense("squeezenet", step=2), dense("squeezenet", step=70, layer=25), dense("squeezenet", layer=2)],
     ),
-    "density in elements": (
-        FIGURES["density"].picture,
-        lambda: [dense("resnet56", step=step, layer=layer, unit="elements") for step, layer in ((0, 0), (99, 1), (5, 55))],
-    ),
     "formats": (
         "explore.sparseconv.figures_formats:Formats",
         lambda: [written(1), written(1, "2, 4"), written(1, "4, 5"), written(1, "3, 1")],
-    ),
-    "formats, stride 2": (
-        "explore.sparseconv.figures_formats:Formats",
-        lambda: [written(2, "1, 1"), written(2, "2, 4"), written(2)],
     ),
     "neighbours": (
         "explore.sparseconv.figures_neighbours:Neighbours",

@@ -297,6 +297,15 @@ def test_the_share_of_a_channel_counts_what_no_window_reads(odd: Any) -> None:
     assert data["held"].values.sum() == 9 * 19
 
 
+def test_beside_a_map_that_is_not_square_there_is_no_empty_map(odd: Any) -> None:
+    data = nze(odd, layer=3, channel=2)
+    (maps, geometry), high = maps_at(odd, 0, 2), data["codes"].shape[0]
+    lower = int(np.ceil(geometry.padded[0] / geometry.padded[1] * high)) + 1
+    assert (data["codes"].values[lower:] == 1).all()
+    assert (data["sheet"].values[-1] == 2).all()
+    assert (data["codes"].values[: lower - 2] == 0).mean() == pytest.approx((maps[1] == 0).mean(), abs=0.06)
+
+
 def test_a_channel_beyond_the_last_shows_the_last() -> None:
     found = survey("scenes-vgg")
     for name, state in (("last", {"channel": 16}), ("beyond", {"channel": 60})):
