@@ -425,6 +425,69 @@ def test_no_ratio_lies_outside_of_its_chart(name: str) -> None:
             assert (line.get_ydata() <= high).all()
 
 
+@pytest.mark.parametrize("unit", ["bytes", "elements"])
+def test_charts_draw_the_recorded_numbers(unit: str) -> None:
+    found = survey("resnet20")
+    picture = Density(density(found, 0, 5, unit))
+    data = density(found, 42, 9, unit)
+    picture.update(data)
+    charts, sizes = picture._charts, found[unit].isel(step=42)
+    assert charts._now.get_ydata() == pytest.approx(found.density.values[42])
+    dots = charts.top.lines[0].get_ydata().reshape(100, 19)
+    assert dots == pytest.approx(found.density.values)
+    for name, line in charts._lines.items():
+        assert line.get_ydata() == pytest.approx(sizes.sel(format="im2col").values / sizes.sel(format=name).values)
+    cells = found["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
+    assert charts._map.get_ydata() == pytest.approx(sizes.sel(format="im2col").values / cells)
+    assert [mark.get_x() for mark in charts._marks] == [7.5, 7.5]
+    words = Density(data).describe(data)
+    cpo = float(sizes.sel(format="cpo")[8])
+    assert f"CPO {float(sizes.sel(format='im2col')[8]) / cpo:.3g}×" in words
+    assert f"CPO {cpo / cells[8]:.2f} and CPS" in words
+    assert f"leaves {float(found['work'].values[42, 8]):.0%} of the multiply-adds" in words
+    assert f"image 43 of 100: {found.density.values[42].min():.0%} to 100%" in words
+
+
+def test_neighbours_draw_what_their_table_says() -> None:
+    explorer = lab.neighbour_values("scenes-residual", 2)
+    explorer.set(layer=9, kept=0.35, channel=7)
+    picture, data = explorer.picture, explorer.data
+    table = picture.table(data).set_index(["values", "format"])  # type: ignore[union-attr, arg-type]
+    for side, name, line in picture._curves:  # type: ignore[union-attr]
+        rows = table.loc[(lab.SIDES[side], name.upper())]
+        assert list(line.get_data()[0]) == pytest.approx(rows["density"].tolist())
+        assert list(line.get_data()[1]) == pytest.approx(rows["bytes a value"].tolist())
+    maps, geometry = maps_at(survey("scenes-residual"), 1, 8)
+    kept = np.zeros(maps.size, bool)
+    kept[np.argsort(-maps.ravel().astype(int), kind="stable")[: round(0.35 * np.count_nonzero(maps))]] = True
+    kept = kept.reshape(maps.shape)
+    held = np.zeros((len(maps), 40, maps.shape[2]), int)
+    for c, i, j in np.argwhere(kept):
+        held[c, (i + geometry.padding[0]) // 4, j] += 1
+    counts = np.bincount(held.ravel(), minlength=5)[1:]
+    assert [bar.get_height() for bar in picture._bars[0]] == pytest.approx(counts / counts.sum())  # type: ignore[union-attr]
+    shown = picture._maps[0].get_array()  # type: ignore[union-attr]
+    assert (shown > 0).mean() == pytest.approx(kept[6].mean(), abs=0.02)
+    from matplotlib.colors import to_hex
+
+    colours = [to_hex(picture._maps[0].cmap(k)) for k in range(1, 5)]  # type: ignore[union-attr]
+    assert [to_hex(bar.get_facecolor()) for bar in picture._bars[0]] == colours  # type: ignore[union-attr]
+    full = f"{counts[2:].sum() / counts.sum():.0%} hold three or four as they are"
+    assert full in explorer.alt
+    assert "convolution 9" in explorer.alt
+    assert "channel 7" in explorer.alt
+
+
+def test_the_slider_of_images_begins_at_the_first() -> None:
+    for explorer in (lab.densities("resnet20"), lab.patterns("scenes-vgg")):
+        for image in (1, 3):
+            explorer.image = image
+            assert int(explorer.data["number"]) == image - 1  # type: ignore[index]
+            assert f"image {image}" in explorer.alt
+    one, two = (lab.neighbour_values("scenes-vgg", image).alt for image in (1, 2))
+    assert one != two
+
+
 def test_numbers_in_the_table_are_the_recorded_ones() -> None:
     found = survey("squeezenet")
     data = density(found, 7, 3, "elements")
