@@ -13,7 +13,7 @@ from explore.sparseconv import encode
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import level_map, levels, readers, sets_held, sets_seen, shuffled, strongest
 
-FEW = settings(max_examples=max(40, EXAMPLES // 3))
+FEW = settings(max_examples=max(25, EXAMPLES // 4))
 ODD = [0.0, -0.0, 1.0, -3.0, 1e-45, 1e-30, 3e38, -3e38, np.inf, -np.inf, np.nan, 0.5, 7.0]
 
 

@@ -42,7 +42,7 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
-    check_controls(explorer, 4)
+    check_controls(explorer, 3)
 
 
 def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
@@ -93,7 +93,7 @@ def text(value: float) -> str:
     return f"{value:g}" if value else "·"
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(16))
 def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
     x, (kh, kw), (sh, sw) = small(seed)
     (high, wide), case = x.shape, Case(x[None, None], np.zeros((1, 1, kh, kw), np.float32), np.zeros(1), (sh, sw), (0, 0))
@@ -375,7 +375,7 @@ def test_no_text_lies_on_another_or_runs_out(name: str) -> None:
     check_texts(MADE[name]())
 
 
-@pytest.mark.parametrize("seed", range(0, 40, 4))
+@pytest.mark.parametrize("seed", range(0, 40, 8))
 def test_no_text_of_any_small_map_lies_on_another(seed: int) -> None:
     x, kernel, stride = small(seed)
     i, j = np.argwhere(x != 0)[-1].tolist()
