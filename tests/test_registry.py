@@ -371,7 +371,7 @@ def test_a_config_without_a_method_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_figure_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(UnknownName, match=r"unknown figure 'evolutions'; known: evolution.*Did you mean 'evolution'"):
+    with pytest.raises(UnknownName, match=r"unknown figure 'evolutions'; known: .*\bevolution\b.*Did you mean 'evolution'"):
         registry.figure("evolutions")
     assert registry.figure("evolution") is FIGURES["evolution"]
 

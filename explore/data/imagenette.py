@@ -7,7 +7,7 @@ import torch
 from explore.data.folders import data_folder
 from explore.data.imageset import ImageSet
 from explore.data.reading import SUFFIXES, read_images, whole_number
-from explore.errors import DataMissing
+from explore.errors import DataMissing, UnknownName
 
 CLASSES = {
     "n01440764": "tench",
@@ -39,22 +39,29 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
         count: images of each class at most, the first ones by name; all of them if None.
 
     Raises:
+        UnknownName: another split.
         DataMissing: a class has no file; says where they are looked for.
         InvalidInput: a size or count below 1, or a file that cannot be read.
 
     Source: J. Howard, github.com/fastai/imagenette; of ImageNet, for research only.
     """
     size, count = whole_number("size", size, 1), None if count is None else whole_number("count", count, 1)
-    root = next((data_folder() / name for name in FOLDERS if (data_folder() / name).is_dir()), data_folder() / FOLDERS[0])
-    part = root / ("val" if split == "test" else "train")
+    if split not in ("train", "val", "test"):
+        raise UnknownName("split", split, ("train", "val", "test"))
+    inside = "val" if split == "test" else "train"
+    places = [data_folder() / name for name in FOLDERS]
+    root = next((place for place in places if (place / inside).is_dir()), places[0])
+    part = root / inside
     files, labels = [], []
     for label, name in enumerate(CLASSES):
-        found = sorted(file for file in (part / name).glob("*") if file.suffix.lower() in SUFFIXES)
+        found = sorted(file for file in (part / name).glob("[!.]*") if file.suffix.lower() in SUFFIXES and file.is_file())
         if split != "test":
             found = [file for number, file in enumerate(found) if (number % 10 == 9) == (split == "val")]
         if not found:
+            few = split == "val" and any((part / name).glob("*"))
+            lacking = "fewer than ten images, every tenth of which is val," if few else "no image"
             raise DataMissing(
-                f"imagenette: no image in {part / name}; put Imagenette's train and val there, or set EXPLORE_DATA to the "
+                f"imagenette: {lacking} in {part / name}; put Imagenette's train and val there, or set EXPLORE_DATA to the "
                 f"folder above {root.name}"
             )
         files += found[:count]

@@ -63,10 +63,11 @@ class Taps:
         for name, module in self._chosen.items():
             keep = self._keep(name)
             if self._inputs:
-                self._handles.append(module.register_forward_pre_hook(lambda _, given, keep=keep: keep(given[0])))
+                self._handles.append(module.register_forward_pre_hook(_before(keep), with_kwargs=True))
             else:
                 self._handles.append(module.register_forward_hook(lambda _, given, output, keep=keep: keep(output)))
-        self._handles += [module.register_forward_pre_hook(self._keep_embedding) for module in self._linear]
+        embed = _before(self._keep_embedding)
+        self._handles += [module.register_forward_pre_hook(embed, with_kwargs=True) for module in self._linear]
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -83,6 +84,15 @@ class Taps:
 
         return keep
 
-    def _keep_embedding(self, module: nn.Module, given: tuple[Any, ...]) -> None:
-        if isinstance(given[0], torch.Tensor):
-            self.embedding = given[0].flatten(1)
+    def _keep_embedding(self, found: Any) -> None:
+        if isinstance(found, torch.Tensor):
+            self.embedding = found.flatten(1)
+
+
+def _before(keep: Callable[[Any], None]) -> Callable[..., None]:
+    """A hook that hands on the first thing that a module is called with, by place or by name (``conv(input=x)``)."""
+
+    def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        keep(next(iter((*given, *named.values())), None))
+
+    return hook

@@ -33,7 +33,7 @@ class DensityConfig:
     model: str = option("scenes-vgg", f"one of {', '.join(NETWORKS)}, or torchvision:NAME with --weights", positional=True)
     weights: str = option("", "a file of weights, in place of the usual ones")
     data: Any = option("", "name of the image set [default: test images of what the network was made for]")  # noqa: RUF009
-    images: int = option(20, "how many, drawn at random; one a step")
+    images: int = option(20, "how many, drawn at random, two at least; one a step")
     maps: bool = option(
         False, "keep the maps (in 255 levels) and the images, for pictures of single maps; not for pointwise layers"
     )
@@ -41,7 +41,12 @@ class DensityConfig:
     device: str = option("", "cpu, cuda or another of torch's; by default cpu")
 
     def __post_init__(self) -> None:
-        for name, least in (("images", 1), ("seed", 0)):
+        for name in ("model", "weights", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not isinstance(self.maps, bool):
+            raise InvalidInput(f"maps must be true or false, got {self.maps!r}")
+        for name, least in (("images", 2), ("seed", 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise InvalidInput(f"{name} must be a whole number ≥ {least}, got {value!r}")

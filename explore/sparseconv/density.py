@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.dropout import _DropoutNd
 
 from explore.data.given import taken
 from explore.data.imageset import sha256_of
 from explore.errors import InvalidInput
 from explore.models.taps import Taps
 from explore.runs import stream_seed
+from explore.sparseconv.checks import check_images, device_of
 from explore.sparseconv.config import NETWORKS, DensityConfig
 from explore.sparseconv.formats import encode
 from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.networks import load_network
+from explore.sparseconv.networks import known_network, load_network
 from explore.sparseconv.nze import FORMATS, levels
 
 if TYPE_CHECKING:
@@ -45,26 +48,57 @@ def convolved_maps(model: nn.Module, images: torch.Tensor, layers: Iterable[str]
     """What every convolution of a network takes in, in the order in which they are computed.
 
     Args:
-        model: any network, in the mode in which it is to be seen (``model.eval()``).
+        model: any network, in the mode in which it is to be seen (``model.eval()``); nothing in it is changed, the
+            running statistics of a batch norm in training mode neither.
         images: float32 ``[N, ...]``, what the network takes.
         layers: names of convolutions; all of them if left out.
 
     Raises:
-        InvalidInput: there is no convolution, or a name is not one's.
+        InvalidInput: there is no convolution, none takes in maps, a name is not one's, the network does not take these
+            images, or it has a dropout in training mode, which draws at random.
     """
+    if not isinstance(model, nn.Module):
+        raise InvalidInput(f"model must be a torch network (nn.Module), got {type(model).__name__}")
+    if not isinstance(images, torch.Tensor) or not images.is_floating_point():
+        given = images.dtype if isinstance(images, torch.Tensor) else type(images).__name__
+        raise InvalidInput(f"images must be a tensor of floats [N, ...], normalised as the network has learnt, got {given}")
+    drawing = [name for name, module in model.named_modules() if isinstance(module, _DropoutNd) and module.training]
+    if drawing:
+        raise InvalidInput(f"{drawing[0]} is a dropout in training mode, which draws at random; call model.eval() first")
+    if isinstance(layers, str):
+        layers = [layers]
     modules = {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
     chosen = list(modules) if layers is None else list(layers)
     if not modules or set(chosen) - set(modules):
-        odd = ", ".join(sorted(set(chosen) - set(modules)))
-        raise InvalidInput(f"no convolution (nn.Conv2d) {odd}; the network has {', '.join(modules) or 'none'}")
-    with torch.no_grad(), Taps(model, chosen, inputs=True) as taps:
-        model(images)
+        odd = " ".join(map(repr, sorted(set(chosen) - set(modules), key=str)))
+        raise InvalidInput(f"no convolution (nn.Conv2d) {odd}; the network has {', '.join(modules) or 'none'}".replace(" ;", ";"))
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()} if model.training or _trains(model) else {}
+    try:
+        with torch.no_grad(), Taps(model, chosen, inputs=True) as taps:
+            model(images)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:
+        shape = f"{str(images.dtype).removeprefix('torch.')} {list(images.shape)}"
+        why = textwrap.shorten(str(error), 300, placeholder=" …")
+        raise InvalidInput(f"the network does not take images of {shape}: {why}") from error
+    finally:
+        for name, buffer in model.named_buffers():
+            if name in kept:
+                buffer.copy_(kept[name])
     found = []
     for name, maps in taps.maps.items():
-        module = modules[name.partition("#")[0]]
+        module = modules[name if name in modules else name.rpartition("#")[0]]
         values = maps.float().cpu().numpy()
-        found.append(Seen(name, module, values, geometry_of(module, values.shape)))
+        if values.size:
+            found.append(Seen(name, module, values, geometry_of(module, values.shape)))
+    if not found:
+        raise InvalidInput("no convolution took in maps [N, C, H, W]; give images with an axis for their number, [N, C, H, W]")
     return found
+
+
+def _trains(model: nn.Module) -> bool:
+    return any(module.training for module in model.modules())
 
 
 def geometry_of(module: nn.Conv2d, shape: tuple[int, ...]) -> Geometry | None:
@@ -85,17 +119,18 @@ def activation_density(model: nn.Module, images: torch.Tensor, layers: Iterable[
 
     Args:
         model: any network; its mode is left as it is, so call ``model.eval()`` first.
-        images: float32 ``[N, ...]``, what the network takes; one at a time is enough.
+        images: float32 ``[N, ...]``, what the network takes; they go through it one at a time.
         layers: names of convolutions (``nn.Conv2d``); all of them if left out.
 
     Returns:
         ``density [image, layer]`` in [0, 1], without the padding; ``work``, the share of multiply-adds that is left if zeros
         are skipped (the same for every format that skips them); ``bytes`` and ``elements [image, layer, format]``, with
         shared pointers; NaN for what the formats do not know (grouped, dilated, unevenly padded). Coordinates:
-        ``shape [layer, 3]`` (C, H, W), ``filters``, ``kernel``, ``stride``, ``padding``, ``pointwise``.
+        ``shape [layer, 3]`` (C, H, W), ``filters``, ``kernel``, ``stride``, ``padding`` (−1 where the sizes are NaN),
+        ``pointwise``.
 
     Raises:
-        InvalidInput: no convolution, or a name is not one's.
+        InvalidInput: see ``convolved_maps``; or there are no images.
 
     Example:
         >>> from explore.models import ConvNet
@@ -106,10 +141,12 @@ def activation_density(model: nn.Module, images: torch.Tensor, layers: Iterable[
     """
     import xarray
 
-    frames = [frame(convolved_maps(model, image[None], layers)) for image in images]
-    if not frames:
-        raise InvalidInput("images must not be empty")
-    return xarray.concat(frames, "image")
+    if isinstance(images, torch.Tensor) and not images.numel():
+        raise InvalidInput(f"images must not be empty, got shape {list(images.shape)}")
+    if not isinstance(images, torch.Tensor) or images.ndim == 0:
+        raise InvalidInput(f"images must be a tensor of floats [N, ...], got {type(images).__name__}")
+    layers = layers if layers is None or isinstance(layers, str) else list(layers)  # an iterator would serve one image
+    return xarray.concat([frame(convolved_maps(model, image[None], layers)) for image in images], "image")
 
 
 def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
@@ -144,9 +181,10 @@ def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
         "filters": ("layer", np.array([module.out_channels for module in modules])),
         "pointwise": ("layer", np.array([layer.pointwise for layer in seen])),
     }
-    for name in ("kernel", "stride", "padding"):
-        pairs = [(-1, -1) if layer.geometry is None else getattr(layer.geometry, name) for layer in seen]
-        known[name] = (("layer", "axis"), np.array(pairs))
+    known["kernel"] = (("layer", "axis"), np.array([module.kernel_size for module in modules]))
+    known["stride"] = (("layer", "axis"), np.array([module.stride for module in modules]))
+    padding = [(-1, -1) if layer.geometry is None else layer.geometry.padding for layer in seen]
+    known["padding"] = (("layer", "axis"), np.array(padding))
     if maps:
         chosen = [k for k, layer in enumerate(seen) if not layer.pointwise and layer.geometry is not None]
         values, begin = levels([seen[k].maps[0] for k in chosen])
@@ -166,7 +204,7 @@ def work_left(maps: np.ndarray, geometry: Geometry) -> float:
     Example:
         >>> x = np.array([[[[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]]], np.float32)
         >>> round(54 * work_left(x, Geometry(x.shape, 3)))  # of the 54 entries of the im2col matrix
-        19
+        20
     """
     upright = Geometry(
         (*geometry.shape[:2], geometry.shape[3], geometry.shape[2]),
@@ -187,8 +225,10 @@ class DensityRun:
 
     Args:
         options: see ``DensityConfig``.
-        data: an ``ImageSet`` or (images, labels); what ``options.data`` names if left out.
-        model: a network of your own, in place of the one that ``options.model`` names; takes normalised images.
+        data: an ``ImageSet`` or (images, labels), images float ``[N, C, H, W]`` as the network takes them; what
+            ``options.data`` names if left out.
+        model: a network of your own, in place of the one that ``options.model`` names; takes normalised images. It stays
+            in the mode and on the device that it is in, unless ``options.device`` names another.
 
     Raises:
         InvalidInput, UnknownName, DataMissing: network, weights or images; the message says which.
@@ -197,11 +237,17 @@ class DensityRun:
     name = "density"
 
     def __init__(self, options: DensityConfig, data: Any = None, model: nn.Module | None = None) -> None:
-        given = options.data or NETWORKS.get(options.model) if data is None else data
-        if not given:
-            raise InvalidInput(f"which images are to go through {options.model}? give data=, such as data='imagenette'")
-        self.device = torch.device(options.device or "cpu")
+        if model is None:
+            known_network(options.model)  # says so at once if there is no such network
+        usual = NETWORKS.get(options.model) if model is None else None
+        given = (options.data or usual) if data is None else data
+        if given is None or (isinstance(given, str) and not given):
+            name = options.model if model is None else "the network"
+            raise InvalidInput(f"which images are to go through {name}? give data=, such as data='imagenette'")
+        self.device = device_of(options.device, model)
         self.set, images, labels = taken(given)
+        if self.set is None:
+            check_images(images, labels)
         statistics = None
         if model is None:
             network, known = load_network(options.model, options.weights)
@@ -210,8 +256,8 @@ class DensityRun:
             network = model
         self.network = network.to(self.device)
         order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(labels))[: options.images]
-        if len(order) < 1:
-            raise InvalidInput("the set has no images")
+        if len(order) < 2:  # a run has one step at least
+            raise InvalidInput(f"the set has {len(order)} image; a survey has two at least (activation_density takes one)")
         self._order, self.labels, self._statistics = np.sort(order), labels, statistics
         self._images = images
         self.options, self.step, self.steps = options, 0, len(order) - 1
@@ -221,9 +267,11 @@ class DensityRun:
         else:
             about |= {"name": self.set.name, "options": dict(self.set.options), "sha256": self.set.sha256}
         self.config: Mapping[str, Any] = options.identity(about)
+        if model is not None:  # a recording must not say that it is of the network of the same default name
+            self.config = {**self.config, "model": f"your {type(model).__name__}"}
 
     def __repr__(self) -> str:
-        return f"DensityRun({self.options.model}, image {self.step + 1} of {self.steps + 1})"
+        return f"DensityRun({self.config['model']}, image {self.step + 1} of {self.steps + 1})"
 
     @property
     def message(self) -> str:

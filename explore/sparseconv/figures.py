@@ -14,7 +14,7 @@ from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import PALETTE, set_title
 from explore.recording import that_hold
-from explore.sparseconv.figures_density import LayerCharts, charted, layer_table, ratio_words
+from explore.sparseconv.figures_density import LayerCharts, charted, check_number, layer_table, ratio_words
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import level_map, readers
 
@@ -41,7 +41,7 @@ def nze(
     Args:
         recordings: one survey with maps (``explore run density --maps``).
         step: which image; the first if left out.
-        layer: number of a convolution with a kernel larger than 1×1, from 1 on; 0 for the sparsest.
+        layer: number of a convolution whose maps are kept (a kernel larger than 1×1), from 1 on; 0 for the sparsest.
         channel: from 1 on; a layer with fewer channels shows its last.
         unit: "bytes" or "elements".
 
@@ -52,9 +52,10 @@ def nze(
     (survey, *more) = that_hold(recordings, "levels", "a density survey with maps (explore run density --maps)")
     if more:
         raise InvalidInput(f"give one recording, got {1 + len(more)}")
-    if channel < 1:
-        raise InvalidInput(f"channel must be 1 or more, got {channel}")
-    data = charted(survey, 0 if step is None else step, layer, unit)
+    if "offset" not in survey or not with_maps(survey):
+        raise InvalidInput("this survey holds no maps; record it with explore run density --maps")
+    data = charted(survey, 0 if step is None else step, layer, unit, with_maps(survey))
+    check_number("channel", channel, 1)
     k = int(data["chosen"])
     maps, geometry = maps_at(survey, int(data["number"]), k)
     chosen = min(channel, len(maps)) - 1
@@ -62,10 +63,11 @@ def nze(
     codes = np.where(found < 0, 1, np.where(found == 0, 0, np.minimum(found, len(READERS)) + 1))
     sheet = mosaic((maps != 0).astype(np.uint8), *_layout(maps.shape), fill=2)
     picture = survey["picture"].isel(step=int(data["number"])).values
-    data["sheet"] = (("sheet_y", "sheet_x"), scaled(sheet))
-    data["codes"] = (("code_y", "code_x"), scaled(codes))
+    data["sheet"] = (("sheet_y", "sheet_x"), scaled(sheet, 2))
+    data["codes"] = (("code_y", "code_x"), scaled(codes, 1))
     data["picture"] = (("y", "x", "rgb"), picture)
     data["channel"] = ((), chosen)
+    data["share"] = ((), np.count_nonzero(maps[chosen]) / maps[chosen].size)
     data["held"] = ("windows", [int((codes == code).sum()) for code in range(2, 2 + len(READERS))])
     data["tile"] = ("side", list(_tile(chosen, maps.shape)))
     data["label"] = ((), int(survey["label"].values[int(data["number"])]))
@@ -93,11 +95,11 @@ def with_maps(survey: xarray.Dataset) -> list[int]:
     return [k + 1 for k, offset in enumerate(survey["offset"].values) if offset >= 0]
 
 
-def scaled(found: np.ndarray) -> np.ndarray:
-    """A map drawn in a square of ``SHEET`` pixels, each of its own repeated; the longer side fills it."""
+def scaled(found: np.ndarray, rest: int = 0) -> np.ndarray:
+    """A map drawn in a square of ``SHEET`` pixels, each of its own repeated; the longer side fills it, the rest is ``rest``."""
     side = max(found.shape)
     at = np.arange(SHEET) * side // SHEET
-    square = np.full((side, side), 0, found.dtype)
+    square = np.full((side, side), rest, found.dtype)
     square[: found.shape[0], : found.shape[1]] = found
     return square[at][:, at]
 
@@ -151,7 +153,7 @@ class Patterns(Picture):
             self.figure.text(0.305, y, "■", color=CLASSES[k + 2], fontsize=11, va="center")
             self._counts.append(self.moving(self.figure.text(0.325, y, "", fontsize=9, va="center")))
         self.figure.text(0.305, 0.375 - 0.05 * most, "■", color=CLASSES[1], fontsize=11, va="center")
-        self.figure.text(0.325, 0.375 - 0.05 * most, "padding", fontsize=9, va="center")
+        self.figure.text(0.325, 0.375 - 0.05 * most, "padding or not read", fontsize=9, va="center")
         self._charts = LayerCharts(self, data, [(0.515, 0.52, 0.47, 0.315), (0.515, 0.12, 0.47, 0.31)])
 
     def show(self, data: xarray.Dataset) -> None:
@@ -196,8 +198,7 @@ class Patterns(Picture):
 
 def _share(data: xarray.Dataset) -> float:
     """Density of the chosen channel, without the padding."""
-    _, h, w = data["shape"].values[int(data["chosen"])]
-    return float(data["held"].values.sum()) / float(h * w)
+    return float(data["share"])
 
 
 def _named(data: xarray.Dataset) -> str:

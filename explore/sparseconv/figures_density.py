@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas
 
 UNITS = {"bytes": "bytes", "elements": "elements, as the papers count"}
+LINE = 138
+"""Letters in a line above the picture."""
 LOOKS: dict[str, dict[str, Any]] = {
     "mec": {"color": PALETTE["grey"], "marker": "v"},
     "cscc": {"color": PALETTE["purple"], "marker": "D"},
@@ -48,24 +50,34 @@ def density(
     return charted(survey, 0 if step is None else step, layer, unit)
 
 
-def charted(survey: xarray.Dataset, step: int, layer: int, unit: str) -> xarray.Dataset:
-    """What the charts need of a survey at one of its images."""
+def check_number(name: str, given: Any, least: int, most: float = np.inf, what: str = "") -> None:
+    """Refuse what is no whole number from ``least`` to ``most``."""
+    if isinstance(given, bool) or not isinstance(given, int | np.integer) or not least <= given <= most:
+        bounds = f"{least} or more" if most == np.inf else f"{least} to {most:.0f}"
+        raise InvalidInput(f"{name} must be {bounds}{what}, got {given!r}")
+
+
+def charted(survey: xarray.Dataset, step: int, layer: int, unit: str, offered: Sequence[int] | None = None) -> xarray.Dataset:
+    """What the charts need of a survey at one of its images; ``offered`` are the convolutions that layer 0 chooses among,
+    usually all with a kernel larger than 1×1.
+    """
     if unit not in UNITS:
         raise UnknownName("unit", unit, UNITS)
     names = [str(name) for name in survey["layer"].values]
     shares = survey["density"].values
+    check_number("step", step, 0)
+    check_number("layer", layer, 0, len(names), ", the number of a convolution (0: the sparsest)")
     if not layer:
-        wide = ~survey["pointwise"].values
+        wide = ~survey["pointwise"].values if offered is None else np.isin(np.arange(1, len(names) + 1), offered)
         layer = 1 + int(np.where(wide if wide.any() else True, shares.mean(0), np.inf).argmin())
-    if not 1 <= layer <= len(names):
-        raise InvalidInput(f"layer must be 1 to {len(names)}, the number of a convolution, got {layer!r}")
     at = max(0, int(np.searchsorted(survey.step.values, step, side="right")) - 1)
     sizes = survey[unit].values
+    whole = (4 if unit == "bytes" else 1) * survey["shape"].values.prod(1)[:, None]
     known = {
         "layer": ("layer", np.array(names, object)),
         "format": ("format", np.array(FORMATS, object)),
         "shares": (("image", "layer"), shares),
-        "ratio_range": ("end", _range(sizes)),
+        "ratio_range": ("end", _range(sizes, whole)),
         "shape": (("layer", "chw"), survey["shape"].values),
         "pointwise": ("layer", survey["pointwise"].values),
         **{name: (("layer", "axis"), survey[name].values) for name in ("kernel", "stride", "padding")},
@@ -81,9 +93,10 @@ def charted(survey: xarray.Dataset, step: int, layer: int, unit: str) -> xarray.
     return xarray.Dataset(data, known, attrs={"network": str(survey.attrs["config"]["model"])})
 
 
-def _range(sizes: np.ndarray) -> list[float]:
+def _range(sizes: np.ndarray, whole: np.ndarray) -> list[float]:
+    """Least and most of the ratios that are drawn: of every format, and of the maps themselves."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = sizes[..., :1] / sizes
+        ratios = np.concatenate([sizes[..., :1] / sizes, sizes[..., :1] / whole], -1)
     found = ratios[np.isfinite(ratios)]
     return [float(found.min(initial=1.0)), float(found.max(initial=2.0))]
 
@@ -113,7 +126,7 @@ class LayerCharts:
         low.set_yscale("log")
         least, most = data["ratio_range"].values
         low.set_ylim(min(0.8, least * 0.9), most * 1.15)
-        low.set_yticks([v for v in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if min(0.8, least) <= v <= most * 1.1])
+        low.set_yticks([v for v in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500) if min(0.8, least) <= v <= most * 1.1])
         low.yaxis.set_major_formatter("{x:g}×")
         low.yaxis.set_minor_formatter("")
         low.axhline(1, color="#444444", lw=1)
@@ -165,18 +178,35 @@ def ratio_words(data: xarray.Dataset) -> str:
     k = int(data["chosen"])
     size, (c, h, w) = data["size"].values[k], data["shape"].values[k]
     kernel, stride = data["kernel"].values[k], data["stride"].values[k]
-    about = f"convolution {k + 1} ({data['layer'].values[k]}): {c}×{h}×{w}, {float(data['density'].values[k]):.0%} not zero"
+    name = str(data["layer"].values[k])
+    about = f": {c}×{h}×{w}, {float(data['density'].values[k]):.0%} not zero"
     if not np.isfinite(size).all():
-        return f"{about}; grouped, dilated or unevenly padded, which the formats do not know.\n"
-    sides = f"kernel {kernel[0]}×{kernel[1]}" + (f", stride {stride[0]}" if stride.max() > 1 else "")
+        return (
+            f"convolution {k + 1} ({shortened(name)}){about}; grouped, dilated or unevenly padded, which no format here knows.\n"
+        )
+    sides = f"kernel {kernel[0]}×{kernel[1]}" + (f", stride {'×'.join(map(str, np.unique(stride)))}" if stride.max() > 1 else "")
     unit = list(UNITS)[int(data["unit"])]
     sizes = ", ".join(f"{NAMES[name]} {size[0] / value:.3g}×" for name, value in zip(FORMATS[1:], size[1:], strict=True) if value)
     whole = map_sizes(data)[k]
     beside = " and ".join(f"{NAMES[name]} {size[FORMATS.index(name)] / whole:.2f}" for name in ("cpo", "cps"))
+    about += f", {sides}. Skipping zeros leaves {float(data['work'].values[k]):.0%} of the multiply-adds, in any format."
+    room = LINE - len(f"convolution {k + 1} (){about}")
+    shown = f" ({shortened(name, room)})" if room >= 10 or len(name) <= room else ""
     return (
-        f"{about}, {sides}. Skipping zeros leaves {float(data['work'].values[k]):.0%} of the multiply-adds, in any format.\n"
+        f"convolution {k + 1}{shown}{about}\n"
         f"Smaller than im2col in {unit}: {sizes or 'without any value'}. Beside the map itself, as 1: {beside}."
     )
+
+
+def shortened(name: str, most: int = 24) -> str:
+    """A name without its middle, if it is long.
+
+    Example:
+        >>> shortened("features.12.expand3x3"), shortened("backbone.body.encoder.layers.3.blocks.1.conv")
+        ('features.12.expand3x3', 'backbone.bo….blocks.1.conv')
+    """
+    half = most // 2
+    return name if len(name) <= most else f"{name[: half - 1]}…{name[-half - 2 :]}"
 
 
 def layer_table(data: xarray.Dataset) -> pandas.DataFrame:
@@ -187,8 +217,8 @@ def layer_table(data: xarray.Dataset) -> pandas.DataFrame:
     columns: dict[str, Any] = {
         "layer": [str(name) for name in data["layer"].values],
         "map": ["×".join(map(str, shape)) for shape in data["shape"].values],
-        "kernel": ["×".join(map(str, kernel)) if kernel[0] > 0 else "" for kernel in data["kernel"].values],
-        "stride": [int(stride[0]) if stride[0] > 0 else 0 for stride in data["stride"].values],
+        "kernel": ["×".join(map(str, kernel)) for kernel in data["kernel"].values],
+        "stride": ["×".join(map(str, np.unique(stride))) for stride in data["stride"].values],
         "density": data["density"].values,
         "multiply-adds left": data["work"].values,
         "mean density": shares.mean(0),

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 NAMES = {"im2col": "im2col", "mec": "MEC", "cscc": "CSCC", "cpo": "CPO", "cps": "CPS"}
 MOST = (20, 16)
 """Rows and columns of an im2col matrix that can still be read."""
+MOST_VALUES, LETTERS, LEAST = 40, 3, 8
+"""Values in CSCC that fit in the picture, letters of a value that fit in a cell, and cells that a line of a list must hold."""
+WIDE, PIXELS = 43.5, 21.85
+"""Width of the picture in cells, and of a cell in pixels: as large as two digits need."""
+LEFT, MAP_CELL, HELD = 0.4, 1.55, 3.6
+"""Where the map begins, how wide its cells are, and the room for the name of a strip, in cells."""
 NOTHING = "·"
 
 
@@ -43,15 +49,33 @@ def formats(x: np.ndarray, kernel_size: Any = 3, stride: Any = 1, chosen: str = 
     geometry = Geometry((1, 1, *x.shape), kernel_size, stride)
     rows, columns = geometry.output[0] * geometry.output[1], geometry.kernel[0] * geometry.kernel[1]
     if rows > MOST[0] or columns > MOST[1] or max(x.shape) > 8:
-        raise InvalidInput(f"a {x.shape[0]}×{x.shape[1]} map gives a {rows}×{columns} im2col matrix, too large to be read here")
+        raise InvalidInput(
+            f"a {x.shape[0]}×{x.shape[1]} map gives a {rows}×{columns} im2col matrix, too large to be read here; give a map of "
+            f"at most 8×8 and a kernel with which the matrix has at most {MOST[0]}×{MOST[1]} entries"
+        )
+    long = next((text for text in map(_text, x.ravel().tolist()) if len(text) > LETTERS), "")
+    if long:
+        raise InvalidInput(f"{long} does not fit in a cell; give values of at most {LETTERS} letters, such as 12, −3 or 0.5")
     places = [f"{i + 1}, {j + 1}" for i, j in np.argwhere(x != 0)]
     if not places:
         raise InvalidInput("the map has no value that is not zero")
     if chosen and chosen not in places:
         raise InvalidInput(f"chosen {chosen!r} is no value of the map; there are {'; '.join(places)}")
     maps = x[None, None]
-    made = [encode_im2col(maps, geometry), encode_mec(maps, geometry), encode_cscc(maps, geometry), encode_cpo(maps, geometry)]
+    made: list[Any] = [
+        encode_im2col(maps, geometry),
+        encode_mec(maps, geometry),
+        encode_cscc(maps, geometry),
+        encode_cpo(maps, geometry),
+    ]
     made.append(encode_cps(maps, geometry, pointers="per-channel"))
+    stored, room = len(made[2].values), WIDE - 0.4 - HELD - _columns(x.shape, made[0].elements, geometry)[1]
+    if stored > MOST_VALUES or room < LEAST:
+        wide = f"a MEC matrix {geometry.padded[0] * geometry.kernel[1]} wide" if room < LEAST else f"{stored} values in CSCC"
+        raise InvalidInput(
+            f"a {x.shape[0]}×{x.shape[1]} map with {wide} is too large to be read here; give a smaller map or kernel, or more "
+            f"zeros (at most {MOST_VALUES} values in CSCC)"
+        )
     cells = [cell for k, found in enumerate(made) for cell in _cells(k, found, geometry)]
     text, source, strip, row, column = (np.array(part) for part in zip(*cells, strict=True))
     at = -1
@@ -69,10 +93,21 @@ def formats(x: np.ndarray, kernel_size: Any = 3, stride: Any = 1, chosen: str = 
         "elements": ("format", [found.elements for found in made]),
         "bytes": ("format", [found.nbytes for found in made]),
         "window": (("s", "end"), geometry.window_columns[:, [0, -1]]),
+        "sizes": ("axis", [*geometry.kernel, *geometry.stride]),  # by which a picture knows what it was built for
     }
-    stored = [sum(s == at for _, s, strip, *_ in _cells(k, found, geometry) if _counts(strip)) for k, found in enumerate(made)]
-    data = {"chosen": ((), at), "copies": ("format", stored if at >= 0 else [0] * len(made))}
+    copies = [sum(s == at for _, s, strip, *_ in _cells(k, found, geometry) if _counts(strip)) for k, found in enumerate(made)]
+    data = {"chosen": ((), at), "copies": ("format", copies if at >= 0 else [0] * len(made))}
     return xarray.Dataset(data, known)
+
+
+def _columns(shape: tuple[int, ...], entries: int, geometry: Geometry) -> tuple[float, float]:
+    """Where the dense matrices and the sparse formats begin, in cells: behind the widest of map and words, and of both
+    matrices and their heads.
+    """
+    middle = LEFT + max(shape[1] * MAP_CELL, 10.5) + 1.2
+    matrix = max(geometry.kernel[0], geometry.padded[0]) * geometry.kernel[1]
+    letters = len(f"{entries} elements, {4 * entries} bytes, 4 times")
+    return middle, middle + max(matrix + 1.4, 3.6 + 0.306 * letters)
 
 
 def _counts(strip: str) -> bool:
@@ -133,7 +168,7 @@ class Formats(Picture):
         axes.set_aspect("equal")
         self._unit: dict[str, tuple[float, float, float]] = {}
         tall, wide = data["map"].shape
-        x, scale = 0.4, 1.55
+        x, scale = LEFT, MAP_CELL
         axes.text(x, 0.2, "the map: click a value", fontweight="bold", va="center")
         top = self._build_windows(data, x, scale)
         self._unit["map"] = (x, top, scale)
@@ -142,9 +177,9 @@ class Formats(Picture):
         bottom = top + tall * scale + 1.1
         self._said = self.moving(axes.text(x, bottom, "", va="top", fontsize=9, linespacing=1.5))
         strips = data["cell_strip"].values
-        middle = x + max(wide * scale, 10.5) + 1.2
-        width = 1 + max(int(data["cell_column"].values[strips == f"{name} matrix"].max()) for name in ("im2col", "mec"))
-        right = middle + width + 1.4
+        kernel, stride = np.split(data["sizes"].values, 2)
+        middle, right = _columns((tall, wide), int(data["elements"].values[0]), Geometry((1, 1, tall, wide), kernel, stride))
+        self._room = int(WIDE - 0.4 - HELD - right)
         self._heads = {}
         y = 0.2
         for name in ("im2col", "mec"):
@@ -159,15 +194,13 @@ class Formats(Picture):
                 if f"{name} {kind}" in strips:
                     label = "rows" if kind == "masks" else kind
                     axes.text(right, y + 0.5, label, fontsize=9, va="center", color="#444444")
-                    y = self._strip(data, f"{name} {kind}", right + 3.6, y) + (0.12 if kind != "masks" else 0.2)
+                    y = self._strip(data, f"{name} {kind}", right + HELD, y) + (0.12 if kind != "masks" else 0.2)
             y += 1.05
-        held = {name: int(1 + data["cell_column"].values[strips == name].max()) for name in strips}
-        far = (
-            right
-            + 3.6
-            + max(count * (1.95 if name == "cps masks" else 1) for name, count in held.items() if "matrix" not in name)
-        )
-        axes.set(xlim=(0, far + 0.4), ylim=(max(low, y - 0.8, bottom + 4.2), -0.4))
+        high = max(low, y - 0.8, bottom + 4.2)
+        axes.set(xlim=(0, WIDE), ylim=(high, -0.4))
+        inches = (high + 0.4) * PIXELS / self.figure.dpi / 0.99
+        self.size = (self.size[0], max(self.size[1], inches))
+        self.figure.set_size_inches(*self.size)
         look: dict[str, Any] = {"facecolors": "#E69F0066", "edgecolors": PALETTE["vermilion"], "linewidths": 1.8}
         self._lit = self.moving(axes.add_collection(PolyCollection([], **look)))
 
@@ -177,7 +210,8 @@ class Formats(Picture):
         for k, (first, last) in enumerate(data["window"].values):
             left, right = x + first * scale + 0.12, x + (last + 1) * scale - 0.12
             lines.append([(left, y + 0.3), (left, y), (right, y), (right, y + 0.3)])
-            self._axes.text((left + right) / 2, y + 0.05, f"window {k + 1}", fontsize=9, ha="center", va="top", color="#444444")
+            middle = max((left + right) / 2, x + 1.5)
+            self._axes.text(middle, y + 0.05, f"window {k + 1}", fontsize=9, ha="center", va="top", color="#444444")
             y += 0.85
         self._axes.add_collection(LineCollection(lines, colors="#444444", lw=1.2))
         return y + 0.1
@@ -194,11 +228,14 @@ class Formats(Picture):
             (str(data["cell_text"].values[k]), int(data["cell_row"].values[k]), int(data["cell_column"].values[k])) for k in on
         ]
         self._draw(strip, cells, 9)
-        return y + 1 + max(row for _, row, _ in cells)
+        return max(self._box(strip, row, column)[2][1] for _, row, column in cells)
 
     def _box(self, strip: str, row: int, column: int) -> list[tuple[float, float]]:
         x, y, scale = self._unit[strip]
         wide = 1.95 if strip in ("cps words", "cps masks") else 1.0  # as wide as four little squares
+        if not strip.endswith(("matrix", "map")):  # a list that is too long goes on in the next line
+            line, column = divmod(column, int(self._room / wide))
+            row += line
         left, top, right = x + column * scale * wide, y + row * scale, x + (column + 1) * scale * wide
         return [(left, top), (right, top), (right, top + scale), (left, top + scale)]
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import xarray
 
-from explore.errors import InvalidInput
-from explore.recording import open_recording
+from explore.errors import DataMissing, InvalidInput
+from explore.recording import open_recording, that_hold
 from explore.shipped import shipped
 from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
-from explore.sparseconv.figures_density import UNITS, Density, density
+from explore.sparseconv.figures_density import UNITS, Density, check_number, density
 from explore.sparseconv.figures_formats import Formats, formats
 from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
 from explore.sparseconv.formats import encode
@@ -48,8 +48,11 @@ def copies(x: Any = EXAMPLE, kernel_size: int = 3) -> Explorer:
         x: ``[H, W]``, at most 8×8, with at least one value that is not zero.
         kernel_size: of the convolution.
     """
-    x = np.asarray(x, np.float32)
-    if x.ndim != 2:
+    try:
+        x = np.asarray(x, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"x must be one map of numbers [H, W]: {error}") from error
+    if x.ndim != 2 or not x.size:
         raise InvalidInput(f"x must be one map [H, W], got shape {list(x.shape)}")
     names = [f"{i + 1}, {j + 1}" for i, j in np.argwhere(x != 0)]
 
@@ -71,8 +74,7 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
         image: of the survey, from 1 on.
     """
     recorded = _with_maps(network)
-    if not 1 <= image <= recorded.sizes["step"]:
-        raise InvalidInput(f"image must be 1 to {recorded.sizes['step']}, got {image}")
+    check_number("image", image, 1, recorded.sizes["step"])
 
     @cache
     def measured(layer: int) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
@@ -154,9 +156,14 @@ def survey(name: str) -> xarray.Dataset:
 
     Raises:
         DataMissing: no such recording.
+        InvalidInput: it is of something else.
     """
     shipping = name in SURVEYS
-    return open_recording(shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()).load()
+    path = shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()
+    if not path.exists():
+        raise DataMissing(f"there is no recording {path}; give the path of one, or a network of {', '.join(SURVEYS)}")
+    (found,) = that_hold(open_recording(path).load(), "density", "a density survey (explore run density)")
+    return found
 
 
 def _with_maps(name: str) -> xarray.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -52,16 +53,7 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         >>> network(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 5])
     """
-    if name.startswith("torchvision:"):
-        from torchvision.models import get_model, list_models
-
-        if name.partition(":")[2] not in list_models():
-            raise UnknownName("classifier of torchvision", name.partition(":")[2], list_models())
-        known = Known(partial(get_model, name.partition(":")[2], weights=None), "", IMAGENET)
-    elif name in KNOWN:
-        known = KNOWN[name]
-    else:
-        raise UnknownName("network", name, [*KNOWN, "torchvision:NAME"])
+    known = known_network(name)
     file = Path(weights).expanduser() if weights else _usual(known.weights)
     if file is None:
         raise InvalidInput(f"{name} comes without weights; give weights=FILE, its state_dict as safetensors or by torch.save")
@@ -71,9 +63,35 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
         network = known.make()
     try:
         network.load_state_dict(read_weights(file), assign=True)
-    except (RuntimeError, ValueError, KeyError) as error:
-        raise InvalidInput(f"{file} holds no weights of {name}: {error}") from error
+    except RuntimeError as error:
+        why = textwrap.shorten(str(error), 300, placeholder=" …")  # it lists every layer
+        raise InvalidInput(f"{file} holds no weights of {name}: {why}") from error
     return network.eval().requires_grad_(False), known
+
+
+def known_network(name: str) -> Known:
+    """What is known of a network by its name, without its weights.
+
+    Raises:
+        UnknownName: no such network.
+        InvalidInput: no name.
+    """
+    if not isinstance(name, str):
+        raise InvalidInput(f"a network is given by its name, such as 'scenes-vgg', got {name!r}")
+    if not name.startswith("torchvision:"):
+        if name not in KNOWN:
+            raise UnknownName("network", name, [*KNOWN, "torchvision:NAME"])
+        return KNOWN[name]
+    from torchvision import models
+    from torchvision.models import get_model, list_models
+
+    inside, offered = (
+        name.partition(":")[2],
+        list_models(module=models),
+    )  # classifiers alone: detectors fetch weights of their own
+    if inside not in offered:
+        raise UnknownName("classifier of torchvision", inside, offered)
+    return Known(partial(get_model, inside, weights=None), "", IMAGENET)
 
 
 def _usual(weights: str) -> Path | None:
@@ -83,15 +101,34 @@ def _usual(weights: str) -> Path | None:
 
 
 def read_weights(file: Path) -> dict[str, torch.Tensor]:
-    """Weights of a file as float32, by name; nothing in it is executed."""
-    if file.suffix == ".safetensors":
-        from safetensors.torch import load_file
+    """Weights of a file as float32, by name; nothing in it is executed.
 
-        found: Any = load_file(file)
-    else:
-        found = torch.load(file, map_location="cpu", weights_only=True)
+    Raises:
+        InvalidInput: it cannot be read, or holds something else.
+    """
+    wanted = "expected a state_dict as safetensors or by torch.save; nothing else in a file is executed"
+    try:
+        if file.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            found: Any = load_file(file)
+        else:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever comes up; torch's own words propose to execute the file
+        raise InvalidInput(f"{file} cannot be read as weights ({type(error).__name__}); {wanted}") from error
+    if isinstance(found, dict):
         found = found.get("state_dict", found)
+    if not isinstance(found, dict) or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in found.items()):
+        raise InvalidInput(f"{file} holds no tensors by name, but {_kinds(found)}; {wanted}")
     return {name.removeprefix("module."): value.float() if value.is_floating_point() else value for name, value in found.items()}
+
+
+def _kinds(found: Any) -> str:
+    if not isinstance(found, dict):
+        return type(found).__name__
+    return "also " + ", ".join(
+        sorted({type(value).__name__ for value in found.values()} - {"Tensor"}) or ["names that are no text"]
+    )
 
 
 def scene_network(activation: type[nn.Module] = nn.ReLU, classes: int = 5, width: int = 16) -> nn.Sequential:
@@ -99,7 +136,7 @@ def scene_network(activation: type[nn.Module] = nn.ReLU, classes: int = 5, width
 
     Example:
         >>> sum(parameter.numel() for parameter in scene_network().parameters())
-        72709
+        72629
     """
     layers: list[nn.Module] = []
     channels = 3

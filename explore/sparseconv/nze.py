@@ -45,7 +45,7 @@ def level_map(recorded: np.ndarray, offset: int, shape: Sequence[int]) -> np.nda
 def strongest(maps: np.ndarray, share: float) -> np.ndarray:
     """Maps in which only this share of the values that are not zero is left: the largest (of equal ones, the first)."""
     kept = np.zeros(maps.size, maps.dtype)
-    order = np.argsort(-maps.ravel().astype(np.int64), kind="stable")
+    order = np.argsort(-maps.ravel().astype(float), kind="stable")  # bytes cannot be negative
     count = round(share * np.count_nonzero(maps))
     kept[order[:count]] = maps.ravel()[order[:count]]
     return kept.reshape(maps.shape)
@@ -70,14 +70,17 @@ def readers(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def sets_held(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """How many values of each CPS set of maps ``[C, H, W]`` are not zero, 0 to 4, ``[C, sets, W]``; sets begin in the padding."""
+    """How many values each CPS set of maps ``[C, H, W]`` holds, 0 to 4, ``[C, sets, W]``; sets begin in the padding, and
+    values that no window reads are in none.
+    """
     top, tall = geometry.padding[0], geometry.padded[0]
     padded = np.zeros((len(maps), -(-tall // ROWS) * ROWS, maps.shape[2]), bool)
-    padded[:, top : top + maps.shape[1]] = maps != 0
+    left = geometry.padding[1]
+    padded[:, top : top + maps.shape[1]] = (maps != 0) & (geometry.windows[left : left + maps.shape[2]] > 0)
     return padded.reshape(len(maps), -1, ROWS, maps.shape[2]).sum(2)
 
 
 def sets_seen(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """At every value of maps ``[C, H, W]`` that is not zero, how many its set holds; 0 at zeros."""
+    """At every value of maps ``[C, H, W]`` that is not zero, how many its set holds; 0 at zeros and where nothing is read."""
     top = geometry.padding[0]
     return np.repeat(sets_held(maps, geometry), ROWS, axis=1)[:, top : top + maps.shape[1]] * (maps != 0)

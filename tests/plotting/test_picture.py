@@ -99,6 +99,30 @@ def studied(**state: Any) -> xarray.Dataset:
     return resolve(FIGURES["students"].select)(open_recording(shipped("data/digits-students.zarr.zip")), **state)
 
 
+def patterned(network: str, **state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["nze"].select)(open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state)
+
+
+def dense(network: str, **state: Any) -> xarray.Dataset:
+    return resolve(FIGURES["density"].select)(open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state)
+
+
+def written(stride: int, chosen: str = "") -> xarray.Dataset:
+    from explore.sparseconv.figures_formats import formats
+
+    x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
+    return formats(x, 3, stride, chosen)
+
+
+def beside(**state: Any) -> xarray.Dataset:
+    from explore.sparseconv.lab import neighbour_values
+
+    explorer = neighbour_values()
+    explorer.set(**state)
+    assert explorer.data is not None
+    return explorer.data
+
+
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
         FIGURES["evolution"].picture,
@@ -155,6 +179,25 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "scores": (
         "explore.subclass.figures_study:Scores",
         lambda: [studied(), studied(width=2), studied(labels=200)],
+    ),
+    "nze": (
+        FIGURES["nze"].picture,
+        lambda: [
+            patterned("scenes-residual", step=step, layer=layer, channel=channel, unit=unit)
+            for step, layer, channel, unit in ((0, 2, 1, "bytes"), (3, 6, 5, "bytes"), (1, 20, 64, "bytes"))
+        ],
+    ),
+    "density": (
+        FIGURES["density"].picture,
+        lambda: [dense("squeezenet", step=2), dense("squeezenet", step=70, layer=25), dense("squeezenet", layer=2)],
+    ),
+    "formats": (
+        "explore.sparseconv.figures_formats:Formats",
+        lambda: [written(1), written(1, "2, 4"), written(1, "4, 5"), written(1, "3, 1")],
+    ),
+    "neighbours": (
+        "explore.sparseconv.figures_neighbours:Neighbours",
+        lambda: [beside(), beside(kept=0.7, channel=3), beside(layer=6, kept=0.05, channel=64)],
     ),
     "accuracies": (
         "explore.distill.figures_survey:Accuracies",

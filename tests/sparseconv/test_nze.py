@@ -1,0 +1,149 @@
+"""Recorded maps: their levels and back, what is kept and shuffled, how many windows read a value, what a set holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from sparse_oracles import EXAMPLES, Case, brute_sizes, cases
+
+from explore.sparseconv import encode
+from explore.sparseconv.geometry import Geometry
+from explore.sparseconv.nze import level_map, levels, readers, sets_held, sets_seen, shuffled, strongest
+
+FEW = settings(max_examples=max(25, EXAMPLES // 4))
+ODD = [0.0, -0.0, 1.0, -3.0, 1e-45, 1e-30, 3e38, -3e38, np.inf, -np.inf, np.nan, 0.5, 7.0]
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), max_size=4), st.integers(0, 10**6))
+def test_levels_say_where_values_are_and_how_large(shapes: list[tuple[int, int, int]], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    maps = [np.array(random.choice(ODD, shape), np.float32) for shape in shapes]
+    recorded, begin = levels(maps)
+    assert recorded.dtype == np.uint8
+    assert len(recorded) == sum(m.size for m in maps)
+    assert len(begin) == len(maps)
+    for found, offset in zip(maps, begin, strict=True):
+        back = level_map(recorded, offset, found.shape)
+        assert back.shape == found.shape
+        finite = [abs(float(v)) for v in found.ravel() if np.isfinite(v)]
+        most = max(finite, default=0.0) or 1.0
+        for value, level in zip(found.ravel().tolist(), back.ravel().tolist(), strict=True):
+            if value == 0:
+                assert level == 0
+            elif not np.isfinite(value):
+                assert level == 255
+            else:
+                assert 1 <= level <= 255
+                assert -0.001 <= level - 255 * abs(value) / most <= 1.001  # rounded up
+
+
+def test_levels_rise_with_the_size_of_values() -> None:
+    values = np.linspace(0, 1, 999, dtype=np.float32)
+    recorded, _ = levels([values[None, None]])
+    assert (np.diff(recorded.astype(int)) >= 0).all()
+    assert set(recorded.tolist()) == set(range(256))
+
+
+def test_no_maps_have_no_levels() -> None:
+    recorded, begin = levels([])
+    assert (recorded.size, begin) == (0, [])
+
+
+MAPS = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.integers(0, 10**6))
+
+
+@FEW
+@given(MAPS, st.sampled_from([0.0, 0.02, 0.3, 0.5, 1.0]))
+def test_the_strongest_are_the_largest(given: tuple[int, int, int, int], share: float) -> None:
+    maps = np.random.default_rng(given[3]).integers(0, 6, given[:3]).astype(np.uint8)
+    kept = strongest(maps, share)
+    assert (kept.dtype, kept.shape) == (maps.dtype, maps.shape)
+    assert np.count_nonzero(kept) == round(share * np.count_nonzero(maps))
+    assert np.isin(kept[kept != 0], maps).all()
+    assert (kept[kept != 0] == maps[kept != 0]).all()
+    left, gone = kept[kept != 0], maps[(kept == 0) & (maps != 0)]
+    if left.size and gone.size:
+        assert left.min() >= gone.max()
+        tied = np.flatnonzero(maps.ravel() == left.min())  # of equal ones the first
+        assert (np.diff((kept.ravel()[tied] != 0).astype(int)) <= 0).all()
+
+
+def test_the_strongest_of_numbers_below_one() -> None:
+    assert strongest(np.array([[[0.2, 0.9, 0.0, 0.4]]]), 2 / 3).tolist() == [[[0.0, 0.9, 0.0, 0.4]]]
+
+
+@FEW
+@given(MAPS)
+def test_shuffling_keeps_the_values_of_each_channel(given: tuple[int, int, int, int]) -> None:
+    maps = np.random.default_rng(given[3]).integers(0, 9, given[:3])
+    before = maps.copy()
+    mixed = shuffled(maps)
+    assert np.array_equal(maps, before)
+    for one, other in zip(maps, mixed, strict=True):
+        assert sorted(one.ravel()) == sorted(other.ravel())
+    assert np.array_equal(mixed, shuffled(maps))
+
+
+def test_shuffling_moves_rows_and_columns_and_each_channel_otherwise() -> None:
+    maps = np.stack([np.arange(64).reshape(8, 8)] * 2)
+    one, other = shuffled(maps)
+    assert (one != maps[0]).mean() > 0.8
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, shuffled(maps, seed=1)[0])
+    assert len(set(one[0] // 8)) > 2  # values of many rows came into the first
+
+
+def counted(case: Case) -> np.ndarray:
+    """How many windows read each value of the first map, by going through all of them."""
+    sizes, (ph, pw) = brute_sizes(case), case.padding
+    found = np.full((sizes.tall, sizes.wide), -1)
+    for i in range(case.x.shape[2]):
+        for j in range(case.x.shape[3]):
+            times = len(sizes.readers[j + pw])
+            found[i + ph, j + pw] = 0 if case.x[0, 0, i, j] == 0 else times or -2
+    return found
+
+
+@FEW
+@given(cases())
+def test_readers_are_the_windows_that_hold_a_column(case: Case) -> None:
+    geometry = Geometry(case.x.shape, *case.sizes.values())
+    assert np.array_equal(readers(case.x[0, 0], geometry), counted(case))
+
+
+@FEW
+@given(cases())
+def test_sets_are_the_words_of_cps(case: Case) -> None:
+    x = case.x[:1]
+    geometry = Geometry(x.shape, *case.sizes.values())
+    held = sets_held(x[0], geometry)
+    made: Any = encode(x, **case.sizes, method="cps")
+    assert np.count_nonzero(held) == len(made.words)
+    assert held.sum() == len(made.values)
+    masks = sorted(int(word & 15).bit_count() for word in made.words)
+    assert sorted(held[held > 0].tolist()) == masks
+
+
+@FEW
+@given(cases())
+def test_every_value_knows_how_full_its_set_is(case: Case) -> None:
+    geometry = Geometry(case.x[:1].shape, *case.sizes.values())
+    seen, sizes, (ph, pw) = sets_seen(case.x[0], geometry), brute_sizes(case), case.padding
+    assert seen.shape == case.x.shape[1:]
+    for c, i, j in np.ndindex(seen.shape):
+        first = (i + ph) // 4 * 4 - ph
+        rows = list(range(max(0, first), min(first + 4, seen.shape[1])))
+        stored = case.x[0, c, i, j] != 0 and sizes.readers[j + pw]
+        assert seen[c, i, j] == (np.count_nonzero(case.x[0, c, rows, j]) if stored else 0)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 3])
+def test_sets_begin_in_the_padding(padding: int) -> None:
+    x = np.zeros((1, 6, 1), np.uint8)
+    x[0, :, 0] = 1
+    held = sets_held(x, Geometry((1, 1, 6, 1), (1, 1), 1, (padding, 0)))
+    assert held[0, :, 0].tolist() == {0: [4, 2], 1: [3, 3], 3: [1, 4, 1]}[padding]
