@@ -46,6 +46,12 @@ def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) ->
         while (piece := next(numbers)) < pieces:
             kernel(*arguments, piece, pieces, out)
 
+    joined(threads, labour)
+
+
+def joined(threads: int, labour: Callable[[], None]) -> None:
+    """Call ``labour()`` here, and in other threads if they get to it before this one is done; it takes its share of the work
+    itself, each time it is called, and returns when none is left."""
     helpers = [_pool(os.getpid(), threads - 1).submit(labour) for _ in range(threads - 1)]
     labour()
     for helper in helpers:

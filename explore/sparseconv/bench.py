@@ -1,4 +1,4 @@
-"""Benchmark of sparse convolution: PyTorch's dense convolution, im2col, MEC, CPO and CPS beside the bitmap engine, layer by layer."""
+"""Benchmark of sparse convolution: PyTorch's dense one, im2col, MEC, CPO and CPS beside the bitmap engine, layer by layer."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import platform
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
 import numba
@@ -73,6 +74,8 @@ LISTS = {"vgg": VGG, "resnet": RESNET, "inception": INCEPTION}
 
 DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05)
 DENSE = ("torch", "torch, channels last")
+PAUSE = 0.02
+"""Seconds between forms."""
 METHODS = ("bitmap", "im2col", "mec", "cpo", "cps")
 
 
@@ -85,12 +88,18 @@ def inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray, np.
 
 
 def interleaved(forms: Mapping[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, float]:
-    """Median seconds of each form; each round takes every form several times, one after another, after one uncounted call."""
+    """Median seconds of each form; each round takes every form several times, one after another, after two uncounted calls.
+
+    Before each form there is a pause: threads of PyTorch's OpenMP library spin for some milliseconds after their work, and
+    would take cores from whoever comes next.
+    """
     taken: dict[str, list[float]] = {name: [] for name in forms}
     for form in forms.values():
         form()
     for _ in range(rounds):
         for name, form in forms.items():
+            sleep(PAUSE)
+            form()
             begin = perf_counter()
             form()
             calls = 1 + min(20, int(seconds / rounds / max(1e-6, perf_counter() - begin)))
@@ -114,10 +123,11 @@ def measure(
             first, filters = last.contiguous(), torch.from_numpy(weight)
             turned = filters.contiguous(memory_format=torch.channels_last)
             layers = {name: prepare(weight, method=name, **sizes) for name in methods}  # type: ignore[arg-type]
+            plan = (shape.stride, shape.padding)
             forms: dict[str, Callable[[], Any]] = {
-                DENSE[0]: lambda: torch.conv2d(first, filters, None, shape.stride, shape.padding),  # noqa: B023
-                DENSE[1]: lambda: torch.conv2d(last, turned, None, shape.stride, shape.padding),  # noqa: B023
-                **{name: (lambda layer=layer: layer(last)) for name, layer in layers.items()},  # noqa: B023
+                DENSE[0]: partial(torch.conv2d, first, filters, None, *plan),
+                DENSE[1]: partial(torch.conv2d, last, turned, None, *plan),
+                **{name: partial(layer, last) for name, layer in layers.items()},
             }
             with torch.inference_mode():
                 found = interleaved(forms, rounds, seconds)
@@ -196,12 +206,8 @@ def main(arguments: list[str]) -> None:
     rows = measure(shapes, densities, methods, given.rounds, given.seconds)
     top = peak(threads)
     out = sys.stdout
-    out.write(
-        f"batch 1, {threads} threads each, {numba.threading_layer()}; medians of {given.rounds} rounds, interleaved; milliseconds\n"
-    )
-    out.write(
-        f"packing of the maps included; peak {top / 1e9:.0f} GF/s; largest difference {max(r['apart'] for r in rows):.0e}\n"
-    )
+    out.write(f"batch 1, {threads} threads each; medians of {given.rounds} rounds, interleaved; milliseconds, packing included\n")
+    out.write(f"multiply-adds alone reach {top / 1e9:.0f} GF/s; largest difference {max(row['apart'] for row in rows):.0e}\n")
     out.write(table(rows, methods, top) + "\n")
     out.write(f"geometric means of the best dense layout / {methods[0]}:\n")
     out.write("  " + " " * 27 + "".join(f"  d = {d:<6}" for d in densities) + "\n")

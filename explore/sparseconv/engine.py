@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,8 +10,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from explore.sharing import KERNELS
-from explore.sparseconv.engine_kernels import convolve, pack
+from explore.sharing import joined
+from explore.sparseconv.engine_kernels import COUNTERS, FOUND, convolve
 from explore.sparseconv.geometry import Geometry, Pair
 from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
@@ -26,6 +27,9 @@ NEAR = 24_576
 
 STRIP = 65_536
 """Bytes of sums that a task works on, at most; they stay in the second cache."""
+
+PARALLEL_FROM = 4_000_000
+"""Multiply-adds of the dense convolution from which on it is worth while to wake other threads (about 50 microseconds)."""
 
 TASKS = 4
 """Tasks for each thread, if there is enough to share."""
@@ -76,6 +80,7 @@ class Room(NamedTuple):
     """Buffers of one call, and the numbers that the kernels are given for maps of one size."""
 
     key: tuple[int, ...]
+    threads: int
     output: tuple[int, ...]
     given: tuple[int, ...]
     asked: tuple[int, ...]
@@ -134,19 +139,22 @@ class BitmapConvolution:
     def unless_dense(self, x: np.ndarray, most: float, out: np.ndarray | None = None) -> np.ndarray | None:
         """The same, or None where more than a share ``most`` of the values is not zero: that is known after packing."""
         room = self._room((*x.shape, numba.get_num_threads()))
-        threads = room.key[-1]
+        if out is None:
+            out = np.empty(room.output, np.float32)
+        limit = np.uint64(math.floor(most * x.size))
         room.counters[:] = 0
-        with KERNELS:
-            pack(x.reshape(-1), room.given, threads, room.counters, room.masks, room.values)
-            if most < 1 and room.counters[2:].sum() > most * x.size:
-                out = None
-            else:
-                if out is None:
-                    out = np.empty(room.output, np.float32)
-                packed = (room.values, room.masks, self._weights, self._bias, room.strips)
-                convolve(*packed, room.asked, self._floor, room.address, threads, room.counters, out.reshape(-1))
+        buffers = (room.values, room.masks, self._weights, self._bias, room.strips)
+        maps, flat = x.reshape(-1), out.reshape(-1)
+
+        def labour() -> None:
+            convolve(maps, room.given, limit, *buffers, room.asked, self._floor, room.address, room.counters, flat)
+
+        if room.threads > 1:
+            joined(room.threads, labour)
+        else:
+            labour()
         self._free.append(room)
-        return out
+        return out if room.counters[FOUND] <= limit else None
 
     def _room(self, key: tuple[int, ...]) -> Room:
         """That of an earlier call, if it fits and nobody else has it, or a new one."""
@@ -161,6 +169,8 @@ class BitmapConvolution:
         (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
         g = Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
         (tall, wide), lanes = g.output, plan.vectors * LANES
+        if count * tall * wide * high * kernel * channels * filters < PARALLEL_FROM:
+            threads = 1
         rows = self._rows(tall, wide, count, threads)
         pitch, space = (wide + g.classes - 1) * across, width * plan.parts * LANES + LANES
         segments = count * plan.blocks * height
@@ -170,6 +180,7 @@ class BitmapConvolution:
         asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, space, *tiles, one)
         return Room(
             key,
+            threads,
             (count, tall, wide, filters),
             given,
             asked,
@@ -177,7 +188,7 @@ class BitmapConvolution:
             aligned(segments * pitch, np.uint64),
             aligned(segments * space + LANES),
             aligned(threads * rows * wide * lanes),
-            aligned(2 + threads, np.uint64),
+            aligned(COUNTERS, np.uint64),
         )
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:

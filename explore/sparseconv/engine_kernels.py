@@ -24,114 +24,124 @@ U = np.uintp  # signed indices would be tested for being negative, each time
 FLOAT, WORD = U(4), U(8)  # bytes
 
 
-@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def pack(x, sizes, threads, counters, masks, values):  # type: ignore[no-untyped-def]
-    """Maps ``[N, H, W, C]``, flat, into words of bits and values.
+NEXT_ROW, ROWS_DONE, NEXT_TASK, WORKERS, FOUND = (U(k) for k in range(5))  # what counters count, from 0 on in each call
+COUNTERS = 5
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def pack(x, sizes, counters, masks, values):  # type: ignore[no-untyped-def]
+    """Maps ``[N, H, W, C]``, flat, into words of bits and values; returns when all are, by whatever thread.
 
     A *segment* is one block of channels of one row: segments go by image, block, row. Segment s has its words in
     ``masks[s · pitch :]``, one for each padded column, and its values, pixel by pixel, in ``values[s · room :]``.
-    ``counters[0]`` is 0 before; ``counters[2 + worker]`` is how many values each thread found.
     """
     count, height, width, channels, parts, blocks, left, pitch, room, kernel, stride = sizes
     whole, tail, every = U(channels // LANES), U(channels % LANES), U((channels + LANES - 1) // LANES)
     last = U(max(0, min(width, pitch - left)))
-    for worker in numba.prange(threads):
+    lines = U(count * height)
+    while True:
+        line = take(counters, NEXT_ROW, U(1))
+        if line >= lines:
+            break
+        image, row = line // U(height), line % U(height)
         held = U(0)
-        while True:
-            line = take(counters, U(0))
-            if line >= U(count * height):
-                break
-            image, row = line // U(height), line % U(height)
-            for block in range(U(blocks)):
-                segment = (image * U(blocks) + block) * U(height) + row
-                at, bit = segment * U(room), segment * U(pitch)
-                begin = at
-                for column in range(U(min(left, pitch))):
-                    masks[bit + column] = np.uint64(0)
-                for column in range(U(left) + last, U(pitch)):
-                    masks[bit + column] = np.uint64(0)
-                bit += U(left)
-                first = block * U(parts)
-                end = min(first + U(parts), whole)
-                pixel = line * U(width) * U(channels)
-                for column in range(last):
-                    bits, shift = np.uint64(0), np.uint64(0)
-                    if (U(left) + column) % U(stride) < U(kernel):  # else in a gap between windows, where nobody reads it
-                        for part in range(first, end):
-                            some = load(x, pixel + part * U(LANES))
-                            which = nonzero_bits(some)
-                            store(values, at, packed(some))
-                            at += popcount(which)
-                            bits |= which << shift
-                            shift += np.uint64(LANES)
-                        if tail and first + U(parts) >= every:
-                            some = load_first(x, pixel + whole * U(LANES), tail)
-                            which = nonzero_bits(some)
-                            store(values, at, packed(some))
-                            at += popcount(which)
-                            bits |= which << shift
-                    masks[bit + column] = bits
-                    pixel += U(channels)
-                held += at - begin
-        counters[U(2) + U(worker)] = held
+        for block in range(U(blocks)):
+            segment = (image * U(blocks) + block) * U(height) + row
+            at, bit = segment * U(room), segment * U(pitch)
+            begin = at
+            for column in range(U(min(left, pitch))):
+                masks[bit + column] = np.uint64(0)
+            for column in range(U(left) + last, U(pitch)):
+                masks[bit + column] = np.uint64(0)
+            bit += U(left)
+            first = block * U(parts)
+            end = min(first + U(parts), whole)
+            pixel = line * U(width) * U(channels)
+            for column in range(last):
+                bits, shift = np.uint64(0), np.uint64(0)
+                if (U(left) + column) % U(stride) < U(kernel):  # else in a gap between windows, where nobody reads it
+                    for part in range(first, end):
+                        some = load(x, pixel + part * U(LANES))
+                        which = nonzero_bits(some)
+                        store(values, at, packed(some))
+                        at += popcount(which)
+                        bits |= which << shift
+                        shift += np.uint64(LANES)
+                    if tail and first + U(parts) >= every:
+                        some = load_first(x, pixel + whole * U(LANES), tail)
+                        which = nonzero_bits(some)
+                        store(values, at, packed(some))
+                        at += popcount(which)
+                        bits |= which << shift
+                masks[bit + column] = bits
+                pixel += U(channels)
+            held += at - begin
+        take(counters, FOUND, held)
+        take(counters, ROWS_DONE, U(1))
+    while take(counters, ROWS_DONE, U(0)) < lines:  # another thread has a row in hand
+        pass
 
 
-@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def convolve(values, masks, weights, bias, strips, sizes, floor, address, threads, counters, out):  # type: ignore[no-untyped-def]
-    """Outputs ``[N, Oh, Ow, K]``, flat, from packed maps; below ``floor`` they become it. ``counters[1]`` is 0 before.
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor, address, counters, out):  # type: ignore[no-untyped-def]
+    """Outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; below ``floor`` they become it.
 
-    ``address`` is what ``sweep`` returned. A task is a group of filters, an image and a tile of rows; threads take the next
-    one when they are free. Its sums are in a strip of the thread's own, ``[rows, Ow, filters of a group]``, until the last of
-    them go where they belong.
+    Called by as many threads as there are strips, at most, at whatever time; each returns when there is nothing left to take
+    in hand. Nothing is computed where more than ``most`` values are not zero: ``counters[FOUND]`` says how many are.
+
+    ``address`` is what ``sweep`` returned. A task is a group of filters, an image and a tile of rows. Its sums are in a strip
+    of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong.
     """
-    count, height, tall, wide, filters, vectors, blocks, pitch, room, tiles, high, down, above, rows, weights_of_row = sizes
+    pack(x, given, counters, masks, values)
+    if take(counters, FOUND, U(0)) > most:
+        return
+    count, height, tall, wide, filters, vectors, blocks, pitch, room, tiles, high, down, above, rows, weights_of_row = asked
     lanes, one = U(vectors * LANES), U(weights_of_row)
     tasks = (U(filters) + lanes - U(1)) // lanes * U(count) * U(tiles)
     values_at, masks_at, weights_at = U(values.ctypes.data), U(masks.ctypes.data), U(weights.ctypes.data)
     bias_at, strips_at, out_at = U(bias.ctypes.data), U(strips.ctypes.data), U(out.ctypes.data)
-    for worker in numba.prange(threads):
-        strip = U(worker) * U(rows) * U(wide) * lanes
-        while True:
-            task = take(counters, U(1))
-            if task >= tasks:
-                break
-            tile, rest = task % U(tiles), task // U(tiles)  # consecutive tasks share their weights
-            image, group = rest % U(count), rest // U(count)
-            top = tile * U(rows)
-            bottom = min(top + U(rows), U(tall))
-            mine = min(lanes, U(filters) - group * lanes)
-            ahead = one // (U(LANES) * (bottom - top)) + U(1)
-            for block in range(U(blocks)):
-                for line in range(U(high)):
-                    weight = ((group * U(blocks) + block) * U(high) + line) * one
-                    for y in range(top, bottom):
-                        for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
-                            fetch_soon(weights, weight + one + near * U(LANES))
-                        row = y * U(down) + line
-                        if row < U(above) or row >= U(above + height):
-                            continue  # in the padding
-                        segment = (image * U(blocks) + block) * U(height) + row - U(above)
-                        kept = strips_at + (strip + (y - top) * U(wide) * lanes) * FLOAT
-                        before, grown, target, step, lowest = kept, lanes, kept, lanes, -np.float32(np.inf)
-                        if block == U(0) and (line == U(0) or row == U(above)):  # the first sums begin with the bias
-                            before, grown = bias_at + group * lanes * FLOAT, U(0)
-                        if block == U(blocks - 1) and (line == U(high - 1) or row == U(above + height - 1)):
-                            lowest = floor
-                            if mine == lanes:  # the last ones go where they belong
-                                pixel = (image * U(tall) + y) * U(wide)
-                                target, step = out_at + (pixel * U(filters) + group * lanes) * FLOAT, U(filters)
-                        value = values_at + segment * U(room) * FLOAT
-                        mask = masks_at + segment * U(pitch) * WORD
-                        filters_at = weights_at + weight * FLOAT
-                        call_sweep(address, (value, mask, filters_at, before, grown, target, step, U(wide), lowest))
-            for y in range(top, bottom):
-                bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(above)  # reads padding alone
-                if mine == lanes and not bare:
-                    continue
-                for column in range(U(wide)):
-                    to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
-                    at = strip + ((y - top) * U(wide) + column) * lanes
-                    for part in range((mine + U(LANES - 1)) // U(LANES)):
-                        held = part * U(LANES)
-                        some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
-                        store_first(out, to + held, some, min(U(LANES), mine - held))
+    strip = take(counters, WORKERS, U(1)) * U(rows) * U(wide) * lanes
+    while True:
+        task = take(counters, NEXT_TASK, U(1))
+        if task >= tasks:
+            break
+        tile, rest = task % U(tiles), task // U(tiles)  # consecutive tasks share their weights
+        image, group = rest % U(count), rest // U(count)
+        top = tile * U(rows)
+        bottom = min(top + U(rows), U(tall))
+        mine = min(lanes, U(filters) - group * lanes)
+        ahead = one // (U(LANES) * (bottom - top)) + U(1)
+        for block in range(U(blocks)):
+            for line in range(U(high)):
+                weight = ((group * U(blocks) + block) * U(high) + line) * one
+                for y in range(top, bottom):
+                    for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
+                        fetch_soon(weights, weight + one + near * U(LANES))
+                    row = y * U(down) + line
+                    if row < U(above) or row >= U(above + height):
+                        continue  # in the padding
+                    segment = (image * U(blocks) + block) * U(height) + row - U(above)
+                    kept = strips_at + (strip + (y - top) * U(wide) * lanes) * FLOAT
+                    before, grown, target, step, lowest = kept, lanes, kept, lanes, -np.float32(np.inf)
+                    if block == U(0) and (line == U(0) or row == U(above)):  # the first sums begin with the bias
+                        before, grown = bias_at + group * lanes * FLOAT, U(0)
+                    if block == U(blocks - 1) and (line == U(high - 1) or row == U(above + height - 1)):
+                        lowest = floor
+                        if mine == lanes:  # the last ones go where they belong
+                            pixel = (image * U(tall) + y) * U(wide)
+                            target, step = out_at + (pixel * U(filters) + group * lanes) * FLOAT, U(filters)
+                    value = values_at + segment * U(room) * FLOAT
+                    mask = masks_at + segment * U(pitch) * WORD
+                    filters_at = weights_at + weight * FLOAT
+                    call_sweep(address, (value, mask, filters_at, before, grown, target, step, U(wide), lowest))
+        for y in range(top, bottom):
+            bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(above)  # reads padding alone
+            if mine == lanes and not bare:
+                continue
+            for column in range(U(wide)):
+                to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
+                at = strip + ((y - top) * U(wide) + column) * lanes
+                for part in range((mine + U(LANES - 1)) // U(LANES)):
+                    held = part * U(LANES)
+                    some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
+                    store_first(out, to + held, some, min(U(LANES), mine - held))

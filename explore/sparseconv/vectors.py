@@ -226,14 +226,15 @@ def popcount(typing: Any, bits: Any) -> Any:
 
 
 @intrinsic
-def take(typing: Any, counters: Any, index: Any) -> Any:
-    """``counters[index]``, which grows by one; no two threads are given the same."""
+def take(typing: Any, counters: Any, index: Any, count: Any) -> Any:
+    """``counters[index]``, which grows by ``count``, in one step for all threads; what was written before is seen by whoever
+    sees it grown."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = place(context, builder, signature.args[0], *arguments)
-        return builder.atomic_rmw("add", address, number(1), "monotonic")
+        address = place(context, builder, signature.args[0], *arguments[:2])
+        return builder.atomic_rmw("add", address, arguments[2], "acq_rel")
 
-    return types.uintp(counters, types.uintp), generate
+    return types.uintp(counters, types.uintp, types.uintp), generate
 
 
 @intrinsic

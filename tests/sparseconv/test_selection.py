@@ -1,0 +1,216 @@
+"""Whole networks: what is selected is timed, kept and read back; what is converted computes the same; the benchmark."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from explore.data import load
+from explore.errors import InvalidInput, UnknownName
+from explore.models import architecture
+from explore.sparseconv import Selection, SparseConv2d, agreement, bench, convert, load_network, select
+from explore.sparseconv.selection import Choice
+
+EVERYTHING = Choice("bitmap", (0.0, 1.0), 1.0, {})
+
+
+def all_of(network: nn.Module, choice: Choice = EVERYTHING) -> Selection:
+    """Every plain convolution by one method."""
+    names = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.dilation == (1, 1)]
+    return Selection(dict.fromkeys(names, choice), {})
+
+
+def converted(network: nn.Module) -> list[SparseConv2d]:
+    return [module for module in network.modules() if isinstance(module, SparseConv2d)]
+
+
+def random_norms(network: nn.Module) -> nn.Module:
+    """Batch norms that do something."""
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.weight.data, module.running_var):
+                values.copy_(torch.rand(values.shape, generator=generator) + 0.5)
+            for values in (module.bias.data, module.running_mean):
+                values.copy_(torch.randn(values.shape, generator=generator) * 0.3)
+    return network.eval()
+
+
+# ---- conversion
+
+
+@pytest.mark.parametrize("name", ["scenes-vgg", "scenes-residual", "scenes-smooth"])
+def test_a_converted_network_names_what_its_original_names(name) -> None:
+    network, _ = load_network(name)
+    images = load("scenes", "test", size=64, count=60).batch()
+    before = copy.deepcopy(network.state_dict())
+    for choice in (EVERYTHING, Choice("bitmap", (0.0, 0.3), 0.3, {}), Choice("cps", (0.0, 1.0), 1.0, {})):
+        same, apart = agreement(network, convert(network, all_of(network, choice)), images)
+        assert same == 1
+        assert apart < 1e-4
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["convnet", "alexnet", "vgg11", "resnet18"])
+@pytest.mark.parametrize("fold", [True, False])
+def test_every_architecture_is_converted(kind, fold) -> None:
+    network = random_norms(architecture(kind, 3, 10, 32, width=16, norm="batch"))
+    fast, x = convert(network, all_of(network), fold), torch.randn(4, 3, 32, 32)
+    assert agreement(network, fast, x)[1] < 1e-4
+    kept = sum(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    assert (kept == 0) == fold
+    assert not fast(x).requires_grad
+
+
+def test_a_relu_goes_into_its_convolution_only_if_nobody_else_needs_it() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.three = (nn.Conv2d(4, 4, 3, padding=1) for _ in range(3))
+            self.relu, self.own = nn.ReLU(), nn.ReLU(inplace=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            a = self.relu(self.one(x))
+            b = self.relu(self.two(a))  # the same module again
+            c = self.three(b)
+            return self.own(c) + c  # the sum needs what was before it
+
+    network = Shared().eval()
+    fast, x = convert(network, all_of(network)), torch.randn(2, 4, 6, 6)
+    assert torch.allclose(fast(x), network(x), 1e-4, 1e-5)
+    assert not any(module.relu for module in converted(fast))
+    plain = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
+    fast = convert(plain, all_of(plain))
+    assert [module.relu for module in converted(fast)] == [True, False]
+    assert torch.allclose(fast(x), plain(x), 1e-4, 1e-5)
+
+
+def test_a_network_that_cannot_be_traced_is_converted_without_folding() -> None:
+    class Fickle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = self.norm(self.conv(x))
+            return y if float(y.detach().sum()) > 0 else -y
+
+    network = random_norms(Fickle())
+    fast, x = convert(network, all_of(network)), torch.randn(2, 3, 6, 6)
+    assert torch.allclose(fast(x), network(x), 1e-4, 1e-5)
+    assert any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+
+
+def test_dense_maps_and_gradients_go_the_dense_way() -> None:
+    conv = nn.Conv2d(4, 5, 3, padding=1)
+    sparse = SparseConv2d(conv, "bitmap", dense_from=0.2)
+    x = torch.randn(2, 4, 6, 6)
+    with torch.no_grad():
+        assert torch.allclose(sparse(x), conv(x), 1e-4, 1e-5)
+    x.requires_grad_()
+    sparse(x).sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(sparse.double()(x.detach().double()), conv.double()(x.detach().double()))
+
+
+def test_what_cannot_be_converted_is_refused() -> None:
+    network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.ReLU())
+    with pytest.raises(InvalidInput, match=r"training mode; call model\.eval\(\)"):
+        convert(network, Selection({}, {}))
+    network.eval()
+    with pytest.raises(InvalidInput, match="no convolution '1'; it has 0"):
+        convert(network, Selection({"1": EVERYTHING}, {}))
+    with pytest.raises(InvalidInput, match="grouped"):
+        convert(network, Selection({"0": EVERYTHING}, {}))
+
+
+# ---- selection
+
+
+def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 4, 3)
+    ).eval()
+    seen: list[Any] = []
+    found = select(network, torch.rand(3, 3, 12, 12), seconds=0.001, progress=lambda *at: seen.append(at))
+    assert sorted(found.layers) == ["0", "6"], "without the pointwise and the grouped one"
+    assert seen == [(1, 2), (2, 2)]
+    assert found.layers["0"].density == (1.0, 1.0)
+    assert all(set(choice.seconds) == {"torch", "bitmap"} for choice in found.layers.values())
+    assert all(choice.method == min(choice.seconds, key=choice.seconds.get) for choice in found.layers.values())
+    assert all(choice.density[1] <= choice.dense_from <= 1 for choice in found.layers.values())
+    assert sorted(select(network, torch.rand(1, 3, 12, 12), pointwise=True, seconds=0.001).layers) == ["0", "2", "6"]
+    path = found.save(tmp_path / "selection.json")
+    assert Selection.load(path) == found
+    assert path.stat().st_size < 2000
+    assert agreement(network, convert(network, Selection.load(path)), torch.rand(2, 3, 12, 12))[1] < 1e-4
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "about": {}, "layers": {"a": {}}}'])
+def test_another_file_is_no_selection(text, tmp_path: Path) -> None:
+    path = tmp_path / "selection.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"selection\.json"):
+        Selection.load(path)
+
+
+def test_an_unknown_method_in_a_file_is_named(tmp_path: Path) -> None:
+    path = Selection({"a": EVERYTHING}, {}).save(tmp_path / "selection.json")
+    path.write_text(path.read_text(encoding="utf-8").replace("bitmap", "os.system"), encoding="utf-8")
+    with pytest.raises(UnknownName, match=r"os\.system"):
+        Selection.load(path)
+
+
+def test_what_cannot_be_selected_is_refused() -> None:
+    network, x = nn.Sequential(nn.Conv2d(3, 8, 3)).eval(), torch.rand(2, 3, 6, 6)
+    with pytest.raises(InvalidInput, match="must hold 'torch'"):
+        select(network, x, ["bitmap"])
+    with pytest.raises(UnknownName, match="unknown method 'auto'"):
+        select(network, x, ["torch", "auto"])
+    with pytest.raises(InvalidInput, match="batch must be 1 to 2"):
+        select(network, x, batch=3)
+
+
+# ---- the benchmark
+
+
+def test_the_benchmark_prints_ratios_of_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    patch = pytest.MonkeyPatch()
+    patch.setitem(bench.LISTS, "tiny", [bench.Shape("here", 5, 4, 8, (3, 3), 1, (1, 1)), bench.Shape("here", 5, 4, 9, (1, 3), 2)])
+    patch.setattr(bench, "PAUSE", 0)
+    out = tmp_path / "bench.json"
+    try:
+        bench.main(["--layers", "tiny", "--densities", "0.5,0.1", "--rounds", "1", "--seconds", "0.001", "--json", str(out)])
+    finally:
+        patch.undo()
+    text, kept = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
+    assert "8² 5→4 3×3" in text
+    assert "9² 5→4 1×3 /2" in text
+    assert len(kept["rows"]) == 4
+    assert all(row["apart"] < 1e-5 for row in kept["rows"])
+    row = kept["rows"][0]
+    ratio = min(row["seconds"]["torch"], row["seconds"]["torch, channels last"]) / row["seconds"]["bitmap"]
+    assert f"{ratio:8.2f}" in text
+
+
+def test_means_are_geometric_and_over_the_right_layers() -> None:
+    plain, other = bench.Shape("a", 1, 1, 8, (3, 3)), bench.Shape("a", 1, 1, 8, (5, 5))
+    rows = [
+        {"shape": shape, "density": 0.5, "seconds": {"torch": dense, "torch, channels last": 100.0, "bitmap": 1.0}}
+        for shape, dense in ((plain, 2.0), (plain, 8.0), (other, 64.0))
+    ]
+    assert bench.geometric(rows, "bitmap", 0.5, plain=True) == pytest.approx(4)
+    assert bench.geometric(rows, "bitmap", 0.5, plain=False) == pytest.approx(1024 ** (1 / 3))
+    assert bench.Shape("a", 2, 3, 9, (3, 5), 2, (1, 2)).operations == 2 * 2 * 3 * 15 * 25
+
+
+def test_every_layer_of_the_lists_has_a_place() -> None:
+    assert len(bench.INCEPTION) == 22 - 4, "the spec lists some shapes twice, at other densities"
+    for shape in (*bench.VGG, *bench.RESNET, *bench.INCEPTION):
+        assert shape.outputs > 0
