@@ -128,7 +128,7 @@ def _subclass(name: str, summary: str) -> Method:
 BOTH, ONE = ("standard-1d", "mixture-of-digits"), ("standard-1d",)
 """Mixtures of which reductions ship."""
 
-SURVEYS = ("scenes-vgg", "scenes-residual", "scenes-smooth", "resnet20", "resnet56", "squeezenet")
+SURVEYS = ("resnet20", "resnet56", "squeezenet", "scenes-vgg", "scenes-residual", "scenes-smooth")
 """Networks whose densities ship."""
 
 METHODS = {
@@ -192,7 +192,7 @@ METHODS = {
         Method(
             "density",
             "how many values of a network's maps are not zero, and what each sparse format needs for them",
-            builder="explore.sparseconv.density:build",
+            builder="explore.sparseconv.survey:build",
             config="explore.sparseconv.config:DensityConfig",
             figures=("density", "nze"),
             bench="explore.sparseconv.bench:main",

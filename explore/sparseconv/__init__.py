@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "config": ["DensityConfig"],
         "conversion": ["SparseConv2d", "agreement", "convert"],
         "cps_stream": ["CPSStream", "encode_cps_stream"],
-        "density": ["DensityRun", "activation_density"],
+        "density": ["activation_density"],
         "encoding": ["Encoding"],
         "formats": ["encode"],
         "geometry": ["Geometry"],
@@ -17,5 +17,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks": ["load_network"],
         "products": ["multiply"],
         "selection": ["Selection", "select"],
+        "survey": ["DensityRun"],
     },
 )

@@ -88,7 +88,6 @@ class Room(NamedTuple):
     masks: np.ndarray
     values: np.ndarray
     strips: np.ndarray
-    counters: np.ndarray
 
 
 class BitmapConvolution:
@@ -142,19 +141,19 @@ class BitmapConvolution:
         if out is None:
             out = np.empty(room.output, np.float32)
         limit = np.uint64(math.floor(most * x.size))
-        room.counters[:] = 0
+        counters = np.zeros(COUNTERS, np.uint64)  # of this call alone: a thread that comes late finds nothing left in them
         buffers = (room.values, room.masks, self._weights, self._bias, room.strips)
         maps, flat = x.reshape(-1), out.reshape(-1)
 
         def labour() -> None:
-            convolve(maps, room.given, limit, *buffers, room.asked, self._floor, room.address, room.counters, flat)
+            convolve(maps, room.given, limit, *buffers, room.asked, self._floor, room.address, counters, flat)
 
         if room.threads > 1:
             joined(room.threads, labour)
         else:
             labour()
         self._free.append(room)
-        return out if room.counters[FOUND] <= limit else None
+        return out if counters[FOUND] <= limit else None
 
     def _room(self, key: tuple[int, ...]) -> Room:
         """That of an earlier call, if it fits and nobody else has it, or a new one."""
@@ -188,7 +187,6 @@ class BitmapConvolution:
             aligned(segments * pitch, np.uint64),
             aligned(segments * space + LANES),
             aligned(threads * rows * wide * lanes),
-            aligned(COUNTERS, np.uint64),
         )
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:

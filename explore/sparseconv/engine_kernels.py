@@ -15,6 +15,7 @@ from explore.sparseconv.vectors import (
     nonzero_bits,
     packed,
     popcount,
+    seen,
     store,
     store_first,
     take,
@@ -24,8 +25,8 @@ U = np.uintp  # signed indices would be tested for being negative, each time
 FLOAT, WORD = U(4), U(8)  # bytes
 
 
-NEXT_ROW, ROWS_DONE, NEXT_TASK, WORKERS, FOUND = (U(k) for k in range(5))  # what counters count, from 0 on in each call
-COUNTERS = 5
+NEXT_ROW, ROWS_DONE, NEXT_TASK, TASKS_DONE, WORKERS, FOUND = (U(k) for k in range(6))  # what counters count, in each call
+COUNTERS = 6
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -78,7 +79,7 @@ def pack(x, sizes, counters, masks, values):  # type: ignore[no-untyped-def]
             held += at - begin
         take(counters, FOUND, held)
         take(counters, ROWS_DONE, U(1))
-    while take(counters, ROWS_DONE, U(0)) < lines:  # another thread has a row in hand
+    while seen(counters, ROWS_DONE) < lines:  # another thread has a row in hand
         pass
 
 
@@ -86,14 +87,15 @@ def pack(x, sizes, counters, masks, values):  # type: ignore[no-untyped-def]
 def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor, address, counters, out):  # type: ignore[no-untyped-def]
     """Outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; below ``floor`` they become it.
 
-    Called by as many threads as there are strips, at most, at whatever time; each returns when there is nothing left to take
-    in hand. Nothing is computed where more than ``most`` values are not zero: ``counters[FOUND]`` says how many are.
+    Called by as many threads as there are strips, at most, at whatever time; each returns when everything is done. Whoever
+    comes after that touches ``counters`` alone, which no other call may have. Nothing is computed where more than ``most``
+    values are not zero: ``counters[FOUND]`` says how many are.
 
     ``address`` is what ``sweep`` returned. A task is a group of filters, an image and a tile of rows. Its sums are in a strip
     of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong.
     """
     pack(x, given, counters, masks, values)
-    if take(counters, FOUND, U(0)) > most:
+    if seen(counters, FOUND) > most:
         return
     count, height, tall, wide, filters, vectors, blocks, pitch, room, tiles, high, down, above, rows, weights_of_row = asked
     lanes, one = U(vectors * LANES), U(weights_of_row)
@@ -145,3 +147,6 @@ def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor,
                     held = part * U(LANES)
                     some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
                     store_first(out, to + held, some, min(U(LANES), mine - held))
+        take(counters, TASKS_DONE, U(1))
+    while seen(counters, TASKS_DONE) < tasks:  # another thread has a task in hand
+        pass

@@ -11,6 +11,7 @@ import xarray
 
 from explore.errors import DataMissing, InvalidInput
 from explore.recording import open_recording, that_hold
+from explore.registry import SURVEYS
 from explore.shipped import shipped
 from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
 from explore.sparseconv.figures_density import UNITS, Density, check_number, density
@@ -30,7 +31,6 @@ KEPT = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
 """Shares of the values that are not zero, the largest of which stay."""
 
 PATTERNS = ("scenes-vgg", "scenes-residual", "scenes-smooth")
-SURVEYS = ("resnet20", "resnet56", "squeezenet", *PATTERNS)
 TITLES = {
     "scenes-vgg": "scenes-vgg (ReLU)",
     "scenes-residual": "scenes-residual (ReLU, shortcuts)",

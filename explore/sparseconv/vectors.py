@@ -238,6 +238,16 @@ def take(typing: Any, counters: Any, index: Any, count: Any) -> Any:
 
 
 @intrinsic
+def seen(typing: Any, counters: Any, index: Any) -> Any:
+    """``counters[index]`` as it is now, and all that was written before it grew so far."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load_atomic(place(context, builder, signature.args[0], *arguments), "acquire", 8)
+
+    return types.uintp(counters, types.uintp), generate
+
+
+@intrinsic
 def at_least(typing: Any, value: Any, least: Any) -> Any:
     """Each lane, or ``least`` where it is below; NaN stays NaN, as in ``torch.relu``."""
 
