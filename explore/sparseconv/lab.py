@@ -13,11 +13,12 @@ from explore.errors import DataMissing, InvalidInput
 from explore.recording import open_recording, that_hold
 from explore.registry import SURVEYS
 from explore.shipped import shipped
+from explore.sparseconv.cpo import encode_cpo
+from explore.sparseconv.cps import encode_cps
 from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
 from explore.sparseconv.figures_density import UNITS, Density, check_number, density
 from explore.sparseconv.figures_formats import Formats, formats
 from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
-from explore.sparseconv.formats import encode
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import shuffled, strongest
 from explore.widgets.controls import Choice, Control, Slider
@@ -179,5 +180,5 @@ def _channels(recorded: xarray.Dataset) -> int:
 
 
 def _bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:
-    """Size of maps ``[C, H, W]`` in a format."""
-    return encode(maps[None].astype(np.float32), geometry.kernel, geometry.stride, geometry.padding, method).nbytes
+    """Size of maps ``[C, H, W]`` in a format; by the plain encoders, which need not be compiled first."""
+    return {"cpo": encode_cpo, "cps": encode_cps}[method](maps[None].astype(np.float32), geometry).nbytes
