@@ -15,6 +15,7 @@ class Tiles:
         Why can networks that never learnt anything tell us what to draw? (25 minutes, 02_attention_matching.ipynb)
         Does a student gain from what the teacher knows inside a class, or just ... (35 minutes, 04_subclass_bits.ipynb)
         Which two do you merge next? (35 minutes, 06_mixture_reduction.ipynb)
+        If most entries are zero, who stores them how often? (30 minutes, 07_nze_patterns.ipynb)
     """
 
     def _repr_html_(self) -> str:
