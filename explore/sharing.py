@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import count
-from queue import SimpleQueue
 from typing import Any
 
 KERNELS = threading.Lock()
@@ -52,42 +51,6 @@ def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) ->
     for helper in helpers:
         if not helper.cancel():
             helper.result()
-
-
-def joined(threads: int, labour: Callable[[], None]) -> None:
-    """Call ``labour()`` here, and in other threads if they get to it while it is done here.
-
-    It takes its share of the work itself, each time it is called, and returns *here* when all work is done, by whomever. Who
-    comes later must find nothing left. So nobody is waited for, and joining costs a few microseconds.
-    """
-    jobs = _jobs(os.getpid(), threads - 1)
-    job = [labour] * (threads - 1)
-    for _ in range(threads - 1):
-        jobs.put(job)
-    try:
-        labour()
-    finally:
-        job.clear()  # for those who come too late, and what it holds can go
-
-
-@cache
-def _jobs(process: int, threads: int) -> SimpleQueue[list[Callable[[], None]]]:
-    """Where so many threads of this process wait for work."""
-    jobs: SimpleQueue[list[Callable[[], None]]] = SimpleQueue()
-
-    def help() -> None:
-        while True:
-            job = jobs.get()
-            try:
-                labour = job.pop()
-            except IndexError:
-                continue
-            labour()
-            del job, labour
-
-    for number in range(threads):
-        threading.Thread(target=help, name=f"explore-joined-{number}", daemon=True).start()
-    return jobs
 
 
 @cache

@@ -21,7 +21,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
 BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
-METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing"}
+METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing", "atomics", "joining"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
 EVERYTHING = (
     METHOD
@@ -43,7 +43,9 @@ MAY = {
     "models": RUNNING | {"data", "sharing"},
     "attention": RUNNING | {"data", "models", "sharing"},
     "coresets": RUNNING | {"data", "models"},
+    "atomics": set(),
     "sharing": {"errors"},  # compiled work among threads
+    "joining": {"atomics"},
     "config": BASE,
     "values": BASE
     | {"config"},  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
@@ -193,7 +195,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 # ---- what stays light
 
 NO_TORCH = ("torch", "torchvision", "numba")
-HEAVY = {"data", "models", "attention", "coresets", "sharing", "method", "bench", "lab", "command"}
+HEAVY = {"data", "models", "attention", "coresets", "sharing", "atomics", "joining", "method", "bench", "lab", "command"}
 LIGHT = [m for m in MODULES if kind_of(m) not in HEAVY]
 
 

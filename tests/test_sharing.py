@@ -64,38 +64,3 @@ def test_what_a_helper_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(ZeroDivisionError, match="in a helper"):
         sharing.shared(10**6, fail, out=None)
-
-
-def test_whoever_joins_takes_a_share_and_nobody_is_waited_for() -> None:
-    left, taken = iter(range(200)), []  # type: ignore[var-annotated]
-    lock = threading.Lock()
-
-    def labour() -> None:
-        while True:
-            with lock:
-                piece = next(left, None)
-            if piece is None:
-                return
-            taken.append((piece, threading.get_ident()))
-            time.sleep(0.0005)
-
-    sharing.joined(3, labour)
-    assert sorted(piece for piece, _ in taken)[:190] == list(range(190)), "two may be in hand elsewhere"
-    assert 1 < len({who for _, who in taken}) <= 3
-    assert threading.get_ident() in {who for _, who in taken}
-
-
-def test_a_thread_that_comes_too_late_to_join_is_given_nothing() -> None:
-    begun, free, calls = threading.Event(), threading.Event(), []  # type: ignore[var-annotated]
-
-    def hold() -> None:
-        if threading.get_ident() != caller:
-            begun.set()
-            free.wait(10)
-
-    caller = threading.get_ident()
-    sharing.joined(2, lambda: hold() or begun.wait(10))  # the only helper is held now
-    sharing.joined(2, lambda: calls.append(threading.get_ident()))
-    free.set()
-    sharing.joined(2, lambda: time.sleep(0.05))
-    assert calls == [caller]

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from explore.sharing import joined
-from explore.sparseconv.engine_kernels import COUNTERS, FOUND, convolve
+from explore.joining import join
+from explore.sparseconv.engine_kernels import COUNTERS, FOUND, convolution, job_of
 from explore.sparseconv.geometry import Geometry, Pair
 from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
@@ -106,7 +106,7 @@ class BitmapConvolution:
     def __init__(self, weight: np.ndarray, bias: np.ndarray, stride: Pair, padding: Pair, relu: bool = False) -> None:
         filters, channels, high, width = weight.shape
         self.shape, self.stride, self.padding = weight.shape, stride, padding
-        self._floor = np.float32(0 if relu else -np.inf)
+        self._relu = bool(relu)
         self.plan = plan = Plan.of(filters, channels, width, stride[1])
         lanes, inside = plan.vectors * LANES, plan.parts * LANES
         padded = np.zeros((plan.groups * lanes, plan.blocks * inside, high, width), np.float32)
@@ -140,18 +140,11 @@ class BitmapConvolution:
         room = self._room((*x.shape, numba.get_num_threads()))
         if out is None:
             out = np.empty(room.output, np.float32)
-        limit = np.uint64(math.floor(most * x.size))
+        limit = math.floor(most * x.size)
         counters = np.zeros(COUNTERS, np.uint64)  # of this call alone: a thread that comes late finds nothing left in them
-        buffers = (room.values, room.masks, self._weights, self._bias, room.strips)
-        maps, flat = x.reshape(-1), out.reshape(-1)
-
-        def labour() -> None:
-            convolve(maps, room.given, limit, *buffers, room.asked, self._floor, room.address, counters, flat)
-
-        if room.threads > 1:
-            joined(room.threads, labour)
-        else:
-            labour()
+        arrays = (x, room.values, self._weights, self._bias, room.strips, out, room.masks, counters)
+        job = job_of(arrays, limit, room.address, self._relu, room.given, room.asked)
+        join(room.threads, convolution(), job.ctypes.data)
         self._free.append(room)
         return out if counters[FOUND] <= limit else None
 

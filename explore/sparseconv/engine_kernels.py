@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numba
 import numpy as np
+from numba import types
+from numba.np.unsafe.ndarray import to_fixed_tuple
 
+from explore.atomics import let_others, pointer, seen, take
+from explore.joining import SPINS, YIELD
 from explore.sparseconv.sweep import call_sweep
 from explore.sparseconv.vectors import (
     LANES,
@@ -15,10 +22,8 @@ from explore.sparseconv.vectors import (
     nonzero_bits,
     packed,
     popcount,
-    seen,
     store,
     store_first,
-    take,
 )
 
 U = np.uintp  # signed indices would be tested for being negative, each time
@@ -27,10 +32,11 @@ FLOAT, WORD = U(4), U(8)  # bytes
 
 NEXT_ROW, ROWS_DONE, NEXT_TASK, TASKS_DONE, WORKERS, FOUND = (U(k) for k in range(6))  # what counters count, in each call
 COUNTERS = 6
+TOLD = 46  # numbers of a job
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def pack(x, sizes, counters, masks, values):  # type: ignore[no-untyped-def]
+def pack(x, sizes, counters, others, masks, values):  # type: ignore[no-untyped-def]
     """Maps ``[N, H, W, C]``, flat, into words of bits and values; returns when all are, by whatever thread.
 
     A *segment* is one block of channels of one row: segments go by image, block, row. Segment s has its words in
@@ -79,12 +85,15 @@ def pack(x, sizes, counters, masks, values):  # type: ignore[no-untyped-def]
             held += at - begin
         take(counters, FOUND, held)
         take(counters, ROWS_DONE, U(1))
+    looks = U(0)
     while seen(counters, ROWS_DONE) < lines:  # another thread has a row in hand
-        pass
+        looks += U(1)
+        if looks % SPINS == 0:
+            let_others(others)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
-def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor, address, counters, out):  # type: ignore[no-untyped-def]
+def _convolve(x, given, most, values, masks, weights, bias, strips, asked, floor, address, counters, others, out):  # type: ignore[no-untyped-def]
     """Outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; below ``floor`` they become it.
 
     Called by as many threads as there are strips, at most, at whatever time; each returns when everything is done. Whoever
@@ -94,7 +103,7 @@ def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor,
     ``address`` is what ``sweep`` returned. A task is a group of filters, an image and a tile of rows. Its sums are in a strip
     of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong.
     """
-    pack(x, given, counters, masks, values)
+    pack(x, given, counters, others, masks, values)
     if seen(counters, FOUND) > most:
         return
     count, height, tall, wide, filters, vectors, blocks, pitch, room, tiles, high, down, above, rows, weights_of_row = asked
@@ -148,5 +157,43 @@ def convolve(x, given, most, values, masks, weights, bias, strips, asked, floor,
                     some = at_least(load(bias, group * lanes + held), floor) if bare else load(strips, at + held)
                     store_first(out, to + held, some, min(U(LANES), mine - held))
         take(counters, TASKS_DONE, U(1))
+    looks = U(0)
     while seen(counters, TASKS_DONE) < tasks:  # another thread has a task in hand
-        pass
+        looks += U(1)
+        if looks % SPINS == 0:
+            let_others(others)
+
+
+@cache
+def convolution() -> int:
+    """The address of the convolution as threads that join call it: with the address of a job."""
+
+    @numba.cfunc(types.void(types.uintp), cache=True)
+    def run(job):  # type: ignore[no-untyped-def]
+        floats, words = np.empty(0, np.float32), np.empty(0, np.uint64)
+        told = numba.carray(pointer(job, np.empty(0, np.int64)), TOLD)
+        parts = numba.carray(pointer(job, words), TOLD)
+        x, values, weights, bias, strips, out = (
+            numba.carray(pointer(parts[0], floats), told[1]),
+            numba.carray(pointer(parts[2], floats), told[3]),
+            numba.carray(pointer(parts[4], floats), told[5]),
+            numba.carray(pointer(parts[6], floats), told[7]),
+            numba.carray(pointer(parts[8], floats), told[9]),
+            numba.carray(pointer(parts[10], floats), told[11]),
+        )
+        masks, counters = numba.carray(pointer(parts[12], words), told[13]), numba.carray(pointer(parts[14], words), told[15])
+        floor = np.float32(0) if told[18] else -np.float32(np.inf)
+        given: Any = to_fixed_tuple(told[19:30], 11)  # type: ignore[call-arg]
+        asked: Any = to_fixed_tuple(told[30:45], 15)  # type: ignore[call-arg]
+        _convolve(x, given, parts[16], values, masks, weights, bias, strips, asked, floor, parts[17], counters, parts[45], out)
+
+    return int(run.address)  # type: ignore[arg-type]
+
+
+def job_of(
+    arrays: tuple[np.ndarray, ...], most: int, address: int, relu: bool, given: tuple[int, ...], asked: tuple[int, ...]
+) -> np.ndarray:
+    """What the convolution is told, as numbers: addresses and lengths of x, values, weights, bias, strips, out, masks and
+    counters; ``most``, the address of the sweep, whether negative outputs become 0; the sizes of both steps; and ``YIELD``."""
+    places = [number for array in arrays for number in (array.ctypes.data, array.size)]
+    return np.array([*places, most, address, relu, *given, *asked, YIELD], np.int64)

@@ -9,7 +9,8 @@ import numba
 from llvmlite import ir
 from numba import types
 
-from explore.sparseconv.vectors import FLOAT, FLOATS, FUSED, INT64, LANES, ZERO, call, intrinsic, number, read, repeated, write
+from explore.atomics import intrinsic
+from explore.sparseconv.vectors import FLOAT, FLOATS, FUSED, INT64, LANES, ZERO, call, number, read, repeated, write
 
 BIT = ir.IntType(1)
 

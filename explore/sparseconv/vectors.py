@@ -11,10 +11,9 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic as _intrinsic, models, register_model
+from numba.extending import models, register_model
 
-intrinsic: Any = _intrinsic
-"""A function whose instructions are given; what types it has inside Numba code, a reader of types cannot know."""
+from explore.atomics import intrinsic
 
 LANES = 16
 """Floats in a vector."""
@@ -223,28 +222,6 @@ def popcount(typing: Any, bits: Any) -> Any:
         return call(builder, "llvm.ctpop.i64", INT64, arguments[0])
 
     return types.uint64(types.uint64), generate
-
-
-@intrinsic
-def take(typing: Any, counters: Any, index: Any, count: Any) -> Any:
-    """``counters[index]``, which grows by ``count``, in one step for all threads; what was written before is seen by whoever
-    sees it grown."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = place(context, builder, signature.args[0], *arguments[:2])
-        return builder.atomic_rmw("add", address, arguments[2], "acq_rel")
-
-    return types.uintp(counters, types.uintp, types.uintp), generate
-
-
-@intrinsic
-def seen(typing: Any, counters: Any, index: Any) -> Any:
-    """``counters[index]`` as it is now, and all that was written before it grew so far."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load_atomic(place(context, builder, signature.args[0], *arguments), "acquire", 8)
-
-    return types.uintp(counters, types.uintp), generate
 
 
 @intrinsic
