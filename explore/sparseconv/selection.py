@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -20,6 +20,9 @@ from explore.sparseconv.density import Seen, convolved_maps
 from explore.sparseconv.layer import METHODS, Layer
 
 FORMAT = 1
+
+WORTH = 0.97
+"""Share of the dense network's time below which a selection is worth while; closer is noise."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Selection:
 
     Attributes:
         layers: by the names of the network's convolutions, as in ``model.named_modules()``.
-        about: batch size, threads, versions.
+        about: batch size, threads, versions, medians of the whole network (batch norms folded) without and with the selection.
     """
 
     layers: Mapping[str, Choice]
@@ -98,13 +101,15 @@ def select(
 ) -> Selection:
     """Time every convolution of a network by each method, on what it really takes in; packing of the maps is counted.
 
+    In the end the whole network is timed with all that was chosen and without: if that is not faster, nothing is chosen.
+
     Args:
         model: any network, in evaluation mode; convolutions that are grouped, dilated or unevenly padded are left out.
         images: float32 ``[N, ...]``, what the network takes: for calibration, not from a test set.
         methods: of ``prepare``; "torch" must be one of them.
         batch: images that are convolved at a time, as they will be later.
         pointwise: also kernels of 1×1.
-        seconds: spent on each method of each convolution, about.
+        seconds: spent on each method of each convolution, about, and ten times as many on the whole network.
         progress: called with the number of convolutions done and of all.
 
     Raises:
@@ -133,8 +138,34 @@ def select(
         found[name] = _timed(one, images[:batch].is_contiguous(memory_format=torch.channels_last), methods, batch, seconds)
         if progress is not None:
             progress(done + 1, len(first))
-    about = {"batch": batch, "threads": numba.get_num_threads(), "torch": str(torch.__version__), "numba": numba.__version__}
-    return Selection(found, about)
+    about: dict[str, Any] = {"batch": batch, "threads": numba.get_num_threads()}
+    about |= {"torch": str(torch.__version__), "numba": numba.__version__}
+    return _as_a_whole(model, images[:batch], Selection(found, about), seconds)
+
+
+def _as_a_whole(model: nn.Module, images: torch.Tensor, selection: Selection, seconds: float) -> Selection:
+    """The selection, or one without sparse convolutions if the whole network is not faster with them.
+
+    Alone a convolution may win and yet lose in its network: PyTorch's threads go on spinning for milliseconds after each of
+    its operations, and share the cores with whoever comes next.
+    """
+    from explore.sparseconv.conversion import convert
+
+    dense = Selection({name: replace(choice, method="torch") for name, choice in selection.layers.items()}, {})
+    networks = {"dense": convert(model, dense), "selected": convert(model, selection)}
+    taken: dict[str, list[float]] = {name: [] for name in networks}
+    end = perf_counter() + 10 * seconds
+    with torch.inference_mode():
+        while len(taken["dense"]) < 3 or perf_counter() < end:
+            for name, network in networks.items():
+                network(images)
+                for _ in range(3):
+                    begin = perf_counter()
+                    network(images)
+                    taken[name].append(perf_counter() - begin)
+    whole = {name: median(times) for name, times in taken.items()}
+    better = whole["selected"] < WORTH * whole["dense"]
+    return Selection(selection.layers if better else dense.layers, {**selection.about, "whole network, seconds": whole})
 
 
 def _timed(one: Seen, last: bool, methods: Sequence[str], batch: int, seconds: float) -> Choice:

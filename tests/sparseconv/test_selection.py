@@ -143,7 +143,12 @@ def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
     assert seen == [(1, 2), (2, 2)]
     assert found.layers["0"].density == (1.0, 1.0)
     assert all(set(choice.seconds) == {"torch", "bitmap"} for choice in found.layers.values())
-    assert all(choice.method == min(choice.seconds, key=choice.seconds.get) for choice in found.layers.values())
+    fastest = {name: min(choice.seconds, key=choice.seconds.get) for name, choice in found.layers.items()}
+    whole = found.about["whole network, seconds"]
+    better = whole["selected"] < whole["dense"]
+    assert {name: choice.method for name, choice in found.layers.items()} == (
+        fastest if better else dict.fromkeys(fastest, "torch")
+    )
     assert all(choice.density[1] <= choice.dense_from <= 1 for choice in found.layers.values())
     assert sorted(select(network, torch.rand(1, 3, 12, 12), pointwise=True, seconds=0.001).layers) == ["0", "2", "6"]
     path = found.save(tmp_path / "selection.json")
