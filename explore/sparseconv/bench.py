@@ -18,6 +18,7 @@ import numba
 import numpy as np
 import torch
 
+from explore.sparseconv.bench_networks import report
 from explore.sparseconv.layer import prepare
 from explore.sparseconv.vectors import LANES, burn
 
@@ -196,6 +197,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--methods", default=",".join(METHODS), help="beside torch; the first is the one of the ratios")
     parser.add_argument("--rounds", type=int, default=5, help="of all forms in turn [default: %(default)s]")
     parser.add_argument("--seconds", type=float, default=0.1, help="for each form, about [default: %(default)s]")
+    parser.add_argument("--networks", default="", help="time whole networks instead, such as scenes-vgg,squeezenet")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     given = parser.parse_args(arguments)
     shapes = [shape for name in given.layers.split(",") for shape in LISTS[name]]
@@ -203,6 +205,11 @@ def main(arguments: list[str]) -> None:
     threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
     numba.set_num_threads(threads)
     torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
+    if given.networks:
+        found = report(given.networks.split(","))
+        if given.json:
+            given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        return
     rows = measure(shapes, densities, methods, given.rounds, given.seconds)
     top = peak(threads)
     out = sys.stdout

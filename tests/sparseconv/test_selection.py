@@ -14,7 +14,7 @@ from torch import nn
 from explore.data import load
 from explore.errors import InvalidInput, UnknownName
 from explore.models import architecture
-from explore.sparseconv import Selection, SparseConv2d, agreement, bench, convert, load_network, select
+from explore.sparseconv import Selection, SparseConv2d, agreement, bench, bench_networks, convert, load_network, select
 from explore.sparseconv.selection import Choice
 
 EVERYTHING = Choice("bitmap", (0.0, 1.0), 1.0, {})
@@ -202,6 +202,15 @@ def test_the_benchmark_prints_ratios_of_what_it_measured(tmp_path: Path, capsys:
     row = kept["rows"][0]
     ratio = min(row["seconds"]["torch"], row["seconds"]["torch, channels last"]) / row["seconds"]["bitmap"]
     assert f"{ratio:8.2f}" in text
+
+
+def test_whole_networks_are_timed_and_compared(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_networks, "PAUSE", 0)
+    rows = bench_networks.report(["scenes-vgg"], count=40, rounds=1, seconds=0.002)
+    assert [row["batch"] for row in rows] == [1, 16]
+    assert all(row["same"] == 1 and row["apart"] < 1e-4 and row["of"] == 6 for row in rows)
+    assert all(0 < row[form] < 5 for row in rows for form in ("eager", "folded", "selected"))
+    assert capsys.readouterr().out.count("scenes-vgg") == 2
 
 
 def test_means_are_geometric_and_over_the_right_layers() -> None:

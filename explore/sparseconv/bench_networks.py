@@ -1,0 +1,101 @@
+"""Benchmark of whole networks: as they are, with batch norms folded, and with the convolutions that a selection chose."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from time import perf_counter, sleep
+from typing import Any
+
+import torch
+from torch import nn
+
+from explore.data import load
+from explore.sparseconv.config import NETWORKS
+from explore.sparseconv.conversion import agreement, convert
+from explore.sparseconv.networks import load_network
+from explore.sparseconv.selection import Selection, select
+
+PAUSE = 0.02
+BATCHES = (1, 16)
+
+
+def prepared(name: str, count: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
+    """A known network, sixteen images to choose with, and test images; with channels last in memory."""
+    network, known = load_network(name)
+    usual = dict(NETWORKS[name])
+
+    def images(split: str, most: int) -> torch.Tensor:
+        found = load(usual["name"], **{**usual["options"], "split": split})
+        chosen = torch.arange(len(found))[:: max(1, len(found) // most)][:most]
+        if known.statistics is None:
+            x = found.batch(chosen)
+        else:
+            mean, std = (torch.tensor(values)[:, None, None] for values in known.statistics)
+            x = (found.images[chosen].float() / 255 - mean) / std
+        return x.contiguous(memory_format=torch.channels_last)
+
+    return network.to(memory_format=torch.channels_last), images("val", 16), images("test", count)
+
+
+def timed(forms: Mapping[str, nn.Module], images: torch.Tensor, batch: int, rounds: int, calls: int) -> dict[str, float]:
+    """Median seconds of each form for a batch; in turn, each after a pause and two calls that are not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in forms}
+    with torch.inference_mode():
+        for turn in range(rounds):
+            for name, form in forms.items():
+                sleep(PAUSE)
+                form(images[:batch])
+                form(images[:batch])
+                for call in range(calls):
+                    start = (turn * calls + call) * batch % max(1, len(images) - batch + 1)
+                    begin = perf_counter()
+                    form(images[start : start + batch])
+                    taken[name].append(perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def measure(name: str, count: int, rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Both batch sizes of a network: what was chosen, whether it names the same classes, and how long it takes."""
+    network, calibration, test = prepared(name, count)
+    rows = []
+    for batch in BATCHES:
+        selection = select(network, calibration, batch=batch, seconds=seconds)
+        dense = Selection({key: replace(choice, method="torch") for key, choice in selection.layers.items()}, {})
+        forms = {"eager": network, "folded": convert(network, dense), "selected": convert(network, selection)}
+        same, apart = agreement(network, forms["selected"], test)
+        found = timed(forms, test, batch, rounds, 10 if batch == 1 else 3)
+        sparse = sum(choice.method != "torch" for choice in selection.layers.values())
+        rows.append(
+            {
+                "network": name,
+                "batch": batch,
+                "sparse": sparse,
+                "of": len(selection.layers),
+                "same": same,
+                "apart": apart,
+                **found,
+            }
+        )
+    return rows
+
+
+def report(names: list[str], count: int = 1000, rounds: int = 10, seconds: float = 0.05) -> list[dict[str, Any]]:
+    """Measure networks and print a table."""
+    head = ("network", "batch", "sparse", "same class", "eager", "folded", "selected", "eager / selected")
+    sys.stdout.write("milliseconds; sparse: convolutions that left the dense library; folded: batch norms in the convolutions\n")
+    sys.stdout.write(f"  {head[0]:16}{head[1]:>6}{head[2]:>10}{head[3]:>12}{head[4]:>9}{head[5]:>9}{head[6]:>10}{head[7]:>18}\n")
+    rows = []
+    for name in names:
+        for row in measure(name, count, rounds, seconds):
+            rows.append(row)
+            share = f"{row['sparse']} of {row['of']}"
+            times = "".join(f"{1e3 * row[form]:9.2f}" for form in ("eager", "folded"))
+            ratio = row["eager"] / row["selected"]
+            sys.stdout.write(
+                f"  {name:16}{row['batch']:6}{share:>10}{row['same']:12.1%}{times}{1e3 * row['selected']:10.2f}{ratio:18.2f}\n"
+            )
+            sys.stdout.flush()
+    return rows
