@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from toys import output
+
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
 
@@ -31,3 +33,21 @@ def check_targets(explorer: Explorer) -> None:
 def check_size(explorer: Explorer) -> None:
     """What a saved notebook keeps of it is small."""
     assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
+
+
+def check_labels(explorer: Explorer) -> None:
+    """No slider shows a long number."""
+    for control in explorer.controls.values():
+        assert all(len(text) < 45 for text, _ in control.widget.options)  # type: ignore[union-attr]
+
+
+def check_lab_without(missing: tuple[str, ...], topic: str, calls: tuple[str, ...]) -> None:
+    """A lab opens, and its explorers too, where these packages cannot be imported."""
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({missing!r}))
+from explore.{topic} import lab
+for explorer in ({"".join(f"lab.{call}(), " for call in calls)}):
+    print(len(explorer.alt) > 50)
+"""
+    assert output(code).split() == ["True"] * len(calls)

@@ -56,23 +56,24 @@ def nze(
         raise InvalidInput("this survey holds no maps; record it with explore run density --maps")
     data = charted(survey, 0 if step is None else step, layer, unit, with_maps(survey))
     check_number("channel", channel, 1)
-    k = int(data["chosen"])
-    maps, geometry = maps_at(survey, int(data["number"]), k)
+    k, at = int(data["chosen"]), int(data["number"])
+    maps, geometry = maps_at(survey, at, k)
     chosen = min(channel, len(maps)) - 1
     found = readers(maps[chosen], geometry)
     codes = np.where(found < 0, 1, np.where(found == 0, 0, np.minimum(found, len(READERS)) + 1))
     sheet = mosaic((maps != 0).astype(np.uint8), *_layout(maps.shape), fill=2)
-    picture = survey["picture"].isel(step=int(data["number"])).values
-    data["sheet"] = (("sheet_y", "sheet_x"), scaled(sheet, 2))
-    data["codes"] = (("code_y", "code_x"), scaled(codes, 1))
-    data["picture"] = (("y", "x", "rgb"), picture)
-    data["channel"] = ((), chosen)
-    data["share"] = ((), np.count_nonzero(maps[chosen]) / maps[chosen].size)
-    data["held"] = ("windows", [int((codes == code).sum()) for code in range(2, 2 + len(READERS))])
-    data["tile"] = ("side", list(_tile(chosen, maps.shape)))
-    data["label"] = ((), int(survey["label"].values[int(data["number"])]))
+    shown = {
+        "sheet": (("sheet_y", "sheet_x"), scaled(sheet, 2)),
+        "codes": (("code_y", "code_x"), scaled(codes, 1)),
+        "picture": (("y", "x", "rgb"), survey["picture"].isel(step=at).values),
+        "channel": ((), chosen),
+        "share": ((), np.count_nonzero(maps[chosen]) / maps[chosen].size),
+        "held": ("windows", [int((codes == code).sum()) for code in range(2, 2 + len(READERS))]),
+        "tile": ("side", list(_tile(chosen, maps.shape))),
+        "label": ((), int(survey["label"].values[at])),
+    }
     known = {"class": ("class", survey["class"].values), "maps": ("layer", survey["offset"].values >= 0)}
-    return data.assign_coords(known)
+    return data.assign(shown).assign_coords(known)
 
 
 def maps_at(survey: xarray.Dataset, image: int, layer: int) -> tuple[np.ndarray, Geometry]:

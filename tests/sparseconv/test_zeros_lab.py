@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from explorers import check_controls, check_size, check_targets
+from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
 from sparse_oracles import Case, brute_sizes, literal_cpo
 from torch import nn
 
@@ -54,20 +52,11 @@ def test_the_saved_picture_is_small(explorer: Explorer) -> None:
 
 
 def test_no_slider_shows_a_long_number(explorer: Explorer) -> None:
-    for control in explorer.controls.values():
-        assert all(len(text) < 45 for text, _ in control.widget.options)  # type: ignore[union-attr]
+    check_labels(explorer)
 
 
 def test_the_lab_opens_without_torch() -> None:
-    code = """
-import sys
-sys.modules.update(torch=None, numba=None)
-from explore.sparseconv import lab
-for explorer in (lab.copies(), lab.neighbour_values(), lab.patterns(), lab.densities()):
-    print(len(explorer.alt) > 50)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"] * 4
+    check_lab_without(("torch", "numba"), "sparseconv", ("copies", "neighbour_values", "patterns", "densities"))
 
 
 # ---- a small map in five formats, against loops

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray
-from explorers import check_controls, check_size, check_targets
+from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
 
 from explore import build, record
 from explore.errors import InvalidInput, UnknownName
@@ -51,20 +49,11 @@ def test_the_saved_picture_is_small(explorer: Explorer) -> None:
 
 
 def test_no_slider_shows_a_long_number(explorer: Explorer) -> None:
-    for control in explorer.controls.values():
-        assert all(len(text) < 45 for text, _ in control.widget.options)  # type: ignore[union-attr]
+    check_labels(explorer)
 
 
 def test_the_lab_opens_without_torch() -> None:
-    code = """
-import sys
-sys.modules.update(torch=None, numba=None)
-from explore.subclass import lab
-for explorer in (lab.one_image(), lab.bits_over_temperature(), lab.widths(), lab.training()):
-    print(len(explorer.alt) > 50)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["True"] * 4
+    check_lab_without(("torch", "numba"), "subclass", ("one_image", "bits_over_temperature", "widths", "training"))
 
 
 def test_the_bars_are_the_recorded_softmax() -> None:
