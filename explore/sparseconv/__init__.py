@@ -16,7 +16,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "layer": ["Layer", "conv2d", "prepare"],
         "networks": ["load_network"],
         "products": ["multiply"],
-        "selection": ["Selection", "select"],
+        "selecting": ["select"],
+        "selection": ["Selection"],
         "survey": ["DensityRun"],
     },
 )

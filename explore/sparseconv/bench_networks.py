@@ -16,7 +16,8 @@ from explore.data import load
 from explore.sparseconv.config import NETWORKS
 from explore.sparseconv.conversion import agreement, convert
 from explore.sparseconv.networks import load_network
-from explore.sparseconv.selection import Selection, select
+from explore.sparseconv.selecting import select
+from explore.sparseconv.selection import Selection
 
 PAUSE = 0.02
 BATCHES = (1, 16)

@@ -12,8 +12,9 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from explore.errors import InvalidInput
+from explore.sparseconv.density import geometry_of
 from explore.sparseconv.layer import Layer
-from explore.sparseconv.selection import Selection, as_layer
+from explore.sparseconv.selection import Selection
 
 
 class SparseConv2d(nn.Module):
@@ -91,6 +92,20 @@ def convert(model: nn.Module, selection: Selection, fold: bool = True) -> nn.Mod
         if relu is not None:
             _put(network, relu, nn.Identity())
     return network.to(memory_format=torch.channels_last)
+
+
+def as_layer(module: nn.Conv2d, method: str, dense_from: float = 1.0, relu: bool = False) -> Layer:
+    """A convolution module as a ``Layer``.
+
+    Raises:
+        InvalidInput: it is grouped, dilated or unevenly padded.
+    """
+    kernel = tuple(int(size) for size in module.kernel_size)
+    geometry = geometry_of(module, (1, module.in_channels, 4 * kernel[0], 4 * kernel[1]))
+    if geometry is None:
+        raise InvalidInput(f"{module} is grouped, dilated or padded in a way that the formats do not know")
+    padding, weight = geometry.padding, module.weight
+    return Layer(weight, module.bias, geometry.stride, padding, method, relu, dense_from)
 
 
 class _Tracer(torch.fx.Tracer):
