@@ -320,6 +320,11 @@ def _device(run: Run) -> str:
     torch, device = sys.modules.get("torch"), getattr(getattr(run, "options", run), "device", "")
     if torch and str(device).startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
+    return processor()
+
+
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,8 @@ import numba
 import numpy as np
 import torch
 
+from explore.errors import InvalidInput
+from explore.runs import processor
 from explore.sparseconv.bench_networks import report
 from explore.sparseconv.layer import prepare
 from explore.sparseconv.vectors import LANES, burn
@@ -74,6 +75,8 @@ RESNET += [Shape("ResNet-18", c, 2 * c, s, SQUARE, 2, SAME) for c, s in ((64, 56
 LISTS = {"vgg": VGG, "resnet": RESNET, "inception": INCEPTION}
 
 DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05)
+CURVE = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
+"""Densities of the lab's curve."""
 DENSE = ("torch", "torch, channels last")
 PAUSE = 0.02
 """Seconds between forms."""
@@ -112,7 +115,12 @@ def interleaved(forms: Mapping[str, Callable[[], Any]], rounds: int, seconds: fl
 
 
 def measure(
-    shapes: Iterable[Shape], densities: Iterable[float], methods: Iterable[str], rounds: int, seconds: float
+    shapes: Iterable[Shape],
+    densities: Iterable[float],
+    methods: Iterable[str],
+    rounds: int,
+    seconds: float,
+    say: Callable[[str], Any] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """Seconds of each form for each shape and density, packing of the map included; all outputs are compared."""
     rows = []
@@ -135,8 +143,8 @@ def measure(
                 wanted = forms[DENSE[0]]()
                 apart = max(float((forms[name]() - wanted).abs().max() / wanted.abs().max()) for name in methods)
             rows.append({"shape": shape, "density": density, "seconds": found, "apart": apart})
-            sys.stderr.write(f"\r{shape.name}, density {density}          ")
-    sys.stderr.write("\n")
+            say(f"\r{shape.name}, density {density}          ")
+    say("\n")
     return rows
 
 
@@ -156,6 +164,29 @@ def peak(threads: int, rounds: int = 20) -> float:
 def _burn(threads, steps, out):  # type: ignore[no-untyped-def]
     for worker in numba.prange(threads):
         burn(out, np.uintp(worker) * np.uintp(LANES), np.uintp(steps))
+
+
+def here(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One layer of the lists on this machine, in about so many seconds: rows as in the file, and where they are from.
+
+    Raises:
+        InvalidInput: no such layer.
+    """
+    shapes = {shape.name: shape for shapes in LISTS.values() for shape in shapes}
+    if layer not in shapes:
+        raise InvalidInput(f"no layer {layer!r}; there are {', '.join(shapes)}")
+    threads, methods = same_threads(), [name for name in METHODS if name != "mec"]
+    each = seconds / len(CURVE) / (len(methods) + len(DENSE))
+    rows = measure([shapes[layer]], CURVE, methods, 2, max(0.005, each / 2))
+    return [{**row, "layer": layer} for row in rows], {"machine": processor(), "threads": threads}
+
+
+def same_threads() -> int:
+    """As many threads for both: PyTorch's present number, or what Numba may have at most."""
+    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    numba.set_num_threads(threads)
+    torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
+    return threads
 
 
 def best_dense(seconds: Mapping[str, float]) -> float:
@@ -202,15 +233,13 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     shapes = [shape for name in given.layers.split(",") for shape in LISTS[name]]
     densities, methods = [float(d) for d in given.densities.split(",")], given.methods.split(",")
-    threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    numba.set_num_threads(threads)
-    torch.set_num_threads(threads)  # numba's first call sets the OpenMP library that both use to all cores
+    threads = same_threads()
     if given.networks:
         found = report(given.networks.split(","))
         if given.json:
             given.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         return
-    rows = measure(shapes, densities, methods, given.rounds, given.seconds)
+    rows = measure(shapes, densities, methods, given.rounds, given.seconds, sys.stderr.write)
     top = peak(threads)
     out = sys.stdout
     out.write(f"batch 1, {threads} threads each; medians of {given.rounds} rounds, interleaved; milliseconds, packing included\n")
@@ -221,11 +250,6 @@ def main(arguments: list[str]) -> None:
     for plain, name in ((True, "3×3, stride 1"), (False, "every layer")):
         out.write(f"  {name:27}" + "".join(f"  {geometric(rows, methods[0], d, plain):<10.2f}" for d in densities) + "\n")
     if given.json:
-        kept = [{**row, "shape": row["shape"]._asdict()} for row in rows]
-        about = {
-            "threads": threads,
-            "layer": numba.threading_layer(),
-            "peak": top,
-            "machine": platform.processor() or platform.machine(),
-        }
+        kept = [{**row, "layer": row["shape"].name, "shape": row["shape"]._asdict()} for row in rows]
+        about = {"threads": threads, "peak": top, "machine": processor()}
         given.json.write_text(json.dumps({"about": about, "rows": kept}, indent=1) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
 from explore.sparseconv.figures_density import UNITS, Density, check_number, density
 from explore.sparseconv.figures_formats import Formats, formats
 from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
+from explore.sparseconv.figures_times import Times, times as time_over_density
 from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.nze import shuffled, strongest
-from explore.widgets.controls import Choice, Control, Slider
+from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
 EXAMPLE = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
@@ -30,6 +32,9 @@ EXAMPLE = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
 UNCHOSEN = "choose …"
 KEPT = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
 """Shares of the values that are not zero, the largest of which stay."""
+
+SECONDS = 4.0
+"""What measuring here takes, about."""
 
 PATTERNS = ("scenes-vgg", "scenes-residual", "scenes-smooth")
 TITLES = {
@@ -150,6 +155,29 @@ def densities(*networks: str) -> Explorer:
         "unit": Choice("count in", list(UNITS), names=UNITS),
     }
     return Explorer(source, Density, controls, "densities")
+
+
+def times() -> Explorer:
+    """How long one convolution takes over the density of its map, as it was measured once, or here and now (some seconds)."""
+    kept = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
+    known: dict[str, tuple[list[Any], dict[str, Any]]] = {"": (kept["rows"], kept["about"])}
+
+    def source(layer: str) -> xarray.Dataset:
+        rows, about = known.get(layer, known[""])
+        return time_over_density(rows, about, layer)
+
+    def measure_here(explorer: Explorer) -> None:
+        from explore.sparseconv.bench import here
+
+        explorer.say("measuring …")
+        layer = explorer.layer  # type: ignore[attr-defined]
+        known[layer] = here(layer, SECONDS)
+        explorer.redraw()
+        explorer.say("measured here")
+
+    layers = list(dict.fromkeys(row["layer"] for row in kept["rows"]))
+    controls: dict[str, Control] = {"layer": Choice("convolution", layers), "here": Button("Measure here", measure_here)}
+    return Explorer(source, Times, controls, "times")
 
 
 def survey(name: str) -> xarray.Dataset:

@@ -123,6 +123,15 @@ def beside(**state: Any) -> xarray.Dataset:
     return explorer.data
 
 
+def timed(layer: str) -> xarray.Dataset:
+    from explore.sparseconv.lab import times
+
+    explorer = times()
+    explorer.layer = layer  # type: ignore[attr-defined]
+    assert explorer.data is not None
+    return explorer.data
+
+
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
         FIGURES["evolution"].picture,
@@ -161,6 +170,10 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "label_bits": (
         FIGURES["label_bits"].picture,
         lambda: [labelled(), labelled(temperature=0.25), labelled(temperature=64.0)],
+    ),
+    "times": (
+        "explore.sparseconv.figures_times:Times",
+        lambda: [timed("7² 512→512 3×3"), timed("56² 64→64 3×3"), timed("28² 128→256 3×3 /2")],
     ),
     "logits": (
         FIGURES["logits"].picture,

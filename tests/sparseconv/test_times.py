@@ -1,0 +1,92 @@
+"""Time over density: what is drawn is what was measured, and where the curves meet."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from explorers import check_controls, check_size
+
+from explore.errors import InvalidInput
+from explore.shipped import shipped
+from explore.sparseconv import bench, lab
+from explore.sparseconv.figures_times import Times, break_even, times
+
+ABOUT = {"machine": "an abacus", "threads": 2}
+
+
+def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
+    """Of one layer, at densities .2, .4, …"""
+    return [
+        {
+            "layer": "one",
+            "density": 0.2 * (k + 1),
+            "seconds": {"torch": b + 1, "torch, channels last": b, "bitmap": a, "cpo": 2 * a, "cps": 9.0, "im2col": b},
+        }
+        for k, (a, b) in enumerate(zip(sparse, dense, strict=True))
+    ]
+
+
+def test_the_better_dense_layout_is_compared_with() -> None:
+    data = times(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
+    assert data["seconds"].sel(form="dense").values.tolist() == [3, 3, 3, 3]
+    assert float(data["even"].sel(form="bitmap")) == pytest.approx(0.5), "between 2 at .4 and 4 at .6"
+    assert float(data["even"].sel(form="cpo")) == pytest.approx(0.3)
+    assert float(data["even"].sel(form="cps")) == 0
+    picture = Times(data)
+    text = picture.describe(data)
+    assert "bitmap is faster than dense below 50%" in text
+    assert "CPS is never faster than dense here" in text
+    assert "an abacus, 2 threads" in text
+    assert picture.table(data).shape == (4, 6)
+
+
+@pytest.mark.parametrize(
+    ("densities", "sparse", "dense", "wanted"),
+    [
+        ([0.1, 0.5, 1.0], [1, 2, 3], [4, 4, 4], 1.0),
+        ([0.1, 0.5], [1, 2], [4, 4], np.nan),
+        ([0.1, 0.5], [5, 2], [4, 4], 0.0),
+        ([0.1, 0.5, 1.0], [1, 5, 1], [4, 4, 4], 0.4),
+        ([0.5], [1], [4], np.nan),
+    ],
+)
+def test_curves_meet_where_the_first_slower_one_begins(densities, sparse, dense, wanted) -> None:
+    assert break_even(np.array(densities), sparse, dense) == pytest.approx(wanted, nan_ok=True)
+
+
+def test_another_layer_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="times of layer 'two'; there are those of one"):
+        times(rows([1], [2]), ABOUT, "two")
+    with pytest.raises(InvalidInput, match="none"):
+        times([], ABOUT)
+    with pytest.raises(InvalidInput, match="no layer 'two'"):
+        bench.here("two", 1)
+
+
+def test_the_lab_shows_what_ships() -> None:
+    explorer = lab.times()
+    kept = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
+    assert kept["about"]["machine"] in explorer.alt
+    check_controls(explorer)
+    check_size(explorer)
+    row = next(r for r in kept["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
+    assert float(explorer.data["seconds"].sel(form="bitmap", density=0.1)) == row["seconds"]["bitmap"]
+
+
+def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "PAUSE", 0)
+    monkeypatch.setattr(lab, "SECONDS", 0.05)
+    explorer = lab.times()
+    explorer.layer = "7² 512→512 3×3"
+    before = explorer.data["seconds"].values.copy()
+    explorer.controls["here"].action(explorer)  # type: ignore[union-attr]
+    after = explorer.data["seconds"].values
+    assert after.shape == before.shape
+    assert not np.array_equal(after, before)
+    assert "measured here" in explorer._said.value
+    explorer.layer = "14² 256→256 3×3"
+    explorer.layer = "7² 512→512 3×3"
+    assert np.array_equal(explorer.data["seconds"].values, after), "it is kept"
