@@ -87,7 +87,7 @@ class Times(Picture):
         """One chart, and words beside it."""
         self._head = self.moving(self.figure.text(0.02, 0.955, "", fontsize=12, fontweight="bold", va="center"))
         axes = self.figure.add_axes((0.07, 0.125, 0.57, 0.74))
-        axes.set(xlim=(0, 1.02), ylim=(0, 3), xlabel="density: share of the map that is not zero", ylabel="time, dense = 1")
+        axes.set(xlim=(0, 1.02), ylim=(0, 4), xlabel="density: share of the map that is not zero", ylabel="time, dense = 1")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(color="#e5e5e5", lw=0.6)
         set_title(axes, "time of one convolution, packing of the map included; lower is faster")
