@@ -23,7 +23,7 @@ WATCHED = 200_000
 
 
 SPINS = np.uintp(500)
-"""Looks between two calls of ``sched_yield`` (a few hundred nanoseconds)."""
+"""Looks between two calls of ``sched_yield``."""
 
 
 class Helpers(NamedTuple):

@@ -19,7 +19,8 @@ import torch
 
 from explore.errors import InvalidInput
 from explore.runs import processor
-from explore.sparseconv.bench_networks import report
+from explore.sparseconv.bench_networks import PAUSE, report
+from explore.sparseconv.figures_times import DENSE
 from explore.sparseconv.layer import prepare
 from explore.sparseconv.vectors import LANES, burn
 
@@ -77,9 +78,6 @@ LISTS = {"vgg": VGG, "resnet": RESNET, "inception": INCEPTION}
 DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05)
 CURVE = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
 """Densities of the lab's curve."""
-DENSE = ("torch", "torch, channels last")
-PAUSE = 0.02
-"""Seconds between forms."""
 METHODS = ("bitmap", "im2col", "mec", "cpo", "cps")
 
 

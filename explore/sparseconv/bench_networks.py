@@ -20,6 +20,7 @@ from explore.sparseconv.selecting import select
 from explore.sparseconv.selection import Selection
 
 PAUSE = 0.02
+"""Seconds before each form, in which threads of the one before stop spinning."""
 BATCHES = (1, 16)
 
 

@@ -11,13 +11,11 @@ import numba
 import numpy as np
 
 from explore.joining import join
+from explore.sparseconv.bitmap import BLOCK
 from explore.sparseconv.engine_kernels import COUNTERS, FOUND, convolution, job_of
 from explore.sparseconv.geometry import Geometry, Pair
 from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
-
-BLOCK = 64
-"""Channels whose bits are one word, at most."""
 
 UNDER_WAY = 4
 """Sums that must be computed at a time, at least: a fused multiply-add takes four cycles, and one can begin in each."""
@@ -29,7 +27,7 @@ STRIP = 65_536
 """Bytes of sums that a task works on, at most; they stay in the second cache."""
 
 PARALLEL_FROM = 4_000_000
-"""Multiply-adds of the dense convolution from which on it is worth while to wake other threads (about 50 microseconds)."""
+"""Multiply-adds of the dense convolution from which on other threads are asked to join; fewer are done by then."""
 
 TASKS = 4
 """Tasks for each thread, if there is enough to share."""
