@@ -52,15 +52,15 @@ def put(typing: Any, counters: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
-def call(typing: Any, function: Any, argument: Any) -> Any:
-    """Call a compiled function, by its address, with one 64-bit number."""
+def call(typing: Any, function: Any, first: Any, second: Any) -> Any:
+    """Call a compiled function, by its address, with two 64-bit numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)]).as_pointer()
-        builder.call(builder.inttoptr(arguments[0], kind), [arguments[1]])
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * 2).as_pointer()
+        builder.call(builder.inttoptr(arguments[0], kind), arguments[1:])
         return context.get_dummy_value()
 
-    return types.void(types.uintp, types.uintp), generate
+    return types.void(types.uintp, types.uintp, types.uintp), generate
 
 
 @intrinsic

@@ -22,8 +22,8 @@ from explore.atomics import pointer, take
 def work() -> Any:
     """A compiled function that takes piece after piece: job = [next, pieces, callers, marks …, results …]."""
 
-    @numba.cfunc(types.void(types.uintp))
-    def run(job):  # type: ignore[no-untyped-def]
+    @numba.cfunc(types.void(types.uintp, types.uintp))
+    def run(job, number):  # type: ignore[no-untyped-def]
         words = np.empty(0, np.uint64)
         told = numba.carray(pointer(job, words), 3)
         pieces = told[1]

@@ -12,7 +12,7 @@ import numpy as np
 
 from explore.joining import join
 from explore.sparseconv.bitmap import BLOCK
-from explore.sparseconv.engine_kernels import COUNTERS, FOUND, convolution, job_of
+from explore.sparseconv.engine_kernels import FOUND, MAPS, MOST, OUTPUTS, WORDS, convolution, job_of
 from explore.sparseconv.geometry import Geometry, Pair
 from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
@@ -75,17 +75,15 @@ class Plan:
 
 
 class Room(NamedTuple):
-    """Buffers of one call, and the numbers that the kernels are given for maps of one size."""
+    """Buffers of one call at a time, for maps of one size, and what the kernels are told in each."""
 
     key: tuple[int, ...]
     threads: int
     output: tuple[int, ...]
-    given: tuple[int, ...]
-    asked: tuple[int, ...]
+    counters: np.ndarray
+    job: np.ndarray
     address: int
-    masks: np.ndarray
-    values: np.ndarray
-    strips: np.ndarray
+    buffers: tuple[np.ndarray, ...]
 
 
 class BitmapConvolution:
@@ -139,12 +137,12 @@ class BitmapConvolution:
         if out is None:
             out = np.empty(room.output, np.float32)
         limit = math.floor(most * x.size)
-        counters = np.zeros(COUNTERS, np.uint64)  # of this call alone: a thread that comes late finds nothing left in them
-        arrays = (x, room.values, self._weights, self._bias, room.strips, out, room.masks, counters)
-        job = job_of(arrays, limit, room.address, self._relu, room.given, room.asked)
-        join(room.threads, convolution(), job.ctypes.data)
+        room.job[MAPS], room.job[OUTPUTS], room.job[MOST] = x.ctypes.data, out.ctypes.data, limit
+        room.counters[:] = 0
+        join(room.threads, convolution(), room.address)
+        found = room.counters[FOUND]
         self._free.append(room)
-        return out if counters[FOUND] <= limit else None
+        return out if found <= limit else None
 
     def _room(self, key: tuple[int, ...]) -> Room:
         """That of an earlier call, if it fits and nobody else has it, or a new one."""
@@ -166,19 +164,15 @@ class BitmapConvolution:
         segments = count * plan.blocks * height
         tiles = (pieces(tall, rows), high, down, self.padding[0], rows)
         one = plan.parts * LANES * kernel * lanes  # weights of a kernel row, a block of channels and a group of filters
-        given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across)
-        asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, space, *tiles, one)
-        return Room(
-            key,
-            threads,
-            (count, tall, wide, filters),
-            given,
-            asked,
-            sweep(kernel, across, plan.vectors),
-            aligned(segments * pitch, np.uint64),
-            aligned(segments * space + LANES),
-            aligned(threads * rows * wide * lanes),
-        )
+        by_tiles = self._weights.size < math.prod(key[:4])  # all threads read all weights, or all of the maps: what is less
+        given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across, threads)
+        asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, space, *tiles, one, threads, by_tiles)
+        values, strips = aligned(segments * space + LANES), aligned(threads * rows * wide * lanes)
+        masks, counters = aligned(segments * pitch, np.uint64), aligned(WORDS * (1 + threads), np.uint64)
+        arrays = (values, self._weights, self._bias, strips, masks, counters)
+        sizes = (math.prod(key[:4]), math.prod((count, tall, wide, filters)))
+        job = job_of(sizes, arrays, sweep(kernel, across, plan.vectors), self._relu, given, asked)
+        return Room(key, threads, (count, tall, wide, filters), counters, job, job.ctypes.data, arrays)
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
         """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""

@@ -94,7 +94,7 @@ def _float32(name: str, given: Any) -> np.ndarray:
     if getattr(given, "is_cuda", False):
         raise InvalidInput(f"{name} is on {given.device}; these programs run on the processor: {name}.cpu()")
     try:
-        found = np.asarray(given.detach() if hasattr(given, "detach") else given)
+        found = given.detach().numpy() if hasattr(given, "detach") else np.asarray(given)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidInput(f"{name} must be a float32 array in main memory, got {type(given).__name__}: {error}") from error
     if found.dtype != np.float32:
