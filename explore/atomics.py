@@ -64,6 +64,21 @@ def call(typing: Any, function: Any, first: Any, second: Any) -> Any:
 
 
 @intrinsic
+def call_fork(typing: Any, function: Any, member: Any, argument: Any, threads: Any) -> Any:
+    """Call ``GOMP_parallel``, by its address: so many threads call ``member``, by its address, with one 64-bit number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, half = ir.IntType(64), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [word, word, half, half]).as_pointer()
+        function, member, argument, threads = arguments
+        flags = ir.Constant(half, 0)
+        builder.call(builder.inttoptr(function, kind), [member, argument, builder.trunc(threads, half), flags])
+        return context.get_dummy_value()
+
+    return types.void(types.uintp, types.uintp, types.uintp, types.uintp), generate
+
+
+@intrinsic
 def let_others(typing: Any, function: Any) -> Any:
     """Call ``sched_yield``, whose address is given (nothing if it is 0): who waits should not keep the core from those it
     waits for."""
@@ -78,8 +93,9 @@ def let_others(typing: Any, function: Any) -> Any:
 
 
 @intrinsic
-def core(typing: Any, function: Any) -> Any:
-    """What ``sched_getcpu``, whose address is given, says: on which core this thread is; a large number if it is 0."""
+def ask(typing: Any, function: Any) -> Any:
+    """What a function without arguments, whose address is given, says (``sched_getcpu``, ``omp_get_thread_num``); a large number
+    if the address is 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         number, kind = ir.IntType(64), ir.FunctionType(ir.IntType(32), []).as_pointer()

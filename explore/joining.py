@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from explore.atomics import call, core, let_others, put, seen, take
+from explore.atomics import ask, call, let_others, put, seen, take
+from explore.team import Calls
 
 POSTED, FUNCTION, JOB, ACTIVE, AWAKE, CORE = (np.uintp(k) for k in range(6))
 """Places of a mailbox: how many jobs there were, the present one (0: none), how many threads help with it, how many look for
@@ -20,7 +21,6 @@ the next, and on which core is the one that they help."""
 
 WATCHED = 200_000
 """Looks that a thread takes for the next job before it goes to sleep (a tenth of a millisecond): waking it can take as long."""
-
 
 SPINS = np.uintp(500)
 """Looks between two calls of ``sched_yield``."""
@@ -31,7 +31,6 @@ class Helpers(NamedTuple):
 
     mailbox: np.ndarray
     bell: SimpleQueue[None]
-    owner: threading.Lock
 
 
 def join(threads: int, function: int, job: int) -> None:
@@ -40,25 +39,38 @@ def join(threads: int, function: int, job: int) -> None:
     It takes its share of the work itself, each time it is called, and returns when all work is done, by whomever; whoever
     calls it after that finds nothing left. It is told who calls: 0 is this thread, 1 and so on are the helpers.
 
-    So nobody waits for a thread that has not begun: OpenMP's barriers, which wait for every thread, stalled for whole
-    scheduling quanta where other processes kept the cores busy (a convolution of 0.2 ms took 16 ms on the average).
+    The helpers are PyTorch's OpenMP threads if there are any (see ``explore.team``), for those watch for PyTorch's next
+    operation for milliseconds and would share their cores with others. Where other processes keep the cores busy, or without
+    PyTorch, they are threads of our own. Nobody waits for those if they have not begun: OpenMP's barriers, which wait for every
+    thread, stalled for whole scheduling quanta there (a convolution of 0.2 ms took 16 ms on the average).
 
     Args:
         threads: in all.
         function: address of a compiled ``void (int64, int64)``.
         job: what it is given, an address, say, and behind it who calls; must live until this returns.
     """
-    helpers = None if threads < 2 else _helpers(os.getpid(), threads - 1)
-    if helpers is None or not helpers.owner.acquire(blocking=False):  # another caller has the helpers: alone, then
+    process = os.getpid()
+    owner, team = _owner(process)
+    if threads < 2 or not owner.acquire(blocking=False):  # another caller has the helpers: alone, then
         _alone(function, job)
         return
     try:
-        asleep = threads - 1 - int(helpers.mailbox[AWAKE])
-        for _ in range(asleep):
-            helpers.bell.put(None)
-        _lead(helpers.mailbox, function, job, YIELD, GETCPU)
+        if process != _BORN or not team(threads, function, job):  # OpenMP's threads do not live on in a fork
+            helpers = _helpers(process, threads - 1)
+            for _ in range(threads - 1 - int(helpers.mailbox[AWAKE])):
+                helpers.bell.put(None)
+            _lead(helpers.mailbox, function, job, YIELD, GETCPU)
     finally:
-        helpers.owner.release()
+        owner.release()
+
+
+_BORN = os.getpid()
+
+
+@cache
+def _owner(process: int) -> tuple[threading.Lock, Calls]:
+    """Held by whoever has the helpers of this process; and the team's calls."""
+    return threading.Lock(), Calls()
 
 
 def _address(name: str) -> int:
@@ -75,7 +87,7 @@ YIELD, GETCPU = _address("sched_yield"), _address("sched_getcpu")
 @cache
 def _helpers(process: int, count: int) -> Helpers:
     """So many, of this process: a fork has none of its parent's threads."""
-    helpers = Helpers(np.zeros(6, np.uint64), SimpleQueue(), threading.Lock())
+    helpers = Helpers(np.zeros(6, np.uint64), SimpleQueue())
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
     def help(number: int) -> None:
@@ -101,7 +113,7 @@ def _alone(function, job):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _lead(mailbox, function, job, others, where):  # type: ignore[no-untyped-def]
-    put(mailbox, CORE, core(where))
+    put(mailbox, CORE, ask(where))
     put(mailbox, FUNCTION, function)
     put(mailbox, JOB, job)
     take(mailbox, POSTED, np.uintp(1))
@@ -130,7 +142,7 @@ def _serve(mailbox, number, watched, others, where):  # type: ignore[no-untyped-
                 let_others(others)
         if posted == known:
             break
-        here = core(where)
+        here = ask(where)
         if here == seen(mailbox, CORE) and here < np.uintp(1 << 32):
             moving = True
             break

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +14,10 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
+import torch
 from numba import types
 
-from explore import joining
+from explore import joining, team
 from explore.atomics import pointer, take
 
 
@@ -48,11 +51,18 @@ def job_of(pieces: int) -> np.ndarray:
     return job
 
 
-@pytest.fixture(autouse=True)
-def _own_helpers() -> Iterator[None]:
+@pytest.fixture(autouse=True, params=["own threads", "PyTorch's"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Each test twice: with threads of our own, and with PyTorch's."""
     joining._helpers.cache_clear()
-    yield
+    joining._owner.cache_clear()
+    if request.param == "own threads":
+        monkeypatch.setattr(team, "team", lambda: None)
+    elif team.team() is None:
+        pytest.skip("PyTorch's OpenMP library here has no GOMP_parallel")
+    yield request.param
     joining._helpers.cache_clear()
+    joining._owner.cache_clear()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -86,17 +96,19 @@ def test_callers_who_meet_do_not_share_helpers(work: Any) -> None:
         assert all(pool.map(one, range(200)))
 
 
-def test_helpers_are_daemons_and_as_many_as_asked_for(work: Any) -> None:
+def test_helpers_are_daemons_and_as_many_as_asked_for(work: Any, kind: str) -> None:
     before = {thread.ident for thread in threading.enumerate()}
     joining.join(3, work.address, job_of(5).ctypes.data)
     joining.join(3, work.address, job_of(5).ctypes.data)
     new = [thread for thread in threading.enumerate() if thread.ident not in before]
-    assert len(new) == 2
+    assert len(new) == (2 if kind == "own threads" else 0)
     assert all(thread.daemon for thread in new)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores are told apart on Linux only")
-def test_helpers_may_run_on_every_core_afterwards(work: Any) -> None:
+def test_helpers_may_run_on_every_core_afterwards(work: Any, kind: str) -> None:
+    if kind != "own threads":
+        pytest.skip("PyTorch's threads are left where they are")
     for _ in range(20):
         joining.join(2, work.address, job_of(20).ctypes.data)
     (helper,) = [t for t in threading.enumerate() if t.name == "explore-0" and t.is_alive()][-1:]
@@ -111,3 +123,57 @@ def test_without_the_c_librarys_functions_it_works_too(work: Any, monkeypatch: p
         job = job_of(20)
         joining.join(2, work.address, job.ctypes.data)
         assert (job[3:23] == 1).all()
+
+
+# ---- PyTorch's threads
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_has_threads_of_its_own(work: Any) -> None:
+    """OpenMP's team is not there in a child, where a parallel region of it would wait for ever."""
+    assert torch.rand(400, 400).matmul(torch.rand(400, 400)).isfinite().all()  # PyTorch's threads have begun
+    joining.join(2, work.address, job_of(20).ctypes.data)
+    child = os.fork()
+    if child == 0:
+        job = job_of(20)
+        joining.join(2, work.address, job.ctypes.data)
+        os._exit(0 if (job[3:23] == 1).all() else 1)
+    end = time.monotonic() + 20
+    while (done := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+        time.sleep(0.01)
+    if done[0] == 0:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert done == (child, 0)
+
+
+def test_the_team_is_left_alone_for_a_moment_when_a_call_was_held_up(
+    work: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, job = team.Calls(), job_of(5)
+    if kind == "own threads":
+        assert not calls(2, work.address, job.ctypes.data)
+        return
+    clock = iter([0.0, 0.1, 0.2, 0.6, 0.7, 1.0, 1.0, 2.0, 2.0 + team.APART - 0.01, 2.0 + team.APART + 0.01, 3.0])
+    monkeypatch.setattr(team, "perf_counter", lambda: next(clock))
+    assert calls(2, work.address, job.ctypes.data)  # 0.1 s, the fastest
+    assert calls(2, work.address, job.ctypes.data)  # 0.4 s: not yet held up
+    assert calls(2, work.address, job.ctypes.data)  # 0.3 s
+    assert calls(2, work.address, job.ctypes.data)  # 1 s
+    assert not calls(2, work.address, job.ctypes.data), "it is kept away from"
+    assert calls(2, work.address, job.ctypes.data), "and asked again a quarter of a second later"
+
+
+def test_fastest_calls_of_many_jobs_do_not_pile_up(work: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(team, "KEPT", 3)
+    calls, jobs = team.Calls(), [job_of(1) for _ in range(10)]
+    for job in jobs:
+        calls(2, work.address, job.ctypes.data)
+    assert len(calls._fastest) <= 3
+
+
+def test_without_pytorch_there_is_no_team(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.undo()
+    assert team._linked(str(tmp_path / "torch" / "__init__.py")) is None, "a package without libraries"
+    monkeypatch.delitem(sys.modules, "torch")
+    assert team.team() is None

@@ -45,7 +45,8 @@ MAY = {
     "coresets": RUNNING | {"data", "models"},
     "atomics": set(),
     "sharing": {"errors"},  # compiled work among threads
-    "joining": {"atomics"},
+    "team": {"atomics"},
+    "joining": {"atomics", "team"},
     "config": BASE,
     "values": BASE
     | {"config"},  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it
@@ -195,7 +196,7 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 # ---- what stays light
 
 NO_TORCH = ("torch", "torchvision", "numba")
-HEAVY = {"data", "models", "attention", "coresets", "sharing", "atomics", "joining", "method", "bench", "lab", "command"}
+HEAVY = {"data", "models", "attention", "coresets", "sharing", "atomics", "team", "joining", "method", "bench", "lab", "command"}
 LIGHT = [m for m in MODULES if kind_of(m) not in HEAVY]
 
 

@@ -1,0 +1,102 @@
+"""PyTorch's own OpenMP threads as helpers: while they watch for its next operation, nobody else is to compete for their cores."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import sys
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import types
+
+from explore.atomics import ask, call, call_fork, pointer
+
+SLOWER, LATER = 4, 0.001
+"""A call that takes so many times as long as the fastest of its job, and so many seconds, was held up: the cores are busy."""
+
+APART = 0.25
+"""Seconds for which the team is then left alone."""
+
+KEPT = 1000
+"""Jobs whose fastest calls are remembered."""
+
+FUNCTION, JOB, WHO, SIZE = (np.uintp(k) for k in range(4))
+"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many they should be."""
+
+
+class Team(NamedTuple):
+    """Addresses of functions of the OpenMP library that PyTorch is linked to."""
+
+    fork: int
+    who: int
+
+
+def team() -> Team | None:
+    """PyTorch's, if it is imported and its OpenMP library speaks GCC's language (as Linux's does)."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else _linked(torch.__file__ or "")
+
+
+@cache
+def _linked(package: str) -> Team | None:
+    for file in sorted(Path(package).parent.glob("lib/libtorch_cpu.*")):
+        try:
+            library = ctypes.CDLL(str(file))  # loaded already; its symbols are those that it found itself
+            fork, who = (
+                ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in ("GOMP_parallel", "omp_get_thread_num")
+            )
+        except (OSError, AttributeError):
+            continue
+        if fork and who:
+            return Team(fork, who)
+    return None
+
+
+class Calls:
+    """Calls by the team; keeps away from it for a moment where other processes keep its threads from their cores.
+
+    At the end of a parallel region OpenMP waits for every thread, though it may not have begun: on busy cores that takes
+    whole scheduling quanta.
+    """
+
+    def __init__(self) -> None:
+        self._apart = 0.0
+        self._fastest: dict[int, float] = {}
+
+    def __call__(self, threads: int, function: int, job: int) -> bool:
+        """Call a function by all threads of the team, this one being the first; whether that was done."""
+        known, begin = team(), perf_counter()
+        if known is None or begin < self._apart:
+            return False
+        _call(known.fork, _member(), np.array([function, job, known.who, threads], np.uint64))
+        end = perf_counter()
+        taken, fastest = end - begin, self._fastest.get(job, math.inf)
+        if taken > SLOWER * fastest + LATER:
+            self._apart = end + APART
+        elif taken < fastest:
+            if len(self._fastest) >= KEPT:
+                self._fastest.clear()
+            self._fastest[job] = taken
+        return True
+
+
+@cache
+def _member() -> int:
+    """The address of what each thread of a team is called with: the place of what the team is told."""
+
+    @numba.cfunc(types.void(types.uintp), cache=True)
+    def member(job):  # type: ignore[no-untyped-def]
+        told = numba.carray(pointer(job, np.empty(0, np.uint64)), 4)
+        call(told[FUNCTION], told[JOB], ask(told[WHO]))
+
+    return int(member.address)  # type: ignore[arg-type]
+
+
+@numba.njit(nogil=True, cache=True)
+def _call(fork, member, told):  # type: ignore[no-untyped-def]
+    call_fork(fork, member, told.ctypes.data, told[SIZE])
