@@ -44,9 +44,10 @@ def examine() -> list[Finding]:
         Findings in the order in which to show them; those with ``mend`` are broken.
     """
     with ThreadPoolExecutor(2) as pool:
-        torch, numba, sets = (pool.submit(apart, probe) for probe in ("probe_torch", "probe_numba", "probe_sets"))
-        found = [*_versions(), *_shipped_things()]
-        return [*found, *_torch(torch.result()), _numba(numba.result()), _memory(), *_sets(sets.result())]
+        probes = ("probe_torch", "probe_numba", "probe_sparse", "probe_sets")
+        torch, numba, sparse, sets = (pool.submit(apart, probe) for probe in probes)
+        found = [*_versions(), *_shipped_things(), *_torch(torch.result()), _numba(numba.result()), _sparse(sparse.result())]
+        return [*found, _memory(), *_sets(sets.result())]
 
 
 def report(findings: list[Finding]) -> str:
@@ -113,6 +114,21 @@ def probe_numba() -> dict[str, Any]:
     return {"layer": numba.threading_layer(), "threads": numba.get_num_threads()}
 
 
+def probe_sparse() -> dict[str, Any]:
+    """Does the engine of sparse convolutions agree with torch, and which threads help it; for ``apart``."""
+    import numba
+    import torch
+
+    from explore.joining import helpers
+    from explore.sparseconv import prepare
+
+    weight, x = torch.randn(32, 32, 3, 3), torch.randn(1, 32, 56, 56).relu_()  # large enough to be shared
+    found, wanted = prepare(weight, padding=1, method="bitmap")(x), torch.conv2d(x, weight, padding=1)
+    if not torch.allclose(found, wanted, atol=1e-3):
+        raise ArithmeticError(f"the engine is off by {float((found - wanted).abs().max()):.2g}")
+    return {"threads": numba.get_num_threads(), "helpers": helpers()}
+
+
 def probe_sets() -> dict[str, Any]:
     """Which data sets can be loaded: for each name "" if it can, else why not; for ``apart``."""
     from explore.data import LOADERS, load
@@ -160,6 +176,13 @@ def _numba(probe: dict[str, Any]) -> Finding:
     if "error" in probe:
         return Finding("numba works", f"no: {probe['error']}", f"{sys.executable} -m pip install --upgrade numba numpy")
     return Finding("numba works", f"threading layer {probe['layer']}, {probe['threads']} threads")
+
+
+def _sparse(probe: dict[str, Any]) -> Finding:
+    if "error" in probe:
+        remedy = f"mend numba and torch first; if they work: {sys.executable} -m pip install --upgrade numba llvmlite"
+        return Finding("sparse conv", f"no: {probe['error']}", remedy)
+    return Finding("sparse conv", f"agrees with torch; {probe['threads']} threads, the helpers are {probe['helpers']}")
 
 
 def _usable() -> int:

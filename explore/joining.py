@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from explore.atomics import ask, call, let_others, put, seen, take
-from explore.team import Calls
+from explore.team import Calls, team
 
 POSTED, FUNCTION, JOB, ACTIVE, AWAKE, CORE = (np.uintp(k) for k in range(6))
 """Places of a mailbox: how many jobs there were, the present one (0: none), how many threads help with it, how many look for
@@ -50,18 +50,23 @@ def join(threads: int, function: int, job: int) -> None:
         job: what it is given, an address, say, and behind it who calls; must live until this returns.
     """
     process = os.getpid()
-    owner, team = _owner(process)
+    owner, calls = _owner(process)
     if threads < 2 or not owner.acquire(blocking=False):  # another caller has the helpers: alone, then
         _alone(function, job)
         return
     try:
-        if process != _BORN or not team(threads, function, job):  # OpenMP's threads do not live on in a fork
-            helpers = _helpers(process, threads - 1)
-            for _ in range(threads - 1 - int(helpers.mailbox[AWAKE])):
-                helpers.bell.put(None)
-            _lead(helpers.mailbox, function, job, YIELD, GETCPU)
+        if process != _BORN or not calls(threads, function, job):  # OpenMP's threads do not live on in a fork
+            mailbox, bell = _helpers(process, threads - 1)
+            for _ in range(threads - 1 - int(mailbox[AWAKE])):
+                bell.put(None)
+            _lead(mailbox, function, job, YIELD, GETCPU)
     finally:
         owner.release()
+
+
+def helpers() -> str:
+    """Which threads ``join`` asks, where nothing else keeps them busy; in words."""
+    return "PyTorch's own" if os.getpid() == _BORN and team() is not None else "explore's own"
 
 
 _BORN = os.getpid()

@@ -21,6 +21,7 @@ def test_examines_this_machine() -> None:
     findings = found(doctor.examine())
     assert findings["torch pair"] == Finding("torch pair", "torch and torchvision match")
     assert findings["numba works"].found.startswith("threading layer ")
+    assert findings["sparse conv"].found.startswith("agrees with torch; ")
     assert findings["digits"].found == findings["scenes"].found == "found"
     assert "GiB free" in findings["memory"].found
     assert not {name for name, finding in findings.items() if finding.mend} - {"recordings", "notebooks"}
@@ -61,7 +62,12 @@ def test_probes_that_fail_crash_or_hang_are_reported(monkeypatch: pytest.MonkeyP
     assert doctor.apart("os.abort")["error"].startswith("it crashed")
     monkeypatch.setattr(doctor, "PATIENCE", 0.01)
     assert doctor.apart("probe_numba") == {"error": "no answer within 0.01 seconds"}
-    for findings in (doctor._torch({"error": "gone"}), [doctor._numba({"error": "gone"})], doctor._sets({"error": "gone"})):
+    for findings in (
+        doctor._torch({"error": "gone"}),
+        [doctor._numba({"error": "gone"})],
+        [doctor._sparse({"error": "gone"})],
+        doctor._sets({"error": "gone"}),
+    ):
         assert any(finding.mend and "gone" in finding.found for finding in findings)
 
 

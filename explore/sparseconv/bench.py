@@ -8,7 +8,7 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
@@ -16,8 +16,11 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
+from numba import types
 
+from explore.atomics import pointer, take
 from explore.errors import InvalidInput
+from explore.joining import helpers, join
 from explore.runs import processor
 from explore.sparseconv.bench_networks import PAUSE, report
 from explore.sparseconv.figures_times import DENSE
@@ -149,19 +152,31 @@ def measure(
 def peak(threads: int, rounds: int = 20) -> float:
     """Fused multiply-adds in registers, nothing else, on all threads: floating-point operations a second."""
     steps, out = 200_000, np.zeros(threads * LANES, np.float32)
-    _burn(threads, 10, out)
     best = math.inf
     for _ in range(rounds):
+        sleep(PAUSE)  # after it a thread wakes on a core that is free
+        job = np.array([0, threads, steps, out.ctypes.data], np.uint64)
         begin = perf_counter()
-        _burn(threads, steps, out)
+        join(threads, _burning(), job.ctypes.data)
         best = min(best, perf_counter() - begin)
     return threads * steps * 2 * LANES * 12 / best
 
 
-@numba.njit(parallel=True, nogil=True, cache=True, error_model="numpy")
-def _burn(threads, steps, out):  # type: ignore[no-untyped-def]
-    for worker in numba.prange(threads):
-        burn(out, np.uintp(worker) * np.uintp(LANES), np.uintp(steps))
+@cache
+def _burning() -> int:
+    """The address of what burns once for each thread, whoever comes: job = [next, threads, steps, place of an output]."""
+
+    @numba.cfunc(types.void(types.uintp, types.uintp))
+    def run(job, number):  # type: ignore[no-untyped-def]
+        told = numba.carray(pointer(job, np.empty(0, np.uint64)), 4)
+        out = numba.carray(pointer(told[3], np.empty(0, np.float32)), told[1] * np.uint64(LANES))
+        while True:
+            worker = take(told, np.uintp(0), np.uintp(1))
+            if worker >= told[1]:
+                break
+            burn(out, worker * np.uintp(LANES), told[2])
+
+    return int(run.address)  # type: ignore[arg-type]
 
 
 def here(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -240,7 +255,10 @@ def main(arguments: list[str]) -> None:
     rows = measure(shapes, densities, methods, given.rounds, given.seconds, sys.stderr.write)
     top = peak(threads)
     out = sys.stdout
-    out.write(f"batch 1, {threads} threads each; medians of {given.rounds} rounds, interleaved; milliseconds, packing included\n")
+    out.write(
+        f"batch 1, {threads} threads each ({helpers()} help ours); medians of {given.rounds} rounds, interleaved; milliseconds, "
+        "packing included\n"
+    )
     out.write(f"multiply-adds alone reach {top / 1e9:.0f} GF/s; largest difference {max(row['apart'] for row in rows):.0e}\n")
     out.write(table(rows, methods, top) + "\n")
     out.write(f"geometric means of the best dense layout / {methods[0]}:\n")
