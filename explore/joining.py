@@ -13,7 +13,7 @@ import numba
 import numpy as np
 
 from explore.atomics import ask, call, let_others, put, seen, take
-from explore.team import Calls, team
+from explore.team import Calls, Pace, team
 
 POSTED, FUNCTION, JOB, ACTIVE, AWAKE, CORE = (np.uintp(k) for k in range(6))
 """Places of a mailbox: how many jobs there were, the present one (0: none), how many threads help with it, how many look for
@@ -33,7 +33,7 @@ class Helpers(NamedTuple):
     bell: SimpleQueue[None]
 
 
-def join(threads: int, function: int, job: int) -> None:
+def join(threads: int, function: int, job: int, pace: Pace) -> None:
     """Call a compiled function here, and in other threads if they get to it while it is done here.
 
     It takes its share of the work itself, each time it is called, and returns when all work is done, by whomever; whoever
@@ -48,6 +48,7 @@ def join(threads: int, function: int, job: int) -> None:
         threads: in all.
         function: address of a compiled ``void (int64, int64)``.
         job: what it is given, an address, say, and behind it who calls; must live until this returns.
+        pace: of calls that do about the same work; by it a call that is held up is known.
     """
     process = os.getpid()
     owner, calls = _owner(process)
@@ -55,7 +56,7 @@ def join(threads: int, function: int, job: int) -> None:
         _alone(function, job)
         return
     try:
-        if process != _BORN or not calls(threads, function, job):  # OpenMP's threads do not live on in a fork
+        if process != _BORN or not calls(threads, function, job, pace):  # OpenMP's threads do not live on in a fork
             mailbox, bell = _helpers(process, threads - 1)
             for _ in range(threads - 1 - int(mailbox[AWAKE])):
                 bell.put(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -17,16 +18,20 @@ from numba import types
 from explore.atomics import ask, call, call_fork, pointer
 
 SLOWER, LATER = 4, 0.001
-"""A call that takes so many times as long as the fastest of its job, and so many seconds, was held up: the cores are busy."""
+"""A call that takes so many times as long as the fastest of its kind, and so many seconds, was held up: the cores are busy."""
 
 APART = 0.25
 """Seconds for which the team is then left alone."""
 
-KEPT = 1000
-"""Jobs whose fastest calls are remembered."""
-
 FUNCTION, JOB, WHO, SIZE = (np.uintp(k) for k in range(4))
 """What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many they should be."""
+
+
+@dataclass
+class Pace:
+    """How fast calls of one kind, which all do about the same work, have been."""
+
+    fastest: float = math.inf
 
 
 class Team(NamedTuple):
@@ -66,22 +71,17 @@ class Calls:
 
     def __init__(self) -> None:
         self._apart = 0.0
-        self._fastest: dict[int, float] = {}
 
-    def __call__(self, threads: int, function: int, job: int) -> bool:
+    def __call__(self, threads: int, function: int, job: int, pace: Pace) -> bool:
         """Call a function by all threads of the team, this one being the first; whether that was done."""
         known, begin = team(), perf_counter()
         if known is None or begin < self._apart:
             return False
         _call(known.fork, _member(), np.array([function, job, known.who, threads], np.uint64))
         end = perf_counter()
-        taken, fastest = end - begin, self._fastest.get(job, math.inf)
-        if taken > SLOWER * fastest + LATER:
+        if end - begin > SLOWER * pace.fastest + LATER:
             self._apart = end + APART
-        elif taken < fastest:
-            if len(self._fastest) >= KEPT:
-                self._fastest.clear()
-            self._fastest[job] = taken
+        pace.fastest = min(pace.fastest, end - begin)
         return True
 
 

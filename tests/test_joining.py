@@ -19,6 +19,7 @@ from numba import types
 
 from explore import joining, team
 from explore.atomics import pointer, take
+from explore.team import Pace
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def test_every_piece_is_done_once(threads: int, work: Any) -> None:
     most, end = 0, time.monotonic() + 20
     while most < min(2, threads) and time.monotonic() < end:
         job = job_of(60)
-        joining.join(threads, work.address, job.ctypes.data)
+        joining.join(threads, work.address, job.ctypes.data, Pace())
         assert (job[3:63] == 1).all()
         assert 1 <= job[2] <= threads
         most = max(most, int(job[2]))
@@ -80,7 +81,7 @@ def test_every_piece_is_done_once(threads: int, work: Any) -> None:
 def test_a_job_may_vanish_when_it_is_done(work: Any) -> None:
     for _ in range(200):  # a helper that came late would write into memory of the next one
         job = job_of(1)
-        joining.join(3, work.address, job.ctypes.data)
+        joining.join(3, work.address, job.ctypes.data, Pace())
         assert job[3] == 1
         job[:] = 0
         del job
@@ -89,7 +90,7 @@ def test_a_job_may_vanish_when_it_is_done(work: Any) -> None:
 def test_callers_who_meet_do_not_share_helpers(work: Any) -> None:
     def one(_: int) -> bool:
         job = job_of(30)
-        joining.join(2, work.address, job.ctypes.data)
+        joining.join(2, work.address, job.ctypes.data, Pace())
         return bool((job[3:33] == 1).all() and job[2] <= 2)
 
     with ThreadPoolExecutor(4) as pool:
@@ -98,8 +99,8 @@ def test_callers_who_meet_do_not_share_helpers(work: Any) -> None:
 
 def test_helpers_are_daemons_and_as_many_as_asked_for(work: Any, kind: str) -> None:
     before = {thread.ident for thread in threading.enumerate()}
-    joining.join(3, work.address, job_of(5).ctypes.data)
-    joining.join(3, work.address, job_of(5).ctypes.data)
+    joining.join(3, work.address, job_of(5).ctypes.data, Pace())
+    joining.join(3, work.address, job_of(5).ctypes.data, Pace())
     new = [thread for thread in threading.enumerate() if thread.ident not in before]
     assert len(new) == (2 if kind == "own threads" else 0)
     assert all(thread.daemon for thread in new)
@@ -110,7 +111,7 @@ def test_helpers_may_run_on_every_core_afterwards(work: Any, kind: str) -> None:
     if kind != "own threads":
         pytest.skip("PyTorch's threads are left where they are")
     for _ in range(20):
-        joining.join(2, work.address, job_of(20).ctypes.data)
+        joining.join(2, work.address, job_of(20).ctypes.data, Pace())
     (helper,) = [t for t in threading.enumerate() if t.name == "explore-0" and t.is_alive()][-1:]
     assert os.sched_getaffinity(helper.native_id) == os.sched_getaffinity(0)
 
@@ -121,7 +122,7 @@ def test_without_the_c_librarys_functions_it_works_too(work: Any, monkeypatch: p
     assert joining._address("no_such_function") == 0
     for _ in range(20):
         job = job_of(20)
-        joining.join(2, work.address, job.ctypes.data)
+        joining.join(2, work.address, job.ctypes.data, Pace())
         assert (job[3:23] == 1).all()
 
 
@@ -132,11 +133,11 @@ def test_without_the_c_librarys_functions_it_works_too(work: Any, monkeypatch: p
 def test_a_fork_has_threads_of_its_own(work: Any) -> None:
     """OpenMP's team is not there in a child, where a parallel region of it would wait for ever."""
     assert torch.rand(400, 400).matmul(torch.rand(400, 400)).isfinite().all()  # PyTorch's threads have begun
-    joining.join(2, work.address, job_of(20).ctypes.data)
+    joining.join(2, work.address, job_of(20).ctypes.data, Pace())
     child = os.fork()
     if child == 0:
         job = job_of(20)
-        joining.join(2, work.address, job.ctypes.data)
+        joining.join(2, work.address, job.ctypes.data, Pace())
         os._exit(0 if (job[3:23] == 1).all() else 1)
     end = time.monotonic() + 20
     while (done := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
@@ -151,25 +152,18 @@ def test_the_team_is_left_alone_for_a_moment_when_a_call_was_held_up(
     work: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, job = team.Calls(), job_of(5)
+    pace = Pace()
     if kind == "own threads":
-        assert not calls(2, work.address, job.ctypes.data)
+        assert not calls(2, work.address, job.ctypes.data, pace)
         return
     clock = iter([0.0, 0.1, 0.2, 0.6, 0.7, 1.0, 1.0, 2.0, 2.0 + team.APART - 0.01, 2.0 + team.APART + 0.01, 3.0])
     monkeypatch.setattr(team, "perf_counter", lambda: next(clock))
-    assert calls(2, work.address, job.ctypes.data)  # 0.1 s, the fastest
-    assert calls(2, work.address, job.ctypes.data)  # 0.4 s: not yet held up
-    assert calls(2, work.address, job.ctypes.data)  # 0.3 s
-    assert calls(2, work.address, job.ctypes.data)  # 1 s
-    assert not calls(2, work.address, job.ctypes.data), "it is kept away from"
-    assert calls(2, work.address, job.ctypes.data), "and asked again a quarter of a second later"
-
-
-def test_fastest_calls_of_many_jobs_do_not_pile_up(work: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(team, "KEPT", 3)
-    calls, jobs = team.Calls(), [job_of(1) for _ in range(10)]
-    for job in jobs:
-        calls(2, work.address, job.ctypes.data)
-    assert len(calls._fastest) <= 3
+    assert calls(2, work.address, job.ctypes.data, pace)  # 0.1 s, the fastest
+    assert calls(2, work.address, job.ctypes.data, pace)  # 0.4 s: not yet held up
+    assert calls(2, work.address, job.ctypes.data, pace)  # 0.3 s
+    assert calls(2, work.address, job.ctypes.data, pace)  # 1 s
+    assert not calls(2, work.address, job.ctypes.data, pace), "it is kept away from"
+    assert calls(2, work.address, job.ctypes.data, pace), "and asked again a quarter of a second later"
 
 
 def test_without_pytorch_there_is_no_team(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -21,7 +21,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
 BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
-METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing", "atomics", "joining"}
+METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing", "atomics", "team", "joining"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
 EVERYTHING = (
     METHOD

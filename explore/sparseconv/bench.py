@@ -26,6 +26,7 @@ from explore.sparseconv.bench_networks import PAUSE, report
 from explore.sparseconv.figures_times import DENSE
 from explore.sparseconv.layer import prepare
 from explore.sparseconv.vectors import LANES, burn
+from explore.team import Pace
 
 
 class Shape(NamedTuple):
@@ -157,7 +158,7 @@ def peak(threads: int, rounds: int = 20) -> float:
         sleep(PAUSE)  # after it a thread wakes on a core that is free
         job = np.array([0, threads, steps, out.ctypes.data], np.uint64)
         begin = perf_counter()
-        join(threads, _burning(), job.ctypes.data)
+        join(threads, _burning(), job.ctypes.data, Pace())
         best = min(best, perf_counter() - begin)
     return threads * steps * 2 * LANES * 12 / best
 

@@ -16,6 +16,7 @@ NETWORKS: dict[str, Any] = {
     "scenes-smooth": SCENES,
     "resnet20": {"name": "cifar10-jpeg", "options": {"split": "test"}},
     "resnet56": {"name": "cifar10-jpeg", "options": {"split": "test"}},
+    "vgg11": {"name": "fashion-mnist", "options": {"split": "test"}},
     "squeezenet": {"name": "imagenette", "options": {"split": "test"}},
 }
 """Networks, and the images that each is usually looked at with."""

@@ -16,6 +16,7 @@ from explore.sparseconv.engine_kernels import FOUND, MAPS, MOST, OUTPUTS, WORDS,
 from explore.sparseconv.geometry import Geometry, Pair
 from explore.sparseconv.sweep import sweep
 from explore.sparseconv.vectors import LANES, aligned
+from explore.team import Pace
 
 UNDER_WAY = 4
 """Sums that must be computed at a time, at least: a fused multiply-add takes four cycles, and one can begin in each."""
@@ -83,6 +84,7 @@ class Room(NamedTuple):
     counters: np.ndarray
     job: np.ndarray
     address: int
+    pace: Pace
     buffers: tuple[np.ndarray, ...]
 
 
@@ -139,7 +141,7 @@ class BitmapConvolution:
         limit = math.floor(most * x.size)
         room.job[MAPS], room.job[OUTPUTS], room.job[MOST] = x.ctypes.data, out.ctypes.data, limit
         room.counters[:] = 0
-        join(room.threads, convolution(), room.address)
+        join(room.threads, convolution(), room.address, room.pace)
         found = room.counters[FOUND]
         self._free.append(room)
         return out if found <= limit else None
@@ -172,7 +174,7 @@ class BitmapConvolution:
         arrays = (values, self._weights, self._bias, strips, masks, counters)
         sizes = (math.prod(key[:4]), math.prod((count, tall, wide, filters)))
         job = job_of(sizes, arrays, sweep(kernel, across, plan.vectors), self._relu, given, asked)
-        return Room(key, threads, (count, tall, wide, filters), counters, job, job.ctypes.data, arrays)
+        return Room(key, threads, (count, tall, wide, filters), counters, job, job.ctypes.data, Pace(), arrays)
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
         """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""

@@ -36,7 +36,8 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Known]
 
     Args:
         name: "scenes-vgg", "scenes-residual" or "scenes-smooth" (which ship), "resnet20" or "resnet56" (CIFAR-10),
-            "squeezenet" (ImageNet), or "torchvision:NAME" for any classifier of torchvision.
+            "vgg11" (Fashion-MNIST; ``scripts/train_vgg.py`` makes its weights), "squeezenet" (ImageNet), or
+            "torchvision:NAME" for any classifier of torchvision.
         weights: a file of weights, in place of the usual one; safetensors, or what ``torch.load(weights_only=True)``
             reads. A classifier of torchvision needs it.
 
@@ -209,5 +210,6 @@ KNOWN: dict[str, Known] = {
     "scenes-smooth": Known(partial(scene_network, nn.SiLU), "data/scenes-smooth.safetensors"),
     "resnet20": Known(partial(ResNetCifar, 3), "weights/resnet20-12fca82f.th", IMAGENET),
     "resnet56": Known(partial(ResNetCifar, 9), "weights/resnet56-4bfd9763.th", IMAGENET),
+    "vgg11": Known(partial(architecture, "vgg11", 1, 10, 28, width=64, norm="batch"), "weights/vgg11-fashion.safetensors"),
     "squeezenet": Known(_squeezenet, "weights/squeezenet1_0_deepcompression_fp16.pth", IMAGENET),
 }

@@ -29,7 +29,7 @@ def select(
     methods: Sequence[str] = ("torch", "bitmap"),
     *,
     batch: int = 1,
-    pointwise: bool = False,
+    pointwise: bool = True,
     seconds: float = 0.1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Selection:
@@ -80,8 +80,8 @@ def select(
 def _as_a_whole(model: nn.Module, images: torch.Tensor, selection: Selection, seconds: float) -> Selection:
     """The selection, or one without sparse convolutions if the whole network is not faster with them.
 
-    Alone a convolution may win and yet lose in its network: PyTorch's threads go on spinning for milliseconds after each of
-    its operations, and share the cores with whoever comes next.
+    Alone a convolution may win and yet lose in its network: there it finds other things in the caches, and threads that
+    PyTorch's last operation left watching.
     """
     dense = Selection({name: replace(choice, method="torch") for name, choice in selection.layers.items()}, {})
     networks = {"dense": convert(model, dense), "selected": convert(model, selection)}

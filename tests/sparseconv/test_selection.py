@@ -138,7 +138,7 @@ def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
         nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 4, 3)
     ).eval()
     seen: list[Any] = []
-    found = select(network, torch.rand(3, 3, 12, 12), seconds=0.001, progress=lambda *at: seen.append(at))
+    found = select(network, torch.rand(3, 3, 12, 12), pointwise=False, seconds=0.001, progress=lambda *at: seen.append(at))
     assert sorted(found.layers) == ["0", "6"], "without the pointwise and the grouped one"
     assert seen == [(1, 2), (2, 2)]
     assert found.layers["0"].density == (1.0, 1.0)
@@ -150,7 +150,7 @@ def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
         fastest if better else dict.fromkeys(fastest, "torch")
     )
     assert all(choice.density[1] <= choice.dense_from <= 1 for choice in found.layers.values())
-    assert sorted(select(network, torch.rand(1, 3, 12, 12), pointwise=True, seconds=0.001).layers) == ["0", "2", "6"]
+    assert sorted(select(network, torch.rand(1, 3, 12, 12), seconds=0.001).layers) == ["0", "2", "6"]
     path = found.save(tmp_path / "selection.json")
     assert Selection.load(path) == found
     assert path.stat().st_size < 2000
