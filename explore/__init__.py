@@ -2,6 +2,8 @@
 
 import lazy_loader
 
+from explore import compiled_cache
+
 __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
@@ -25,3 +27,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "runs": ["Run", "record"],
     },
 )
+
+compiled_cache.ensure()

@@ -29,7 +29,8 @@ EVERYTHING = (
     | {"method", "bench", "lab", "config", "values", "sweep", "tables", "comparing", "rerun", "worker", "tasks", "command"}
 )
 MAY = {
-    "package": set(),
+    "package": {"compiled_cache"},
+    "compiled_cache": set(),
     "errors": set(),
     "parents": {"errors"},
     "registry": {"errors"},
@@ -233,7 +234,7 @@ def test_widgets_know_no_method(module: str) -> None:
 
 @pytest.mark.parametrize("module", [m for m in MODULES if MODULES[m].name == "__init__.py"])
 def test_packages_are_lazy(module: str) -> None:
-    assert loaded_with(module) & set(MODULES) <= {module, "explore", "explore.errors"}
+    assert loaded_with(module) & set(MODULES) <= {module, "explore", "explore.errors", "explore.compiled_cache"}
 
 
 IMPORT = """

@@ -1,0 +1,37 @@
+"""Where Numba keeps what it compiled, if neither this installation nor the user's home can be written to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def ensure() -> None:
+    """Give Numba a folder of this process alone where it would find none, and give up: ``cache=True`` is an error then.
+
+    Not one that processes share: what is in it is executed, so that nobody else may be able to write there.
+    """
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return
+    package = Path(__file__).parent
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "numba"
+    if any(_writable(folder) for folder in (package / "__pycache__", home)):
+        return
+    import atexit  # here, as hardly anybody needs them
+    import shutil
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="explore-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
+    if (numba := sys.modules.get("numba")) is not None:  # it has read the variable already
+        numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
