@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 
 def ensure() -> None:
@@ -14,9 +13,9 @@ def ensure() -> None:
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return
-    package = Path(__file__).parent
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "numba"
-    if any(_writable(folder) for folder in (package / "__pycache__", home)):
+    ours = os.path.join(os.path.dirname(__file__), "__pycache__")  # noqa: PTH118, PTH120 (pathlib takes longer than all of this)
+    home = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "numba")  # noqa: PTH111, PTH118
+    if _writable(ours) or _writable(home):
         return
     import atexit  # here, as hardly anybody needs them
     import shutil
@@ -29,9 +28,9 @@ def ensure() -> None:
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]
 
 
-def _writable(folder: Path) -> bool:
+def _writable(folder: str) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     except OSError:
         return False
     return os.access(folder, os.W_OK)

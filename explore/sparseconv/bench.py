@@ -21,8 +21,10 @@ from numba import types
 from explore.atomics import pointer, take
 from explore.errors import InvalidInput
 from explore.joining import helpers, join
+from explore.plotting.export import save
 from explore.runs import processor
 from explore.sparseconv.bench_networks import PAUSE, report
+from explore.sparseconv.figures_speeds import Speeds, speeds
 from explore.sparseconv.figures_times import DENSE
 from explore.sparseconv.layer import prepare
 from explore.sparseconv.vectors import LANES, burn
@@ -244,6 +246,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=float, default=0.1, help="for each form, about [default: %(default)s]")
     parser.add_argument("--networks", default="", help="time whole networks instead, such as scenes-vgg,squeezenet")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
+    parser.add_argument("--figure", type=Path, help="draw the ratios over density: a .png, .svg, .pdf or .csv")
     given = parser.parse_args(arguments)
     shapes = [shape for name in given.layers.split(",") for shape in LISTS[name]]
     densities, methods = [float(d) for d in given.densities.split(",")], given.methods.split(",")
@@ -266,7 +269,10 @@ def main(arguments: list[str]) -> None:
     out.write("  " + " " * 27 + "".join(f"  d = {d:<6}" for d in densities) + "\n")
     for plain, name in ((True, "3×3, stride 1"), (False, "every layer")):
         out.write(f"  {name:27}" + "".join(f"  {geometric(rows, methods[0], d, plain):<10.2f}" for d in densities) + "\n")
+    kept = [{**row, "layer": row["shape"].name, "shape": row["shape"]._asdict()} for row in rows]
+    about = {"threads": threads, "peak": top, "machine": processor()}
+    if given.figure:
+        data = speeds(kept, about, methods[0])
+        save(Speeds(data), data, given.figure)
     if given.json:
-        kept = [{**row, "layer": row["shape"].name, "shape": row["shape"]._asdict()} for row in rows]
-        about = {"threads": threads, "peak": top, "machine": processor()}
         given.json.write_text(json.dumps({"about": about, "rows": kept}, indent=1) + "\n", encoding="utf-8")

@@ -132,6 +132,18 @@ def timed(layer: str) -> xarray.Dataset:
     return explorer.data
 
 
+def compared(factor: float) -> xarray.Dataset:
+    from explore.sparseconv.figures_speeds import speeds
+
+    layers = {"56² 64→64 3×3": 1.0, "28² 64→64 3×3": 1.2, "8² 3→4 1×7": 0.8, "9² 3→4 3×3 /2": 0.5}
+    rows = [
+        {"layer": layer, "density": d, "seconds": {"torch": 2.0, "torch, channels last": 1.0, "bitmap": d / speed / factor}}
+        for layer, speed in layers.items()
+        for d in (0.1, 0.3, 0.5)
+    ]
+    return speeds(rows, {"machine": "an abacus", "threads": int(2 * factor)})
+
+
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
         FIGURES["evolution"].picture,
@@ -175,6 +187,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         "explore.sparseconv.figures_times:Times",
         lambda: [timed("7² 512→512 3×3"), timed("56² 64→64 3×3"), timed("28² 128→256 3×3 /2")],
     ),
+    "speeds": ("explore.sparseconv.figures_speeds:Speeds", lambda: [compared(1.0), compared(3.0), compared(0.7)]),
     "logits": (
         FIGURES["logits"].picture,
         lambda: [

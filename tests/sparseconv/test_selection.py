@@ -191,7 +191,22 @@ def test_the_benchmark_prints_ratios_of_what_it_measured(tmp_path: Path, capsys:
     patch.setattr(bench, "PAUSE", 0)
     out = tmp_path / "bench.json"
     try:
-        bench.main(["--layers", "tiny", "--densities", "0.5,0.1", "--rounds", "1", "--seconds", "0.001", "--json", str(out)])
+        bench.main(
+            [
+                "--layers",
+                "tiny",
+                "--densities",
+                "0.5,0.1",
+                "--rounds",
+                "1",
+                "--seconds",
+                "0.001",
+                "--json",
+                str(out),
+                "--figure",
+                str(out.with_suffix(".svg")),
+            ]
+        )
     finally:
         patch.undo()
     text, kept = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from explorers import check_controls, check_size
 from explore.errors import InvalidInput
 from explore.shipped import shipped
 from explore.sparseconv import bench, lab
+from explore.sparseconv.figures_speeds import Speeds, speeds
 from explore.sparseconv.figures_times import Times, break_even, times
 
 ABOUT = {"machine": "an abacus", "threads": 2}
@@ -64,6 +65,27 @@ def test_another_layer_is_refused() -> None:
         times([], ABOUT)
     with pytest.raises(InvalidInput, match="no layer 'two'"):
         bench.here("two", 1)
+
+
+# ---- the picture of a benchmark
+
+
+def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
+    two = [{**row, "layer": "8² 1→1 1×7"} for row in rows([1, 1], [2, 4])]
+    data = speeds([{**row, "layer": "8² 1→1 3×3"} for row in rows([1, 4], [3, 2])] + two, ABOUT)
+    assert data["ratio"].values.tolist() == [[3, 0.5], [2, 4]]
+    assert data["kind"].values.tolist() == ["3×3, stride 1", "other kernels and strides"]
+    third = speeds(
+        [{**row, "layer": name} for name in ("a 3×3", "b 3×3") for row in rows([1], [2 if name == "a 3×3" else 8])], ABOUT
+    )
+    text = Speeds(third).describe(third)
+    assert "3×3, stride 1: 4.00 at 20%" in text, "of 2 and 8"
+    assert "At 20%: 2.0 to 8.0, faster in 2 of 2." in text
+    picture = Speeds(data)
+    assert "faster in 1 of 2" in picture.describe(data)
+    assert picture.table(data).shape == (2, 3)
+    with pytest.raises(InvalidInput, match="no times of 'mec'"):
+        speeds(rows([1], [2]), ABOUT, "mec")
 
 
 def test_the_lab_shows_what_ships() -> None:
