@@ -79,6 +79,22 @@ def call_fork(typing: Any, function: Any, member: Any, argument: Any, threads: A
 
 
 @intrinsic
+def affinity(typing: Any, function: Any, cores: Any) -> Any:
+    """Call ``sched_getaffinity`` or ``sched_setaffinity``, by its address, for this thread, with a bit for each core; whether it
+    worked."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        word, half = ir.IntType(64), ir.IntType(32)
+        bits = context.make_array(signature.args[1])(context, builder, arguments[1])
+        size = builder.mul(bits.nitems, ir.Constant(word, 8))
+        kind = ir.FunctionType(half, [half, word, bits.data.type]).as_pointer()
+        told = builder.call(builder.inttoptr(arguments[0], kind), [ir.Constant(half, 0), size, bits.data])
+        return builder.icmp_signed(">=", told, ir.Constant(half, 0))
+
+    return types.boolean(types.uintp, cores), generate
+
+
+@intrinsic
 def let_others(typing: Any, function: Any) -> Any:
     """Call ``sched_yield``, whose address is given (nothing if it is 0): who waits should not keep the core from those it
     waits for."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from functools import cache
@@ -13,6 +12,7 @@ import numba
 import numpy as np
 
 from explore.atomics import ask, call, let_others, put, seen, take
+from explore.libc import GETCPU, YIELD
 from explore.team import Calls, Pace, team
 
 POSTED, FUNCTION, JOB, ACTIVE, AWAKE, CORE = (np.uintp(k) for k in range(6))
@@ -77,17 +77,6 @@ _BORN = os.getpid()
 def _owner(process: int) -> tuple[threading.Lock, Calls]:
     """Held by whoever has the helpers of this process; and the team's calls."""
     return threading.Lock(), Calls()
-
-
-def _address(name: str) -> int:
-    """Of a function of the C library; 0 if it has none of that name (on Windows, say)."""
-    try:
-        return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
-    except (TypeError, OSError, AttributeError):
-        return 0
-
-
-YIELD, GETCPU = _address("sched_yield"), _address("sched_getcpu")
 
 
 @cache

@@ -15,7 +15,8 @@ import numba
 import numpy as np
 from numba import types
 
-from explore.atomics import ask, call, call_fork, pointer
+from explore.atomics import affinity, ask, call, call_fork, pointer
+from explore.libc import ASK_CORES, GETCPU, SET_CORES
 
 SLOWER, LATER = 4, 0.001
 """A call that takes so many times as long as the fastest of its kind, and so many seconds, was held up: the cores are busy."""
@@ -23,8 +24,14 @@ SLOWER, LATER = 4, 0.001
 APART = 0.25
 """Seconds for which the team is then left alone."""
 
-FUNCTION, JOB, WHO, SIZE = (np.uintp(k) for k in range(4))
-"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many they should be."""
+FUNCTION, JOB, WHO, SIZE, CORE, WHERE, ASK, SET = (np.uintp(k) for k in range(8))
+"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many they should be, on which core the
+first of them is, and the addresses of ``CALLS``."""
+
+CALLS = (GETCPU, ASK_CORES, SET_CORES)
+
+CORES = 1024
+"""That Linux's lists of cores have room for."""
 
 
 @dataclass
@@ -77,7 +84,7 @@ class Calls:
         known, begin = team(), perf_counter()
         if known is None or begin < self._apart:
             return False
-        _call(known.fork, _member(), np.array([function, job, known.who, threads], np.uint64))
+        _call(known.fork, _member(), np.array([function, job, known.who, threads, 0, *CALLS], np.uint64))
         end = perf_counter()
         if end - begin > SLOWER * pace.fastest + LATER:
             self._apart = end + APART
@@ -91,12 +98,34 @@ def _member() -> int:
 
     @numba.cfunc(types.void(types.uintp), cache=True)
     def member(job):  # type: ignore[no-untyped-def]
-        told = numba.carray(pointer(job, np.empty(0, np.uint64)), 4)
-        call(told[FUNCTION], told[JOB], ask(told[WHO]))
+        told = numba.carray(pointer(job, np.empty(0, np.uint64)), 8)
+        number, here = ask(told[WHO]), ask(told[WHERE])
+        if number != 0 and here == told[CORE] and here < np.uintp(CORES):
+            _leave(here, told[ASK], told[SET])
+        call(told[FUNCTION], told[JOB], number)
 
     return int(member.address)  # type: ignore[arg-type]
 
 
 @numba.njit(nogil=True, cache=True)
+def _leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
+    """Have this thread go on on another core, if it may, and then let it be where it was allowed to be.
+
+    A thread that wakes on the core of the one that it is to help may be left there for ten milliseconds.
+    """
+    allowed = np.zeros(CORES // 64, np.uint64)
+    if ask_cores == 0 or set_cores == 0 or not affinity(ask_cores, allowed):
+        return
+    elsewhere, left = allowed.copy(), np.uint64(0)
+    elsewhere[here // np.uintp(64)] &= ~(np.uint64(1) << (here % np.uintp(64)))
+    for word in elsewhere:
+        left |= word
+    if left != 0:
+        affinity(set_cores, elsewhere)
+        affinity(set_cores, allowed)
+
+
+@numba.njit(nogil=True, cache=True)
 def _call(fork, member, told):  # type: ignore[no-untyped-def]
+    told[CORE] = ask(told[WHERE])
     call_fork(fork, member, told.ctypes.data, told[SIZE])

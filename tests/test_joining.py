@@ -17,8 +17,8 @@ import pytest
 import torch
 from numba import types
 
-from explore import joining, team
-from explore.atomics import pointer, take
+from explore import joining, libc, team
+from explore.atomics import ask, pointer, take
 from explore.team import Pace
 
 
@@ -119,7 +119,7 @@ def test_helpers_may_run_on_every_core_afterwards(work: Any, kind: str) -> None:
 def test_without_the_c_librarys_functions_it_works_too(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "YIELD", 0)
     monkeypatch.setattr(joining, "GETCPU", 0)
-    assert joining._address("no_such_function") == 0
+    monkeypatch.setattr(team, "CALLS", (0, 0, 0))
     for _ in range(20):
         job = job_of(20)
         joining.join(2, work.address, job.ctypes.data, Pace())
@@ -127,6 +127,31 @@ def test_without_the_c_librarys_functions_it_works_too(work: Any, monkeypatch: p
 
 
 # ---- PyTorch's threads
+
+
+@numba.njit
+def on(getcpu):  # type: ignore[no-untyped-def]
+    return ask(getcpu)
+
+
+def test_a_thread_leaves_a_core_and_may_come_back() -> None:
+    """It is on another core afterwards, and still allowed to be on all that it was allowed to be on."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core, or a system that does not tell them apart")
+    allowed, left = os.sched_getaffinity(0), 0
+    for here in 20 * sorted(allowed)[:2]:
+        os.sched_setaffinity(0, {here})
+        os.sched_setaffinity(0, allowed)
+        team._leave(np.uint64(here), np.uint64(libc.ASK_CORES), np.uint64(libc.SET_CORES))
+        left += on(np.uint64(libc.GETCPU)) != here
+        assert os.sched_getaffinity(0) == allowed
+    assert left > 20, "the system may have brought it back, now and then"
+    os.sched_setaffinity(0, {here})
+    try:
+        team._leave(np.uint64(here), np.uint64(libc.ASK_CORES), np.uint64(libc.SET_CORES))
+        assert os.sched_getaffinity(0) == {here}, "it may be nowhere else"
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

@@ -21,7 +21,7 @@ TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
 # ``registry`` holds strings and imports errors alone, so anybody may import it.
 BASE = {"errors", "parents", "registry", "settings", "shipped", "statistics", "package"}
 RUNNING = BASE | {"recording", "writer", "runs"}
-METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing", "atomics", "team", "joining"}
+METHOD = RUNNING | {"data", "models", "attention", "coresets", "sharing", "atomics", "libc", "team", "joining"}
 SEEN = BASE | {"recording", "plotting", "figures", "widgets"}
 EVERYTHING = (
     METHOD
@@ -46,8 +46,9 @@ MAY = {
     "coresets": RUNNING | {"data", "models"},
     "atomics": set(),
     "sharing": {"errors"},  # compiled work among threads
-    "team": {"atomics"},
-    "joining": {"atomics", "team"},
+    "libc": set(),
+    "team": {"atomics", "libc"},
+    "joining": {"atomics", "libc", "team"},
     "config": BASE,
     "values": BASE
     | {"config"},  # what a topic is about, in plain NumPy: neither torch nor Numba, so that its pictures may use it

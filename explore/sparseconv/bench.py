@@ -152,9 +152,9 @@ def measure(
     return rows
 
 
-def peak(threads: int, rounds: int = 20) -> float:
+def peak(threads: int, rounds: int = 10) -> float:
     """Fused multiply-adds in registers, nothing else, on all threads: floating-point operations a second."""
-    steps, out = 200_000, np.zeros(threads * LANES, np.float32)
+    steps, out = 3_000_000, np.zeros(threads * LANES, np.float32)
     best = math.inf
     for _ in range(rounds):
         sleep(PAUSE)  # after it a thread wakes on a core that is free

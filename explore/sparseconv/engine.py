@@ -21,7 +21,7 @@ from explore.team import Pace
 UNDER_WAY = 4
 """Sums that must be computed at a time, at least: a fused multiply-add takes four cycles, and one can begin in each."""
 
-NEAR = 24_576
+NEAR = 28_672
 """Bytes of weights that stay in the nearest cache (32 KiB on most processors) while a row goes by."""
 
 STRIP = 65_536
@@ -64,11 +64,12 @@ class Plan:
     def of(cls, filters: int, channels: int, width: int, stride: int) -> Plan:
         """The plan for a kernel's width and horizontal stride.
 
-        At least ``UNDER_WAY`` sums, or else each waits for the one before; and the weights of a block of channels and a group
-        of filters, for one kernel row, stay in the nearest cache.
+        At least ``UNDER_WAY`` sums, or else each waits for the one before, and groups that leave as few filters over as can be;
+        and the weights of a block of channels and a group of filters, for one kernel row, stay in the nearest cache.
         """
-        least = max(1, width // stride)  # kernel columns that meet a column, in the leanest phase of the stride
-        vectors = min(pieces(UNDER_WAY, least), pieces(filters, LANES))
+        wanted = pieces(filters, LANES)
+        least = min(pieces(UNDER_WAY * stride, max(width, stride)), wanted)  # width / stride kernel columns meet a column
+        vectors = min(range(least, 2 * least + 1), key=lambda v: pieces(wanted, v) * v)
         most = max(1, min(BLOCK // LANES, NEAR // (4 * width * vectors * LANES * LANES)))
         sixteens = pieces(channels, LANES)
         blocks = pieces(sixteens, most)

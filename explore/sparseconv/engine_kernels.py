@@ -11,7 +11,8 @@ from numba import types
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from explore.atomics import let_others, pointer, seen, take
-from explore.joining import SPINS, YIELD
+from explore.joining import SPINS
+from explore.libc import YIELD
 from explore.sparseconv.sweep import call_sweep
 from explore.sparseconv.vectors import (
     LANES,

@@ -61,7 +61,7 @@ class Speeds(Picture):
         densities = data["density"].values
         axes.set(xscale="log", yscale="log", xlim=(densities.min() / 1.15, densities.max() * 1.15), ylim=(0.4, 25))
         axes.set(xlabel="density: share of the map that is not zero", ylabel="times as fast as PyTorch, dense")
-        axes.xaxis.set(major_locator=FixedLocator(densities), minor_formatter=NullFormatter())
+        axes.xaxis.set(major_locator=FixedLocator(densities.tolist()), minor_formatter=NullFormatter())
         axes.yaxis.set(major_locator=FixedLocator(RATIOS), minor_formatter=NullFormatter())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
@@ -100,7 +100,10 @@ class Speeds(Picture):
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Times as fast, layer by layer."""
-        return data["ratio"].to_pandas().rename(columns=lambda d: f"at {d:.0%}").reset_index()
+        import pandas
+
+        columns = {f"at {d:.0%}": data["ratio"].sel(density=d).values for d in data["density"].values}
+        return pandas.DataFrame({"layer": data["layer"].values, **columns})
 
 
 def _means(data: xarray.Dataset, kind: str) -> np.ndarray:
