@@ -1,4 +1,4 @@
-"""The lab of sparse convolution as a reader meets it: a value, a slider by keyboard, a layer and a channel."""
+"""The lab of sparse convolution as a reader meets it: a value, a slider by keyboard, a layer, a channel, and times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COUNT = "document.querySelectorAll('.explore-figure img').length"
 def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
     opened(page, server, "bare_07_nze_patterns.ipynb")
     run_all(page)
-    page.wait_for_function(f"{COUNT} >= 4", timeout=150_000)
+    page.wait_for_function(f"{COUNT} >= 5", timeout=150_000)
     figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
     # a value is clicked on the picture, and every copy lights up
     pictures.nth(0).scroll_into_view_if_needed()
@@ -55,4 +55,10 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     figures.nth(3).get_by_role("button", name="convolution 19, layer3.2.conv2", exact=True).click()
     assert "convolution 19 (layer3.2.conv2): 64×8×8" in alt_changes(page, 3, before)
     page.screenshot(path=screenshots / "07-published.png")
+    # time over density, measured on this machine
+    pictures.nth(4).scroll_into_view_if_needed()
+    assert "measured on" in pictures.nth(4).get_attribute("alt")
+    page.get_by_role("button", name="Measure here", exact=True).click()
+    page.get_by_text("measured here", exact=True).wait_for(timeout=90_000)
+    page.screenshot(path=screenshots / "07-times.png")
     assert page.outside == []
