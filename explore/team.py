@@ -70,7 +70,7 @@ def _linked(package: str) -> Team | None:
 
 
 class Calls:
-    """Calls by the team; keeps away from it for a moment where other processes keep its threads from their cores.
+    """Calls by the team, one at a time; keeps away from it for a moment where other processes keep its threads from their cores.
 
     At the end of a parallel region OpenMP waits for every thread, though it may not have begun: on busy cores that takes
     whole scheduling quanta.
@@ -78,13 +78,14 @@ class Calls:
 
     def __init__(self) -> None:
         self._apart = 0.0
+        self._told = np.array([0, 0, 0, 0, 0, *CALLS], np.uint64)
 
     def __call__(self, threads: int, function: int, job: int, pace: Pace) -> bool:
         """Call a function by all threads of the team, this one being the first; whether that was done."""
         known, begin = team(), perf_counter()
         if known is None or begin < self._apart:
             return False
-        _call(known.fork, _member(), np.array([function, job, known.who, threads, 0, *CALLS], np.uint64))
+        _call(known.fork, _member(), self._told, function, job, known.who, threads)
         end = perf_counter()
         if end - begin > SLOWER * pace.fastest + LATER:
             self._apart = end + APART
@@ -126,6 +127,7 @@ def _leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _call(fork, member, told):  # type: ignore[no-untyped-def]
+def _call(fork, member, told, function, job, who, threads):  # type: ignore[no-untyped-def]
+    told[FUNCTION], told[JOB], told[WHO], told[SIZE] = function, job, who, threads
     told[CORE] = ask(told[WHERE])
     call_fork(fork, member, told.ctypes.data, told[SIZE])
