@@ -17,7 +17,7 @@ from explore.sparseconv.geometry import Geometry
 from explore.sparseconv.inputs import as_bias, as_maps, as_pair, as_weight
 from explore.sparseconv.products import product
 
-DENSE_FROM = 0.7
+DENSE_FROM = 0.8
 """Density from which on "auto" leaves a convolution to PyTorch."""
 
 METHODS = ("auto", "bitmap", "torch", *(name for name in ENCODERS if name != "bitmap"))
@@ -68,7 +68,7 @@ def prepare(weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, me
         stride: a whole number, or (Sh, Sw).
         padding: a whole number, or (above and below, left and right).
         method: "bitmap" (the fast engine), "torch" (dense), "cpo", "cps", "cscc", "im2col", "mec", or "auto": the engine, unless
-            more than 70 % of the map is not zero, which is found out at each call; then PyTorch where it is imported
+            more than 80 % of the map is not zero, which is found out at each call; then PyTorch where it is imported
             already, else im2col.
         relu: set negative outputs to 0.
 
