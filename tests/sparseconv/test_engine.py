@@ -234,7 +234,7 @@ print("right")
 @pytest.mark.parametrize(
     ("settings", "methods"),
     [
-        ({"NUMBA_CPU_NAME": "haswell"}, ["bitmap", "cpo"]),
+        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, ["bitmap", "cpo"]),
         ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}, ["bitmap", "cps"]),
         ({"NUMBA_DISABLE_JIT": "1"}, ["bitmap", "auto", "cpo", "cps", "cscc", "im2col", "mec"]),
         ({"NUMBA_THREADING_LAYER": "workqueue"}, ["bitmap"]),
