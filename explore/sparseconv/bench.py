@@ -95,27 +95,25 @@ def inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray, np.
     return weight, np.where(rng.random(x.shape) < density, x, 0).astype(np.float32)
 
 
-def interleaved(forms: Mapping[str, Callable[[], Any]], rounds: int, seconds: float) -> dict[str, float]:
-    """Median seconds of each form; each round takes every form several times, one after another, after two uncounted calls.
+def taken(forms: Mapping[str, Callable[[], Any]], seconds: float) -> dict[str, list[float]]:
+    """Seconds of some calls of each form, one form after another, after two uncounted calls.
 
     Before each form there is a pause: threads of PyTorch's OpenMP library spin for some milliseconds after their work, and
     would take cores from whoever comes next.
     """
-    taken: dict[str, list[float]] = {name: [] for name in forms}
-    for form in forms.values():
+    found: dict[str, list[float]] = {}
+    for name, form in forms.items():
+        sleep(PAUSE)
         form()
-    for _ in range(rounds):
-        for name, form in forms.items():
-            sleep(PAUSE)
-            form()
+        begin = perf_counter()
+        form()
+        calls = 1 + min(20, int(seconds / max(1e-6, perf_counter() - begin)))
+        found[name] = []
+        for _ in range(calls):
             begin = perf_counter()
             form()
-            calls = 1 + min(20, int(seconds / rounds / max(1e-6, perf_counter() - begin)))
-            for _ in range(calls):
-                begin = perf_counter()
-                form()
-                taken[name].append(perf_counter() - begin)
-    return {name: statistics.median(times) for name, times in taken.items()}
+            found[name].append(perf_counter() - begin)
+    return found
 
 
 def measure(
@@ -126,30 +124,45 @@ def measure(
     seconds: float,
     say: Callable[[str], Any] = lambda text: None,
 ) -> list[dict[str, Any]]:
-    """Seconds of each form for each shape and density, packing of the map included; all outputs are compared."""
-    rows = []
-    for shape in shapes:
-        for density in densities:
-            weight, x = inputs(shape, density)
-            sizes = {"stride": shape.stride, "padding": shape.padding}
-            last = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last
-            first, filters = last.contiguous(), torch.from_numpy(weight)
-            turned = filters.contiguous(memory_format=torch.channels_last)
-            layers = {name: prepare(weight, method=name, **sizes) for name in methods}  # type: ignore[arg-type]
-            plan = (shape.stride, shape.padding)
-            forms: dict[str, Callable[[], Any]] = {
-                DENSE[0]: partial(torch.conv2d, first, filters, None, *plan),
-                DENSE[1]: partial(torch.conv2d, last, turned, None, *plan),
-                **{name: partial(layer, last) for name, layer in layers.items()},
-            }
-            with torch.inference_mode():
-                found = interleaved(forms, rounds, seconds)
-                wanted = forms[DENSE[0]]()
-                apart = max(float((forms[name]() - wanted).abs().max() / wanted.abs().max()) for name in methods)
-            rows.append({"shape": shape, "density": density, "seconds": found, "apart": apart})
-            say(f"\r{shape.name}, density {density}          ")
+    """Median seconds of each form for each shape and density, packing of the map included; all outputs are compared.
+
+    Each round goes through everything: a machine may be slower for some seconds, and that is not to hit one layer alone.
+    """
+    densities = list(densities)
+    found: dict[Shape, list[dict[str, list[float]]]] = {shape: [] for shape in shapes}
+    apart: dict[tuple[Shape, float], float] = {}
+    for turn in range(rounds):
+        for shape, rows in found.items():
+            layers: dict[str, Any] = {}
+            for place, density in enumerate(densities):
+                weight, x = inputs(shape, density)
+                sizes: dict[str, Any] = {"stride": shape.stride, "padding": shape.padding}
+                layers = layers or {name: prepare(weight, method=name, **sizes) for name in methods}
+                last = torch.from_numpy(x).permute(0, 3, 1, 2)  # channels last
+                first, filters = last.contiguous(), torch.from_numpy(weight)
+                turned = filters.contiguous(memory_format=torch.channels_last)
+                plan = (shape.stride, shape.padding)
+                forms: dict[str, Callable[[], Any]] = {
+                    DENSE[0]: partial(torch.conv2d, first, filters, None, *plan),
+                    DENSE[1]: partial(torch.conv2d, last, turned, None, *plan),
+                    **{name: partial(layer, last) for name, layer in layers.items()},
+                }
+                with torch.inference_mode():
+                    if not turn:
+                        wanted = forms[DENSE[0]]()
+                        largest = max(float((forms[name]() - wanted).abs().max()) for name in layers)
+                        apart[shape, density] = largest / float(wanted.abs().max())
+                        rows.append({name: [] for name in forms})
+                    for name, times in taken(forms, seconds / rounds).items():
+                        rows[place][name] += times
+                say(f"\rround {turn + 1} of {rounds}: {shape.name}, density {density}          ")
     say("\n")
-    return rows
+    return [
+        {"shape": shape, "density": density, "apart": apart[shape, density]}
+        | {"seconds": {name: statistics.median(times) for name, times in row.items()}}
+        for shape, rows in found.items()
+        for density, row in zip(densities, rows, strict=True)
+    ]
 
 
 def peak(threads: int, rounds: int = 10) -> float:
