@@ -33,7 +33,7 @@ def seen(typing: Any, counters: Any, index: Any) -> Any:
     """``counters[index]`` (64 bits) as it is now, and all that was written before it grew so far."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = builder.load_atomic(_address(context, builder, signature.args[0], *arguments), "acquire", 8)
+        found = builder.load_atomic(_address(context, builder, signature.args[0], *arguments), "seq_cst", 8)
         return builder.bitcast(found, ir.IntType(64))
 
     return types.uintp(counters, types.uintp), generate

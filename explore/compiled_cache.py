@@ -7,7 +7,8 @@ import sys
 
 
 def ensure() -> None:
-    """Give Numba a folder of this process alone where it would find none, and give up: ``cache=True`` is an error then.
+    """Give Numba a folder of this process (and its children) where it would find none, and give up: ``cache=True`` is an error
+    then.
 
     Not one that processes share: what is in it is executed, so that nobody else may be able to write there.
     """
@@ -22,7 +23,8 @@ def ensure() -> None:
     import tempfile
 
     folder = tempfile.mkdtemp(prefix="explore-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    process = os.getpid()
+    atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == process else None)
     os.environ["NUMBA_CACHE_DIR"] = folder
     if (numba := sys.modules.get("numba")) is not None:  # it has read the variable already
         numba.config.CACHE_DIR = folder  # type: ignore[attr-defined]

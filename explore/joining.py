@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import cache
+from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from explore.atomics import ask, call, let_others, put, seen, take
 from explore.libc import GETCPU, YIELD
-from explore.team import Calls, Pace, team
+from explore.team import CALLS, Calls, Pace, leave, team
 
 POSTED, FUNCTION, JOB, ACTIVE, AWAKE, CORE = (np.uintp(k) for k in range(6))
 """Places of a mailbox: how many jobs there were, the present one (0: none), how many threads help with it, how many look for
@@ -56,9 +57,13 @@ def join(threads: int, function: int, job: int, pace: Pace) -> None:
         _alone(function, job)
         return
     try:
-        if process != _BORN or not calls(threads, function, job, pace):  # OpenMP's threads do not live on in a fork
-            mailbox, bell = _helpers(process, threads - 1)
-            for _ in range(threads - 1 - int(mailbox[AWAKE])):
+        if not _team_lives(process) or not calls(threads, function, job, pace):
+            try:
+                mailbox, bell = _helpers(process, threads - 1)
+            except RuntimeError:  # no thread can be started, at the end of a process, say
+                _alone(function, job)
+                return
+            for _ in range(threads - 1 - int(mailbox[AWAKE]) - bell.qsize()):
                 bell.put(None)
             _lead(mailbox, function, job, YIELD, GETCPU)
     finally:
@@ -67,10 +72,24 @@ def join(threads: int, function: int, job: int, pace: Pace) -> None:
 
 def helpers() -> str:
     """Which threads ``join`` asks, where nothing else keeps them busy; in words."""
-    return "PyTorch's own" if os.getpid() == _BORN and team() is not None else "explore's own"
+    return "PyTorch's own" if _team_lives(os.getpid()) and team() is not None else "explore's own"
 
 
-_BORN = os.getpid()
+def _forked() -> bool:
+    """Whether this process is a copy of its parent, which has begun no other program since; as Linux says."""
+    try:
+        told = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace")
+        return bool(int(told.rpartition(")")[2].split()[6]) & 0x40)  # PF_FORKNOEXEC
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+_BORN = 0 if _forked() else os.getpid()
+
+
+def _team_lives(process: int) -> bool:
+    """OpenMP's threads do not live on in a fork, where a parallel region would wait for them for ever."""
+    return process == _BORN
 
 
 @cache
@@ -83,18 +102,11 @@ def _owner(process: int) -> tuple[threading.Lock, Calls]:
 def _helpers(process: int, count: int) -> Helpers:
     """So many, of this process: a fork has none of its parent's threads."""
     helpers = Helpers(np.zeros(6, np.uint64), SimpleQueue())
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
 
     def help(number: int) -> None:
         while True:
             helpers.bell.get()
-            while _serve(helpers.mailbox, number, WATCHED, YIELD, GETCPU):
-                # on one core with the thread that it is to help, where the scheduler may leave both for a while
-                elsewhere = cores - {int(helpers.mailbox[CORE])}
-                if not elsewhere:
-                    break
-                os.sched_setaffinity(0, elsewhere)
-                os.sched_setaffinity(0, cores)
+            _serve(helpers.mailbox, number, WATCHED, YIELD, *CALLS)
 
     for number in range(count):
         threading.Thread(target=help, args=(number + 1,), name=f"explore-{number}", daemon=True).start()
@@ -122,9 +134,8 @@ def _lead(mailbox, function, job, others, where):  # type: ignore[no-untyped-def
 
 
 @numba.njit(nogil=True, cache=True)
-def _serve(mailbox, number, watched, others, where):  # type: ignore[no-untyped-def]
-    """Help for as long as there is something to do, and look for more for a while; whether it should be on another core."""
-    moving = False
+def _serve(mailbox, number, watched, others, where, ask_cores, set_cores):  # type: ignore[no-untyped-def]
+    """Help for as long as there is something to do, and look for more for a while."""
     take(mailbox, AWAKE, np.uintp(1))
     known = np.uintp(0)
     while True:
@@ -138,9 +149,8 @@ def _serve(mailbox, number, watched, others, where):  # type: ignore[no-untyped-
         if posted == known:
             break
         here = ask(where)
-        if here == seen(mailbox, CORE) and here < np.uintp(1 << 32):
-            moving = True
-            break
+        if here == seen(mailbox, CORE):
+            leave(here, ask_cores, set_cores)
         known = posted
         take(mailbox, ACTIVE, np.uintp(1))
         job = seen(mailbox, JOB)
@@ -148,4 +158,3 @@ def _serve(mailbox, number, watched, others, where):  # type: ignore[no-untyped-
             call(seen(mailbox, FUNCTION), job, np.uintp(number))
         take(mailbox, ACTIVE, ~np.uintp(0))  # one less
     take(mailbox, AWAKE, ~np.uintp(0))
-    return moving

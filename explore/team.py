@@ -25,7 +25,7 @@ APART = 0.25
 """Seconds for which the team is then left alone."""
 
 FUNCTION, JOB, WHO, SIZE, CORE, WHERE, ASK, SET = (np.uintp(k) for k in range(8))
-"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many they should be, on which core the
+"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many of them at most, on which core the
 first of them is, and the addresses of ``CALLS``."""
 
 CALLS = (GETCPU, ASK_CORES, SET_CORES)
@@ -36,7 +36,7 @@ CORES = 1024
 
 @dataclass
 class Pace:
-    """How fast calls of one kind, which all do about the same work, have been."""
+    """How fast calls of one kind have been; it is forgotten bit by bit, for one of them may have had little to do."""
 
     fastest: float = math.inf
 
@@ -46,26 +46,28 @@ class Team(NamedTuple):
 
     fork: int
     who: int
+    most: int
 
 
 def team() -> Team | None:
     """PyTorch's, if it is imported and its OpenMP library speaks GCC's language (as Linux's does)."""
     torch = sys.modules.get("torch")
-    return None if torch is None else _linked(torch.__file__ or "")
+    file = getattr(torch, "__file__", None)
+    return _linked(file) if file else None
 
 
 @cache
 def _linked(package: str) -> Team | None:
-    for file in sorted(Path(package).parent.glob("lib/libtorch_cpu.*")):
+    names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_max_threads")
+    files = sorted(Path(package).parent.glob("lib/libtorch_cpu.*"))
+    for file in (None, *map(str, files)) if files else ():  # what was loaded for all comes before what it was linked to
         try:
-            library = ctypes.CDLL(str(file))  # loaded already; its symbols are those that it found itself
-            fork, who = (
-                ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in ("GOMP_parallel", "omp_get_thread_num")
-            )
-        except (OSError, AttributeError):
+            library = ctypes.CDLL(file)
+            found = [ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names]
+        except (OSError, AttributeError, TypeError):
             continue
-        if fork and who:
-            return Team(fork, who)
+        if all(found):
+            return Team(*found)
     return None
 
 
@@ -82,14 +84,14 @@ class Calls:
 
     def __call__(self, threads: int, function: int, job: int, pace: Pace) -> bool:
         """Call a function by all threads of the team, this one being the first; whether that was done."""
-        known, begin = team(), perf_counter()
+        known, member, begin = team(), _member(), perf_counter()
         if known is None or begin < self._apart:
             return False
-        _call(known.fork, _member(), self._told, function, job, known.who, threads)
+        _call(known, member, self._told, function, job, threads)
         end = perf_counter()
         if end - begin > SLOWER * pace.fastest + LATER:
             self._apart = end + APART
-        pace.fastest = min(pace.fastest, end - begin)
+        pace.fastest = min(end - begin, 2 * pace.fastest)
         return True
 
 
@@ -101,21 +103,23 @@ def _member() -> int:
     def member(job):  # type: ignore[no-untyped-def]
         told = numba.carray(pointer(job, np.empty(0, np.uint64)), 8)
         number, here = ask(told[WHO]), ask(told[WHERE])
-        if number != 0 and here == told[CORE] and here < np.uintp(CORES):
-            _leave(here, told[ASK], told[SET])
+        if number >= told[SIZE]:
+            return
+        if number != 0 and here == told[CORE]:
+            leave(here, told[ASK], told[SET])
         call(told[FUNCTION], told[JOB], number)
 
     return int(member.address)  # type: ignore[arg-type]
 
 
 @numba.njit(nogil=True, cache=True)
-def _leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
+def leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
     """Have this thread go on on another core, if it may, and then let it be where it was allowed to be.
 
     A thread that wakes on the core of the one that it is to help may be left there for ten milliseconds.
     """
     allowed = np.zeros(CORES // 64, np.uint64)
-    if ask_cores == 0 or set_cores == 0 or not affinity(ask_cores, allowed):
+    if here >= np.uintp(CORES) or ask_cores == 0 or set_cores == 0 or not affinity(ask_cores, allowed):
         return
     elsewhere, left = allowed.copy(), np.uint64(0)
     elsewhere[here // np.uintp(64)] &= ~(np.uint64(1) << (here % np.uintp(64)))
@@ -127,7 +131,8 @@ def _leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _call(fork, member, told, function, job, who, threads):  # type: ignore[no-untyped-def]
-    told[FUNCTION], told[JOB], told[WHO], told[SIZE] = function, job, who, threads
+def _call(team, member, told, function, job, threads):  # type: ignore[no-untyped-def]
+    told[FUNCTION], told[JOB], told[WHO], told[SIZE] = function, job, team.who, threads
     told[CORE] = ask(told[WHERE])
-    call_fork(fork, member, told.ctypes.data, told[SIZE])
+    # as many as PyTorch asks for: with another number OpenMP would end and begin threads in each call
+    call_fork(team.fork, member, told.ctypes.data, ask(team.most))

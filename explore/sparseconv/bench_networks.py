@@ -86,18 +86,23 @@ def measure(name: str, count: int, rounds: int, seconds: float) -> list[dict[str
 
 def report(names: list[str], count: int = 1000, rounds: int = 10, seconds: float = 0.05) -> list[dict[str, Any]]:
     """Measure networks and print a table."""
-    head = ("network", "batch", "sparse", "same class", "eager", "folded", "selected", "eager / selected")
-    sys.stdout.write("milliseconds; sparse: convolutions that left the dense library; folded: batch norms in the convolutions\n")
-    sys.stdout.write(f"  {head[0]:16}{head[1]:>6}{head[2]:>10}{head[3]:>12}{head[4]:>9}{head[5]:>9}{head[6]:>10}{head[7]:>18}\n")
+    out = sys.stdout
+    out.write("milliseconds; sparse: convolutions that left the dense library; logits: largest difference, relative;\n")
+    out.write("folded: batch norms in the convolutions\n")
+    head = ("network", "batch", "sparse", "same class", "logits", "eager", "folded", "selected", "eager / selected")
+    widths = (-16, 6, 10, 12, 8, 9, 9, 10, 18)
+
+    def line(*cells: str) -> None:
+        found = (cell.ljust(-width) if width < 0 else cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        out.write(f"  {''.join(found)}\n")
+
+    line(*head)
     rows = []
     for name in names:
         for row in measure(name, count, rounds, seconds):
             rows.append(row)
-            share = f"{row['sparse']} of {row['of']}"
-            times = "".join(f"{1e3 * row[form]:9.2f}" for form in ("eager", "folded"))
-            ratio = row["eager"] / row["selected"]
-            sys.stdout.write(
-                f"  {name:16}{row['batch']:6}{share:>10}{row['same']:12.1%}{times}{1e3 * row['selected']:10.2f}{ratio:18.2f}\n"
-            )
-            sys.stdout.flush()
+            times = [f"{1e3 * row[form]:.2f}" for form in ("eager", "folded", "selected")]
+            sparse, ratio = f"{row['sparse']} of {row['of']}", f"{row['eager'] / row['selected']:.2f}"
+            line(name, str(row["batch"]), sparse, f"{row['same']:.1%}", f"{row['apart']:.0e}", *times, ratio)
+            out.flush()
     return rows

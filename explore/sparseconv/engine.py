@@ -6,7 +6,7 @@ import ctypes
 import math
 from collections import deque
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
@@ -94,6 +94,7 @@ class Room(NamedTuple):
     counters: np.ndarray
     job: np.ndarray
     address: int
+    read: int
     pace: Pace
     buffers: tuple[np.ndarray, ...]
 
@@ -126,11 +127,15 @@ class BitmapConvolution:
         self._bias[:filters] = bias
         self._free: deque[Room] = deque(maxlen=4)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy has rooms of its own: addresses in them are those of one object in one process."""
+        return {**self.__dict__, "_free": deque(maxlen=self._free.maxlen)}
+
     def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Convolve maps.
 
         Args:
-            x: float32 ``[N, H, W, C]``, contiguous.
+            x: float32 ``[N, H, W, C]``, contiguous; it is not checked, ``Layer`` does that.
             out: where to write, contiguous; new memory if left out.
 
         Returns:
@@ -144,11 +149,12 @@ class BitmapConvolution:
         return found
 
     def unless_dense(self, x: np.ndarray, most: float, out: np.ndarray | None = None) -> np.ndarray | None:
-        """The same, or None where more than a share ``most`` of the values is not zero: that is known after packing."""
+        """The same, or None where more than a share ``most`` of the values that windows read is not zero: that is known after
+        packing."""
         room = self._room((*x.shape, numba.get_num_threads()))
         if out is None:
             out = np.empty(room.output, np.float32)
-        limit = math.floor(most * x.size)
+        limit = math.floor(most * room.read)
         room.job[MAPS], room.job[OUTPUTS], room.job[MOST] = _place(x), _place(out), limit
         room.counters[:] = 0
         join(room.threads, convolution(), room.address, room.pace)
@@ -157,12 +163,16 @@ class BitmapConvolution:
         return out if found <= limit else None
 
     def _room(self, key: tuple[int, ...]) -> Room:
-        """That of an earlier call, if it fits and nobody else has it, or a new one."""
-        try:
-            found = self._free.pop()
-        except IndexError:
-            found = None
-        return found if found is not None and found.key == key else self._furnished(key)
+        """That of an earlier call, if one fits and nobody else has it, or a new one."""
+        for _ in range(len(self._free)):
+            try:
+                found = self._free.pop()
+            except IndexError:  # others took them
+                break
+            if found.key == key:
+                return found
+            self._free.appendleft(found)
+        return self._furnished(key)
 
     def _furnished(self, key: tuple[int, ...]) -> Room:
         count, height, width, channels, threads = key
@@ -179,12 +189,14 @@ class BitmapConvolution:
         by_tiles = self._weights.size < math.prod(key[:4])  # all threads read all weights, or all of the maps: what is less
         given = (count, height, width, channels, plan.parts, plan.blocks, self.padding[1], pitch, space, kernel, across, threads)
         asked = (count, height, tall, wide, filters, plan.vectors, plan.blocks, pitch, space, *tiles, one, threads, by_tiles)
+        columns = np.arange(self.padding[1], min(self.padding[1] + width, pitch))
+        read = count * height * channels * int((columns % across < kernel).sum())  # values, as ``pack`` counts them
         values, strips = aligned(segments * space + LANES), aligned(threads * rows * wide * lanes)
         masks, counters = aligned(segments * pitch, np.uint64), aligned(WORDS * (1 + threads), np.uint64)
         arrays = (values, self._weights, self._bias, strips, masks, counters)
         sizes = (math.prod(key[:4]), math.prod((count, tall, wide, filters)))
         job = job_of(sizes, arrays, sweep(kernel, across, plan.vectors), self._relu, given, asked)
-        return Room(key, threads, (count, tall, wide, filters), counters, job, job.ctypes.data, Pace(), arrays)
+        return Room(key, threads, (count, tall, wide, filters), counters, job, job.ctypes.data, read, Pace(), arrays)
 
     def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
         """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""

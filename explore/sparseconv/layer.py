@@ -119,6 +119,10 @@ class Layer:
         if method in ("auto", "bitmap") and not numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             self._engine = BitmapConvolution(self.weight, self.bias, self.stride, self.padding, self.relu)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made of the weights when it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_dense"}
+
     def __repr__(self) -> str:
         k, c, kh, kw = self.weight.shape
         return f"Layer({c} → {k} channels, {kh}×{kw}, stride {self.stride}, padding {self.padding}, {self.method})"

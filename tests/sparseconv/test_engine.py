@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from sparse_oracles import EXAMPLES, Case, assert_close, cases, made, maps, oracle
 
+from explore.atomics import call
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Geometry, conv2d, encode, engine, prepare
 from explore.sparseconv.engine import BitmapConvolution, Plan
@@ -246,3 +249,62 @@ def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path
     code = CHECK.replace("METHODS", repr(methods))
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.stdout.strip() == "right", done.stderr[-2000:]
+
+
+# ---- copies, sizes that alternate, gaps
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_has_buffers_of_its_own(copied) -> None:
+    case = made(1, 20, 18, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    layer = prepare(*case[1:], method="auto")
+    assert_close(layer(case.x), case)
+    layer(np.ones_like(case.x))  # dense: PyTorch's convolution is made, too
+    other = copied(layer)
+    del layer
+    assert_close(other(case.x), case)
+
+
+def test_sizes_that_alternate_keep_their_buffers(monkeypatch) -> None:
+    weight = np.ones((4, 4, 3, 3), np.float32)
+    layer = prepare(weight, padding=1, method="bitmap")
+    made_now: list[Any] = []
+    furnished = layer._engine._furnished
+    monkeypatch.setattr(layer._engine, "_furnished", lambda key: made_now.append(key) or furnished(key))
+    for _ in range(5):
+        for count in (1, 2, 3):
+            assert layer(np.ones((count, 4, 5, 5), np.float32))[:, :, 2, 2].ravel().tolist() == [36.0] * 4 * count
+    assert len(made_now) == 3
+
+
+def test_a_full_map_is_dense_with_gaps_between_windows_too() -> None:
+    """A pointwise convolution of stride 2 reads every second column: that all of those are full makes it dense."""
+    layer = prepare(np.ones((4, 4, 1, 1), np.float32), stride=2)
+    x = np.ones((1, 9, 9, 4), np.float32)
+    assert layer._engine.unless_dense(x, 0.8) is None
+    x[:, :, ::2, 1:] = 0
+    assert layer._engine.unless_dense(x, 0.8) is not None
+
+
+@settings(max_examples=EXAMPLES // 3, deadline=None)
+@given(case=wide_cases(), threads=st.integers(2, 9), alone=st.integers(0, 8))
+def test_one_thread_alone_does_the_shares_of_all(case, threads, alone) -> None:
+    """Whichever it is, and however many shares are empty."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "PARALLEL_FROM", 0)
+        patch.setattr(engine.numba, "get_num_threads", lambda: threads)
+        numbered: list[int] = []
+
+        def one(count: int, function: int, job: int, pace: Any) -> None:
+            numbered.append(count)
+            call_compiled(np.uint64(function), np.uint64(job), np.uint64(alone % count))
+
+        patch.setattr(engine, "join", one)
+        layer = prepare(*case[1:], method="bitmap")
+        assert_close(layer(case.x), case)
+    assert numbered == [threads]
+
+
+@numba.njit
+def call_compiled(function, job, number):  # type: ignore[no-untyped-def]
+    call(function, job, number)
