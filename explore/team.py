@@ -84,8 +84,10 @@ class Calls:
 
     def __call__(self, threads: int, function: int, job: int, pace: Pace) -> bool:
         """Call a function by all threads of the team, this one being the first; whether that was done."""
-        known, member, begin = team(), _member(), perf_counter()
-        if known is None or begin < self._apart:
+        if (known := team()) is None:
+            return False
+        member, begin = _member(), perf_counter()  # compiled before the clock runs
+        if begin < self._apart:
             return False
         _call(known, member, self._told, function, job, threads)
         end = perf_counter()

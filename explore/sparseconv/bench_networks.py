@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from time import perf_counter, sleep
 from typing import Any
 
@@ -17,7 +16,6 @@ from explore.sparseconv.config import NETWORKS
 from explore.sparseconv.conversion import agreement, convert
 from explore.sparseconv.networks import load_network
 from explore.sparseconv.selecting import select
-from explore.sparseconv.selection import Selection
 
 PAUSE = 0.02
 """Seconds before each form, in which threads of the one before stop spinning."""
@@ -65,8 +63,8 @@ def measure(name: str, count: int, rounds: int, seconds: float) -> list[dict[str
     rows = []
     for batch in BATCHES:
         selection = select(network, calibration, batch=batch, seconds=seconds)
-        dense = Selection({key: replace(choice, method="torch") for key, choice in selection.layers.items()}, {})
-        forms = {"eager": network, "folded": convert(network, dense), "selected": convert(network, selection)}
+        folded = convert(network, selection.without_sparse())
+        forms = {"eager": network, "folded": folded, "selected": convert(network, selection)}
         same, apart = agreement(network, forms["selected"], test)
         found = timed(forms, test, batch, rounds, 10 if batch == 1 else 3)
         sparse = sum(choice.method != "torch" for choice in selection.layers.values())

@@ -46,7 +46,7 @@ def pieces(whole: int, size: int) -> int:
 
 
 def _place(array: np.ndarray) -> int:
-    """Address of a contiguous array; by ``array.ctypes`` it takes three times as long, which a small layer notices."""
+    """Address of a contiguous array; by ``array.ctypes`` it takes more than twice as long, which a small layer notices."""
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except TypeError:  # it is not to be written to

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -83,7 +82,7 @@ def _as_a_whole(model: nn.Module, images: torch.Tensor, selection: Selection, se
     Alone a convolution may win and yet lose in its network: there it finds other things in the caches, and threads that
     PyTorch's last operation left watching.
     """
-    dense = Selection({name: replace(choice, method="torch") for name, choice in selection.layers.items()}, {})
+    dense = selection.without_sparse()
     networks = {"dense": convert(model, dense), "selected": convert(model, selection)}
     taken: dict[str, list[float]] = {name: [] for name in networks}
     end = perf_counter() + 10 * seconds

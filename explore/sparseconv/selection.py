@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,6 +46,10 @@ class Selection:
     def __repr__(self) -> str:
         sparse = sum(choice.method != "torch" for choice in self.layers.values())
         return f"Selection({sparse} of {len(self.layers)} convolutions leave the dense library)"
+
+    def without_sparse(self) -> Selection:
+        """The same convolutions, all left to the dense library."""
+        return Selection({name: replace(choice, method="torch") for name, choice in self.layers.items()}, {})
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON."""
