@@ -7,8 +7,6 @@ import json
 import logging
 import math
 import os
-import platform
-import re
 import shutil
 import signal
 import tempfile
@@ -18,13 +16,13 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, RecordingFailed
+from explore.machine import processor, threads, versions
 from explore.recording import describe_difference, open_recording
 
 if TYPE_CHECKING:
@@ -264,7 +262,7 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     if not path.exists():
         if (stale := _checkpoint_path(path)).exists():  # of a recording that was removed
             stale.unlink()
-        attributes = {"config": run.config, "name": run.name, "threads": _threads(), "versions": versions()}
+        attributes = {"config": run.config, "name": run.name, "threads": threads(), "versions": versions()}
         attributes |= {"device": _device(run), "steps": run.steps, "seconds": 0.0}
         return Writer.create(path, attributes, run.snapshot(), run.step, frames)
     writer = Writer.reopen(path)
@@ -277,8 +275,8 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
                 "Record to another path, or give the same"
             )
         recorded = writer.attributes.get("threads")
-        if recorded != _threads() and writer.steps[-1] < run.steps:
-            text = f"{path} was recorded with {recorded} torch threads, now {_threads()}: the last bits may differ"
+        if recorded != threads() and writer.steps[-1] < run.steps:
+            text = f"{path} was recorded with {recorded} torch threads, now {threads()}: the last bits may differ"
             warnings.warn(text, ExploreWarning, stacklevel=3)
         writer.reserve(len(writer.steps) + frames)
     except BaseException:
@@ -305,14 +303,6 @@ def _checkpoint_path(path: Path) -> Path:
     return path.with_name(path.name + ".checkpoint.npz")
 
 
-def _threads() -> int:
-    """Threads that torch computes with; 1 for a run that never imported it."""
-    import sys
-
-    torch = sys.modules.get("torch")
-    return torch.get_num_threads() if torch else 1
-
-
 def _device(run: Run) -> str:
     """What a run computes on: the accelerator's name, or this machine's processor."""
     import sys
@@ -323,29 +313,9 @@ def _device(run: Run) -> str:
     return processor()
 
 
-def processor() -> str:
-    """The name of this machine's processor."""
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
 def ended(recording: xarray.Dataset) -> bool:
     """Whether a run got to the last step that was planned for it when it was last recorded."""
     return int(recording["step"][-1]) >= recording.attrs.get("steps", 0)
-
-
-def versions() -> dict[str, str]:
-    """Python and the packages that decide what a run computes."""
-    found = {"python": platform.python_version()}
-    for package in ("explore-labs", "numpy", "torch", "xarray", "zarr"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import torch
 from explore.data.imageset import sha256_of
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput, UnknownName
-from explore.runs import versions
+from explore.machine import versions
 
 if TYPE_CHECKING:
     import os

@@ -21,8 +21,8 @@ from numba import types
 from explore.atomics import pointer, take
 from explore.errors import InvalidInput
 from explore.joining import helpers, join
+from explore.machine import processor
 from explore.plotting.export import save
-from explore.runs import processor
 from explore.sparseconv.bench_networks import PAUSE, report
 from explore.sparseconv.figures_speeds import Speeds, speeds
 from explore.sparseconv.figures_times import DENSE
