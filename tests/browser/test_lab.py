@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, TOKEN, opened, run_all
+from .conftest import ROOT, TOKEN, alt_changes, opened, run_all
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
@@ -69,6 +69,36 @@ def test_the_start_page_shows_a_picture_and_the_labs(page: Any, server: str, scr
     page.wait_for_timeout(500)
     page.screenshot(path=screenshots / "00-start.png")
     assert page.outside == []
+
+
+def test_a_saved_notebook_keeps_its_pictures_and_their_state(page: Any, server: str, screenshots: Path) -> None:
+    """A student moves a slider, saves, shuts the kernel down and opens the file again."""
+    opened(page, server, "bare_00_start.ipynb")
+    run_all(page)
+    page.wait_for_function("document.querySelectorAll('.explore-figure img').length >= 1", timeout=60_000)
+    picture = page.locator(".explore-figure img").first
+    before = picture.get_attribute("alt")
+    handle = page.locator(".widget-slider .noUi-handle").first
+    handle.focus()
+    for _ in range(4):
+        handle.press("ArrowLeft")
+    chosen = alt_changes(page, 0, before)
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(1500)
+    page.evaluate(
+        "fetch(`/api/sessions?token=%s`).then(r => r.json()).then(all => Promise.all(all.map("
+        "s => fetch(`/api/kernels/${s.kernel.id}?token=%s`, {method: 'DELETE'}))))" % (TOKEN, TOKEN)
+    )
+    page.wait_for_timeout(1000)
+    page.goto("about:blank")
+    page.goto(f"{server}/lab/tree/bare_00_start.ipynb?token={TOKEN}&reset")
+    page.wait_for_function("document.querySelectorAll('.jp-OutputArea-output img[alt]').length >= 1", timeout=60_000)
+    page.wait_for_timeout(1500)
+    page.screenshot(path=screenshots / "00-saved.png")
+    assert not page.get_by_text("Error displaying widget").count()
+    shown = page.locator(".explore-figure img").first
+    assert shown.get_attribute("alt") == chosen
+    assert shown.evaluate("image => image.naturalWidth") > 600
 
 
 def test_the_committed_notebook_shows_its_pictures_without_a_kernel(page: Any, server: str, screenshots: Path) -> None:
