@@ -9,7 +9,7 @@ from explore.widgets.explorer import Explorer
 
 
 def check_controls(explorer: Explorer, values: int = 6) -> None:
-    """Every control is named, and moving it changes the picture or its text."""
+    """Every control is named; moving it changes the picture or its text, to what a new picture of the same data shows."""
     for name, control in explorer.controls.items():
         if isinstance(control, Button):
             continue
@@ -18,6 +18,8 @@ def check_controls(explorer: Explorer, values: int = 6) -> None:
         for value in control.values[:values]:
             setattr(explorer, name, value)
             shown.add((explorer.alt, explorer.view.png))
+            assert explorer.picture is not None
+            assert explorer.view.png == type(explorer.picture)(explorer.data).png(), f"{name} = {value} is not drawn anew"
         assert len(shown) > 1, f"{name} changes nothing"
         setattr(explorer, name, start)
 

@@ -54,11 +54,14 @@ class Picture:
 
     size: tuple[float, float] = (9.0, 5.0)
     title = ""
+    structural: tuple[str, ...] = ()
+    """Names of scalar coordinates and attributes that determine the axes, such as the quantity on the y axis.
+    Data with another value of one of them need a new picture."""
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._moving: list[tuple[Axes | None, Artist]] = []
         self._background: Any = None
-        self._structure = _structure(data)
+        self._structure = _structure(data, self.structural)
         with _styled():
             self.figure = Figure(figsize=self.size, dpi=DPI, facecolor="white")
             self._canvas = FigureCanvasAgg(self.figure)
@@ -106,7 +109,7 @@ class Picture:
 
     def fits(self, data: xarray.Dataset) -> bool:
         """Whether ``update`` can show these data, or a new picture is needed."""
-        return _structure(data) == self._structure
+        return _structure(data, self.structural) == self._structure
 
     def update(self, data: xarray.Dataset) -> None:
         """Show other data."""
@@ -163,7 +166,8 @@ def _styled() -> Iterator[None]:
         yield
 
 
-def _structure(data: xarray.Dataset) -> tuple[Any, ...]:
-    """What a picture is built around: sizes, and the names and numbers on its axes."""
+def _structure(data: xarray.Dataset, structural: tuple[str, ...]) -> tuple[Any, ...]:
+    """Collect what a picture is built around: sizes, the names and numbers on its axes, and ``structural`` scalars."""
     names = tuple((str(name), tuple(map(str, data[name].values.ravel()))) for name in data.coords if data[name].ndim == 1)
-    return tuple(sorted((str(k), v) for k, v in data.sizes.items())), names, tuple(sorted(map(str, data.data_vars)))
+    scalars = tuple(str(data[name].values if name in data.coords else data.attrs[name]) for name in structural)
+    return tuple(sorted((str(k), v) for k, v in data.sizes.items())), names, tuple(sorted(map(str, data.data_vars))), scalars

@@ -132,6 +132,7 @@ class Students(Picture):
 
     size = (9.6, 4.6)
     title = "Students of every width"
+    structural = ("measure", "low", "high")  # the quantity and the limits of its axis
 
     def build(self, data: xarray.Dataset) -> None:
         """Curves with bands, and the rows of one width."""
@@ -213,20 +214,16 @@ class Scores(Picture):
 
     size = (9.6, 3.4)
     title = "What the students score"
+    structural = ("measure", "low", "high")  # the quantity and the limits of its axis
 
     def build(self, data: xarray.Dataset) -> None:
         """The rows."""
-        self._range = data.attrs["low"], data.attrs["high"]
         self._head = self.moving(self.figure.text(0.02, 0.93, "", fontsize=12, fontweight="bold", va="center"))
         axes = self.figure.add_axes((0.27, 0.17, 0.5, 0.64))
         self._rows = Rows(self, axes, data)
         set_title(
             axes, f"each run; at the right mean ± standard deviation, and the paired difference from {_base(data)} (95 %)"
         ).set_x(-0.24)
-
-    def fits(self, data: xarray.Dataset) -> bool:
-        """Scores of another range, as a live study has them, need other axes."""
-        return super().fits(data) and (data.attrs["low"], data.attrs["high"]) == self._range
 
     def show(self, data: xarray.Dataset) -> None:
         """The only setting there is."""
