@@ -12,6 +12,7 @@ from sparse_oracles import (
     SPARSE,
     Case,
     assert_close,
+    assert_same_products,
     brute_sizes,
     cases,
     literal_convolution,
@@ -167,19 +168,19 @@ def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> N
     fixed = x.copy()
     fixed.flags.writeable = False
     for view in (last, wide[:, ::2, :, ::2], back, np.asfortranarray(x), fixed, torch.from_numpy(x)):
-        assert np.array_equal(conv2d(view, weight, SMALL.bias, SMALL.stride, SMALL.padding, method, **options), wanted)
+        assert_same_products(conv2d(view, weight, *SMALL[2:], method, **options), SMALL, method, wanted)
     turned = np.ascontiguousarray(weight[::-1, :, ::-1])[::-1, :, ::-1]
     for filters in (np.asfortranarray(weight), turned, torch.nn.Parameter(torch.from_numpy(weight))):
-        assert np.array_equal(conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options), wanted)
+        assert_same_products(conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options), SMALL, method, wanted)
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_images_and_maps_without_their_first_axes_are_one(method, options) -> None:
-    one, weight = SMALL.x[:1, :1], SMALL.weight[:, :1]
-    wanted = conv2d(one, weight, method=method, **options)
+    case = SMALL._replace(x=SMALL.x[:1, :1], weight=SMALL.weight[:, :1])
+    wanted = conv2d(*case, method, **options)
     assert wanted.shape[0] == 1
-    assert np.array_equal(conv2d(one[0], weight, method=method, **options), wanted)
-    assert np.array_equal(conv2d(one[0, 0], weight, method=method, **options), wanted)
+    assert_same_products(conv2d(case.x[0], *case[1:], method, **options), case, method, wanted)
+    assert_same_products(conv2d(case.x[0, 0], *case[1:], method, **options), case, method, wanted)
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
