@@ -1,8 +1,6 @@
-"""explore: see, and use, what ten papers on distillation, attention, mixtures and sparsity compute."""
+"""explore: see, and use, what papers on distillation, attention, mixtures and sparsity compute."""
 
 import lazy_loader
-
-from explore import compiled_cache
 
 __version__ = "0.1.0"
 
@@ -10,22 +8,23 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "attention",
-        "coresets",
+        "core",
         "data",
         "distill",
         "errors",
         "mixtures",
         "models",
         "plotting",
-        "registry",
+        "sparseconv",
         "subclass",
+        "sweep",
         "widgets",
     ],
     submod_attrs={
-        "recording": ["open_recording", "pack"],
-        "registry": ["build"],
-        "runs": ["Run", "record"],
+        "core": ["registry"],
+        "core.recording": ["open_recording", "pack"],
+        "core.registry": ["build"],
+        "core.runs": ["Run", "record"],
+        "data": ["coresets"],
     },
 )
-
-compiled_cache.ensure()

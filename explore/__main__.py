@@ -1,6 +1,6 @@
 """``python -m explore``: the command line."""
 
-from explore.cli import main
+from explore.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -13,7 +13,7 @@ import numpy as np
 from explore import build
 from explore.data import DistilledSet, load
 from explore.distill import EvaluationProtocol
-from explore.distill.compare import compare, starting_points
+from explore.distill.evaluation.fair_comparison import compare, starting_points
 
 SEEDS, NETWORKS = 3, 5
 

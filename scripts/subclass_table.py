@@ -28,12 +28,17 @@ def main() -> None:
         rows = rows[(rows["teacher_images"] == first[0]) & (rows["temperature"] == first[1])]
         columns[name] = {}
         for row in rows.to_dict("records"):
-            mean, deviation, difference, half = (100 * row[key] for key in (given.measure, "std", "minus scratch", "±"))
+            mean, deviation, difference, half = (
+                100 * row[key] for key in (given.measure, "std", "minus scratch", "±")
+            )
             beside = "" if row["lesson"] == "scratch" else f" ({difference:+.1f} ± {half:.1f})"
             columns[name][row["lesson"]] = f"{mean:.1f} ± {deviation:.1f}{beside}"
     lessons = list(dict.fromkeys(lesson for column in columns.values() for lesson in column))
     lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {lesson} | " + " | ".join(column.get(lesson, "") for column in columns.values()) + " |" for lesson in lessons]
+    lines += [
+        f"| {lesson} | " + " | ".join(column.get(lesson, "") for column in columns.values()) + " |"
+        for lesson in lessons
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
 
 

@@ -15,8 +15,8 @@ from safetensors.torch import save_file
 
 from explore.data import load
 from explore.models import Fit, accuracy
-from explore.models.blank import draw
-from explore.sparseconv.networks import KNOWN
+from explore.models._init import draw
+from explore.sparseconv.networks.model_zoo import KNOWN
 
 NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
 
@@ -27,15 +27,27 @@ def main(folder: str) -> None:
         network = KNOWN[name].make()
         draw(network, 0)
         fit = Fit(
-            network, train.batch(), train.labels, epochs=12, batch=50, optimizer="adam", learning_rate=2e-3, schedule="cosine"
+            network,
+            train.batch(),
+            train.labels,
+            epochs=12,
+            batch=50,
+            optimizer="adam",
+            learning_rate=2e-3,
+            schedule="cosine",
         )
         for _ in range(fit.steps):
             fit.advance()
             sys.stderr.write(f"{name}, epoch {fit.step}: loss {fit.loss:.3f}\n")
         network.eval()
-        kept = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+        kept = {
+            key: value.half() if value.is_floating_point() else value
+            for key, value in network.state_dict().items()
+        }
         save_file(
-            kept, Path(folder) / f"{name}.safetensors", {"accuracy on val": f"{accuracy(network, val.batch(), val.labels):.3f}"}
+            kept,
+            Path(folder) / f"{name}.safetensors",
+            {"accuracy on val": f"{accuracy(network, val.batch(), val.labels):.3f}"},
         )
         sys.stdout.write(f"{name}: {accuracy(network, val.batch(), val.labels):.3f} of val\n")
 

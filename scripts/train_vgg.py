@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from explore.data import load
 from explore.models import Fit, accuracy
-from explore.models.blank import draw
-from explore.sparseconv.networks import KNOWN
+from explore.models._init import draw
+from explore.sparseconv.networks.model_zoo import KNOWN
 
 IMAGES, EPOCHS = 20_000, 3
 

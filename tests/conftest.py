@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from explore.data.folders import data_folder
+from explore.data.datasets.folders import data_folder
 
-# Kernels, browsers and subprocesses share the cores with the tests: let OpenMP threads spin briefly (see explore.launch).
+# Kernels, browsers and subprocesses share the cores with the tests: let OpenMP threads spin briefly (see explore.cli.jupyter).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 settings.register_profile("explore", deadline=None)  # a busy machine is no fault
@@ -34,11 +34,17 @@ def is_loopback(address: Any) -> bool:
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
     """Refuse connections beyond this machine, whoever makes them."""
-    connect, connect_ex, create = socket.socket.connect, socket.socket.connect_ex, socket.create_connection
+    connect, connect_ex, create = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.create_connection,
+    )
 
     def check(address: Any) -> None:
         if not is_loopback(address):
-            raise PermissionError(f"a test wanted to connect to {address}; tests stay on this machine")
+            raise PermissionError(
+                f"a test wanted to connect to {address}; tests stay on this machine"
+            )
 
     def checked_connect(self: socket.socket, address: Any) -> None:
         check(address)
@@ -76,4 +82,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         for needed in marker.args or ("",):
             folder = data_folder() / needed
             if not folder.is_dir() or not any(folder.iterdir()):
-                pytest.skip(f"needs real data in {folder}, which is missing or empty; set EXPLORE_DATA to the folder above")
+                pytest.skip(
+                    f"needs real data in {folder}, which is missing or empty; set EXPLORE_DATA to the folder above"
+                )

@@ -19,7 +19,9 @@ def check_controls(explorer: Explorer, values: int = 6) -> None:
             setattr(explorer, name, value)
             shown.add((explorer.alt, explorer.view.png))
             assert explorer.picture is not None
-            assert explorer.view.png == type(explorer.picture)(explorer.data).png(), f"{name} = {value} is not drawn anew"
+            assert explorer.view.png == type(explorer.picture)(explorer.data).png(), (
+                f"{name} = {value} is not drawn anew"
+            )
         assert len(shown) > 1, f"{name} changes nothing"
         setattr(explorer, name, start)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from explore.registry import LABS
+from explore.core.registry import LABS
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -30,7 +30,9 @@ def test_there_is_a_notebook_for_every_lab_and_a_start() -> None:
 def test_it_is_executed_from_top_to_bottom_without_an_error(path: Path) -> None:
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert not [
+        output for cell in cells for output in cell.outputs if output.output_type == "error"
+    ]
 
 
 def test_it_is_small(path: Path) -> None:
@@ -38,17 +40,31 @@ def test_it_is_small(path: Path) -> None:
 
 
 def test_it_defines_nothing(path: Path) -> None:
-    assert not [cell.source for cell in code_cells(path) if re.search(r"^\s*(def|class)\s", cell.source, re.MULTILINE)]
+    assert not [
+        cell.source
+        for cell in code_cells(path)
+        if re.search(r"^\s*(def|class)\s", cell.source, re.MULTILINE)
+    ]
 
 
 def test_no_widget_is_saved(path: Path) -> None:
     assert "widgets" not in nbformat.read(path, as_version=4).metadata
-    kinds = {kind for cell in code_cells(path) for output in cell.outputs for kind in output.get("data", {})}
+    kinds = {
+        kind
+        for cell in code_cells(path)
+        for output in cell.outputs
+        for kind in output.get("data", {})
+    }
     assert not any("widget" in kind for kind in kinds)
 
 
 def test_every_picture_has_its_text(path: Path) -> None:
-    pictures = [output.data for cell in code_cells(path) for output in cell.outputs if "image/png" in output.get("data", {})]
+    pictures = [
+        output.data
+        for cell in code_cells(path)
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    ]
     assert pictures
     for data in pictures:
         alt = re.search(r'<img alt="([^"]{20,})"', data["text/html"])

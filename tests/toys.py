@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import xarray
 
+from explore.core.runs import stream_seed
 from explore.errors import InvalidInput
-from explore.runs import stream_seed
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
@@ -36,7 +36,12 @@ class CountingRun:
         if steps < 1:
             raise InvalidInput(f"steps must be at least 1, got {steps}")
         self.step, self.steps, self.delay, self.advanced = 0, steps, delay, 0
-        self.config: Mapping[str, Any] = {"method": self.name, "seed": seed, "side": side, "data": {"name": "none"}}
+        self.config: Mapping[str, Any] = {
+            "method": self.name,
+            "seed": seed,
+            "side": side,
+            "data": {"name": "none"},
+        }
         self.total = np.zeros(3)
         self.field = self._draw("init", 0, (side, side)).astype(np.float32)
 
@@ -54,12 +59,19 @@ class CountingRun:
     def snapshot(self) -> xarray.Dataset:
         return xarray.Dataset(
             {
-                "total": ("part", self.total.astype(np.float32), {"long_name": "running total", "units": "m s⁻¹"}),
+                "total": (
+                    "part",
+                    self.total.astype(np.float32),
+                    {"long_name": "running total", "units": "m s⁻¹"},
+                ),
                 "rising": ((), np.bool_(self.total[0] > self.total[1])),
                 "square": ((), np.int64(self.step**2)),
                 "field": (("y", "x"), self.field.copy(), {"long_name": "field", "units": "1"}),
             },
-            {"part": ("part", [0.5, 1.0, 2.0]), "label": ("label", np.array(LABELS, dtype=object), {"long_name": "names"})},
+            {
+                "part": ("part", [0.5, 1.0, 2.0]),
+                "label": ("label", np.array(LABELS, dtype=object), {"long_name": "names"}),
+            },
         )
 
     def result(self) -> xarray.Dataset:
@@ -67,13 +79,20 @@ class CountingRun:
         return xarray.Dataset(values, attrs={"step": self.step})
 
     def state(self) -> dict[str, Any]:
-        return {"total": self.total.copy(), "field": self.field.copy(), "note": "plain JSON", "nothing": None}
+        return {
+            "total": self.total.copy(),
+            "field": self.field.copy(),
+            "note": "plain JSON",
+            "nothing": None,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.total, self.field = state["total"].copy(), state["field"].copy()
 
     def _draw(self, stream: str, step: int, shape: Any) -> np.ndarray:
-        return np.random.default_rng(stream_seed(self.config["seed"], stream, step)).normal(size=shape)
+        return np.random.default_rng(stream_seed(self.config["seed"], stream, step)).normal(
+            size=shape
+        )
 
 
 def straight(run: Any, steps: int | None = None) -> Any:
@@ -98,8 +117,17 @@ def bits(dataset: xarray.Dataset) -> dict[str, tuple[Any, ...]]:
     for name, variable in dataset.variables.items():
         values = np.asarray(variable.values)
         text = values.dtype.kind in "OUT"
-        content = tuple(map(str, values.ravel().tolist())) if text else np.ascontiguousarray(values).tobytes()
-        found[str(name)] = (variable.dims, values.shape, "text" if text else values.dtype.str, content)
+        content = (
+            tuple(map(str, values.ravel().tolist()))
+            if text
+            else np.ascontiguousarray(values).tobytes()
+        )
+        found[str(name)] = (
+            variable.dims,
+            values.shape,
+            "text" if text else values.dtype.str,
+            content,
+        )
     return found
 
 
@@ -107,7 +135,11 @@ def assert_shows(recording: xarray.Dataset, expected: Mapping[int, xarray.Datase
     """Every frame of ``recording`` holds the bits that ``expected`` has for its step."""
     for index, step in enumerate(recording.step.values.tolist()):
         want = bits(expected[step])
-        shown = {name: value for name, value in bits(recording.isel(step=index)).items() if name != "step"}
+        shown = {
+            name: value
+            for name, value in bits(recording.isel(step=index)).items()
+            if name != "step"
+        }
         assert shown == want, f"step {step}"
 
 
@@ -115,7 +147,11 @@ def same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two ``state()`` hold the same bits."""
 
     def plain(state: Mapping[str, Any]) -> dict[str, Any]:
-        arrays = {name: (v.dtype.str, v.shape, v.tobytes()) for name, v in state.items() if isinstance(v, np.ndarray)}
+        arrays = {
+            name: (v.dtype.str, v.shape, v.tobytes())
+            for name, v in state.items()
+            if isinstance(v, np.ndarray)
+        }
         return {name: arrays.get(name, repr(value)) for name, value in state.items()}
 
     return plain(one) == plain(other)
@@ -128,9 +164,17 @@ def digest(dataset: xarray.Dataset) -> str:
 
 def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
     """A Python process of its own that can import explore and toys; its stdout is a pipe of text."""
-    path = os.pathsep.join([str(ROOT), str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    path = os.pathsep.join(
+        [str(ROOT), str(TESTS), str(TESTS / "core"), os.environ.get("PYTHONPATH", "")]
+    ).rstrip(os.pathsep)
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}, **options)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        **options,
+    )
 
 
 def output(code: str, *arguments: object) -> str:
@@ -144,14 +188,14 @@ def output(code: str, *arguments: object) -> str:
 KILL = """
 import json, os, signal, sys, time
 import filelock, numcodecs, zarr
-import explore.runs, explore.writer
+import explore.core.runs, explore.core.writer
 SETUP
-explore.runs.CHECKPOINT_SECONDS = 0.02
+explore.core.runs.CHECKPOINT_SECONDS = 0.02
 
 def child(path, say):
     run = make()
     say("ready")
-    explore.runs.record(run, path, every=1, progress=lambda step, *_: say(step))
+    explore.core.runs.record(run, path, every=1, progress=lambda step, *_: say(step))
     os._exit(0)
 
 for path, after, seconds in json.loads(sys.argv[1]):
@@ -175,4 +219,7 @@ def kill(setup: str, *moments: tuple[Path, str, float]) -> None:
 
     A moment is a path, what is waited for ("ready": creation begins, or a step) and how many seconds longer.
     """
-    output(KILL.replace("SETUP", setup), json.dumps([(str(path), after, seconds) for path, after, seconds in moments]))
+    output(
+        KILL.replace("SETUP", setup),
+        json.dumps([(str(path), after, seconds) for path, after, seconds in moments]),
+    )

@@ -8,7 +8,9 @@ from torch.nn.functional import normalize as unit
 from explore.errors import InvalidInput
 
 
-def spatial_attention(features: torch.Tensor, power: float = 4.0, normalize: bool = True) -> torch.Tensor:
+def spatial_attention(
+    features: torch.Tensor, power: float = 4.0, normalize: bool = True
+) -> torch.Tensor:
     """Where a feature map is active: ``Σ_c |f|^power``.
 
     A high power lets the few strongest channels decide; at 4 a map is nearly one spot.
@@ -37,7 +39,9 @@ def spatial_attention(features: torch.Tensor, power: float = 4.0, normalize: boo
     return unit(collapsed.flatten(1), dim=1).view_as(collapsed) if normalize else collapsed
 
 
-def channel_attention(features: torch.Tensor, power: float = 4.0, normalize: bool = True) -> torch.Tensor:
+def channel_attention(
+    features: torch.Tensor, power: float = 4.0, normalize: bool = True
+) -> torch.Tensor:
     """How active each channel is over the whole map: ``Σ_hw |f|^power``.
 
     Args:

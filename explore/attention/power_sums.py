@@ -17,12 +17,12 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
+from explore._parallel.thread_pool import KERNELS
 from explore.attention.maps import raised
 from explore.errors import InvalidInput
+from explore.models._fused.module import fusable, same_threads
 from explore.models.convnet import ConvNet
-from explore.models.fused import fusable, same_threads
 from explore.models.taps import Taps
-from explore.sharing import KERNELS
 
 CHUNK_BYTES = 1_300_000
 """Size of the largest map of a chunk (at least 8 images). Measured, not timed at run time: another
@@ -82,7 +82,9 @@ def power_sums(
     )
 
 
-def taps_and_embed(network: nn.Module, images: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+def taps_and_embed(
+    network: nn.Module, images: torch.Tensor
+) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Feature maps before pooling and the embedding of any network, in one pass, with gradients.
 
     Raises:
@@ -110,11 +112,17 @@ def chunk_for(network: nn.Module, images: torch.Tensor) -> int:
 
 
 def _plain(
-    network: nn.Module, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype
+    network: nn.Module,
+    images: torch.Tensor,
+    spatial: float | None,
+    channel: float | None,
+    dtype: torch.dtype,
 ) -> PowerSums:
     with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         maps, embedding = taps_and_embed(network, images)
-    if dtype != torch.float32:  # fourth powers of small numbers need the range and digits of float32
+    if (
+        dtype != torch.float32
+    ):  # fourth powers of small numbers need the range and digits of float32
         maps, embedding = [f.float() for f in maps], embedding.float()
     return PowerSums(
         [raised(f, spatial).sum(1) for f in maps[:-1]] if spatial is not None else [],
@@ -125,14 +133,22 @@ def _plain(
 
 def _per_image(network: nn.Module) -> bool:
     """Whether images do not influence one another (no batch norm in training mode)."""
-    return not any(isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in network.modules())
+    return not any(
+        isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training for m in network.modules()
+    )
 
 
 def _is_fusable(network: nn.Module, images: torch.Tensor) -> bool:
     return isinstance(network, ConvNet) and fusable(network, images)
 
 
-def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: float | None, dtype: torch.dtype) -> PowerSums:
+def _fused(
+    network: Any,
+    images: torch.Tensor,
+    spatial: float | None,
+    channel: float | None,
+    dtype: torch.dtype,
+) -> PowerSums:
     kernel = _kernel()
     same_threads()
     spatials, channels = [], []
@@ -148,18 +164,29 @@ def _fused(network: Any, images: torch.Tensor, spatial: float | None, channel: f
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
         affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
         with KERNELS:
-            kernel(pixels, *affine, pooled, by_pixel, by_channel, np.float32(norm.eps), np.float32(p), np.float32(q))
+            kernel(
+                pixels,
+                *affine,
+                pooled,
+                by_pixel,
+                by_channel,
+                np.float32(norm.eps),
+                np.float32(p),
+                np.float32(q),
+            )
         if p:
             spatials.append(torch.from_numpy(by_pixel))
         if q:
             channels.append(torch.from_numpy(by_channel))
-        images = torch.from_numpy(pooled).permute(0, 3, 1, 2)  # channels last in memory, as the next convolution likes it
+        images = torch.from_numpy(pooled).permute(
+            0, 3, 1, 2
+        )  # channels last in memory, as the next convolution likes it
     return PowerSums(spatials, channels, images.flatten(1))
 
 
 @cache
 def _kernel() -> Any:
     """Compile on first use (a few seconds, then cached on disk)."""
-    from explore.attention import kernels
+    from explore.attention import _kernels as kernels
 
     return kernels.norm_relu_sums_pool

@@ -10,15 +10,16 @@ import lazy_loader
 from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
-    from explore.data.imageset import ImageSet
+    from explore.data.image_set import ImageSet
 
 _getattr, _, _attached = lazy_loader.attach(
     __name__,
+    submodules=["coresets"],
     submod_attrs={
-        "distilled": ["DistilledSet"],
-        "folders": ["data_folder"],
-        "imageset": ["ImageSet"],
-        "scenes": ["scenes"],
+        "distilled_set": ["DistilledSet"],
+        "datasets.folders": ["data_folder"],
+        "image_set": ["ImageSet"],
+        "datasets.synthetic_scenes": ["scenes"],
         "whitening": ["ZCA"],
     },
 )
@@ -31,18 +32,18 @@ def __dir__() -> list[str]:
 
 
 LOADERS = {
-    "cifar10": "explore.data.originals:cifar10",
-    "cifar10-jpeg": "explore.data.cifar:cifar10_jpeg",
-    "cifar100": "explore.data.originals:cifar100",
-    "crc-phenotypes": "explore.data.histology:crc_phenotypes",
-    "digits": "explore.data.digits:digits",
-    "fashion-mnist": "explore.data.vision:fashion_mnist",
-    "folder": "explore.data.trees:image_tree",
-    "imagenette": "explore.data.imagenette:imagenette",
-    "mhist": "explore.data.histology:mhist",
-    "mnist": "explore.data.vision:mnist",
-    "scenes": "explore.data.scenes:scenes",
-    "voc": "explore.data.voc:voc",
+    "cifar10": "explore.data.datasets.cifar:cifar10",
+    "cifar10-jpeg": "explore.data.datasets.cifar_jpeg:cifar10_jpeg",
+    "cifar100": "explore.data.datasets.cifar:cifar100",
+    "crc-phenotypes": "explore.data.datasets.histology:crc_phenotypes",
+    "digits": "explore.data.datasets.digits:digits",
+    "fashion-mnist": "explore.data.datasets.mnist:fashion_mnist",
+    "folder": "explore.data.image_folder:image_tree",
+    "imagenette": "explore.data.datasets.imagenette:imagenette",
+    "mhist": "explore.data.datasets.histology:mhist",
+    "mnist": "explore.data.datasets.mnist:mnist",
+    "scenes": "explore.data.datasets.synthetic_scenes:scenes",
+    "voc": "explore.data.datasets.voc:voc",
 }
 SPLITS = ("train", "val", "test")
 
@@ -66,7 +67,7 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
         >>> load("digits", "test")
         ImageSet('digits': 400 images, 1×16×16, 10 classes)
     """
-    from explore.registry import resolve
+    from explore.core.registry import resolve
 
     if name not in LOADERS:
         raise UnknownName("data set", name, LOADERS)
@@ -77,8 +78,16 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     known = [option for option in parameters if option != "split"]
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise InvalidInput(f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
-    absent = [option for option in known if parameters[option].default is Parameter.empty and option not in options]
+        raise InvalidInput(
+            f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
+        )
+    absent = [
+        option
+        for option in known
+        if parameters[option].default is Parameter.empty and option not in options
+    ]
     if absent:
-        raise InvalidInput(f"{name} needs {', '.join(f'{option}=' for option in absent)}; its options are {', '.join(known)}")
+        raise InvalidInput(
+            f"{name} needs {', '.join(f'{option}=' for option in absent)}; its options are {', '.join(known)}"
+        )
     return loader(split, **options)

@@ -6,7 +6,7 @@ from hashlib import blake2b
 
 import torch
 
-from explore.data.imageset import ImageSet
+from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
 Images = ImageSet | torch.Tensor
@@ -31,12 +31,19 @@ def shared_images(known: Images, asked: Images) -> torch.Tensor:
         (0, [0, 1])
     """
     seen = set(_digests(known))
-    return torch.tensor([i for i, digest in enumerate(_digests(asked)) if digest in seen], dtype=torch.int64)
+    return torch.tensor(
+        [i for i, digest in enumerate(_digests(asked)) if digest in seen], dtype=torch.int64
+    )
 
 
 def _digests(images: Images) -> list[bytes]:
     pixels = images.images if isinstance(images, ImageSet) else images
     if pixels.dtype != torch.uint8 or pixels.ndim != 4:
-        raise InvalidInput(f"expected uint8 images [N, C, H, W], got {pixels.dtype} {list(pixels.shape)}")
+        raise InvalidInput(
+            f"expected uint8 images [N, C, H, W], got {pixels.dtype} {list(pixels.shape)}"
+        )
     shape = str(tuple(pixels.shape[1:])).encode()
-    return [blake2b(image.contiguous().numpy().tobytes(), digest_size=16, key=shape).digest() for image in pixels.cpu()]
+    return [
+        blake2b(image.contiguous().numpy().tobytes(), digest_size=16, key=shape).digest()
+        for image in pixels.cpu()
+    ]

@@ -40,7 +40,9 @@ class ZCA:
             InvalidInput: it is fitted already, or there are fewer than two images.
         """
         if self.mean is not None:
-            raise InvalidInput("this ZCA is fitted; fit a new one on real training images, never on distilled ones")
+            raise InvalidInput(
+                "this ZCA is fitted; fit a new one on real training images, never on distilled ones"
+            )
         if images.ndim != 4 or len(images) < 2:
             raise InvalidInput(f"images must be [N, C, H, W] with N ≥ 2, got {list(images.shape)}")
         x = images.flatten(1).double()
@@ -53,7 +55,13 @@ class ZCA:
         return self
 
     @classmethod
-    def of(cls, mean: torch.Tensor, inverse: torch.Tensor, epsilon: float = 0.1, forward: torch.Tensor | None = None) -> Self:
+    def of(
+        cls,
+        mean: torch.Tensor,
+        inverse: torch.Tensor,
+        epsilon: float = 0.1,
+        forward: torch.Tensor | None = None,
+    ) -> Self:
         """A fitted ZCA from what a file keeps of one: its mean ``[D]`` and the matrix ``[D, D]`` that undoes it.
 
         Args:
@@ -61,7 +69,9 @@ class ZCA:
         """
         made = cls(epsilon)
         made.mean, made.inverse_matrix = mean, inverse
-        made.forward_matrix = torch.linalg.inv(inverse.double()).to(inverse.dtype) if forward is None else forward
+        made.forward_matrix = (
+            torch.linalg.inv(inverse.double()).to(inverse.dtype) if forward is None else forward
+        )
         return made
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
@@ -80,9 +90,13 @@ class ZCA:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
         return {"mean": self.mean, "inverse": self.inverse_matrix, "forward": self.forward_matrix}
 
-    def _fitted(self, matrix: torch.Tensor | None, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _fitted(
+        self, matrix: torch.Tensor | None, images: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         if matrix is None or self.mean is None:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
         if images.flatten(1).shape[1] != len(matrix):
-            raise InvalidInput(f"fitted on images of {len(matrix)} values, got {list(images.shape)}")
+            raise InvalidInput(
+                f"fitted on images of {len(matrix)} values, got {list(images.shape)}"
+            )
         return self.mean.to(images), matrix.to(images)

@@ -75,7 +75,9 @@ def _crop(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) ->
     rows = dy + torch.arange(h, device=x.device)
     columns = dx + torch.arange(w, device=x.device)
     index = torch.arange(n, device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(
+        0, 3, 1, 2
+    )
 
 
 def _cutout(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
@@ -104,11 +106,15 @@ def _scale(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -
 def _rotate(x: torch.Tensor, a: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
     angle = (a.flatten() - 0.5) * (2 * math.radians(15))
     zero = torch.zeros_like(angle)
-    return _warp(x, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1))
+    return _warp(
+        x, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1)
+    )
 
 
 def _warp(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    grid = affine_grid(theta.view(-1, 2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False)
+    grid = affine_grid(
+        theta.view(-1, 2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False
+    )
     return grid_sample(x, grid, align_corners=False)
 
 

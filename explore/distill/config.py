@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from explore.core.config import identity, option
 from explore.errors import InvalidInput, UnknownName
-from explore.settings import identity, option
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 DSA = "_".join(OPERATIONS)
@@ -28,10 +28,25 @@ PRESETS: dict[str, dict[str, Any]] = {
     # batch norm with all classes in one forward pass, the loss times 100 (which SGD feels as a
     # rate 100 times larger), 20,000 steps, 64 real images a class. The published numbers came from an
     # unknown mixture of the two.
-    "code": {"spatial": 1.0, "channel": 1.0, "norm": "batch", "loss_scale": 100.0, "steps": 20_000, "batch": 64},
+    "code": {
+        "spatial": 1.0,
+        "channel": 1.0,
+        "norm": "batch",
+        "loss_scale": 100.0,
+        "steps": 20_000,
+        "batch": 64,
+    },
     # Moves visibly on digits and Fashion-MNIST within seconds on a laptop. λ is ten times larger
     # because the embedding is 128 wide, not 2,048, and the term grows with its width.
-    "lesson": {"width": 32, "mmd": 0.1, "learning_rate": 3.0, "steps": 200, "batch": 16, "init": "noise", "augment": "none"},
+    "lesson": {
+        "width": 32,
+        "mmd": 0.1,
+        "learning_rate": 3.0,
+        "steps": 200,
+        "batch": 16,
+        "init": "noise",
+        "augment": "none",
+    },
 }
 
 
@@ -63,18 +78,24 @@ class DistillConfig:
     """
 
     method: str = option("datadam", "dm, datadam, channel or atom")
-    data: Any = option("digits", "name of the data set")  # noqa: RUF009
+    data: Any = option("digits", "name of the data set")
     images_per_class: int = option(1, "synthetic images of each class")
     steps: int = option(8000, "steps to run in all")
     seed: int = option(0, "of every random stream")
-    preset: str = option("paper", "paper, code (where released code differs) or lesson (seconds on a laptop)")
+    preset: str = option(
+        "paper", "paper, code (where released code differs) or lesson (seconds on a laptop)"
+    )
     spatial: float | None = option(4.0, "power of the spatial maps; none switches the term off")
     channel: float | None = option(4.0, "power of the channel vectors; none switches the term off")
     mmd: float = option(0.01, "weight λ of the mean-embedding term")
-    learning_rate: float = option(1.0, "of the synthetic images; above 50 a class the paper uses 10")
+    learning_rate: float = option(
+        1.0, "of the synthetic images; above 50 a class the paper uses 10"
+    )
     momentum: float = option(0.5, "of the synthetic images' SGD")
     loss_scale: float = option(1.0, "factor on the whole loss; the released code has 100")
-    batch: int = option(256, "real images of each class in a step; a smaller class gives all it has")
+    batch: int = option(
+        256, "real images of each class in a step; a smaller class gives all it has"
+    )
     init: str = option("real", "where synthetic images start: real, noise or kcenter")
     augment: str = option("dsa", "dsa, none, or operations such as crop_flip_rotate")
     zca: bool = option(False, "whiten the images first (ZCA, ε = 0.1)")
@@ -95,11 +116,21 @@ class DistillConfig:
         if preset not in PRESETS:
             raise UnknownName("preset", preset, PRESETS)
         if preset == "code" and name not in ("dm", "datadam"):
-            raise InvalidInput(f"there is no released code of {name}; presets for it: lesson, paper")
+            raise InvalidInput(
+                f"there is no released code of {name}; presets for it: lesson, paper"
+            )
         terms = TERMS[name]
         if preset == "code" and name == "dm":
-            terms = {**terms, "norm": "instance", "loss_scale": 1.0, "batch": 256}  # DM's own code, not DataDAM's
-        large = {"paper": 51, "code": 100}  # images a class from which on the rate is 10; paper and code differ
+            terms = {
+                **terms,
+                "norm": "instance",
+                "loss_scale": 1.0,
+                "batch": 256,
+            }  # DM's own code, not DataDAM's
+        large = {
+            "paper": 51,
+            "code": 100,
+        }  # images a class from which on the rate is 10; paper and code differ
         if preset in large and given.get("images_per_class", 1) >= large[preset]:
             terms = {**terms, "learning_rate": 10.0}
         return cls(**{**PRESETS[preset], **terms, **given})
@@ -112,15 +143,20 @@ class DistillConfig:
             "spatial must be above 0 or None": self.spatial is None or self.spatial > 0,
             "channel must be above 0 or None": self.channel is None or self.channel > 0,
             "mmd must be 0 or more": self.mmd >= 0,
-            "one of spatial, channel and mmd must be on": bool(self.spatial or self.channel or self.mmd),
+            "one of spatial, channel and mmd must be on": bool(
+                self.spatial or self.channel or self.mmd
+            ),
             "learning_rate must be above 0": self.learning_rate > 0,
             "momentum must be in [0, 1)": 0 <= self.momentum < 1,
             "loss_scale must be above 0": self.loss_scale > 0,
             "batch must be at least 1": self.batch >= 1,
             "init must be real, noise or kcenter": self.init in ("real", "noise", "kcenter"),
             "width must be at least 1": self.width >= 1,
-            "depth must be at least 2, for there is no map but the last otherwise": self.depth is None or self.depth >= 2,
-            "norm must be instance, batch, layer, group or none": self.norm in ("instance", "batch", "layer", "group", "none"),
+            "depth must be at least 2, for there is no map but the last otherwise": self.depth
+            is None
+            or self.depth >= 2,
+            "norm must be instance, batch, layer, group or none": self.norm
+            in ("instance", "batch", "layer", "group", "none"),
             "probes must be at least 1": self.probes >= 1,
             "probe_images must be at least 1": self.probe_images >= 1,
             "precision must be float32 or bfloat16": self.precision in ("float32", "bfloat16"),
@@ -141,16 +177,20 @@ class UntrainedConfig:
     """Everything that decides a survey of untrained networks; each step draws one network."""
 
     method: str = option("untrained", "untrained")
-    data: Any = option("digits", "name of the data set")  # noqa: RUF009
+    data: Any = option("digits", "name of the data set")
     steps: int = option(10, "networks to draw")
     seed: int = option(0, "of every random stream")
-    images: int = option(1000, "real images that class means are made of, and as many that are classified")
+    images: int = option(
+        1000, "real images that class means are made of, and as many that are classified"
+    )
     width: int = option(32, "channels of the networks")
     device: str = option("", "where to compute; not part of what identifies the run")
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.seed < 0 or self.images < 10 or self.width < 1:
-            raise InvalidInput(f"steps ≥ 1, seed ≥ 0, images ≥ 10 and width ≥ 1 expected, got {self}")
+            raise InvalidInput(
+                f"steps ≥ 1, seed ≥ 0, images ≥ 10 and width ≥ 1 expected, got {self}"
+            )
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""
@@ -166,10 +206,12 @@ class CoresetConfig:
     """Everything that decides a choice of real images."""
 
     method: str = option("random", "random, herding, kcenter or class-mean")
-    data: Any = option("digits", "name of the data set")  # noqa: RUF009
+    data: Any = option("digits", "name of the data set")
     images_per_class: int = option(1, "images of each class; class-mean has one, whatever is asked")
     seed: int = option(0, "of the random choice, and of the network whose features are used")
-    features: str = option("pixels", "what herding and kcenter measure distances in: pixels or network")
+    features: str = option(
+        "pixels", "what herding and kcenter measure distances in: pixels or network"
+    )
     feature_epochs: int = option(10, "passes over the data in which that network is trained first")
     width: int = option(32, "channels of that network")
     device: str = option("", "where to compute; not part of what identifies the run")
@@ -179,7 +221,12 @@ class CoresetConfig:
             raise UnknownName("coreset method", self.method, CORESETS)
         if self.features not in ("pixels", "network"):
             raise UnknownName("kind of features", self.features, ("pixels", "network"))
-        for name, least in (("images_per_class", 1), ("seed", 0), ("feature_epochs", 1), ("width", 1)):
+        for name, least in (
+            ("images_per_class", 1),
+            ("seed", 0),
+            ("feature_epochs", 1),
+            ("width", 1),
+        ):
             if getattr(self, name) < least:
                 raise InvalidInput(f"{name} must be at least {least}, got {getattr(self, name)!r}")
 

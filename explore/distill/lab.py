@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from explore.distill.figures import NAMES, Evolution, evolution
-from explore.distill.figures_survey import Accuracies, Untrained, untrained
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
+from explore.core.runs import spare_core
+from explore.distill.figures.evolution import NAMES, Evolution, evolution
+from explore.distill.figures.untrained import Accuracies, Untrained, untrained
 from explore.errors import ExploreError, InvalidInput, UnknownName
-from explore.recording import open_recording
-from explore.runs import spare_core
-from explore.shipped import shipped
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
@@ -38,7 +38,9 @@ def recording_of(data: str, method: str) -> xarray.Dataset:
         InvalidInput: none ships of that set.
     """
     if data not in SETS:
-        raise InvalidInput(f"recordings ship of {', '.join(SETS)}, not of {data!r}; record one and use explorer_of(recording)")
+        raise InvalidInput(
+            f"recordings ship of {', '.join(SETS)}, not of {data!r}; record one and use explorer_of(recording)"
+        )
     return open_recording(shipped(f"data/{SETS[data]}-{method}.zarr.zip")).load()
 
 
@@ -49,7 +51,9 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
         recording: of the method "untrained"; the shipped one (on digits) if left out.
     """
     known = {
-        "recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load() if recording is None else recording.load()
+        "recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load()
+        if recording is None
+        else recording.load()
     }
     first = known["recording"]
     networks = Slider("network", first.step.values.tolist())
@@ -70,7 +74,9 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
         ),
         "draw": Button("Draw new weights", draw_new),
     }
-    return Explorer(lambda **state: untrained(known["recording"], **state), Untrained, controls, "untrained")
+    return Explorer(
+        lambda **state: untrained(known["recording"], **state), Untrained, controls, "untrained"
+    )
 
 
 def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str = "dm") -> Explorer:
@@ -99,14 +105,20 @@ def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
 def explorer_of(recording: xarray.Dataset) -> Explorer:
     """Your own recording of an attention-matching run, step by step, class by class."""
     controls: dict[str, Control] = {
-        "step": Slider("step", recording.step.values.tolist(), start=int(recording.step.values[-1])),
+        "step": Slider(
+            "step", recording.step.values.tolist(), start=int(recording.step.values[-1])
+        ),
         "label": Choice("class", [str(name) for name in recording.label.values]),
     }
     return Explorer(partial(evolution, recording), Evolution, controls, "attention")
 
 
 def live(
-    data: str = "digits", method: str = "datadam", steps: int = 200, folder: str | Path | None = None, **options: Any
+    data: str = "digits",
+    method: str = "datadam",
+    steps: int = 200,
+    folder: str | Path | None = None,
+    **options: Any,
 ) -> Live:
     """Distil now: Start, Stop, scrub; then compare with random, herded and mean images.
 
@@ -134,17 +146,30 @@ def live(
 class Live:
     """A run in a thread with its explorer, and the comparison after it; made by ``live``."""
 
-    def __init__(self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]) -> None:
+    def __init__(
+        self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]
+    ) -> None:
         self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
         self.protocol: dict[str, Any] = {}
-        self._temporary = tempfile.TemporaryDirectory(prefix="explore-", ignore_cleanup_errors=True) if folder is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="explore-", ignore_cleanup_errors=True)
+            if folder is None
+            else None
+        )
         self.folder = Path(folder if self._temporary is None else self._temporary.name)  # type: ignore[arg-type]
-        self._data = ipywidgets.Dropdown(options=_found(), value=data, description="data", layout={"width": "max-content"})
+        self._data = ipywidgets.Dropdown(
+            options=_found(), value=data, description="data", layout={"width": "max-content"}
+        )
         self._method = ipywidgets.Dropdown(
-            options=[(NAMES[m], m) for m in METHODS], value=method, description="method", layout={"width": "max-content"}
+            options=[(NAMES[m], m) for m in METHODS],
+            value=method,
+            description="method",
+            layout={"width": "max-content"},
         )
         self._again = ipywidgets.Button(
-            description="New noise", tooltip="Start over from other noise", layout={"width": "max-content"}
+            description="New noise",
+            tooltip="Start over from other noise",
+            layout={"width": "max-content"},
         )
         self._again.on_click(lambda _: self._start_over())
         self.job = Job(self._distill, "Start", self._follow)
@@ -155,9 +180,18 @@ class Live:
         self._make()
         for chooser in (self._data, self._method):
             chooser.observe(lambda _: self._try_to_make(), "value")
-        row = ipywidgets.HBox([self._data, self._method, self._again], layout={"flex_flow": "row wrap"})
+        row = ipywidgets.HBox(
+            [self._data, self._method, self._again], layout={"flex_flow": "row wrap"}
+        )
         self.widget = ipywidgets.VBox(
-            [row, self._said, self.job.widget, self._explorer_place, self.comparison.widget, self._comparison_place]
+            [
+                row,
+                self._said,
+                self.job.widget,
+                self._explorer_place,
+                self.comparison.widget,
+                self._comparison_place,
+            ]
         )
 
     def _start_over(self) -> None:
@@ -174,14 +208,21 @@ class Live:
 
     def _make(self) -> None:
         """A new run with its first frame recorded and shown."""
-        from explore.registry import build
-        from explore.runs import record
+        from explore.core.registry import build
+        from explore.core.runs import record
 
         for job in (self.job, self.comparison):
             job.stop()
             job.wait()
         data, method = self._data.value, self._method.value
-        config = {"data": data, "method": method, "steps": self.steps, "preset": "lesson", **self.options, "seed": self.seed}
+        config = {
+            "data": data,
+            "method": method,
+            "steps": self.steps,
+            "preset": "lesson",
+            **self.options,
+            "seed": self.seed,
+        }
         self.run: Any = build(config)
         self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
         with spare_core():  # as the job will, for the last bits depend on the number of threads
@@ -199,7 +240,7 @@ class Live:
         self._comparison_place.children = []
 
     def _distill(self, progress: Any, stop: Any) -> Any:
-        from explore.runs import record
+        from explore.core.runs import record
 
         self.comparison.stop()
         with self._one, spare_core():
@@ -217,8 +258,8 @@ class Live:
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import DistilledSet, load
-        from explore.distill.compare import compare, starting_points
-        from explore.distill.config_evaluation import EvaluationProtocol
+        from explore.distill.evaluation.config import EvaluationProtocol
+        from explore.distill.evaluation.fair_comparison import compare, starting_points
 
         train, test = load(self._data.value), load(self._data.value, "test")
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
@@ -229,7 +270,9 @@ class Live:
             return compare({**mine, **rivals}, test, protocol, progress, stop)
 
     def _show_comparison(self, result: Any) -> None:
-        self._comparison_place.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
+        self._comparison_place.children = [
+            Explorer(lambda: result, Accuracies, {}, "accuracy").widget
+        ]
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Live in a front end, the explorer's picture everywhere else."""
@@ -245,20 +288,31 @@ class Live:
 
 def _found() -> list[str]:
     """Data sets of this lab that can be loaded here."""
-    from explore.data.folders import data_folder
+    from explore.data.datasets.folders import data_folder
 
-    return ["digits", *(["fashion-mnist"] if (data_folder() / "FashionMNIST" / "raw").is_dir() else [])]
+    return [
+        "digits",
+        *(["fashion-mnist"] if (data_folder() / "FashionMNIST" / "raw").is_dir() else []),
+    ]
 
 
 def _with_network(survey: xarray.Dataset, number: int) -> xarray.Dataset:
     """The survey with one more untrained network, drawn and looked through now."""
     import xarray
 
-    from explore.registry import build
+    from explore.core.registry import build
 
     run: Any = build(survey.attrs["config"])
     run.step = number
     frame = run.snapshot()
     added = frame[list(frame.data_vars)].expand_dims(step=[number])
-    joined = xarray.concat([survey[list(frame.data_vars)], added], "step", join="override", coords="minimal", compat="override")
-    return joined.assign_coords({name: survey[name] for name in survey.coords if name != "step"}).assign_attrs(survey.attrs)
+    joined = xarray.concat(
+        [survey[list(frame.data_vars)], added],
+        "step",
+        join="override",
+        coords="minimal",
+        compat="override",
+    )
+    return joined.assign_coords(
+        {name: survey[name] for name in survey.coords if name != "step"}
+    ).assign_attrs(survey.attrs)

@@ -75,7 +75,10 @@ def matching_terms(real: ClassMeans, synthetic: ClassMeans) -> dict[str, torch.T
 
     terms = {"embedding": distance(real.embedding, synthetic.embedding)}
     for name in ("spatial", "channel"):
-        pairs = [distance(a, b) for a, b in zip(getattr(real, name), getattr(synthetic, name), strict=True)]
+        pairs = [
+            distance(a, b)
+            for a, b in zip(getattr(real, name), getattr(synthetic, name), strict=True)
+        ]
         if pairs:
             terms[name] = torch.stack(pairs, 1)
     return terms
@@ -129,7 +132,11 @@ def attention_matching_loss(
     means = []
     for *maps, embedding in (real, synthetic):
         sums = _sums(maps, embedding.flatten(1), spatial, channel)
-        means.append(class_means(sums, torch.zeros(len(embedding), dtype=torch.long, device=embedding.device), 1))
+        means.append(
+            class_means(
+                sums, torch.zeros(len(embedding), dtype=torch.long, device=embedding.device), 1
+            )
+        )
     return weighted(matching_terms(*means), mmd)
 
 
@@ -142,9 +149,18 @@ def weighted(terms: dict[str, torch.Tensor], mmd: float) -> torch.Tensor:
     return total
 
 
-def _sums(maps: Sequence[torch.Tensor], embedding: torch.Tensor, spatial: float | None, channel: float | None) -> PowerSums:
+def _sums(
+    maps: Sequence[torch.Tensor],
+    embedding: torch.Tensor,
+    spatial: float | None,
+    channel: float | None,
+) -> PowerSums:
     return PowerSums(
-        [spatial_attention(f, spatial, normalize=False) for f in maps] if spatial is not None else [],
-        [channel_attention(f, channel, normalize=False) for f in maps] if channel is not None else [],
+        [spatial_attention(f, spatial, normalize=False) for f in maps]
+        if spatial is not None
+        else [],
+        [channel_attention(f, channel, normalize=False) for f in maps]
+        if channel is not None
+        else [],
         embedding,
     )

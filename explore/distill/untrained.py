@@ -10,13 +10,13 @@ import torch
 from torch.nn.functional import normalize
 
 from explore.attention.power_sums import power_sums
+from explore.core.runs import stream_seed
 from explore.distill.config import UntrainedConfig
 from explore.distill.matching import class_means
 from explore.distill.probe import half
-from explore.distill.source import Source
+from explore.distill.training_data import Source
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
-from explore.runs import stream_seed
 
 if TYPE_CHECKING:
     import xarray
@@ -41,15 +41,26 @@ class UntrainedRun:
     def __init__(self, options: UntrainedConfig, data: Any) -> None:
         self.options, self.step, self.steps = options, 0, options.steps
         self.source = Source(data, device=options.device)
-        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(self.source.labels))
-        count = min(options.images, len(order) // 2)  # what is there, not what was asked for, goes into the recording
-        self.config: Mapping[str, Any] = {**options.identity(self.source.describe()), "images": count}
+        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(
+            len(self.source.labels)
+        )
+        count = min(
+            options.images, len(order) // 2
+        )  # what is there, not what was asked for, goes into the recording
+        self.config: Mapping[str, Any] = {
+            **options.identity(self.source.describe()),
+            "images": count,
+        }
         self._known, self._asked = order[:count], order[count : 2 * count]
         for part in (self._known, self._asked):
-            absent = sorted(set(range(self.source.classes)) - set(self.source.labels[part].tolist()))
+            absent = sorted(
+                set(range(self.source.classes)) - set(self.source.labels[part].tolist())
+            )
             if absent:
                 given = f"no image of class {absent[0]} is among the {count} drawn at random"
-                raise InvalidInput(f"{given}; give more than images={options.images}, or a larger set")
+                raise InvalidInput(
+                    f"{given}; give more than images={options.images}, or a larger set"
+                )
 
     def __repr__(self) -> str:
         return f"UntrainedRun({self.source.name}, network {self.step} of {self.steps})"
@@ -69,9 +80,14 @@ class UntrainedRun:
 
         options, source = self.options, self.source
         seed = stream_seed(options.seed, "networks", self.step)
-        network = ConvNet(source.shape[0], source.classes, source.shape[1], width=options.width, seed=seed).to(source.device)
+        network = ConvNet(
+            source.shape[0], source.classes, source.shape[1], width=options.width, seed=seed
+        ).to(source.device)
         network.requires_grad_(False)
-        labels = {name: source.labels[at].to(source.device) for name, at in (("known", self._known), ("asked", self._asked))}
+        labels = {
+            name: source.labels[at].to(source.device)
+            for name, at in (("known", self._known), ("asked", self._asked))
+        }
         examples = [int((labels["asked"] == k).nonzero()[0]) for k in range(source.classes)]
         means: list[list[torch.Tensor]] = []
         shares, shown = [], []
@@ -80,26 +96,42 @@ class UntrainedRun:
             asked = power_sums(network, source.batch(self._asked), power, None)
             maps = class_means(known, labels["known"], source.classes).spatial
             units = [normalize(s.flatten(1), dim=1) for s in asked.spatial]
-            distances = [torch.cdist(unit, mean).square() for unit, mean in zip(units, maps, strict=True)]
+            distances = [
+                torch.cdist(unit, mean).square() for unit, mean in zip(units, maps, strict=True)
+            ]
             means.append(maps)
-            shares.append([float((d.argmin(1) == labels["asked"]).float().mean()) for d in distances])
+            shares.append(
+                [float((d.argmin(1) == labels["asked"]).float().mean()) for d in distances]
+            )
             shown.append([unit[examples] for unit in units])
         about = {"long_name": "accuracy of the nearest class-mean map", "units": "1"}
-        data: dict[str, object] = {"accuracy": (("power", "block"), np.array(shares, np.float32), about)}
+        data: dict[str, object] = {
+            "accuracy": (("power", "block"), np.array(shares, np.float32), about)
+        }
         for block in range(len(means[0])):
             dims = ("power", "label", f"y_{block + 1}", f"x_{block + 1}")
-            for name, stacked, what in (("attention", means, "mean over images"), ("example_attention", shown, "one image")):
+            for name, stacked, what in (
+                ("attention", means, "mean over images"),
+                ("example_attention", shown, "one image"),
+            ):
                 of_block = torch.stack([layers[block] for layers in stacked])
                 side = round(of_block.shape[-1] ** 0.5)
                 values = half(of_block.view(*of_block.shape[:2], side, side))
-                about = {"long_name": f"spatial attention of block {block + 1}, unit norm, {what}", "units": "1"}
+                about = {
+                    "long_name": f"spatial attention of block {block + 1}, unit norm, {what}",
+                    "units": "1",
+                }
                 data[f"{name}_{block + 1}"] = (dims, values, about)
         pictures = source.to_display(source.batch(self._asked[examples]))
         known_once = {
             "power": ("power", np.array(POWERS)),
             "block": ("block", np.arange(1, 1 + len(means[0]))),
             "label": ("label", np.array(source.class_names, dtype=object)),
-            "example": (("label", "y", "x", "rgb")[: pictures.ndim], pictures, {"long_name": "one image of each class"}),
+            "example": (
+                ("label", "y", "x", "rgb")[: pictures.ndim],
+                pictures,
+                {"long_name": "one image of each class"},
+            ),
         }
         return xarray.Dataset(data, known_once)
 

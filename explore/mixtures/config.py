@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
+from explore.core.config import identity, option
 from explore.errors import InvalidInput, UnknownName
-from explore.settings import identity, option
 
 USUAL: dict[str, dict[str, Any]] = {
     # Greedy on the angle of the whole mixture, then everything by L-BFGS: our reading of OGGMR (Sajedi et al. 2023).
@@ -43,11 +43,21 @@ class ReduceConfig:
     """
 
     method: str = option("oggmr", "one of " + ", ".join(USUAL))
-    data: Any = option("standard-1d", "name of the mixture, or an .npz file with weights, means and covariances")  # noqa: RUF009
+    data: Any = option(
+        "standard-1d", "name of the mixture, or an .npz file with weights, means and covariances"
+    )
     components: int = option(5, "how many are to be left")
-    criterion: str = option("angle", "what is kept small: angle or ise (oggmr, brute, and every refinement)")
-    refine: str = option("none", "after the merges: none, weights (least squares) or full (L-BFGS over all parameters)")
-    order: str = option("weight", "west, cowa: the component to merge has the least weight, weight / trace or / determinant")
+    criterion: str = option(
+        "angle", "what is kept small: angle or ise (oggmr, brute, and every refinement)"
+    )
+    refine: str = option(
+        "none",
+        "after the merges: none, weights (least squares) or full (L-BFGS over all parameters)",
+    )
+    order: str = option(
+        "weight",
+        "west, cowa: the component to merge has the least weight, weight / trace or / determinant",
+    )
     partner: str = option("kl", "west, cowa: and goes to the nearest by kl or ise")
     max_iterations: int = option(200, "of L-BFGS")
     min_weight: float = option(1e-6, "no weight falls below this in L-BFGS")
@@ -68,21 +78,40 @@ class ReduceConfig:
             fixed = {**fixed, "order": "weight", "partner": "kl"}
         wrong = [key for key, value in fixed.items() if given.get(key, value) != value]
         if wrong:
-            raise InvalidInput(f"{name} has no {wrong[0]} other than {fixed[wrong[0]]}, got {given[wrong[0]]!r}")
+            raise InvalidInput(
+                f"{name} has no {wrong[0]} other than {fixed[wrong[0]]}, got {given[wrong[0]]!r}"
+            )
         return cls(**{**usual, **given})
 
     def __post_init__(self) -> None:
-        for name, known in (("criterion", CRITERIA), ("refine", REFINE), ("order", ORDERS), ("partner", PARTNERS)):
+        for name, known in (
+            ("criterion", CRITERIA),
+            ("refine", REFINE),
+            ("order", ORDERS),
+            ("partner", PARTNERS),
+        ):
             if getattr(self, name) not in known:
-                raise InvalidInput(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+                raise InvalidInput(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
         least = {"components": 1, "max_iterations": 1, "seed": 0, "draws": 2}
         for name, low in least.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not float(value) >= low or float(value) % 1:
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Real)
+                or not float(value) >= low
+                or float(value) % 1
+            ):
                 raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
             object.__setattr__(self, name, int(float(value)))  # 5.0 and NumPy's numbers will do
-        if not isinstance(self.min_weight, Real) or not 0 <= float(self.min_weight) < 1 / self.components:
-            raise InvalidInput(f"min_weight must be in [0, 1 / components), got {self.min_weight!r}")
+        if (
+            not isinstance(self.min_weight, Real)
+            or not 0 <= float(self.min_weight) < 1 / self.components
+        ):
+            raise InvalidInput(
+                f"min_weight must be in [0, 1 / components), got {self.min_weight!r}"
+            )
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """What identifies the run in a recording."""

@@ -49,7 +49,11 @@ def log_gaussian(away: np.ndarray, covariances: np.ndarray) -> np.ndarray:
     if d > UNROLLED:
         lower = np.linalg.cholesky(np.moveaxis(covariances, (0, 1), (-2, -1)))
         solved = np.linalg.solve(lower, np.moveaxis(away, 0, -1)[..., None])[..., 0]
-        return total - 0.5 * (solved**2).sum(-1) - np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+        return (
+            total
+            - 0.5 * (solved**2).sum(-1)
+            - np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+        )
     factor: list[list[np.ndarray]] = []
     solved_rows: list[np.ndarray] = []
     for i in range(d):
@@ -58,7 +62,9 @@ def log_gaussian(away: np.ndarray, covariances: np.ndarray) -> np.ndarray:
             entry = covariances[i, j] - sum(row[k] * factor[j][k] for k in range(j))
             row.append(entry / factor[j][j])
         pivot = covariances[i, i] - sum(entry**2 for entry in row)
-        row.append(np.sqrt(np.maximum(pivot, 1e-16 * covariances[i, i])))  # a sum of two positive definite ones
+        row.append(
+            np.sqrt(np.maximum(pivot, 1e-16 * covariances[i, i]))
+        )  # a sum of two positive definite ones
         factor.append(row)
         solved_rows.append((away[i] - sum(row[k] * solved_rows[k] for k in range(i))) / row[i])
         total -= 0.5 * solved_rows[i] ** 2 + np.log(row[i])
@@ -79,7 +85,9 @@ def gram_log(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
     for start in range(0, len(f), rows):
         part = slice(start, start + rows)
         away = f.means[part].T[:, :, None] - theirs
-        found[part] = log_gaussian(away, np.moveaxis(f.covariances[part], 0, -1)[:, :, :, None] + spread)
+        found[part] = log_gaussian(
+            away, np.moveaxis(f.covariances[part], 0, -1)[:, :, :, None] + spread
+        )
     return found
 
 
@@ -100,10 +108,16 @@ def inner_log(f: GaussianMixture, g: GaussianMixture) -> float:
     return log_sum_exp(weighted_gram_log(f, g))
 
 
-def overlap(f: GaussianMixture, g: GaussianMixture, ff: float | None = None, gg: float | None = None) -> Overlap:
+def overlap(
+    f: GaussianMixture, g: GaussianMixture, ff: float | None = None, gg: float | None = None
+) -> Overlap:
     """The three inner products; those of a mixture with itself may be given, if they are known."""
     check_pair(f, g)
-    return Overlap(inner_log(f, f) if ff is None else ff, inner_log(f, g), inner_log(g, g) if gg is None else gg)
+    return Overlap(
+        inner_log(f, f) if ff is None else ff,
+        inner_log(f, g),
+        inner_log(g, g) if gg is None else gg,
+    )
 
 
 def pdf_angle(f: GaussianMixture, g: GaussianMixture) -> float:
@@ -127,7 +141,11 @@ def angle_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float
     if len(f) == len(g) == 1:
         return float(np.arctan(np.sqrt(np.expm1(2 * min(350.0, _cauchy_schwarz_of_two(f, g))))))
     cosine = float(np.exp(products.log_cosine))
-    return float(np.arccos(cosine)) if cosine <= SMALL else float(2 * np.arcsin(min(1.0, chord_of(f, g, products) / 2)))
+    return (
+        float(np.arccos(cosine))
+        if cosine <= SMALL
+        else float(2 * np.arcsin(min(1.0, chord_of(f, g, products) / 2)))
+    )
 
 
 def pdf_chord(f: GaussianMixture, g: GaussianMixture) -> float:
@@ -143,9 +161,13 @@ def chord_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float
     if cosine <= SMALL:
         return float(np.sqrt(2 - 2 * cosine))
     both = GaussianMixture.trusted(
-        np.concatenate([f.weights, g.weights]), np.vstack([f.means, g.means]), np.vstack([f.covariances, g.covariances])
+        np.concatenate([f.weights, g.weights]),
+        np.vstack([f.means, g.means]),
+        np.vstack([f.covariances, g.covariances]),
     )
-    scale = np.repeat(np.exp(-0.5 * (np.array([products.ff, products.gg]) - products.ff)), [len(f), len(g)])
+    scale = np.repeat(
+        np.exp(-0.5 * (np.array([products.ff, products.gg]) - products.ff)), [len(f), len(g)]
+    )
     signed = np.repeat([1.0, -1.0], [len(f), len(g)]) * both.weights * scale
     # the Gram matrix relative to <f, f>; equal terms of f and g cancel exactly, row by row
     gram = np.exp(np.minimum(gram_log(both, both) - products.ff, 600.0))
@@ -179,7 +201,9 @@ def nise_of(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float:
 
 def _relative_ise(f: GaussianMixture, g: GaussianMixture, products: Overlap) -> float:
     """``ISE / (‖f‖ ‖g‖)``, norms not far apart, as what they differ by plus the squared chord: two terms ≥ 0, nothing cancels."""
-    return 4 * float(np.sinh(0.25 * (products.ff - products.gg)) ** 2) + chord_of(f, g, products) ** 2
+    return (
+        4 * float(np.sinh(0.25 * (products.ff - products.gg)) ** 2) + chord_of(f, g, products) ** 2
+    )
 
 
 def cauchy_schwarz(f: GaussianMixture, g: GaussianMixture) -> float:
@@ -293,7 +317,9 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
         for i, f in enumerate(mixtures):
             points = f.sample(10_000, 0)
             own = f.log_pdf(points)
-            found[i] = [0.0 if g is f else divergence_of(own - g.log_pdf(points))[0] for g in mixtures]
+            found[i] = [
+                0.0 if g is f else divergence_of(own - g.log_pdf(points))[0] for g in mixtures
+            ]
         return found
     if kind not in KINDS:
         raise UnknownName("distance", kind, [*KINDS, "kl"])
@@ -315,4 +341,6 @@ def check_pair(f: GaussianMixture, g: GaussianMixture) -> None:
         if not isinstance(given, GaussianMixture):
             raise InvalidInput(f"expected two GaussianMixtures, got {type(given).__name__}")
     if f.dimension != g.dimension:
-        raise InvalidInput(f"expected mixtures of equal dimension, got {f.dimension} and {g.dimension}")
+        raise InvalidInput(
+            f"expected mixtures of equal dimension, got {f.dimension} and {g.dimension}"
+        )

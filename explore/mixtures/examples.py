@@ -21,7 +21,11 @@ def standard_1d() -> GaussianMixture:
 
 def bivariate() -> GaussianMixture:
     """Three components in 2-D, from the examples of the Tracker Component Library."""
-    covariances = [[[4 / 9, 14 / 45], [14 / 45, 4 / 9]], [[4 / 9, 0], [0, 4 / 9]], [[2 / 9, -1 / 9], [-1 / 9, 3 / 9]]]
+    covariances = [
+        [[4 / 9, 14 / 45], [14 / 45, 4 / 9]],
+        [[4 / 9, 0], [0, 4 / 9]],
+        [[2 / 9, -1 / 9], [-1 / 9, 3 / 9]],
+    ]
     return GaussianMixture([0.25, 0.5, 0.25], [[1, -1], [-1, 1], [0, 0]], covariances)
 
 
@@ -36,7 +40,11 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
 
     In four dimensions with ten components: the random benchmark of Crouse et al. (FUSION 2011).
     """
-    for name, value, least in (("components", components, 1), ("dimension", dimension, 1), ("seed", seed, 0)):
+    for name, value, least in (
+        ("components", components, 1),
+        ("dimension", dimension, 1),
+        ("seed", seed, 0),
+    ):
         if value < least:
             raise InvalidInput(f"{name} must be at least {least}, got {value}")
     rng = np.random.default_rng(seed)
@@ -55,7 +63,9 @@ def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
     if not 1 <= components <= 600:
         raise InvalidInput(f"components must be 1 to 600, got {components}: three digits each")
     points = PCA(2, svd_solver="full").fit_transform(load_digits().data)
-    return GaussianMixture.from_sklearn(Fitted(components, random_state=seed, reg_covar=1.0).fit(points))
+    return GaussianMixture.from_sklearn(
+        Fitted(components, random_state=seed, reg_covar=1.0).fit(points)
+    )
 
 
 EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.distances import KINDS, inner_log, kl_divergence, overlap
+from explore.mixtures.error_metrics import Yardstick
 from explore.mixtures.examples import load_mixture
-from explore.mixtures.figures import MEASURES, Paths, reduction
-from explore.mixtures.figures_density import NAMES
-from explore.mixtures.figures_drag import Bent, bend, bent
-from explore.mixtures.figures_lessons import Blindness, Detours, blindness, detours
-from explore.mixtures.figures_pairs import Decision, decision
+from explore.mixtures.figures.decision import Decision, decision
+from explore.mixtures.figures.density import NAMES
+from explore.mixtures.figures.drag import Bent, bend, bent
+from explore.mixtures.figures.lessons import Blindness, Detours, blindness, detours
+from explore.mixtures.figures.paths import MEASURES, Paths, reduction
 from explore.mixtures.mixture import GaussianMixture
-from explore.mixtures.scores import best_pair, merged_pair, score_pairs
-from explore.mixtures.yardstick import Yardstick
-from explore.recording import open_recording
-from explore.shipped import shipped
+from explore.mixtures.pair_costs import best_pair, merged_pair, score_pairs
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -56,7 +56,10 @@ def which_two(components: int = 6) -> Explorer:
     now = GaussianMixture.trusted(now.weights[order], now.means[order], now.covariances[order])
     yardstick = Yardstick(original)
     before = yardstick.measure(now)
-    answers = [best_pair(score_pairs(now, "runnalls")), best_pair(score_pairs(now, "angle", original))]
+    answers = [
+        best_pair(score_pairs(now, "runnalls")),
+        best_pair(score_pairs(now, "angle", original)),
+    ]
 
     @cache
     def after(i: int, j: int) -> tuple[GaussianMixture, dict[str, float]]:
@@ -69,13 +72,22 @@ def which_two(components: int = 6) -> Explorer:
         i, j = (int(word) - 1 for word in pair.split(" and "))
         pairs = [(i, j), *answers]
         found = [after(*pair) for pair in pairs]
-        return decision(original, now, pairs, [mixture for mixture, _ in found], [measured for _, measured in found], before)
+        return decision(
+            original,
+            now,
+            pairs,
+            [mixture for mixture, _ in found],
+            [measured for _, measured in found],
+            before,
+        )
 
     names = [f"{i} and {j}" for i in range(1, components) for j in range(i + 1, components + 1)]
     return Explorer(source, Decision, {"pair": Choice("merge", [UNDECIDED, *names])}, "which-two")
 
 
-def side_by_side(data: str = "standard-1d", left: str = "runnalls", right: str = "oggmr") -> Explorer:
+def side_by_side(
+    data: str = "standard-1d", left: str = "runnalls", right: str = "oggmr"
+) -> Explorer:
     """Two recorded reductions of one mixture to a single component, merge by merge; from the shipped recordings.
 
     Args:
@@ -93,12 +105,18 @@ def side_by_side(data: str = "standard-1d", left: str = "runnalls", right: str =
         return reduction([read(left), read(right)], **state)
 
     known = METHODS[data]
-    more: dict[str, Control] = {"left": Choice("left", known, left, GREEDY), "right": Choice("right", known, right, GREEDY)}
+    more: dict[str, Control] = {
+        "left": Choice("left", known, left, GREEDY),
+        "right": Choice("right", known, right, GREEDY),
+    }
     return _paths(source, read(left), f"mixture-{data}", more)
 
 
 def reductions(
-    mixture: GaussianMixture | str, components: int = 1, methods: Sequence[str] = ("runnalls", "oggmr"), **options: Any
+    mixture: GaussianMixture | str,
+    components: int = 1,
+    methods: Sequence[str] = ("runnalls", "oggmr"),
+    **options: Any,
 ) -> Explorer:
     """Reduce a mixture now by up to three methods, then go through their steps; any mixture, yours too.
 
@@ -111,16 +129,20 @@ def reductions(
     if not 1 <= len(methods) <= 3:
         raise InvalidInput(f"give one to three methods, got {list(methods)}")
     given = load_mixture(mixture) if isinstance(mixture, str) else mixture
-    runs = [followed(given, components, method, **{"refine": "none", **options}) for method in methods]
+    runs = [
+        followed(given, components, method, **{"refine": "none", **options}) for method in methods
+    ]
     longest = max(runs, key=lambda run: run.sizes["step"])
     return _paths(lambda **state: reduction(runs, **state), longest, "reductions", {})
 
 
-def followed(mixture: GaussianMixture, components: int, method: str, **options: Any) -> xarray.Dataset:
+def followed(
+    mixture: GaussianMixture, components: int, method: str, **options: Any
+) -> xarray.Dataset:
     """Every step of a reduction, as ``record`` would record it, but in memory."""
     import xarray
 
-    from explore.mixtures.method import ReduceRun
+    from explore.mixtures.reduction.run import ReduceRun
 
     run = ReduceRun(ReduceConfig.make(method=method, components=components, **options), mixture)
     frames, steps = [run.snapshot()], [0]
@@ -131,10 +153,14 @@ def followed(mixture: GaussianMixture, components: int, method: str, **options: 
             steps.append(run.step)
     evolving = [frame[list(frame.data_vars)].reset_coords(drop=True) for frame in frames]
     joined = xarray.concat(evolving, "step").assign_coords(step=steps)
-    return joined.assign_coords(dict(frames[0].coords)).assign_attrs(name=run.name, config=run.config)
+    return joined.assign_coords(dict(frames[0].coords)).assign_attrs(
+        name=run.name, config=run.config
+    )
 
 
-def _paths(source: Any, longest: xarray.Dataset, name: str, more: Mapping[str, Control]) -> Explorer:
+def _paths(
+    source: Any, longest: xarray.Dataset, name: str, more: Mapping[str, Control]
+) -> Explorer:
     steps = longest.step.values.tolist()
     refined = longest["phase"].values[-1] >= PHASES.index("choosing weights")
     middle = steps[-1 if refined else int(np.argmin(np.abs(longest["components"].values - 5)))]
@@ -155,7 +181,9 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
     original = load_mixture(mixture) if isinstance(mixture, str) else mixture
     n, d = original.means.shape
     if d > 2 or n < 2:
-        raise InvalidInput(f"expected two or more components in one or two dimensions, got {original}")
+        raise InvalidInput(
+            f"expected two or more components in one or two dimensions, got {original}"
+        )
     shifts, widths, weights = np.zeros((n, d)), np.ones(n), np.ones(n)
     own, yardstick = inner_log(original, original), Yardstick(original, draws=2_000)
     last = 0
@@ -174,11 +202,19 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
 
     reach = np.ptp(original.means, axis=0) + np.sqrt(np.diagonal(original.covariance))
     names = ("shift",) if d == 1 else ("shift_x", "shift_y")
-    far = {name: np.round(np.linspace(-most, most, 201), 4) + 0.0 for name, most in zip(names, reach, strict=True)}
+    far = {
+        name: np.round(np.linspace(-most, most, 201), 4) + 0.0
+        for name, most in zip(names, reach, strict=True)
+    }
     factors = np.round(np.geomspace(0.2, 5, 81), 4).tolist()
     controls: dict[str, Control] = {
-        "component": Choice("component", list(range(1, n + 1)), start=int(np.argmax(original.weights)) + 1),
-        **{name: Slider(name.replace("_", " "), values.tolist(), start=0.0) for name, values in far.items()},
+        "component": Choice(
+            "component", list(range(1, n + 1)), start=int(np.argmax(original.weights)) + 1
+        ),
+        **{
+            name: Slider(name.replace("_", " "), values.tolist(), start=0.0)
+            for name, values in far.items()
+        },
         "width": Slider("width ×", factors, start=1.0),
         "weight": Slider("weight ×", [0.0, *factors], start=1.0),
     }
@@ -187,7 +223,11 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
 
     def follow(change: Any) -> None:
         k = change["new"] - 1
-        state = {**dict(zip(names, shifts[k].tolist(), strict=True)), "width": float(widths[k]), "weight": float(weights[k])}
+        state = {
+            **dict(zip(names, shifts[k].tolist(), strict=True)),
+            "width": float(widths[k]),
+            "weight": float(weights[k]),
+        }
         with explorer.quiet():
             for name, value in state.items():
                 setattr(explorer, name, value)
@@ -203,7 +243,9 @@ def blind() -> Explorer:
     alone = GaussianMixture([1.0], np.zeros((1, 3)), [width**2])
     found: dict[str, list[float]] = {"angle": [], "kl": [], "reverse": []}
     for spread in spreads:
-        whole = GaussianMixture([1 - lost, lost], [[0.0, 0.0, 0.0], [away, 0.0, 0.0]], [width**2, spread**2])
+        whole = GaussianMixture(
+            [1 - lost, lost], [[0.0, 0.0, 0.0], [away, 0.0, 0.0]], [width**2, spread**2]
+        )
         found["angle"].append(np.degrees(KINDS["angle"](whole, alone, overlap(whole, alone))))
         found["kl"].append(kl_divergence(whole, alone)[0])
         found["reverse"].append(kl_divergence(alone, whole)[0])
@@ -212,7 +254,12 @@ def blind() -> Explorer:
     def source(spread: float) -> xarray.Dataset:
         return blindness(spreads, **curves, lost=lost, width=width, away=away, chosen=spread)
 
-    return Explorer(source, Blindness, {"spread": Slider("its standard deviation", spreads.tolist(), start=3.0)}, "blind")
+    return Explorer(
+        source,
+        Blindness,
+        {"spread": Slider("its standard deviation", spreads.tolist(), start=3.0)},
+        "blind",
+    )
 
 
 def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -> Explorer:
@@ -238,4 +285,6 @@ def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -
         return detours(lengths(a, b), lengths(b, c), lengths(a, c), share)
 
     shares = np.round(np.linspace(0.05, 0.95, 19), 2).tolist()
-    return Explorer(source, Detours, {"share": Slider("share of C in B", shares, start=0.5)}, "detour")
+    return Explorer(
+        source, Detours, {"share": Slider("share of C in B", shares, start=0.5)}, "detour"
+    )

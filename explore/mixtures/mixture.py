@@ -54,12 +54,19 @@ class GaussianMixture:
     covariances: np.ndarray
 
     def __init__(
-        self, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, normalize: bool = False, jitter: float = 0.0
+        self,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike,
+        normalize: bool = False,
+        jitter: float = 0.0,
     ) -> None:
         places = _floats("means", means)
         places = places[:, None] if places.ndim == 1 else places
         if places.ndim != 2 or 0 in places.shape:
-            raise InvalidInput(f"means must be [n, d] or [n] with n, d ≥ 1, got shape {np.shape(means)}")
+            raise InvalidInput(
+                f"means must be [n, d] or [n] with n, d ≥ 1, got shape {np.shape(means)}"
+            )
         n, d = places.shape
         self._keep(_weights(weights, n, normalize), places, _covariances(covariances, n, d, jitter))
 
@@ -69,7 +76,9 @@ class GaussianMixture:
             object.__setattr__(self, name, array)
 
     @classmethod
-    def trusted(cls, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray) -> GaussianMixture:
+    def trusted(
+        cls, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
+    ) -> GaussianMixture:
         """A mixture of arrays that are known to be right (``[n]``, ``[n, d]``, ``[n, d, d]``, float64), taken without a look."""
         mixture = object.__new__(cls)
         mixture._keep(weights, means, covariances)
@@ -121,9 +130,15 @@ class GaussianMixture:
     @cached_property
     def _whitening(self) -> tuple[np.ndarray, np.ndarray]:
         """Inverse factors ``[n, d, d]``, and the log of what stands before each component's exponential, weight included."""
-        inverse = np.linalg.inv(self.factors)  # triangular and at worst as ill-conditioned as a standard deviation
+        inverse = np.linalg.inv(
+            self.factors
+        )  # triangular and at worst as ill-conditioned as a standard deviation
         with np.errstate(divide="ignore"):
-            before = np.log(self.weights) + np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(1) - 0.5 * self.dimension * LOG_2PI
+            before = (
+                np.log(self.weights)
+                + np.log(np.diagonal(inverse, axis1=1, axis2=2)).sum(1)
+                - 0.5 * self.dimension * LOG_2PI
+            )
         return inverse, before
 
     def log_pdf(self, x: Any) -> np.ndarray:
@@ -143,7 +158,9 @@ class GaussianMixture:
         if d == 1 and (points.ndim < 2 or points.shape[-1] != 1):
             points = points[..., None]
         if points.ndim == 0 or points.shape[-1] != d:
-            raise InvalidInput(f"points must be [..., {d}] for this mixture, got shape {np.shape(x)}")
+            raise InvalidInput(
+                f"points must be [..., {d}] for this mixture, got shape {np.shape(x)}"
+            )
         flat, shape = points.reshape(-1, d), points.shape[:-1]
         inverse, before = self._whitening
         found = np.empty(len(flat))
@@ -155,7 +172,9 @@ class GaussianMixture:
             else:  # row by row: such small matrices are not worth a product
                 squares = np.zeros((n, len(part)))
                 for row in range(d):
-                    squares += sum(inverse[:, row, k, None] * away[:, k] for k in range(row + 1)) ** 2
+                    squares += (
+                        sum(inverse[:, row, k, None] * away[:, k] for k in range(row + 1)) ** 2
+                    )
             found[start : start + size] = log_sum_exp(before[:, None] - 0.5 * squares, 0)
         return found.reshape(shape)
 
@@ -188,12 +207,21 @@ class GaussianMixture:
         """
         a = np.atleast_2d(_floats("matrix", matrix))
         rows = np.abs(a).max(-1, keepdims=True)  # units of each new axis, which may be of any size
-        if a.ndim != 2 or a.shape[1] != self.dimension or not rows.all() or np.linalg.matrix_rank(a / rows) < len(a):
-            raise InvalidInput(f"matrix must be [k, {self.dimension}] with independent rows, got shape {a.shape}")
+        if (
+            a.ndim != 2
+            or a.shape[1] != self.dimension
+            or not rows.all()
+            or np.linalg.matrix_rank(a / rows) < len(a)
+        ):
+            raise InvalidInput(
+                f"matrix must be [k, {self.dimension}] with independent rows, got shape {a.shape}"
+            )
         b = _floats("shift", shift)
         if b.shape not in ((), (len(a),)):
             raise InvalidInput(f"shift must be [{len(a)}] for this matrix, got shape {b.shape}")
-        return GaussianMixture(self.weights, self.means @ a.T + b, symmetric(a @ self.covariances @ a.T))
+        return GaussianMixture(
+            self.weights, self.means @ a.T + b, symmetric(a @ self.covariances @ a.T)
+        )
 
     @classmethod
     def from_sklearn(cls, model: Any) -> GaussianMixture:
@@ -206,10 +234,14 @@ class GaussianMixture:
             GaussianMixture(3 components in 4 dimensions)
         """
         if not hasattr(model, "covariances_"):
-            raise InvalidInput(f"expected a fitted scikit-learn mixture, got {type(model).__name__} without covariances_")
+            raise InvalidInput(
+                f"expected a fitted scikit-learn mixture, got {type(model).__name__} without covariances_"
+            )
         covariances = np.asarray(model.covariances_, float)
         if covariances.ndim > 1 and model.covariance_type in ("full", "tied"):
-            covariances = symmetric(covariances)  # models fitted in float32 are asymmetric by its rounding
+            covariances = symmetric(
+                covariances
+            )  # models fitted in float32 are asymmetric by its rounding
         if model.covariance_type == "tied":
             covariances = np.repeat(covariances[None], len(model.weights_), 0)
         return cls(np.asarray(model.weights_, float), model.means_, covariances, normalize=True)
@@ -219,9 +251,15 @@ class GaussianMixture:
         from sklearn.mixture import GaussianMixture as Fitted
 
         model = Fitted(len(self), covariance_type="full")
-        model.weights_, model.means_, model.covariances_ = self.weights.copy(), self.means.copy(), self.covariances.copy()
+        model.weights_, model.means_, model.covariances_ = (
+            self.weights.copy(),
+            self.means.copy(),
+            self.covariances.copy(),
+        )
         model.precisions_cholesky_ = np.transpose(self._whitening[0], (0, 2, 1)).copy()
-        model.precisions_ = model.precisions_cholesky_ @ np.transpose(model.precisions_cholesky_, (0, 2, 1))
+        model.precisions_ = model.precisions_cholesky_ @ np.transpose(
+            model.precisions_cholesky_, (0, 2, 1)
+        )
         model.converged_, model.n_iter_, model.n_features_in_ = True, 0, self.dimension
         return model
 
@@ -244,11 +282,15 @@ class GaussianMixture:
         except FileNotFoundError as error:
             raise DataMissing(f"no mixture at {path}") from error
         except Exception as error:  # a wrong file fails in many ways
-            raise InvalidInput(f"{path} must be an .npz with weights, means and covariances: {error}") from error
+            raise InvalidInput(
+                f"{path} must be an .npz with weights, means and covariances: {error}"
+            ) from error
         return cls(arrays[0], arrays[1], arrays[2], normalize=normalize)
 
 
-def _again(weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, origin: dict[str, Any]) -> GaussianMixture:
+def _again(
+    weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, origin: dict[str, Any]
+) -> GaussianMixture:
     mixture = GaussianMixture.trusted(weights, means, covariances)
     return mixture.named(**{"name": origin["name"], **origin["options"]}) if origin else mixture
 
@@ -293,7 +335,9 @@ def _weights(given: Any, n: int, normalize: bool) -> np.ndarray:
         weights = weights / largest  # so that the sum of large ones is finite
     total = float(weights.sum())
     if not normalize and not abs(total - 1) <= SUM_TOLERANCE:
-        raise InvalidInput(f"weights must have sum one, got {total:g}; give normalize=True to divide by it")
+        raise InvalidInput(
+            f"weights must have sum one, got {total:g}; give normalize=True to divide by it"
+        )
     return weights / total
 
 
@@ -304,17 +348,27 @@ def _covariances(given: Any, n: int, d: int, jitter: float) -> np.ndarray:
     if covariances.shape == (n,):
         covariances = np.einsum("n,ij->nij", covariances, np.eye(d))
     elif covariances.shape == (n, d):
-        if n == d > 1 and np.array_equal(covariances, covariances.T) and np.count_nonzero(covariances) > n:
+        if (
+            n == d > 1
+            and np.array_equal(covariances, covariances.T)
+            and np.count_nonzero(covariances) > n
+        ):
             text = f"covariances [{n}, {d}] are read as the variances of {n} components; if they are one covariance for all"
             warnings.warn(f"{text}, give [{n}, {d}, {d}]", ExploreWarning, stacklevel=4)
         covariances = np.einsum("ni,ij->nij", covariances, np.eye(d))
     elif covariances.shape != (n, d, d):
-        raise InvalidInput(f"covariances must be [{n}, {d}, {d}], [{n}, {d}] or [{n}], got shape {covariances.shape}")
+        raise InvalidInput(
+            f"covariances must be [{n}, {d}, {d}], [{n}, {d}] or [{n}], got shape {covariances.shape}"
+        )
     else:
         largest = np.abs(covariances).max((1, 2))
-        uneven = np.abs(covariances - np.swapaxes(covariances, 1, 2)).max((1, 2)) > SYMMETRY * largest
+        uneven = (
+            np.abs(covariances - np.swapaxes(covariances, 1, 2)).max((1, 2)) > SYMMETRY * largest
+        )
         if uneven.any():
-            raise InvalidInput(f"covariances must be symmetric, component {int(uneven.argmax())} is not")
+            raise InvalidInput(
+                f"covariances must be symmetric, component {int(uneven.argmax())} is not"
+            )
         covariances = symmetric(covariances)
     try:
         np.linalg.cholesky(covariances)

@@ -30,7 +30,7 @@ def modes(mixture: GaussianMixture) -> np.ndarray:
     if mixture.dimension == 1:
         found = _on_a_line(mixture)
     else:
-        from explore.mixtures.mode_kernels import climb
+        from explore.mixtures._kernels.modes import climb
 
         usable = mixture.weights > 0
         precisions = np.linalg.inv(mixture.covariances[usable])
@@ -45,7 +45,9 @@ def _between(means: np.ndarray, covariances: np.ndarray, precisions: np.ndarray)
     """The middles of the ridges between components that overlap, ``[k, d]``, at most ``MOST``."""
     i, j = np.triu_indices(len(means), 1)
     apart = means[i] - means[j]
-    far = (apart * np.linalg.solve(covariances[i] + covariances[j], apart[..., None])[..., 0]).sum(1)
+    far = (apart * np.linalg.solve(covariances[i] + covariances[j], apart[..., None])[..., 0]).sum(
+        1
+    )
     near = np.argsort(far, kind="stable")[: min(MOST, int((far < NEAR**2).sum()))]
     i, j = i[near], j[near]
     pull = precisions[i] @ means[i][..., None] + precisions[j] @ means[j][..., None]

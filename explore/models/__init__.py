@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "architectures": ["ARCHITECTURES", "architecture"],
         "convnet": ["ConvNet"],
-        "fit": ["Fit", "accuracy", "logits_of"],
+        "training": ["Fit", "accuracy", "logits_of"],
         "mlp": ["MLP", "MLPs", "Several"],
         "taps": ["Taps"],
     },

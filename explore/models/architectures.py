@@ -8,12 +8,19 @@ import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
-from explore.models.blank import Conv2d, Linear, draw, norm_of
+from explore.models._init import Conv2d, Linear, draw, norm_of
 from explore.models.convnet import ConvNet
 
 
 def architecture(
-    name: str, channels: int, classes: int, size: int, *, width: int = 32, norm: str = "instance", seed: int = 0
+    name: str,
+    channels: int,
+    classes: int,
+    size: int,
+    *,
+    width: int = 32,
+    norm: str = "instance",
+    seed: int = 0,
 ) -> nn.Module:
     """A network by name.
 
@@ -62,18 +69,29 @@ def _alexnet(channels: int, classes: int, size: int, width: int, norm: str) -> n
 
 def _vgg11(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
     """Eight convolutions 3×3 of 1, 2, 4, 4, 8, 8, 8, 8 times the width."""
-    plan = [(width * m, 3, pooled) for m, pooled in zip((1, 2, 4, 4, 8, 8, 8, 8), (1, 1, 0, 1, 0, 1, 0, 1), strict=True)]
+    plan = [
+        (width * m, 3, pooled)
+        for m, pooled in zip((1, 2, 4, 4, 8, 8, 8, 8), (1, 1, 0, 1, 0, 1, 0, 1), strict=True)
+    ]
     return _stacked(channels, classes, size, [(w, k, bool(p)) for w, k, p in plan], norm)
 
 
-def _stacked(channels: int, classes: int, size: int, plan: list[tuple[int, int, bool]], norm: str) -> nn.Module:
+def _stacked(
+    channels: int, classes: int, size: int, plan: list[tuple[int, int, bool]], norm: str
+) -> nn.Module:
     layers: list[nn.Module] = []
     side = size
     for index, (width, kernel, pooled) in enumerate(plan):
-        layers += [Conv2d(channels, width, kernel, padding=kernel // 2), norm_of(norm, width, side), nn.ReLU()]
+        layers += [
+            Conv2d(channels, width, kernel, padding=kernel // 2),
+            norm_of(norm, width, side),
+            nn.ReLU(),
+        ]
         channels = width
         last = index == len(plan) - 1
-        if pooled and side >= (2 if last else 4):  # instance norm of a map of one pixel is 0: no norm may see one
+        if pooled and side >= (
+            2 if last else 4
+        ):  # instance norm of a map of one pixel is 0: no norm may see one
             layers.append(nn.MaxPool2d(2))
             side //= 2
     return nn.Sequential(*layers, nn.Flatten(), Linear(channels * side * side, classes))
@@ -81,7 +99,11 @@ def _stacked(channels: int, classes: int, size: int, plan: list[tuple[int, int, 
 
 def _resnet18(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
     """A convolution 3×3 and eight residual blocks of 1, 1, 2, 2, 4, 4, 8, 8 times the width, then a global mean."""
-    layers: list[nn.Module] = [Conv2d(channels, width, 3, padding=1, bias=False), norm_of(norm, width, size), nn.ReLU()]
+    layers: list[nn.Module] = [
+        Conv2d(channels, width, 3, padding=1, bias=False),
+        norm_of(norm, width, size),
+        nn.ReLU(),
+    ]
     side, before = size, width
     for index, times in enumerate((1, 1, 2, 2, 4, 4, 8, 8)):
         stride = 2 if index in (2, 4, 6) and side >= 4 else 1  # as above
@@ -105,7 +127,9 @@ class Residual(nn.Module):
         )
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or before != width:
-            self.shortcut = nn.Sequential(Conv2d(before, width, 1, stride=stride, bias=False), norm_of(norm, width, after))
+            self.shortcut = nn.Sequential(
+                Conv2d(before, width, 1, stride=stride, bias=False), norm_of(norm, width, after)
+            )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Both added, then ReLU."""

@@ -10,11 +10,15 @@ import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
-from explore.models import fused
-from explore.models.blank import NORMS, Conv2d, Linear, draw, norm_of
+from explore.models._fused import module as fused
+from explore.models._init import NORMS, Conv2d, Linear, draw, norm_of
 
 ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
-POOLINGS: dict[str, Callable[..., nn.Module]] = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d, "none": nn.Identity}
+POOLINGS: dict[str, Callable[..., nn.Module]] = {
+    "avg": nn.AvgPool2d,
+    "max": nn.MaxPool2d,
+    "none": nn.Identity,
+}
 
 
 class ConvNet(nn.Module):
@@ -65,21 +69,31 @@ class ConvNet(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for kind, name, known in (("norm", norm, NORMS), ("activation", activation, ACTIVATIONS), ("pooling", pooling, POOLINGS)):
+        for kind, name, known in (
+            ("norm", norm, NORMS),
+            ("activation", activation, ACTIVATIONS),
+            ("pooling", pooling, POOLINGS),
+        ):
             if name not in known:
                 raise UnknownName(kind, name, known)
         depth = depth_for(size) if depth is None else depth
         side = 32 if size == 28 else size
         if pooling != "none" and side >> depth < 1:
-            raise InvalidInput(f"{depth} poolings need images of at least {2**depth} pixels a side, got {size}")
+            raise InvalidInput(
+                f"{depth} poolings need images of at least {2**depth} pixels a side, got {size}"
+            )
         blocks = []
         for index in range(depth):
             padding = 3 if index == 0 and size == 28 else 1
             block = nn.Sequential()
-            block.add_module("conv", Conv2d(channels if index == 0 else width, width, 3, padding=padding))
+            block.add_module(
+                "conv", Conv2d(channels if index == 0 else width, width, 3, padding=padding)
+            )
             block.add_module("norm", norm_of(norm, width, side))
             block.add_module("activation", ACTIVATIONS[activation]())
-            block.add_module("pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2))
+            block.add_module(
+                "pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2)
+            )
             blocks.append(block)
             side = side if pooling == "none" else side // 2
         self.blocks = nn.ModuleList(blocks)

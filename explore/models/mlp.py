@@ -39,7 +39,9 @@ class MLPs(nn.Module):
     def __init__(self, inputs: int, width: int, outputs: int, seeds: Sequence[int] = (0,)) -> None:
         super().__init__()
         if min(inputs, width, outputs) < 1 or not len(seeds):
-            raise InvalidInput(f"inputs {inputs}, width {width}, outputs {outputs}, {len(seeds)} seeds: at least 1 of each")
+            raise InvalidInput(
+                f"inputs {inputs}, width {width}, outputs {outputs}, {len(seeds)} seeds: at least 1 of each"
+            )
         drawn = [self._drawn(inputs, width, outputs, seed) for seed in seeds]
         self.hidden, self.hidden_bias, self.classifier, self.bias = (
             nn.Parameter(torch.stack(values)) for values in zip(*drawn, strict=True)
@@ -48,10 +50,12 @@ class MLPs(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits ``[N, K, outputs]``."""
         each = x.flatten(2).transpose(0, 1)
-        each = each.expand(len(self.hidden), *each.shape[1:])  # one input for all, if there is only one
-        return torch.baddbmm(self.bias, torch.baddbmm(self.hidden_bias, each, self.hidden).relu(), self.classifier).transpose(
-            0, 1
-        )
+        each = each.expand(
+            len(self.hidden), *each.shape[1:]
+        )  # one input for all, if there is only one
+        return torch.baddbmm(
+            self.bias, torch.baddbmm(self.hidden_bias, each, self.hidden).relu(), self.classifier
+        ).transpose(0, 1)
 
     @staticmethod
     def _drawn(inputs: int, width: int, outputs: int, seed: int) -> tuple[torch.Tensor, ...]:
@@ -93,4 +97,7 @@ class Several(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits ``[N, K, outputs]`` of inputs ``[N, K, ...]`` or ``[N, 1, ...]``."""
-        return torch.stack([network(x[:, k if x.shape[1] > 1 else 0]) for k, network in enumerate(self.networks)], 1)
+        return torch.stack(
+            [network(x[:, k if x.shape[1] > 1 else 0]) for k, network in enumerate(self.networks)],
+            1,
+        )

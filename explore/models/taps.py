@@ -10,7 +10,17 @@ from torch import nn
 
 from explore.errors import InvalidInput
 
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Hardswish, nn.Mish)
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.ELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Hardswish,
+    nn.Mish,
+)
 
 
 class Taps:
@@ -41,7 +51,9 @@ class Taps:
         ({'1': (5, 4, 6, 6)}, (5, 144))
     """
 
-    def __init__(self, model: nn.Module, layers: Iterable[str] | None = None, *, inputs: bool = False) -> None:
+    def __init__(
+        self, model: nn.Module, layers: Iterable[str] | None = None, *, inputs: bool = False
+    ) -> None:
         modules = dict(model.named_modules())
         if layers is None:
             usual = nn.Conv2d if inputs else ACTIVATIONS
@@ -50,7 +62,9 @@ class Taps:
             chosen = list(layers)
             unknown = [name for name in chosen if name not in modules]
             if unknown:
-                raise InvalidInput(f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}")
+                raise InvalidInput(
+                    f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}"
+                )
         self._chosen = {name: modules[name] for name in chosen}
         self._linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
         self._inputs = inputs
@@ -63,11 +77,17 @@ class Taps:
         for name, module in self._chosen.items():
             keep = self._keep(name)
             if self._inputs:
-                self._handles.append(module.register_forward_pre_hook(_before(keep), with_kwargs=True))
+                self._handles.append(
+                    module.register_forward_pre_hook(_before(keep), with_kwargs=True)
+                )
             else:
-                self._handles.append(module.register_forward_hook(lambda _, given, output, keep=keep: keep(output)))
+                self._handles.append(
+                    module.register_forward_hook(lambda _, given, output, keep=keep: keep(output))
+                )
         embed = _before(self._keep_embedding)
-        self._handles += [module.register_forward_pre_hook(embed, with_kwargs=True) for module in self._linear]
+        self._handles += [
+            module.register_forward_pre_hook(embed, with_kwargs=True) for module in self._linear
+        ]
         return self
 
     def __exit__(self, *_: object) -> None:

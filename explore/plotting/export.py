@@ -14,7 +14,6 @@ import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
 from explore.plotting.style import PRINT_DPI
-from explore.registry import figure, resolve
 
 if TYPE_CHECKING:
     import xarray
@@ -51,7 +50,9 @@ def save(picture: Picture, data: xarray.Dataset, out: Path) -> Path:
     return out
 
 
-def save_figure(name: str, recordings: Sequence[xarray.Dataset], state: Mapping[str, Any], out: Path) -> Path:
+def save_figure(
+    name: str, recordings: Sequence[xarray.Dataset], state: Mapping[str, Any], out: Path
+) -> Path:
     """One figure of the registry, from recordings, to a file.
 
     Args:
@@ -65,22 +66,45 @@ def save_figure(name: str, recordings: Sequence[xarray.Dataset], state: Mapping[
         UnknownName: the figure or the format is not known.
         InvalidInput: the figure has no such state.
     """
+    from explore.core.registry import (
+        figure,
+        resolve,
+    )  # a slider needs this module, but no table of methods
+
     row, out = figure(name), Path(out)
     kind, select = resolve(row.picture), resolve(row.select)
     known = [parameter for parameter in signature(select).parameters if parameter != "recordings"]
     unknown = sorted(set(state) - set(known))
     if unknown:
-        raise InvalidInput(f"figure {name} has no state {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+        raise InvalidInput(
+            f"figure {name} has no state {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
+        )
     first = select(recordings, **state)
     picture = kind(first)
     if out.suffix != ".html":
         return save(picture, first, out)
     along = row.slider if all(row.slider in r.coords for r in recordings) else "step"
-    known = resolve(row.positions) if row.positions else np.unique(np.concatenate([r[along].values for r in recordings])).tolist()
-    return write_html(out, picture, row.slider, thinned(known), lambda at: select(recordings, **{**state, row.slider: at}))
+    known = (
+        resolve(row.positions)
+        if row.positions
+        else np.unique(np.concatenate([r[along].values for r in recordings])).tolist()
+    )
+    return write_html(
+        out,
+        picture,
+        row.slider,
+        thinned(known),
+        lambda at: select(recordings, **{**state, row.slider: at}),
+    )
 
 
-def write_html(out: Path, picture: Picture, label: str, values: Sequence[Any], data: Callable[[Any], xarray.Dataset]) -> Path:
+def write_html(
+    out: Path,
+    picture: Picture,
+    label: str,
+    values: Sequence[Any],
+    data: Callable[[Any], xarray.Dataset],
+) -> Path:
     """One HTML file with a working slider: no kernel, no server, nothing loaded from anywhere.
 
     Args:
@@ -94,19 +118,30 @@ def write_html(out: Path, picture: Picture, label: str, values: Sequence[Any], d
         InvalidInput: more than 60 positions, or the page would pass 5 MB.
     """
     if not 1 <= len(values) <= MAX_FRAMES:
-        raise InvalidInput(f"a page takes 1 to {MAX_FRAMES} positions, got {len(values)}; thin them out")
+        raise InvalidInput(
+            f"a page takes 1 to {MAX_FRAMES} positions, got {len(values)}; thin them out"
+        )
     frames = []
     for value in values:
         shown = data(value)
         picture.update(shown)
-        frames.append([f"{value}", base64.b64encode(small_png(picture)).decode(), picture.describe(shown)])
+        frames.append(
+            [f"{value}", base64.b64encode(small_png(picture)).decode(), picture.describe(shown)]
+        )
     packed = json.dumps(frames, ensure_ascii=False).replace("</", "<\\/")
-    fields = {"TITLE": html.escape(picture.title), "LABEL": html.escape(label), "LAST": str(len(frames) - 1), "FRAMES": packed}
+    fields = {
+        "TITLE": html.escape(picture.title),
+        "LABEL": html.escape(label),
+        "LAST": str(len(frames) - 1),
+        "FRAMES": packed,
+    }
     page = PAGE
     for name, text in fields.items():
         page = page.replace(f"%{name}%", text)
     if len(page.encode()) > MAX_BYTES:
-        raise InvalidInput(f"the page would be {len(page) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}; use fewer positions")
+        raise InvalidInput(
+            f"the page would be {len(page) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
+        )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(page, encoding="utf-8")
@@ -124,9 +159,9 @@ def small_png(picture: Picture) -> bytes:
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(picture.png())).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-        buffer, "PNG", optimize=True
-    )
+    Image.open(io.BytesIO(picture.png())).quantize(
+        256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    ).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -15,11 +15,15 @@ def grid_shape(count: int, columns: int | None = None) -> tuple[int, int]:
         ((2, 5), (1, 3), (10, 10))
     """
     if columns is None:
-        columns = count if count <= 4 else -(-count // 2) if count <= 20 else int(np.ceil(np.sqrt(count)))
+        columns = (
+            count if count <= 4 else -(-count // 2) if count <= 20 else int(np.ceil(np.sqrt(count)))
+        )
     return -(-count // columns), columns
 
 
-def mosaic(tiles: np.ndarray, columns: int | None = None, gap: int = 1, fill: float | None = None) -> np.ndarray:
+def mosaic(
+    tiles: np.ndarray, columns: int | None = None, gap: int = 1, fill: float | None = None
+) -> np.ndarray:
     """Lay tiles ``[N, H, W]`` or ``[N, H, W, 3]`` out in rows, with a gap between them.
 
     Args:
@@ -42,10 +46,17 @@ def mosaic(tiles: np.ndarray, columns: int | None = None, gap: int = 1, fill: fl
         fill = 255 if tiles.dtype == np.uint8 else np.nan
     rows, columns = grid_shape(len(tiles), columns)
     height, width = tiles.shape[1:3]
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:]), fill, tiles.dtype)
+    sheet = np.full(
+        (rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:]),
+        fill,
+        tiles.dtype,
+    )
     for index, tile in enumerate(tiles):
         y, x = divmod(index, columns)
-        sheet[y * (height + gap) : y * (height + gap) + height, x * (width + gap) : x * (width + gap) + width] = tile
+        sheet[
+            y * (height + gap) : y * (height + gap) + height,
+            x * (width + gap) : x * (width + gap) + width,
+        ] = tile
     return sheet
 
 

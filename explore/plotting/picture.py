@@ -132,7 +132,10 @@ class Picture:
         dateless = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         with _styled():
             try:
-                for _, artist in self._moving:  # matplotlib leaves animated texts of the figure out of files
+                for (
+                    _,
+                    artist,
+                ) in self._moving:  # matplotlib leaves animated texts of the figure out of files
                     artist.set_animated(False)
                 self.figure.savefig(file, format=kind, dpi=dpi, metadata=dateless)
             finally:
@@ -143,18 +146,27 @@ class Picture:
     def inches(self, axes: Any, place: tuple[float, float], x: float, y: float) -> float:
         """How far a place in data coordinates is from a point in fractions of the picture."""
         at = self.figure.transFigure.inverted().transform(axes.transData.transform(place))
-        return float(((at[0] - x) * self.size[0]) ** 2 + ((1 - at[1] - y) * self.size[1]) ** 2) ** 0.5
+        return (
+            float(((at[0] - x) * self.size[0]) ** 2 + ((1 - at[1] - y) * self.size[1]) ** 2) ** 0.5
+        )
 
     def place(self, axes: Any, x: float, y: float) -> tuple[float, float]:
         """A point in fractions of the picture, from its upper left corner, in data coordinates."""
         at = axes.transData.inverted().transform(self.figure.transFigure.transform((x, 1 - y)))
         return float(at[0]), float(at[1])
 
-    def box(self, axes: Any, left: float, top: float, right: float, bottom: float) -> tuple[float, float, float, float]:
+    def box(
+        self, axes: Any, left: float, top: float, right: float, bottom: float
+    ) -> tuple[float, float, float, float]:
         """A box in data coordinates as fractions of the picture: left, top, right, bottom from its upper left corner."""
         corners = axes.transData.transform([(left, top), (right, bottom)])
         (x0, y0), (x1, y1) = self.figure.transFigure.inverted().transform(corners)
-        return float(min(x0, x1)), float(1 - max(y0, y1)), float(max(x0, x1)), float(1 - min(y0, y1))
+        return (
+            float(min(x0, x1)),
+            float(1 - max(y0, y1)),
+            float(max(x0, x1)),
+            float(1 - min(y0, y1)),
+        )
 
 
 @contextmanager
@@ -168,6 +180,17 @@ def _styled() -> Iterator[None]:
 
 def _structure(data: xarray.Dataset, structural: tuple[str, ...]) -> tuple[Any, ...]:
     """Collect what a picture is built around: sizes, the names and numbers on its axes, and ``structural`` scalars."""
-    names = tuple((str(name), tuple(map(str, data[name].values.ravel()))) for name in data.coords if data[name].ndim == 1)
-    scalars = tuple(str(data[name].values if name in data.coords else data.attrs[name]) for name in structural)
-    return tuple(sorted((str(k), v) for k, v in data.sizes.items())), names, tuple(sorted(map(str, data.data_vars))), scalars
+    names = tuple(
+        (str(name), tuple(map(str, data[name].values.ravel())))
+        for name in data.coords
+        if data[name].ndim == 1
+    )
+    scalars = tuple(
+        str(data[name].values if name in data.coords else data.attrs[name]) for name in structural
+    )
+    return (
+        tuple(sorted((str(k), v) for k, v in data.sizes.items())),
+        names,
+        tuple(sorted(map(str, data.data_vars))),
+        scalars,
+    )

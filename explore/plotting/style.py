@@ -49,4 +49,12 @@ STYLE: Any = {
 
 def set_title(axes: Any, text: str) -> Any:
     """A left-aligned title that may change while the picture is updated."""
-    return axes.text(0, 1.03, text, transform=axes.transAxes, ha="left", va="bottom", fontsize=STYLE["axes.titlesize"])
+    return axes.text(
+        0,
+        1.03,
+        text,
+        transform=axes.transAxes,
+        ha="left",
+        va="bottom",
+        fontsize=STYLE["axes.titlesize"],
+    )

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from explore.core.config import identity, option
 from explore.errors import InvalidInput
-from explore.settings import identity, option
 
 SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
 NETWORKS: dict[str, Any] = {
@@ -31,12 +31,19 @@ class DensityConfig:
     """
 
     method: str = option("density", "density")
-    model: str = option("scenes-vgg", f"one of {', '.join(NETWORKS)}, or torchvision:NAME with --weights", positional=True)
+    model: str = option(
+        "scenes-vgg",
+        f"one of {', '.join(NETWORKS)}, or torchvision:NAME with --weights",
+        positional=True,
+    )
     weights: str = option("", "a file of weights, in place of the usual ones")
-    data: Any = option("", "name of the image set [default: test images of what the network was made for]")  # noqa: RUF009
+    data: Any = option(
+        "", "name of the image set [default: test images of what the network was made for]"
+    )
     images: int = option(20, "how many, drawn at random, two at least; one a step")
     maps: bool = option(
-        False, "keep the maps (in 255 levels) and the images, for pictures of single maps; not for pointwise layers"
+        False,
+        "keep the maps (in 255 levels) and the images, for pictures of single maps; not for pointwise layers",
     )
     seed: int = option(0, "of the images drawn")
     device: str = option("", "cpu, cuda or another of torch's; by default cpu")

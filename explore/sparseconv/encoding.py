@@ -1,131 +1,112 @@
-"""Encoding: what every format of a map has in common: its arrays, its size counted in two ways, decoding and convolving."""
+"""encode: every format behind one call, compiled and on all cores."""
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+import inspect
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from typing import Any
 
-import numpy as np
+import numba
 
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.inputs import as_bias, as_weight
+from explore.sparseconv._compiled.dense import compiled_im2col, compiled_mec
+from explore.sparseconv._compiled.encoders import compiled_cpo, compiled_cps, compiled_cscc
+from explore.sparseconv._compiled.products import product
+from explore.sparseconv.formats.base import Encoding
+from explore.sparseconv.formats.bitmap import encode_bitmap
+from explore.sparseconv.formats.cpo import encode_cpo
+from explore.sparseconv.formats.cps import encode_cps
+from explore.sparseconv.formats.cscc import encode_cscc
+from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.im2col import encode_im2col
+from explore.sparseconv.formats.mec import encode_mec
+from explore.sparseconv.formats.validation import as_maps
 
-FLOAT = 4
-"""Bytes of a value."""
+ENCODERS: dict[str, Callable[..., Encoding]] = {
+    "im2col": compiled_im2col,
+    "mec": compiled_mec,
+    "cscc": compiled_cscc,
+    "cpo": compiled_cpo,
+    "cps": compiled_cps,
+    "bitmap": encode_bitmap,
+}
+"""The compiled ones make the very arrays that ``encode_cpo`` and its like make in plain NumPy, where pictures take them from."""
 
-Product = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
-"""How an encoding convolves: of itself, weights ``[K, C, Kh, Kw]`` and a bias ``[K]``, both checked, ``[N, K, Oh, Ow]``."""
-
-VERSUS = ("im2col", "mec", "map")
-UNITS = ("bytes", "elements")
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Encoding(ABC):
-    """Maps in one of the formats, for one kernel size, stride and padding; all arrays are frozen.
-
-    A zero (also −0.0) is left out by the sparse formats; NaN and infinities are values like others and propagate.
-    A weight that is NaN or infinite meets no zero there, so that it does not make NaN of it as a dense product does.
-
-    Attributes:
-        geometry: sizes of the convolution.
-        product: how it convolves; None is the plain way, which is slow and exact (sparse formats add in float64).
-            Encodings from ``explore.sparseconv.encode`` have the compiled one.
-    """
-
-    name: ClassVar[str]
-    geometry: Geometry
-    product: Product | None = field(default=None, kw_only=True)
-
-    @abstractmethod
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every array that has to be kept, by name."""
-
-    @property
-    @abstractmethod
-    def elements(self) -> int:
-        """Size as the papers count it: each value, index and pointer is one element, whatever its width."""
-
-    @abstractmethod
-    def decode(self) -> np.ndarray:
-        """The maps again, float32 ``[N, C, H, W]``; zero where the format kept nothing, as no window reads there."""
-
-    @abstractmethod
-    def _product(self, weight: np.ndarray) -> np.ndarray:
-        """Output without a bias, ``[N, K, Oh, Ow]``, of checked weights."""
-
-    def __post_init__(self) -> None:
-        for array in self.arrays().values():
-            array.flags.writeable = False
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all arrays at the widths that they have."""
-        return sum(array.nbytes for array in self.arrays().values())
-
-    def compression_ratio(self, versus: str = "im2col", unit: str = "bytes") -> float:
-        """How many times larger another format is; infinite where nothing at all is kept.
-
-        Args:
-            versus: "im2col" (the matrix that a plain convolution by a matrix product builds), "mec" (its lowered matrix)
-                or "map" (the maps themselves); all of 4-byte floats.
-            unit: "bytes", or "elements" as the papers count (which flatters wide indices).
-
-        Raises:
-            UnknownName: another format or unit.
-        """
-        if versus not in VERSUS:
-            raise UnknownName("format to compare with", versus, VERSUS)
-        if unit not in UNITS:
-            raise UnknownName("unit", unit, UNITS)
-        g = self.geometry
-        other = {"im2col": g.im2col_elements, "mec": g.mec_elements, "map": int(np.prod(g.shape))}[versus]
-        whole, own = (other, self.elements) if unit == "elements" else (FLOAT * other, self.nbytes)
-        return whole / own if own else math.inf
-
-    def convolve(self, weight: Any, bias: Any = None) -> np.ndarray:
-        """Convolve the encoded maps.
-
-        Args:
-            weight: float32 ``[K, C, Kh, Kw]``.
-            bias: float32 ``[K]``, or None.
-
-        Returns:
-            float32 ``[N, K, Oh, Ow]``.
-
-        Raises:
-            InvalidInput: weights of another dtype, number of channels or kernel size, or a bias that does not fit.
-        """
-        g = self.geometry
-        filters = as_weight(weight, g.shape[1], g.kernel)
-        offset = as_bias(bias, len(filters))
-        if self.product is not None:
-            return self.product(self, filters, offset)
-        with np.errstate(over="ignore", invalid="ignore"):  # infinities may meet: that is the answer, not an accident
-            return (self._product(filters) + offset[:, None, None]).astype(np.float32)
-
-    def __repr__(self) -> str:
-        shape = "×".join(map(str, self.geometry.shape))
-        return f"{type(self).__name__}({shape} in {self.elements} elements, {self.nbytes} bytes)"
+PLAIN: dict[str, Callable[..., Encoding]] = {
+    "im2col": encode_im2col,
+    "mec": encode_mec,
+    "cscc": encode_cscc,
+    "cpo": encode_cpo,
+    "cps": encode_cps,
+    "bitmap": encode_bitmap,
+}
+"""Used where Numba is told to compile nothing (``NUMBA_DISABLE_JIT=1``); they multiply in plain NumPy too."""
 
 
-def unsigned(count: int, width: int | None = None, what: str = "indices") -> np.dtype:
-    """The type that holds 0 … count − 1: the narrowest of 2, 4 and 8 bytes, or the one of ``width`` bytes.
+def encode(
+    x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: str = "cpo", **options: Any
+) -> Encoding:
+    """Write maps in a format that a convolution of this kernel size, stride and padding can be computed from.
+
+    Args:
+        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any strides.
+        kernel_size: a whole number, or (Kh, Kw).
+        stride: a whole number, or (Sh, Sw).
+        padding: zeros around the map: a whole number, or (above and below, left and right).
+        method: "im2col" and "mec" (dense), "cscc", "cpo", "cps" and "bitmap" (without the zeros).
+        **options: "cscc", "cpo" and "cps": ``index_bytes=2 | 4``; "cpo" and "cps": ``pointers="shared" | "per-channel"``,
+            ``trim=True`` (see ``encode_cpo``).
+
+    Returns:
+        An ``Encoding``: ``.elements``, ``.nbytes``, ``.compression_ratio()``, ``.decode()``, ``.convolve(weight, bias)``.
 
     Raises:
-        InvalidInput: there is no such width, or the numbers do not fit in it.
+        InvalidInput: maps, sizes or options that cannot be used; the message says which.
+        UnknownName: no such method.
 
     Example:
-        >>> unsigned(65_536), unsigned(65_537)
-        (dtype('uint16'), dtype('uint32'))
+        >>> import numpy as np
+        >>> x = np.maximum(np.random.default_rng(0).normal(-1, 1, (1, 64, 14, 14)), 0).astype(np.float32)
+        >>> for method in ("mec", "cscc", "cpo", "cps"):
+        ...     print(method, round(encode(x, 3, padding=1, method=method).compression_ratio(), 1))
+        mec 2.6
+        cscc 13.0
+        cpo 37.0
+        cps 39.4
     """
-    fitting = [size for size in (2, 4, 8) if count <= 256**size]
-    if width is not None and width not in (2, 4, 8):
-        raise InvalidInput(f"index_bytes must be 2, 4, 8 or None (the narrowest that fits), got {width!r}")
-    if not fitting or (width is not None and width not in fitting):
-        raise InvalidInput(f"{what} go up to {count - 1}, which does not fit in {width or 8} bytes; leave index_bytes=None")
-    return np.dtype(f"u{width or fitting[0]}")
+    if method not in ENCODERS:
+        raise UnknownName("method", method, ENCODERS)
+    check_options(method, options)
+    maps = as_maps(x)
+    geometry = _remembered(Geometry(maps.shape, kernel_size, stride, padding))
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return PLAIN[method](maps, geometry, **options)
+    return ENCODERS[method](maps, geometry, **options, product=product)
+
+
+def check_options(method: str, options: Iterable[str]) -> None:
+    """Refuse what a method has no option for.
+
+    Raises:
+        InvalidInput: the message lists the options that it has.
+    """
+    known = _options(method)
+    if unknown := sorted(set(options) - known):
+        has = ", ".join(sorted(known)) or "none"
+        raise InvalidInput(
+            f"{method} has no option {', '.join(map(repr, unknown))}; its options: {has}"
+        )
+
+
+@cache
+def _options(method: str) -> frozenset[str]:
+    if method not in ENCODERS:
+        return frozenset()
+    return frozenset(inspect.signature(ENCODERS[method]).parameters) - {"x", "geometry", "product"}
+
+
+@lru_cache(128)
+def _remembered(geometry: Geometry) -> Geometry:
+    """The first of equal ones: it has its tables already."""
+    return geometry

@@ -10,19 +10,19 @@ from typing import Any
 import numpy as np
 import xarray
 
+from explore.core.recording import open_recording, that_hold
+from explore.core.registry import SURVEYS
+from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
-from explore.recording import open_recording, that_hold
-from explore.registry import SURVEYS
-from explore.shipped import shipped
-from explore.sparseconv.cpo import encode_cpo
-from explore.sparseconv.cps import encode_cps
-from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
-from explore.sparseconv.figures_density import UNITS, Density, check_number, density
-from explore.sparseconv.figures_formats import Formats, formats
-from explore.sparseconv.figures_neighbours import SIDES, SPARSE, Neighbours, neighbours
-from explore.sparseconv.figures_times import Times, times as time_over_density
-from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.nze import shuffled, strongest
+from explore.sparseconv.figures.density import UNITS, Density, check_number, density
+from explore.sparseconv.figures.formats import Formats, formats
+from explore.sparseconv.figures.neighbours import SIDES, SPARSE, Neighbours, neighbours
+from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
+from explore.sparseconv.figures.timings import Times, times as time_over_density
+from explore.sparseconv.formats.cpo import encode_cpo
+from explore.sparseconv.formats.cps import encode_cps
+from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.recorded_maps import shuffled, strongest
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -83,21 +83,31 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
     check_number("image", image, 1, recorded.sizes["step"])
 
     @cache
-    def measured(layer: int) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
+    def measured(
+        layer: int,
+    ) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
         maps, geometry = maps_at(recorded, image - 1, layer - 1)
-        sides = {share: {SIDES[0]: (kept := strongest(maps, share)), SIDES[1]: shuffled(kept)} for share in KEPT}
-        sizes = [[[_bytes(sides[share][side], geometry, name) for name in SPARSE] for side in SIDES] for share in KEPT]
+        sides = {
+            share: {SIDES[0]: (kept := strongest(maps, share)), SIDES[1]: shuffled(kept)}
+            for share in KEPT
+        }
+        sizes = [
+            [[_bytes(sides[share][side], geometry, name) for name in SPARSE] for side in SIDES]
+            for share in KEPT
+        ]
         count = np.array([np.count_nonzero(sides[share][SIDES[0]]) for share in KEPT])
-        known = {"share": list(KEPT), "density": ("share", count / maps.size), "count": ("share", np.maximum(1, count))}
+        known = {
+            "share": list(KEPT),
+            "density": ("share", count / maps.size),
+            "count": ("share", np.maximum(1, count)),
+        }
         return geometry, sides, xarray.DataArray(sizes, known, ("share", "side", "format"))
 
     def source(layer: int, kept: float, channel: int) -> xarray.Dataset:
         geometry, sides, sizes = measured(layer)
         shown = min(channel, geometry.shape[1]) - 1
         share = float(sizes["density"].sel(share=kept))
-        title = (
-            f"{recorded.attrs['config']['model']}, convolution {layer}: density {share:.1%}; the maps are of channel {shown + 1}"
-        )
+        title = f"{recorded.attrs['config']['model']}, convolution {layer}: density {share:.1%}; the maps are of channel {shown + 1}"
         return neighbours(sides[kept], geometry, shown, sizes, kept, title)
 
     layers = with_maps(recorded)
@@ -126,7 +136,9 @@ def patterns(*networks: str) -> Explorer:
     layers = sorted({number for r in recorded.values() for number in with_maps(r)})
     controls: dict[str, Control] = {
         "network": Choice("network", names, names=TITLES),
-        "image": Slider("image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))),
+        "image": Slider(
+            "image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))
+        ),
         "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
         "channel": Slider("channel", list(range(1, max(map(_channels, recorded.values())) + 1))),
         "unit": Choice("count in", list(UNITS), names=UNITS),
@@ -150,8 +162,12 @@ def densities(*networks: str) -> Explorer:
 
     controls: dict[str, Control] = {
         "network": Choice("network", names, names=TITLES),
-        "image": Slider("image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))),
-        "layer": Slider("convolution", list(range(1, max(r.sizes["layer"] for r in recorded.values()) + 1)), 3),
+        "image": Slider(
+            "image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))
+        ),
+        "layer": Slider(
+            "convolution", list(range(1, max(r.sizes["layer"] for r in recorded.values()) + 1)), 3
+        ),
         "unit": Choice("count in", list(UNITS), names=UNITS),
     }
     return Explorer(source, Density, controls, "densities")
@@ -167,7 +183,7 @@ def times() -> Explorer:
         return time_over_density(rows, about, layer)
 
     def measure_here(explorer: Explorer) -> None:
-        from explore.sparseconv.bench import here
+        from explore.sparseconv.bench.layers import here
 
         explorer.say("measuring …")
         layer = explorer.layer  # type: ignore[attr-defined]
@@ -176,7 +192,10 @@ def times() -> Explorer:
         explorer.say("measured here")
 
     layers = list(dict.fromkeys(row["layer"] for row in kept["rows"]))
-    controls: dict[str, Control] = {"layer": Choice("convolution", layers), "here": Button("Measure here", measure_here)}
+    controls: dict[str, Control] = {
+        "layer": Choice("convolution", layers),
+        "here": Button("Measure here", measure_here),
+    }
     return Explorer(source, Times, controls, "times")
 
 
@@ -190,8 +209,12 @@ def survey(name: str) -> xarray.Dataset:
     shipping = name in SURVEYS
     path = shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()
     if not path.exists():
-        raise DataMissing(f"there is no recording {path}; give the path of one, or a network of {', '.join(SURVEYS)}")
-    (found,) = that_hold(open_recording(path).load(), "density", "a density survey (explore run density)")
+        raise DataMissing(
+            f"there is no recording {path}; give the path of one, or a network of {', '.join(SURVEYS)}"
+        )
+    (found,) = that_hold(
+        open_recording(path).load(), "density", "a density survey (explore run density)"
+    )
     return found
 
 
@@ -209,4 +232,6 @@ def _channels(recorded: xarray.Dataset) -> int:
 
 def _bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:
     """Size of maps ``[C, H, W]`` in a format; by the plain encoders, which need not be compiled first."""
-    return {"cpo": encode_cpo, "cps": encode_cps}[method](maps[None].astype(np.float32), geometry).nbytes
+    return {"cpo": encode_cpo, "cps": encode_cps}[method](
+        maps[None].astype(np.float32), geometry
+    ).nbytes

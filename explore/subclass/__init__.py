@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "bits": ["count_bits", "label_bits"],
+        "label_information": ["count_bits", "label_bits"],
         "config": ["StudyConfig", "SubclassConfig"],
         "losses": [
             "auxiliary_loss",
@@ -15,9 +15,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "prior_correction",
             "subclass_distillation_loss",
         ],
-        "method": ["SubclassRun", "train"],
-        "report": ["report"],
-        "scores": ["table"],
+        "run": ["SubclassRun", "train"],
+        "classification_metrics": ["report"],
+        "study_tables": ["table"],
         "study": ["StudyRun", "compare"],
     },
 )

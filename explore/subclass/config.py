@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self
 
+from explore.core.config import check_positive, identity, option
 from explore.errors import InvalidInput, UnknownName
-from explore.settings import check_positive, identity, option
 
 
 @dataclass(frozen=True)
@@ -45,21 +45,30 @@ SOFTEN = ("subclass", "class")
 class _Shared:
     """What one run and a study of many have in common."""
 
-    data: Any = option("digits", "name of the data set")  # noqa: RUF009
-    parents: Any = option(  # noqa: RUF009
-        None, "class of each subclass, such as [0,0,1]; by default the set's own, or digits 0 to 4 against 5 to 9 and their like"
+    data: Any = option("digits", "name of the data set")
+    parents: Any = option(
+        None,
+        "class of each subclass, such as [0,0,1]; by default the set's own, or digits 0 to 4 against 5 to 9 and their like",
     )
     seed: int = option(0, "of every random stream")
     distill_weight: float = option(0.5, "weight λ of the soft term; the hard term has 1 − λ")
-    soften: str = option("subclass", "kd: sum the softened subclasses (subclass), or soften the summed ones (class)")
-    auxiliary: float = option(1.0, "weight β of the auxiliary loss that lets a teacher find subclasses itself")
+    soften: str = option(
+        "subclass", "kd: sum the softened subclasses (subclass), or soften the summed ones (class)"
+    )
+    auxiliary: float = option(
+        1.0, "weight β of the auxiliary loss that lets a teacher find subclasses itself"
+    )
     student: str = option("mlp", "mlp (one hidden layer) or convnet")
     learning_rate: float = option(0.003, "of the students' Adam")
     batch: int = option(64, "labelled images in a student's step")
-    teacher_width: int = option(16, "channels of the teacher, a ConvNet of two blocks with batch norm; 0: an mlp of 256")
+    teacher_width: int = option(
+        16, "channels of the teacher, a ConvNet of two blocks with batch norm; 0: an mlp of 256"
+    )
     teacher_rate: float = option(0.005, "of the teacher's Adam")
     teacher_batch: int = option(128, "images in a teacher's step")
-    prior: bool = option(True, "start all classes alike where they have different numbers of subclasses")
+    prior: bool = option(
+        True, "start all classes alike where they have different numbers of subclasses"
+    )
     device: str = option("", "where to compute; not part of what identifies the run")
 
     def _check_shared(self) -> None:
@@ -91,13 +100,20 @@ class SubclassConfig(_Shared):
 
     method: str = option("skd", "one of " + ", ".join(LESSONS))
     labels: int = option(200, "labelled images that the student trains on; 0: all")
-    teacher_images: int = option(0, "images that the teacher sees, the student's among them; 0: all")
+    teacher_images: int = option(
+        0, "images that the teacher sees, the student's among them; 0: all"
+    )
     width: int = option(16, "hidden units (mlp) or channels (convnet) of the student")
     temperature: float = option(4.0, "T of the soft term")
     epochs: int = option(100, "passes of the student over its images")
     teacher_epochs: int = option(10, "passes of the teacher over what it sees")
-    curriculum: bool = option(False, "images that annotators agree upon first, the others stage by stage (sets with agreement)")
-    holdout: int = option(200, "images of the training part that nobody learns from, for the frames; at most a fifth")
+    curriculum: bool = option(
+        False,
+        "images that annotators agree upon first, the others stage by stage (sets with agreement)",
+    )
+    holdout: int = option(
+        200, "images of the training part that nobody learns from, for the frames; at most a fifth"
+    )
 
     @classmethod
     def make(cls, **given: Any) -> Self:
@@ -108,7 +124,14 @@ class SubclassConfig(_Shared):
 
     def __post_init__(self) -> None:
         self._check_shared()
-        for name, low in {"labels": 0, "teacher_images": 0, "width": 1, "epochs": 1, "teacher_epochs": 1, "holdout": 1}.items():
+        for name, low in {
+            "labels": 0,
+            "teacher_images": 0,
+            "width": 1,
+            "epochs": 1,
+            "teacher_epochs": 1,
+            "holdout": 1,
+        }.items():
             whole(name, getattr(self, name), low)
         check_positive("temperature", self.temperature)
 
@@ -125,7 +148,9 @@ class StudyConfig(_Shared):
     methods: Sequence[str] = option(USUAL, "which are compared; of " + ", ".join(LESSONS))
     seeds: int = option(5, "runs of each, each with its own labelled images, teacher and student")
     labels: Sequence[int] = option((50, 200), "numbers of labelled images")
-    teacher_images: Sequence[int] = option((0,), "what the teacher saw: 0 for all images, -1 for just the student's, or a number")
+    teacher_images: Sequence[int] = option(
+        (0,), "what the teacher saw: 0 for all images, -1 for just the student's, or a number"
+    )
     widths: Sequence[int] = option((2, 4, 8, 16, 32), "widths of the students")
     temperatures: Sequence[float] = option((4.0,), "T of the soft term")
     updates: int = option(600, "optimisation steps of each student")
@@ -152,7 +177,12 @@ class StudyConfig(_Shared):
 
     def _listed(self, name: str) -> Sequence[Any]:
         values = getattr(self, name)
-        if isinstance(values, str) or not isinstance(values, Sequence) or not len(values) or len(set(values)) < len(values):
+        if (
+            isinstance(values, str)
+            or not isinstance(values, Sequence)
+            or not len(values)
+            or len(set(values)) < len(values)
+        ):
             raise InvalidInput(f"{name} must be a list of different values, got {values!r}")
         object.__setattr__(self, name, list(values))  # as a recording keeps it
         return values

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
+from explore.core.recording import open_recording, that_hold
+from explore.core.resources import shipped
+from explore.core.runs import spare_core
 from explore.errors import UnknownName
-from explore.recording import open_recording, that_hold
-from explore.runs import spare_core
-from explore.shipped import shipped
 from explore.subclass.config import LESSONS, USUAL
-from explore.subclass.figures import ALL, Logits, logits
-from explore.subclass.figures_bits import Bits, label_bits
-from explore.subclass.figures_look import HEATS, SAW, WHO
-from explore.subclass.figures_softmax import Softened, softened
-from explore.subclass.figures_study import Scores, Students, middle, students
-from explore.subclass.scores import MEASURES, NAMES
+from explore.subclass.figures.bits import Bits, label_bits
+from explore.subclass.figures.logits import ALL, Logits, logits
+from explore.subclass.figures.softened import Softened, softened
+from explore.subclass.figures.study import Scores, Students, middle, students
+from explore.subclass.figures.style import HEATS, SAW, WHO
+from explore.subclass.study_tables import MEASURES, NAMES
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
@@ -64,13 +64,19 @@ def one_image(recording: xarray.Dataset | None = None, image: int = 29) -> Explo
     known = recording_of("skd") if recording is None else recording
     controls: dict[str, Control] = {
         "temperature": Slider("temperature T", HEATS, start=1.0),
-        "image": Slider("image", list(range(known.sizes["image"])), start=min(image, known.sizes["image"] - 1)),
+        "image": Slider(
+            "image", list(range(known.sizes["image"])), start=min(image, known.sizes["image"] - 1)
+        ),
         "who": Choice("by the", _who(known)),
     }
     return Explorer(partial(softened, known), Softened, controls, "soft-label")
 
 
-TEACHERS = {"skd": "true subclasses", "random-subclasses": "random subclasses", "found-subclasses": "subclasses it found"}
+TEACHERS = {
+    "skd": "true subclasses",
+    "random-subclasses": "random subclasses",
+    "found-subclasses": "subclasses it found",
+}
 """Lessons by the teacher that gives them."""
 
 
@@ -101,8 +107,15 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     Args:
         study: "digits" or "mnist", of which studies ship, or your own recording of ``subclass-study``.
     """
-    known = study_of(study) if isinstance(study, str) else that_hold(study, "score", "a study of students")[0]
-    values = {name: known[name].values.tolist() for name in ("width", "labels", "teacher_images", "temperature")}
+    known = (
+        study_of(study)
+        if isinstance(study, str)
+        else that_hold(study, "score", "a study of students")[0]
+    )
+    values = {
+        name: known[name].values.tolist()
+        for name in ("width", "labels", "teacher_images", "temperature")
+    }
     controls: dict[str, Control] = {
         "width": Slider("student's width", values["width"], start=middle(values["width"])),
         "labels": Choice("labelled images", values["labels"]),
@@ -110,7 +123,11 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
         "temperature": Choice("T", values["temperature"], middle(values["temperature"])),
         "measure": Choice("score", [str(name) for name in known["measure"].values], names=MEASURES),
     }
-    shown = {name: control for name, control in controls.items() if len(control.values) > 1 or name == "width"}  # type: ignore[union-attr]
+    shown = {
+        name: control
+        for name, control in controls.items()
+        if len(control.values) > 1 or name == "width"  # type: ignore[union-attr]
+    }  # type: ignore[union-attr]
     return Explorer(partial(students, known), Students, shown, "students")
 
 
@@ -168,21 +185,41 @@ class Live:
     A teacher is trained once for each amount of data it may see, and kept.
     """
 
-    def __init__(self, labels: Any, widths: Any, temperatures: Any, seeds: int, data: Any, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        labels: Any,
+        widths: Any,
+        temperatures: Any,
+        seeds: int,
+        data: Any,
+        options: dict[str, Any],
+    ) -> None:
         self.seeds, self.data, self.options = seeds, data, options
         self._teachers: dict[str, Any] = {}
 
         def choice(values: Any, name: str, start: Any) -> ipywidgets.Dropdown:
-            pairs = values if isinstance(values[0], tuple) else [(f"{value:g}", value) for value in values]
+            pairs = (
+                values
+                if isinstance(values[0], tuple)
+                else [(f"{value:g}", value) for value in values]
+            )
             start = start if start in [value for _, value in pairs] else pairs[0][1]
             style = {"description_width": "initial"}
-            return ipywidgets.Dropdown(options=pairs, value=start, description=name, style=style, layout={"width": "max-content"})
+            return ipywidgets.Dropdown(
+                options=pairs,
+                value=start,
+                description=name,
+                style=style,
+                layout={"width": "max-content"},
+            )
 
         self.dials = {
             "labels": choice(list(labels), "labelled images", 50),
             "widths": choice(list(widths), "student's width", 16),
             "temperatures": choice(list(temperatures), "temperature T", 4.0),
-            "teacher_images": choice([(text, value) for value, text in SAW.items()], "the teacher saw", 0),
+            "teacher_images": choice(
+                [(text, value) for value, text in SAW.items()], "the teacher saw", 0
+            ),
         }
         self.job = Job(self._train, "Train", self._show, lambda _: self._show())
         self._said = ipywidgets.HTML()
@@ -203,7 +240,11 @@ class Live:
         from explore.subclass.study import StudyRun
 
         chosen: dict[str, Any] = {name: [value] for name, value in self.state.items()}
-        return StudyRun(StudyConfig(seeds=self.seeds, **chosen, **self.options), self.data, teachers=self._teachers)
+        return StudyRun(
+            StudyConfig(seeds=self.seeds, **chosen, **self.options),
+            self.data,
+            teachers=self._teachers,
+        )
 
     def _say(self) -> None:
         self._said.value = "The picture shows the setting before; press Train for this one."
@@ -222,7 +263,11 @@ class Live:
         if self.run is None:
             if self.data == DIGITS and not self.options and self.seeds == 5:
                 shown = students(study_of("digits").sel(lesson=list(USUAL)), width=16)
-                return shown.isel(width=[int(shown["at"])]).assign(at=0).assign_attrs(data="digits (shipped)")
+                return (
+                    shown.isel(width=[int(shown["at"])])
+                    .assign(at=0)
+                    .assign_attrs(data="digits (shipped)")
+                )
             self.run = self._made()
         return students(self.run.snapshot().assign_attrs(config=self.run.config))
 

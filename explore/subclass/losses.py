@@ -9,9 +9,9 @@ from typing import Any, Literal
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
+from explore.core.config import check_positive
+from explore.core.label_hierarchy import check_parents
 from explore.errors import InvalidInput, UnknownName
-from explore.parents import check_parents
-from explore.settings import check_positive
 
 Parents = Sequence[int] | torch.Tensor | Any
 Soften = Literal["subclass", "class"]
@@ -28,7 +28,7 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
         ``[..., C]``.
 
     Raises:
-        InvalidInput: see ``explore.parents.check_parents``.
+        InvalidInput: see ``explore.core.label_hierarchy.check_parents``.
 
     Source: Müller, Kornblith, Hinton, arXiv 2002.03936; SKD (arXiv 2207.08063) in our reading.
 
@@ -41,17 +41,28 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
     index, padded = _groups(_tuple(parents, subclass_logits.shape[-1]))
     masked = not bool(torch.isfinite(subclass_logits).all())
     if padded:  # a column of −Inf fills the smaller groups up
-        subclass_logits = torch.cat([subclass_logits, subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf)], -1)
+        subclass_logits = torch.cat(
+            [
+                subclass_logits,
+                subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf),
+            ],
+            -1,
+        )
     index = index.to(subclass_logits.device)
     members = subclass_logits.index_select(-1, index.flatten()).unflatten(-1, index.shape)
     if not masked:
         return members.logsumexp(-1)
-    gone = torch.isneginf(members).all(-1, keepdim=True)  # of a class that is masked whole logsumexp has no gradient
+    gone = torch.isneginf(members).all(
+        -1, keepdim=True
+    )  # of a class that is masked whole logsumexp has no gradient
     return members.masked_fill(gone, 0.0).logsumexp(-1).masked_fill(gone.squeeze(-1), -torch.inf)
 
 
 def class_probabilities(
-    subclass_logits: torch.Tensor, parents: Parents, temperature: float = 1.0, soften: Soften = "subclass"
+    subclass_logits: torch.Tensor,
+    parents: Parents,
+    temperature: float = 1.0,
+    soften: Soften = "subclass",
 ) -> torch.Tensor:
     """Class probabilities of a subclass network at a temperature, ``[..., C]``.
 
@@ -102,7 +113,9 @@ def subclass_distillation_loss(
     labels = _check(student, teacher, labels, parents, temperature, distill_weight)
     student = wide(student)
     soft = subclass_divergence(student, teacher, temperature).mean()
-    return distill_weight * soft + (1 - distill_weight) * cross_entropy(class_logits(student, parents), labels)
+    return distill_weight * soft + (1 - distill_weight) * cross_entropy(
+        class_logits(student, parents), labels
+    )
 
 
 def class_distillation_loss(
@@ -127,7 +140,9 @@ def class_distillation_loss(
     labels = _check(student, teacher, labels, parents, temperature, distill_weight)
     student = wide(student)
     soft = class_divergence(student, teacher, parents, temperature, soften).mean()
-    return distill_weight * soft + (1 - distill_weight) * cross_entropy(class_logits(student, parents), labels)
+    return distill_weight * soft + (1 - distill_weight) * cross_entropy(
+        class_logits(student, parents), labels
+    )
 
 
 def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
@@ -158,7 +173,9 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
     return r.logsumexp(-1).mean() - 1 / temperature - torch.log(r.new_tensor(float(b)))
 
 
-def subclass_divergence(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+def subclass_divergence(
+    student: torch.Tensor, teacher: torch.Tensor, temperature: float
+) -> torch.Tensor:
     """T² KL(q^t ‖ q^s) of each sample, over subclasses: ``[..., S]`` twice to ``[...]``; no gradient to the teacher."""
     check_positive("temperature", temperature)
     logs = [log_softmax(wide(z) / temperature, -1) for z in (teacher.detach(), student)]
@@ -166,10 +183,16 @@ def subclass_divergence(student: torch.Tensor, teacher: torch.Tensor, temperatur
 
 
 def class_divergence(
-    student: torch.Tensor, teacher: torch.Tensor, parents: Parents, temperature: float, soften: Soften = "subclass"
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    parents: Parents,
+    temperature: float,
+    soften: Soften = "subclass",
 ) -> torch.Tensor:
     """The same over classes."""
-    logs = [_class_log(z, parents, temperature, soften) for z in (wide(teacher.detach()), wide(student))]
+    logs = [
+        _class_log(z, parents, temperature, soften) for z in (wide(teacher.detach()), wide(student))
+    ]
     return temperature**2 * _divergence(*logs)
 
 
@@ -189,7 +212,9 @@ def prior_correction(parents: Parents) -> torch.Tensor:
     return -known.bincount()[known].float().log()
 
 
-def _class_log(z: torch.Tensor, parents: Parents, temperature: float, soften: Soften) -> torch.Tensor:
+def _class_log(
+    z: torch.Tensor, parents: Parents, temperature: float, soften: Soften
+) -> torch.Tensor:
     """Logarithms of softened class probabilities."""
     check_positive("temperature", temperature)
     if soften == "subclass":
@@ -208,26 +233,41 @@ def _divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
 
 
 def _check(
-    student: torch.Tensor, teacher: torch.Tensor, labels: torch.Tensor, parents: Parents, t: float, weight: float
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    labels: torch.Tensor,
+    parents: Parents,
+    t: float,
+    weight: float,
 ) -> torch.Tensor:
     """Refuse what does not fit; returns the labels as int64."""
     for name, value in (("student", student), ("teacher", teacher), ("labels", labels)):
         if not isinstance(value, torch.Tensor):
-            raise InvalidInput(f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}")
+            raise InvalidInput(
+                f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}"
+            )
     if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
         given = f"{list(student.shape)} and {list(teacher.shape)}"
         raise InvalidInput(f"student and teacher logits must be [B, S] with B ≥ 1, got {given}")
     if student.shape != teacher.shape:
-        raise InvalidInput(f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same")
+        raise InvalidInput(
+            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same"
+        )
     known = _tuple(parents, student.shape[1])
     check_positive("temperature", t)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise InvalidInput(f"distill_weight must be in [0, 1], got {weight!r}")
-    whole = not labels.is_floating_point() and not labels.is_complex() and labels.dtype != torch.bool
+    whole = (
+        not labels.is_floating_point() and not labels.is_complex() and labels.dtype != torch.bool
+    )
     if labels.shape != (len(student),) or not whole:
-        raise InvalidInput(f"labels must be integers [{len(student)}], got {labels.dtype} {list(labels.shape)}")
+        raise InvalidInput(
+            f"labels must be integers [{len(student)}], got {labels.dtype} {list(labels.shape)}"
+        )
     if not 0 <= int(labels.min()) <= int(labels.max()) <= max(known):
-        raise InvalidInput(f"labels must be 0..{max(known)}, got {int(labels.min())}..{int(labels.max())}")
+        raise InvalidInput(
+            f"labels must be 0..{max(known)}, got {int(labels.min())}..{int(labels.max())}"
+        )
     return labels.long()
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from explore.core.runs import stream_seed
 from explore.errors import ExploreWarning, InvalidInput
 from explore.models.convnet import ConvNet
-from explore.models.fit import Fit, logits_of
 from explore.models.mlp import MLP, MLPs, Several
-from explore.runs import stream_seed
+from explore.models.training import Fit, logits_of
 from explore.subclass.losses import auxiliary_loss, class_logits, prior_correction
-from explore.subclass.source import Part, Source
+from explore.subclass.training_data import Part, Source
 
 Factory = Callable[[int, int], nn.Module]
 """``factory(outputs, seed)`` returns a new network, ``[N, ...]`` to logits ``[N, outputs]``."""
@@ -26,7 +26,12 @@ TEACHER_HIDDEN = 256  # of a teacher that is no ConvNet
 
 
 def students(
-    source: Source, kind: str, width: int, seeds: Sequence[int], prior: bool, factory: Factory | None = None
+    source: Source,
+    kind: str,
+    width: int,
+    seeds: Sequence[int],
+    prior: bool,
+    factory: Factory | None = None,
 ) -> nn.Module:
     """Untrained students as one network, ``[N, K or 1, ...]`` to ``[N, K, S]``, on the source's device."""
     if factory is not None or kind != "mlp":
@@ -36,7 +41,9 @@ def students(
     return network.to(source.device)
 
 
-def student(source: Source, kind: str, width: int, seed: int, prior: bool, factory: Factory | None = None) -> nn.Module:
+def student(
+    source: Source, kind: str, width: int, seed: int, prior: bool, factory: Factory | None = None
+) -> nn.Module:
     """One untrained student, ``[N, ...]`` to ``[N, S]``, on the source's device."""
     if factory is not None:
         return made(factory, "student", source, seed, prior)
@@ -48,7 +55,9 @@ def student(source: Source, kind: str, width: int, seed: int, prior: bool, facto
     return network.to(source.device)
 
 
-def teacher(source: Source, width: int, seed: int, prior: bool, factory: Factory | None = None) -> nn.Module:
+def teacher(
+    source: Source, width: int, seed: int, prior: bool, factory: Factory | None = None
+) -> nn.Module:
     """An untrained teacher: a ConvNet of two blocks where images are square, else an MLP."""
     if factory is not None:
         return made(factory, "teacher", source, seed, prior)
@@ -73,7 +82,9 @@ def made(factory: Factory, who: str, source: Source, seed: int, prior: bool) -> 
     try:
         network = factory(len(source.parents), seed)
     except TypeError as error:
-        raise InvalidInput(f"{wanted}; called with ({len(source.parents)}, {seed}) it failed: {error}") from error
+        raise InvalidInput(
+            f"{wanted}; called with ({len(source.parents)}, {seed}) it failed: {error}"
+        ) from error
     if not isinstance(network, nn.Module):
         raise InvalidInput(f"{wanted}; it returned {type(network).__name__}")
     network.to(source.device)
@@ -82,7 +93,9 @@ def made(factory: Factory, who: str, source: Source, seed: int, prior: bool) -> 
     return network
 
 
-def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options: Any, seed: int, epochs: int) -> Fit:
+def teaching(
+    network: nn.Module, kind: str, source: Source, seen: Part, options: Any, seed: int, epochs: int
+) -> Fit:
     """The training of a teacher: of subclasses, of subclasses shuffled within each class, or of classes alone."""
     targets = seen.subclasses
     loss: Any = cross_entropy
@@ -91,7 +104,9 @@ def teaching(network: nn.Module, kind: str, source: Source, seen: Part, options:
     if kind == "found":
         targets, loss = seen.labels, Finding(source.parents, options.auxiliary)
     rate, batch = options.teacher_rate, options.teacher_batch
-    return learning(network, seen.images, targets, loss, epochs, rate, batch, stream_seed(seed, "teacher"))
+    return learning(
+        network, seen.images, targets, loss, epochs, rate, batch, stream_seed(seed, "teacher")
+    )
 
 
 def learning(
@@ -106,8 +121,15 @@ def learning(
     pool: Any = None,
 ) -> Fit:
     """How teachers and students are trained alike: Adam, its rate falling to 0 along a cosine, no weight decay."""
-    how: dict[str, Any] = {"learning_rate": rate, "schedule": "cosine", "optimizer": "adam", "weight_decay": 0.0}
-    return Fit(network, images, targets, loss=loss, epochs=epochs, batch=batch, seed=seed, pool=pool, **how)
+    how: dict[str, Any] = {
+        "learning_rate": rate,
+        "schedule": "cosine",
+        "optimizer": "adam",
+        "weight_decay": 0.0,
+    }
+    return Fit(
+        network, images, targets, loss=loss, epochs=epochs, batch=batch, seed=seed, pool=pool, **how
+    )
 
 
 class Finding:
@@ -120,7 +142,9 @@ class Finding:
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """A scalar, of logits ``[B, S]`` and classes ``[B]``."""
-        return cross_entropy(class_logits(logits, self.parents), labels) + self.weight * auxiliary_loss(logits)
+        return cross_entropy(
+            class_logits(logits, self.parents), labels
+        ) + self.weight * auxiliary_loss(logits)
 
 
 def shuffled(seen: Part, seed: int) -> torch.Tensor:
@@ -128,13 +152,19 @@ def shuffled(seen: Part, seed: int) -> torch.Tensor:
     generator, dealt = torch.Generator().manual_seed(seed), seen.subclasses.clone()
     for k in seen.labels.unique():
         members = (seen.labels == k).nonzero().flatten()
-        dealt[members] = seen.subclasses[members[torch.randperm(len(members), generator=generator).to(members.device)]]
+        dealt[members] = seen.subclasses[
+            members[torch.randperm(len(members), generator=generator).to(members.device)]
+        ]
     return dealt
 
 
 def described(**factories: Any) -> dict[str, str]:
     """The names of those factories that were given, for a recording's configuration."""
-    return {who: getattr(f, "__qualname__", type(f).__name__) for who, f in factories.items() if f is not None}
+    return {
+        who: getattr(f, "__qualname__", type(f).__name__)
+        for who, f in factories.items()
+        if f is not None
+    }
 
 
 def check_outputs(who: str, network: nn.Module, source: Source) -> None:
@@ -143,7 +173,9 @@ def check_outputs(who: str, network: nn.Module, source: Source) -> None:
     try:
         got = list(logits_of(network, images).shape)
     except (RuntimeError, IndexError) as error:
-        raise InvalidInput(f"the {who} cannot take images of shape {list(images.shape)}: {error}") from error
+        raise InvalidInput(
+            f"the {who} cannot take images of shape {list(images.shape)}: {error}"
+        ) from error
     if got != [len(images), outputs]:
         raise InvalidInput(
             f"the {who} returns {got} for {len(images)} images; expected {[len(images), outputs]}: one logit a subclass"
@@ -155,7 +187,16 @@ def _convnet(source: Source, width: int, outputs: int, seed: int) -> nn.Module:
         raise InvalidInput(
             f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; choose mlp, or give your own"
         )
-    network = ConvNet(source.shape[0], outputs, source.shape[1], width=width, depth=2, norm="batch", pooling="max", seed=seed)
+    network = ConvNet(
+        source.shape[0],
+        outputs,
+        source.shape[1],
+        width=width,
+        depth=2,
+        norm="batch",
+        pooling="max",
+        seed=seed,
+    )
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # half the time of a step
 
 
@@ -168,12 +209,12 @@ def _start(network: nn.Module, source: Source, prior: bool) -> None:
     last: list[Any] = [
         m
         for m in network.modules()
-        if isinstance(m, MLPs | nn.Linear) and m.bias is not None and m.bias.shape[-1] == len(source.parents)
+        if isinstance(m, MLPs | nn.Linear)
+        and m.bias is not None
+        and m.bias.shape[-1] == len(source.parents)
     ]
     if not last:
-        text = (
-            "the network has no last linear layer with biases, so classes with more subclasses start ahead; prior=False says so"
-        )
+        text = "the network has no last linear layer with biases, so classes with more subclasses start ahead; prior=False says so"
         warnings.warn(text, ExploreWarning, stacklevel=4)
         return
     last[-1].bias += prior_correction(source.parents)

@@ -39,7 +39,9 @@ class Objective:
 
     __name__ = "distillation"
 
-    def __init__(self, taught: Sequence[Taught], parents: Sequence[int], soften: str = "subclass") -> None:
+    def __init__(
+        self, taught: Sequence[Taught], parents: Sequence[int], soften: str = "subclass"
+    ) -> None:
         self.parents, self.soften = tuple(parents), soften
         self._parents, self._classes = torch.tensor(self.parents), max(self.parents) + 1
         kinds = [(t.lesson.level if t.lesson.teacher else "", t.lesson.hard) for t in taught]
@@ -50,7 +52,9 @@ class Objective:
             heat = torch.tensor([[float(taught[k].temperature)] for k in members])
             self._groups.append((level, hard, torch.tensor(members), weight, heat))
 
-    def targets(self, labels: torch.Tensor, subclasses: torch.Tensor, teachers: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    def targets(
+        self, labels: torch.Tensor, subclasses: torch.Tensor, teachers: torch.Tensor | None
+    ) -> tuple[torch.Tensor, ...]:
         """What ``__call__`` takes besides logits: labels, subclasses, soft labels and their negative entropy.
 
         Args:
@@ -62,7 +66,9 @@ class Objective:
         for level, _, members, _, heat in self._on(labels.device):
             if level and teachers is not None:
                 z = teachers.index_select(1, members).float()
-                found = [self._softened(z[:, k], level, float(heat[k])) for k in range(len(members))]
+                found = [
+                    self._softened(z[:, k], level, float(heat[k])) for k in range(len(members))
+                ]
                 soft[:, members, : found[0].shape[-1]] = torch.stack(found, 1)
         return labels, subclasses, soft, torch.special.xlogy(soft, soft).sum(-1)
 
@@ -87,17 +93,23 @@ class Objective:
             zeta = class_logits(z, self.parents)
             goal = (subclasses if hard == "subclass" else labels).index_select(1, at)
             hot = z if hard == "subclass" else zeta
-            own = cross_entropy(hot.flatten(0, 1), goal.flatten(), reduction="none").view(goal.shape)
+            own = cross_entropy(hot.flatten(0, 1), goal.flatten(), reduction="none").view(
+                goal.shape
+            )
             if level:
                 log = self._log(z, zeta, level, heat)
                 q = soft.index_select(1, at)[..., : log.shape[-1]]
-                said = torch.where(q > 0, q * log, 0.0).sum(-1)  # what the teacher excludes counts 0, even of −Inf
+                said = torch.where(q > 0, q * log, 0.0).sum(
+                    -1
+                )  # what the teacher excludes counts 0, even of −Inf
                 divergence = negative_entropy.index_select(1, at) - said
                 own = (1 - weight) * own + weight * heat[:, 0].square() * divergence
             total = total + own.mean(0).sum()
         return total
 
-    def by_formula(self, logits: torch.Tensor, *targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def by_formula(
+        self, logits: torch.Tensor, *targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The loss, and its gradient ``[B, K, S]``; p, q and c are softmax(z), softmax(z / T) and its sums over classes:
 
         - hard, subclass: p_j − [j = s]; hard, class: p_j − [π(j) = y] p_j / p_y;
@@ -114,12 +126,17 @@ class Objective:
             goal = (goal if alone else goal.index_select(1, at))[..., None]
             if hard == "subclass":
                 log = log_softmax(z, -1)
-                own, slope = -log.gather(-1, goal)[..., 0], log.exp().scatter_add(-1, goal, self._minus_one(goal))
+                own, slope = (
+                    -log.gather(-1, goal)[..., 0],
+                    log.exp().scatter_add(-1, goal, self._minus_one(goal)),
+                )
             else:
                 zeta = class_logits(z, self.parents)
                 every, mine = zeta.logsumexp(-1, keepdim=True), zeta.gather(-1, goal)
                 own = (every - mine)[..., 0]
-                slope = (z - every).exp() - (z - mine).masked_fill(parents != goal, -torch.inf).exp()
+                slope = (z - every).exp() - (z - mine).masked_fill(
+                    parents != goal, -torch.inf
+                ).exp()
             if level:
                 q = soft if alone else soft.index_select(1, at)
                 if level == "subclass":
@@ -136,7 +153,9 @@ class Objective:
                         log = log_softmax(zeta / heat, -1)
                         pull = (log.exp() - q)[..., parents] * (z - zeta[..., parents]).exp()
                 negative = negative_entropy if alone else negative_entropy.index_select(1, at)
-                own = (1 - weight) * own + (weight * heat[:, 0].square()) * (negative - (q * log).sum(-1))
+                own = (1 - weight) * own + (weight * heat[:, 0].square()) * (
+                    negative - (q * log).sum(-1)
+                )
                 slope = (1 - weight)[:, None] * slope + (weight[:, None] * heat) * pull
             total += own.sum() / len(logits)
             if alone:
@@ -145,16 +164,23 @@ class Objective:
                 gradient.index_copy_(1, at, slope)
         return total, gradient.div_(len(logits))
 
-    def _on(self, device: torch.device) -> list[tuple[str, str, torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _on(
+        self, device: torch.device
+    ) -> list[tuple[str, str, torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Groups of students of one kind: level, hard labels, who they are, their λ ``[k]`` and T ``[k, 1]``."""
         if self._groups and self._groups[0][2].device != device:
-            self._groups = [(level, hard, *(t.to(device) for t in rest)) for level, hard, *rest in self._groups]  # type: ignore[misc]
+            self._groups = [
+                (level, hard, labels.to(device), weight.to(device), heat.to(device))
+                for level, hard, labels, weight, heat in self._groups
+            ]
         return self._groups
 
     def _minus_one(self, goal: torch.Tensor) -> torch.Tensor:
         return torch.full(goal.shape, -1.0, device=goal.device)
 
-    def _log(self, z: torch.Tensor, zeta: torch.Tensor, level: str, heat: torch.Tensor) -> torch.Tensor:
+    def _log(
+        self, z: torch.Tensor, zeta: torch.Tensor, level: str, heat: torch.Tensor
+    ) -> torch.Tensor:
         """Logarithms of the students' softened probabilities."""
         if level == "class" and self.soften == "class":
             return log_softmax(zeta / heat, -1)
@@ -166,7 +192,9 @@ class _ByFormula(torch.autograd.Function):
     """``Objective.by_formula`` for autograd."""
 
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, objective: Objective, *targets: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, logits: torch.Tensor, objective: Objective, *targets: torch.Tensor
+    ) -> torch.Tensor:
         total, gradient = objective.by_formula(logits, *targets)
         ctx.save_for_backward(gradient)
         return total

@@ -13,18 +13,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.data.imageset import ImageSet
+from explore.core.runs import stream_seed
+from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
-from explore.models.fit import logits_of
-from explore.runs import stream_seed
-from explore.subclass import bits
+from explore.models.training import logits_of
+from explore.subclass import label_information as bits
+from explore.subclass.classification_metrics import report
 from explore.subclass.config import LESSONS, StudyConfig
 from explore.subclass.losses import class_logits, class_probabilities
-from explore.subclass.networks import Factory, described, learning, students, teacher as untrained_teacher, teaching
+from explore.subclass.networks import (
+    Factory,
+    described,
+    learning,
+    students,
+    teacher as untrained_teacher,
+    teaching,
+)
 from explore.subclass.objective import Objective, Taught
-from explore.subclass.report import report
-from explore.subclass.scores import DIMS, MEASURES
-from explore.subclass.source import Source
+from explore.subclass.study_tables import DIMS, MEASURES
+from explore.subclass.training_data import Source
 
 if TYPE_CHECKING:
     import xarray
@@ -86,7 +93,9 @@ def compare(
         >>> compare((x, s), (x, s), [0, 0, 1, 1], labels=[20], widths=[4], seeds=2)
         StudyRun(tensors, step 0 of 5)
     """
-    return StudyRun(StudyConfig(parents=parents, data="tensors", **options), (train, test), teacher, student)
+    return StudyRun(
+        StudyConfig(parents=parents, data="tensors", **options), (train, test), teacher, student
+    )
 
 
 class StudyRun:
@@ -127,14 +136,25 @@ class StudyRun:
         }
         most = max(max(options.labels), *options.teacher_images)
         if most > len(source):
-            raise InvalidInput(f"{most} images are asked for, but {source.name} has {len(source)} to train on")
+            raise InvalidInput(
+                f"{most} images are asked for, but {source.name} has {len(source)} to train on"
+            )
         self._orders = [source.order(options.seed + run)[1] for run in range(options.seeds)]
         self._said: dict[str, torch.Tensor] = {}
-        sizes = [len(getattr(options, name)) for name in ("methods", "temperatures", "labels", "teacher_images", "widths")]
+        sizes = [
+            len(getattr(options, name))
+            for name in ("methods", "temperatures", "labels", "teacher_images", "widths")
+        ]
         self._scores = np.full((len(MEASURES), *sizes, options.seeds), np.nan, np.float32)
-        kinds = list(dict.fromkeys(LESSONS[name].teacher for name in options.methods if LESSONS[name].teacher))
+        kinds = list(
+            dict.fromkeys(
+                LESSONS[name].teacher for name in options.methods if LESSONS[name].teacher
+            )
+        )
         self._kinds = kinds
-        self._teacher_scores = np.full((2, max(1, len(kinds)), sizes[2], sizes[3], options.seeds), np.nan, np.float32)
+        self._teacher_scores = np.full(
+            (2, max(1, len(kinds)), sizes[2], sizes[3], options.seeds), np.nan, np.float32
+        )
         self._jobs = self._planned()
         self.steps = len(self._jobs)
         self.every = self.steps  # a frame at the start, one at the end
@@ -153,7 +173,10 @@ class StudyRun:
         for labels in self.options.labels:
             for images in self.options.teacher_images:
                 for kind in self._kinds:
-                    wanted = [Teacher(kind, labels if images == JUST else images, run) for run in range(self.options.seeds)]
+                    wanted = [
+                        Teacher(kind, labels if images == JUST else images, run)
+                        for run in range(self.options.seeds)
+                    ]
                     jobs += [teacher for teacher in wanted if teacher not in jobs]
                 jobs += [Group(labels, images, width) for width in self.options.widths]
         return jobs
@@ -174,7 +197,13 @@ class StudyRun:
         seed, order = options.seed + job.run, self._orders[job.run]
         network = self.teachers.get(job.key)
         if network is None:
-            network = untrained_teacher(source, options.teacher_width, stream_seed(seed, "teacher"), options.prior, self._teacher)
+            network = untrained_teacher(
+                source,
+                options.teacher_width,
+                stream_seed(seed, "teacher"),
+                options.prior,
+                self._teacher,
+            )
             seen = source.present(order[: job.seen or None], "teacher")
             epochs = epochs_for(options.teacher_updates, len(seen), options.teacher_batch)
             teaching(network, job.kind, source, source[seen], options, seed, epochs).run()
@@ -192,31 +221,50 @@ class StudyRun:
 
     def _learn(self, job: Group) -> None:
         options, source = self.options, self.source
-        each = [(method, heat, run) for method in options.methods for heat in self._heats(method) for run in range(options.seeds)]
+        each = [
+            (method, heat, run)
+            for method in options.methods
+            for heat in self._heats(method)
+            for run in range(options.seeds)
+        ]
         seeds = [stream_seed(options.seed + run, "student") for *_, run in each]
         network = students(source, options.student, job.width, seeds, options.prior, self._student)
         parts = [source[source.present(order[: job.labels], "student")] for order in self._orders]
         images, labels, subclasses = (
-            torch.stack([getattr(parts[run], name) for *_, run in each], 1) for name in ("images", "labels", "subclasses")
+            torch.stack([getattr(parts[run], name) for *_, run in each], 1)
+            for name in ("images", "labels", "subclasses")
         )
         blank = torch.zeros(job.labels, len(source.parents), device=source.device)
         seen = job.labels if job.teacher_images == JUST else job.teacher_images
         said = [
-            self._said[Teacher(LESSONS[method].teacher, seen, run).key][: job.labels] if LESSONS[method].teacher else blank
+            self._said[Teacher(LESSONS[method].teacher, seen, run).key][: job.labels]
+            if LESSONS[method].teacher
+            else blank
             for method, _, run in each
         ]
         goal = Objective(
-            [Taught(LESSONS[m], options.distill_weight, heat) for m, heat, _ in each], source.parents, options.soften
+            [Taught(LESSONS[m], options.distill_weight, heat) for m, heat, _ in each],
+            source.parents,
+            options.soften,
         )
         targets = goal.targets(labels, subclasses, torch.stack(said, 1))
-        epochs, seed = epochs_for(options.updates, job.labels, options.batch), stream_seed(options.seed, "student")
-        learning(network, images, targets, goal, epochs, options.learning_rate, options.batch, seed).run()
+        epochs, seed = (
+            epochs_for(options.updates, job.labels, options.batch),
+            stream_seed(options.seed, "student"),
+        )
+        learning(
+            network, images, targets, goal, epochs, options.learning_rate, options.batch, seed
+        ).run()
         self._score(job, each, logits_of(network, self.test.images[:, None], 250))
         self._done = f"{len(each)} students, {job.width} wide, {job.labels} labels"
 
     def _heats(self, method: str) -> list[float]:
         """The temperatures at which a method is studied: one is enough where none is used."""
-        return list(self.options.temperatures) if LESSONS[method].teacher else [self.options.temperatures[0]]
+        return (
+            list(self.options.temperatures)
+            if LESSONS[method].teacher
+            else [self.options.temperatures[0]]
+        )
 
     def _score(self, job: Group, each: list[tuple[str, float, int]], logits: torch.Tensor) -> None:
         options, labels = self.options, self.test.labels.cpu().numpy()
@@ -226,10 +274,20 @@ class StudyRun:
             options.widths.index(job.width),
         )
         for k, (method, heat, run) in enumerate(each):
-            found = report(class_probabilities(logits[:, k].double(), self.source.parents), labels, options.positive)
-            heats = [options.temperatures.index(heat)] if LESSONS[method].teacher else range(len(options.temperatures))
+            found = report(
+                class_probabilities(logits[:, k].double(), self.source.parents),
+                labels,
+                options.positive,
+            )
+            heats = (
+                [options.temperatures.index(heat)]
+                if LESSONS[method].teacher
+                else range(len(options.temperatures))
+            )
             for t in heats:
-                self._scores[(slice(None), options.methods.index(method), t, *place, run)] = [found[name] for name in MEASURES]
+                self._scores[(slice(None), options.methods.index(method), t, *place, run)] = [
+                    found[name] for name in MEASURES
+                ]
 
     def snapshot(self) -> xarray.Dataset:
         """All scores so far; NaN where students are still to be trained."""
@@ -271,13 +329,22 @@ class StudyRun:
     def state(self) -> dict[str, Any]:
         """Scores, and what the teachers said."""
         said = {name: logits.cpu().numpy().copy() for name, logits in self._said.items()}
-        return {"scores": self._scores.copy(), "teacher_scores": self._teacher_scores.copy(), **said}
+        return {
+            "scores": self._scores.copy(),
+            "teacher_scores": self._teacher_scores.copy(),
+            **said,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go back (or on) to a ``state``."""
-        self._scores, self._teacher_scores = (np.array(state[name], np.float32) for name in ("scores", "teacher_scores"))
+        self._scores, self._teacher_scores = (
+            np.array(state[name], np.float32) for name in ("scores", "teacher_scores")
+        )
         said = {name: value for name, value in state.items() if name.startswith("teacher.")}
-        self._said = {name: torch.from_numpy(np.array(value)).to(self.source.device) for name, value in said.items()}
+        self._said = {
+            name: torch.from_numpy(np.array(value)).to(self.source.device)
+            for name, value in said.items()
+        }
 
 
 def epochs_for(updates: int, labels: int, batch: int) -> int:
@@ -294,7 +361,11 @@ def _parts(data: Any, split: str) -> tuple[Any, Any]:
     """What students learn from, and what they are scored on."""
     from explore.data import load
 
-    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, ImageSet | tuple | list) for part in data):
+    if (
+        isinstance(data, tuple | list)
+        and len(data) == 2
+        and all(isinstance(part, ImageSet | tuple | list) for part in data)
+    ):
         return data[0], data[1]
     given = data
     if isinstance(data, str):

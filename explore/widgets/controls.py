@@ -29,7 +29,9 @@ class OneOf(traitlets.TraitType[Any, Any]):
         for option in self.control.values:
             if option == value:
                 return option
-        listed = ", ".join(map(repr, self.control.values[:20])) + (", …" if len(self.control.values) > 20 else "")
+        listed = ", ".join(map(repr, self.control.values[:20])) + (
+            ", …" if len(self.control.values) > 20 else ""
+        )
         raise traitlets.TraitError(f"{self.name} must be one of {listed}; got {value!r}")
 
 
@@ -62,13 +64,17 @@ class _Valued:
         explorer, name = self._linked
         chosen = getattr(explorer, name) if chosen is None else chosen
         self.values = list(values)
-        with explorer.quiet():  # two messages to the front end: in one, the slider's number lags behind
+        with (
+            explorer.quiet()
+        ):  # two messages to the front end: in one, the slider's number lags behind
             self.widget.options = self._options()  # which chooses the first one
             self.widget.value = chosen
         explorer.redraw()
 
     def _options(self) -> list[tuple[str, Any]]:
-        return [(f"{value:,}" if isinstance(value, int) else f"{value}", value) for value in self.values]
+        return [
+            (f"{value:,}" if isinstance(value, int) else f"{value}", value) for value in self.values
+        ]
 
     def _make(self, value: Any) -> ipywidgets.Widget:
         raise NotImplementedError
@@ -89,7 +95,11 @@ class Slider(_Valued):
 
     def _make(self, value: Any) -> ipywidgets.Widget:
         return ipywidgets.SelectionSlider(
-            options=self._options(), value=value, description=self.label, style=WIDE, layout={"width": "min(100%, 34em)"}
+            options=self._options(),
+            value=value,
+            description=self.label,
+            style=WIDE,
+            layout={"width": "min(100%, 34em)"},
         )
 
 
@@ -103,7 +113,13 @@ class Choice(_Valued):
         names: how values are called, where not as they are.
     """
 
-    def __init__(self, label: str, values: Sequence[Any], start: Any = None, names: dict[Any, str] | None = None) -> None:
+    def __init__(
+        self,
+        label: str,
+        values: Sequence[Any],
+        start: Any = None,
+        names: dict[Any, str] | None = None,
+    ) -> None:
         self.label, self.values, self.names = label, list(values), names or {}
         self.start = self.values[0] if start is None else start
 
@@ -112,7 +128,11 @@ class Choice(_Valued):
 
     def _make(self, value: Any) -> ipywidgets.Widget:
         return ipywidgets.Dropdown(
-            options=self._options(), value=value, description=self.label, style=WIDE, layout={"width": "max-content"}
+            options=self._options(),
+            value=value,
+            description=self.label,
+            style=WIDE,
+            layout={"width": "max-content"},
         )
 
 
@@ -125,7 +145,9 @@ class Button:
 
     def link(self, explorer: Explorer, name: str) -> ipywidgets.Widget:
         """Make the widget; ``name`` is not used, a button has no state."""
-        button = ipywidgets.Button(description=self.label, tooltip=self.label, layout={"width": "max-content"})
+        button = ipywidgets.Button(
+            description=self.label, tooltip=self.label, layout={"width": "max-content"}
+        )
 
         def act(_: Any) -> None:
             try:

@@ -24,7 +24,21 @@ if TYPE_CHECKING:
 Source = Callable[..., "xarray.Dataset"]
 
 
-TAKEN = {"alt", "controls", "data", "name", "picture", "quiet", "redraw", "save", "say", "set", "state", "view", "widget"}
+TAKEN = {
+    "alt",
+    "controls",
+    "data",
+    "name",
+    "picture",
+    "quiet",
+    "redraw",
+    "save",
+    "say",
+    "set",
+    "state",
+    "view",
+    "widget",
+}
 """Names of an explorer's own attributes."""
 
 
@@ -45,9 +59,9 @@ class Explorer(traitlets.HasTraits):
         InvalidInput: a control has the name of one of the explorer's own attributes.
 
     Example:
-        >>> from explore.distill.figures import Evolution, evolution
+        >>> from explore.distill.figures.evolution import Evolution, evolution
         >>> from explore import open_recording
-        >>> from explore.shipped import shipped
+        >>> from explore.core.resources import shipped
         >>> recording = open_recording(shipped("data/digits-datadam.zarr.zip"))
         >>> steps = Slider("step", recording.step.values.tolist())
         >>> explorer = Explorer(lambda step: evolution(recording, step), Evolution, {"step": steps})
@@ -56,11 +70,19 @@ class Explorer(traitlets.HasTraits):
         'Class 0 of digits. DataDAM at step 1: ...'
     """
 
-    def __init__(self, source: Source, picture: type[Picture], controls: Mapping[str, Control], name: str = "explorer") -> None:
+    def __init__(
+        self,
+        source: Source,
+        picture: type[Picture],
+        controls: Mapping[str, Control],
+        name: str = "explorer",
+    ) -> None:
         super().__init__()
         taken = sorted(key for key in controls if key in TAKEN or hasattr(self, key))
         if taken:
-            raise InvalidInput(f"a control cannot be called {taken[0]!r}: an explorer has an attribute of that name")
+            raise InvalidInput(
+                f"a control cannot be called {taken[0]!r}: an explorer has an attribute of that name"
+            )
         self._source, self._kind, self.controls, self.name = source, picture, dict(controls), name
         self._names = [key for key, control in controls.items() if not isinstance(control, Button)]
         self.add_traits(**{key: controls[key].trait() for key in self._names})  # type: ignore[union-attr]
@@ -76,7 +98,9 @@ class Explorer(traitlets.HasTraits):
         linked = [control.link(self, key) for key, control in self.controls.items()]
         self._numbers = ipywidgets.HTML()
         self._said = ipywidgets.HTML()
-        row = ipywidgets.HBox(linked, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"})
+        row = ipywidgets.HBox(
+            linked, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"}
+        )
         self.widget = ipywidgets.VBox([row, self.view, self._footer(), self._numbers])
         self.observe(lambda _: self.redraw(), self._names)
         self.redraw()
@@ -101,7 +125,9 @@ class Explorer(traitlets.HasTraits):
         for key in state:
             if key not in self._names:
                 raise UnknownName("control", key, self._names)
-        checked = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}  # all or nothing
+        checked = {
+            key: self.traits()[key]._validate(self, value) for key, value in state.items()
+        }  # all or nothing
         with self.quiet():
             for key, value in checked.items():
                 setattr(self, key, value)
@@ -127,7 +153,9 @@ class Explorer(traitlets.HasTraits):
             else:
                 self.picture = self._kind(data)
             self.data = data
-            self.view.show(self.picture.png(), self.picture.describe(data), self.picture.targets(data))
+            self.view.show(
+                self.picture.png(), self.picture.describe(data), self.picture.targets(data)
+            )
             if self._numbers.value:
                 self._numbers.value = self._table()
 
@@ -146,13 +174,21 @@ class Explorer(traitlets.HasTraits):
         with self._lock:
             if path.suffix != ".html":
                 return save(self.picture, self.data, path)  # type: ignore[arg-type]
-            slider = next((key for key in self._names if isinstance(self.controls[key], Slider)), None)
+            slider = next(
+                (key for key in self._names if isinstance(self.controls[key], Slider)), None
+            )
             if slider is None:
-                raise InvalidInput("this explorer has no slider for a page to move; save it as .png, .svg or .pdf")
+                raise InvalidInput(
+                    "this explorer has no slider for a page to move; save it as .png, .svg or .pdf"
+                )
             values = thinned(self.controls[slider].values)  # type: ignore[union-attr]
             shown = self._kind(self.data)  # type: ignore[arg-type]
             return write_html(
-                path, shown, self.controls[slider].label, values, lambda value: self._source(**{**self.state, slider: value})
+                path,
+                shown,
+                self.controls[slider].label,
+                values,
+                lambda value: self._source(**{**self.state, slider: value}),
             )
 
     def _choose(self, change: Any) -> None:
@@ -160,7 +196,9 @@ class Explorer(traitlets.HasTraits):
         index = change["new"].get("index", -1)
         targets = self.picture.targets(self.data) if self.picture is not None else []  # type: ignore[arg-type]
         if 0 <= index < len(targets):
-            self.set(**{key: value for key, value in targets[index].state.items() if key in self._names})
+            self.set(
+                **{key: value for key, value in targets[index].state.items() if key in self._names}
+            )
 
     def _drag(self, change: Any) -> None:
         """The pointer went down, moved or was lifted: what it holds follows it."""
@@ -169,7 +207,11 @@ class Explorer(traitlets.HasTraits):
             self._handle = self.picture.grab(self.data, x, y)  # type: ignore[union-attr, arg-type]
         if self._handle is not None and kind == "move":
             wanted = self.picture.pull(self.data, self._handle, x, y)  # type: ignore[union-attr, arg-type]
-            state = {key: self.controls[key].nearest(value) for key, value in wanted.items() if key in self._names}  # type: ignore[union-attr]
+            state = {
+                key: self.controls[key].nearest(value)  # type: ignore[union-attr]
+                for key, value in wanted.items()
+                if key in self._names
+            }  # type: ignore[union-attr]
             if any(getattr(self, key) != value for key, value in state.items()):
                 self.set(**state)
         if kind == "up":
@@ -177,7 +219,9 @@ class Explorer(traitlets.HasTraits):
 
     def _footer(self) -> ipywidgets.Widget:
         numbers = ipywidgets.ToggleButton(
-            description="Numbers", tooltip="Show the plotted numbers as a table", layout={"width": "max-content"}
+            description="Numbers",
+            tooltip="Show the plotted numbers as a table",
+            layout={"width": "max-content"},
         )
         formats = ipywidgets.Dropdown(
             options=[(kind.upper(), kind) for kind in FORMATS],
@@ -186,7 +230,9 @@ class Explorer(traitlets.HasTraits):
             layout={"width": "11em"},
         )
         button = ipywidgets.Button(
-            description="Save", tooltip="Write the picture to the notebook's folder", layout={"width": "max-content"}
+            description="Save",
+            tooltip="Write the picture to the notebook's folder",
+            layout={"width": "max-content"},
         )
 
         def show_numbers(change: Any) -> None:
@@ -194,7 +240,9 @@ class Explorer(traitlets.HasTraits):
 
         def write(_: Any) -> None:
             text = "-".join(f"{key}-{value}" for key, value in self.state.items())
-            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[:120]
+            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[
+                :120
+            ]
             try:
                 self.say(f"saved as {self.save(f'{safe}.{formats.value}')}")
             except (OSError, ExploreError) as error:
@@ -202,16 +250,24 @@ class Explorer(traitlets.HasTraits):
 
         numbers.observe(show_numbers, "value")
         button.on_click(write)
-        return ipywidgets.HBox([numbers, formats, button, self._said], layout={"flex_flow": "row wrap", "align_items": "center"})
+        return ipywidgets.HBox(
+            [numbers, formats, button, self._said],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
 
     def _table(self) -> str:
-        rows = self.picture.table(self.data).to_html(index=False, border=0, float_format=lambda v: f"{v:.4g}")  # type: ignore[union-attr, arg-type]
+        rows = self.picture.table(self.data).to_html(  # type: ignore[arg-type, union-attr]
+            index=False, border=0, float_format=lambda v: f"{v:.4g}"
+        )  # type: ignore[union-attr, arg-type]
         return f'<div style="max-height:18em;overflow:auto">{rows}</div>'
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Live in a front end, a picture with alternative text everywhere else."""
         with self._lock:
-            return {**self.widget._repr_mimebundle_(**options), **still(small_png(self.picture), self.alt)}  # type: ignore[arg-type]
+            return {
+                **self.widget._repr_mimebundle_(**options),
+                **still(small_png(self.picture), self.alt),  # type: ignore[arg-type]
+            }  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return self.alt

@@ -61,7 +61,12 @@ class Job:
         self._thread: threading.Thread | None = None
         self._began = self._shown = self._first = 0.0
         self._done = self._first_done = 0
-        self._start = ipywidgets.Button(description=label, button_style="primary", tooltip=label, layout={"width": "max-content"})
+        self._start = ipywidgets.Button(
+            description=label,
+            button_style="primary",
+            tooltip=label,
+            layout={"width": "max-content"},
+        )
         self._stop = ipywidgets.Button(
             description="Stop",
             tooltip="Stop after this step; what is done is kept",
@@ -73,7 +78,8 @@ class Job:
         self._start.on_click(lambda _: self.start())
         self._stop.on_click(lambda _: self.stop())
         self.widget = ipywidgets.HBox(
-            [self._start, self._stop, self._bar, self._text], layout={"flex_flow": "row wrap", "align_items": "center"}
+            [self._start, self._stop, self._bar, self._text],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
         )
 
     @property
@@ -91,7 +97,13 @@ class Job:
         if self.running:
             return self
         self._asked.clear()
-        self.result, self.error, self._first, self._shown, self._began = None, None, 0.0, 0.0, time.monotonic()
+        self.result, self.error, self._first, self._shown, self._began = (
+            None,
+            None,
+            0.0,
+            0.0,
+            time.monotonic(),
+        )
         self._start.disabled, self._stop.disabled, self._bar.bar_style = True, False, ""
         self._text.value = "starting …"
         self._thread = threading.Thread(target=self._run, daemon=True, name="explore-job")
@@ -126,9 +138,7 @@ class Job:
                 self.on_done(self.result)
             took = time.monotonic() - self._began
             self._bar.value = self._done
-            self._text.value = (
-                f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
-            )
+            self._text.value = f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
             self._bar.bar_style = "" if self._asked.is_set() else "success"
         except Exception as error:
             self.error, self._bar.bar_style = error, "danger"

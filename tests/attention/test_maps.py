@@ -19,7 +19,9 @@ F[0, 1, 0, 3], F[0, 1, 1, 1], F[0, 1, 3, 3] = 3.0, -1.0, 1.0
 BY_PIXEL = {1: (1, 3, 3, 2), 2: (1, 9, 5, 2), 3: (1, 27, 9, 2), 4: (1, 81, 17, 2)}
 BY_CHANNEL = {1: (4, 5), 2: (6, 11), 3: (10, 29), 4: (18, 83)}
 
-FEATURES = arrays(np.float64, (3, 4, 5, 6), elements=st.floats(0.1, 3) | st.floats(-3, -0.1), unique=False)
+FEATURES = arrays(
+    np.float64, (3, 4, 5, 6), elements=st.floats(0.1, 3) | st.floats(-3, -0.1), unique=False
+)
 
 
 def by_hand(power: int) -> torch.Tensor:
@@ -46,7 +48,9 @@ def test_channel_sums_are_those_computed_by_hand(power):
 @pytest.mark.parametrize("power", BY_CHANNEL)
 def test_channel_vectors_are_divided_by_their_length(power):
     a, b = BY_CHANNEL[power]
-    torch.testing.assert_close(channel_attention(F, power), torch.tensor([[a, b]]) / (a * a + b * b) ** 0.5)
+    torch.testing.assert_close(
+        channel_attention(F, power), torch.tensor([[a, b]]) / (a * a + b * b) ** 0.5
+    )
 
 
 def test_the_default_is_the_papers_fourth_power_normalised():
@@ -69,11 +73,19 @@ def test_both_follow_the_formula_written_in_numpy(f, power):
 
 
 @settings(max_examples=25, deadline=None)
-@given(f=FEATURES, power=st.sampled_from([1, 2, 3, 4]), factors=arrays(np.float64, 3, elements=st.floats(0.01, 100)))
+@given(
+    f=FEATURES,
+    power=st.sampled_from([1, 2, 3, 4]),
+    factors=arrays(np.float64, 3, elements=st.floats(0.01, 100)),
+)
 def test_an_images_brightness_changes_nothing(f, power, factors):
     t, scaled = torch.from_numpy(f), torch.from_numpy(f * factors[:, None, None, None])
-    torch.testing.assert_close(spatial_attention(scaled, power), spatial_attention(t, power), rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(channel_attention(scaled, power), channel_attention(t, power), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        spatial_attention(scaled, power), spatial_attention(t, power), rtol=1e-10, atol=1e-12
+    )
+    torch.testing.assert_close(
+        channel_attention(scaled, power), channel_attention(t, power), rtol=1e-10, atol=1e-12
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,10 +101,18 @@ def test_maps_are_unit_vectors_without_negative_entries(f, power):
 def test_order_of_what_is_summed_over_does_not_matter_and_of_the_rest_is_kept(power):
     f = torch.rand(3, 5, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     channels, images = torch.tensor([3, 0, 4, 1, 2]), torch.tensor([2, 0, 1])
-    torch.testing.assert_close(spatial_attention(f[:, channels], power), spatial_attention(f, power))
-    torch.testing.assert_close(channel_attention(f.flip(3).transpose(2, 3), power), channel_attention(f, power))
-    torch.testing.assert_close(channel_attention(f[:, channels], power), channel_attention(f, power)[:, channels])
-    torch.testing.assert_close(spatial_attention(f.flip(3), power), spatial_attention(f, power).flip(2))
+    torch.testing.assert_close(
+        spatial_attention(f[:, channels], power), spatial_attention(f, power)
+    )
+    torch.testing.assert_close(
+        channel_attention(f.flip(3).transpose(2, 3), power), channel_attention(f, power)
+    )
+    torch.testing.assert_close(
+        channel_attention(f[:, channels], power), channel_attention(f, power)[:, channels]
+    )
+    torch.testing.assert_close(
+        spatial_attention(f.flip(3), power), spatial_attention(f, power).flip(2)
+    )
     assert torch.equal(spatial_attention(f[images], power), spatial_attention(f, power)[images])
 
 
@@ -144,7 +164,9 @@ def test_the_type_is_kept(dtype):
 @pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
 @pytest.mark.parametrize("shape", [(3,), (3, 4), (3, 4, 5), (1, 2, 3, 4, 5)])
 def test_features_of_another_rank_are_refused(attention, shape):
-    with pytest.raises(InvalidInput, match=r"features must be \[N, C, H, W\], got \[" + ", ".join(map(str, shape))):
+    with pytest.raises(
+        InvalidInput, match=r"features must be \[N, C, H, W\], got \[" + ", ".join(map(str, shape))
+    ):
         attention(torch.ones(shape))
 
 

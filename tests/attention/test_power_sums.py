@@ -10,7 +10,13 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, relu
 
-from explore.attention.power_sums import CHUNK_BYTES, PowerSums, chunk_for, power_sums, taps_and_embed
+from explore.attention.power_sums import (
+    CHUNK_BYTES,
+    PowerSums,
+    chunk_for,
+    power_sums,
+    taps_and_embed,
+)
 from explore.errors import InvalidInput
 from explore.models import ConvNet
 
@@ -27,8 +33,12 @@ def convnet(size: int = 16, width: int = 8, **options) -> ConvNet:
     with torch.no_grad():
         for block in net.blocks:
             if not isinstance(block.norm, nn.Identity):
-                block.norm.weight.copy_(torch.randn(block.norm.weight.shape, generator=generator(5)))
-                block.norm.bias.copy_(torch.randn(block.norm.bias.shape, generator=generator(6)) * 0.5)
+                block.norm.weight.copy_(
+                    torch.randn(block.norm.weight.shape, generator=generator(5))
+                )
+                block.norm.bias.copy_(
+                    torch.randn(block.norm.bias.shape, generator=generator(6)) * 0.5
+                )
     return net
 
 
@@ -36,15 +46,21 @@ def images_for(net: ConvNet, count: int, size: int, channels: int = 1) -> torch.
     return torch.randn(count, channels, size, size, generator=generator(count))
 
 
-def by_hand(net: ConvNet, images: torch.Tensor, spatial: float | None, channel: float | None) -> PowerSums:
+def by_hand(
+    net: ConvNet, images: torch.Tensor, spatial: float | None, channel: float | None
+) -> PowerSums:
     """Convolution, instance norm, ReLU and average pooling written out, in float64; the plain form of the sums."""
     x, maps = images.double(), []
     for block in net.blocks:
-        f = conv2d(x, block.conv.weight.double(), block.conv.bias.double(), padding=block.conv.padding)
+        f = conv2d(
+            x, block.conv.weight.double(), block.conv.bias.double(), padding=block.conv.padding
+        )
         mean = f.mean((2, 3), keepdim=True)
         variance = ((f - mean) ** 2).mean((2, 3), keepdim=True)
         f = (f - mean) / (variance + 1e-5) ** 0.5
-        f = relu(f * block.norm.weight.double()[:, None, None] + block.norm.bias.double()[:, None, None])
+        f = relu(
+            f * block.norm.weight.double()[:, None, None] + block.norm.bias.double()[:, None, None]
+        )
         maps.append(f)
         x = avg_pool2d(f, 2)
     return PowerSums(
@@ -57,7 +73,9 @@ def by_hand(net: ConvNet, images: torch.Tensor, spatial: float | None, channel: 
 def assert_same(found: PowerSums, wanted: PowerSums, tolerance: float = 1e-5) -> None:
     assert (len(found.spatial), len(found.channel)) == (len(wanted.spatial), len(wanted.channel))
     pairs = zip(
-        [*found.spatial, *found.channel, found.embedding], [*wanted.spatial, *wanted.channel, wanted.embedding], strict=True
+        [*found.spatial, *found.channel, found.embedding],
+        [*wanted.spatial, *wanted.channel, wanted.embedding],
+        strict=True,
     )
     for ours, theirs in pairs:
         assert ours.shape == theirs.shape
@@ -99,7 +117,8 @@ def test_uncommon_powers(power):
 
 
 @pytest.mark.parametrize(
-    ("size", "channels", "depth"), [(8, 1, None), (16, 3, None), (28, 1, None), (32, 3, None), (12, 2, 2), (64, 1, 4)]
+    ("size", "channels", "depth"),
+    [(8, 1, None), (16, 3, None), (28, 1, None), (32, 3, None), (12, 2, 2), (64, 1, 4)],
 )
 def test_sizes_and_depths(size, channels, depth, taken):
     net = convnet(size, channels=channels, depth=depth)
@@ -137,7 +156,9 @@ def test_chunk_boundaries(count, taken, monkeypatch):
 def test_no_image_at_all(spatial, channel):
     sums = power_sums(convnet(), torch.zeros(0, 1, 16, 16), spatial, channel)
     assert sums.embedding.shape == (0, 32)
-    assert [tuple(s.shape) for s in sums.spatial] == ([] if spatial is None else [(0, 16, 16), (0, 8, 8)])
+    assert [tuple(s.shape) for s in sums.spatial] == (
+        [] if spatial is None else [(0, 16, 16), (0, 8, 8)]
+    )
 
 
 def test_fused_equals_plain_path(monkeypatch):
@@ -153,7 +174,10 @@ def test_images_may_lie_in_memory_as_they_like():
     x = images_for(net, 6, 16, 3)
     wanted = power_sums(net, x, 4.0, 4.0)
     assert_same(power_sums(net, x.contiguous(memory_format=torch.channels_last), 4.0, 4.0), wanted)
-    assert_same(power_sums(net, torch.cat([x, x])[::2], 4.0, 4.0), power_sums(net, torch.cat([x[::2], x[::2]]), 4.0, 4.0))
+    assert_same(
+        power_sums(net, torch.cat([x, x])[::2], 4.0, 4.0),
+        power_sums(net, torch.cat([x[::2], x[::2]]), 4.0, 4.0),
+    )
 
 
 def test_neither_images_nor_network_are_changed():
@@ -171,7 +195,9 @@ def test_an_image_beyond_all_bounds_spoils_its_own_sums_only(value):
     x[2] = value
     found, others = power_sums(net, x, 4.0, 4.0), [0, 1, 3, 4, 5]
     for ours, theirs in zip(
-        [*found.spatial, *found.channel, found.embedding], [*whole.spatial, *whole.channel, whole.embedding], strict=True
+        [*found.spatial, *found.channel, found.embedding],
+        [*whole.spatial, *whole.channel, whole.embedding],
+        strict=True,
     ):
         assert torch.equal(ours[others], theirs[others])
 
@@ -179,7 +205,10 @@ def test_an_image_beyond_all_bounds_spoils_its_own_sums_only(value):
 def test_the_same_images_give_the_same_bits():
     net, x = convnet(), images_for(convnet(), 40, 16)
     first, second = power_sums(net, x, 4.0, 4.0), power_sums(net, x, 4.0, 4.0)
-    assert all(torch.equal(a, b) for a, b in zip(first.spatial + first.channel, second.spatial + second.channel, strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.spatial + first.channel, second.spatial + second.channel, strict=True)
+    )
     assert torch.equal(first.embedding, second.embedding)
 
 
@@ -197,7 +226,9 @@ def test_bfloat16_changes_the_third_digit_only():
 
 
 def test_a_chunk_is_what_fits_into_the_cache_and_at_least_8():
-    assert chunk_for(ConvNet(1, 10, 16, width=32), torch.zeros(1, 1, 16, 16)) == CHUNK_BYTES // (4 * 32 * 16 * 16)
+    assert chunk_for(ConvNet(1, 10, 16, width=32), torch.zeros(1, 1, 16, 16)) == CHUNK_BYTES // (
+        4 * 32 * 16 * 16
+    )
     assert chunk_for(ConvNet(3, 10, 64), torch.zeros(1, 3, 64, 64)) == 8
 
 
@@ -221,7 +252,11 @@ def test_other_blocks_take_the_plain_path(options, taken):
     net = convnet(**options)
     x = images_for(net, 5, 16)
     maps, embedding = net.double().taps_and_embed(x.double())
-    wanted = PowerSums([f.abs().pow(4).sum(1) for f in maps[:-1]], [f.abs().pow(3).sum((2, 3)) for f in maps[:-1]], embedding)
+    wanted = PowerSums(
+        [f.abs().pow(4).sum(1) for f in maps[:-1]],
+        [f.abs().pow(3).sum((2, 3)) for f in maps[:-1]],
+        embedding,
+    )
     assert_same(power_sums(net.float(), x, 4.0, 3.0), wanted)
     assert taken == [("_plain", 5)]
 
@@ -246,7 +281,13 @@ def test_batch_norm_in_evaluation_mode_may_be_chunked(taken, monkeypatch):
 
 
 def sequential() -> nn.Module:
-    body = [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True), nn.AvgPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(inplace=True)]
+    body = [
+        nn.Conv2d(1, 4, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 3),
+        nn.ReLU(inplace=True),
+    ]
     return nn.Sequential(*body, nn.Flatten(), nn.Linear(6 * 6 * 6, 3))
 
 
@@ -255,7 +296,10 @@ def test_any_network_with_activation_modules(taken):
     first = relu(net[0](x))
     last = relu(net[3](avg_pool2d(first, 2)))
     with torch.no_grad():
-        assert_same(power_sums(net, x, 2.0, 4.0), PowerSums([first.square().sum(1)], [first.pow(4).sum((2, 3))], last.flatten(1)))
+        assert_same(
+            power_sums(net, x, 2.0, 4.0),
+            PowerSums([first.square().sum(1)], [first.pow(4).sum((2, 3))], last.flatten(1)),
+        )
     assert taken == [("_plain", 9)]
 
 
@@ -294,7 +338,10 @@ def test_powers_that_are_not_above_0_are_refused(power):
 
 def test_a_network_without_activation_modules_is_refused_and_told_how_to_mend_it():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 3))
-    with pytest.raises(InvalidInput, match=r"at least 2 activation modules .* found none; write activations as modules"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"at least 2 activation modules .* found none; write activations as modules",
+    ):
         power_sums(net, torch.zeros(1, 1, 16, 16))
 
 

@@ -17,10 +17,12 @@ from typing import Any
 import nbformat
 import pytest
 
-from explore.launch import PRIVATE
+from explore.cli.jupyter import PRIVATE
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -54,7 +56,11 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = tmp_path_factory.mktemp("jupyter")
-    environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(home / "config"), "JUPYTER_DATA_DIR": str(home / "data")}
+    environment = {
+        **os.environ,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+    }
     environment |= {
         "PYTHONPATH": str(ROOT),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
@@ -66,10 +72,18 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         check=True,
         capture_output=True,
     )
-    options = ["--no-browser", "--allow-root", f"--ServerApp.port={port}", f"--IdentityProvider.token={TOKEN}", *PRIVATE]
+    options = [
+        "--no-browser",
+        "--allow-root",
+        f"--ServerApp.port={port}",
+        f"--IdentityProvider.token={TOKEN}",
+        *PRIVATE,
+    ]
     options.append(f"--ServerApp.root_dir={notebooks}")
     log = (home / "server.log").open("w")
-    process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
+    )
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
     while True:
@@ -106,7 +120,10 @@ def page(browser: object) -> Iterator[object]:
     page = context.new_page()
     page.outside = []
     local = ("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "file:", "about:")
-    page.on("request", lambda request: None if request.url.startswith(local) else page.outside.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(local) else page.outside.append(request.url),
+    )
     yield page
     context.close()
 
@@ -122,7 +139,9 @@ def screenshots() -> Path:
 def opened(page: Any, server: str, name: str) -> Any:
     """The page with a notebook in it and a kernel behind it."""
     page.goto(f"{server}/lab/tree/{name}?token={TOKEN}&reset")
-    page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(timeout=60_000)
+    page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(
+        timeout=60_000
+    )
     return page
 
 
@@ -135,7 +154,8 @@ def run_all(page: Any) -> None:
 def alt_changes(page: Any, index: int, before: str) -> str:
     """The new alternative text of a picture, once it is another."""
     page.wait_for_function(
-        "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt", arg=[index, before]
+        "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt",
+        arg=[index, before],
     )
     page.wait_for_timeout(300)
     return page.locator(".explore-figure img").nth(index).get_attribute("alt")

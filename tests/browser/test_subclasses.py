@@ -27,7 +27,9 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     handle.focus()
     for _ in range(4):
         handle.press("ArrowRight")
-    page.wait_for_function("document.querySelectorAll('.explore-figure img')[0].alt.includes('at temperature 4 ')")
+    page.wait_for_function(
+        "document.querySelectorAll('.explore-figure img')[0].alt.includes('at temperature 4 ')"
+    )
     page.screenshot(path=screenshots / "04-soft-label.png")
     # a width on the picture
     pictures.nth(1).scroll_into_view_if_needed()

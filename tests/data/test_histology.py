@@ -13,14 +13,17 @@ import torch
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.histology import COLUMNS, _by_patient
-from explore.data.imageset import ImageSet, channel_statistics
+from explore.data.datasets.histology import COLUMNS, _by_patient
+from explore.data.image_set import ImageSet, channel_statistics
 from explore.errors import DataMissing, InvalidInput
 
 SPLITS = ("train", "val", "test")
 FOUR = ((4,), (5,), (6,), (7,))
 # Votes for SSA, 0 to 7, of the official parts: aggregate counts.
-VOTES = {"train": (537, 497, 302, 209, 151, 106, 154, 219), "test": (186, 208, 124, 99, 65, 62, 96, 137)}
+VOTES = {
+    "train": (537, 497, 302, 209, 151, 106, 154, 219),
+    "test": (186, 208, 124, 99, 65, 62, 96, 137),
+}
 
 
 # ---- colon cancer cells
@@ -40,8 +43,15 @@ def test_no_patient_is_in_two_splits_and_every_subclass_in_each(cells):
     patients: dict[bytes, set[int]] = {}
     for image, patient in zip(raw["images"].transpose(0, 3, 1, 2), raw["patient"], strict=True):
         patients.setdefault(image.tobytes(), set()).add(int(patient))
-    whose = {split: set().union(*(patients[image.numpy().tobytes()] for image in part.images)) for split, part in cells.items()}
-    assert sum(len(found) for found in whose.values()) == len(set.union(*whose.values())) == len(np.unique(raw["patient"]))
+    whose = {
+        split: set().union(*(patients[image.numpy().tobytes()] for image in part.images))
+        for split, part in cells.items()
+    }
+    assert (
+        sum(len(found) for found in whose.values())
+        == len(set.union(*whose.values()))
+        == len(np.unique(raw["patient"]))
+    )
     assert [len(whose[split]) for split in SPLITS] == [36, 9, 15]
     assert sum(len(part) for part in cells.values()) == len(raw["images"])
     for split, share in (("train", 0.60), ("val", 0.15), ("test", 0.25)):
@@ -52,8 +62,15 @@ def test_no_patient_is_in_two_splits_and_every_subclass_in_each(cells):
 @pytest.mark.data
 def test_cells_are_those_of_the_file(cells):
     with np.load(data_folder() / "crc_phenotypes.npz") as file:
-        images, subclass, superclass = file["images"].transpose(0, 3, 1, 2), file["subclass"], file["superclass"]
-    wanted = Counter((image.tobytes(), int(s), int(y)) for image, s, y in zip(images, subclass, superclass, strict=True))
+        images, subclass, superclass = (
+            file["images"].transpose(0, 3, 1, 2),
+            file["subclass"],
+            file["superclass"],
+        )
+    wanted = Counter(
+        (image.tobytes(), int(s), int(y))
+        for image, s, y in zip(images, subclass, superclass, strict=True)
+    )
     found = Counter(
         (image.numpy().tobytes(), int(s), int(y))
         for part in cells.values()
@@ -67,7 +84,9 @@ def test_cells_are_those_of_the_file(cells):
         assert part.parents == (0, 0, 1, 0)
         assert part.subclasses[:100].unique().numel() == 4  # in an order that is drawn
         assert load("crc-phenotypes", **part.options).sha256 == part.sha256
-        for mine, theirs in zip((part.mean, part.std), channel_statistics(cells["train"].images), strict=True):
+        for mine, theirs in zip(
+            (part.mean, part.std), channel_statistics(cells["train"].images), strict=True
+        ):
             assert mine == pytest.approx(theirs)
 
 
@@ -81,7 +100,10 @@ def fake_cells(path: Path, **changed: np.ndarray | None) -> None:
         "subclass_names": np.array(["f", "i", "e", "o"]),
         "superclass_names": np.array(["no", "yes"]),
     }
-    np.savez(path / "crc_phenotypes.npz", **{key: value for key, value in {**arrays, **changed}.items() if value is not None})
+    np.savez(
+        path / "crc_phenotypes.npz",
+        **{key: value for key, value in {**arrays, **changed}.items() if value is not None},
+    )
 
 
 def test_cells_of_another_file(monkeypatch, tmp_path):
@@ -126,11 +148,15 @@ def rows(repeats: int = 10, tested: int = 2) -> list[list[str]]:
     for part, times in (("train", repeats), ("test", tested)):
         for votes in range(8):
             for i in range(times):
-                made.append([f"MHIST_{part}_{votes}_{i}.png", ("HP", "SSA")[votes >= 4], str(votes), part])
+                made.append(
+                    [f"MHIST_{part}_{votes}_{i}.png", ("HP", "SSA")[votes >= 4], str(votes), part]
+                )
     return made
 
 
-def write(folder: Path, table: list[list[str]], columns: tuple[str, ...] = COLUMNS, images: bool = True) -> Path:
+def write(
+    folder: Path, table: list[list[str]], columns: tuple[str, ...] = COLUMNS, images: bool = True
+) -> Path:
     """The table, and an image for each row whose red says its votes."""
     home = folder / "mhist"
     (home / "images").mkdir(parents=True, exist_ok=True)
@@ -166,9 +192,13 @@ def test_votes_become_subclasses(home, bands, names, grade):
     for split in SPLITS:
         made = load("mhist", split, size=8, bands=bands)
         assert made.class_names == ("HP", "SSA")
-        assert list(made.subclass_names) == [f"{label}, {name} of 7" for label in ("HP", "SSA") for name in names]
+        assert list(made.subclass_names) == [
+            f"{label}, {name} of 7" for label in ("HP", "SSA") for name in names
+        ]
         assert made.parents == (0,) * len(names) + (1,) * len(names)
-        for votes, label, subclass, agreement in zip(votes_of(made), made.labels, made.subclasses, made.agreement, strict=True):
+        for votes, label, subclass, agreement in zip(
+            votes_of(made), made.labels, made.subclasses, made.agreement, strict=True
+        ):
             agreed = max(votes, 7 - votes)
             assert label == (votes >= 4)
             assert subclass == len(names) * int(label) + grade[agreed]
@@ -220,7 +250,12 @@ def test_a_table_from_a_spreadsheet(home):
 
 @pytest.mark.parametrize(
     ("bands", "bits"),
-    [(((4, 5), (6, 7)), 0.9330), (((4, 5, 6), (7,)), 0.9319), (((4,), (5, 6, 7)), 0.6363), (FOUR, 1.9204)],
+    [
+        (((4, 5), (6, 7)), 0.9330),
+        (((4, 5, 6), (7,)), 0.9319),
+        (((4,), (5, 6, 7)), 0.6363),
+        (FOUR, 1.9204),
+    ],
 )
 def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, bands, bits):
     """H(subclass | class) of the official train part, from its counts alone: train and val together are that part."""
@@ -254,7 +289,10 @@ def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, ba
     ],
 )  # fmt: skip
 def test_what_is_no_partition_is_refused(home, bands):
-    with pytest.raises(InvalidInput, match=r"bands=.* is no partition of 4, 5, 6, 7.*such as \(\(4, 5\), \(6, 7\)\)"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"bands=.* is no partition of 4, 5, 6, 7.*such as \(\(4, 5\), \(6, 7\)\)",
+    ):
         load("mhist", bands=bands)
 
 
@@ -265,13 +303,18 @@ def test_a_bad_size_is_named(home, size):
 
 
 def test_missing_files_are_named(home):
-    with pytest.raises(DataMissing, match=r"expected annotations\.csv and the folder images there.*bmirds.*EXPLORE_DATA"):
+    with pytest.raises(
+        DataMissing,
+        match=r"expected annotations\.csv and the folder images there.*bmirds.*EXPLORE_DATA",
+    ):
         load("mhist")
     folder = write(home, rows(2, 1))
     for name in ("MHIST_train_3_1.png", "MHIST_test_0_0.png"):
         (folder / "images" / name).unlink()
     for split in SPLITS:
-        with pytest.raises(DataMissing, match=r"MHIST_train_3_1\.png and 1 more are not in .*images"):
+        with pytest.raises(
+            DataMissing, match=r"MHIST_train_3_1\.png and 1 more are not in .*images"
+        ):
             load("mhist", split)
 
 
@@ -281,7 +324,9 @@ def test_a_missing_column_is_named_beside_those_there_are(home, column):
     write(home, rows(1, 1), columns, images=False)
     with pytest.raises(InvalidInput) as caught:
         load("mhist")
-    assert f"has no column {COLUMNS[column]!r}; it has {', '.join(map(repr, columns))}" in str(caught.value)
+    assert f"has no column {COLUMNS[column]!r}; it has {', '.join(map(repr, columns))}" in str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize(
@@ -322,7 +367,9 @@ def test_a_row_without_a_name_or_too_short_is_named(home):
         load("mhist")
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is no table in CSV")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is no table in CSV")]
+)
 def test_what_is_no_table_is_refused(home, content, words):
     (write(home, rows(1, 1)) / "annotations.csv").write_bytes(content)
     with pytest.raises(InvalidInput, match=words):
@@ -339,5 +386,7 @@ def test_a_table_of_one_part_only_leaves_nothing_for_another(home):
 def test_a_torn_image_is_named(home):
     folder = write(home, rows(1, 1))
     (folder / "images" / "MHIST_test_5_0.png").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"MHIST_test_5_0\.png cannot be read as an image \(it is empty\)"):
+    with pytest.raises(
+        InvalidInput, match=r"MHIST_test_5_0\.png cannot be read as an image \(it is empty\)"
+    ):
         load("mhist", "test", size=4)

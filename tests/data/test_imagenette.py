@@ -11,13 +11,19 @@ import torch
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.imagenette import CLASSES, FOLDERS, IMAGENET_CLASSES, imagenette
+from explore.data.datasets.imagenette import CLASSES, FOLDERS, IMAGENET_CLASSES, imagenette
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
 SPLITS = ("train", "val", "test")
 
 
-def publish(folder: Path, train: int = 12, val: int = 2, suffix: str = "JPEG", size: tuple[int, int] = (9, 7)) -> Path:
+def publish(
+    folder: Path,
+    train: int = 12,
+    val: int = 2,
+    suffix: str = "JPEG",
+    size: tuple[int, int] = (9, 7),
+) -> Path:
     """Photographs of one colour each: red says the class, green the number of the file, blue whether it is of val."""
     for part, count in (("train", train), ("val", val)):
         for label, name in enumerate(CLASSES):
@@ -43,7 +49,11 @@ def colours(images: torch.Tensor) -> list[tuple[int, int, int]]:
 def test_classes_splits_and_names(folder: Path) -> None:
     publish(folder / "imagenette", suffix="png")
     made = {split: load("imagenette", split, size=6) for split in SPLITS}
-    assert {split: len(part) for split, part in made.items()} == {"train": 110, "val": 10, "test": 20}
+    assert {split: len(part) for split, part in made.items()} == {
+        "train": 110,
+        "val": 10,
+        "test": 20,
+    }
     for split, part in made.items():
         assert part.images.shape[1:] == (3, 6, 6)
         assert part.images.dtype == torch.uint8
@@ -52,8 +62,13 @@ def test_classes_splits_and_names(folder: Path) -> None:
         for (red, _, blue), label in zip(colours(part.images), part.labels.tolist(), strict=True):
             assert abs(red - 20 * label) <= 4
             assert (blue > 127) == (split == "test")
-    assert [green // 4 for _, green, _ in colours(made["val"].images)] == pytest.approx([9] * 10, abs=1)
-    greens = {split: {round(g / 4) for _, g, _ in colours(made[split].images)} for split in ("train", "val")}
+    assert [green // 4 for _, green, _ in colours(made["val"].images)] == pytest.approx(
+        [9] * 10, abs=1
+    )
+    greens = {
+        split: {round(g / 4) for _, g, _ in colours(made[split].images)}
+        for split in ("train", "val")
+    }
     assert not greens["train"] & greens["val"]
     assert len(greens["train"] | greens["val"]) == 12
 
@@ -84,7 +99,9 @@ def test_an_empty_folder_hides_no_full_one(folder: Path) -> None:
 
 def test_what_is_no_photograph_is_left_out(folder: Path) -> None:
     place = publish(folder / "imagenette", 1, 1) / "val" / next(iter(CLASSES))
-    (place / "._n01440764_000.JPEG").write_bytes(b"\0\5\x16\7")  # what a Mac leaves on foreign discs
+    (place / "._n01440764_000.JPEG").write_bytes(
+        b"\0\5\x16\7"
+    )  # what a Mac leaves on foreign discs
     (place / "notes.txt").write_text("hello")
     (place / "folder.JPEG").mkdir()
     assert len(load("imagenette", "test", size=4)) == 10
@@ -103,14 +120,19 @@ def test_a_missing_class_is_named(folder: Path, split: str) -> None:
     gone = root / ("val" if split == "test" else "train") / "n03028079"
     for file in gone.iterdir():
         file.unlink()
-    with pytest.raises(DataMissing, match=f"no image in {re.escape(str(gone))}; put Imagenette's train and val there"):
+    with pytest.raises(
+        DataMissing,
+        match=f"no image in {re.escape(str(gone))}; put Imagenette's train and val there",
+    ):
         load("imagenette", split, size=4)
 
 
 def test_too_few_for_a_val_are_said_as_such(folder: Path) -> None:
     publish(folder / "imagenette", 9, 1)
     assert len(load("imagenette", size=4)) == 90
-    with pytest.raises(DataMissing, match="fewer than ten images, every tenth of which is val, in "):
+    with pytest.raises(
+        DataMissing, match="fewer than ten images, every tenth of which is val, in "
+    ):
         load("imagenette", "val", size=4)
 
 
@@ -121,7 +143,10 @@ def test_a_broken_file_is_named(folder: Path) -> None:
         load("imagenette", "test", size=4)
 
 
-@pytest.mark.parametrize("options", [{"size": 0}, {"size": 2.5}, {"size": True}, {"count": 0}, {"count": -1}, {"count": "3"}])
+@pytest.mark.parametrize(
+    "options",
+    [{"size": 0}, {"size": 2.5}, {"size": True}, {"count": 0}, {"count": -1}, {"count": "3"}],
+)
 def test_odd_options_are_refused(folder: Path, options: dict[str, object]) -> None:
     with pytest.raises(InvalidInput, match=f"{next(iter(options))} must be an integer from 1 on"):
         load("imagenette", **options)

@@ -15,11 +15,11 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from toys import output
 
-from explore.coresets import select
-from explore.data import imageset, reading, room as rooms
-from explore.data.imageset import channel_statistics, pieces, sha256_of
-from explore.data.reading import read_images, read_pieces
-from explore.data.trees import image_tree
+from explore.data import _memmap as rooms, decoding as reading, image_set as imageset
+from explore.data.coresets import select
+from explore.data.decoding import read_images, read_pieces
+from explore.data.image_folder import image_tree
+from explore.data.image_set import channel_statistics, pieces, sha256_of
 from explore.errors import InvalidInput
 
 
@@ -30,7 +30,9 @@ def tiny_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
-    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
@@ -38,7 +40,9 @@ def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
     files = []
     for i in range(count):
         files.append(folder / f"{i:03}.jpg")
-        Image.fromarray(noise((side, side, 3), i).numpy()).save(files[-1], quality=random.Random(i).randint(20, 100))
+        Image.fromarray(noise((side, side, 3), i).numpy()).save(
+            files[-1], quality=random.Random(i).randint(20, 100)
+        )
     return files
 
 
@@ -47,17 +51,30 @@ def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
 
 @pytest.mark.usefixtures("tiny_pieces")
 @settings(max_examples=60)
-@given(shape=st.tuples(*[st.integers(1, 7)] * 4), low=st.integers(0, 255), span=st.integers(0, 255), seed=st.integers(0, 9))
+@given(
+    shape=st.tuples(*[st.integers(1, 7)] * 4),
+    low=st.integers(0, 255),
+    span=st.integers(0, 255),
+    seed=st.integers(0, 9),
+)
 def test_statistics_are_those_of_all_at_once_in_any_pieces(shape, low, span, seed):
-    images = torch.from_numpy(np.random.default_rng(seed).integers(low, min(255, low + span) + 1, shape, np.uint8))
+    images = torch.from_numpy(
+        np.random.default_rng(seed).integers(low, min(255, low + span) + 1, shape, np.uint8)
+    )
     mean, std = channel_statistics(images)
     values = images.numpy().astype(np.longdouble) / 255
     np.testing.assert_allclose(mean, values.mean((0, 2, 3)).astype(float), rtol=1e-15)
     if values[:, 0].size > 1:
-        np.testing.assert_allclose(std, values.std((0, 2, 3), ddof=1).astype(float), rtol=1e-13, atol=1e-17)
+        np.testing.assert_allclose(
+            std, values.std((0, 2, 3), ddof=1).astype(float), rtol=1e-13, atol=1e-17
+        )
     else:
         assert np.isnan(std).all()
-    assert str(channel_statistics(images.split(2))) == str(channel_statistics(images.flip(0))) == str((mean, std))
+    assert (
+        str(channel_statistics(images.split(2)))
+        == str(channel_statistics(images.flip(0)))
+        == str((mean, std))
+    )
 
 
 def test_statistics_are_as_they_were_before_pieces():
@@ -70,7 +87,10 @@ def test_statistics_are_as_they_were_before_pieces():
 
 
 def test_a_channel_without_contrast_has_none():
-    assert channel_statistics(torch.full((900, 2, 5, 5), 77, dtype=torch.uint8)) == ([77 / 255] * 2, [0.0, 0.0])
+    assert channel_statistics(torch.full((900, 2, 5, 5), 77, dtype=torch.uint8)) == (
+        [77 / 255] * 2,
+        [0.0, 0.0],
+    )
 
 
 # ---- hash
@@ -107,7 +127,9 @@ def test_pieces_are_views_that_make_the_whole(shape):
     whole = torch.zeros(shape)
     cut = list(pieces(whole))
     assert torch.equal(torch.cat(cut), whole.reshape(shape or (1,)))
-    assert all(piece.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr() for piece in cut)
+    assert all(
+        piece.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr() for piece in cut
+    )
     assert all(len(piece) <= 1 or piece.numel() * 4 <= 100 for piece in cut)
 
 
@@ -118,7 +140,11 @@ def test_pieces_are_views_that_make_the_whole(shape):
 def test_a_choice_does_not_depend_on_the_pieces(method, monkeypatch):
     labels = torch.arange(90) % 4
     source = torch.Generator().manual_seed(0)
-    for features in (noise((90, 3, 6, 6)), torch.randn(90, 20, generator=source), torch.randn(90, generator=source).half()):
+    for features in (
+        noise((90, 3, 6, 6)),
+        torch.randn(90, 20, generator=source),
+        torch.randn(90, generator=source).half(),
+    ):
         whole = select(features, labels, method, 9)
         with monkeypatch.context() as patch:
             patch.setattr(imageset, "PIECE", 200)
@@ -148,7 +174,9 @@ def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
         if size := options.get("size"):
             shown = shown.resize((size, size), Image.Resampling.BILINEAR)
         wanted = np.asarray(shown)
-        assert (image.numpy() == (wanted[None] if wanted.ndim == 2 else wanted.transpose(2, 0, 1))).all()
+        assert (
+            image.numpy() == (wanted[None] if wanted.ndim == 2 else wanted.transpose(2, 0, 1))
+        ).all()
     monkeypatch.setattr(reading, "PIECE", 3000)
     cut = list(read_pieces(files, **options))
     assert len(cut) > 1
@@ -233,7 +261,9 @@ def test_images_in_a_file_are_as_those_in_memory(tmp_path, monkeypatch):
 def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble):
     monkeypatch.setattr(rooms, "LARGE", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none" if trouble == "no folder" else tmp_path))
+    monkeypatch.setattr(
+        "tempfile.tempdir", str(tmp_path / "none" if trouble == "no folder" else tmp_path)
+    )
 
     def refuse(*_: object) -> None:
         raise OSError("not here")
@@ -253,7 +283,7 @@ def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble)
 
 LOAD = """
 import resource, sys
-from explore.coresets import select
+from explore.data.coresets import select
 from explore.data import load
 load("digits", "val").batch()
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)

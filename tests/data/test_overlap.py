@@ -12,22 +12,38 @@ from explore.errors import InvalidInput
 
 def test_it_finds_what_a_comparison_of_all_pairs_finds() -> None:
     generator = torch.Generator().manual_seed(0)
-    known, asked = (torch.randint(0, 2, (60, 1, 2, 3), dtype=torch.uint8, generator=generator) for _ in range(2))
+    known, asked = (
+        torch.randint(0, 2, (60, 1, 2, 3), dtype=torch.uint8, generator=generator) for _ in range(2)
+    )
     same = (known[None] == asked[:, None]).flatten(2).all(2).any(1)
     assert 0 < int(same.sum()) < 60
     assert shared_images(known, asked).tolist() == same.nonzero().flatten().tolist()
 
 
 def test_equal_bytes_of_another_shape_are_another_image() -> None:
-    assert len(shared_images(torch.zeros(1, 1, 2, 8, dtype=torch.uint8), torch.zeros(1, 1, 4, 4, dtype=torch.uint8))) == 0
+    assert (
+        len(
+            shared_images(
+                torch.zeros(1, 1, 2, 8, dtype=torch.uint8),
+                torch.zeros(1, 1, 4, 4, dtype=torch.uint8),
+            )
+        )
+        == 0
+    )
 
 
 def test_the_parts_of_digits_share_nothing() -> None:
     train, val, test = (load("digits", split) for split in ("train", "val", "test"))
-    assert [len(shared_images(a, b)) for a, b in ((train, val), (train, test), (val, test))] == [0, 0, 0]
+    assert [len(shared_images(a, b)) for a, b in ((train, val), (train, test), (val, test))] == [
+        0,
+        0,
+        0,
+    ]
     assert shared_images(train, train.subset([7, 2, 2])).tolist() == [0, 1, 2]
 
 
 def test_only_bytes_are_taken() -> None:
-    with pytest.raises(InvalidInput, match=r"expected uint8 images \[N, C, H, W\], got torch.float32"):
+    with pytest.raises(
+        InvalidInput, match=r"expected uint8 images \[N, C, H, W\], got torch.float32"
+    ):
         shared_images(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))

@@ -13,13 +13,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from explore.data import load
-from explore.data.imageset import ImageSet
-from explore.data.scenes import CLASSES, KINDS, MEAN, STD, _layout, scenes
+from explore.data.datasets.synthetic_scenes import CLASSES, KINDS, MEAN, STD, _layout, scenes
+from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput, UnknownName
 
 PARTS = ("images", "labels", "masks", "subclasses", "multi_hot")
 MANY = {"count": 100, "objects": (1, 5), "clutter": (0, 6)}
-module = sys.modules["explore.data.scenes"]  # explore.data.scenes is the function
+module = sys.modules[
+    "explore.data.datasets.synthetic_scenes"
+]  # explore.data.datasets.synthetic_scenes is the function
 both = pytest.mark.parametrize("subclass", KINDS)
 
 
@@ -40,7 +42,11 @@ def swapped(monkeypatch: pytest.MonkeyPatch):
 
     def make(*args: Any, **options: Any) -> ImageSet:
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_stream", lambda o, part: Turned(usual(o, part)) if part == 2 else usual(o, part))
+            patch.setattr(
+                module,
+                "_stream",
+                lambda o, part: Turned(usual(o, part)) if part == 2 else usual(o, part),
+            )
             return scenes(*args, **options)
 
     return make
@@ -69,7 +75,12 @@ def test_scenes_of_before_are_the_defaults():
     assert (made.options["subclass"], made.options["difference"]) == ("texture", 1.0)
     layout = _layout(made.options)
     assert set(layout.stripes.ravel().tolist()) == {0.0, float(np.float32(0.17))}
-    assert made.subclass_names[:4] == ("plain disc", "striped disc", "plain square", "striped square")
+    assert made.subclass_names[:4] == (
+        "plain disc",
+        "striped disc",
+        "plain square",
+        "striped square",
+    )
 
 
 # ---- the dial
@@ -86,9 +97,13 @@ def test_without_a_difference_the_bytes_do_not_depend_on_the_subclass(subclass, 
 @both
 @pytest.mark.parametrize("difference", [0.25, 1, 2])
 def test_with_a_difference_every_image_depends_on_it_within_its_mask(subclass, difference, swapped):
-    made, other = (make(**MANY, subclass=subclass, difference=difference) for make in (scenes, swapped))
+    made, other = (
+        make(**MANY, subclass=subclass, difference=difference) for make in (scenes, swapped)
+    )
     differs = (made.images != other.images).any(1)
-    near = torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0  # the soft edge is a pixel wide
+    near = (
+        torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0
+    )  # the soft edge is a pixel wide
     assert differs.any((1, 2)).all()
     assert not (differs & ~near).any()
     for part in ("labels", "masks", "multi_hot"):
@@ -126,7 +141,9 @@ def test_a_warm_object_is_redder_and_a_cool_one_bluer_by_a_known_amount(swapped)
     made, other = scenes(**options), swapped(**options)
     warm = np.where(made.subclasses % 2 == 1, 1, -1)[:, None]
     np.testing.assert_allclose(
-        warm * (colours(made) - colours(other)), np.tile([2 * 0.12 * 255, 0, -2 * 0.12 * 255], (200, 1)), atol=1
+        warm * (colours(made) - colours(other)),
+        np.tile([2 * 0.12 * 255, 0, -2 * 0.12 * 255], (200, 1)),
+        atol=1,
     )
     inside = made.masks[:, None].expand_as(made.images)
     light, dark = made.images[inside].max(), made.images[inside].min()
@@ -148,7 +165,10 @@ def test_a_labelled_object_is_striped_in_no_scene_of_colours():
 
 
 def test_colours_are_plain_at_one_harder_below_and_nothing_at_zero():
-    reached = [accuracy(scenes(count=600, subclass="colour", difference=d, clutter=0)) for d in (0, 0.5, 1, 2)]
+    reached = [
+        accuracy(scenes(count=600, subclass="colour", difference=d, clutter=0))
+        for d in (0, 0.5, 1, 2)
+    ]
     assert reached[0] < 0.58  # chance, give or take four standard errors
     assert 0.6 < reached[1] < 0.8
     assert reached[2] > 0.96
@@ -165,13 +185,17 @@ def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
     layout = _layout(made.options)
     apart = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
     assert apart.min() > 0.14  # less than with textures, where it is 0.25
-    said = cross_val_score(LogisticRegression(), colours(made) / 255, made.labels.numpy(), cv=2).mean()
+    said = cross_val_score(
+        LogisticRegression(), colours(made) / 255, made.labels.numpy(), cv=2
+    ).mean()
     assert said < 0.2 + 4 * np.sqrt(0.16 / 2000)
 
 
 def test_names_parents_and_balance_of_colours():
     made = scenes("val", count=300, subclass="colour")
-    assert made.subclass_names == tuple(f"{kind} {shape}" for shape in CLASSES for kind in ("cool", "warm"))
+    assert made.subclass_names == tuple(
+        f"{kind} {shape}" for shape in CLASSES for kind in ("cool", "warm")
+    )
     assert made.parents == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)
     assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
     assert (made.mean, made.std) == (MEAN, STD)
@@ -192,11 +216,15 @@ def test_made_again_from_its_options(subclass):
 
 @pytest.mark.parametrize("difference", [-0.1, 2.01, float("nan"), True, "1", None, (0, 1)])
 def test_a_difference_out_of_range_is_named(difference):
-    with pytest.raises(InvalidInput, match=r"difference=.* give a number from 0.0 to 2.0 \(1 is plain to see\)"):
+    with pytest.raises(
+        InvalidInput, match=r"difference=.* give a number from 0.0 to 2.0 \(1 is plain to see\)"
+    ):
         scenes(count=5, difference=difference)
 
 
 @pytest.mark.parametrize("subclass", ["color", "stripes", "", None, ["texture"]])
 def test_an_unknown_subclass_lists_the_known(subclass):
-    with pytest.raises(UnknownName, match=r"unknown subclass of scenes .*; known: colour, texture\."):
+    with pytest.raises(
+        UnknownName, match=r"unknown subclass of scenes .*; known: colour, texture\."
+    ):
         scenes(count=5, subclass=subclass)

@@ -13,8 +13,18 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from explore.data.imageset import ImageSet, channel_statistics
-from explore.data.scenes import CLASSES, MEAN, STD, VISIBLE_SHARE, _layout, _object, _paint, _stream, scenes
+from explore.data.datasets.synthetic_scenes import (
+    CLASSES,
+    MEAN,
+    STD,
+    VISIBLE_SHARE,
+    _layout,
+    _object,
+    _paint,
+    _stream,
+    scenes,
+)
+from explore.data.image_set import ImageSet, channel_statistics
 from explore.errors import InvalidInput, UnknownName
 
 MANY = {"count": 120, "objects": (1, 5), "object_size": (0.2, 0.4), "clutter": (0, 6)}
@@ -30,13 +40,17 @@ def same(a: ImageSet, b: ImageSet) -> bool:
 
 def repaint(made: ImageSet, **changed: np.ndarray) -> np.ndarray:
     """The images of ``made`` after a change of their layout, with the same noise."""
-    return _paint(_layout(made.options)._replace(**changed), made.options["size"], _stream(made.options, 0))[0]
+    return _paint(
+        _layout(made.options)._replace(**changed), made.options["size"], _stream(made.options, 0)
+    )[0]
 
 
 # ---- made the same again
 
 
-@pytest.mark.parametrize("options", [{"count": 30}, MANY, {"count": 3, "size": 47, "seed": 2**40, "clutter": 0}])
+@pytest.mark.parametrize(
+    "options", [{"count": 30}, MANY, {"count": 3, "size": 47, "seed": 2**40, "clutter": 0}]
+)
 def test_the_same_arguments_give_the_same_bytes(options):
     made = scenes(**options)
     assert same(made, scenes(**options))
@@ -56,14 +70,21 @@ def test_global_random_state_is_neither_used_nor_changed():
 
 
 @settings(max_examples=15, deadline=None)
-@given(few=st.integers(1, 90), more=st.integers(0, 60), seed=st.integers(0, 2**63 - 1), objects=st.integers(1, 5))
+@given(
+    few=st.integers(1, 90),
+    more=st.integers(0, 60),
+    seed=st.integers(0, 2**63 - 1),
+    objects=st.integers(1, 5),
+)
 def test_fewer_images_are_the_first_of_more(few, more, seed, objects):
     large = scenes(count=few + more, seed=seed, objects=objects)
     assert same(scenes(count=few, seed=seed, objects=objects), large.subset(slice(few)))
 
 
 def test_splits_and_seeds_share_no_scene():
-    sets = [scenes(split, count=200, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)]
+    sets = [
+        scenes(split, count=200, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)
+    ]
     assert len({image.numpy().tobytes() for made in sets for image in made.images}) == 1200
     spots = np.concatenate([_layout(made.options).spot[:, 0] for made in sets])
     for column in spots.T[:2]:  # not the same place under another noise either
@@ -88,7 +109,11 @@ def test_shapes_types_and_values(size):
     made = scenes(count=20, size=size, objects=(1, 3))
     assert (made.images.shape, made.images.dtype) == ((20, 3, size, size), torch.uint8)
     assert (made.masks.shape, made.masks.dtype) == ((20, size, size), torch.bool)
-    assert (made.labels.dtype, made.subclasses.dtype, made.multi_hot.dtype) == (torch.int64, torch.int64, torch.float32)
+    assert (made.labels.dtype, made.subclasses.dtype, made.multi_hot.dtype) == (
+        torch.int64,
+        torch.int64,
+        torch.float32,
+    )
     assert made.multi_hot.shape == (20, 5)
     assert made.masks.any((1, 2)).all()
     assert made.images.float().std((1, 2, 3)).min() > 5
@@ -103,8 +128,12 @@ def test_mask_is_where_the_object_changes_the_image(object_size, clutter):
     made = scenes(count=200, object_size=object_size, clutter=clutter)
     bare = repaint(made, wanted=np.zeros((200, 1), bool))
     differs = torch.from_numpy((bare != made.images.numpy()).any(1))
-    near, nearer = (torch.nn.functional.max_pool2d(made.masks.float(), k, 1, k // 2) > 0 for k in (5, 3))
-    assert not (differs & ~near).any()  # beside the mask only the soft edge, a pixel wide, a little more at sharp tips
+    near, nearer = (
+        torch.nn.functional.max_pool2d(made.masks.float(), k, 1, k // 2) > 0 for k in (5, 3)
+    )
+    assert not (
+        differs & ~near
+    ).any()  # beside the mask only the soft edge, a pixel wide, a little more at sharp tips
     assert (differs & ~nearer).sum() < 0.01 * made.masks.sum()
     assert (differs & made.masks).sum() > 0.995 * made.masks.sum()
 
@@ -126,7 +155,9 @@ def test_mask_and_cover_have_the_area_of_the_shape(kind, radius):
 
 def test_object_size_acts_on_every_image():
     radii = (0.08, 0.16, 0.24, 0.32, 0.4, 0.48)
-    areas = torch.stack([scenes(count=100, object_size=radius).masks.sum((1, 2)) for radius in radii])
+    areas = torch.stack(
+        [scenes(count=100, object_size=radius).masks.sum((1, 2)) for radius in radii]
+    )
     assert (areas.diff(dim=0) > 0).all()
 
 
@@ -154,7 +185,9 @@ def test_ranges_include_both_ends():
     layout = _layout(scenes(count=400, objects=(2, 4), clutter=(1, 3)).options)
     assert set(layout.wanted.sum(1)) == {2, 3, 4}
     assert set((layout.speck[..., 7] > 0).sum(1)) == {1, 2, 3}
-    assert same(scenes(count=20, objects=2, clutter=3), scenes(count=20, objects=(2, 2), clutter=[3, 3]))
+    assert same(
+        scenes(count=20, objects=2, clutter=3), scenes(count=20, objects=(2, 2), clutter=[3, 3])
+    )
 
 
 # ---- labels
@@ -189,11 +222,15 @@ def test_stripes_can_be_seen():
 
 
 def test_one_object_makes_one_hot_and_more_contain_the_label():
-    assert torch.equal(scenes(count=50).multi_hot, torch.nn.functional.one_hot(scenes(count=50).labels, 5).float())
+    assert torch.equal(
+        scenes(count=50).multi_hot, torch.nn.functional.one_hot(scenes(count=50).labels, 5).float()
+    )
     made = scenes(**MANY)
     assert set(made.multi_hot.unique().tolist()) == {0.0, 1.0}
     assert (made.multi_hot.gather(1, made.labels[:, None]) == 1).all()
-    assert scenes(count=200, objects=3).multi_hot.sum(1).mean() > 2.8  # there is room for nearly all
+    assert (
+        scenes(count=200, objects=3).multi_hot.sum(1).mean() > 2.8
+    )  # there is room for nearly all
 
 
 def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
@@ -215,7 +252,9 @@ def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
     for j in range(5):
         fewer = wanted.copy()
         fewer[:, j] = False
-        assert ((repaint(made, wanted=fewer) != made.images.numpy()).any((1, 2, 3)) == wanted[:, j]).all()
+        assert (
+            (repaint(made, wanted=fewer) != made.images.numpy()).any((1, 2, 3)) == wanted[:, j]
+        ).all()
 
 
 # ---- colours
@@ -241,7 +280,9 @@ def test_classes_have_the_same_mean_colour_although_their_areas_differ(options):
     means = made.images.double().mean((2, 3))
     for kind in range(5):
         mine = means[made.labels == kind]
-        assert ((mine.mean(0) - means.mean(0)).abs() < 4 * mine.std(0) / len(mine) ** 0.5).all(), CLASSES[kind]
+        assert ((mine.mean(0) - means.mean(0)).abs() < 4 * mine.std(0) / len(mine) ** 0.5).all(), (
+            CLASSES[kind]
+        )
 
 
 def test_objects_stand_out_from_the_background():
@@ -290,7 +331,9 @@ def test_bad_input_is_named(options, words):
 
 
 def test_an_unknown_split_lists_the_known():
-    with pytest.raises(UnknownName, match=r"'training'; known: test, train, val.* Did you mean 'train'"):
+    with pytest.raises(
+        UnknownName, match=r"'training'; known: test, train, val.* Did you mean 'train'"
+    ):
         scenes("training")
 
 

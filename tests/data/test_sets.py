@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from explore.data import ImageSet, data_folder, load
-from explore.data.imageset import channel_statistics
+from explore.data.image_set import channel_statistics
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
 SPLITS = ("train", "val", "test")
@@ -19,12 +19,20 @@ real = [pytest.param(name, marks=pytest.mark.data(f"{kind}/raw")) for name, kind
 
 
 def contents(made: ImageSet) -> Counter:
-    return Counter((image.numpy().tobytes(), int(label)) for image, label in zip(made.images, made.labels, strict=True))
+    return Counter(
+        (image.numpy().tobytes(), int(label))
+        for image, label in zip(made.images, made.labels, strict=True)
+    )
 
 
 def every_byte(mean: tuple[float, ...] = (0.1307,), std: tuple[float, ...] = (0.3081,)) -> ImageSet:
     """One image of 16×16 with all 256 bytes in each channel."""
-    images = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, len(mean), -1, -1).contiguous()
+    images = (
+        torch.arange(256, dtype=torch.uint8)
+        .view(1, 1, 16, 16)
+        .expand(2, len(mean), -1, -1)
+        .contiguous()
+    )
     return ImageSet("bytes", images, torch.tensor([0, 1]), ("a", "b"), mean, std)
 
 
@@ -38,7 +46,9 @@ def test_digits_are_scikit_learns_each_in_one_split():
     parts = [load("digits", split, size=8, margin=0) for split in SPLITS]
     assert [len(part) for part in parts] == [1297, 100, 400]
     images = np.rint(raw.images * 255 / 16).astype(np.uint8)[:, None]
-    wanted = Counter((image.tobytes(), int(label)) for image, label in zip(images, raw.target, strict=True))
+    wanted = Counter(
+        (image.tobytes(), int(label)) for image, label in zip(images, raw.target, strict=True)
+    )
     assert sum((contents(part) for part in parts), Counter()) == wanted
     assert not set(contents(parts[0])) & set(contents(parts[2]))
 
@@ -73,7 +83,9 @@ def test_digits_are_enlarged_as_pillow_does_it():
     small, large = load("digits", "val", size=8, margin=0), load("digits", "val", size=17, margin=2)
     assert torch.equal(small.labels, large.labels)
     for before, after in zip(small.images[:, 0], large.images[:, 0, 2:-2, 2:-2], strict=True):
-        wanted = Image.fromarray(before.numpy().astype(np.float32)).resize((13, 13), Image.Resampling.BILINEAR)
+        wanted = Image.fromarray(before.numpy().astype(np.float32)).resize(
+            (13, 13), Image.Resampling.BILINEAR
+        )
         assert np.abs(np.asarray(wanted) - after.numpy()).max() <= 1
 
 
@@ -91,7 +103,9 @@ def test_digits_without_room_are_refused(options):
 
 
 @pytest.mark.parametrize("split", SPLITS)
-@pytest.mark.parametrize(("name", "options"), [("digits", {"size": 12}), ("scenes", {"count": 20, "clutter": 1})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("digits", {"size": 12}), ("scenes", {"count": 20, "clutter": 1})]
+)
 def test_a_set_can_be_made_again_from_its_options(name, options, split):
     made = load(name, split, **options)
     assert load(made.name, **made.options).sha256 == made.sha256
@@ -111,15 +125,24 @@ def idx(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("name", real)
 def test_the_bytes_are_those_of_the_files_cut_where_it_says(name):
     raw = data_folder() / VISION[name] / "raw"
-    files = {part: (idx(raw / f"{part}-images-idx3-ubyte"), idx(raw / f"{part}-labels-idx1-ubyte")) for part in ("train", "t10k")}
-    cuts = {"train": ("train", slice(0, 55_000)), "val": ("train", slice(55_000, 60_000)), "test": ("t10k", slice(0, 10_000))}
+    files = {
+        part: (idx(raw / f"{part}-images-idx3-ubyte"), idx(raw / f"{part}-labels-idx1-ubyte"))
+        for part in ("train", "t10k")
+    }
+    cuts = {
+        "train": ("train", slice(0, 55_000)),
+        "val": ("train", slice(55_000, 60_000)),
+        "test": ("t10k", slice(0, 10_000)),
+    }
     for split, (part, cut) in cuts.items():
         made = load(name, split)
         assert (made.images[:, 0].numpy() == files[part][0][cut]).all()
         assert (made.labels.numpy() == files[part][1][cut]).all()
         assert (made.images.dtype, made.labels.dtype) == (torch.uint8, torch.int64)
         assert len(made) == cut.stop - cut.start
-        assert made.labels.unique().tolist() == list(range(10)) == list(range(len(made.class_names)))
+        assert (
+            made.labels.unique().tolist() == list(range(10)) == list(range(len(made.class_names)))
+        )
 
 
 @pytest.mark.parametrize("name", real)
@@ -138,7 +161,9 @@ def test_resized_as_pillow_does_it(name):
     full, made = load(name, "val"), load(name, "val", size=16)
     assert made.images.shape == (5000, 1, 16, 16)
     for image, small in zip(full.images[:20, 0], made.images[:20, 0], strict=True):
-        wanted = np.asarray(Image.fromarray(image.numpy()).resize((16, 16), Image.Resampling.BILINEAR))
+        wanted = np.asarray(
+            Image.fromarray(image.numpy()).resize((16, 16), Image.Resampling.BILINEAR)
+        )
         assert np.abs(wanted.astype(int) - small.numpy()).max() <= 1
     assert load(made.name, **made.options).sha256 == made.sha256
 
@@ -170,7 +195,9 @@ def test_only_the_files_that_are_missing_are_named(monkeypatch, tmp_path):
         load("mnist")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\0\x08\x03" + 12 * b"\0\0\0\x05", b"not an IDX file at all"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0\0\x08\x03" + 12 * b"\0\0\0\x05", b"not an IDX file at all"]
+)
 def test_a_damaged_file_is_refused(content, monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     raw = tmp_path / "MNIST" / "raw"
@@ -188,7 +215,11 @@ def test_a_damaged_file_is_refused(content, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("name", "split", "words"),
     [
-        ("digit", "train", "unknown data set 'digit'; known: .*digits, fashion-mnist, .*mnist, scenes.* Did you mean 'digits'"),
+        (
+            "digit",
+            "train",
+            "unknown data set 'digit'; known: .*digits, fashion-mnist, .*mnist, scenes.* Did you mean 'digits'",
+        ),
         ("digits", "training", "unknown split 'training'; known: test, train, val"),
     ],
 )
@@ -202,7 +233,10 @@ def test_the_folder_is_that_of_the_environment_or_the_platforms(monkeypatch, tmp
     assert data_folder() == tmp_path
     monkeypatch.setenv("EXPLORE_DATA", "~/sets")
     assert data_folder() == Path.home() / "sets"
-    for unset in (lambda: monkeypatch.setenv("EXPLORE_DATA", ""), lambda: monkeypatch.delenv("EXPLORE_DATA")):
+    for unset in (
+        lambda: monkeypatch.setenv("EXPLORE_DATA", ""),
+        lambda: monkeypatch.delenv("EXPLORE_DATA"),
+    ):
         unset()
         assert data_folder().parts[-2:] == ("explore", "data")
 
@@ -227,7 +261,9 @@ def test_every_byte_survives_the_way_there_and_back(mean, std):
 
 def test_a_batch_is_the_formula():
     made = every_byte((0.2, 0.4), (0.5, 0.25))
-    wanted = (made.images.numpy() / 255 - np.array([0.2, 0.4])[:, None, None]) / np.array([0.5, 0.25])[:, None, None]
+    wanted = (made.images.numpy() / 255 - np.array([0.2, 0.4])[:, None, None]) / np.array(
+        [0.5, 0.25]
+    )[:, None, None]
     np.testing.assert_allclose(made.batch(), wanted, rtol=1e-5, atol=1e-6)
     assert made.batch().dtype == torch.float32
 
@@ -244,7 +280,10 @@ def test_a_batch_may_be_chosen_in_any_way_and_changes_nothing():
 
 def test_display_clips_what_lies_outside_and_keeps_leading_dimensions():
     made = every_byte()
-    assert made.to_display(torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)).flatten().tolist() == [0, 255]
+    assert made.to_display(torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)).flatten().tolist() == [
+        0,
+        255,
+    ]
     x = made.batch().requires_grad_(True)
     assert made.to_display(x[0]).shape == (1, 16, 16)
     assert made.to_display(x.expand(4, 2, 1, 16, 16)).shape == (4, 2, 1, 16, 16)
@@ -272,7 +311,10 @@ def test_the_hash_is_of_images_and_labels():
     import hashlib
 
     made = load("digits", "val")
-    assert made.sha256 == hashlib.sha256(made.images.numpy().tobytes() + made.labels.numpy().tobytes()).hexdigest()
+    assert (
+        made.sha256
+        == hashlib.sha256(made.images.numpy().tobytes() + made.labels.numpy().tobytes()).hexdigest()
+    )
     assert made.subset([1, 0]).sha256 != made.subset([0, 1]).sha256
     assert made.subset(slice(None, None, 2)).sha256 == made.subset(range(0, 100, 2)).sha256
 
@@ -288,11 +330,31 @@ def test_statistics_are_numpys():
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (torch.zeros(2, 1, 4, 4), torch.zeros(2), r"images must be uint8 \[N, C, H, W\], got torch.float32"),
-        (torch.zeros(2, 4, 4).byte(), torch.zeros(2), r"images must be uint8 \[N, C, H, W\], got torch.uint8 \[2, 4, 4\]"),
-        (torch.zeros(2, 1, 4, 4).byte(), torch.zeros(3), r"labels must be \[2\], one an image, got \[3\]"),
-        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([0, 2]), r"labels must be 0..1, as there are 2 class names; got 0..2"),
-        (torch.zeros(2, 1, 4, 4).byte(), torch.tensor([-1, 1]), r"labels must be 0..1, .* got -1..1"),
+        (
+            torch.zeros(2, 1, 4, 4),
+            torch.zeros(2),
+            r"images must be uint8 \[N, C, H, W\], got torch.float32",
+        ),
+        (
+            torch.zeros(2, 4, 4).byte(),
+            torch.zeros(2),
+            r"images must be uint8 \[N, C, H, W\], got torch.uint8 \[2, 4, 4\]",
+        ),
+        (
+            torch.zeros(2, 1, 4, 4).byte(),
+            torch.zeros(3),
+            r"labels must be \[2\], one an image, got \[3\]",
+        ),
+        (
+            torch.zeros(2, 1, 4, 4).byte(),
+            torch.tensor([0, 2]),
+            r"labels must be 0..1, as there are 2 class names; got 0..2",
+        ),
+        (
+            torch.zeros(2, 1, 4, 4).byte(),
+            torch.tensor([-1, 1]),
+            r"labels must be 0..1, .* got -1..1",
+        ),
     ],
 )
 def test_what_is_no_image_set_is_refused(images, labels, words):

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.boxes import things_in
-from explore.data.voc import CLASSES
+from explore.data.datasets.voc import CLASSES
+from explore.data.datasets.voc_annotations import things_in
 from explore.errors import DataMissing, InvalidInput
 
 SPLITS = ("train", "val", "test")
@@ -31,7 +31,11 @@ def xml(objects: Sequence[Object]) -> str:
     return f"<annotation><size><width>9</width></size>{told}</annotation>"
 
 
-def publish(root: Path, lists: dict[str, dict[str, Sequence[Object] | None]], base: str = "VOCdevkit/VOC2012") -> Path:
+def publish(
+    root: Path,
+    lists: dict[str, dict[str, Sequence[Object] | None]],
+    base: str = "VOCdevkit/VOC2012",
+) -> Path:
     """Files in VOC's layout; images whose first byte is their number. Objects None: listed, but with no annotation."""
     at, number = root / base, 0
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
@@ -39,7 +43,9 @@ def publish(root: Path, lists: dict[str, dict[str, Sequence[Object] | None]], ba
     for part, images in lists.items():
         (at / "ImageSets/Main" / f"{part}.txt").write_text("".join(f"{name}\n" for name in images))
         for name, objects in images.items():
-            Image.fromarray(np.full((6, 10, 3), number, np.uint8)).save(at / "JPEGImages" / f"{name}.jpg", quality=100)
+            Image.fromarray(np.full((6, 10, 3), number, np.uint8)).save(
+                at / "JPEGImages" / f"{name}.jpg", quality=100
+            )
             if objects is not None:
                 (at / "Annotations" / f"{name}.xml").write_text(xml(objects))
             number += 1
@@ -64,11 +70,17 @@ def test_every_class_that_is_present_and_the_largest_box(folder):
     publish(
         folder,
         {
-            "train": {"a": [thing("dog", 3), thing("person", 7), thing("dog", 4)], "b": [("cat", (0, 0, 9, 1), 0)]},
+            "train": {
+                "a": [thing("dog", 3), thing("person", 7), thing("dog", 4)],
+                "b": [("cat", (0, 0, 9, 1), 0)],
+            },
             "val": {
                 "c": [thing("sofa", 4), thing("boat", 4)],  # a tie
                 "d": [thing("bus", 2), thing("car", 9.5, 1)],
-                "e": [("cow", (3.25, 3, 3.25, 20), 0), ("bird", (1, 1, 4, 4), 0)],  # 1 × 18 pixels, 4 × 4
+                "e": [
+                    ("cow", (3.25, 3, 3.25, 20), 0),
+                    ("bird", (1, 1, 4, 4), 0),
+                ],  # 1 × 18 pixels, 4 × 4
                 "f": [thing("train", 3, 1)],
             },
         },
@@ -95,7 +107,13 @@ def test_every_class_that_is_present_and_the_largest_box(folder):
 
 
 def test_subsets_and_groups_keep_what_is_present(folder):
-    publish(folder, {"train": {"a": [thing("x")]}, "val": {"b": [thing("y"), thing("z", 9)], "c": [thing("x"), thing("z", 2)]}})
+    publish(
+        folder,
+        {
+            "train": {"a": [thing("x")]},
+            "val": {"b": [thing("y"), thing("z", 9)], "c": [thing("x"), thing("z", 2)]},
+        },
+    )
     made = load("voc", "test", size=4)
     assert made.class_names == ("x", "y", "z")
     assert made.subset([1]).multi_hot.tolist() == [[1, 0, 1]]
@@ -107,20 +125,30 @@ def test_subsets_and_groups_keep_what_is_present(folder):
 
 def test_a_tenth_of_train_is_val_and_val_is_test(folder):
     counts = {"train": 60, "val": 9}
-    lists = {part: {f"{part}{i:03}": [thing("ab"[i % 2], 3, int(i == 7))] for i in range(n)} for part, n in counts.items()}
-    publish(folder, lists | {"test": {"hidden": None}})  # as the official test list of 2012, whose annotations nobody has
+    lists = {
+        part: {f"{part}{i:03}": [thing("ab"[i % 2], 3, int(i == 7))] for i in range(n)}
+        for part, n in counts.items()
+    }
+    publish(
+        folder, lists | {"test": {"hidden": None}}
+    )  # as the official test list of 2012, whose annotations nobody has
     made = {split: load("voc", split, size=2, difficult=True) for split in SPLITS}
     assert [len(part) for part in made.values()] == [54, 6, 9]
     assert sorted(shown(made["train"]) + shown(made["val"])) == list(range(60))
     assert shown(made["test"]) == list(range(60, 69))
     assert all(made[split].class_names == ("a", "b") for split in SPLITS)
     without = {split: shown(load("voc", split, size=2)) for split in SPLITS}
-    assert {split: [i for i in shown(made[split]) if i not in (7, 67)] for split in SPLITS} == without  # splits do not move
+    assert {
+        split: [i for i in shown(made[split]) if i not in (7, 67)] for split in SPLITS
+    } == without  # splits do not move
 
 
 @pytest.mark.parametrize("year", ["2012", "2007"])
 def test_a_test_list_with_annotations_is_test(folder, year):
-    lists = {part: {f"{part}{i}": [thing("a")] for i in range(n)} for part, n in (("train", 20), ("val", 3), ("test", 2))}
+    lists = {
+        part: {f"{part}{i}": [thing("a")] for i in range(n)}
+        for part, n in (("train", 20), ("val", 3), ("test", 2))
+    }
     publish(folder, lists, f"VOCdevkit/VOC{year}")
     assert [len(load("voc", split, year=year, size=2)) for split in SPLITS] == [20, 3, 2]
 
@@ -131,7 +159,9 @@ def test_2011_stands_where_torchvision_puts_it(folder):
 
 
 def test_nothing_is_fetched_unasked_and_torchvision_fetches(folder, monkeypatch):
-    with pytest.raises(DataMissing, match=r"VOCdevkit/VOC2012: expected JPEGImages, .*download=True"):
+    with pytest.raises(
+        DataMissing, match=r"VOCdevkit/VOC2012: expected JPEGImages, .*download=True"
+    ):
         load("voc")
     assert not any(folder.rglob("*"))
     asked = []
@@ -143,7 +173,10 @@ def test_nothing_is_fetched_unasked_and_torchvision_fetches(folder, monkeypatch)
 
     monkeypatch.setattr("torchvision.datasets.voc.download_and_extract_archive", fetch)
     assert len(load("voc", "test", year="2007", size=2, download=True)) == 1
-    assert [url.rpartition("/")[2] for url in asked] == ["VOCtrainval_06-Nov-2007.tar", "VOCtest_06-Nov-2007.tar"]
+    assert [url.rpartition("/")[2] for url in asked] == [
+        "VOCtrainval_06-Nov-2007.tar",
+        "VOCtest_06-Nov-2007.tar",
+    ]
     assert len(load("voc", year="2007", size=2, download=True)) == 1
     assert len(asked) == 2  # what is there is not fetched again
 
@@ -161,14 +194,26 @@ FILE = '<!DOCTYPE a SYSTEM "file:///etc/passwd"><annotation><object><name>a</nam
         ("", "cannot be read as an annotation"),
         ("<annotation><object>", "cannot be read as an annotation .*; replace it by a whole one"),
         ("\0\1\2", "cannot be read as an annotation"),
-        ('<?xml version="1.0" encoding="no-such"?><annotation/>', "cannot be read as an annotation"),
+        (
+            '<?xml version="1.0" encoding="no-such"?><annotation/>',
+            "cannot be read as an annotation",
+        ),
         (BOMB, "it declares a document type, 'a'"),
         (FILE, "it declares a document type, 'a'"),
         ("<annotation></annotation>", "has no objects; annotate it"),
         ("<annotation><part><object/></part></annotation>", "has no objects"),
-        ("<annotation><object><part><name>head</name></part></object></annotation>", "object 1 has no name"),
-        ("<annotation><object><name>a</name></object></annotation>", r"object 1 \(a\) has the box xmin missing, ymin missing"),
-        (xml([thing("a"), ("b", (5, 1, 4, 9), 0)]), r"object 2 \(b\) has the box xmin 5, ymin 1, xmax 4, ymax 9; expected"),
+        (
+            "<annotation><object><part><name>head</name></part></object></annotation>",
+            "object 1 has no name",
+        ),
+        (
+            "<annotation><object><name>a</name></object></annotation>",
+            r"object 1 \(a\) has the box xmin missing, ymin missing",
+        ),
+        (
+            xml([thing("a"), ("b", (5, 1, 4, 9), 0)]),
+            r"object 2 \(b\) has the box xmin 5, ymin 1, xmax 4, ymax 9; expected",
+        ),
         (xml([("b", (1, float("nan"), 4, 9), 0)]), "ymin nan"),
         (xml([("b", (1, 1, float("inf"), 9), 0)]), "xmax inf"),
     ],
@@ -189,7 +234,10 @@ def test_missing_files_are_named(folder):
     with pytest.raises(DataMissing, match=r"JPEGImages/b\.jpg and 0 more images are missing"):
         load("voc")
     (at / "Annotations" / "b.xml").unlink()
-    with pytest.raises(DataMissing, match=r"Annotations/b\.xml is missing\. Put it there, or take b out of the lists"):
+    with pytest.raises(
+        DataMissing,
+        match=r"Annotations/b\.xml is missing\. Put it there, or take b out of the lists",
+    ):
         load("voc")
     (at / "ImageSets/Main/train.txt").unlink()
     with pytest.raises(DataMissing, match=r"Main/train\.txt is missing"):
@@ -199,12 +247,24 @@ def test_missing_files_are_named(folder):
 @pytest.mark.parametrize(
     ("lists", "split", "words"),
     [
-        ({"train": {"a": [thing("a")]}, "val": {"a": [thing("a")]}}, "train", "a is twice in the lists train, val of .*Main"),
-        ({"train": {"a": [thing("a")]}}, "val", "leaves no image for 'val': its list train has 1 names"),
+        (
+            {"train": {"a": [thing("a")]}, "val": {"a": [thing("a")]}},
+            "train",
+            "a is twice in the lists train, val of .*Main",
+        ),
+        (
+            {"train": {"a": [thing("a")]}},
+            "val",
+            "leaves no image for 'val': its list train has 1 names",
+        ),
         ({"train": {"a": [thing("a", 3, 1)]}}, "train", "leaves no image for 'train'"),
         ({"train": {}}, "train", "its list train has 0 names"),
         (
-            {"train": {"a": [thing("a")]}, "val": {"b": [thing("b")]}, "test": {"c": [thing("new")]}},
+            {
+                "train": {"a": [thing("a")]},
+                "val": {"b": [thing("b")]},
+                "test": {"c": [thing("new")]},
+            },
             "test",
             r"c\.xml has the class 'new', but the lists train and val have only a, b",
         ),
@@ -218,7 +278,11 @@ def test_odd_lists_are_named(folder, lists, split, words):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"year": 2012}, "year must be one of '2007', .*got 2012"), ({"year": "2013"}, "year must"), ({"size": 0}, "size must be")],
+    [
+        ({"year": 2012}, "year must be one of '2007', .*got 2012"),
+        ({"year": "2013"}, "year must"),
+        ({"size": 0}, "size must be"),
+    ],
 )
 def test_bad_options_are_named(folder, options, words):
     with pytest.raises(InvalidInput, match=words):
@@ -240,10 +304,24 @@ def test_blood_cells_are_those_of_the_annotations():
         for i, name in enumerate(names):
             text = (at / "Annotations" / f"{name}.xml").read_text()
             found = re.findall(r"<name>(\w+)</name>", text)  # no parts in these files
-            corners = np.array([re.findall(rf"<{side}>(\d+)<", text) for side in ("xmin", "ymin", "xmax", "ymax")], int)
+            corners = np.array(
+                [re.findall(rf"<{side}>(\d+)<", text) for side in ("xmin", "ymin", "xmax", "ymax")],
+                int,
+            )
             areas = (corners[2] - corners[0] + 1) * (corners[3] - corners[1] + 1)
-            assert {part.class_names[k] for k in part.multi_hot[i].nonzero().flatten()} == set(found)
+            assert {part.class_names[k] for k in part.multi_hot[i].nonzero().flatten()} == set(
+                found
+            )
             assert part.class_names[part.labels[i]] == found[int(areas.argmax())]
-            assert [thing.area for thing in things_in(at / "Annotations" / f"{name}.xml")] == areas.tolist()
-        first = Image.open(at / "JPEGImages" / f"{names[0]}.jpg").convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
-        assert np.abs(np.asarray(first).transpose(2, 0, 1).astype(int) - part.images[0].numpy()).max() <= 12  # decoded at less
+            assert [
+                thing.area for thing in things_in(at / "Annotations" / f"{name}.xml")
+            ] == areas.tolist()
+        first = (
+            Image.open(at / "JPEGImages" / f"{names[0]}.jpg")
+            .convert("RGB")
+            .resize((32, 32), Image.Resampling.BILINEAR)
+        )
+        assert (
+            np.abs(np.asarray(first).transpose(2, 0, 1).astype(int) - part.images[0].numpy()).max()
+            <= 12
+        )  # decoded at less

@@ -14,7 +14,11 @@ def images(count: int = 200, channels: int = 2, side: int = 4, seed: int = 0) ->
     """Correlated pixels: noise through a random matrix, and a mean that is not 0."""
     generator = torch.Generator().manual_seed(seed)
     values = channels * side * side
-    mixed = torch.randn(count, values, generator=generator) @ torch.randn(values, values, generator=generator) / values**0.5
+    mixed = (
+        torch.randn(count, values, generator=generator)
+        @ torch.randn(values, values, generator=generator)
+        / values**0.5
+    )
     return (mixed + torch.randn(values, generator=generator)).view(count, channels, side, side)
 
 
@@ -22,7 +26,11 @@ def by_numpy(x: torch.Tensor, epsilon: float) -> tuple[np.ndarray, np.ndarray, n
     """Mean, W and its inverse as the specification has them: Σ = U diag(s) Uᵀ, W = U diag((s + ε)^-1/2) Uᵀ."""
     flat = x.double().flatten(1).numpy()
     u, s, _ = np.linalg.svd(np.cov(flat.T))
-    return flat.mean(0), u @ np.diag((s + epsilon) ** -0.5) @ u.T, u @ np.diag((s + epsilon) ** 0.5) @ u.T
+    return (
+        flat.mean(0),
+        u @ np.diag((s + epsilon) ** -0.5) @ u.T,
+        u @ np.diag((s + epsilon) ** 0.5) @ u.T,
+    )
 
 
 def covariance(x: torch.Tensor) -> np.ndarray:
@@ -49,8 +57,12 @@ def test_covariance_of_what_it_was_fitted_on():
     """U diag(s / (s + ε)) Uᵀ, which is the identity as ε goes to 0."""
     x = images()
     u, s, _ = np.linalg.svd(covariance(x))
-    np.testing.assert_allclose(covariance(ZCA(0.1).fit(x)(x)), u @ np.diag(s / (s + 0.1)) @ u.T, atol=1e-4)
-    np.testing.assert_allclose(covariance(ZCA(0).fit(x.double())(x.double())), np.eye(32), atol=1e-8)
+    np.testing.assert_allclose(
+        covariance(ZCA(0.1).fit(x)(x)), u @ np.diag(s / (s + 0.1)) @ u.T, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        covariance(ZCA(0).fit(x.double())(x.double())), np.eye(32), atol=1e-8
+    )
 
 
 def test_whitened_images_have_mean_0_and_look_like_the_originals():
@@ -76,7 +88,9 @@ def test_real_digits_survive_the_way_there_and_back():
     assert torch.equal(digits.to_display(zca.undo(white)), digits.images)
     s = np.linalg.eigvalsh(covariance(x))
     found = np.linalg.eigvalsh(covariance(white))
-    np.testing.assert_allclose(found, np.sort(np.clip(s, 0, None) / (np.clip(s, 0, None) + 0.1)), atol=1e-3)
+    np.testing.assert_allclose(
+        found, np.sort(np.clip(s, 0, None) / (np.clip(s, 0, None) + 0.1)), atol=1e-3
+    )
 
 
 def test_shape_and_type_are_kept_and_gradients_flow():
@@ -101,7 +115,10 @@ def test_fitting_does_not_change_the_images():
 def test_fitting_again_is_refused_and_leaves_it_as_it_was():
     zca = ZCA().fit(images())
     before = zca(images())
-    with pytest.raises(InvalidInput, match="this ZCA is fitted; fit a new one on real training images, never on distilled ones"):
+    with pytest.raises(
+        InvalidInput,
+        match="this ZCA is fitted; fit a new one on real training images, never on distilled ones",
+    ):
         zca.fit(images(seed=1))
     assert torch.equal(zca(images()), before)
 
@@ -115,11 +132,15 @@ def test_using_it_before_fitting_is_refused():
 def test_images_of_another_size_are_refused():
     zca = ZCA().fit(images())
     for use in (zca, zca.undo):
-        with pytest.raises(InvalidInput, match=r"fitted on images of 32 values, got \[5, 2, 5, 5\]"):
+        with pytest.raises(
+            InvalidInput, match=r"fitted on images of 32 values, got \[5, 2, 5, 5\]"
+        ):
             use(images(5, side=5))
 
 
-@pytest.mark.parametrize("bad", [torch.zeros(1, 1, 4, 4), torch.zeros(0, 1, 4, 4), torch.zeros(10, 16)])
+@pytest.mark.parametrize(
+    "bad", [torch.zeros(1, 1, 4, 4), torch.zeros(0, 1, 4, 4), torch.zeros(10, 16)]
+)
 def test_what_has_no_covariance_is_refused(bad):
     with pytest.raises(InvalidInput, match=r"images must be \[N, C, H, W\] with N ≥ 2"):
         ZCA().fit(bad)

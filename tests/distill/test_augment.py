@@ -18,8 +18,17 @@ UNIT = st.floats(0, 1, exclude_max=True)
 NEARLY_1 = math.nextafter(1.0, 0.0)
 
 
-def images(count: int = 3, channels: int = 3, side: int = 16, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    return torch.randn(count, channels, side, side, dtype=dtype, generator=torch.Generator().manual_seed(count + side))
+def images(
+    count: int = 3, channels: int = 3, side: int = 16, dtype: torch.dtype = torch.float32
+) -> torch.Tensor:
+    return torch.randn(
+        count,
+        channels,
+        side,
+        side,
+        dtype=dtype,
+        generator=torch.Generator().manual_seed(count + side),
+    )
 
 
 def draw(operation: str, a: float = 0.0, b: float = 0.0, c: float = 0.0) -> Draw:
@@ -106,7 +115,10 @@ def by_scipy(x: torch.Tensor, matrix: np.ndarray) -> np.ndarray:
     """Sample each plane at ``matrix`` (row, column) around its centre, bilinear, zero outside."""
     centre = (np.array(x.shape[2:]) - 1) / 2
     offset = centre - matrix @ centre
-    warped = [[affine_transform(plane, matrix, offset, order=1, mode="grid-constant") for plane in image] for image in x.numpy()]
+    warped = [
+        [affine_transform(plane, matrix, offset, order=1, mode="grid-constant") for plane in image]
+        for image in x.numpy()
+    ]
     return np.array(warped)
 
 
@@ -115,7 +127,9 @@ def by_scipy(x: torch.Tensor, matrix: np.ndarray) -> np.ndarray:
 def test_scale_samples_a_stretched_grid(a, b, side):
     x = images(side=side, dtype=torch.float64)
     stretch = [1 / 1.2 + u * (1.2 - 1 / 1.2) for u in (b, a)]  # rows, columns
-    np.testing.assert_allclose(augment(x, draw("scale", a, b)), by_scipy(x, np.diag(stretch)), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        augment(x, draw("scale", a, b)), by_scipy(x, np.diag(stretch)), rtol=1e-9, atol=1e-9
+    )
 
 
 @settings(max_examples=20, deadline=None)
@@ -124,19 +138,25 @@ def test_rotate_turns_by_up_to_15_degrees(a, side):
     x = images(side=side, dtype=torch.float64)
     angle = math.radians((2 * a - 1) * 15)
     matrix = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    np.testing.assert_allclose(augment(x, draw("rotate", a)), by_scipy(x, matrix), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        augment(x, draw("rotate", a)), by_scipy(x, matrix), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_a_larger_factor_shows_a_smaller_object():
     x = torch.zeros(1, 1, 32, 32)
     x[:, :, 12:20, 12:20] = 1
-    small, large = augment(x, draw("scale", NEARLY_1, NEARLY_1)).sum(), augment(x, draw("scale", 0, 0)).sum()
+    small, large = (
+        augment(x, draw("scale", NEARLY_1, NEARLY_1)).sum(),
+        augment(x, draw("scale", 0, 0)).sum(),
+    )
     assert small.item() == pytest.approx(64 / 1.2**2, rel=0.03)
     assert large.item() == pytest.approx(64 * 1.2**2, rel=0.03)
 
 
 @pytest.mark.parametrize(
-    ("operation", "numbers"), [("rotate", (0.5, 0, 0)), ("scale", (5 / 11, 5 / 11, 0)), ("crop", (0.5, 0.5, 0))]
+    ("operation", "numbers"),
+    [("rotate", (0.5, 0, 0)), ("scale", (5 / 11, 5 / 11, 0)), ("crop", (0.5, 0.5, 0))],
 )
 def test_the_middle_of_the_range_is_the_image_itself(operation, numbers):
     torch.testing.assert_close(augment(images(), draw(operation, *numbers)), images())
@@ -236,5 +256,8 @@ def test_strategies(name, flip, operations):
 
 
 def test_an_unknown_operation_lists_the_known():
-    with pytest.raises(UnknownName, match="unknown augmentation 'blur'; known: color, crop, cutout, flip, rotate, scale"):
+    with pytest.raises(
+        UnknownName,
+        match="unknown augmentation 'blur'; known: color, crop, cutout, flip, rotate, scale",
+    ):
         strategy("crop_blur")

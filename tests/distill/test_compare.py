@@ -5,34 +5,43 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from explore.core.runs import stream_seed
 from explore.data import DistilledSet, ImageSet, load
 from explore.distill import EvaluationProtocol
-from explore.distill.compare import compare, starting_points
+from explore.distill.evaluation.fair_comparison import compare, starting_points
 from explore.models.convnet import ConvNet
-from explore.models.fit import Fit, accuracy
-from explore.runs import stream_seed
+from explore.models.training import Fit, accuracy
 
 
 def few(digits: ImageSet, n: int, start: int = 0) -> DistilledSet:
     at = slice(start, start + n)
-    return DistilledSet(digits.batch(at), digits.labels[at], digits.class_names, digits.mean, digits.std)
+    return DistilledSet(
+        digits.batch(at), digits.labels[at], digits.class_names, digits.mean, digits.std
+    )
 
 
 def test_a_row_is_what_a_plain_training_gives() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 50))
     mine = few(digits, 20)
-    result = compare({"mine": mine}, test, EvaluationProtocol(networks=2, seed=3, epochs=3, width=8))
+    result = compare(
+        {"mine": mine}, test, EvaluationProtocol(networks=2, seed=3, epochs=3, width=8)
+    )
     for number in range(2):
         seed = stream_seed(3, "evaluation", number)
         network = ConvNet(1, 10, 16, width=8, seed=seed)
         Fit(network, mine.images, mine.labels, epochs=3, seed=seed).run()
-        assert np.float32(accuracy(network, test.batch(), test.labels)) == result.accuracy.values[0, number]
+        assert (
+            np.float32(accuracy(network, test.batch(), test.labels))
+            == result.accuracy.values[0, number]
+        )
 
 
 def test_sets_of_one_name_take_turns() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 100))
     a, b = few(digits, 20), few(digits, 20, 40)
-    result = compare({"a": a, "b": b, "both": [a, b]}, test, EvaluationProtocol(networks=3, epochs=4, width=8)).accuracy
+    result = compare(
+        {"a": a, "b": b, "both": [a, b]}, test, EvaluationProtocol(networks=3, epochs=4, width=8)
+    ).accuracy
     assert not np.array_equal(result.sel(set="a"), result.sel(set="b"))
     for number in range(3):
         assert result.sel(set="both")[number] == result.sel(set="ab"[number % 2])[number]
@@ -58,7 +67,11 @@ def test_a_stopped_comparison_keeps_what_it_has() -> None:
     mine, told = few(digits, 10), []
     protocol = EvaluationProtocol(networks=2, epochs=1, width=8)
     result = compare(
-        {"a": mine, "b": mine}, test, protocol, progress=lambda *said: told.append(said[2]), stop=lambda: len(told) >= 1
+        {"a": mine, "b": mine},
+        test,
+        protocol,
+        progress=lambda *said: told.append(said[2]),
+        stop=lambda: len(told) >= 1,
     )
     assert np.isfinite(result.accuracy.values).tolist() == [[True, False], [False, False]]
     assert result.attrs["protocol"]["epochs"] == 1

@@ -9,13 +9,13 @@ from dataclasses import asdict
 import pytest
 import torch
 
+from explore.core.registry import make_config, method
 from explore.data import ImageSet
 from explore.distill import distill
 from explore.distill.checks import check_images
 from explore.distill.config import PRESETS, TERMS, DistillConfig, UntrainedConfig
-from explore.distill.source import Source
+from explore.distill.training_data import Source
 from explore.errors import InvalidInput, UnknownName
-from explore.registry import make_config, method
 
 # The hyper-parameter table of DataDAM (specification, 3.3); batch and width are DM's.
 PAPER = {
@@ -81,21 +81,39 @@ def test_the_code_of_dm_is_dms_own():
 
 @pytest.mark.parametrize("name", ["atom", "channel"])
 def test_there_is_no_code_of_methods_without_released_code(name):
-    with pytest.raises(InvalidInput, match=f"there is no released code of {name}; presets for it: lesson, paper"):
+    with pytest.raises(
+        InvalidInput, match=f"there is no released code of {name}; presets for it: lesson, paper"
+    ):
         DistillConfig.make(method=name, preset="code")
 
 
 @pytest.mark.parametrize(
     ("preset", "images_per_class", "rate"),
-    [("paper", 50, 1.0), ("paper", 51, 10.0), ("paper", 100, 10.0), ("code", 99, 1.0), ("code", 100, 10.0), ("lesson", 100, 3.0)],
+    [
+        ("paper", 50, 1.0),
+        ("paper", 51, 10.0),
+        ("paper", 100, 10.0),
+        ("code", 99, 1.0),
+        ("code", 100, 10.0),
+        ("lesson", 100, 3.0),
+    ],
 )
 def test_many_images_a_class_are_moved_faster(preset, images_per_class, rate):
-    assert DistillConfig.make(preset=preset, images_per_class=images_per_class).learning_rate == rate
+    assert (
+        DistillConfig.make(preset=preset, images_per_class=images_per_class).learning_rate == rate
+    )
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_what_is_given_wins_over_preset_and_method(preset):
-    given = {"spatial": 2.0, "mmd": 0.5, "learning_rate": 7.0, "images_per_class": 200, "norm": "layer", "steps": 3}
+    given = {
+        "spatial": 2.0,
+        "mmd": 0.5,
+        "learning_rate": 7.0,
+        "images_per_class": 200,
+        "norm": "layer",
+        "steps": 3,
+    }
     assert values(DistillConfig.make(preset=preset, **given), given) == given
 
 
@@ -136,19 +154,29 @@ def test_options_are_read_without_torch():
 
 
 def test_an_unknown_method_lists_the_known():
-    with pytest.raises(UnknownName, match=r"unknown method 'datadm'; known: atom, channel, datadam, dm.* Did you mean 'datadam'"):
+    with pytest.raises(
+        UnknownName,
+        match=r"unknown method 'datadm'; known: atom, channel, datadam, dm.* Did you mean 'datadam'",
+    ):
         DistillConfig.make(method="datadm")
-    with pytest.raises(UnknownName, match=r"unknown method 'datadm'; known: .*atom.*channel.*datadam.*dm"):
+    with pytest.raises(
+        UnknownName, match=r"unknown method 'datadm'; known: .*atom.*channel.*datadam.*dm"
+    ):
         distill(torch.zeros(4, 1, 8, 8), torch.tensor([0, 0, 1, 1]), "datadm")
 
 
 def test_an_unknown_preset_lists_the_known():
-    with pytest.raises(UnknownName, match=r"unknown preset 'papers'; known: code, lesson, paper.* Did you mean 'paper'"):
+    with pytest.raises(
+        UnknownName,
+        match=r"unknown preset 'papers'; known: code, lesson, paper.* Did you mean 'paper'",
+    ):
         DistillConfig.make(preset="papers")
 
 
 def test_an_unknown_option_lists_the_known():
-    with pytest.raises(InvalidInput, match=r"datadam has no option 'lr'; it has augment, batch, .*learning_rate"):
+    with pytest.raises(
+        InvalidInput, match=r"datadam has no option 'lr'; it has augment, batch, .*learning_rate"
+    ):
         make_config(method("datadam"), {"lr": 1.0})
 
 
@@ -213,23 +241,59 @@ def broken(value: float) -> torch.Tensor:
 BAD = {
     "a list": (IMAGES.tolist(), LABELS, "must be torch tensors, got list and Tensor"),
     "labels as a list": (IMAGES, LABELS.tolist(), "must be torch tensors, got Tensor and list"),
-    "no channels": (IMAGES[:, 0], LABELS, r"images must be float \[N, C, H, W\], got torch.float32 \[6, 8, 8\]"),
-    "flat": (IMAGES.flatten(1), LABELS, r"images must be float \[N, C, H, W\], got torch.float32 \[6, 64\]"),
+    "no channels": (
+        IMAGES[:, 0],
+        LABELS,
+        r"images must be float \[N, C, H, W\], got torch.float32 \[6, 8, 8\]",
+    ),
+    "flat": (
+        IMAGES.flatten(1),
+        LABELS,
+        r"images must be float \[N, C, H, W\], got torch.float32 \[6, 64\]",
+    ),
     "bytes": (IMAGES.byte(), LABELS, r"images must be float .*, got torch.uint8 \[6, 1, 8, 8\]"),
-    "empty": (IMAGES[:0], LABELS[:0], r"the set is empty: images is \[0, 1, 8, 8\]; give at least two classes"),
+    "empty": (
+        IMAGES[:0],
+        LABELS[:0],
+        r"the set is empty: images is \[0, 1, 8, 8\]; give at least two classes",
+    ),
     "no pixels": (IMAGES[..., :0, :0], LABELS, r"the set is empty: images is \[6, 1, 0, 0\]"),
     "oblong": (IMAGES[..., :6], LABELS, "images must be square, got 8×6; crop or resize"),
     "fewer labels": (IMAGES, LABELS[:5], r"labels must be integers \[6\], got torch.int64 \[5\]"),
-    "labels as floats": (IMAGES, LABELS.float(), r"labels must be integers \[6\], got torch.float32"),
+    "labels as floats": (
+        IMAGES,
+        LABELS.float(),
+        r"labels must be integers \[6\], got torch.float32",
+    ),
     "labels as booleans": (IMAGES, LABELS > 0, r"labels must be integers \[6\], got torch.bool"),
-    "one hot labels": (IMAGES, torch.nn.functional.one_hot(LABELS), r"labels must be integers \[6\], got torch.int64 \[6, 3\]"),
+    "one hot labels": (
+        IMAGES,
+        torch.nn.functional.one_hot(LABELS),
+        r"labels must be integers \[6\], got torch.int64 \[6, 3\]",
+    ),
     "NaN": (broken(float("nan")), LABELS, "2 images hold NaN or Inf, the first is number 4"),
     "Inf": (broken(float("-inf")), LABELS, "2 images hold NaN or Inf, the first is number 4"),
     "a negative label": (IMAGES, LABELS - 1, r"labels must be 0..K-1 without gaps, got -1..1"),
-    "a huge label": (IMAGES, LABELS * 10**15, "labels must be 0..K-1 without gaps, got 0..2000000000000000 on 6 images"),
-    "a gap": (IMAGES, LABELS * 2, r"class 1 has 0 images, 1 are needed; labels must be 0..4 without gaps"),
-    "labels from 1": (IMAGES, LABELS + 1, r"class 0 has 0 images, 1 are needed; labels must be 0..3 without gaps"),
-    "one class": (IMAGES, LABELS * 0, "there is only one class; matching class means needs at least two"),
+    "a huge label": (
+        IMAGES,
+        LABELS * 10**15,
+        "labels must be 0..K-1 without gaps, got 0..2000000000000000 on 6 images",
+    ),
+    "a gap": (
+        IMAGES,
+        LABELS * 2,
+        r"class 1 has 0 images, 1 are needed; labels must be 0..4 without gaps",
+    ),
+    "labels from 1": (
+        IMAGES,
+        LABELS + 1,
+        r"class 0 has 0 images, 1 are needed; labels must be 0..3 without gaps",
+    ),
+    "one class": (
+        IMAGES,
+        LABELS * 0,
+        "there is only one class; matching class means needs at least two",
+    ),
 }
 
 
@@ -255,7 +319,10 @@ def test_a_class_must_have_the_images_that_start_it(init):
     assert check_images(IMAGES, LABELS, 3, "noise") == 3
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"images_per_class": 0}, {"images_per_class": 3, "init": "real"}, {"lr": 1}])
+@pytest.mark.parametrize(
+    "bad",
+    [{"steps": 0}, {"images_per_class": 0}, {"images_per_class": 3, "init": "real"}, {"lr": 1}],
+)
 def test_distill_refuses_bad_options(bad):
     with pytest.raises(InvalidInput):
         distill(IMAGES, LABELS, preset="lesson", **bad)
@@ -268,13 +335,20 @@ def test_an_unknown_augmentation_is_refused_before_the_run():
 
 @pytest.mark.parametrize("data", [3, None, (IMAGES,), IMAGES])
 def test_data_of_another_kind_is_refused(data):
-    with pytest.raises(InvalidInput, match=r"data must be the name of a set, an ImageSet or \(images, labels\)"):
+    with pytest.raises(
+        InvalidInput, match=r"data must be the name of a set, an ImageSet or \(images, labels\)"
+    ):
         Source(data)
 
 
 def test_an_empty_image_set_is_refused():
     empty = ImageSet(
-        "none", torch.zeros(0, 1, 8, 8, dtype=torch.uint8), torch.zeros(0, dtype=torch.long), ("a", "b"), (0.5,), (0.5,)
+        "none",
+        torch.zeros(0, 1, 8, 8, dtype=torch.uint8),
+        torch.zeros(0, dtype=torch.long),
+        ("a", "b"),
+        (0.5,),
+        (0.5,),
     )
     with pytest.raises(InvalidInput, match="the set is empty"):
         Source(empty)

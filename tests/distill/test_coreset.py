@@ -12,17 +12,23 @@ import xarray
 from toys import bits, straight
 
 from explore import build, record
-from explore.coresets import select
+from explore.core.runs import stream_seed
 from explore.data import DistilledSet, ImageSet, load
+from explore.data.coresets import select
 from explore.distill.config import CORESETS, CoresetConfig
 from explore.errors import InvalidInput, UnknownName
 from explore.models import ConvNet, Fit
-from explore.runs import stream_seed
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 SMALL: dict[str, Any] = {"size": 8, "margin": 0}
 DATA = {"name": "digits", "options": SMALL}
-NETWORK = {"method": "herding", "features": "network", "feature_epochs": 3, "width": 4, "images_per_class": 3}
+NETWORK = {
+    "method": "herding",
+    "features": "network",
+    "feature_epochs": 3,
+    "width": 4,
+    "images_per_class": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -137,14 +143,20 @@ def test_it_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSe
 
 
 def test_tensors_will_do(digits: ImageSet) -> None:
-    run = straight(build({"method": "kcenter", "images_per_class": 2}, data=(digits.batch(), digits.labels)))
+    run = straight(
+        build({"method": "kcenter", "images_per_class": 2}, data=(digits.batch(), digits.labels))
+    )
     assert in_order(run.snapshot()) == select(digits.batch(), digits.labels, "kcenter", 2).tolist()
     assert run.config["data"]["name"] == "tensors"
     assert "mean" not in run.result()
 
 
 def test_colour_images_are_shown_in_colour() -> None:
-    run = straight(build({"method": "random", "data": {"name": "scenes", "options": {"size": 32, "count": 40}}}))
+    run = straight(
+        build(
+            {"method": "random", "data": {"name": "scenes", "options": {"size": 32, "count": 40}}}
+        )
+    )
     assert run.snapshot()["images"].dims == ("image", "y", "x", "channel")
     assert run.snapshot()["images"].shape[1:] == (32, 32, 3)
 
@@ -169,5 +181,8 @@ def test_bad_options_are_refused_by_name(wrong: dict[str, Any], words: str) -> N
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UnknownName, match="unknown coreset method 'k-means'; known: class-mean, herding, kcenter, random"):
+    with pytest.raises(
+        UnknownName,
+        match="unknown coreset method 'k-means'; known: class-mean, herding, kcenter, random",
+    ):
         CoresetConfig(method="k-means")

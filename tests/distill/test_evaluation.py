@@ -12,11 +12,11 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from explore import build, record
+from explore.core.runs import stream_seed
 from explore.data import ZCA, DistilledSet, ImageSet, load
 from explore.distill import EvaluationProtocol, compare_results, evaluate
 from explore.errors import InvalidInput, UnknownName
 from explore.models import ConvNet, Fit, accuracy
-from explore.runs import stream_seed
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 QUICK = EvaluationProtocol(epochs=6, networks=2, width=8)
@@ -30,7 +30,9 @@ def test_images() -> ImageSet:
 
 def few(n: int = 40, **more: Any) -> DistilledSet:
     train = load("digits", **SMALL)
-    return DistilledSet(train.batch(range(n)), train.labels[:n], train.class_names, train.mean, train.std, **more)
+    return DistilledSet(
+        train.batch(range(n)), train.labels[:n], train.class_names, train.mean, train.std, **more
+    )
 
 
 def ended(*given: Any, **more: Any) -> Any:
@@ -51,8 +53,18 @@ def test_it_is_the_training_run_and_the_score_at_its_end(test_images: ImageSet) 
         )
 
 
-def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(test_images: ImageSet, tmp_path: Path) -> None:
-    run: Any = build({"method": "dm", "data": {"name": "digits", "options": SMALL}, "preset": "lesson", "steps": 2, "width": 8})
+def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(
+    test_images: ImageSet, tmp_path: Path
+) -> None:
+    run: Any = build(
+        {
+            "method": "dm",
+            "data": {"name": "digits", "options": SMALL},
+            "preset": "lesson",
+            "steps": 2,
+            "width": 8,
+        }
+    )
     run.advance()
     whole = DistilledSet.of(run)
     first = ended(whole, test_images, QUICK)
@@ -60,7 +72,9 @@ def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(test_images: Ima
     assert np.array_equal(first.result()["accuracy"], second.result()["accuracy"])
 
 
-def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(test_images: ImageSet, tmp_path: Path) -> None:
+def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(
+    test_images: ImageSet, tmp_path: Path
+) -> None:
     small = few()
     small.to_torch(tmp_path)
     x, y = (torch.load(tmp_path / f"{name}.pt", weights_only=True) for name in ("images", "labels"))
@@ -70,12 +84,16 @@ def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(test_imag
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
     for epoch in range(5):
         optimizer.param_groups[0]["lr"] = 0.01 if epoch < 3 else 0.001
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(stream_seed(seed, "batches", epoch)))
+        order = torch.randperm(
+            len(x), generator=torch.Generator().manual_seed(stream_seed(seed, "batches", epoch))
+        )
         optimizer.zero_grad()
         cross_entropy(network(x[order]), y[order]).backward()
         optimizer.step()
     expected = accuracy(network, test_images.batch(), test_images.labels)
-    assert float(ended(small, test_images, protocol).result()["accuracy"][0, 0]) == pytest.approx(expected, abs=0.0026)
+    assert float(ended(small, test_images, protocol).result()["accuracy"][0, 0]) == pytest.approx(
+        expected, abs=0.0026
+    )
 
 
 def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: ImageSet) -> None:
@@ -88,14 +106,20 @@ def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: Image
     }
     assert np.array_equal(of["sharp"], of["hard"])
     assert not np.array_equal(of["soft"], of["hard"])
-    largest = ended(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
+    largest = (
+        ended(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
+    )
     assert np.array_equal(largest, of["hard"])
 
 
 def test_the_learned_rate_is_used_when_asked(test_images: ImageSet) -> None:
     small = few(learning_rate=0.05)
-    usual, learned = (ended(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True))
-    assert np.array_equal(usual.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"])
+    usual, learned = (
+        ended(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True)
+    )
+    assert np.array_equal(
+        usual.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"]
+    )
     by_hand = ended(few(), test_images, replace(QUICK, learning_rate=0.05))
     assert np.array_equal(learned.result()["accuracy"], by_hand.result()["accuracy"])
     assert "rate 0.05 (learned)" in learned.line()
@@ -103,34 +127,60 @@ def test_the_learned_rate_is_used_when_asked(test_images: ImageSet) -> None:
 
 def test_test_images_are_whitened_as_the_distilled_ones() -> None:
     train, test = load("digits"), load("digits", "val")
-    zca, protocol = ZCA().fit(train.batch()), EvaluationProtocol(epochs=30, networks=1, width=8, learning_rate=0.05)
-    white = DistilledSet(zca(train.batch(range(200))), train.labels[:200], train.class_names, train.mean, train.std, zca)
-    right, wrong = (float(ended(s, test, protocol).result()["accuracy"].mean()) for s in (white, replace(white, zca=None)))
+    zca, protocol = (
+        ZCA().fit(train.batch()),
+        EvaluationProtocol(epochs=30, networks=1, width=8, learning_rate=0.05),
+    )
+    white = DistilledSet(
+        zca(train.batch(range(200))),
+        train.labels[:200],
+        train.class_names,
+        train.mean,
+        train.std,
+        zca,
+    )
+    right, wrong = (
+        float(ended(s, test, protocol).result()["accuracy"].mean())
+        for s in (white, replace(white, zca=None))
+    )
     assert right > 0.5
     assert right > wrong + 0.2
 
 
 def test_augmentation_changes_training_and_its_draws_are_repeated(test_images: ImageSet) -> None:
     protocol = replace(QUICK, augment="dsa", flip=False)
-    first, again = (ended(few(), test_images, protocol).result()["accuracy"].values for _ in range(2))
+    first, again = (
+        ended(few(), test_images, protocol).result()["accuracy"].values for _ in range(2)
+    )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, ended(few(), test_images, QUICK).result()["accuracy"].values)
 
 
 def test_other_architectures_make_the_cross_architecture_table(test_images: ImageSet) -> None:
-    protocol = EvaluationProtocol(epochs=1, networks=1, width=8, architectures=("convnet", "alexnet", "vgg11", "resnet18"))
+    protocol = EvaluationProtocol(
+        epochs=1, networks=1, width=8, architectures=("convnet", "alexnet", "vgg11", "resnet18")
+    )
     found = ended(few(), test_images, protocol).result()
     assert found["architecture"].values.tolist() == ["convnet", "alexnet", "vgg11", "resnet18"]
     assert np.isfinite(found["accuracy"]).all()
-    own = ended(few(), test_images, QUICK, factories={"mine": lambda classes, seed: ConvNet(1, classes, 8, width=8, seed=seed)})
-    assert np.array_equal(own.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"])
+    own = ended(
+        few(),
+        test_images,
+        QUICK,
+        factories={"mine": lambda classes, seed: ConvNet(1, classes, 8, width=8, seed=seed)},
+    )
+    assert np.array_equal(
+        own.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"]
+    )
 
 
 def test_it_is_recorded_and_goes_on_where_it_stopped(test_images: ImageSet, tmp_path: Path) -> None:
     whole = ended(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
     first = evaluate(few(), test_images, replace(QUICK, networks=4))
     record(first, tmp_path / "run.zarr", stop=lambda: first.step >= 2)
-    recording = record(evaluate(few(), test_images, replace(QUICK, networks=4)), tmp_path / "run.zarr")
+    recording = record(
+        evaluate(few(), test_images, replace(QUICK, networks=4)), tmp_path / "run.zarr"
+    )
     assert np.array_equal(recording["accuracy"].isel(step=-1), whole)
 
 
@@ -149,7 +199,9 @@ def test_a_line_says_how_it_was_obtained(test_images: ImageSet) -> None:
 
 
 def test_unlike_protocols_do_not_go_into_one_table(test_images: ImageSet) -> None:
-    one, two = (ended(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2))
+    one, two = (
+        ended(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2)
+    )
     with pytest.raises(InvalidInput, match="a and b were not evaluated alike: epochs 1 and 2"):
         compare_results({"a": one, "b": two})
     rows = compare_results({"a": one, "b": two}, unlike=True)
@@ -174,12 +226,20 @@ def test_differences_are_paired_by_network(test_images: ImageSet) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"images": torch.zeros(40, 1, 16, 16)}, r"distilled images are \[1, 16, 16\], test images \[1, 8, 8\]"),
-        ({"class_names": tuple(map(str, range(11)))}, "the distilled set has 11 classes, the test set 10"),
+        (
+            {"images": torch.zeros(40, 1, 16, 16)},
+            r"distilled images are \[1, 16, 16\], test images \[1, 8, 8\]",
+        ),
+        (
+            {"class_names": tuple(map(str, range(11)))},
+            "the distilled set has 11 classes, the test set 10",
+        ),
         ({"mean": (0.5,)}, "normalised by mean"),
     ],
 )
-def test_a_set_from_other_data_is_refused(changed: dict[str, Any], words: str, test_images: ImageSet) -> None:
+def test_a_set_from_other_data_is_refused(
+    changed: dict[str, Any], words: str, test_images: ImageSet
+) -> None:
     with pytest.raises(InvalidInput, match=words):
         evaluate(replace(few(), **changed), test_images)
 
@@ -192,7 +252,9 @@ def test_classes_in_another_order_are_refused(test_images: ImageSet) -> None:
 def test_a_half_chosen_coreset_is_no_set() -> None:
     run = build({"method": "random", "data": {"name": "digits", "options": SMALL}})
     run.advance()
-    with pytest.raises(InvalidInput, match="images of 1 of 10 classes are chosen; advance the run to its end first"):
+    with pytest.raises(
+        InvalidInput, match="images of 1 of 10 classes are chosen; advance the run to its end first"
+    ):
         DistilledSet.of(run)
 
 

@@ -16,17 +16,26 @@ from toys import bits, straight
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
-from explore.data.distilled_file import beside, keep
+from explore.data._distilled_file import beside, keep
 from explore.distill import EvaluationProtocol, evaluate
-from explore.distill.config_evaluation import EvaluateConfig
-from explore.distill.evaluation import distilled_of, scored
+from explore.distill.evaluation.config import EvaluateConfig
+from explore.distill.evaluation.protocol import distilled_of, scored
 from explore.errors import DataMissing, ExploreError, ExploreWarning, InvalidInput, RecordingDamaged
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 SMALL: dict[str, Any] = {"size": 8, "margin": 0}
 DATA = {"name": "digits", "options": SMALL}
 QUICK: dict[str, Any] = {"epochs": 2, "networks": 2, "width": 4}
-DM = {"method": "dm", "data": DATA, "preset": "lesson", "width": 4, "batch": 2, "probe_images": 2, "probes": 1, "steps": 3}
+DM = {
+    "method": "dm",
+    "data": DATA,
+    "preset": "lesson",
+    "width": 4,
+    "batch": 2,
+    "probe_images": 2,
+    "probes": 1,
+    "steps": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,9 @@ def test_images() -> ImageSet:
 
 
 def of_images(images: ImageSet, at: Any = slice(0, 40), **more: Any) -> DistilledSet:
-    return DistilledSet(images.batch(at), images.labels[at], images.class_names, images.mean, images.std, **more)
+    return DistilledSet(
+        images.batch(at), images.labels[at], images.class_names, images.mean, images.std, **more
+    )
 
 
 def first_of(method: str = "random", **options: Any) -> Any:
@@ -50,17 +61,26 @@ def first_of(method: str = "random", **options: Any) -> Any:
 # ---- overlap
 
 
-def test_test_images_among_the_real_ones_are_counted_and_said(train: ImageSet, test_images: ImageSet) -> None:
+def test_test_images_among_the_real_ones_are_counted_and_said(
+    train: ImageSet, test_images: ImageSet
+) -> None:
     pixels = torch.cat([train.images, test_images.images[[3, 5, 8]]])
-    known = replace(train, images=pixels, labels=torch.cat([train.labels, test_images.labels[[3, 5, 8]]]))
-    with pytest.warns(ExploreWarning, match="3 of the 400 test images of digits are also among the images it was distilled from"):
+    known = replace(
+        train, images=pixels, labels=torch.cat([train.labels, test_images.labels[[3, 5, 8]]])
+    )
+    with pytest.warns(
+        ExploreWarning,
+        match="3 of the 400 test images of digits are also among the images it was distilled from",
+    ):
         run = evaluate(of_images(train), test_images, EvaluationProtocol(**QUICK), train=known)
     assert run.overlap == 3
     assert "; 3 test images are among the real training images." in run.line()
 
 
 def test_a_set_chosen_from_the_test_part_is_said(train: ImageSet, test_images: ImageSet) -> None:
-    with pytest.warns(ExploreWarning, match="40 test images of digits are in the distilled set itself"):
+    with pytest.warns(
+        ExploreWarning, match="40 test images of digits are in the distilled set itself"
+    ):
         evaluate(of_images(test_images), test_images)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -87,8 +107,21 @@ def test_a_set_is_found_by_whatever_names_it(tmp_path: Path) -> None:
     kept = keep(run, path)
     assert distilled_of(whole) is whole
     said = {"config": dict(run.config), "step": run.step}
-    ways: list[Any] = [kept, str(kept), path, f"{path}/", beside(path), tmp_path / "a.zarr.zip", run.config, said]
-    ways.append(json.loads(json.dumps(build({"method": "evaluate", "distilled": whole}).config["distilled"])))
+    ways: list[Any] = [
+        kept,
+        str(kept),
+        path,
+        f"{path}/",
+        beside(path),
+        tmp_path / "a.zarr.zip",
+        run.config,
+        said,
+    ]
+    ways.append(
+        json.loads(
+            json.dumps(build({"method": "evaluate", "distilled": whole}).config["distilled"])
+        )
+    )
     for given in ways:
         found = distilled_of(given)
         assert found.sha256 == whole.sha256, given
@@ -119,7 +152,10 @@ def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("", "distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got ''"),
+        (
+            "",
+            "distilled must be a .safetensors file, a recording beside one, or a DistilledSet; got ''",
+        ),
         (None, "got None"),
         (3, "got 3"),
         ({}, "got {}"),
@@ -153,7 +189,9 @@ def test_the_images_to_score_on_come_from_where_the_set_did(test_images: ImageSe
     run: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of()), **QUICK})
     assert run.config["data"]["sha256"] == test_images.sha256
     assert (run.config["split"], run.config["data"]["options"]["split"]) == ("test", "test")
-    val: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of()), "split": "val", **QUICK})
+    val: Any = build(
+        {"method": "evaluate", "distilled": DistilledSet.of(first_of()), "split": "val", **QUICK}
+    )
     assert val.config["data"]["sha256"] == load("digits", "val", **SMALL).sha256
     assert "on the 100 val images of digits" in val.line()
 
@@ -166,19 +204,29 @@ def test_data_may_be_named_described_or_given(train: ImageSet, test_images: Imag
         build({"method": "evaluate", "distilled": small}, data=test_images),
         build({"method": "evaluate", "distilled": small, "data": test_images}),
     ]
-    assert [run.config["data"]["shape"] for run in runs] == [[400, 1, 16, 16], *[[400, 1, 8, 8]] * 3]
+    assert [run.config["data"]["shape"] for run in runs] == [
+        [400, 1, 16, 16],
+        *[[400, 1, 8, 8]] * 3,
+    ]
     assert len({json.dumps(run.config, sort_keys=True) for run in runs[1:]}) == 1
 
 
 def test_given_images_keep_the_name_of_their_part(train: ImageSet) -> None:
-    run: Any = build({"method": "evaluate", "distilled": of_images(train)}, data=load("digits", "val", **SMALL))
+    run: Any = build(
+        {"method": "evaluate", "distilled": of_images(train)}, data=load("digits", "val", **SMALL)
+    )
     assert run.config["split"] == "val"
 
 
-def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(train: ImageSet, test_images: ImageSet) -> None:
+def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(
+    train: ImageSet, test_images: ImageSet
+) -> None:
     mine = replace(train, name="mine", options={})
     made = DistilledSet.of(straight(build({"method": "random"}, data=mine)))
-    run: Any = build({"method": "evaluate", "distilled": made}, data=replace(test_images, name="mine", options={}))
+    run: Any = build(
+        {"method": "evaluate", "distilled": made},
+        data=replace(test_images, name="mine", options={}),
+    )
     assert run.config["data"]["name"] == "mine"
     with pytest.raises(InvalidInput, match="unknown data set 'mine'"):
         build({"method": "evaluate", "distilled": made})
@@ -187,10 +235,16 @@ def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(train: Imag
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("", "nothing is known of the data that the set was distilled from; give data=, the set to score on"),
+        (
+            "",
+            "nothing is known of the data that the set was distilled from; give data=, the set to score on",
+        ),
         ({"options": {}}, "nothing is known of the data"),
         ("digit", "unknown data set 'digit'.*Did you mean 'digits'"),
-        ((torch.zeros(2, 1, 8, 8), torch.zeros(2)), "data must be the name of a set or an ImageSet"),
+        (
+            (torch.zeros(2, 1, 8, 8), torch.zeros(2)),
+            "data must be the name of a set or an ImageSet",
+        ),
         ({"name": "tensors", "shape": [3]}, "no test images are known; give data=, an ImageSet"),
     ],
 )
@@ -200,7 +254,15 @@ def test_without_images_to_score_on_it_says_so(data: Any, words: str, train: Ima
 
 
 def test_a_recorded_config_builds_the_same_evaluation(tmp_path: Path) -> None:
-    first: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of(seed=2)), "split": "val", "seed": 5, **QUICK})
+    first: Any = build(
+        {
+            "method": "evaluate",
+            "distilled": DistilledSet.of(first_of(seed=2)),
+            "split": "val",
+            "seed": 5,
+            **QUICK,
+        }
+    )
     recording = record(first, tmp_path / "a.zarr")
     again = build(recording.attrs["config"])
     assert json.loads(json.dumps(again.config)) == json.loads(json.dumps(first.config))
@@ -215,7 +277,9 @@ def test_the_score_is_the_share_of_hits_whatever_the_batches(test_images: ImageS
             return torch.nn.functional.one_hot(x.flatten(1).argmax(1) % 10, 10).float()
 
     said = Says()(test_images.batch()).argmax(1)
-    assert scored(Says(), test_images) == pytest.approx(float((said == test_images.labels).float().mean()))
+    assert scored(Says(), test_images) == pytest.approx(
+        float((said == test_images.labels).float().mean())
+    )
     odd = test_images.subset(slice(0, 51))
     assert scored(Says(), odd) == pytest.approx(float((said[:51] == odd.labels).float().mean()))
 
@@ -226,14 +290,23 @@ def test_the_score_is_the_share_of_hits_whatever_the_batches(test_images: ImageS
 def test_soft_labels_of_another_width_are_refused(train: ImageSet, test_images: ImageSet) -> None:
     soft = torch.full((40, 11), 1 / 11)
     with pytest.raises(InvalidInput, match="soft labels are 11 wide, but there are 10 class names"):
-        of_images(train).__class__(train.batch(range(40)), soft, train.class_names, train.mean, train.std)
+        of_images(train).__class__(
+            train.batch(range(40)), soft, train.class_names, train.mean, train.std
+        )
     wide = replace(of_images(train), labels=soft, class_names=tuple(map(str, range(11))))
     with pytest.raises(InvalidInput, match="the distilled set has 11 classes, the test set 10"):
         evaluate(wide, test_images)
 
 
 def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
-    whole = DistilledSet(torch.randn(2, 1, 2, 2), torch.tensor([0, 1]), ("a", "b"), (0.5,), (0.25,), learning_rate=0.5)
+    whole = DistilledSet(
+        torch.randn(2, 1, 2, 2),
+        torch.tensor([0, 1]),
+        ("a", "b"),
+        (0.5,),
+        (0.25,),
+        learning_rate=0.5,
+    )
     return whole, whole.save(path).read_bytes()
 
 
@@ -268,7 +341,11 @@ def test_tensors_with_a_bit_changed_are_damaged_whatever_they_say_then(tmp_path:
 def test_a_header_that_says_nothing_is_damage(about: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file({"images": torch.zeros(1, 1, 2, 2), "labels": torch.zeros(1)}, tmp_path / "a.safetensors", {"explore": about})
+    save_file(
+        {"images": torch.zeros(1, 1, 2, 2), "labels": torch.zeros(1)},
+        tmp_path / "a.safetensors",
+        {"explore": about},
+    )
     with pytest.raises(RecordingDamaged, match=r"a\.safetensors"):
         DistilledSet.load(tmp_path / "a.safetensors")
 
@@ -276,12 +353,20 @@ def test_a_header_that_says_nothing_is_damage(about: str, tmp_path: Path) -> Non
 def test_a_file_of_a_later_format_asks_for_a_newer_explore(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
-    save_file({"images": torch.zeros(1, 1, 2, 2)}, tmp_path / "a.safetensors", {"explore": '{"format": 2}'})
-    with pytest.raises(InvalidInput, match="has format 2, this explore reads up to 1; install a newer one"):
+    save_file(
+        {"images": torch.zeros(1, 1, 2, 2)},
+        tmp_path / "a.safetensors",
+        {"explore": '{"format": 2}'},
+    )
+    with pytest.raises(
+        InvalidInput, match="has format 2, this explore reads up to 1; install a newer one"
+    ):
         DistilledSet.load(tmp_path / "a.safetensors")
 
 
-def test_accuracies_of_an_unfinished_evaluation_are_nan_from_the_next_on(train: ImageSet, test_images: ImageSet) -> None:
+def test_accuracies_of_an_unfinished_evaluation_are_nan_from_the_next_on(
+    train: ImageSet, test_images: ImageSet
+) -> None:
     run = evaluate(of_images(train), test_images, EvaluationProtocol(**{**QUICK, "networks": 3}))
     assert run.message == "accuracy not known yet"
     assert "not measured" in run.line()

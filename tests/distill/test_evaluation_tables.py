@@ -13,14 +13,14 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import ttest_rel
 
 from explore import build, record
+from explore.core.recording import pack
+from explore.core.statistics import paired, spread
+from explore.core.tables import table_of
 from explore.data import DistilledSet
 from explore.distill import EvaluationProtocol, compare_results
-from explore.distill.config_evaluation import EvaluateConfig
-from explore.distill.tables import table
+from explore.distill.evaluation.config import EvaluateConfig
+from explore.distill.evaluation.table import table
 from explore.errors import InvalidInput
-from explore.recording import pack
-from explore.statistics import paired, spread
-from explore.tables import table_of
 
 DRAW = np.random.default_rng(0)
 
@@ -42,21 +42,49 @@ def scores(
 ) -> xarray.Dataset:
     """What the recording of an evaluation says, made up; ``made`` are more options of the distillation."""
     values = np.atleast_2d(np.asarray(accuracy, np.float32))
-    data = data or {"name": "digits", "options": {"split": "train"}, "shape": [9, 1, 8, 8], "sha256": "train"}
-    tested = tested or {"name": data["name"], "options": {"split": "test"}, "shape": [4, 1, 8, 8], "sha256": f"t {data['name']}"}
-    config = {"method": method, "images_per_class": 1, "seed": seed, "data": dict(data), **(made or {})}
-    distilled = {"config": config, "step": step, "shape": [10, 1, 8, 8], "sha256": sha256 or repr([config, step])}
+    data = data or {
+        "name": "digits",
+        "options": {"split": "train"},
+        "shape": [9, 1, 8, 8],
+        "sha256": "train",
+    }
+    tested = tested or {
+        "name": data["name"],
+        "options": {"split": "test"},
+        "shape": [4, 1, 8, 8],
+        "sha256": f"t {data['name']}",
+    }
+    config = {
+        "method": method,
+        "images_per_class": 1,
+        "seed": seed,
+        "data": dict(data),
+        **(made or {}),
+    }
+    distilled = {
+        "config": config,
+        "step": step,
+        "shape": [10, 1, 8, 8],
+        "sha256": sha256 or repr([config, step]),
+    }
     distilled |= about or {}
     whole = {"networks": values.shape[1], "architectures": tuple(kinds), **protocol}
-    attributes: dict[str, Any] = {"config": EvaluateConfig(distilled=distilled, **whole).identity(tested), "name": "evaluate"}
+    attributes: dict[str, Any] = {
+        "config": EvaluateConfig(distilled=distilled, **whole).identity(tested),
+        "name": "evaluate",
+    }
     attributes |= {"steps": values.size, "threads": 1, "device": "a machine"}
     attributes |= {} if seconds is None else {"seconds": seconds}
     frames = np.stack([np.full_like(values, np.nan), values])
     known = {"step": [0, int(np.isfinite(values).sum())], "architecture": np.array(kinds, object)}
-    return xarray.Dataset({"accuracy": (("step", "architecture", "network"), frames)}, known, attributes)
+    return xarray.Dataset(
+        {"accuracy": (("step", "architecture", "network"), frames)}, known, attributes
+    )
 
 
-def distillation(method: str = "dm", seed: int = 0, seconds: float = 5.0, steps: int = 10, **made: Any) -> xarray.Dataset:
+def distillation(
+    method: str = "dm", seed: int = 0, seconds: float = 5.0, steps: int = 10, **made: Any
+) -> xarray.Dataset:
     """What the recording of a distillation says, made up."""
     config = scores([0.5], method, seed, made=made).attrs["config"]["distilled"]["config"]
     attributes = {"name": method, "config": config, "seconds": seconds, "steps": steps}
@@ -85,7 +113,9 @@ def test_paired_is_what_scipy_says(pairs: list[tuple[float, float]]) -> None:
 
 def test_pairs_of_which_one_is_missing_are_left_out() -> None:
     nan = float("nan")
-    assert paired([0.5, nan, 0.7, 0.9], [0.4, 0.1, nan, 0.6]) == pytest.approx(paired([0.5, 0.9], [0.4, 0.6]))
+    assert paired([0.5, nan, 0.7, 0.9], [0.4, 0.1, nan, 0.6]) == pytest.approx(
+        paired([0.5, 0.9], [0.4, 0.6])
+    )
     assert np.isnan(paired([nan], [0.4])).all()
     assert paired([0.5], [0.25])[0] == 0.25
     assert np.isnan(paired([0.5], [0.25])[1])
@@ -101,7 +131,9 @@ def test_several_sets_are_compared_by_their_means_paired_by_seed() -> None:
     theirs = [scores(b[seed], "random", seed=seed) for seed in (3, 1, 0, 2)]
     rows = compare_results({"random": theirs, "dm": mine}).set_index("set")
     expected = ttest_rel(a.mean(1, dtype=float), b.mean(1, dtype=float))
-    assert rows.loc["dm", "minus random"] == pytest.approx(float((a.mean(1, dtype=float) - b.mean(1, dtype=float)).mean()))
+    assert rows.loc["dm", "minus random"] == pytest.approx(
+        float((a.mean(1, dtype=float) - b.mean(1, dtype=float)).mean())
+    )
     assert rows.loc["dm", "±"] == pytest.approx(half_of(expected.confidence_interval(0.95)))
     assert np.isnan(rows.loc["random", "minus random"])
     assert rows.loc["dm", ["sets", "n"]].tolist() == [4, 12]
@@ -113,7 +145,9 @@ def test_one_set_only_is_compared_over_its_networks() -> None:
     a, b = DRAW.uniform(0.2, 0.9, (2, 5)).astype(np.float32)
     row = compare_results({"random": scores(b, "random"), "dm": scores(a)}).iloc[1]
     assert row["minus random"] == pytest.approx(float((a.astype(float) - b).mean()))
-    assert row["±"] == pytest.approx(half_of(ttest_rel(a.astype(float), b.astype(float)).confidence_interval(0.95)))
+    assert row["±"] == pytest.approx(
+        half_of(ttest_rel(a.astype(float), b.astype(float)).confidence_interval(0.95))
+    )
 
 
 def test_sets_without_a_partner_count_in_the_mean_but_not_in_the_difference() -> None:
@@ -147,18 +181,24 @@ def test_architectures_are_paired_by_name() -> None:
     b = scores([[0.1, 0.1], [0.4, 0.4]], "random", kinds=("vgg11", "convnet"))
     row = compare_results({"random": b, "dm": a}).iloc[1]
     assert row["minus random"] == pytest.approx((0.1 + 0.3 + 0.0 + 0.1) / 4, abs=1e-6)
-    assert row["±"] == pytest.approx(paired([0.5, 0.7, 0.1, 0.2], [0.4, 0.4, 0.1, 0.1])[1], rel=1e-5)
+    assert row["±"] == pytest.approx(
+        paired([0.5, 0.7, 0.1, 0.2], [0.4, 0.4, 0.1, 0.1])[1], rel=1e-5
+    )
     four = scores([0.5, 0.7, 0.1, 0.2], kinds=("alexnet",))
     assert compare_results({"random": b, "dm": four})["minus random"].isna().all()
 
 
 def test_networks_that_are_still_to_be_trained_are_left_out_of_both_sides() -> None:
     nan = float("nan")
-    one = compare_results({"random": scores([0.4, 0.2, 0.9], "random"), "dm": scores([0.5, 0.7, nan])})
+    one = compare_results(
+        {"random": scores([0.4, 0.2, 0.9], "random"), "dm": scores([0.5, 0.7, nan])}
+    )
     assert one["minus random"][1] == pytest.approx(0.3, abs=1e-6)
     assert one["n"].tolist() == [3, 2]
     theirs = [scores([0.4, 0.8], "random"), scores([0.2, 0.2], "random", seed=1)]
-    sets = compare_results({"random": theirs, "dm": [scores([0.5, nan]), scores([0.5, 0.5], seed=1)]})
+    sets = compare_results(
+        {"random": theirs, "dm": [scores([0.5, nan]), scores([0.5, 0.5], seed=1)]}
+    )
     assert sets["minus random"][1] == pytest.approx((0.1 + 0.3) / 2, abs=1e-6)
 
 
@@ -188,7 +228,10 @@ def test_nothing_to_compare_is_said(nothing: dict[str, Any]) -> None:
 
 
 def test_unlike_sets_of_one_name_are_said_by_number() -> None:
-    with pytest.raises(InvalidInput, match=r"a \(set 0\) and a \(set 1\) were not evaluated alike: epochs 300 and 2"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"a \(set 0\) and a \(set 1\) were not evaluated alike: epochs 300 and 2",
+    ):
         compare_results({"a": [scores([0.5]), scores([0.5], seed=1, epochs=2)]})
 
 
@@ -217,7 +260,11 @@ def test_only_how_many_networks_of_which_kind_may_differ() -> None:
 
 def digits_table(**more: Any) -> Any:
     known = {"random": (0.3, 0.4), "dm": (0.6, 0.7), "herding": (0.5, 0.4)}
-    recordings = [scores([value, value + 0.1], name, seed) for name, values in known.items() for seed, value in enumerate(values)]
+    recordings = [
+        scores([value, value + 0.1], name, seed)
+        for name, values in known.items()
+        for seed, value in enumerate(values)
+    ]
     return table(recordings, **more)
 
 
@@ -238,7 +285,9 @@ def test_rows_are_methods_over_their_seeds_rivals_first() -> None:
 
 def test_another_rival_may_be_asked_for_and_must_be_there() -> None:
     made = digits_table(against="herding")
-    assert made["minus herding"].tolist() == pytest.approx([-0.1, np.nan, 0.2], nan_ok=True, abs=1e-6)
+    assert made["minus herding"].tolist() == pytest.approx(
+        [-0.1, np.nan, 0.2], nan_ok=True, abs=1e-6
+    )
     with pytest.raises(
         InvalidInput,
         match="there is no 'kcenter' to compare with at data digits, images per class 1; there is random, herding, dm",
@@ -254,7 +303,12 @@ def test_without_random_there_is_no_difference() -> None:
 
 def test_options_that_set_rows_of_one_method_apart_are_shown() -> None:
     pairs = [(rate, seed) for rate in (1.0, 3.0) for seed in (0, 1)]
-    made = table([scores([rate / 10, 0.2], seed=seed, made={"learning_rate": rate, "width": 8}) for rate, seed in pairs])
+    made = table(
+        [
+            scores([rate / 10, 0.2], seed=seed, made={"learning_rate": rate, "width": 8})
+            for rate, seed in pairs
+        ]
+    )
     assert made["learning_rate"].tolist() == [1.0, 3.0]
     assert made["sets"].tolist() == [2, 2]
     assert "width" not in made
@@ -267,7 +321,12 @@ def test_each_data_set_and_size_has_its_own_rival() -> None:
     mnist = {"name": "mnist", "options": {"split": "train"}, "shape": [9, 1, 8, 8], "sha256": "m"}
     ten = {"images_per_class": 10}
     made = table(
-        [scores([0.3, 0.3], "random"), scores([0.5, 0.5]), scores([0.8, 0.8], "random", made=ten), scores([0.9, 0.9], made=ten)]
+        [
+            scores([0.3, 0.3], "random"),
+            scores([0.5, 0.5]),
+            scores([0.8, 0.8], "random", made=ten),
+            scores([0.9, 0.9], made=ten),
+        ]
         + [scores([0.2, 0.2], "random", data=mnist), scores([0.9, 0.9], data=mnist)]
     )
     found = made.set_index(["data", "images_per_class", "method"])["minus random"]
@@ -278,32 +337,52 @@ def test_each_data_set_and_size_has_its_own_rival() -> None:
 
 def test_one_data_set_without_the_rival_has_no_difference_of_its_own() -> None:
     mnist = {"name": "mnist", "options": {}, "shape": [9, 1, 8, 8], "sha256": "m"}
-    made = table([scores([0.9], data=mnist), scores([0.3, 0.3], "random"), scores([0.5, 0.5])]).set_index(["data", "method"])
+    made = table(
+        [scores([0.9], data=mnist), scores([0.3, 0.3], "random"), scores([0.5, 0.5])]
+    ).set_index(["data", "method"])
     assert made.loc[("digits", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
     assert np.isnan(made.loc[("mnist", "dm"), "minus random"])
 
 
 def test_sets_of_one_name_but_other_options_are_other_data() -> None:
     def scene(clutter: float) -> dict[str, Any]:
-        return {"name": "scenes", "options": {"split": "train", "clutter": clutter}, "shape": [9], "sha256": f"train {clutter}"}
+        return {
+            "name": "scenes",
+            "options": {"split": "train", "clutter": clutter},
+            "shape": [9],
+            "sha256": f"train {clutter}",
+        }
 
     def tested(clutter: float) -> dict[str, Any]:
-        return {"name": "scenes", "options": {"split": "test", "clutter": clutter}, "shape": [9], "sha256": f"test {clutter}"}
+        return {
+            "name": "scenes",
+            "options": {"split": "test", "clutter": clutter},
+            "shape": [9],
+            "sha256": f"test {clutter}",
+        }
 
     known = {("random", 0.0): 0.5, ("dm", 0.0): 0.9, ("random", 1.0): 0.2, ("dm", 1.0): 0.3}
     recordings = [
-        scores([value, value], method, data=scene(clutter), tested=tested(clutter)) for (method, clutter), value in known.items()
+        scores([value, value], method, data=scene(clutter), tested=tested(clutter))
+        for (method, clutter), value in known.items()
     ]
     with pytest.raises(InvalidInput, match="other test images"):
         table(recordings)
     made = table(recordings, unlike=True)
     assert made["accuracy"].tolist() == pytest.approx([0.5, 0.9, 0.2, 0.3])
-    assert made["minus random"].tolist() == pytest.approx([np.nan, 0.4, np.nan, 0.1], nan_ok=True, abs=1e-6)
+    assert made["minus random"].tolist() == pytest.approx(
+        [np.nan, 0.4, np.nan, 0.1], nan_ok=True, abs=1e-6
+    )
 
 
 def test_several_architectures_are_rows_each_with_its_rival() -> None:
     kinds = ("convnet", "vgg11")
-    made = table([scores([[0.3, 0.5], [0.1, 0.1]], "random", kinds=kinds), scores([[0.5, 0.7], [0.4, 0.4]], kinds=kinds)])
+    made = table(
+        [
+            scores([[0.3, 0.5], [0.1, 0.1]], "random", kinds=kinds),
+            scores([[0.5, 0.7], [0.4, 0.4]], kinds=kinds),
+        ]
+    )
     found = made.set_index(["architecture", "method"])
     assert found.loc[("convnet", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
     assert found.loc[("vgg11", "dm"), "minus random"] == pytest.approx(0.3, abs=1e-6)
@@ -313,12 +392,21 @@ def test_several_architectures_are_rows_each_with_its_rival() -> None:
 
 def test_the_architecture_is_shown_wherever_there_are_several() -> None:
     made = table([scores([0.3], "random", kinds=("vgg11",)), scores([0.5])])
-    assert made.set_index("method")["architecture"].to_dict() == {"random": "vgg11", "dm": "convnet"}
+    assert made.set_index("method")["architecture"].to_dict() == {
+        "random": "vgg11",
+        "dm": "convnet",
+    }
 
 
 def test_sets_of_unknown_origin_are_told_apart_by_their_hash() -> None:
     unknown: dict[str, Any] = {"about": {"config": None, "step": None}}
-    made = table([scores([0.3], sha256="aa", **unknown), scores([0.5], sha256="bb", **unknown), scores([0.7])])
+    made = table(
+        [
+            scores([0.3], sha256="aa", **unknown),
+            scores([0.5], sha256="bb", **unknown),
+            scores([0.7]),
+        ]
+    )
     assert made["method"].tolist() == ["a set of unknown origin", "a set of unknown origin", "dm"]
     assert made["sha256"].tolist() == ["aa", "bb", ""]
     assert made["sets"].tolist() == [1, 1, 1]
@@ -342,14 +430,20 @@ def test_one_set_that_was_scored_twice_is_one_set_with_more_networks() -> None:
 
 def test_sets_whose_seeds_are_not_known_are_paired_in_their_order() -> None:
     unknown: dict[str, Any] = {"about": {"config": None, "step": None}}
-    mine, theirs = ([scores([v, v], sha256=f"{v}", **unknown) for v in side] for side in ((0.5, 0.9), (0.4, 0.6)))
+    mine, theirs = (
+        [scores([v, v], sha256=f"{v}", **unknown) for v in side]
+        for side in ((0.5, 0.9), (0.4, 0.6))
+    )
     row = compare_results({"theirs": theirs, "mine": mine}).iloc[1]
     assert row["minus theirs"] == pytest.approx(0.2, abs=1e-6)
     assert row["±"] == pytest.approx(paired([0.5, 0.9], [0.4, 0.6])[1], rel=1e-5)
 
 
 def test_a_method_without_chance_has_one_set_a_seed_all_alike() -> None:
-    means = [scores([value, value], "class-mean", seed=seed, sha256="same") for seed, value in enumerate((0.5, 0.6))]
+    means = [
+        scores([value, value], "class-mean", seed=seed, sha256="same")
+        for seed, value in enumerate((0.5, 0.6))
+    ]
     theirs = [scores([0.3, 0.3], "random", seed=seed) for seed in (0, 1)]
     row = table([*means, *theirs]).set_index("method").loc["class-mean"]
     assert row["sets"] == 2
@@ -390,14 +484,21 @@ def test_a_set_scored_on_other_data_says_so() -> None:
 
 
 def test_no_evaluation_is_said_with_what_makes_one() -> None:
-    with pytest.raises(InvalidInput, match="none of the 1 recordings is an evaluation: explore run evaluate --distilled FILE"):
+    with pytest.raises(
+        InvalidInput,
+        match="none of the 1 recordings is an evaluation: explore run evaluate --distilled FILE",
+    ):
         table([distillation()])
 
 
 def test_seconds_are_those_of_the_recordings() -> None:
     made = table(
         [scores([0.5, 0.5], seed=seed, seconds=3.0) for seed in (0, 1)]
-        + [scores([0.3], "random", seconds=1.0), distillation(seconds=4.0), distillation(seed=1, seconds=8.0)]
+        + [
+            scores([0.3], "random", seconds=1.0),
+            distillation(seconds=4.0),
+            distillation(seed=1, seconds=8.0),
+        ]
         + [distillation(seed=2, seconds=100.0)]
     ).set_index("method")
     assert made.loc["dm", "distil s"] == 6.0
@@ -407,7 +508,9 @@ def test_seconds_are_those_of_the_recordings() -> None:
 
 
 def test_seconds_are_of_a_distillation_that_went_as_far() -> None:
-    made = table([scores([0.5], step=10), distillation(seconds=4.0), distillation(seconds=400.0, steps=1000)])
+    made = table(
+        [scores([0.5], step=10), distillation(seconds=4.0), distillation(seconds=400.0, steps=1000)]
+    )
     assert made["distil s"].tolist() == [4.0]
 
 
@@ -418,7 +521,13 @@ def test_seconds_of_one_network_are_of_those_that_were_trained() -> None:
 
 def test_notes_say_how_it_was_obtained() -> None:
     notes = " ".join(digits_table().attrs["notes"])
-    said = ("2 distilled sets × 2 networks", "convnet, 32 wide", "300 epochs", "rate 0.01", "over sets")
+    said = (
+        "2 distilled sets × 2 networks",
+        "convnet, 32 wide",
+        "300 epochs",
+        "rate 0.01",
+        "over sets",
+    )
     for words in (*said, "1 thread(s) of a machine"):
         assert words in notes
     assert "over networks" in " ".join(table([scores([0.5, 0.6])]).attrs["notes"])
@@ -437,13 +546,26 @@ def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> 
             run: Any = build({"method": method, "data": digits, "seed": seed})
             paths.append(tmp_path / f"{method}-{seed}.zarr")
             record(run, paths[-1])
-            scored = build({"method": "evaluate", "distilled": DistilledSet.of(run), "epochs": 3, "networks": 2, "width": 4})
+            scored = build(
+                {
+                    "method": "evaluate",
+                    "distilled": DistilledSet.of(run),
+                    "epochs": 3,
+                    "networks": 2,
+                    "width": 4,
+                }
+            )
             paths.append(tmp_path / f"{method}-{seed}-scored.zarr")
             found[method, seed] = record(scored, paths[-1])["accuracy"].values[-1, 0].astype(float)
     made = table_of(paths).set_index("method")
-    means = {method: np.array([found[method, seed].mean() for seed in (0, 1)]) for method in ("random", "class-mean")}
+    means = {
+        method: np.array([found[method, seed].mean() for seed in (0, 1)])
+        for method in ("random", "class-mean")
+    }
     assert made.loc["random", "accuracy"] == pytest.approx(means["random"].mean())
-    assert made.loc["class-mean", "minus random"] == pytest.approx((means["class-mean"] - means["random"]).mean())
+    assert made.loc["class-mean", "minus random"] == pytest.approx(
+        (means["class-mean"] - means["random"]).mean()
+    )
     expected = ttest_rel(means["class-mean"], means["random"]).confidence_interval(0.95)
     assert made.loc["class-mean", "±"] == pytest.approx(half_of(expected))
     assert (made[["distil s", "score s"]] > 0).all(axis=None)

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from explorers import check_controls, check_size, check_targets
 
+from explore.core.recording import open_recording
+from explore.core.runs import spare_core
 from explore.distill import lab
 from explore.errors import DataMissing, InvalidInput, UnknownName
-from explore.recording import open_recording
-from explore.runs import spare_core
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -50,7 +50,9 @@ def test_the_saved_picture_is_small(explorer: Explorer) -> None:
 
 def test_no_torch_is_imported_to_replay() -> None:
     cells = "lab.untrained_networks(); lab.side_by_side()"
-    code = f"import sys; from explore.distill import lab; {cells}; assert 'torch' not in sys.modules"
+    code = (
+        f"import sys; from explore.distill import lab; {cells}; assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -78,7 +80,9 @@ def test_equal_distance_changes_the_right_side_alone() -> None:
 
 
 def test_a_set_without_recordings_is_named() -> None:
-    with pytest.raises(InvalidInput, match="recordings ship of digits, fashion-mnist, not of 'cifar'"):
+    with pytest.raises(
+        InvalidInput, match="recordings ship of digits, fashion-mnist, not of 'cifar'"
+    ):
         lab.side_by_side("cifar")
 
 
@@ -107,7 +111,9 @@ def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.Live) -> None:
 
 
 def test_stopped_and_resumed_ends_as_if_never_stopped(live: lab.Live, tmp_path: Path) -> None:
-    live.job.work = lambda progress, stop: lab.Live._distill(live, progress, lambda: live.run.step == 7)
+    live.job.work = lambda progress, stop: lab.Live._distill(
+        live, progress, lambda: live.run.step == 7
+    )
     live.job.start(inline=True)
     live.job.work = live._distill
     live.job.start(inline=True)
@@ -147,7 +153,12 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
 def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live) -> None:
     live.protocol |= {"epochs": 2, "width": 8}
     result = live.comparison.start(inline=True).join()
-    assert [str(name) for name in result.set.values] == ["DataDAM, step 0", "random", "herding = k-center", "class mean"]
+    assert [str(name) for name in result.set.values] == [
+        "DataDAM, step 0",
+        "random",
+        "herding = k-center",
+        "class mean",
+    ]
     shown = live._comparison_place.children[0].children[1].alt
     assert "class mean:" in shown
 
@@ -164,7 +175,9 @@ def test_a_failed_job_does_not_stop_the_next_run(live: lab.Live) -> None:
     assert live.job.start(inline=True).join().step.values[-1] == 30
 
 
-def test_missing_data_and_unknown_methods_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_data_and_unknown_methods_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     with pytest.raises(DataMissing, match="FashionMNIST"):
         lab.live("fashion-mnist")

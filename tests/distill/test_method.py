@@ -12,34 +12,47 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from explore import build, record
-from explore.coresets import select
+from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
 from explore.data import ZCA, ImageSet, load
+from explore.data.coresets import select
 from explore.distill import DistillRun, distill
 from explore.distill.augment import augment, draw_augmentation
 from explore.distill.config import TERMS, DistillConfig
 from explore.distill.probe import half
-from explore.distill.source import Source
+from explore.distill.training_data import Source
 from explore.errors import ConfigMismatch, InvalidInput, RunDiverged
 from explore.models import ConvNet, Fit, accuracy
-from explore.runs import load_checkpoint, save_checkpoint, stream_seed
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
 COUNTS = (3, 12, 6)  # the first class has fewer images than a batch of 5
-SMALL = {"preset": "lesson", "width": 6, "depth": 2, "batch": 5, "steps": 9, "probes": 2, "probe_images": 4}
+SMALL = {
+    "preset": "lesson",
+    "width": 6,
+    "depth": 2,
+    "batch": 5,
+    "steps": 9,
+    "probes": 2,
+    "probe_images": 4,
+}
 
 
 def toy(channels: int = 1, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Three classes of 8×8 images, bright in another corner each."""
     labels = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
-    images = torch.randn(len(labels), channels, 8, 8, generator=torch.Generator().manual_seed(seed)) * 0.3
+    images = (
+        torch.randn(len(labels), channels, 8, 8, generator=torch.Generator().manual_seed(seed))
+        * 0.3
+    )
     for image, label in zip(images, labels, strict=True):
         image[:, 4 * (int(label) // 2) :, 4 * (int(label) % 2) :][:, :4, :4] += 1.5
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed + 1))
     return images[order], labels[order]
 
 
-def small(method: str = "datadam", network: Callable[[int], nn.Module] | None = None, **options) -> DistillRun:
+def small(
+    method: str = "datadam", network: Callable[[int], nn.Module] | None = None, **options
+) -> DistillRun:
     return distill(*toy(), method, network=network, **{**SMALL, **options})
 
 
@@ -61,7 +74,10 @@ def loss_by_hand(net, real, synthetic, options) -> torch.Tensor:
         for f, g in zip(maps[:-1], ours[:-1], strict=True):
             for power, dims in ((options.spatial, 1), (options.channel, (2, 3))):
                 if power:
-                    z, t = (normalize(h.abs().pow(power).sum(dims).flatten(1), dim=1).mean(0) for h in (f, g))
+                    z, t = (
+                        normalize(h.abs().pow(power).sum(dims).flatten(1), dim=1).mean(0)
+                        for h in (f, g)
+                    )
                     total = total + (z - t).square().sum()
     return total
 
@@ -110,7 +126,9 @@ def test_three_steps_equal_the_loop_written_by_hand(method, options):
 def test_with_batch_norm_all_classes_go_through_the_network_together():
     run = small("datadam", norm="batch", images_per_class=2)
     ours = run.images.detach().clone().requires_grad_(True)
-    net = ConvNet(1, 3, 8, width=6, depth=2, norm="batch", seed=stream_seed(0, "networks", 1)).train()
+    net = ConvNet(
+        1, 3, 8, width=6, depth=2, norm="batch", seed=stream_seed(0, "networks", 1)
+    ).train()
     images, labels = toy()
     chosen = run.source.sample(5, stream_seed(0, "batches", 1))
     maps, psi = net.taps_and_embed(images[chosen])
@@ -118,14 +136,18 @@ def test_with_batch_norm_all_classes_go_through_the_network_together():
     loss = torch.zeros(())
     for k in range(3):
         real, synthetic = labels[chosen] == k, torch.arange(6) // 2 == k
-        loss = loss + run.options.mmd * (psi[real].mean(0) - our_psi[synthetic].mean(0)).square().sum()
+        loss = (
+            loss + run.options.mmd * (psi[real].mean(0) - our_psi[synthetic].mean(0)).square().sum()
+        )
         z, s = (normalize(f.pow(4).sum(1).flatten(1), dim=1) for f in (maps[0], our_maps[0]))
         loss = loss + (z[real].mean(0) - s[synthetic].mean(0)).square().sum()
     loss.backward()
     start = run.images.detach().clone()
     run.advance()
     assert run.loss == pytest.approx(loss.item(), rel=1e-4)
-    torch.testing.assert_close(run.images.detach(), start - run.options.learning_rate * ours.grad, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        run.images.detach(), start - run.options.learning_rate * ours.grad, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_the_code_preset_runs():
@@ -181,7 +203,9 @@ def bits(run: DistillRun) -> bytes:
 
 @pytest.mark.parametrize("method", TERMS)
 def test_the_same_seed_ends_in_the_same_bits(method):
-    first, second, other = (bits(advanced(small(method, seed=seed, augment="dsa"), 4)) for seed in (3, 3, 4))
+    first, second, other = (
+        bits(advanced(small(method, seed=seed, augment="dsa"), 4)) for seed in (3, 3, 4)
+    )
     assert first == second != other
 
 
@@ -223,7 +247,9 @@ def test_a_state_is_not_changed_by_going_on_from_it():
 
 
 def test_a_state_of_other_images_is_refused():
-    with pytest.raises(InvalidInput, match=r"state holds images \(6, 1, 8, 8\), this run has \(3, 1, 8, 8\)"):
+    with pytest.raises(
+        InvalidInput, match=r"state holds images \(6, 1, 8, 8\), this run has \(3, 1, 8, 8\)"
+    ):
         small().restore(small(images_per_class=2).state())
 
 
@@ -255,7 +281,9 @@ def test_a_runs_config_makes_it_again(split, size):
 
 
 def test_a_run_from_tensors_cannot_be_made_again_without_them():
-    with pytest.raises(InvalidInput, match=r"this run was made from tensors.* give data=\(images, labels\)"):
+    with pytest.raises(
+        InvalidInput, match=r"this run was made from tensors.* give data=\(images, labels\)"
+    ):
         build(small().config)
     assert bits(build({**small().config, "steps": 9}, toy())) == bits(small())
 
@@ -291,14 +319,26 @@ def test_global_random_state_is_neither_used_nor_changed(init):
 @pytest.mark.parametrize("name", ["digits", "mnist"])
 def test_digits_are_never_mirrored(name):
     images, labels = toy()
-    named = ImageSet(name, (images * 50 + 100).clamp(0, 255).byte(), labels, ("a", "b", "c"), (0.4,), (0.2,))
+    named = ImageSet(
+        name, (images * 50 + 100).clamp(0, 255).byte(), labels, ("a", "b", "c"), (0.4,), (0.2,)
+    )
     run = build({"method": "datadam", **SMALL, "augment": "dsa"}, named)
     assert run._operations == ("color", "crop", "cutout", "scale", "rotate")
 
 
 def test_other_images_are_mirrored():
-    assert small(augment="dsa")._operations == ("color", "crop", "cutout", "flip", "scale", "rotate")
-    assert "flip" in build({"method": "dm", **SMALL, "augment": "dsa"}, load("scenes", count=30))._operations
+    assert small(augment="dsa")._operations == (
+        "color",
+        "crop",
+        "cutout",
+        "flip",
+        "scale",
+        "rotate",
+    )
+    assert (
+        "flip"
+        in build({"method": "dm", **SMALL, "augment": "dsa"}, load("scenes", count=30))._operations
+    )
 
 
 @pytest.mark.parametrize("operation", ["color", "crop", "cutout", "flip", "scale", "rotate"])
@@ -307,7 +347,11 @@ def test_real_and_synthetic_images_are_changed_alike(operation):
     images, labels = toy()
     order = labels.argsort(stable=True)
     keep = torch.cat([order[labels[order] == k][:3] for k in range(3)])
-    run = distill(images[keep], labels[keep], **{**SMALL, "images_per_class": 3, "batch": 3, "augment": operation})
+    run = distill(
+        images[keep],
+        labels[keep],
+        **{**SMALL, "images_per_class": 3, "batch": 3, "augment": operation},
+    )
     start = images[keep].clone()
     for _ in range(4):
         with torch.no_grad():
@@ -325,12 +369,20 @@ def test_a_network_of_your_own():
     def network(seed: int) -> nn.Module:
         seeds.append(seed)
         net = nn.Sequential(
-            *(nn.Conv2d(1, 5, 3, padding=1), nn.BatchNorm2d(5), nn.ReLU(inplace=True), nn.MaxPool2d(2)),
+            *(
+                nn.Conv2d(1, 5, 3, padding=1),
+                nn.BatchNorm2d(5),
+                nn.ReLU(inplace=True),
+                nn.MaxPool2d(2),
+            ),
             *(nn.Conv2d(5, 4, 3, padding=1), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 3)),
         )
         with torch.no_grad():
             for parameter in net.parameters():
-                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)) * 0.3)
+                parameter.copy_(
+                    torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+                    * 0.3
+                )
         return net
 
     run = small("atom", network=network)
@@ -364,7 +416,10 @@ def test_a_frame_shows_images_maps_and_distances():
     assert "attention_2" not in frame  # the last block is not matched
     assert frame.attention_distance.shape == (3, 1)
     assert float(frame.loss) == np.float32(run.loss)
-    assert all("long_name" in frame[name].attrs and "units" in frame[name].attrs for name in frame.data_vars)
+    assert all(
+        "long_name" in frame[name].attrs and "units" in frame[name].attrs
+        for name in frame.data_vars
+    )
     assert frame.label.values.tolist() == ["0", "1", "2"]
 
 
@@ -378,19 +433,34 @@ def test_distances_of_a_frame_are_means_over_the_probe_networks():
         (f, *_), psi = net.taps_and_embed(images[chosen])
         (g, *_), our_psi = net.taps_and_embed(run.images)
         z, s = (normalize(h.pow(4).sum(1).flatten(1), dim=1) for h in (f, g))
-        z, psi = (torch.stack([values[labels[chosen] == k].mean(0) for k in range(3)]) for values in (z, psi))
+        z, psi = (
+            torch.stack([values[labels[chosen] == k].mean(0) for k in range(3)])
+            for values in (z, psi)
+        )
         spatial.append((z - s).square().sum(1))
         embedding.append((psi - our_psi).square().sum(1))
         maps.append(z)
     frame = run.snapshot()
-    np.testing.assert_allclose(frame.attention_distance[:, 0], torch.stack(spatial).mean(0).detach(), rtol=1e-4)
-    np.testing.assert_allclose(frame.embedding_distance, torch.stack(embedding).mean(0).detach(), rtol=1e-4)
+    np.testing.assert_allclose(
+        frame.attention_distance[:, 0], torch.stack(spatial).mean(0).detach(), rtol=1e-4
+    )
+    np.testing.assert_allclose(
+        frame.embedding_distance, torch.stack(embedding).mean(0).detach(), rtol=1e-4
+    )
     wanted = torch.stack(maps).mean(0).view(3, 8, 8).detach().numpy()
-    np.testing.assert_allclose(frame.real_attention_1.values.astype(float), wanted, rtol=9e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        frame.real_attention_1.values.astype(float), wanted, rtol=9e-3, atol=1e-3
+    )
 
 
 def test_maps_are_kept_to_seven_bits():
-    values = torch.cat([torch.zeros(1), torch.rand(2000, generator=torch.Generator().manual_seed(0)), torch.ones(1)])
+    values = torch.cat(
+        [
+            torch.zeros(1),
+            torch.rand(2000, generator=torch.Generator().manual_seed(0)),
+            torch.ones(1),
+        ]
+    )
     kept = half(values)
     assert kept.dtype == np.float16
     np.testing.assert_allclose(kept.astype(float), values, rtol=2**-7 + 2**-11, atol=0)
@@ -414,7 +484,9 @@ def test_the_result_holds_what_undoes_the_model_units(zca):
     assert (images == run.images.detach().numpy()).all()
     assert result.labels.values.tolist() == list(range(10))
     if zca:
-        images = (images.reshape(10, -1) @ result.zca_inverse.values + result.zca_mean.values).reshape(images.shape)
+        images = (
+            images.reshape(10, -1) @ result.zca_inverse.values + result.zca_mean.values
+        ).reshape(images.shape)
     undone = images * result["std"].values[:, None, None] + result["mean"].values[:, None, None]
     chosen = run.source.sample(1, stream_seed(0, "init"))
     np.testing.assert_allclose(undone * 255, digits.images[chosen].numpy(), atol=0.1)
@@ -468,7 +540,9 @@ def test_labels_of_any_integer_type_do(dtype):
 
 def test_double_images_are_taken_as_float():
     images, labels = toy()
-    assert bits(advanced(distill(images.double(), labels, **SMALL), 1)) == bits(advanced(small(), 1))
+    assert bits(advanced(distill(images.double(), labels, **SMALL), 1)) == bits(
+        advanced(small(), 1)
+    )
 
 
 def test_tensors_are_shown_over_the_range_of_the_real_ones():
@@ -497,7 +571,11 @@ def test_sixty_steps_of_the_lesson_bring_attention_near():
 @pytest.mark.parametrize("method", ["dm", "channel", "atom"])
 def test_the_other_methods_bring_near_what_they_match(method):
     run = build({"method": method, "data": "digits", "preset": "lesson", "steps": 20, "width": 16})
-    name = {"dm": "embedding_distance", "channel": "channel_distance", "atom": "attention_distance"}[method]
+    name = {
+        "dm": "embedding_distance",
+        "channel": "channel_distance",
+        "atom": "attention_distance",
+    }[method]
     before = float(run.snapshot()[name].mean())
     assert float(advanced(run, 20).snapshot()[name].mean()) < 0.75 * before
 
@@ -515,7 +593,9 @@ def test_distilled_digits_teach_more_than_the_noise_they_came_from():
 
 
 def test_options_reach_the_run():
-    run = build({"method": "datadam", **SMALL, "width": 8, "norm": "group", "learning_rate": 0.3}, toy())
+    run = build(
+        {"method": "datadam", **SMALL, "width": 8, "norm": "group", "learning_rate": 0.3}, toy()
+    )
     assert isinstance(run.options, DistillConfig)
     assert run.options.learning_rate == 0.3
     run.advance()
@@ -526,7 +606,16 @@ def test_options_reach_the_run():
 
 def test_a_run_that_diverges_says_so_and_keeps_its_images() -> None:
     digits = load("digits")
-    run = distill(digits.batch(), digits.labels, "dm", preset="lesson", width=8, batch=4, learning_rate=1e30, steps=50)
+    run = distill(
+        digits.batch(),
+        digits.labels,
+        "dm",
+        preset="lesson",
+        width=8,
+        batch=4,
+        learning_rate=1e30,
+        steps=50,
+    )
     states = []
 
     def to_the_end() -> None:

@@ -8,12 +8,12 @@ import torch
 from torch.nn.functional import normalize
 
 from explore import build, record
+from explore.core.runs import stream_seed
 from explore.data import ImageSet, load
 from explore.distill import UntrainedRun
 from explore.distill.untrained import POWERS
 from explore.errors import InvalidInput
 from explore.models import ConvNet
-from explore.runs import stream_seed
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -35,13 +35,18 @@ def test_accuracies_and_maps_are_those_computed_the_long_way():
         maps, others = net.taps(digits.batch(known)), net.taps(digits.batch(asked))
     for power in (1.0, 3.0, 8.0):
         for block in range(2):
-            z, q = (normalize(f[block].abs().pow(power).sum(1).flatten(1), dim=1) for f in (maps, others))
+            z, q = (
+                normalize(f[block].abs().pow(power).sum(1).flatten(1), dim=1)
+                for f in (maps, others)
+            )
             means = torch.stack([z[digits.labels[known] == k].mean(0) for k in range(10)])
             hits = 0
             for unit, label in zip(q, digits.labels[asked], strict=True):
                 hits += int((means - unit).square().sum(1).argmin()) == int(label)
             at = frame.sel(power=power)
-            assert at.accuracy.values[block] == pytest.approx(hits / 60, abs=1 / 60 + 1e-6)  # rounding may decide a near tie
+            assert at.accuracy.values[block] == pytest.approx(
+                hits / 60, abs=1 / 60 + 1e-6
+            )  # rounding may decide a near tie
             shown = at[f"attention_{block + 1}"].values.reshape(10, -1).astype(float)
             np.testing.assert_allclose(shown, means, rtol=9e-3, atol=1e-3)
             firsts = [int((digits.labels[asked] == k).nonzero()[0]) for k in range(10)]
@@ -123,8 +128,18 @@ def test_a_small_set_is_halved():
 def test_a_class_that_was_not_drawn_is_named():
     labels = torch.zeros(100, dtype=torch.long)
     labels[7] = 1
-    data = ImageSet("rare", torch.zeros(100, 1, 8, 8, dtype=torch.uint8), labels, ("common", "rare"), (0.5,), (0.5,))
-    with pytest.raises(InvalidInput, match="no image of class 1 is among the 50 drawn at random; give more than images=60"):
+    data = ImageSet(
+        "rare",
+        torch.zeros(100, 1, 8, 8, dtype=torch.uint8),
+        labels,
+        ("common", "rare"),
+        (0.5,),
+        (0.5,),
+    )
+    with pytest.raises(
+        InvalidInput,
+        match="no image of class 1 is among the 50 drawn at random; give more than images=60",
+    ):
         small(data=data)
 
 

@@ -16,7 +16,9 @@ def drawn(n: int, d: int, seed: int, spread: float = 2.0) -> GaussianMixture:
     """A mixture like no other: weights, means, and covariances of condition up to a hundred or so."""
     rng = np.random.default_rng([seed, n, d])
     root = rng.standard_normal((n, d, d + 2)) * rng.uniform(0.2, 0.8, (n, 1, 1))
-    return GaussianMixture(rng.dirichlet(np.ones(n)), rng.normal(0, spread, (n, d)), root @ np.swapaxes(root, 1, 2))
+    return GaussianMixture(
+        rng.dirichlet(np.ones(n)), rng.normal(0, spread, (n, d)), root @ np.swapaxes(root, 1, 2)
+    )
 
 
 @st.composite
@@ -25,7 +27,9 @@ def mixtures(draw: st.DrawFn, d: int, most: int = 4) -> GaussianMixture:
     n = draw(st.integers(1, most))
 
     def numbers(low: float, high: float, count: int) -> np.ndarray:
-        return np.array(draw(st.lists(st.floats(low, high, width=32), min_size=count, max_size=count)))
+        return np.array(
+            draw(st.lists(st.floats(low, high, width=32), min_size=count, max_size=count))
+        )
 
     lower = np.zeros((n, d, d))
     lower[:, *np.tril_indices(d)] = numbers(-0.5, 0.5, n * d * (d + 1) // 2).reshape(n, -1)
@@ -38,7 +42,9 @@ def mixtures(draw: st.DrawFn, d: int, most: int = 4) -> GaussianMixture:
 def kernel(m: np.ndarray, c: np.ndarray, k: np.ndarray, s: np.ndarray) -> float:
     """∫ N(x; m, c) N(x; k, s) dx."""
     away, both = m - k, c + s
-    return float(np.exp(-0.5 * away @ np.linalg.solve(both, away)) / np.sqrt(np.linalg.det(2 * np.pi * both)))
+    return float(
+        np.exp(-0.5 * away @ np.linalg.solve(both, away)) / np.sqrt(np.linalg.det(2 * np.pi * both))
+    )
 
 
 def log_density(f: GaussianMixture, x: np.ndarray) -> np.ndarray:
@@ -53,7 +59,11 @@ def each(f: GaussianMixture) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
 
 def log_inner(f: GaussianMixture, g: GaussianMixture) -> float:
     with np.errstate(divide="ignore"):
-        terms = [np.log(w) + np.log(v) + multivariate_normal.logpdf(m, k, c + s) for w, m, c in each(f) for v, k, s in each(g)]
+        terms = [
+            np.log(w) + np.log(v) + multivariate_normal.logpdf(m, k, c + s)
+            for w, m, c in each(f)
+            for v, k, s in each(g)
+        ]
     return float(logsumexp(terms))
 
 
@@ -69,7 +79,9 @@ def plain_distance(f: GaussianMixture, g: GaussianMixture, kind: str) -> float:
     return float(np.arccos(cosine) if kind == "angle" else np.sqrt(2 - 2 * cosine))
 
 
-def taken_together(f: GaussianMixture, members: Sequence[int]) -> tuple[float, np.ndarray, np.ndarray]:
+def taken_together(
+    f: GaussianMixture, members: Sequence[int]
+) -> tuple[float, np.ndarray, np.ndarray]:
     """Weight, mean and covariance of some components, sum by sum."""
     total = sum(f.weights[i] for i in members)
     mean = sum(f.weights[i] * f.means[i] for i in members) / total
@@ -90,16 +102,22 @@ def after_merge(f: GaussianMixture, i: int, j: int) -> GaussianMixture:
     """j merged into i; all others where they were, less j."""
     weights, means, covariances = (array.copy() for array in (f.weights, f.means, f.covariances))
     weights[i], means[i], covariances[i] = taken_together(f, (i, j))
-    return GaussianMixture.trusted(*(np.delete(array, j, 0) for array in (weights, means, covariances)))
+    return GaussianMixture.trusted(
+        *(np.delete(array, j, 0) for array in (weights, means, covariances))
+    )
 
 
 def without(f: GaussianMixture, i: int) -> GaussianMixture:
     """i removed, the others scaled up."""
-    weights, means, covariances = (np.delete(array, i, 0) for array in (f.weights, f.means, f.covariances))
+    weights, means, covariances = (
+        np.delete(array, i, 0) for array in (f.weights, f.means, f.covariances)
+    )
     return GaussianMixture.trusted(weights / weights.sum(), means, covariances)
 
 
-def line(f: GaussianMixture, *others: GaussianMixture, points: int = 40_001) -> tuple[np.ndarray, float]:
+def line(
+    f: GaussianMixture, *others: GaussianMixture, points: int = 40_001
+) -> tuple[np.ndarray, float]:
     """Points that cover 1-D mixtures, and their distance: a sum over them is an integral to rounding."""
     means = np.concatenate([g.means[:, 0] for g in (f, *others)])
     widths = np.sqrt(np.concatenate([g.covariances[:, 0, 0] for g in (f, *others)]))
@@ -114,8 +132,12 @@ def kl_on_a_line(f: GaussianMixture, g: GaussianMixture) -> float:
     return float(np.sum(np.exp(a) * (a - b)) * step)
 
 
-def same_mixture(f: GaussianMixture, g: GaussianMixture, rtol: float = 1e-9, atol: float = 1e-12) -> None:
+def same_mixture(
+    f: GaussianMixture, g: GaussianMixture, rtol: float = 1e-9, atol: float = 1e-12
+) -> None:
     """Equal up to the order of components (which no two may share a weight, mean and covariance to be told by)."""
-    rows = [np.hstack([h.weights[:, None], h.means, h.covariances.reshape(len(h), -1)]) for h in (f, g)]
+    rows = [
+        np.hstack([h.weights[:, None], h.means, h.covariances.reshape(len(h), -1)]) for h in (f, g)
+    ]
     ordered = [r[np.lexsort(np.round(r, 7).T)] for r in rows]
     np.testing.assert_allclose(*ordered, rtol=rtol, atol=atol)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from mixture_oracles import drawn, kl_on_a_line, line, log_density, log_inner, mixtures, plain_distance
+from mixture_oracles import (
+    drawn,
+    kl_on_a_line,
+    line,
+    log_density,
+    log_inner,
+    mixtures,
+    plain_distance,
+)
 from scipy.stats import multivariate_normal
 
 from explore.errors import InvalidInput, UnknownName
@@ -48,7 +56,9 @@ NO_METRICS: dict[str, Distance] = {
 def between(f: GaussianMixture, g: GaussianMixture, share: float) -> GaussianMixture:
     """``share · f + (1 − share) · g``."""
     weights = np.concatenate([share * f.weights, (1 - share) * g.weights])
-    return GaussianMixture(weights, np.vstack([f.means, g.means]), np.vstack([f.covariances, g.covariances]))
+    return GaussianMixture(
+        weights, np.vstack([f.means, g.means]), np.vstack([f.covariances, g.covariances])
+    )
 
 
 def permuted(f: GaussianMixture, order: np.ndarray) -> GaussianMixture:
@@ -59,7 +69,11 @@ def split(f: GaussianMixture, k: int, share: float) -> GaussianMixture:
     """Component k as two with its mean and covariance."""
     weights = np.append(f.weights, share * f.weights[k])
     weights[k] *= 1 - share
-    return GaussianMixture(weights, np.vstack([f.means, f.means[k]]), np.vstack([f.covariances, f.covariances[k][None]]))
+    return GaussianMixture(
+        weights,
+        np.vstack([f.means, f.means[k]]),
+        np.vstack([f.covariances, f.covariances[k][None]]),
+    )
 
 
 # ---- values
@@ -69,7 +83,10 @@ def split(f: GaussianMixture, k: int, share: float) -> GaussianMixture:
 def test_kernels_are_densities_of_one_mean_around_the_other(d) -> None:
     f, g = drawn(5, d, 0), drawn(3, d, 1)
     wanted = [
-        [multivariate_normal.logpdf(f.means[i], g.means[j], f.covariances[i] + g.covariances[j]) for j in range(3)]
+        [
+            multivariate_normal.logpdf(f.means[i], g.means[j], f.covariances[i] + g.covariances[j])
+            for j in range(3)
+        ]
         for i in range(5)
     ]
     np.testing.assert_allclose(gram_log(f, g), wanted, rtol=1e-12, atol=1e-12)
@@ -105,7 +122,9 @@ def test_in_one_dimension_all_are_the_integrals_they_stand_for(seed) -> None:
     assert ise(f, g) == pytest.approx(squared, rel=1e-9)
     assert nise(f, g) == pytest.approx(squared / (ff + gg), rel=1e-9)
     assert pdf_angle(f, g) == pytest.approx(np.arccos(cosine), rel=1e-9)
-    assert pdf_chord(f, g) ** 2 == pytest.approx(np.sum((a / np.sqrt(ff) - b / np.sqrt(gg)) ** 2) * step, rel=1e-9)
+    assert pdf_chord(f, g) ** 2 == pytest.approx(
+        np.sum((a / np.sqrt(ff) - b / np.sqrt(gg)) ** 2) * step, rel=1e-9
+    )
     assert cauchy_schwarz(f, g) == pytest.approx(-np.log(cosine), rel=1e-9)
 
 
@@ -124,15 +143,23 @@ def test_all_follow_from_three_inner_products(f, g) -> None:
     for kind in CLOSED:
         unit = ff if kind == "ise" else 1.0
         # the plain form loses what is below 1e-16 of the inner products, so roots of it what is below 1e-8
-        assert distance(f, g, kind) == pytest.approx(plain_distance(f, g, kind), rel=1e-6, abs=1e-6 * unit)
+        assert distance(f, g, kind) == pytest.approx(
+            plain_distance(f, g, kind), rel=1e-6, abs=1e-6 * unit
+        )
 
 
 def off_at(size: float, d: int) -> float:
     """Root mean square of the relative error of small angles, which grow in proportion to what moves."""
     errors = []
     for seed in range(20):
-        f, direction = drawn(4, d, 900 + seed), np.random.default_rng([seed, d]).standard_normal((4, d))
-        angles = [pdf_angle(f, GaussianMixture(f.weights, f.means + s * direction, f.covariances)) / s for s in (1e-5, size)]
+        f, direction = (
+            drawn(4, d, 900 + seed),
+            np.random.default_rng([seed, d]).standard_normal((4, d)),
+        )
+        angles = [
+            pdf_angle(f, GaussianMixture(f.weights, f.means + s * direction, f.covariances)) / s
+            for s in (1e-5, size)
+        ]
         errors.append(angles[1] / angles[0] - 1)
     return float(np.sqrt(np.mean(np.square(errors))))
 
@@ -149,12 +176,16 @@ def test_nearly_parallel_mixtures_keep_more_digits_than_an_arccosine(d, monkeypa
 @given(f=mixtures(2), g=mixtures(2))
 def test_nise_is_one_less_cosine_over_the_cosh_of_the_log_of_the_norms(f, g) -> None:
     norms = 0.5 * (log_inner(f, f) - log_inner(g, g))
-    assert nise(f, g) == pytest.approx(1 - np.cos(pdf_angle(f, g)) / np.cosh(norms), rel=1e-6, abs=1e-9)
+    assert nise(f, g) == pytest.approx(
+        1 - np.cos(pdf_angle(f, g)) / np.cosh(norms), rel=1e-6, abs=1e-9
+    )
 
 
 def test_named_functions_are_kinds_of_distance() -> None:
     f, g = drawn(3, 2, 11), drawn(2, 2, 12)
-    for kind, function in zip(CLOSED, (pdf_angle, pdf_chord, ise, nise, cauchy_schwarz), strict=True):
+    for kind, function in zip(
+        CLOSED, (pdf_angle, pdf_chord, ise, nise, cauchy_schwarz), strict=True
+    ):
         assert distance(f, g, kind) == function(f, g) > 0
     assert distance(f, g) == pdf_angle(f, g)
     assert distance(f, g, "kl") == kl_divergence(f, g)[0]
@@ -166,10 +197,15 @@ def test_named_functions_are_kinds_of_distance() -> None:
 @settings(max_examples=40)
 @given(f=mixtures(2, most=1), g=mixtures(2, most=1))
 def test_two_gaussians_have_the_angle_that_they_have_as_mixtures_of_two_halves(f, g) -> None:
-    halves = [GaussianMixture([0.5, 0.5], np.repeat(h.means, 2, 0), np.repeat(h.covariances, 2, 0)) for h in (f, g)]
+    halves = [
+        GaussianMixture([0.5, 0.5], np.repeat(h.means, 2, 0), np.repeat(h.covariances, 2, 0))
+        for h in (f, g)
+    ]
     for kind in CLOSED:
         one, two = distance(f, g, kind), distance(*halves, kind)
-        assert one == pytest.approx(two, rel=1e-6, abs=ROUNDING * (np.exp(log_inner(f, f)) if kind == "ise" else 1))
+        assert one == pytest.approx(
+            two, rel=1e-6, abs=ROUNDING * (np.exp(log_inner(f, f)) if kind == "ise" else 1)
+        )
 
 
 @pytest.mark.parametrize("size", [1e-1, 1e-4, 1e-8, 1e-12, 1e-100])
@@ -191,7 +227,9 @@ def test_two_gaussians_have_a_chord_however_near(size) -> None:
 def test_gaussians_of_one_mean_have_an_angle_by_their_widths() -> None:
     for ratio in (0.25, 1.0, 4.0, 1e4):
         f, g = GaussianMixture([1], [3], [1]), GaussianMixture([1], [3], [ratio])
-        assert np.cos(pdf_angle(f, g)) == pytest.approx(np.sqrt(2 * np.sqrt(ratio) / (1 + ratio)), rel=1e-12)
+        assert np.cos(pdf_angle(f, g)) == pytest.approx(
+            np.sqrt(2 * np.sqrt(ratio) / (1 + ratio)), rel=1e-12
+        )
 
 
 # ---- axioms
@@ -257,8 +295,12 @@ def test_an_invertible_map_changes_nothing_but_the_unit_of_the_ise(d) -> None:
 
 @pytest.mark.parametrize("components", [1, 2])
 @pytest.mark.parametrize("away", [100.0, 1e4, 1e8])
-def test_far_mixtures_are_at_a_right_angle_and_their_divergence_stays_finite(components, away) -> None:
-    f = GaussianMixture(np.full(components, 1 / components), np.zeros(components), np.ones(components))
+def test_far_mixtures_are_at_a_right_angle_and_their_divergence_stays_finite(
+    components, away
+) -> None:
+    f = GaussianMixture(
+        np.full(components, 1 / components), np.zeros(components), np.ones(components)
+    )
     g = GaussianMixture(f.weights, f.means + away, f.covariances)
     assert pdf_angle(f, g) == np.pi / 2
     assert pdf_chord(f, g) == pytest.approx(np.sqrt(2), rel=1e-15)
@@ -269,7 +311,9 @@ def test_far_mixtures_are_at_a_right_angle_and_their_divergence_stays_finite(com
 @pytest.mark.parametrize("away", [0.0, 5.0, 100.0, 1e4])
 def test_the_normalised_error_is_never_above_one(away) -> None:
     for components in (1, 2):
-        f = GaussianMixture(np.full(components, 1 / components), np.zeros(components), np.ones(components))
+        f = GaussianMixture(
+            np.full(components, 1 / components), np.zeros(components), np.ones(components)
+        )
         g = GaussianMixture(f.weights, f.means + away, f.covariances)
         assert 0 <= nise(f, g) <= 1
 
@@ -278,7 +322,9 @@ def test_the_normalised_error_is_never_above_one(away) -> None:
 @pytest.mark.parametrize("d", [1, 3, 6])
 def test_units_of_any_size_give_the_same_angle(scale, d) -> None:
     f, g = drawn(3, d, 17), drawn(4, d, 18)
-    there = [GaussianMixture(h.weights, np.sqrt(scale) * h.means, scale * h.covariances) for h in (f, g)]
+    there = [
+        GaussianMixture(h.weights, np.sqrt(scale) * h.means, scale * h.covariances) for h in (f, g)
+    ]
     for kind in ("angle", "chord", "nise", "cauchy-schwarz"):
         assert distance(*there, kind) == pytest.approx(distance(f, g, kind), rel=1e-9)
     assert ise(*there) * scale ** (d / 2) == pytest.approx(ise(f, g), rel=1e-9, abs=0)

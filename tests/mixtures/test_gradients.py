@@ -11,7 +11,7 @@ from mixture_oracles import drawn, kernel, plain_distance
 
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import GaussianMixture, distance, inner_log
-from explore.mixtures.gradients import KINDS, gradient
+from explore.mixtures.reduction.gradients import KINDS, gradient
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -33,12 +33,18 @@ def by_loops(f: Parameters, g: Parameters, kind: str) -> float:
     """Weights need not have the sum one, nor covariances be symmetric beyond rounding."""
 
     def product(a: Parameters, b: Parameters) -> float:
-        return sum(w * v * kernel(m, c, k, s) for w, m, c in zip(*a, strict=True) for v, k, s in zip(*b, strict=True))
+        return sum(
+            w * v * kernel(m, c, k, s)
+            for w, m, c in zip(*a, strict=True)
+            for v, k, s in zip(*b, strict=True)
+        )
 
     return combined(kind, product(f, f), product(f, g), product(g, g))
 
 
-def difference(value: Callable[[np.ndarray], float], at: np.ndarray, *entries: tuple[int, ...]) -> float:
+def difference(
+    value: Callable[[np.ndarray], float], at: np.ndarray, *entries: tuple[int, ...]
+) -> float:
     """Central, of fourth order, by all entries together."""
     found = 0.0
     for steps, factor in ((1, 2 / 3), (2, -1 / 12)):
@@ -63,7 +69,11 @@ def by_torch(f: Parameters, g: Parameters, kind: str) -> tuple[float, list[np.nd
 
     ff, fg, gg = product(fixed, fixed), product(fixed, leaves), product(leaves, leaves)
     cosine = fg / torch.sqrt(ff * gg)
-    value = {"ise": ff - 2 * fg + gg, "cauchy-schwarz": -torch.log(cosine), "angle": torch.arccos(cosine)}[kind]
+    value = {
+        "ise": ff - 2 * fg + gg,
+        "cauchy-schwarz": -torch.log(cosine),
+        "angle": torch.arccos(cosine),
+    }[kind]
     value.backward()
     return value.item(), [leaf.grad.numpy() for leaf in leaves]
 
@@ -72,7 +82,9 @@ def by_torch(f: Parameters, g: Parameters, kind: str) -> tuple[float, list[np.nd
 @pytest.mark.parametrize("kind", KINDS)
 def test_central_differences_agree(kind, d) -> None:
     f, g = drawn(4, d, 30, spread=1), drawn(3, d, 31, spread=1)
-    g = GaussianMixture(g.weights, g.means, g.covariances + 0.3 * np.eye(d))  # the step is small beside the widths
+    g = GaussianMixture(
+        g.weights, g.means, g.covariances + 0.3 * np.eye(d)
+    )  # the step is small beside the widths
     got, at = gradient(f, g, kind), parameters(g)
     assert got.value == pytest.approx(by_loops(parameters(f), at, kind), rel=1e-10)
 
@@ -85,7 +97,9 @@ def test_central_differences_agree(kind, d) -> None:
             wanted[entry] = difference(lambda a, which=which: value(which, a), at[which], entry)
         np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
     wanted = np.empty_like(got.covariances)
-    for k, u, v in np.ndindex(wanted.shape):  # both of two symmetric entries move: half of it is one's
+    for k, u, v in np.ndindex(
+        wanted.shape
+    ):  # both of two symmetric entries move: half of it is one's
         entries = {(k, u, v), (k, v, u)}
         wanted[k, u, v] = difference(lambda a: value(2, a), at[2], *entries) / len(entries)
     np.testing.assert_allclose(got.covariances, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
@@ -153,7 +167,9 @@ def test_far_away_the_divergence_still_pulls() -> None:
 @pytest.mark.parametrize("scale", [1e-12, 1e12])
 def test_units_scale_gradients_by_the_chain_rule(scale) -> None:
     f, g = drawn(3, 2, 44), drawn(2, 2, 45)
-    there = [GaussianMixture(h.weights, np.sqrt(scale) * h.means, scale * h.covariances) for h in (f, g)]
+    there = [
+        GaussianMixture(h.weights, np.sqrt(scale) * h.means, scale * h.covariances) for h in (f, g)
+    ]
     one, other = gradient(f, g), gradient(*there)
     np.testing.assert_allclose(other.weights, one.weights, rtol=1e-9)
     np.testing.assert_allclose(other.means * np.sqrt(scale), one.means, rtol=1e-9)

@@ -9,16 +9,27 @@ import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from mixture_oracles import after_merge, drawn, kernel, log_inner, mixtures, same_mixture, taken_together, without
+from mixture_oracles import (
+    after_merge,
+    drawn,
+    kernel,
+    log_inner,
+    mixtures,
+    same_mixture,
+    taken_together,
+    without,
+)
 
-from explore import sharing
+from explore._parallel import thread_pool as sharing
 from explore.errors import UnknownName
-from explore.mixtures import GaussianMixture, distances, gram_log, greedy, kernels, load_mixture, pdf_angle, reduce
+from explore.mixtures import GaussianMixture, distances, gram_log, load_mixture, pdf_angle, reduce
+from explore.mixtures._kernels import pairs as kernels
+from explore.mixtures.components import REMOVED
 from explore.mixtures.config import USUAL, ReduceConfig
-from explore.mixtures.method import ReduceRun, Reduction
-from explore.mixtures.parts import REMOVED
-from explore.mixtures.scores import CRITERIA, best_pair, merged_pair, score_pairs
-from explore.mixtures.stages import Step
+from explore.mixtures.pair_costs import CRITERIA, best_pair, merged_pair, score_pairs
+from explore.mixtures.reduction import greedy
+from explore.mixtures.reduction.run import ReduceRun, Reduction
+from explore.mixtures.reduction.stages import Step
 
 SEEDS = range(200)
 Cost = Callable[[GaussianMixture, int, int], float]
@@ -34,7 +45,10 @@ def small(seed: int) -> GaussianMixture:
 
 def lost_locally(f: GaussianMixture, i: int, j: int) -> float:
     """∫ (W N − w_i N_i − w_j N_j)²."""
-    three = [taken_together(f, (i, j)), *((-f.weights[k], f.means[k], f.covariances[k]) for k in (i, j))]
+    three = [
+        taken_together(f, (i, j)),
+        *((-f.weights[k], f.means[k], f.covariances[k]) for k in (i, j)),
+    ]
     return sum(w * v * kernel(m, c, k, s) for w, m, c in three for v, k, s in three)
 
 
@@ -52,7 +66,11 @@ def salmond(f: GaussianMixture, i: int, j: int) -> float:
 LOCAL: dict[str, Cost] = {"ise-local": lost_locally, "runnalls": runnalls, "salmond": salmond}
 
 
-def replay(found: Reduction, rate: Callable[[GaussianMixture], dict[tuple[int, int], float]], unit: float = 1.0) -> None:
+def replay(
+    found: Reduction,
+    rate: Callable[[GaussianMixture], dict[tuple[int, int], float]],
+    unit: float = 1.0,
+) -> None:
     """Every step of the path is the cheapest of all candidates at its time, and costs what it says.
 
     ``rate`` gives the cost of all candidates of a mixture: of merging (i, j), of removing (i, -1). Steps may differ where
@@ -63,27 +81,42 @@ def replay(found: Reduction, rate: Callable[[GaussianMixture], dict[tuple[int, i
         costs = rate(here)
         taken = slots.index(step.i), slots.index(step.j) if step.j != REMOVED else REMOVED
         best = min(costs, key=costs.__getitem__)
-        assert costs[taken] <= costs[best] + 1e-9 * abs(costs[best]) + 1e-14 * unit, (step, best, slots)
+        assert costs[taken] <= costs[best] + 1e-9 * abs(costs[best]) + 1e-14 * unit, (
+            step,
+            best,
+            slots,
+        )
         assert step.score == pytest.approx(costs[taken], rel=1e-9, abs=1e-9 * unit)
         here = without(here, taken[0]) if step.j == REMOVED else after_merge(here, *taken)
         slots.pop(taken[1] if step.j != REMOVED else taken[0])
     same_mixture(here, found.mixture)
 
 
-def from_scratch(f: GaussianMixture, removals: bool = False) -> dict[str, Callable[[GaussianMixture], dict]]:
+def from_scratch(
+    f: GaussianMixture, removals: bool = False
+) -> dict[str, Callable[[GaussianMixture], dict]]:
     """Every candidate as a mixture of its own, compared with the original, by angle and ISE."""
     own, seen = distances.inner_log(f, f), {}
 
-    def tried(here: GaussianMixture) -> dict[tuple[int, int], tuple[GaussianMixture, distances.Overlap]]:
+    def tried(
+        here: GaussianMixture,
+    ) -> dict[tuple[int, int], tuple[GaussianMixture, distances.Overlap]]:
         if (known := here.means.tobytes()) not in seen:
-            candidates = {(i, j): after_merge(here, i, j) for i, j in combinations(range(len(here)), 2)}
+            candidates = {
+                (i, j): after_merge(here, i, j) for i, j in combinations(range(len(here)), 2)
+            }
             if removals:
                 candidates |= {(i, REMOVED): without(here, i) for i in range(len(here))}
-            seen[known] = {pair: (g, distances.overlap(f, g, own)) for pair, g in candidates.items()}
+            seen[known] = {
+                pair: (g, distances.overlap(f, g, own)) for pair, g in candidates.items()
+            }
         return seen[known]
 
     def by(kind: str) -> Callable[[GaussianMixture], dict]:
-        return lambda here: {pair: distances.KINDS[kind](f, g, products) for pair, (g, products) in tried(here).items()}
+        return lambda here: {
+            pair: distances.KINDS[kind](f, g, products)
+            for pair, (g, products) in tried(here).items()
+        }
 
     return {kind: by(kind) for kind in ("angle", "ise")}
 
@@ -123,7 +156,9 @@ def test_every_local_merge_is_the_cheapest_of_all_pairs(method) -> None:
 
 
 @pytest.mark.parametrize("method", ["oggmr", "williams"])
-def test_thirty_components_are_enough_for_gaps_to_be_closed_and_sums_renewed(method, monkeypatch) -> None:
+def test_thirty_components_are_enough_for_gaps_to_be_closed_and_sums_renewed(
+    method, monkeypatch
+) -> None:
     monkeypatch.setattr(greedy, "RESUM", 5)
     f = drawn(26, 2, 1, spread=1.0)
     kind = "ise" if method == "williams" else "angle"
@@ -141,12 +176,19 @@ def test_over_many_merges_the_running_sums_do_not_drift(n, d, criterion) -> None
     for count in (n - 2, n - 30, n - 63, n - 64, n - 65, 20, 4, 3):
         score = found.path[n - count - 1].score
         # arccos of a running cosine, as scores are, ends at 2e-8
-        rounding = 1e-15 * unit if criterion == "ise" else max(2e-8 if score < 1e-7 else 0, 1e-15 / score)
-        assert score == pytest.approx(distances.distance(f, found.at(count), criterion), rel=1e-9, abs=rounding)
+        rounding = (
+            1e-15 * unit if criterion == "ise" else max(2e-8 if score < 1e-7 else 0, 1e-15 / score)
+        )
+        assert score == pytest.approx(
+            distances.distance(f, found.at(count), criterion), rel=1e-9, abs=rounding
+        )
 
 
 @settings(max_examples=30)
-@given(f=mixtures(1, most=6), method=st.sampled_from(["oggmr", "ise-local", "runnalls", "salmond", "williams"]))
+@given(
+    f=mixtures(1, most=6),
+    method=st.sampled_from(["oggmr", "ise-local", "runnalls", "salmond", "williams"]),
+)
 def test_steep_and_equal_and_flat_ones_too(f, method) -> None:
     unit = np.exp(log_inner(f, f))
     if method in LOCAL:
@@ -191,9 +233,10 @@ def test_scores_of_pairs_are_what_their_merges_cost(criterion, d) -> None:
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 def test_the_best_pair_is_what_a_reduction_merges_first(criterion) -> None:
-    method, options = {"angle": ("oggmr", {"refine": "none"}), "ise": ("oggmr", {"criterion": "ise", "refine": "none"})}.get(
-        criterion, (criterion, {})
-    )
+    method, options = {
+        "angle": ("oggmr", {"refine": "none"}),
+        "ise": ("oggmr", {"criterion": "ise", "refine": "none"}),
+    }.get(criterion, (criterion, {}))
     for seed in range(30):
         f = small(seed)
         i, j = best_pair(scores := score_pairs(f, criterion))
@@ -222,11 +265,15 @@ def test_kernels_are_the_gram_matrix_in_other_units(n, d) -> None:
     f = drawn(n, d, 5)
     c, unit, worth = greedy.whitened(f)
     got = np.full(n, np.nan)
-    kernels.products(d, unit, f.weights.copy(), np.ascontiguousarray(c.T), greedy.padded(c, 1.0), 0, n, got)
+    kernels.products(
+        d, unit, f.weights.copy(), np.ascontiguousarray(c.T), greedy.padded(c, 1.0), 0, n, got
+    )
     own = greedy.self_products(c, unit)
     assert own.max() == pytest.approx(1, rel=1e-12)
     np.testing.assert_allclose(np.log(own) + worth, np.diag(gram_log(f, f)), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(np.log(got) + worth, np.log(f.weights @ np.exp(gram_log(f, f))), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(
+        np.log(got) + worth, np.log(f.weights @ np.exp(gram_log(f, f))), rtol=0, atol=1e-10
+    )
 
 
 def test_each_kernel_alone_and_those_of_a_range() -> None:
@@ -236,12 +283,16 @@ def test_each_kernel_alone_and_those_of_a_range() -> None:
         gram, padded = gram_log(f, f), greedy.padded(c, 1.0)
         for k in (0, 19):
             got = np.full(20, -1.0)
-            kernels.products(d, unit, np.ones(1), np.ascontiguousarray(c[:, k : k + 1].T), padded, 3, 17, got)
+            kernels.products(
+                d, unit, np.ones(1), np.ascontiguousarray(c[:, k : k + 1].T), padded, 3, 17, got
+            )
             assert (got[:3] == -1).all()
             assert (got[17:] == -1).all()
             shown = slice(3, 17)
             seen = gram[k, shown] - worth > -700
-            np.testing.assert_allclose(np.log(got[shown][seen]) + worth, gram[k, shown][seen], rtol=1e-12, atol=1e-11)
+            np.testing.assert_allclose(
+                np.log(got[shown][seen]) + worth, gram[k, shown][seen], rtol=1e-12, atol=1e-11
+            )
 
 
 def test_whitened_mixtures_have_mean_0_and_covariance_1() -> None:
@@ -330,7 +381,9 @@ def evaluations_of_the_greedy_algorithm(n: int, m: int, resum: int) -> int:
 
 
 @pytest.mark.parametrize("d", [1, 3])
-@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 1), (5, 2), (12, 11), (25, 10), (50, 10), (100, 10)])
+@pytest.mark.parametrize(
+    ("n", "m"), [(2, 1), (3, 1), (5, 2), (12, 11), (25, 10), (50, 10), (100, 10)]
+)
 def test_kernel_evaluations_of_the_global_criteria_are_as_derived(n, m, d) -> None:
     f = drawn(n, d, 11)
     for criterion in ("angle", "ise"):
@@ -348,7 +401,9 @@ def test_kernel_evaluations_of_removals_are_as_derived(monkeypatch) -> None:
         total, since = n * n + n + n * (n - 1) // 2 * (n + 4), 0
         for a, step in zip(range(n, 2, -1), found.path, strict=True):
             k, since = a - 1, since + 1
-            if step.j == REMOVED:  # the one that went with each of the a, and with each of the pairs that are left
+            if (
+                step.j == REMOVED
+            ):  # the one that went with each of the a, and with each of the pairs that are left
                 total += a + k * (k - 1) // 2
                 removed += 1
                 continue
@@ -371,12 +426,19 @@ def test_kernel_evaluations_of_the_local_criterion_are_as_derived(n, m) -> None:
 def test_kernel_evaluations_of_the_others_are_as_derived() -> None:
     f = load_mixture("standard-1d")
     for method in ("runnalls", "salmond", "west", "prune"):
-        assert reduce(f, 5, method).kernel_evaluations == 0  # determinants and distances of means only
+        assert (
+            reduce(f, 5, method).kernel_evaluations == 0
+        )  # determinants and distances of means only
     # the least with itself, the others each with itself and with the least
-    assert reduce(f, 5, "west", order="trace").kernel_evaluations == sum(2 * (a - 1) + 1 for a in range(10, 5, -1))
+    assert reduce(f, 5, "west", order="trace").kernel_evaluations == sum(
+        2 * (a - 1) + 1 for a in range(10, 5, -1)
+    )
     # then all that are left with f and among themselves, for the weights
     weights = sum(10 * k + k * k for k in range(9, 4, -1))
-    assert reduce(f, 5, "cowa").kernel_evaluations == sum(2 * (a - 1) + 1 for a in range(10, 5, -1)) + weights
+    assert (
+        reduce(f, 5, "cowa").kernel_evaluations
+        == sum(2 * (a - 1) + 1 for a in range(10, 5, -1)) + weights
+    )
     assert reduce(f, 5, "brute").kernel_evaluations == 42_525 * (10 * 5 + 5 * 5)
     assert reduce(f, 5, "runnalls", refine="weights").kernel_evaluations == 10 * 5 + 5 * 5
 

@@ -9,9 +9,17 @@ import numpy as np
 import pytest
 
 from explore.errors import ExploreWarning, InvalidInput, UnknownName
-from explore.mixtures import GaussianMixture, distance_matrix, load_mixture, merge_moments, modes, pdf_angle, reduce
-from explore.mixtures.gradients import gradient
-from explore.mixtures.scores import best_pair, score_pairs
+from explore.mixtures import (
+    GaussianMixture,
+    distance_matrix,
+    load_mixture,
+    merge_moments,
+    modes,
+    pdf_angle,
+    reduce,
+)
+from explore.mixtures.pair_costs import best_pair, score_pairs
+from explore.mixtures.reduction.gradients import gradient
 
 ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
 
@@ -30,7 +38,10 @@ ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
         (lambda: load_mixture({}), "unknown mixture"),
         (lambda: load_mixture("claw", fingers=3), "mixture claw"),
         (lambda: reduce(CLAW, 5, data="claw"), "reduce has no option 'data'"),
-        (lambda: reduce(CLAW, 2, min_weight=0.9), r"min_weight must be in \[0, 1 / components\), got 0.9"),
+        (
+            lambda: reduce(CLAW, 2, min_weight=0.9),
+            r"min_weight must be in \[0, 1 / components\), got 0.9",
+        ),
         (lambda: reduce(CLAW, 2, min_weight="a"), "min_weight must be in"),
         (lambda: reduce(CLAW, 2).at(9), "from 6 to 2 components, not to 9"),
         (lambda: GaussianMixture([0, 0], [0, 1], [1, 1], normalize=True), "not all be zero"),
@@ -51,7 +62,9 @@ def test_weights_of_any_size_are_normalised() -> None:
 
 def test_axes_of_any_unit_are_taken() -> None:
     mixture = load_mixture("bivariate")
-    squeezed, plain = (reduce(g, 1, "runnalls").mixture for g in (mixture.affine(np.diag([1e-20, 1])), mixture))
+    squeezed, plain = (
+        reduce(g, 1, "runnalls").mixture for g in (mixture.affine(np.diag([1e-20, 1])), mixture)
+    )
     assert squeezed.means[0] == pytest.approx(plain.means[0] * [1e-20, 1], abs=1e-25)
 
 
@@ -67,7 +80,9 @@ def test_a_count_may_be_a_float() -> None:
 @pytest.mark.parametrize("weight", [1e-300, 1e-3])
 def test_a_needle_of_no_weight_in_twenty_dimensions(method: str, weight: float) -> None:
     means = np.arange(4)[:, None] * np.ones((4, 20))
-    mixture = GaussianMixture([weight, 0.5, 0.3, 0.2], means, [1e-12, 1e12, 1e12, 1e12], normalize=True)
+    mixture = GaussianMixture(
+        [weight, 0.5, 0.3, 0.2], means, [1e-12, 1e12, 1e12, 1e12], normalize=True
+    )
     found = reduce(mixture, 2, method, refine="none")
     assert 0 <= pdf_angle(mixture, found.mixture) <= np.pi / 2
     assert np.isfinite([step.score for step in found.path]).all()

@@ -33,7 +33,10 @@ def test_variances_and_one_variance_for_all_axes_are_full_covariances_in_short()
     assert diagonal.covariances.tolist() == [[[1, 0], [0, 2]], [[3, 0], [0, 4]], [[5, 0], [0, 6]]]
     spherical = GaussianMixture(WEIGHTS, MEANS, [1, 2, 3])
     assert spherical.covariances.tolist() == [[[1, 0], [0, 1]], [[2, 0], [0, 2]], [[3, 0], [0, 3]]]
-    assert GaussianMixture(WEIGHTS, MEANS, spherical.covariances).covariances.tolist() == spherical.covariances.tolist()
+    assert (
+        GaussianMixture(WEIGHTS, MEANS, spherical.covariances).covariances.tolist()
+        == spherical.covariances.tolist()
+    )
 
 
 @pytest.mark.parametrize("covariances", [[0.1, 0.2], [[0.1], [0.2]], [[[0.1]], [[0.2]]]])
@@ -46,7 +49,10 @@ def test_one_dimension_may_be_left_out(means, covariances) -> None:
 
 
 def test_two_variances_of_two_components_in_two_dimensions_are_one_each() -> None:
-    assert GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [1, 2]).covariances[1].tolist() == [[2, 0], [0, 2]]
+    assert GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [1, 2]).covariances[1].tolist() == [
+        [2, 0],
+        [0, 2],
+    ]
 
 
 def test_arrays_are_float64_contiguous_and_frozen_copies() -> None:
@@ -64,7 +70,9 @@ def test_arrays_are_float64_contiguous_and_frozen_copies() -> None:
         f.weights = weights  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
+)
 def test_copies_are_frozen_too(again) -> None:
     f = again(drawn(3, 2, 0))
     assert not any(array.flags.writeable for array in arrays(f))
@@ -77,7 +85,11 @@ def test_lists_integers_float32_and_read_only_arrays_will_do() -> None:
     for given_ in (
         ((0.25, 0.75), [[0, 1], [2, 3]], [[1, 1], [2, 2]]),
         (fixed, np.array([[0, 2], [1, 3]], np.int8).T, np.array([1, 2], np.float32)),
-        (np.array([0.25, 0.75], np.float32), np.array([[0, 1], [2, 3]], np.float16), np.stack([np.eye(2), 2 * np.eye(2)])),
+        (
+            np.array([0.25, 0.75], np.float32),
+            np.array([[0, 1], [2, 3]], np.float16),
+            np.stack([np.eye(2), 2 * np.eye(2)]),
+        ),
     ):
         for array, other in zip(arrays(GaussianMixture(*given_)), arrays(wanted), strict=True):
             assert np.array_equal(array, other)
@@ -106,7 +118,10 @@ BAD = [
     (([0.5], [0, 1], [1, 1]), "weights must be \\[2\\] .* got shape \\(1,\\)"),
     (([[0.5, 0.5]], [0, 1], [1, 1]), "weights must be \\[2\\] .* got shape \\(1, 2\\)"),
     (([0.5, 0.5], [0, 1], [1, 1, 1]), "covariances must be .* got shape \\(3,\\)"),
-    (([0.5, 0.5], [[0, 1], [1, 0]], np.ones((2, 3, 3))), "covariances must be .* got shape \\(2, 3, 3\\)"),
+    (
+        ([0.5, 0.5], [[0, 1], [1, 0]], np.ones((2, 3, 3))),
+        "covariances must be .* got shape \\(2, 3, 3\\)",
+    ),
     (([1.0], [[0, 1]], np.eye(2)), "covariances must be .* got shape \\(2, 2\\)"),
     (([1.5, -0.5], [0, 1], [1, 1]), "weights must not be negative, component 1 has -0.5"),
     (([0.5, 0.4], [0, 1], [1, 1]), "weights must have sum one, got 0.9; give normalize=True"),
@@ -117,10 +132,19 @@ BAD = [
     ((["a"], [0], [1]), "weights must be numbers"),
     (([1], [1j], [1]), "means must be numbers"),
     (([0.5, 0.5], [[0], [0, 1]], [1, 1]), "means must be numbers"),
-    (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 0.1], [0, 1]]]), "covariances must be symmetric, component 1 is not"),
-    (([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 2], [2, 1]]]), "positive definite, component 1 has the eigenvalue -1"),
+    (
+        ([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 0.1], [0, 1]]]),
+        "covariances must be symmetric, component 1 is not",
+    ),
+    (
+        ([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 2], [2, 1]]]),
+        "positive definite, component 1 has the eigenvalue -1",
+    ),
     (([0.5, 0.5], [0, 1], [0, 1]), "positive definite, component 0 has the eigenvalue 0"),
-    (([0.4, 0.3, 0.3], [0, 1, 2], [1, 1, -2]), "positive definite, component 2 has the eigenvalue -2"),
+    (
+        ([0.4, 0.3, 0.3], [0, 1, 2], [1, 1, -2]),
+        "positive definite, component 2 has the eigenvalue -2",
+    ),
 ]
 
 
@@ -142,14 +166,18 @@ def test_negative_weights_are_refused_even_where_their_sum_is_divided_by() -> No
 
 def test_jitter_lifts_only_what_needs_it_and_says_so() -> None:
     fine, flat = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
-    with pytest.warns(ExploreWarning, match="component 1 was nearly singular; 1e-10 of its mean variance"):
+    with pytest.warns(
+        ExploreWarning, match="component 1 was nearly singular; 1e-10 of its mean variance"
+    ):
         f = GaussianMixture([0.5, 0.5], np.zeros((2, 2)), [fine, flat], jitter=1e-10)
     assert np.array_equal(f.covariances[0], fine)
     np.testing.assert_allclose(f.covariances[1], flat + 1e-10 * np.eye(2), rtol=1e-15, atol=0)
 
 
 def test_jitter_grows_tenfold_until_it_is_enough() -> None:
-    flat = np.array([[1.0, 1.0 + 3e-8], [1.0 + 3e-8, 1.0]])  # eigenvalue −3e-8: 1e-10, 1e-9, 1e-8 are too little
+    flat = np.array(
+        [[1.0, 1.0 + 3e-8], [1.0 + 3e-8, 1.0]]
+    )  # eigenvalue −3e-8: 1e-10, 1e-9, 1e-8 are too little
     with pytest.warns(ExploreWarning, match="1e-07 of its mean variance"):
         f = GaussianMixture([1], [[0, 0]], [flat], jitter=1e-10)
     assert f.covariances[0, 0, 0] == pytest.approx(1 + 1e-7, abs=1e-15)
@@ -177,7 +205,9 @@ def test_densities_are_scipys(d) -> None:
     wanted = log_density(f, x)
     np.testing.assert_allclose(f.log_pdf(x), wanted, rtol=1e-12)
     np.testing.assert_allclose(f.pdf(x), np.exp(wanted), rtol=1e-11)
-    assert f.pdf(x[0, 0]).shape == ((1,) if d == 1 else ())  # on a line a vector is many points, even of length one
+    assert f.pdf(x[0, 0]).shape == (
+        (1,) if d == 1 else ()
+    )  # on a line a vector is many points, even of length one
 
 
 @settings(max_examples=25)
@@ -222,7 +252,9 @@ def test_far_away_the_logarithm_stays_finite() -> None:
     f = GaussianMixture([0.5, 0.5], [[0, 0], [1, 0]], [1.0, 1.0])
     assert f.pdf([1e6, 0.0]) == 0
     # the nearer of both is at a distance of 999999; the other is e^(−1e6) of it
-    assert f.log_pdf([1e6, 0.0]) == pytest.approx(np.log(0.5 / (2 * np.pi)) - 0.5 * 999_999.0**2, rel=1e-15)
+    assert f.log_pdf([1e6, 0.0]) == pytest.approx(
+        np.log(0.5 / (2 * np.pi)) - 0.5 * 999_999.0**2, rel=1e-15
+    )
 
 
 @pytest.mark.parametrize("points", [0.0, [1.0, 2.0, 3.0], np.zeros((4, 1)), []])
@@ -326,7 +358,9 @@ def test_moments_go_with_the_map() -> None:
     assert np.array_equal(g.weights, f.weights)
 
 
-@pytest.mark.parametrize("matrix", [np.eye(3), np.ones((2, 2)), np.zeros((2, 2)), np.ones((3, 2)), np.zeros((2, 2, 2))])
+@pytest.mark.parametrize(
+    "matrix", [np.eye(3), np.ones((2, 2)), np.zeros((2, 2)), np.ones((3, 2)), np.zeros((2, 2, 2))]
+)
 def test_maps_that_do_not_fit_or_lose_rank_are_refused(matrix) -> None:
     with pytest.raises(InvalidInput, match=r"matrix must be \[k, 2\] with independent rows"):
         drawn(3, 2, 0).affine(matrix)
@@ -342,7 +376,9 @@ def test_a_shift_of_another_length_is_refused() -> None:
 
 def fitted(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
     rng = np.random.default_rng(16)
-    x = np.vstack([rng.normal(0, 1, (80, 3)), rng.normal(4, [0.5, 1, 2], (120, 3))]) @ rng.standard_normal((3, 3))
+    x = np.vstack(
+        [rng.normal(0, 1, (80, 3)), rng.normal(4, [0.5, 1, 2], (120, 3))]
+    ) @ rng.standard_normal((3, 3))
     return Fitted(3, covariance_type=kind, random_state=0).fit(x.astype(dtype)), x
 
 
@@ -363,13 +399,17 @@ def test_every_covariance_type_of_sklearn_gives_its_densities(kind) -> None:
 def test_models_that_were_fitted_in_float32_are_taken_too(kind) -> None:
     model, x = fitted(kind, np.float32)
     assert model.covariances_.dtype == np.float32
-    np.testing.assert_allclose(GaussianMixture.from_sklearn(model).log_pdf(x), model.score_samples(x), rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(
+        GaussianMixture.from_sklearn(model).log_pdf(x), model.score_samples(x), rtol=1e-3, atol=1e-2
+    )
 
 
 def test_bayesian_mixtures_are_taken_too() -> None:
     model = BayesianGaussianMixture(n_components=2, random_state=0).fit(fitted("full")[1])
     f = GaussianMixture.from_sklearn(model)
-    for array, wanted in zip(arrays(f), (model.weights_, model.means_, model.covariances_), strict=True):
+    for array, wanted in zip(
+        arrays(f), (model.weights_, model.means_, model.covariances_), strict=True
+    ):
         np.testing.assert_allclose(array, wanted, rtol=1e-12)
 
 
@@ -407,5 +447,7 @@ def test_files_that_are_missing_or_no_mixtures_are_named(tmp_path: Path) -> None
     np.savez(tmp_path / "half.npz", weights=[1.0])
     np.save(tmp_path / "array.npy", np.zeros(3))
     for name in ("text.npz", "half.npz", "array.npy", ""):
-        with pytest.raises(InvalidInput, match=r"must be an \.npz with weights, means and covariances"):
+        with pytest.raises(
+            InvalidInput, match=r"must be an \.npz with weights, means and covariances"
+        ):
             GaussianMixture.load(tmp_path / name)

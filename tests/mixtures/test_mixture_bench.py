@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from explore.mixtures import bench, load_mixture, pdf_angle, reduce
-from explore.mixtures.bench_plain import plain_greedy
-from explore.mixtures.figures_cost import Costs, costs, exponent
+from explore.mixtures import load_mixture, pdf_angle, reduce
+from explore.mixtures.bench import reduction as bench
+from explore.mixtures.bench.reference import plain_greedy
+from explore.mixtures.figures.cost import Costs, costs, exponent
 
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
@@ -20,7 +21,9 @@ def test_the_plain_form_and_ours_take_the_same_path(criterion: str, dimension: i
     plain, path = plain_greedy(mixture, 4, criterion)
     ours = reduce(mixture, 4, "oggmr", criterion=criterion, refine="none")
     assert [(step.i, step.j) for step in ours.path] == [step[:2] for step in path]
-    assert [step.score for step in ours.path] == pytest.approx([step[2] for step in path], rel=1e-6, abs=1e-9)
+    assert [step.score for step in ours.path] == pytest.approx(
+        [step[2] for step in path], rel=1e-6, abs=1e-9
+    )
     assert bench.same(plain, ours.mixture) < 1e-10
 
 
@@ -48,7 +51,16 @@ def test_it_prints_ratios_and_exponents_and_draws(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench, "measure", lambda rounds: measured(rounds))
-    bench.main(["--rounds", "1", "--json", str(tmp_path / "b.json"), "--figure", str(tmp_path / "cost.png")])
+    bench.main(
+        [
+            "--rounds",
+            "1",
+            "--json",
+            str(tmp_path / "b.json"),
+            "--figure",
+            str(tmp_path / "cost.png"),
+        ]
+    )
     said = capsys.readouterr().out
     assert "nrl-tracker / explore, Runnalls:" in said
     assert "plain / explore:" in said
@@ -56,7 +68,14 @@ def test_it_prints_ratios_and_exponents_and_draws(
     found = json.loads((tmp_path / "b.json").read_text())
     assert found["difference_from_nrl_tracker"] < 1e-6
     assert found["difference_from_plain"] < 1e-9
-    assert set(found["seconds"]) >= {"nrl-tracker", "stone soup", "runnalls", "plain", "oggmr 200", "ise-local 1000"}
+    assert set(found["seconds"]) >= {
+        "nrl-tracker",
+        "stone soup",
+        "runnalls",
+        "plain",
+        "oggmr 200",
+        "ise-local 1000",
+    }
     assert (tmp_path / "cost.png").stat().st_size > 1000
 
 
@@ -69,5 +88,7 @@ def measured(rounds: int) -> dict[str, object]:
 
 def test_the_picture_of_costs_says_the_powers() -> None:
     data = costs([10, 20, 100, 200], {"one": [0.1, 0.4, 10.0, 40.0], "two": [0.1, 0.2, 1.0, 2.0]})
-    assert "one 40 s at 200, growing with N^2.0; two 2 s at 200, growing with N^1.0" in Costs(data).describe(data)
+    assert "one 40 s at 200, growing with N^2.0; two 2 s at 200, growing with N^1.0" in Costs(
+        data
+    ).describe(data)
     assert Costs(data).table(data)["one"].tolist() == [0.1, 0.4, 10.0, 40.0]

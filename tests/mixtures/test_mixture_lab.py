@@ -13,7 +13,7 @@ from explorers import check_controls, check_size, check_targets
 
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import GaussianMixture, lab, load_mixture, pdf_angle
-from explore.mixtures.figures_drag import bend
+from explore.mixtures.figures.drag import bend
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -85,14 +85,20 @@ def test_refining_lowers_the_angle_and_doubles_the_divergence() -> None:
     assert data["angle"].values[merged] == pytest.approx(0.0759, abs=5e-5)
     assert data["angle"].values[refined] <= 0.0183
     assert data["kl"].values[[merged, refined]] == pytest.approx([0.0059, 0.0117], abs=6e-5)
-    assert data["covariance_error"].values[merged] < 1e-12 < data["covariance_error"].values[refined]
+    assert (
+        data["covariance_error"].values[merged] < 1e-12 < data["covariance_error"].values[refined]
+    )
 
 
 def test_a_component_bent_by_sliders_is_bent_so() -> None:
     original = load_mixture("standard-1d")
     explorer = lab.by_hand()
     explorer.set(component=6, shift=explorer.controls["shift"].values[120])  # type: ignore[union-attr]
-    explorer.set(width=2.0 if 2.0 in explorer.controls["width"].values else explorer.controls["width"].values[60])  # type: ignore[union-attr]
+    explorer.set(
+        width=2.0
+        if 2.0 in explorer.controls["width"].values
+        else explorer.controls["width"].values[60]
+    )  # type: ignore[union-attr]
     explorer.weight = 0.0
     shifts, widths, weights = np.zeros((10, 1)), np.ones(10), np.ones(10)
     shifts[5], widths[5], weights[5] = explorer.shift, explorer.width, 0
@@ -116,7 +122,9 @@ def test_another_component_leaves_the_first_as_it_was_bent() -> None:
 def point(explorer: Explorer, handle: str, by: tuple[float, float] = (0, 0)) -> dict[str, Any]:
     """Where a handle is drawn, moved ``by`` in data coordinates, in fractions of the picture."""
     x, y = explorer.picture.handles(explorer.data)[handle]
-    left, top, _, _ = explorer.picture.box(explorer.picture._axes, x + by[0], y + by[1], x + by[0], y + by[1])
+    left, top, _, _ = explorer.picture.box(
+        explorer.picture._axes, x + by[0], y + by[1], x + by[0], y + by[1]
+    )
     return {"x": left, "y": top}
 
 
@@ -140,25 +148,33 @@ def test_in_one_dimension_its_height_is_the_weight() -> None:
     explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}
     explorer.view.pointer = {"kind": "move", **point(explorer, "centre", (0, target - height))}
     assert explorer.picture.handles(explorer.data)["centre"][1] == pytest.approx(target, rel=0.05)
-    assert explorer.data["mean"].values[k] == pytest.approx(load_mixture("standard-1d").means[k], abs=0.02)
+    assert explorer.data["mean"].values[k] == pytest.approx(
+        load_mixture("standard-1d").means[k], abs=0.02
+    )
 
 
 @pytest.mark.parametrize("name", ["standard-1d", "bivariate"])
 def test_the_rim_widens(name: str) -> None:
     explorer = lab.by_hand(name)
     k = explorer.component - 1
-    centre, rim = (np.array(explorer.picture.handles(explorer.data)[handle]) for handle in ("centre", "rim"))
+    centre, rim = (
+        np.array(explorer.picture.handles(explorer.data)[handle]) for handle in ("centre", "rim")
+    )
     out = (rim - centre) if name == "bivariate" else np.array([rim[0] - centre[0], 0.0])
     explorer.view.pointer = {"kind": "down", **point(explorer, "rim")}
     explorer.view.pointer = {"kind": "move", **point(explorer, "rim", (out[0], out[1]))}
     assert explorer.data["width"].values[k] == pytest.approx(2, rel=0.03)
     explorer.view.pointer = {"kind": "move", **point(explorer, "rim")}
-    assert explorer.data["width"].values[k] == pytest.approx(2, rel=0.05), "pulling to where it is changes nothing"
+    assert explorer.data["width"].values[k] == pytest.approx(2, rel=0.05), (
+        "pulling to where it is changes nothing"
+    )
 
 
 def test_the_angle_is_blind_to_what_is_wide() -> None:
     table = lab.blind().picture.table(lab.blind().data).set_index("standard deviation")
-    assert table["angle, degrees"].loc[[1, 3, 10]].values == pytest.approx([4.36, 0.84, 0.14], abs=0.005)
+    assert table["angle, degrees"].loc[[1, 3, 10]].values == pytest.approx(
+        [4.36, 0.84, 0.14], abs=0.005
+    )
     assert table["angle, degrees"].loc[100] == pytest.approx(0.004, abs=5e-4)
     assert (np.diff(table["KL(f‖g), nat"]) > 0).all()
     assert table["KL(g‖f), nat"].values == pytest.approx(-np.log(0.7), abs=0.013)

@@ -9,7 +9,15 @@ from math import comb, factorial
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from mixture_oracles import drawn, grouped, kl_on_a_line, log_inner, mixtures, same_mixture, taken_together
+from mixture_oracles import (
+    drawn,
+    grouped,
+    kl_on_a_line,
+    log_inner,
+    mixtures,
+    same_mixture,
+    taken_together,
+)
 from scipy.ndimage import maximum_filter
 from scipy.optimize import minimize, minimize_scalar
 
@@ -26,10 +34,10 @@ from explore.mixtures import (
     pdf_angle,
     reduce,
 )
-from explore.mixtures.brute import MOST, next_labels, partitions
+from explore.mixtures.components import Parts
 from explore.mixtures.config import USUAL
-from explore.mixtures.parts import Parts
-from explore.mixtures.refine import best_weights, refine_all, refine_weights
+from explore.mixtures.reduction.brute import MOST, next_labels, partitions
+from explore.mixtures.reduction.refine import best_weights, refine_all, refine_weights
 
 MERGING = ("oggmr", "ise-local", "runnalls", "salmond", "west", "gmrc", "brute")
 """Methods that only merge, and so keep the moments."""
@@ -41,7 +49,9 @@ def distribution(f: GaussianMixture) -> bool:
     """Whether all is finite, weights are a distribution, and covariances symmetric and positive definite."""
     finite = all(np.isfinite(array).all() for array in (f.weights, f.means, f.covariances))
     weights = (f.weights >= 0).all() and abs(f.weights.sum() - 1) < 1e-12
-    even = np.abs(f.covariances - np.swapaxes(f.covariances, 1, 2)).max((1, 2)) <= 1e-12 * np.abs(f.covariances).max((1, 2))
+    even = np.abs(f.covariances - np.swapaxes(f.covariances, 1, 2)).max((1, 2)) <= 1e-12 * np.abs(
+        f.covariances
+    ).max((1, 2))
     # correlations, for eigenvalues of covariances of very unlike axes are rounding
     scale = np.sqrt(np.diagonal(f.covariances, axis1=1, axis2=2))
     positive = np.linalg.eigvalsh(f.covariances / scale[:, :, None] / scale[:, None]).min() > 0
@@ -101,12 +111,18 @@ def test_one_component_is_the_one_with_the_moments_of_all(method) -> None:
         found = reduce(f, 1, method, refine="none")
         assert (found.labels == 0).all()
         np.testing.assert_allclose(found.mixture.means[0], f.mean, rtol=1e-12, atol=1e-12)
-        np.testing.assert_allclose(found.mixture.covariances[0], f.covariance, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(
+            found.mixture.covariances[0], f.covariance, rtol=1e-12, atol=1e-12
+        )
 
 
 def test_merging_what_weighs_nothing_keeps_the_first() -> None:
     f = GaussianMixture([0, 1, 0], [3, 4, 5], [1, 2, 3])
-    assert [np.asarray(part).ravel().tolist() for part in merge_moments(f, [2, 0])] == [[0], [5], [3]]
+    assert [np.asarray(part).ravel().tolist() for part in merge_moments(f, [2, 0])] == [
+        [0],
+        [5],
+        [3],
+    ]
     parts = Parts(f)
     parts.merge(0, 2)
     assert parts.mixture().means.ravel().tolist() == [3, 4]
@@ -144,7 +160,11 @@ def test_runnalls_costs_telescope_and_bound_the_divergence() -> None:
         for i, k in enumerate(found.labels):  # Σ w_i KL(N_i‖N_k), by the formula for Gaussians
             r, inverse = f.means[i] - g.means[k], np.linalg.inv(g.covariances[k])
             logs = np.linalg.slogdet(g.covariances[k])[1] - np.linalg.slogdet(f.covariances[i])[1]
-            within += 0.5 * f.weights[i] * (np.trace(inverse @ f.covariances[i]) + r @ inverse @ r - f.dimension + logs)
+            within += (
+                0.5
+                * f.weights[i]
+                * (np.trace(inverse @ f.covariances[i]) + r @ inverse @ r - f.dimension + logs)
+            )
         assert total == pytest.approx(within, rel=1e-10)
         value, error = kl_divergence(f, g, 4_000)
         assert total >= value - 4 * error
@@ -163,10 +183,14 @@ def test_the_standard_cases_costs_are_those_of_the_specification() -> None:
 
 
 def twice(f: GaussianMixture) -> GaussianMixture:
-    return GaussianMixture(np.tile(f.weights / 2, 2), np.tile(f.means, (2, 1)), np.tile(f.covariances, (2, 1, 1)))
+    return GaussianMixture(
+        np.tile(f.weights / 2, 2), np.tile(f.means, (2, 1)), np.tile(f.covariances, (2, 1, 1))
+    )
 
 
-@pytest.mark.parametrize("method", ["oggmr", "williams", "ise-local", "runnalls", "salmond", "gmrc"])
+@pytest.mark.parametrize(
+    "method", ["oggmr", "williams", "ise-local", "runnalls", "salmond", "gmrc"]
+)
 @pytest.mark.parametrize("d", [1, 2, 4])
 def test_duplicates_are_found_and_cost_nothing(method, d) -> None:
     for seed in range(3):
@@ -175,12 +199,16 @@ def test_duplicates_are_found_and_cost_nothing(method, d) -> None:
         assert pdf_angle(f, found.mixture) < 1e-7
         assert all(0 <= step.score < 1e-7 for step in found.path)
         same_mixture(found.mixture, f, rtol=1e-9)
-        assert {frozenset(np.flatnonzero(found.labels == k)) for k in range(8)} == {frozenset({k, k + 8}) for k in range(8)}
+        assert {frozenset(np.flatnonzero(found.labels == k)) for k in range(8)} == {
+            frozenset({k, k + 8}) for k in range(8)
+        }
 
 
 def test_hundreds_of_duplicates_come_down_to_what_they_are_copies_of() -> None:
     f = drawn(25, 2, 490)
-    many = GaussianMixture(np.tile(f.weights / 20, 20), np.tile(f.means, (20, 1)), np.tile(f.covariances, (20, 1, 1)))
+    many = GaussianMixture(
+        np.tile(f.weights / 20, 20), np.tile(f.means, (20, 1)), np.tile(f.covariances, (20, 1, 1))
+    )
     for method in ("oggmr", "ise-local", "runnalls", "salmond"):
         assert pdf_angle(f, reduce(many, 25, method, refine="none").mixture) < 1e-7
 
@@ -227,7 +255,11 @@ def test_refinement_never_raises_what_it_lowers(criterion) -> None:
 def test_each_stage_of_a_method_is_at_least_as_good_as_the_one_before(method, criterion) -> None:
     f = drawn(8, 2, 520, spread=1)
     stages = [
-        distance(f, reduce(f, 3, method, criterion=criterion, refine=refine, max_iterations=40).mixture, criterion)
+        distance(
+            f,
+            reduce(f, 3, method, criterion=criterion, refine=refine, max_iterations=40).mixture,
+            criterion,
+        )
         for refine in ("none", "weights", "full")
     ]
     assert stages[0] >= stages[1] >= stages[2]
@@ -282,11 +314,19 @@ def test_no_other_weights_are_better(criterion, d) -> None:
             return distance(f, GaussianMixture.trusted(v, g.means, g.covariances), criterion)
 
         least = cost(weights)
-        others = [*rng.dirichlet(np.ones(5), 100), *rng.dirichlet(np.full(5, 0.2), 100), *np.eye(5), g.weights]
+        others = [
+            *rng.dirichlet(np.ones(5), 100),
+            *rng.dirichlet(np.full(5, 0.2), 100),
+            *np.eye(5),
+            g.weights,
+        ]
         assert least <= min(map(cost, others)) + 1e-12
         for size in (1e-2, 1e-4):  # nor are any of the neighbours
             for i, j in combinations(range(5), 2):
-                for there in (weights + size * (np.eye(5)[i] - np.eye(5)[j]), weights - size * (np.eye(5)[i] - np.eye(5)[j])):
+                for there in (
+                    weights + size * (np.eye(5)[i] - np.eye(5)[j]),
+                    weights - size * (np.eye(5)[i] - np.eye(5)[j]),
+                ):
                     if (there >= 0).all():
                         assert least <= cost(there) + 1e-12
 
@@ -294,11 +334,16 @@ def test_no_other_weights_are_better(criterion, d) -> None:
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
 def test_a_general_optimiser_finds_the_same_weights(criterion) -> None:
     for seed in range(6):
-        f, g = drawn(8, 1 + seed % 3, 550 + seed, spread=1), drawn(4, 1 + seed % 3, 560 + seed, spread=1)
+        f, g = (
+            drawn(8, 1 + seed % 3, 550 + seed, spread=1),
+            drawn(4, 1 + seed % 3, 560 + seed, spread=1),
+        )
         own, cross = np.exp(gram_log(g, g)), f.weights @ np.exp(gram_log(f, g))
         scale = np.exp(log_inner(f, f))
 
-        def cost(v: np.ndarray, own: np.ndarray = own, cross: np.ndarray = cross, scale: float = scale) -> float:
+        def cost(
+            v: np.ndarray, own: np.ndarray = own, cross: np.ndarray = cross, scale: float = scale
+        ) -> float:
             if criterion == "ise":
                 return float(v @ own @ v - 2 * cross @ v) / scale
             return float(-(cross @ v) / np.sqrt(v @ own @ v * scale))
@@ -338,7 +383,9 @@ def test_right_weights_are_found_again() -> None:
 def test_weights_of_equal_components_may_fall_anyhow_but_fit() -> None:
     f = drawn(4, 2, 573)
     for criterion in ("angle", "ise"):
-        g = GaussianMixture.trusted(best_weights(f, twice(f), criterion), twice(f).means, twice(f).covariances)
+        g = GaussianMixture.trusted(
+            best_weights(f, twice(f), criterion), twice(f).means, twice(f).covariances
+        )
         assert distribution(g)
         assert pdf_angle(f, g) < 1e-6
 
@@ -359,11 +406,23 @@ def test_weights_by_an_unknown_criterion_are_refused() -> None:
 
 
 def test_partitions_are_stirling_numbers_of_the_second_kind() -> None:
-    known = {(0, 0): 1, (1, 1): 1, (9, 5): 6951, (10, 5): 42525, (12, 6): 1323652, (7, 3): 301, (5, 0): 0, (0, 3): 0, (3, 5): 0}
+    known = {
+        (0, 0): 1,
+        (1, 1): 1,
+        (9, 5): 6951,
+        (10, 5): 42525,
+        (12, 6): 1323652,
+        (7, 3): 301,
+        (5, 0): 0,
+        (0, 3): 0,
+        (3, 5): 0,
+    }
     assert {pair: partitions(*pair) for pair in known} == known
     for n in range(1, 26):
         for m in range(1, n + 1):
-            assert partitions(n, m) == sum((-1) ** k * comb(m, k) * (m - k) ** n for k in range(m + 1)) // factorial(m)
+            assert partitions(n, m) == sum(
+                (-1) ** k * comb(m, k) * (m - k) ** n for k in range(m + 1)
+            ) // factorial(m)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 1), (5, 5), (6, 3), (8, 4), (9, 2)])
@@ -374,7 +433,9 @@ def test_every_partition_comes_up_once(n, m) -> None:
         assert tuple(labels) not in seen
         seen.add(tuple(labels))
     assert len(seen) == partitions(n, m)
-    for found in seen:  # groups are numbered as they first appear, so that no two stand for one partition
+    for (
+        found
+    ) in seen:  # groups are numbered as they first appear, so that no two stand for one partition
         first = [found.index(k) for k in range(m)]
         assert first == sorted(first)
 
@@ -401,7 +462,12 @@ def peaks_by_grid(f: GaussianMixture, points: int = 200_001) -> np.ndarray:
     at = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] >= p[2:])) + 1
     return np.array(
         [
-            minimize_scalar(lambda t: -f.log_pdf(t), bounds=(x[k - 1], x[k + 1]), method="bounded", options={"xatol": 1e-12}).x
+            minimize_scalar(
+                lambda t: -f.log_pdf(t),
+                bounds=(x[k - 1], x[k + 1]),
+                method="bounded",
+                options={"xatol": 1e-12},
+            ).x
             for k in at
         ]
     )
@@ -412,7 +478,9 @@ def test_peaks_on_a_line_are_those_of_a_fine_grid(seed) -> None:
     f = drawn(3 + seed % 8, 1, 600 + seed)
     got, wanted = modes(f).ravel(), peaks_by_grid(f)
     assert len(got) == len(wanted)
-    np.testing.assert_allclose(np.sort(got), np.sort(wanted), atol=0.02 * np.sqrt(f.covariances.min()))
+    np.testing.assert_allclose(
+        np.sort(got), np.sort(wanted), atol=0.02 * np.sqrt(f.covariances.min())
+    )
 
 
 @pytest.mark.parametrize("apart", [1.9, 1.99, 2.01, 2.05, 2.2, 3.0, 30.0])
@@ -432,11 +500,20 @@ def test_peaks_come_highest_first() -> None:
 
 
 PLANE = [
-    (([0.5, 0.5], [[0, 0], [0, 0]], [np.diag([1, 0.01]), np.diag([0.01, 1])]), [[0, 0]]),  # a cross of two needles
+    (
+        ([0.5, 0.5], [[0, 0], [0, 0]], [np.diag([1, 0.01]), np.diag([0.01, 1])]),
+        [[0, 0]],
+    ),  # a cross of two needles
     (([0.5, 0.5], [[-3, 0], [3, 0]], [1, 1]), [[-3, 0], [3, 0]]),
     (([0.5, 0.5], [[-0.9, 0], [0.9, 0]], [1, 1]), [[0, 0]]),
-    (([0.25] * 4, [[-1, -1], [-1, 1], [1, -1], [1, 1]], [0.1] * 4), [[-1, -1], [-1, 1], [1, -1], [1, 1]]),
-    (([0.4, 0.2, 0.4], [[-1, 0], [0, 0], [1, 0]], [0.05, 5, 0.05]), [[-1, 0], [1, 0]]),  # a mean upon a saddle
+    (
+        ([0.25] * 4, [[-1, -1], [-1, 1], [1, -1], [1, 1]], [0.1] * 4),
+        [[-1, -1], [-1, 1], [1, -1], [1, 1]],
+    ),
+    (
+        ([0.4, 0.2, 0.4], [[-1, 0], [0, 0], [1, 0]], [0.05, 5, 0.05]),
+        [[-1, 0], [1, 0]],
+    ),  # a mean upon a saddle
     (([0.6, 0.4, 0], [[0, 0], [9, 9], [4, 4]], [1, 1, 1]), [[0, 0], [9, 9]]),
 ]
 
@@ -452,11 +529,21 @@ def test_peaks_in_the_plane_that_are_known(given_, wanted) -> None:
 def test_peaks_in_the_plane_are_where_the_summits_of_a_grid_climb_to(seed) -> None:
     f = drawn(6, 2, 700 + seed)
     low, high = f.means.min(0) - 1, f.means.max(0) + 1
-    x = np.stack(np.meshgrid(*(np.linspace(a, b, 300) for a, b in zip(low, high, strict=True)), indexing="ij"), -1)
+    x = np.stack(
+        np.meshgrid(
+            *(np.linspace(a, b, 300) for a, b in zip(low, high, strict=True)), indexing="ij"
+        ),
+        -1,
+    )
     p = f.log_pdf(x)
     wanted: list[np.ndarray] = []
     for summit in x[p == maximum_filter(p, 5)]:
-        found = minimize(lambda at: -f.log_pdf(at), summit, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-14}).x
+        found = minimize(
+            lambda at: -f.log_pdf(at),
+            summit,
+            method="Nelder-Mead",
+            options={"xatol": 1e-7, "fatol": 1e-14},
+        ).x
         if all(np.linalg.norm(found - other) > 1e-3 for other in wanted):
             wanted.append(found)
     got = modes(f)
@@ -490,9 +577,15 @@ def sized(variance: float, d: int) -> GaussianMixture:
 HARD: dict[str, Callable[[], GaussianMixture]] = {
     "all the same": lambda: GaussianMixture(np.full(7, 1 / 7), np.zeros((7, 2)), np.ones(7)),
     "all the same on a line": lambda: GaussianMixture(np.full(7, 1 / 7), np.zeros(7), np.ones(7)),
-    "weights of 1e-300": lambda: GaussianMixture([0.6, 0.4, *[1e-300] * 5], np.arange(7), np.ones(7), normalize=True),
-    "weights of every size": lambda: GaussianMixture(10.0 ** -np.arange(0, 280, 40), np.arange(7), np.ones(7), normalize=True),
-    "weights of zero": lambda: GaussianMixture([0.5, 0, 0, 0.5, 0, 0, 0], np.arange(14).reshape(7, 2), np.ones(7)),
+    "weights of 1e-300": lambda: GaussianMixture(
+        [0.6, 0.4, *[1e-300] * 5], np.arange(7), np.ones(7), normalize=True
+    ),
+    "weights of every size": lambda: GaussianMixture(
+        10.0 ** -np.arange(0, 280, 40), np.arange(7), np.ones(7), normalize=True
+    ),
+    "weights of zero": lambda: GaussianMixture(
+        [0.5, 0, 0, 0.5, 0, 0, 0], np.arange(14).reshape(7, 2), np.ones(7)
+    ),
     "one weight": lambda: GaussianMixture([0, 0, 1, 0, 0, 0, 0], np.arange(7), np.ones(7)),
     "variances of 1e-12": lambda: sized(1e-12, 1),
     "variances of 1e12": lambda: sized(1e12, 3),
@@ -500,9 +593,15 @@ HARD: dict[str, Callable[[], GaussianMixture]] = {
     "needles both ways": lambda: GaussianMixture(
         np.full(6, 1 / 6), np.arange(12).reshape(6, 2), [[1e-12, 1e12], [1e12, 1e-12]] * 3
     ),
-    "flat in a direction": lambda: GaussianMixture(np.full(6, 1 / 6), [[k, 0] for k in range(6)], [[1, 1e-14]] * 6),
-    "far from the origin": lambda: GaussianMixture(np.full(6, 1 / 6), 1e8 + np.arange(6), np.ones(6)),
-    "far from each other": lambda: GaussianMixture(np.full(6, 1 / 6), 1e8 * np.arange(6), np.ones(6)),
+    "flat in a direction": lambda: GaussianMixture(
+        np.full(6, 1 / 6), [[k, 0] for k in range(6)], [[1, 1e-14]] * 6
+    ),
+    "far from the origin": lambda: GaussianMixture(
+        np.full(6, 1 / 6), 1e8 + np.arange(6), np.ones(6)
+    ),
+    "far from each other": lambda: GaussianMixture(
+        np.full(6, 1 / 6), 1e8 * np.arange(6), np.ones(6)
+    ),
     "twenty dimensions": lambda: drawn(6, 20, 731),
 }
 
@@ -556,7 +655,10 @@ def test_the_original_is_left_as_it_was() -> None:
     before = [array.copy() for array in (f.weights, f.means, f.covariances)]
     for method in USUAL:
         reduce(f, 3, method, max_iterations=5)
-    assert all(np.array_equal(one, other) for one, other in zip(before, (f.weights, f.means, f.covariances), strict=True))
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(before, (f.weights, f.means, f.covariances), strict=True)
+    )
 
 
 def test_groups_of_the_oracle_are_what_merge_moments_gives() -> None:

@@ -11,10 +11,20 @@ import pytest
 from mixture_oracles import drawn, grouped, kl_on_a_line, plain_distance, same_mixture
 
 from explore.errors import InvalidInput, UnknownName
-from explore.mixtures import GaussianMixture, Reduction, distance, inner_log, ise, load_mixture, nise, pdf_angle, reduce
-from explore.mixtures.clustering import Clustering
-from explore.mixtures.parts import Parts
-from explore.mixtures.yardstick import MEASURES, Yardstick
+from explore.mixtures import (
+    GaussianMixture,
+    Reduction,
+    distance,
+    inner_log,
+    ise,
+    load_mixture,
+    nise,
+    pdf_angle,
+    reduce,
+)
+from explore.mixtures.components import Parts
+from explore.mixtures.error_metrics import MEASURES, Yardstick
+from explore.mixtures.reduction.clustering import Clustering
 
 STANDARD = load_mixture("standard-1d")
 NONE: dict[str, Any] = {"refine": "none"}
@@ -50,7 +60,9 @@ def test_the_standard_case_is_the_one_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(("method", "options", "squared", "normalised", "angle", "kl"), TABLE)
-def test_five_of_ten_are_as_far_off_as_in_the_table(method, options, squared, normalised, angle, kl) -> None:
+def test_five_of_ten_are_as_far_off_as_in_the_table(
+    method, options, squared, normalised, angle, kl
+) -> None:
     g = reduce(STANDARD, 5, method, **options).mixture
     assert len(g) == 5
     assert ise(STANDARD, g) == pytest.approx(squared, abs=6e-7)
@@ -61,7 +73,10 @@ def test_five_of_ten_are_as_far_off_as_in_the_table(method, options, squared, no
 
 @pytest.mark.parametrize("method", ["oggmr", "runnalls", "salmond", "brute", "ise-local"])
 def test_everything_refined_ends_at_the_same_optimum(method) -> None:
-    assert pdf_angle(STANDARD, reduce(STANDARD, 5, method, criterion="angle", refine="full").mixture) <= 0.0183
+    assert (
+        pdf_angle(STANDARD, reduce(STANDARD, 5, method, criterion="angle", refine="full").mixture)
+        <= 0.0183
+    )
 
 
 def test_one_group_of_six_wins() -> None:
@@ -78,15 +93,23 @@ def test_one_group_of_six_wins() -> None:
 @pytest.mark.parametrize(
     ("method", "angles"),
     [
-        ("oggmr", [0.00129, 0.00155, 0.01216, 0.04715, 0.07591, 0.18436, 0.25913, 0.37425, 0.56293]),
-        ("runnalls", [0.00129, 0.00155, 0.01451, 0.05016, 0.23578, 0.26388, 0.31795, 0.31943, 0.56293]),
+        (
+            "oggmr",
+            [0.00129, 0.00155, 0.01216, 0.04715, 0.07591, 0.18436, 0.25913, 0.37425, 0.56293],
+        ),
+        (
+            "runnalls",
+            [0.00129, 0.00155, 0.01451, 0.05016, 0.23578, 0.26388, 0.31795, 0.31943, 0.56293],
+        ),
     ],
 )
 def test_from_nine_to_one_angles_are_those_of_the_sweep(method, angles) -> None:
     found = reduce(STANDARD, 1, method, refine="none")
     np.testing.assert_allclose(found.trace, angles, atol=6e-6)
     for count, angle in zip(range(9, 0, -1), angles, strict=True):
-        assert pdf_angle(STANDARD, reduce(STANDARD, count, method, refine="none").mixture) == pytest.approx(angle, abs=6e-6)
+        assert pdf_angle(
+            STANDARD, reduce(STANDARD, count, method, refine="none").mixture
+        ) == pytest.approx(angle, abs=6e-6)
 
 
 # ---- the other cases
@@ -127,7 +150,9 @@ def errors() -> dict[str, np.ndarray]:
     """ISE of five for ten in 4-D, ``[150]`` by method."""
     originals = [load_mixture("random", seed=seed) for seed in range(150)]
     return {
-        name: np.array([ise(f, reduce(f, 5, name.split()[0], **options).mixture) for f in originals])
+        name: np.array(
+            [ise(f, reduce(f, 5, name.split()[0], **options).mixture) for f in originals]
+        )
         for name, (options, _) in RANDOM.items()
     }
 
@@ -153,8 +178,13 @@ def test_random_mixtures_are_the_same_each_time_and_as_described() -> None:
     means = np.concatenate([g.means for g in several])
     assert 0 <= means.min() < means.max() <= 3
     assert abs(means.mean() - 1.5) < 4 * np.sqrt(9 / 12 / means.size)
-    covariances = np.concatenate([g.covariances for g in several])  # Wishart(d + 1, I / 50) has the mean (d + 1) / 50 · I
-    assert (np.abs(covariances.mean(0) - 0.08 * np.eye(3)) < 4 * covariances.std(0) / np.sqrt(len(covariances))).all()
+    covariances = np.concatenate(
+        [g.covariances for g in several]
+    )  # Wishart(d + 1, I / 50) has the mean (d + 1) / 50 · I
+    assert (
+        np.abs(covariances.mean(0) - 0.08 * np.eye(3))
+        < 4 * covariances.std(0) / np.sqrt(len(covariances))
+    ).all()
 
 
 # ---- brute force
@@ -183,9 +213,13 @@ def test_brute_force_finds_the_best_of_all_partitions(n, m, d, criterion) -> Non
         for groups in set_partitions(n, m):
             costs[tuple(map(tuple, groups))] = distance(f, grouped(f, groups), criterion)
         best = min(costs, key=costs.__getitem__)
-        assert costs[best] == pytest.approx(plain_distance(f, grouped(f, best), criterion), rel=1e-6, abs=1e-9)
+        assert costs[best] == pytest.approx(
+            plain_distance(f, grouped(f, best), criterion), rel=1e-6, abs=1e-9
+        )
         same_mixture(found.mixture, grouped(f, best))
-        assert {tuple(np.flatnonzero(found.labels == k)) for k in range(m)} == {tuple(sorted(group)) for group in best}
+        assert {tuple(np.flatnonzero(found.labels == k)) for k in range(m)} == {
+            tuple(sorted(group)) for group in best
+        }
 
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
@@ -194,11 +228,20 @@ def test_no_greedy_merge_beats_brute_force(criterion) -> None:
         f = drawn(8, 1 + seed % 3, 70 + seed, spread=1)
         least = distance(f, reduce(f, 3, "brute", criterion=criterion).mixture, criterion)
         for method in ("oggmr", "runnalls", "salmond", "west", "ise-local", "gmrc"):
-            assert least <= distance(f, reduce(f, 3, method, criterion=criterion, refine="none").mixture, criterion) + 1e-12
+            assert (
+                least
+                <= distance(
+                    f, reduce(f, 3, method, criterion=criterion, refine="none").mixture, criterion
+                )
+                + 1e-12
+            )
 
 
 def test_too_many_partitions_are_refused_with_their_number() -> None:
-    with pytest.raises(InvalidInput, match="13 components can be grouped into 6 in 9,321,312 ways, more than the 2,000,000"):
+    with pytest.raises(
+        InvalidInput,
+        match="13 components can be grouped into 6 in 9,321,312 ways, more than the 2,000,000",
+    ):
         reduce(drawn(13, 1, 0), 6, "brute")
 
 
@@ -208,13 +251,20 @@ def test_too_many_partitions_are_refused_with_their_number() -> None:
 @pytest.fixture(scope="module")
 def tcl() -> Any:
     """The Tracker Component Library in Python (``nrl-tracker``)."""
-    return importlib.import_module("pytcl.clustering.gaussian_mixture")  # of the test extra: an oracle is not skipped
+    return importlib.import_module(
+        "pytcl.clustering.gaussian_mixture"
+    )  # of the test extra: an oracle is not skipped
 
 
 def by_tcl(tcl: Any, f: GaussianMixture, m: int, name: str, **options: Any) -> GaussianMixture:
-    components = [tcl.GaussianComponent(float(w), k, c) for w, k, c in zip(f.weights, f.means, f.covariances, strict=True)]
+    components = [
+        tcl.GaussianComponent(float(w), k, c)
+        for w, k, c in zip(f.weights, f.means, f.covariances, strict=True)
+    ]
     found = getattr(tcl, f"reduce_mixture_{name}")(components, m, 0.0, **options).components
-    return GaussianMixture(*(np.array([getattr(c, part) for c in found]) for part in ("weight", "mean", "covariance")))
+    return GaussianMixture(
+        *(np.array([getattr(c, part) for c in found]) for part in ("weight", "mean", "covariance"))
+    )
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -223,14 +273,20 @@ def test_runnalls_and_west_are_those_of_the_tracker_component_library(tcl, d, se
     f = drawn(14, d, 80 + seed)
     same_mixture(reduce(f, 5, "runnalls").mixture, by_tcl(tcl, f, 5, "runnalls"), rtol=1e-6)
     same_mixture(reduce(f, 5, "west").mixture, by_tcl(tcl, f, 5, "west"), rtol=1e-6)
-    same_mixture(reduce(f, 5, "west", partner="ise").mixture, by_tcl(tcl, f, 5, "west", distance="ise"), rtol=1e-6)
+    same_mixture(
+        reduce(f, 5, "west", partner="ise").mixture,
+        by_tcl(tcl, f, 5, "west", distance="ise"),
+        rtol=1e-6,
+    )
     enhanced = by_tcl(tcl, f, 5, "west", distance="ise", enhanced=True)
     same_mixture(reduce(f, 5, "west", order="determinant").mixture, enhanced, rtol=1e-6)
 
 
 def test_the_standard_case_is_the_librarys_too(tcl) -> None:
     for name, options in (("runnalls", {}), ("west", {})):
-        same_mixture(reduce(STANDARD, 5, name).mixture, by_tcl(tcl, STANDARD, 5, name, **options), rtol=1e-6)
+        same_mixture(
+            reduce(STANDARD, 5, name).mixture, by_tcl(tcl, STANDARD, 5, name, **options), rtol=1e-6
+        )
 
 
 # ---- methods that take the lightest first, by a loop
@@ -240,21 +296,36 @@ def lightest_first(f: GaussianMixture, m: int, order: str, partner: str) -> Gaus
     groups = [[k] for k in range(len(f))]
     while len(groups) > m:
         here = grouped(f, groups)
-        trace, determinant = np.trace(here.covariances, axis1=1, axis2=2), np.linalg.det(here.covariances)
-        i = int(np.argmin(here.weights / {"weight": 1.0, "trace": trace, "determinant": determinant}[order]))
+        trace, determinant = (
+            np.trace(here.covariances, axis1=1, axis2=2),
+            np.linalg.det(here.covariances),
+        )
+        i = int(
+            np.argmin(
+                here.weights / {"weight": 1.0, "trace": trace, "determinant": determinant}[order]
+            )
+        )
 
         def far(j: int, here: GaussianMixture = here, i: int = i) -> float:
             if i == j:
                 return np.inf
-            one, other = (GaussianMixture([1], here.means[[k]], here.covariances[[k]]) for k in (i, j))
+            one, other = (
+                GaussianMixture([1], here.means[[k]], here.covariances[[k]]) for k in (i, j)
+            )
             if partner == "ise":
                 return plain_distance(one, other, "ise")
             r, p, q = here.means[i] - here.means[j], here.covariances[i], here.covariances[j]
             inverse = np.linalg.inv(q)
-            return np.trace(inverse @ p) + r @ inverse @ r + np.log(np.linalg.det(q) / np.linalg.det(p))
+            return (
+                np.trace(inverse @ p)
+                + r @ inverse @ r
+                + np.log(np.linalg.det(q) / np.linalg.det(p))
+            )
 
         j = min(range(len(groups)), key=far)
-        groups = [group for k, group in enumerate(groups) if k not in (i, j)] + [groups[i] + groups[j]]
+        groups = [group for k, group in enumerate(groups) if k not in (i, j)] + [
+            groups[i] + groups[j]
+        ]
     return grouped(f, groups)
 
 
@@ -277,7 +348,9 @@ def test_pruning_keeps_the_heaviest_and_their_proportions() -> None:
     found = reduce(f, 4, "prune")
     keep = np.sort(np.argsort(-f.weights)[:4])
     assert np.array_equal(found.mixture.means, f.means[keep])
-    np.testing.assert_allclose(found.mixture.weights, f.weights[keep] / f.weights[keep].sum(), rtol=1e-14)
+    np.testing.assert_allclose(
+        found.mixture.weights, f.weights[keep] / f.weights[keep].sum(), rtol=1e-14
+    )
     assert found.labels[keep].tolist() == [0, 1, 2, 3]
     assert (np.delete(found.labels, keep) == -1).all()
 
@@ -292,22 +365,31 @@ def test_clusters_end_where_every_component_is_nearest_to_its_own() -> None:
         def divergence(i: int, k: int, f: GaussianMixture = f, g: GaussianMixture = g) -> float:
             r, inverse = f.means[i] - g.means[k], np.linalg.inv(g.covariances[k])
             logs = np.linalg.slogdet(g.covariances[k])[1] - np.linalg.slogdet(f.covariances[i])[1]
-            return 0.5 * (np.trace(inverse @ f.covariances[i]) + r @ inverse @ r - f.dimension + logs)
+            return 0.5 * (
+                np.trace(inverse @ f.covariances[i]) + r @ inverse @ r - f.dimension + logs
+            )
 
         costs = np.array([[divergence(i, k) for k in range(4)] for i in range(14)])
         assert np.array_equal(costs.argmin(1), found.labels)
         runnalls = reduce(f, 4, "runnalls")
         own = f.weights @ costs[np.arange(14), found.labels]
-        assert own <= sum(step.score for step in runnalls.path) + 1e-12  # sweeps never raise what Runnalls' costs sum to
+        assert (
+            own <= sum(step.score for step in runnalls.path) + 1e-12
+        )  # sweeps never raise what Runnalls' costs sum to
 
 
 def test_a_cluster_that_nobody_chose_starts_again_at_the_worst_represented() -> None:
     f = GaussianMixture([0.1, 0.5, 0.39, 0.01], [0.0, 1.0, 10.0, 30.0], [1, 1, 1, 1])
     parts, stage = Parts(f), Clustering(f)
     parts.regroup(np.array([0, 0, 2, 2]))
-    for slot, (mean, variance) in {0: (6.0, 50.0), 2: (1e6, 1.0)}.items():  # the second is where nobody is
+    for slot, (mean, variance) in {
+        0: (6.0, 50.0),
+        2: (1e6, 1.0),
+    }.items():  # the second is where nobody is
         parts.means[slot], parts.covariances[slot] = mean, variance
-    costs = f.weights * 0.5 * ((1 + (f.means[:, 0] - 6) ** 2) / 50 - 1 + np.log(50))  # w_i KL(f_i‖g_0)
+    costs = (
+        f.weights * 0.5 * ((1 + (f.means[:, 0] - 6) ** 2) / 50 - 1 + np.log(50))
+    )  # w_i KL(f_i‖g_0)
     assert costs.argmax() == 1
     stage.advance(parts)
     assert parts.labels.tolist() == [0, 2, 0, 0]
@@ -318,7 +400,9 @@ def test_a_cluster_that_nobody_chose_starts_again_at_the_worst_represented() -> 
 # ---- what a reduction tells
 
 
-@pytest.mark.parametrize("method", ["oggmr", "williams", "ise-local", "runnalls", "salmond", "west", "cowa", "prune"])
+@pytest.mark.parametrize(
+    "method", ["oggmr", "williams", "ise-local", "runnalls", "salmond", "west", "cowa", "prune"]
+)
 def test_the_path_leads_through_every_count_to_the_result(method) -> None:
     for f in (STANDARD, drawn(12, 3, 97, spread=1)):
         n = len(f)
@@ -329,7 +413,11 @@ def test_the_path_leads_through_every_count_to_the_result(method) -> None:
         same_mixture(found.at(3), found.mixture)
         for count in range(3, n):
             same_mixture(found.at(count), reduce(f, count, method, refine="none").mixture)
-        np.testing.assert_allclose(found.trace, [pdf_angle(f, found.at(count)) for count in range(n - 1, 2, -1)], rtol=1e-12)
+        np.testing.assert_allclose(
+            found.trace,
+            [pdf_angle(f, found.at(count)) for count in range(n - 1, 2, -1)],
+            rtol=1e-12,
+        )
 
 
 @pytest.mark.parametrize("count", [2, 0, -1, 11])
@@ -338,17 +426,23 @@ def test_the_path_does_not_lead_elsewhere(count) -> None:
         reduce(STANDARD, 3, "runnalls").at(count)
 
 
-@pytest.mark.parametrize("method", ["oggmr", "ise-local", "runnalls", "salmond", "west", "gmrc", "brute"])
+@pytest.mark.parametrize(
+    "method", ["oggmr", "ise-local", "runnalls", "salmond", "west", "gmrc", "brute"]
+)
 def test_labels_form_the_mixture_anew(method) -> None:
     for f in (STANDARD, drawn(9, 2, 98, spread=1)):
         found = reduce(f, 4, method, refine="none")
         again = grouped(f, [np.flatnonzero(found.labels == k) for k in range(4)])
         for name in ("weights", "means", "covariances"):
-            np.testing.assert_allclose(getattr(found.mixture, name), getattr(again, name), rtol=1e-10, atol=1e-12)
+            np.testing.assert_allclose(
+                getattr(found.mixture, name), getattr(again, name), rtol=1e-10, atol=1e-12
+            )
 
 
 @pytest.mark.parametrize("method", ["williams", "prune"])
-def test_removed_components_have_the_label_minus_one_and_the_others_keep_their_shapes(method) -> None:
+def test_removed_components_have_the_label_minus_one_and_the_others_keep_their_shapes(
+    method,
+) -> None:
     removed = 0
     for seed in range(20):
         f = drawn(9, 2, 300 + seed, spread=1)
@@ -359,7 +453,9 @@ def test_removed_components_have_the_label_minus_one_and_the_others_keep_their_s
         whole = np.array([f.weights[group].sum() for group in groups])
         np.testing.assert_allclose(found.mixture.weights, whole / whole.sum(), rtol=1e-10)
         np.testing.assert_allclose(found.mixture.means, again.means, rtol=1e-10, atol=1e-12)
-        np.testing.assert_allclose(found.mixture.covariances, again.covariances, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(
+            found.mixture.covariances, again.covariances, rtol=1e-10, atol=1e-12
+        )
     assert removed > 5
 
 
@@ -375,7 +471,18 @@ def test_a_reduction_says_what_it_did() -> None:
 
 
 def test_as_many_components_as_there_are_change_nothing() -> None:
-    for method in ("oggmr", "williams", "ise-local", "runnalls", "salmond", "west", "cowa", "gmrc", "prune", "brute"):
+    for method in (
+        "oggmr",
+        "williams",
+        "ise-local",
+        "runnalls",
+        "salmond",
+        "west",
+        "cowa",
+        "gmrc",
+        "prune",
+        "brute",
+    ):
         found = reduce(STANDARD, 10, method)
         assert found.labels.tolist() == list(range(10))
         assert found.path == ()
@@ -391,7 +498,9 @@ def test_on_a_line_the_divergence_is_integrated() -> None:
         assert found["kl"] == pytest.approx(kl_on_a_line(f, g), rel=1e-4)
         assert found["kl_error"] == 0
     near = reduce(STANDARD, 9, "runnalls").mixture
-    assert Yardstick(STANDARD).measure(near)["kl"] == pytest.approx(kl_on_a_line(STANDARD, near), rel=1e-3, abs=0)
+    assert Yardstick(STANDARD).measure(near)["kl"] == pytest.approx(
+        kl_on_a_line(STANDARD, near), rel=1e-3, abs=0
+    )
 
 
 def test_a_yardstick_measures_what_the_functions_do() -> None:
@@ -405,7 +514,9 @@ def test_a_yardstick_measures_what_the_functions_do() -> None:
     assert found["kl"] == pytest.approx(logs.mean(), rel=1e-12)
     assert found["kl_error"] == pytest.approx(logs.std(ddof=1) / np.sqrt(4_000), rel=1e-12)
     away = g.mean - f.mean
-    assert found["mean_error"] == pytest.approx(np.sqrt(away @ np.linalg.solve(f.covariance, away)), rel=1e-9)
+    assert found["mean_error"] == pytest.approx(
+        np.sqrt(away @ np.linalg.solve(f.covariance, away)), rel=1e-9
+    )
     ratio = np.linalg.solve(f.covariance, g.covariance) - np.eye(2)
     assert found["covariance_error"] == pytest.approx(np.sqrt(np.trace(ratio @ ratio)), rel=1e-9)
 
@@ -426,7 +537,9 @@ def test_whole_numbers_of_any_type_will_do(method) -> None:
 
 
 def test_more_components_than_there_are_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="components must be at most 10, which the mixture has, got 11"):
+    with pytest.raises(
+        InvalidInput, match="components must be at most 10, which the mixture has, got 11"
+    ):
         reduce(STANDARD, 11)
 
 
@@ -454,7 +567,10 @@ def test_options_out_of_range_are_refused(options, message) -> None:
 def test_unknown_methods_and_what_is_no_mixture_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"unknown method 'runnals'.*Did you mean 'runnalls'"):
         reduce(STANDARD, 5, "runnals")
-    with pytest.raises(InvalidInput, match=r"expected a GaussianMixture, got list; see GaussianMixture\.from_sklearn"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"expected a GaussianMixture, got list; see GaussianMixture\.from_sklearn",
+    ):
         reduce([1, 2, 3], 2)  # type: ignore[arg-type]
 
 

@@ -15,7 +15,9 @@ pytestmark = pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group", "none"])
 @pytest.mark.parametrize("size", [8, 12, 16, 28, 32])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_it_takes_images_of_any_size_and_learns_by_all_its_weights(name: str, size: int, norm: str) -> None:
+def test_it_takes_images_of_any_size_and_learns_by_all_its_weights(
+    name: str, size: int, norm: str
+) -> None:
     network = architecture(name, 3, 7, size, width=8, norm=norm, seed=1)
     out = network(torch.randn(4, 3, size, size, generator=torch.Generator().manual_seed(0)))
     assert out.shape == (4, 7)
@@ -28,7 +30,9 @@ def test_weights_come_from_the_seed_and_from_nothing_else(name: str) -> None:
     before = torch.get_rng_state()
     first, again, other = (architecture(name, 1, 10, 16, width=8, seed=seed) for seed in (3, 3, 4))
     assert torch.equal(torch.get_rng_state(), before)
-    weights = [torch.cat([p.flatten() for p in network.parameters()]) for network in (first, again, other)]
+    weights = [
+        torch.cat([p.flatten() for p in network.parameters()]) for network in (first, again, other)
+    ]
     assert torch.isfinite(weights[0]).all()
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -46,7 +50,10 @@ def same_weights(ours: nn.Module, theirs: nn.Module) -> None:
 def test_resnet18_is_torchvisions_without_its_large_first_strides() -> None:
     from torchvision.models import resnet18
 
-    ours, theirs = architecture("resnet18", 3, 10, 32, width=64, norm="batch", seed=0), resnet18(num_classes=10)
+    ours, theirs = (
+        architecture("resnet18", 3, 10, 32, width=64, norm="batch", seed=0),
+        resnet18(num_classes=10),
+    )
     theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
     same_weights(ours, theirs)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
@@ -56,10 +63,15 @@ def test_resnet18_is_torchvisions_without_its_large_first_strides() -> None:
 def test_vgg11_has_torchvisions_convolutions() -> None:
     from torchvision.models import vgg11_bn
 
-    ours, theirs = architecture("vgg11", 3, 10, 32, width=64, norm="batch", seed=0), vgg11_bn(num_classes=10).features
+    ours, theirs = (
+        architecture("vgg11", 3, 10, 32, width=64, norm="batch", seed=0),
+        vgg11_bn(num_classes=10).features,
+    )
     same_weights(nn.Sequential(*list(ours)[:-2]), theirs)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ours[:-1].eval()(x), theirs.eval()(x).flatten(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        ours[:-1].eval()(x), theirs.eval()(x).flatten(1), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)

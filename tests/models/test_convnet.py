@@ -22,12 +22,16 @@ def images(count: int, channels: int, size: int) -> torch.Tensor:
 # ---- sizes
 
 
-@pytest.mark.parametrize(("size", "classes", "count"), [(32, 10, 320_010), (64, 200, 857_160), (128, 10, 615_690)])
+@pytest.mark.parametrize(
+    ("size", "classes", "count"), [(32, 10, 320_010), (64, 200, 857_160), (128, 10, 615_690)]
+)
 def test_parameter_counts_are_the_published_ones(size, classes, count):
     assert sum(p.numel() for p in ConvNet(3, classes, size).parameters()) == count
 
 
-@pytest.mark.parametrize(("channels", "classes", "width", "depth"), [(1, 10, 32, 2), (3, 7, 16, 3), (2, 2, 5, 4)])
+@pytest.mark.parametrize(
+    ("channels", "classes", "width", "depth"), [(1, 10, 32, 2), (3, 7, 16, 3), (2, 2, 5, 4)]
+)
 def test_parameter_counts_by_hand(channels, classes, width, depth):
     net = ConvNet(channels, classes, 32, width=width, depth=depth)
     blocks = (9 * channels * width + 3 * width) + (depth - 1) * (9 * width * width + 3 * width)
@@ -50,7 +54,11 @@ def test_maps_and_embedding_of_the_published_network():
 
 def test_28_pixels_become_maps_of_32():
     net = ConvNet(1, 10, 28, width=4)
-    assert [tuple(f.shape[2:]) for f in net.taps(torch.zeros(1, 1, 28, 28))] == [(32, 32), (16, 16), (8, 8)]
+    assert [tuple(f.shape[2:]) for f in net.taps(torch.zeros(1, 1, 28, 28))] == [
+        (32, 32),
+        (16, 16),
+        (8, 8),
+    ]
     assert net.embedding == 4 * 4 * 4
     assert net(torch.zeros(1, 1, 28, 28)).shape == (1, 10)
 
@@ -69,7 +77,9 @@ def test_logits_are_those_of_the_blocks_written_out():
     f = x
     for block in net.blocks:
         f = conv2d(f, block.conv.weight, block.conv.bias, padding=1)
-        f = (f - f.mean((2, 3), keepdim=True)) / (f.var((2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
+        f = (f - f.mean((2, 3), keepdim=True)) / (
+            f.var((2, 3), unbiased=False, keepdim=True) + 1e-5
+        ).sqrt()
         f = avg_pool2d(f.clamp(min=0), 2)
     torch.testing.assert_close(net.embed(x), f.flatten(1))
     torch.testing.assert_close(net(x), f.flatten(1) @ net.classifier.weight.T + net.classifier.bias)
@@ -148,7 +158,9 @@ def test_weights_are_drawn_as_pytorch_draws_them(drawn):
 
     for layer in layers(drawn):
         fan_in = math.prod(layer.weight.shape[1:])
-        bound = math.sqrt(6 / ((1 + 5) * fan_in))  # Kaiming-uniform, gain² = 2 / (1 + √5²), bound = gain · √(3 / fan_in)
+        bound = math.sqrt(
+            6 / ((1 + 5) * fan_in)
+        )  # Kaiming-uniform, gain² = 2 / (1 + √5²), bound = gain · √(3 / fan_in)
         for parameter in (layer.weight, layer.bias):
             values = parameter.detach().double().flatten().numpy()
             assert np.abs(values).max() <= bound * (1 + 1e-6)
@@ -161,9 +173,15 @@ def test_bounds_are_those_of_pytorchs_own_layers(drawn):
             continue
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            oracle = nn.Conv2d(*layer.weight.shape[1::-1], 3) if layer.weight.ndim == 4 else nn.Linear(*layer.weight.shape[::-1])
+            oracle = (
+                nn.Conv2d(*layer.weight.shape[1::-1], 3)
+                if layer.weight.ndim == 4
+                else nn.Linear(*layer.weight.shape[::-1])
+            )
         assert layer.weight.shape == oracle.weight.shape
-        assert layer.weight.abs().max().item() == pytest.approx(oracle.weight.abs().max().item(), rel=1e-2)
+        assert layer.weight.abs().max().item() == pytest.approx(
+            oracle.weight.abs().max().item(), rel=1e-2
+        )
         assert layer.weight.std().item() == pytest.approx(oracle.weight.std().item(), rel=1e-2)
 
 
@@ -182,7 +200,10 @@ def test_same_seed_same_bits_and_another_seed_others():
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_drawing_anew_equals_a_new_network(norm):
-    used, new = ConvNet(1, 10, 16, width=8, norm=norm, seed=1), ConvNet(1, 10, 16, width=8, norm=norm, seed=2)
+    used, new = (
+        ConvNet(1, 10, 16, width=8, norm=norm, seed=1),
+        ConvNet(1, 10, 16, width=8, norm=norm, seed=2),
+    )
     with torch.no_grad():
         for parameter in used.parameters():
             parameter.add_(1)
@@ -207,7 +228,9 @@ def test_global_random_state_is_neither_used_nor_changed():
     assert (np.random.get_state()[1] == numpys).all()  # noqa: NPY002
     torch.manual_seed(2)
     second = ConvNet(3, 10, 16, width=8, norm="batch").draw(5)
-    assert all(torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q) for p, q in zip(first.parameters(), second.parameters(), strict=True)
+    )
 
 
 def test_parameters_are_on_the_cpu_and_learn():
@@ -234,5 +257,7 @@ def test_an_unknown_name_lists_the_known(option, name, known):
 
 
 def test_images_too_small_for_the_poolings_are_refused():
-    with pytest.raises(InvalidInput, match="3 poolings need images of at least 8 pixels a side, got 4"):
+    with pytest.raises(
+        InvalidInput, match="3 poolings need images of at least 8 pixels a side, got 4"
+    ):
         ConvNet(1, 2, 4)

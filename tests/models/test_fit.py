@@ -11,11 +11,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from explore import record
+from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
 from explore.errors import ConfigMismatch, InvalidInput
 from explore.models import ConvNet, Fit, accuracy
-from explore.runs import load_checkpoint, save_checkpoint, stream_seed
 
-pytestmark = pytest.mark.usefixtures("_one_thread")  # so small a network only waits for a second one
+pytestmark = pytest.mark.usefixtures(
+    "_one_thread"
+)  # so small a network only waits for a second one
 
 
 def toy(count: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,13 +60,17 @@ def test_it_equals_the_loop_written_by_hand():
     velocity = [torch.zeros_like(p) for p in net.parameters()]
     for epoch in range(4):
         rate = 0.1 if epoch < 3 else 0.01
-        order = torch.randperm(60, generator=torch.Generator().manual_seed(stream_seed(5, "batches", epoch)))
+        order = torch.randperm(
+            60, generator=torch.Generator().manual_seed(stream_seed(5, "batches", epoch))
+        )
         for at in range(0, 60, 16):
             chosen = order[at : at + 16]
             loss = cross_entropy(net(images[chosen]), labels[chosen])
             gradients = torch.autograd.grad(loss, list(net.parameters()))
             with torch.no_grad():
-                for parameter, v, gradient in zip(net.parameters(), velocity, gradients, strict=True):
+                for parameter, v, gradient in zip(
+                    net.parameters(), velocity, gradients, strict=True
+                ):
                     v.mul_(0.9).add_(gradient + 5e-4 * parameter)
                     parameter.sub_(rate * v)
     torch.testing.assert_close(weights(fit.network), weights(net), rtol=1e-5, atol=1e-6)
@@ -81,7 +87,16 @@ def test_loss_is_the_mean_over_images_not_over_batches():
 @pytest.mark.parametrize(("epochs", "full"), [(1, 1), (2, 2), (3, 2), (10, 6), (11, 6), (300, 151)])
 def test_the_rate_is_divided_by_10_after_half_of_the_epochs(epochs, full):
     images, labels = toy(3)
-    fit, rates = Fit(nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), images, labels, epochs=epochs, learning_rate=0.5), []
+    fit, rates = (
+        Fit(
+            nn.Sequential(nn.Flatten(), nn.Linear(64, 3)),
+            images,
+            labels,
+            epochs=epochs,
+            learning_rate=0.5,
+        ),
+        [],
+    )
     while fit.step < fit.steps:
         fit.advance()
         rates.append(fit._optimizer.param_groups[0]["lr"])
@@ -91,7 +106,14 @@ def test_the_rate_is_divided_by_10_after_half_of_the_epochs(epochs, full):
 
 def test_the_defaults_are_those_of_the_line():
     config = Fit(network(), *toy(6)).config
-    wanted = {"epochs": 300, "learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4, "batch": 256, "seed": 0}
+    wanted = {
+        "epochs": 300,
+        "learning_rate": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 5e-4,
+        "batch": 256,
+        "seed": 0,
+    }
     assert {name: config[name] for name in wanted} == wanted
 
 
@@ -197,7 +219,11 @@ def test_accuracy_counts_hits_in_evaluation_mode_and_puts_each_mode_back():
 
 @pytest.mark.parametrize(
     ("count", "labels", "epochs", "words"),
-    [(0, 0, 1, "0 images, 0 labels, 1 epochs"), (3, 2, 1, "3 images, 2 labels"), (3, 3, 0, "0 epochs; expected .* at least 1")],
+    [
+        (0, 0, 1, "0 images, 0 labels, 1 epochs"),
+        (3, 2, 1, "3 images, 2 labels"),
+        (3, 3, 0, "0 epochs; expected .* at least 1"),
+    ],
 )
 def test_bad_input_is_named(count, labels, epochs, words):
     with pytest.raises(InvalidInput, match=words):

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from explore.models import ConvNet, fused
-from explore.models.fused import fused_blocks
+from explore.models import ConvNet
+from explore.models._fused import module as fused
+from explore.models._fused.module import fused_blocks
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,8 @@ def gradients(made: nn.Module, x: torch.Tensor, y: torch.Tensor) -> list[torch.T
 
 
 @pytest.mark.parametrize(
-    ("n", "channels", "size", "width"), [(7, 1, 8, 8), (3, 3, 16, 5), (2, 1, 28, 8), (1, 2, 32, 16), (5, 3, 8, 1)]
+    ("n", "channels", "size", "width"),
+    [(7, 1, 8, 8), (3, 3, 16, 5), (2, 1, 28, 8), (1, 2, 32, 16), (5, 3, 8, 1)],
 )
 def test_values_and_gradients_are_those_of_the_plain_path_in_float64(
     n: int, channels: int, size: int, width: int, taken: list[int]
@@ -61,13 +63,23 @@ def test_values_and_gradients_are_those_of_the_plain_path_in_float64(
 
 def test_gradients_by_finite_differences() -> None:
     f = torch.randn(2, 4, 4, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    weight, bias = (torch.randn(4, generator=torch.Generator().manual_seed(k), requires_grad=True) for k in (1, 2))
+    weight, bias = (
+        torch.randn(4, generator=torch.Generator().manual_seed(k), requires_grad=True)
+        for k in (1, 2)
+    )
     towards = torch.randn(2, 4, 2, 2, generator=torch.Generator().manual_seed(3))
-    found = torch.autograd.grad((fused.NormReluPool.apply(f, weight, bias, 1e-5) * towards).sum(), [f, weight, bias])
+    found = torch.autograd.grad(
+        (fused.NormReluPool.apply(f, weight, bias, 1e-5) * towards).sum(), [f, weight, bias]
+    )
 
     def exact(f: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-        x = (f - f.mean((2, 3), keepdim=True)) / (f.var((2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
-        return (nn.functional.avg_pool2d(torch.relu(x * weight[:, None, None] + bias[:, None, None]), 2) * towards.double()).sum()
+        x = (f - f.mean((2, 3), keepdim=True)) / (
+            f.var((2, 3), unbiased=False, keepdim=True) + 1e-5
+        ).sqrt()
+        return (
+            nn.functional.avg_pool2d(torch.relu(x * weight[:, None, None] + bias[:, None, None]), 2)
+            * towards.double()
+        ).sum()
 
     inputs = [t.detach().double() for t in (f, weight, bias)]
     for which, gradient in enumerate(found):
@@ -77,7 +89,9 @@ def test_gradients_by_finite_differences() -> None:
                 moved = [t.clone() for t in inputs]
                 moved[which].view(-1)[at] += step
                 sides.append(exact(*moved))
-            assert gradient.contiguous().view(-1)[at] == pytest.approx(float(sides[0] - sides[1]) / 2e-6, abs=2e-4)
+            assert gradient.contiguous().view(-1)[at] == pytest.approx(
+                float(sides[0] - sides[1]) / 2e-6, abs=2e-4
+            )
 
 
 def test_it_is_only_taken_when_asked_for(taken: list[int]) -> None:
@@ -92,7 +106,15 @@ def test_it_is_only_taken_when_asked_for(taken: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"norm": "batch"}, {"norm": "none"}, {"norm": "group"}, {"activation": "swish"}, {"pooling": "max"}, {"depth": 4}]
+    "options",
+    [
+        {"norm": "batch"},
+        {"norm": "none"},
+        {"norm": "group"},
+        {"activation": "swish"},
+        {"pooling": "max"},
+        {"depth": 4},
+    ],
 )
 def test_other_blocks_take_the_plain_path(options: dict[str, object], taken: list[int]) -> None:
     size = 24 if "depth" in options else 16  # 24 halves three times only
@@ -104,7 +126,9 @@ def test_other_blocks_take_the_plain_path(options: dict[str, object], taken: lis
 
 def test_hooks_inside_the_blocks_see_what_they_came_for(taken: list[int]) -> None:
     made, x, seen = network(16), images(2, 1, 16), []
-    handle = made.blocks[0].activation.register_forward_hook(lambda *given: seen.append(given[2].shape))
+    handle = made.blocks[0].activation.register_forward_hook(
+        lambda *given: seen.append(given[2].shape)
+    )
     with fused_blocks():
         made(x)
         handle.remove()
@@ -143,7 +167,11 @@ def test_the_same_bits_with_one_thread_and_two() -> None:
         for threads in (1, 2):
             torch.set_num_threads(threads)
             with fused_blocks():
-                found.append(fused.NormReluPool.apply(x.expand(-1, 8, -1, -1), *made.blocks[0].norm.parameters(), 1e-5))
+                found.append(
+                    fused.NormReluPool.apply(
+                        x.expand(-1, 8, -1, -1), *made.blocks[0].norm.parameters(), 1e-5
+                    )
+                )
         assert torch.equal(*found)
     finally:
         torch.set_num_threads(before)

@@ -67,7 +67,11 @@ def test_in_place_activations_do_not_corrupt_maps():
     class Doubled(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.act, self.again = nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Sigmoid()
+            self.conv, self.act, self.again = (
+                nn.Conv2d(1, 4, 3),
+                nn.ReLU(inplace=True),
+                nn.Sigmoid(),
+            )
 
         def forward(self, x):
             x = self.act(self.conv(x))

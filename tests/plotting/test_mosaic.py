@@ -15,11 +15,15 @@ def test_two_by_two_by_hand() -> None:
 
 
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2), st.booleans())
-def test_every_tile_is_found_where_its_box_says(count: int, height: int, width: int, gap: int, colour: bool) -> None:
+def test_every_tile_is_found_where_its_box_says(
+    count: int, height: int, width: int, gap: int, colour: bool
+) -> None:
     tiles = np.random.default_rng(0).random((count, height, width, *((3,) if colour else ())))
     sheet = mosaic(tiles, gap=gap)
     for index in range(count):
-        left, top, right, bottom = (round(edge + 0.5) for edge in tile_box(index, count, height, width, gap))
+        left, top, right, bottom = (
+            round(edge + 0.5) for edge in tile_box(index, count, height, width, gap)
+        )
         assert np.array_equal(sheet[top:bottom, left:right], tiles[index])
 
 
@@ -40,7 +44,8 @@ def test_gaps_of_float_maps_are_missing_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "column", "name"), [(0, 0, "upper left"), (0, 4, "upper right"), (4, 0, "lower left"), (4, 4, "lower right")]
+    ("row", "column", "name"),
+    [(0, 0, "upper left"), (0, 4, "upper right"), (4, 0, "lower left"), (4, 4, "lower right")],
 )
 def test_a_hot_pixel_names_its_quarter(row: int, column: int, name: str) -> None:
     weights = np.zeros((5, 5))

@@ -18,13 +18,13 @@ import pytest
 import xarray
 from PIL import Image
 
+from explore.core.recording import open_recording
+from explore.core.registry import FIGURES, resolve
+from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import load_mixture
 from explore.plotting.export import save, save_figure, small_png, thinned, write_html
 from explore.plotting.picture import Picture
-from explore.recording import open_recording
-from explore.registry import FIGURES, resolve
-from explore.shipped import shipped
 
 
 def accuracies(values: Any) -> xarray.Dataset:
@@ -37,30 +37,47 @@ def accuracies(values: Any) -> xarray.Dataset:
 
 def evolved(**state: Any) -> xarray.Dataset:
     select = resolve(FIGURES["evolution"].select)
-    return select([open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm")], **state)
+    return select(
+        [open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm")],
+        **state,
+    )
 
 
 def surveyed(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["untrained"].select)(open_recording(shipped("data/digits-untrained.zarr.zip")), **state)
+    return resolve(FIGURES["untrained"].select)(
+        open_recording(shipped("data/digits-untrained.zarr.zip")), **state
+    )
 
 
 def reduced(mixture: str, **state: Any) -> xarray.Dataset:
-    recordings = [open_recording(shipped(f"data/{mixture}-{name}.zarr.zip")) for name in ("runnalls", "oggmr")]
+    recordings = [
+        open_recording(shipped(f"data/{mixture}-{name}.zarr.zip")) for name in ("runnalls", "oggmr")
+    ]
     return resolve(FIGURES["reduction"].select)(recordings, **state)
 
 
 def decided(*pairs: tuple[int, int] | None) -> xarray.Dataset:
-    from explore.mixtures.figures_pairs import decision
-    from explore.mixtures.scores import merged_pair
+    from explore.mixtures.figures.decision import decision
+    from explore.mixtures.pair_costs import merged_pair
 
     mixture = load_mixture("standard-1d")
     after = [None if pair is None else merged_pair(mixture, *pair) for pair in pairs]
-    numbers = [None if pair is None else {"angle": 0.1 * pair[0], "ise": 0.2, "kl": 0.3, "peaks": pair[1]} for pair in pairs]
-    return decision(mixture, mixture, list(pairs), after, numbers, {"angle": 0.0, "ise": 0.0, "kl": 0.0, "peaks": 5.0})
+    numbers = [
+        None if pair is None else {"angle": 0.1 * pair[0], "ise": 0.2, "kl": 0.3, "peaks": pair[1]}
+        for pair in pairs
+    ]
+    return decision(
+        mixture,
+        mixture,
+        list(pairs),
+        after,
+        numbers,
+        {"angle": 0.0, "ise": 0.0, "kl": 0.0, "peaks": 5.0},
+    )
 
 
 def handled(name: str, chosen: int, shift: float, width: float, weight: float) -> xarray.Dataset:
-    from explore.mixtures.figures_drag import DISTANCES, bent
+    from explore.mixtures.figures.drag import DISTANCES, bent
 
     mixture = load_mixture(name)
     n, d = mixture.means.shape
@@ -70,24 +87,28 @@ def handled(name: str, chosen: int, shift: float, width: float, weight: float) -
 
 
 def blinded(chosen: float) -> xarray.Dataset:
-    from explore.mixtures.figures_lessons import blindness
+    from explore.mixtures.figures.lessons import blindness
 
     angle, kl, reverse = np.array([4.0, 0.1, 0.004]), np.array([1.0, 400.0, 4e4]), np.full(3, 0.36)
     return blindness(np.array([1.0, 10.0, 100.0]), angle, kl, reverse, 0.3, 0.3, 3.0, chosen)
 
 
 def detoured(share: float) -> xarray.Dataset:
-    from explore.mixtures.figures_lessons import KINDS, detours
+    from explore.mixtures.figures.lessons import KINDS, detours
 
     return detours(*(dict.fromkeys(KINDS, length) for length in (share, 1 - share, 1.1)), share)
 
 
 def softened(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["softened"].select)(open_recording(shipped("data/students-skd.zarr.zip")), **state)
+    return resolve(FIGURES["softened"].select)(
+        open_recording(shipped("data/students-skd.zarr.zip")), **state
+    )
 
 
 def labelled(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["label_bits"].select)(open_recording(shipped("data/students-skd.zarr.zip")), **state)
+    return resolve(FIGURES["label_bits"].select)(
+        open_recording(shipped("data/students-skd.zarr.zip")), **state
+    )
 
 
 def trained(*lessons: str, **state: Any) -> xarray.Dataset:
@@ -96,19 +117,25 @@ def trained(*lessons: str, **state: Any) -> xarray.Dataset:
 
 
 def studied(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["students"].select)(open_recording(shipped("data/digits-students.zarr.zip")), **state)
+    return resolve(FIGURES["students"].select)(
+        open_recording(shipped("data/digits-students.zarr.zip")), **state
+    )
 
 
 def patterned(network: str, **state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["nze"].select)(open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state)
+    return resolve(FIGURES["nze"].select)(
+        open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state
+    )
 
 
 def dense(network: str, **state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["density"].select)(open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state)
+    return resolve(FIGURES["density"].select)(
+        open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state
+    )
 
 
 def written(stride: int, chosen: str = "") -> xarray.Dataset:
-    from explore.sparseconv.figures_formats import formats
+    from explore.sparseconv.figures.formats import formats
 
     x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
     return formats(x, 3, stride, chosen)
@@ -133,11 +160,15 @@ def timed(layer: str) -> xarray.Dataset:
 
 
 def compared(factor: float) -> xarray.Dataset:
-    from explore.sparseconv.figures_speeds import speeds
+    from explore.sparseconv.figures.speedups import speeds
 
     layers = {"56² 64→64 3×3": 1.0, "28² 64→64 3×3": 1.2, "8² 3→4 1×7": 0.8, "9² 3→4 3×3 /2": 0.5}
     rows = [
-        {"layer": layer, "density": d, "seconds": {"torch": 2.0, "torch, channels last": 1.0, "bitmap": d / speed / factor}}
+        {
+            "layer": layer,
+            "density": d,
+            "seconds": {"torch": 2.0, "torch, channels last": 1.0, "bitmap": d / speed / factor},
+        }
         for layer, speed in layers.items()
         for d in (0.1, 0.3, 0.5)
     ]
@@ -147,51 +178,83 @@ def compared(factor: float) -> xarray.Dataset:
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
         FIGURES["evolution"].picture,
-        lambda: [evolved(step=0), evolved(step=50, label="7"), evolved(step=3, label="2", by="distance")],
+        lambda: [
+            evolved(step=0),
+            evolved(step=50, label="7"),
+            evolved(step=3, label="2", by="distance"),
+        ],
     ),
     "untrained": (
         FIGURES["untrained"].picture,
-        lambda: [surveyed(), surveyed(network=3, power=8.0, label="9"), surveyed(network=1, power=2.0)],
+        lambda: [
+            surveyed(),
+            surveyed(network=3, power=8.0, label="9"),
+            surveyed(network=1, power=2.0),
+        ],
     ),
     "reduction": (
         FIGURES["reduction"].picture,
-        lambda: [reduced("standard-1d", step=0), reduced("standard-1d", step=5), reduced("standard-1d")],
+        lambda: [
+            reduced("standard-1d", step=0),
+            reduced("standard-1d", step=5),
+            reduced("standard-1d"),
+        ],
     ),
     "reduction of digits": (
         FIGURES["reduction"].picture,
         lambda: [reduced("mixture-of-digits", step=step, measure="kl") for step in (20, 55, 59)],
     ),
     "decision": (
-        "explore.mixtures.figures_pairs:Decision",
-        lambda: [decided(None, None, None), decided((0, 3), (2, 4), (0, 1)), decided((1, 9), (2, 4), (0, 1))],
+        "explore.mixtures.figures.decision:Decision",
+        lambda: [
+            decided(None, None, None),
+            decided((0, 3), (2, 4), (0, 1)),
+            decided((1, 9), (2, 4), (0, 1)),
+        ],
     ),
     "bent": (
-        "explore.mixtures.figures_drag:Bent",
-        lambda: [handled("standard-1d", *s) for s in ((0, 0, 1, 1), (3, 0.5, 2, 1), (5, -0.2, 1, 0))],
+        "explore.mixtures.figures.drag:Bent",
+        lambda: [
+            handled("standard-1d", *s) for s in ((0, 0, 1, 1), (3, 0.5, 2, 1), (5, -0.2, 1, 0))
+        ],
     ),
     "bent in 2-D": (
-        "explore.mixtures.figures_drag:Bent",
+        "explore.mixtures.figures.drag:Bent",
         lambda: [handled("bivariate", *s) for s in ((0, 0, 1, 1), (1, 0.5, 2, 1), (2, -0.2, 1, 3))],
     ),
-    "blindness": ("explore.mixtures.figures_lessons:Blindness", lambda: [blinded(1.0), blinded(10.0), blinded(100.0)]),
-    "detours": ("explore.mixtures.figures_lessons:Detours", lambda: [detoured(0.5), detoured(0.2), detoured(0.9)]),
+    "blindness": (
+        "explore.mixtures.figures.lessons:Blindness",
+        lambda: [blinded(1.0), blinded(10.0), blinded(100.0)],
+    ),
+    "detours": (
+        "explore.mixtures.figures.lessons:Detours",
+        lambda: [detoured(0.5), detoured(0.2), detoured(0.9)],
+    ),
     "softened": (
         FIGURES["softened"].picture,
-        lambda: [softened(), softened(temperature=8.0, image=7), softened(temperature=0.25, image=1, who="student")],
+        lambda: [
+            softened(),
+            softened(temperature=8.0, image=7),
+            softened(temperature=0.25, image=1, who="student"),
+        ],
     ),
     "label_bits": (
         FIGURES["label_bits"].picture,
         lambda: [labelled(), labelled(temperature=0.25), labelled(temperature=64.0)],
     ),
     "times": (
-        "explore.sparseconv.figures_times:Times",
+        "explore.sparseconv.figures.timings:Times",
         lambda: [timed("7² 512→512 3×3"), timed("56² 64→64 3×3"), timed("28² 128→256 3×3 /2")],
     ),
-    "speeds": ("explore.sparseconv.figures_speeds:Speeds", lambda: [compared(1.0), compared(3.0), compared(0.7)]),
+    "speeds": (
+        "explore.sparseconv.figures.speedups:Speeds",
+        lambda: [compared(1.0), compared(3.0), compared(0.7)],
+    ),
     "logits": (
         FIGURES["logits"].picture,
         lambda: [
-            trained("skd", "scratch", step=step, subclass=s) for step, s in ((0, "all"), (100, "3"), (6, "all"), (610, "9"))
+            trained("skd", "scratch", step=step, subclass=s)
+            for step, s in ((0, "all"), (100, "3"), (6, "all"), (610, "9"))
         ],
     ),
     "logits of students without a teacher": (
@@ -200,33 +263,46 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     ),
     "students": (
         FIGURES["students"].picture,
-        lambda: [studied(), studied(width=2), studied(width=64, labels=800, teacher_images=-1), studied(temperature=16.0)],
+        lambda: [
+            studied(),
+            studied(width=2),
+            studied(width=64, labels=800, teacher_images=-1),
+            studied(temperature=16.0),
+        ],
     ),
     "scores": (
-        "explore.subclass.figures_study:Scores",
+        "explore.subclass.figures.study:Scores",
         lambda: [studied(), studied(width=2), studied(labels=200)],
     ),
     "nze": (
         FIGURES["nze"].picture,
         lambda: [
             patterned("scenes-residual", step=step, layer=layer, channel=channel, unit=unit)
-            for step, layer, channel, unit in ((0, 2, 1, "bytes"), (3, 6, 5, "bytes"), (1, 20, 64, "bytes"))
+            for step, layer, channel, unit in (
+                (0, 2, 1, "bytes"),
+                (3, 6, 5, "bytes"),
+                (1, 20, 64, "bytes"),
+            )
         ],
     ),
     "density": (
         FIGURES["density"].picture,
-        lambda: [dense("squeezenet", step=2), dense("squeezenet", step=70, layer=25), dense("squeezenet", layer=2)],
+        lambda: [
+            dense("squeezenet", step=2),
+            dense("squeezenet", step=70, layer=25),
+            dense("squeezenet", layer=2),
+        ],
     ),
     "formats": (
-        "explore.sparseconv.figures_formats:Formats",
+        "explore.sparseconv.figures.formats:Formats",
         lambda: [written(1), written(1, "2, 4"), written(1, "4, 5"), written(1, "3, 1")],
     ),
     "neighbours": (
-        "explore.sparseconv.figures_neighbours:Neighbours",
+        "explore.sparseconv.figures.neighbours:Neighbours",
         lambda: [beside(), beside(kept=0.7, channel=3), beside(layer=6, kept=0.05, channel=64)],
     ),
     "accuracies": (
-        "explore.distill.figures_survey:Accuracies",
+        "explore.distill.figures.untrained:Accuracies",
         lambda: [
             accuracies([[0.5, 0.7], [np.nan, np.nan]]),
             accuracies([[0.1, 0.2], [0.9, np.nan]]),
@@ -246,7 +322,9 @@ def case(request: pytest.FixtureRequest) -> tuple[type[Picture], list[xarray.Dat
     return resolve(kind), data()
 
 
-def test_an_update_equals_a_new_picture_pixel_for_pixel(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+def test_an_update_equals_a_new_picture_pixel_for_pixel(
+    case: tuple[type[Picture], list[xarray.Dataset]],
+) -> None:
     kind, states = case
     picture = kind(states[0])
     picture.png()
@@ -256,7 +334,9 @@ def test_an_update_equals_a_new_picture_pixel_for_pixel(case: tuple[type[Picture
         assert picture.png() == kind(data).png()
 
 
-def test_different_states_look_different_and_are_described_differently(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+def test_different_states_look_different_and_are_described_differently(
+    case: tuple[type[Picture], list[xarray.Dataset]],
+) -> None:
     kind, states = case
     pictures = [kind(data) for data in states]
     assert len({picture.png() for picture in pictures}) == len(states)
@@ -265,7 +345,9 @@ def test_different_states_look_different_and_are_described_differently(case: tup
     assert all(20 < len(text) < 600 and "nan" not in text for text in texts)
 
 
-def test_png_before_and_after_a_file_are_equal(case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path) -> None:
+def test_png_before_and_after_a_file_are_equal(
+    case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path
+) -> None:
     kind, states = case
     picture = kind(states[0])
     before = picture.png()
@@ -273,11 +355,16 @@ def test_png_before_and_after_a_file_are_equal(case: tuple[type[Picture], list[x
     assert picture.png() == before
 
 
-def test_every_format_is_written_and_twice_the_same(case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path) -> None:
+def test_every_format_is_written_and_twice_the_same(
+    case: tuple[type[Picture], list[xarray.Dataset]], tmp_path: Path
+) -> None:
     kind, states = case
     starts = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "csv": b""}
     for suffix, start in starts.items():
-        contents = {save(kind(states[1]), states[1], tmp_path / f"{n}.{suffix}").read_bytes() for n in range(2)}
+        contents = {
+            save(kind(states[1]), states[1], tmp_path / f"{n}.{suffix}").read_bytes()
+            for n in range(2)
+        }
         assert len(contents) == 1
         assert contents.pop().startswith(start)
 
@@ -288,11 +375,15 @@ def test_numbers_in_the_table_are_the_plotted_ones() -> None:
     first = table[table.method == "DataDAM"]
     recording = open_recording(shipped("data/digits-datadam.zarr.zip"))
     assert first.step.tolist() == recording.step.values.tolist()
-    assert np.allclose(first["mean attention distance"], recording.attention_distance.mean(("label", "block")))
+    assert np.allclose(
+        first["mean attention distance"], recording.attention_distance.mean(("label", "block"))
+    )
     assert (table.shown.sum(), data["now"].values.tolist()) == (2, [data["now"].values[0]] * 2)
 
 
-def test_targets_lie_on_the_picture_and_say_what_they_do(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+def test_targets_lie_on_the_picture_and_say_what_they_do(
+    case: tuple[type[Picture], list[xarray.Dataset]],
+) -> None:
     kind, states = case
     for target in kind(states[0]).targets(states[0]):
         assert -0.001 <= target.left < target.right <= 1.001
@@ -332,22 +423,31 @@ def test_all_text_is_at_least_nine_points(case: tuple[type[Picture], list[xarray
     from matplotlib.text import Text
 
     kind, states = case
-    assert min(text.get_fontsize() for text in kind(states[0]).figure.findobj(Text) if text.get_text()) >= 9
+    assert (
+        min(text.get_fontsize() for text in kind(states[0]).figure.findobj(Text) if text.get_text())
+        >= 9
+    )
 
 
-def test_the_readers_own_settings_are_not_touched(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+def test_the_readers_own_settings_are_not_touched(
+    case: tuple[type[Picture], list[xarray.Dataset]],
+) -> None:
     kind, states = case
     before = dict(mpl.rcParams)
     kind(states[0]).png()
     assert dict(mpl.rcParams) == before
 
 
-def test_small_png_keeps_size_and_is_small(case: tuple[type[Picture], list[xarray.Dataset]]) -> None:
+def test_small_png_keeps_size_and_is_small(
+    case: tuple[type[Picture], list[xarray.Dataset]],
+) -> None:
     kind, states = case
     picture = kind(states[0])
     small, whole = small_png(picture), picture.png()
     assert len(small) < min(120_000, len(whole))
-    one, two = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (small, whole))
+    one, two = (
+        np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (small, whole)
+    )
     off = abs(one - two)
     assert np.quantile(off, 0.999) <= 16
     assert off.max() <= 48
@@ -375,13 +475,17 @@ def test_a_step_between_frames_shows_the_frame_before() -> None:
         (surveyed, {"power": 5.0}, "recorded are"),
     ],
 )
-def test_a_state_that_was_not_recorded_is_refused(select: Any, state: dict[str, Any], match: str) -> None:
+def test_a_state_that_was_not_recorded_is_refused(
+    select: Any, state: dict[str, Any], match: str
+) -> None:
     with pytest.raises(InvalidInput, match=match):
         select(**state)
 
 
 def test_recordings_of_another_kind_or_other_data_are_refused() -> None:
-    survey, run = (open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("untrained", "dm"))
+    survey, run = (
+        open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("untrained", "dm")
+    )
     with pytest.raises(InvalidInput, match="attention-matching run"):
         resolve(FIGURES["evolution"].select)(survey)
     with pytest.raises(InvalidInput, match="untrained"):
@@ -396,16 +500,28 @@ def test_unknown_formats_and_states_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="known: csv, html, pdf, png, svg"):
         save(resolve(FIGURES["untrained"].picture)(data), data, tmp_path / "a.jpg")
     with pytest.raises(InvalidInput, match="has no state 'foo'; it has step, label, by"):
-        save_figure("evolution", [open_recording(shipped("data/digits-dm.zarr.zip"))], {"foo": 1}, tmp_path / "a.png")
+        save_figure(
+            "evolution",
+            [open_recording(shipped("data/digits-dm.zarr.zip"))],
+            {"foo": 1},
+            tmp_path / "a.png",
+        )
 
 
 @pytest.mark.parametrize(
     ("name", "file", "label", "positions"),
-    [("softened", "students-skd", "temperature", 17), ("label_bits", "students-skd", "temperature", 17)]
+    [
+        ("softened", "students-skd", "temperature", 17),
+        ("label_bits", "students-skd", "temperature", 17),
+    ]
     + [("students", "digits-students", "width", 6)],
 )
-def test_a_page_goes_over_what_the_slider_moves(name: str, file: str, label: str, positions: int, tmp_path: Path) -> None:
-    page = save_figure(name, [open_recording(shipped(f"data/{file}.zarr.zip"))], {}, tmp_path / "page.html").read_text()
+def test_a_page_goes_over_what_the_slider_moves(
+    name: str, file: str, label: str, positions: int, tmp_path: Path
+) -> None:
+    page = save_figure(
+        name, [open_recording(shipped(f"data/{file}.zarr.zip"))], {}, tmp_path / "page.html"
+    ).read_text()
     assert f'max="{positions - 1}"' in page
     assert label in page
 
@@ -421,13 +537,23 @@ def test_the_offline_page_holds_every_frame_and_loads_nothing(tmp_path: Path) ->
 def test_a_page_of_too_many_positions_is_refused(tmp_path: Path) -> None:
     data = surveyed()
     with pytest.raises(InvalidInput, match="1 to 60 positions, got 61"):
-        write_html(tmp_path / "page.html", resolve(FIGURES["untrained"].picture)(data), "x", range(61), lambda _: data)
+        write_html(
+            tmp_path / "page.html",
+            resolve(FIGURES["untrained"].picture)(data),
+            "x",
+            range(61),
+            lambda _: data,
+        )
 
 
 def test_a_page_survives_markup_in_names(tmp_path: Path) -> None:
     data = accuracies([[0.5, 0.6]]).assign_coords(set=["</script><b>"])
     page = write_html(
-        tmp_path / "page.html", resolve("explore.distill.figures_survey:Accuracies")(data), "<s>", [1], lambda _: data
+        tmp_path / "page.html",
+        resolve("explore.distill.figures.untrained:Accuracies")(data),
+        "<s>",
+        [1],
+        lambda _: data,
     ).read_text()
     assert page.count("</script>") == 1
     assert "<s>" not in page
@@ -440,8 +566,8 @@ def test_thinning_keeps_both_ends() -> None:
 
 def test_figures_are_drawn_without_torch() -> None:
     code = (
-        "import sys; from explore import open_recording; from explore.shipped import shipped;"
-        "from explore.distill.figures import Evolution, evolution;"
+        "import sys; from explore import open_recording; from explore.core.resources import shipped;"
+        "from explore.distill.figures.evolution import Evolution, evolution;"
         "d = evolution(open_recording(shipped('data/digits-dm.zarr.zip'))); Evolution(d).png(); assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -485,14 +611,20 @@ def test_the_readers_settings_survive_two_threads_that_draw() -> None:
 
 
 def test_recordings_of_unlike_data_are_not_compared() -> None:
-    one, two = (open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm"))
-    other = two.assign_attrs(config={**two.attrs["config"], "data": {**two.attrs["config"]["data"], "sha256": "0"}})
+    one, two = (
+        open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm")
+    )
+    other = two.assign_attrs(
+        config={**two.attrs["config"], "data": {**two.attrs["config"]["data"], "sha256": "0"}}
+    )
     with pytest.raises(InvalidInput, match="same data"):
         resolve(FIGURES["evolution"].select)([one, other])
 
 
 def test_only_blocks_that_both_recordings_hold_are_shown() -> None:
-    one, two = (open_recording(shipped(f"data/digits-{name}.zarr.zip")).load() for name in ("datadam", "dm"))
+    one, two = (
+        open_recording(shipped(f"data/digits-{name}.zarr.zip")).load() for name in ("datadam", "dm")
+    )
     shallow = two.drop_vars(["attention_2", "real_attention_2"])
     for pair in ([one, shallow], [shallow, one]):
         data = resolve(FIGURES["evolution"].select)(pair)

@@ -60,10 +60,26 @@ def maps(shape: tuple[int, ...], density: float, seed: int) -> np.ndarray:
     return np.where(random.random(shape) < density, x, empty).astype(np.float32)
 
 
-def made(n: int, c: int, k: int, size: Any, kernel: Any, stride: Any, padding: Any, density: float, seed: int) -> Case:
+def made(
+    n: int,
+    c: int,
+    k: int,
+    size: Any,
+    kernel: Any,
+    stride: Any,
+    padding: Any,
+    density: float,
+    seed: int,
+) -> Case:
     random = np.random.default_rng(seed + 1)
     weight = random.normal(size=(k, c, *kernel)).astype(np.float32)
-    return Case(maps((n, c, *size), density, seed), weight, random.normal(size=k).astype(np.float32), stride, padding)
+    return Case(
+        maps((n, c, *size), density, seed),
+        weight,
+        random.normal(size=k).astype(np.float32),
+        stride,
+        padding,
+    )
 
 
 @st.composite
@@ -78,7 +94,9 @@ def cases(draw: st.DrawFn) -> Case:
         size.append(draw(st.integers(least, least + 9)))
     n, c, k = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
     density = draw(st.sampled_from([0.0, 0.03, 0.1, 0.3, 0.6, 1.0]))
-    case = made(n, c, k, size, kernel, tuple(stride), tuple(padding), density, draw(st.integers(0, 10**6)))
+    case = made(
+        n, c, k, size, kernel, tuple(stride), tuple(padding), density, draw(st.integers(0, 10**6))
+    )
     case.x[:, draw(st.lists(st.integers(0, c - 1), max_size=2))] = 0  # empty channels
     return case
 
@@ -93,7 +111,9 @@ def oracle(case: Case, double: bool = False) -> np.ndarray:
 def assert_close(found: np.ndarray, case: Case) -> None:
     """Within 1e-4 of torch, relative to the sum of absolute terms of each output."""
     wanted = oracle(case)
-    terms = oracle(Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True)
+    terms = oracle(
+        Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True
+    )
     assert found.shape == wanted.shape
     assert found.dtype == np.float32
     assert (abs(found - wanted) <= 1e-4 * terms).all()
@@ -133,7 +153,11 @@ def stored(case: Case) -> list[tuple[int, int, int, int]]:
     """Image, channel, padded row and padded column of every value that is not zero and that a window reads."""
     readers = brute_sizes(case).readers
     ph, pw = case.padding
-    return [(n, c, i + ph, j + pw) for n, c, i, j in np.argwhere(case.x != 0).tolist() if readers[j + pw]]
+    return [
+        (n, c, i + ph, j + pw)
+        for n, c, i, j in np.argwhere(case.x != 0).tolist()
+        if readers[j + pw]
+    ]
 
 
 def seen(case: Case) -> np.ndarray:
@@ -176,6 +200,8 @@ def literal_convolution(values: Any, indices: Any, pointers: Any, case: Case) ->
                 for line in range(kh):
                     if i >= line and (i - line) % sh == 0 and (i - line) // sh < sizes.oh:
                         for u in range(t + 1):
-                            out[(i - line) // sh, s + u] += values[at] * case.weight[0, 0, line, local - u * sw]
+                            out[(i - line) // sh, s + u] += (
+                                values[at] * case.weight[0, 0, line, local - u * sw]
+                            )
         base += row[-1]
     return out

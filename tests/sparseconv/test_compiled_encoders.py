@@ -12,17 +12,24 @@ import torch
 from hypothesis import given, settings
 from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, cases, made, maps
 
-from explore import sharing
+from explore._parallel import thread_pool as sharing
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv import Encoding, Geometry, encode, encoder_kernels
-from explore.sparseconv.cpo import encode_cpo
-from explore.sparseconv.cps import encode_cps
-from explore.sparseconv.cscc import encode_cscc
-from explore.sparseconv.im2col import encode_im2col
-from explore.sparseconv.inputs import as_maps
-from explore.sparseconv.mec import encode_mec
+from explore.sparseconv import Encoding, Geometry, encode
+from explore.sparseconv._compiled import encoder_kernels
+from explore.sparseconv.formats.cpo import encode_cpo
+from explore.sparseconv.formats.cps import encode_cps
+from explore.sparseconv.formats.cscc import encode_cscc
+from explore.sparseconv.formats.im2col import encode_im2col
+from explore.sparseconv.formats.mec import encode_mec
+from explore.sparseconv.formats.validation import as_maps
 
-PLAIN = {"im2col": encode_im2col, "mec": encode_mec, "cscc": encode_cscc, "cpo": encode_cpo, "cps": encode_cps}
+PLAIN = {
+    "im2col": encode_im2col,
+    "mec": encode_mec,
+    "cscc": encode_cscc,
+    "cpo": encode_cpo,
+    "cps": encode_cps,
+}
 
 
 def assert_same(found: Encoding, wanted: Encoding) -> None:
@@ -42,7 +49,8 @@ def assert_same(found: Encoding, wanted: Encoding) -> None:
 def same_as_plain(x: Any, sizes: dict[str, Any], method: str, options: dict[str, Any]) -> None:
     checked = as_maps(x)
     assert_same(
-        encode(x, **sizes, method=method, **options), PLAIN[method](checked, Geometry(checked.shape, *sizes.values()), **options)
+        encode(x, **sizes, method=method, **options),
+        PLAIN[method](checked, Geometry(checked.shape, *sizes.values()), **options),
     )
 
 
@@ -79,11 +87,15 @@ def test_many_threads_write_the_same(many, case) -> None:
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
-@pytest.mark.parametrize("shape", [(2, 33, 17, 31), (1, 16, 16, 16), (3, 5, 4, 47), (1, 70, 9, 1), (1, 1, 1, 80)])
+@pytest.mark.parametrize(
+    "shape", [(2, 33, 17, 31), (1, 16, 16, 16), (3, 5, 4, 47), (1, 70, 9, 1), (1, 1, 1, 80)]
+)
 def test_whole_vectors_and_what_is_left_over(shape, method, options, threads) -> None:
     x = maps(shape, 0.4, 1)
     for view in (x, channels_last(x)):
-        same_as_plain(view, {"kernel_size": (3, 3), "stride": (1, 2), "padding": (1, 1)}, method, options)
+        same_as_plain(
+            view, {"kernel_size": (3, 3), "stride": (1, 2), "padding": (1, 1)}, method, options
+        )
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
@@ -98,7 +110,15 @@ def test_views_of_any_strides(method, options, threads) -> None:
     assert not odd.flags.aligned
     fixed = x.copy()
     fixed.flags.writeable = False
-    views = (wide[:, ::2, :, ::2], x[:, :, ::-1, ::-1], x[::-1, ::-1], np.asfortranarray(x), odd, fixed, x.swapaxes(2, 3))
+    views = (
+        wide[:, ::2, :, ::2],
+        x[:, :, ::-1, ::-1],
+        x[::-1, ::-1],
+        np.asfortranarray(x),
+        odd,
+        fixed,
+        x.swapaxes(2, 3),
+    )
     for view in (*views, torch.from_numpy(x), np.broadcast_to(x[:1, :1], x.shape)):
         same_as_plain(view, sizes, method, options)
 
@@ -130,18 +150,32 @@ def test_columns_that_no_window_reads_and_nothing_but_padding(threads) -> None:
     for method, options in WAYS:
         for view in (gaps, channels_last(gaps)):
             same_as_plain(view, {"kernel_size": 2, "stride": 5, "padding": 0}, method, options)
-            same_as_plain(view, {"kernel_size": (1, 1), "stride": (7, 23), "padding": (0, 3)}, method, options)
-        same_as_plain(left_over, {"kernel_size": (1, 2), "stride": (1, 9), "padding": (0, 2)}, method, options)
+            same_as_plain(
+                view, {"kernel_size": (1, 1), "stride": (7, 23), "padding": (0, 3)}, method, options
+            )
+        same_as_plain(
+            left_over, {"kernel_size": (1, 2), "stride": (1, 9), "padding": (0, 2)}, method, options
+        )
 
 
-@pytest.mark.parametrize(("method", "options"), [*SPARSE, ("cps", {"pointers": "per-channel", "index_bytes": 4})])
+@pytest.mark.parametrize(
+    ("method", "options"), [*SPARSE, ("cps", {"pointers": "per-channel", "index_bytes": 4})]
+)
 @pytest.mark.parametrize("more", [0, 1])
 def test_index_widths_at_the_limit(method, options, more, threads) -> None:
     if method == "cps":
-        shape = (1, 1, 4, 4096 + more) if options.get("pointers") == "per-channel" else (1, 4096 + more, 4, 1)
+        shape = (
+            (1, 1, 4, 4096 + more)
+            if options.get("pointers") == "per-channel"
+            else (1, 4096 + more, 4, 1)
+        )
         sizes = {"kernel_size": (1, 1), "stride": 1, "padding": 0}
     else:
-        shape = (1, 1, 32768 + more, 2) if options.get("pointers") == "per-channel" else (1, 32768 + more, 1, 2)
+        shape = (
+            (1, 1, 32768 + more, 2)
+            if options.get("pointers") == "per-channel"
+            else (1, 32768 + more, 1, 2)
+        )
         sizes = {"kernel_size": (1, 2), "stride": 1, "padding": 0}
     x = maps(shape, 0.2, more)
     x[0, -1, -1, -1] = 1
@@ -217,4 +251,6 @@ def test_kernels_write_inside_their_arrays(case: Case) -> None:
 def test_an_encoding_keeps_how_it_convolves() -> None:
     found = encode(np.ones((3, 3), np.float32), 2)
     assert found.product is not None
-    assert dataclasses.replace(found, product=None).convolve(np.ones((1, 1, 2, 2), np.float32)).tolist() == [[[[4, 4], [4, 4]]]]
+    assert dataclasses.replace(found, product=None).convolve(
+        np.ones((1, 1, 2, 2), np.float32)
+    ).tolist() == [[[[4, 4], [4, 4]]]]

@@ -15,24 +15,14 @@ from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, assert_close, cases, ma
 from test_compiled_encoders import PLAIN, Canaries, channels_last
 from toys import output
 
-from explore import sharing
+from explore._parallel import thread_pool as sharing
 from explore.errors import InvalidInput
-from explore.sparseconv import (
-    Encoding,
-    Geometry,
-    blas,
-    conv2d,
-    dense,
-    encode,
-    encoder_kernels,
-    multiply,
-    product_kernels,
-    products,
-)
-from explore.sparseconv.dense import write_patches, write_windows
-from explore.sparseconv.entries import replay
-from explore.sparseconv.products import column_places, pack, shares
-from explore.sparseconv.vectors import LANES, LINE, aligned
+from explore.sparseconv import Encoding, Geometry, conv2d, encode, multiply
+from explore.sparseconv._compiled import blas, dense, encoder_kernels, product_kernels, products
+from explore.sparseconv._compiled.dense import write_patches, write_windows
+from explore.sparseconv._compiled.products import column_places, pack, shares
+from explore.sparseconv._engine.simd import LANES, LINE, aligned
+from explore.sparseconv.formats.entries import replay
 
 
 def filtered(case: Case, filters: int, seed: int = 0) -> Case:
@@ -61,7 +51,9 @@ class Threads:
 @given(case=cases(), filters=st.integers(1, 40), threads=st.sampled_from([1, 2, 3]))
 def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
     case = filtered(case, filters)
-    terms = oracle(Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True)
+    terms = oracle(
+        Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True
+    )
     with Threads(threads):
         for method, options in WAYS:
             encoding = encode(case.x, **case.sizes, method=method, **options)
@@ -72,7 +64,10 @@ def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
             assert last.transpose(0, 2, 3, 1).flags.c_contiguous
             assert_close(last, case)
             if isinstance(encoding.arrays().get("values"), np.ndarray):
-                plain = replay(encoding.entries(), encoding.geometry, case.weight) + case.bias[:, None, None]  # type: ignore[attr-defined]
+                plain = (
+                    replay(encoding.entries(), encoding.geometry, case.weight)
+                    + case.bias[:, None, None]
+                )  # type: ignore[attr-defined]
                 assert (abs(found - plain) <= 1e-4 * terms).all()
 
 
@@ -128,10 +123,17 @@ def test_weights_are_repacked() -> None:
     weight = np.random.default_rng(0).normal(size=(20, 3, 2, 5)).astype(np.float32)
     packed = pack(weight, 16, 2)
     assert packed.ctypes.data % LINE == 0
-    found = packed.reshape(2, 3, 2, 5, 16)[:, :, :, column_places(5, 2)].transpose(0, 4, 1, 2, 3).reshape(32, 3, 2, 5)
+    found = (
+        packed.reshape(2, 3, 2, 5, 16)[:, :, :, column_places(5, 2)]
+        .transpose(0, 4, 1, 2, 3)
+        .reshape(32, 3, 2, 5)
+    )
     assert np.array_equal(found[:20], weight)
     assert not found[20:].any()
-    assert all(aligned(size).ctypes.data % LINE == 0 and aligned(size).size == size for size in range(1, 40))
+    assert all(
+        aligned(size).ctypes.data % LINE == 0 and aligned(size).size == size
+        for size in range(1, 40)
+    )
 
 
 @pytest.mark.parametrize("width", range(1, 8))
@@ -146,7 +148,12 @@ def test_taps_of_neighbouring_windows_are_neighbours(width, stride) -> None:
 @pytest.mark.parametrize("filters", [1, 16, 33])
 def test_nan_and_infinities_reach_what_they_should(method, options, filters) -> None:
     case = filtered(made(2, 5, 1, (9, 20), (3, 3), (1, 1), (1, 1), 0.3, 0), filters)
-    case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = np.nan, np.inf, -np.inf, np.inf
+    case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = (
+        np.nan,
+        np.inf,
+        -np.inf,
+        np.inf,
+    )
     case.weight[0, 2] = 0  # infinity times zero is NaN
     wanted = oracle(case)
     for threads in (1, 2):
@@ -169,7 +176,13 @@ def test_wide_indices_are_read(method, more) -> None:
 def test_nothing_is_the_bias() -> None:
     bias = np.array([1, 2, 3], np.float32)
     for method, options in WAYS:
-        found = conv2d(np.zeros((2, 4, 5, 6), np.float32), np.ones((3, 4, 3, 3), np.float32), bias, method=method, **options)
+        found = conv2d(
+            np.zeros((2, 4, 5, 6), np.float32),
+            np.ones((3, 4, 3, 3), np.float32),
+            bias,
+            method=method,
+            **options,
+        )
         assert np.array_equal(found, np.broadcast_to(bias[:, None, None], (2, 3, 3, 4)))
 
 
@@ -207,7 +220,10 @@ def test_tensors_come_back_in_their_memory_format(method, options) -> None:
     rest = (*map(torch.from_numpy, (case.weight, case.bias)), case.stride, case.padding, method)
     wanted = conv2d(*case, method=method, **options)
     assert isinstance(wanted, np.ndarray)
-    first, last = conv2d(x, *rest, **options), conv2d(x.contiguous(memory_format=torch.channels_last), *rest, **options)
+    first, last = (
+        conv2d(x, *rest, **options),
+        conv2d(x.contiguous(memory_format=torch.channels_last), *rest, **options),
+    )
     assert first.is_contiguous()
     assert last.is_contiguous(memory_format=torch.channels_last)
     assert not last.is_contiguous()
@@ -233,7 +249,9 @@ def test_tensors_elsewhere_are_refused() -> None:
     class Elsewhere:
         is_cuda, device = True, "cuda:0"
 
-    with pytest.raises(InvalidInput, match=r"x is on cuda:0; these programs run on the processor: x.cpu\(\)"):
+    with pytest.raises(
+        InvalidInput, match=r"x is on cuda:0; these programs run on the processor: x.cpu\(\)"
+    ):
         conv2d(Elsewhere(), np.ones((1, 1, 1, 1), np.float32))
     with pytest.raises(InvalidInput, match=r"weight is on cuda:0"):
         conv2d(np.ones((1, 1), np.float32), Elsewhere())
@@ -247,7 +265,7 @@ import sys
 sys.modules["torch"] = None
 import numpy as np
 from explore.sparseconv import Geometry
-from explore.sparseconv.cpo import encode_cpo
+from explore.sparseconv.formats.cpo import encode_cpo
 x = np.ones((1, 1, 3, 3), np.float32)
 assert encode_cpo(x, Geometry(x.shape, 2)).convolve(np.ones((1, 1, 2, 2), np.float32)).tolist() == [[[[4, 4], [4, 4]]]]
 assert "numba" not in sys.modules
@@ -310,7 +328,9 @@ def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
 def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> None:
     """The kernels run as plain Python, with vector instructions that look where they are before they act."""
 
-    def add_product(out: np.ndarray, at: int, factor: float, weight: np.ndarray, place: int) -> None:
+    def add_product(
+        out: np.ndarray, at: int, factor: float, weight: np.ndarray, place: int
+    ) -> None:
         assert out[at : at + LANES].size == weight[place : place + LANES].size == LANES
         assert (out.ctypes.data // 4 + at) % LANES == place % LANES == 0
         out[at : at + LANES] += factor * weight[place : place + LANES]
@@ -335,11 +355,25 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
             patch.setattr(module, "lowest_bit", lowest_bit)
         patch.setattr(encoder_kernels, "other_than_zero", other_than_zero)
         patch.setattr(product_kernels, "add_product", add_product)
-        for method, options in (("cscc", {}), ("cpo", {}), ("cps", {"pointers": "per-channel"}), ("cps", {"trim": True})):
+        for method, options in (
+            ("cscc", {}),
+            ("cpo", {}),
+            ("cps", {"pointers": "per-channel"}),
+            ("cps", {"trim": True}),
+        ):
             assert_close(conv2d(*case, method=method, **options), case)
 
 
 def test_maps_of_a_large_batch() -> None:
-    case = filtered(Case(maps((9, 4, 8, 8), 0.5, 0), np.ones((1, 4, 3, 3), np.float32), np.ones(1), (1, 1), (1, 1)), 20)
+    case = filtered(
+        Case(
+            maps((9, 4, 8, 8), 0.5, 0),
+            np.ones((1, 4, 3, 3), np.float32),
+            np.ones(1),
+            (1, 1),
+            (1, 1),
+        ),
+        20,
+    )
     for method, options in WAYS:
         assert_close(conv2d(*case, method=method, **options), case)

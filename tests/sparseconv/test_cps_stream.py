@@ -58,7 +58,9 @@ def test_the_whole_stream_with_values_and_pointers_is_ambiguous_too() -> None:
     assert a.indices.tolist() == b.indices.tolist() == [0, 7, 8, 11]
     assert a.values.tolist() == b.values.tolist()
     assert [row.tolist() for row in a.pointers] == [row.tolist() for row in b.pointers]
-    assert sorted(x.tolist() for x in a.readings()) == sorted(x.tolist() for x in (one[0, 0], other[0, 0]))
+    assert sorted(x.tolist() for x in a.readings()) == sorted(
+        x.tolist() for x in (one[0, 0], other[0, 0])
+    )
     words = [encode(x, 3, method="cps").arrays()["words"].tolist() for x in (one, other)]
     assert words[0] != words[1]  # what the words are for
 

@@ -17,7 +17,12 @@ def holding(g: Geometry, count: int) -> np.ndarray:
     x = np.zeros(g.shape, np.float32)
     _, c, h, _ = g.shape
     at = np.arange(count)
-    x[0, at // len(g.order) % c, at // len(g.order) // c % h, g.order[at % len(g.order)] - g.padding[1]] = 1
+    x[
+        0,
+        at // len(g.order) % c,
+        at // len(g.order) // c % h,
+        g.order[at % len(g.order)] - g.padding[1],
+    ] = 1
     assert np.count_nonzero(x) == count
     return x
 
@@ -38,12 +43,20 @@ def test_a_bound_is_where_sizes_cross(shape, kernel, stride, padding, versus) ->
     below = math.ceil(round(bound * cells, 6)) - 1  # the largest count under the bound
     for count, smaller in ((below, True), (below + 1, False)):
         if 0 <= count <= room:
-            ratio = encode(holding(g, count), kernel, stride, padding).compression_ratio(versus, "elements")
+            ratio = encode(holding(g, count), kernel, stride, padding).compression_ratio(
+                versus, "elements"
+            )
             assert (ratio > 1) == smaller
     if below > room:  # always smaller
-        assert encode(holding(g, room), kernel, stride, padding).compression_ratio(versus, "elements") > 1
+        assert (
+            encode(holding(g, room), kernel, stride, padding).compression_ratio(versus, "elements")
+            > 1
+        )
     if bound <= 0:  # never
-        assert encode(holding(g, 0), kernel, stride, padding).compression_ratio(versus, "elements") <= 1
+        assert (
+            encode(holding(g, 0), kernel, stride, padding).compression_ratio(versus, "elements")
+            <= 1
+        )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -52,7 +65,9 @@ def test_against_cscc(seed, kernel, stride) -> None:
     random = np.random.default_rng(seed)
     x = (random.random((1, 3, 9, 11)) < random.random() ** 3).astype(np.float32)
     g = Geometry(x.shape, kernel, stride, 1)
-    cpo, cscc, mec = (encode(x, kernel, stride, 1, method=method) for method in ("cpo", "cscc", "mec"))
+    cpo, cscc, mec = (
+        encode(x, kernel, stride, 1, method=method) for method in ("cpo", "cscc", "mec")
+    )
     lowered = np.count_nonzero(mec.lowered) / mec.lowered.size
     density = len(cpo.values) / (3 * g.padded[0] * g.padded[1])
     assert (density < density_bound(g, "cscc", lowered) - 1e-12) == (cpo.elements < cscc.elements)
@@ -72,7 +87,9 @@ def test_usual_layers() -> None:
 def test_narrower_indices_move_a_bound_by_their_share() -> None:
     layer = Geometry((1, 64, 56, 56), 3, padding=1)
     for versus in ("im2col", "mec", "map"):
-        assert math.isclose(density_bound(layer, versus, index_bytes=2), density_bound(layer, versus) * 4 / 3)
+        assert math.isclose(
+            density_bound(layer, versus, index_bytes=2), density_bound(layer, versus) * 4 / 3
+        )
         assert density_bound(layer, versus, pointer_bytes=2) > density_bound(layer, versus)
 
 

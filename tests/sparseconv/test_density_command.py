@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from explore import cli
-from explore.recording import open_recording
+from explore.cli import main as cli
+from explore.core.recording import open_recording
 
 SMALL = ["--data", "scenes", "--data-option", "size=64", "--data-option", "count=10"]
 
@@ -28,10 +28,15 @@ def done(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0
     return shown.out if code == 0 else shown.err
 
 
-def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = ["run", "density", "scenes-vgg", *SMALL, "--images", "3"]
     shown = done([*run, "--maps", "--out", "maps.zarr"], capsys)
-    assert "3 frames, to step 2 of 2. To see them: explore figure density --recording maps.zarr --out density.html" in shown
+    assert (
+        "3 frames, to step 2 of 2. To see them: explore figure density --recording maps.zarr --out density.html"
+        in shown
+    )
     kept = open_recording("maps.zarr").load()
     assert kept.sizes["step"] == 3
     assert "levels" in kept
@@ -40,12 +45,26 @@ def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(here: Path, capsys
     assert "levels" not in open_recording(default)
     assert f"recorded in {default}: 3 frames" in done(run, capsys)  # nothing is left to do
     assert "maps: recorded True, now False" in done([*run, "--out", "maps.zarr"], capsys, 2)
-    assert "images: recorded 3, now 4" in done(["run", "density", *SMALL, "--images", "4"], capsys, 2)  # scenes-vgg by default
+    assert "images: recorded 3, now 4" in done(
+        ["run", "density", *SMALL, "--images", "4"], capsys, 2
+    )  # scenes-vgg by default
 
     starts = {"png": b"\x89PNG", "pdf": b"%PDF", "csv": b"layer,map", "html": b"<!"}
     for figure in ("density", "nze"):
         for suffix, start in starts.items():
-            done(["figure", figure, "--recording", "maps.zarr", "--out", f"{figure}.{suffix}", "--state", "layer=3"], capsys)
+            done(
+                [
+                    "figure",
+                    figure,
+                    "--recording",
+                    "maps.zarr",
+                    "--out",
+                    f"{figure}.{suffix}",
+                    "--state",
+                    "layer=3",
+                ],
+                capsys,
+            )
             assert Path(f"{figure}.{suffix}").read_bytes().lower().startswith(start.lower())
         page = Path(f"{figure}.html").read_text(encoding="utf-8")
         assert [f"image {k}" in page for k in (1, 2, 3, 4)] == [True, True, True, False]
@@ -65,11 +84,23 @@ def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(here: Path, capsys
     [
         (["nosuch"], "unknown network 'nosuch'; known: resnet20, "),
         (["scenes-vgq"], "Did you mean 'scenes-vgg'?"),
-        (["torchvision:resnet18"], "which images are to go through torchvision:resnet18? give data="),
-        (["torchvision:resnet18", *SMALL], "torchvision:resnet18 comes without weights; give weights=FILE"),
-        (["torchvision:resnet18", *SMALL, "--weights", "no.pth"], "weights of torchvision:resnet18 are looked for in no.pth"),
+        (
+            ["torchvision:resnet18"],
+            "which images are to go through torchvision:resnet18? give data=",
+        ),
+        (
+            ["torchvision:resnet18", *SMALL],
+            "torchvision:resnet18 comes without weights; give weights=FILE",
+        ),
+        (
+            ["torchvision:resnet18", *SMALL, "--weights", "no.pth"],
+            "weights of torchvision:resnet18 are looked for in no.pth",
+        ),
         (["scenes-vgg", *SMALL, "--images", "1"], "images must be a whole number ≥ 2, got 1"),
-        (["scenes-vgg", "--data", "digits"], "the network does not take images of float32 [1, 1, 16, 16]"),
+        (
+            ["scenes-vgg", "--data", "digits"],
+            "the network does not take images of float32 [1, 1, 16, 16]",
+        ),
         (["scenes-vgg", *SMALL, "--device", "gpu"], "device 'gpu' cannot be used"),
     ],
 )
@@ -104,9 +135,14 @@ def test_help_names_the_networks_and_the_usual_file() -> None:
         assert words in shown
 
 
-def test_a_name_with_odd_letters_is_a_file_name(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_with_odd_letters_is_a_file_name(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[str] = []
     monkeypatch.setattr(cli, "_record", lambda row, config, out, every: seen.append(out))
     for model in ("torchvision:resnet18", "a/b", ""):
         CliRunner().invoke(cli.app, ["run", "density", *([model] if model else [])])
-    assert seen == [str(Path("runs") / f"density-{name}.zarr") for name in ("torchvision_resnet18", "a_b", "scenes-vgg")]
+    assert seen == [
+        str(Path("runs") / f"density-{name}.zarr")
+        for name in ("torchvision_resnet18", "a_b", "scenes-vgg")
+    ]

@@ -15,14 +15,14 @@ from torch import nn
 from torch.nn.functional import pad, relu, unfold
 
 from explore import record
+from explore.core.registry import build
 from explore.data import load
 from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
 from explore.models import Taps
-from explore.registry import build
 from explore.sparseconv import DensityConfig, DensityRun, activation_density, encode
-from explore.sparseconv.density import Seen, convolved_maps, frame, geometry_of, work_left
-from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.nze import FORMATS, level_map
+from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.recorded_maps import FORMATS, level_map
+from explore.sparseconv.networks.density import Seen, convolved_maps, frame, geometry_of, work_left
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -36,7 +36,9 @@ def net(*layers: nn.Module) -> nn.Sequential:
     return made
 
 
-def expected_layer(module: nn.Conv2d, x: torch.Tensor, padding: tuple[int, int]) -> dict[str, float]:
+def expected_layer(
+    module: nn.Conv2d, x: torch.Tensor, padding: tuple[int, int]
+) -> dict[str, float]:
     """Density, work left and sizes of what a convolution takes in, one image, by unfolding and by loops."""
     c = x.shape[1]
     (kh, kw), (_, sw) = module.kernel_size, module.stride
@@ -74,7 +76,9 @@ PLAIN: list[tuple[dict[str, Any], tuple[int, int]]] = [
 
 
 @pytest.mark.parametrize(("options", "padding"), PLAIN)
-def test_density_work_and_sizes_are_those_of_loops(options: dict[str, Any], padding: tuple[int, int]) -> None:
+def test_density_work_and_sizes_are_those_of_loops(
+    options: dict[str, Any], padding: tuple[int, int]
+) -> None:
     model = net(nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 3, **options))
     images = noise(3, 2, 9, 11, seed=7)
     found = activation_density(model, images)
@@ -94,7 +98,10 @@ def test_density_work_and_sizes_are_those_of_loops(options: dict[str, Any], padd
         assert row["bytes"].values[:2].tolist() == [4 * expected["im2col"], 4 * expected["mec"]]
         for name in ("cscc", "cpo", "cps"):
             own = encode(x.detach().numpy(), module.kernel_size, module.stride, padding, name)
-            assert (float(row["bytes"].sel(format=name)), float(row.elements.sel(format=name))) == (own.nbytes, own.elements)
+            assert (float(row["bytes"].sel(format=name)), float(row.elements.sel(format=name))) == (
+                own.nbytes,
+                own.elements,
+            )
     assert found["shape"].values.tolist() == [[2, 9, 11], [5, 9, 11]]
     assert found.filters.values.tolist() == [5, 3]
     assert found.kernel.values[1].tolist() == list(module.kernel_size)
@@ -106,17 +113,29 @@ def test_density_work_and_sizes_are_those_of_loops(options: dict[str, Any], padd
 @pytest.mark.parametrize("seed", range(12))
 def test_work_is_the_filled_share_of_the_im2col_matrix(seed: int) -> None:
     random = np.random.default_rng(seed)
-    kernel, stride, padding = ((int(a), int(b)) for a, b in random.integers([[1, 1], [1, 1], [0, 0]], [[5, 5], [4, 4], [3, 3]]))
+    kernel, stride, padding = (
+        (int(a), int(b))
+        for a, b in random.integers([[1, 1], [1, 1], [0, 0]], [[5, 5], [4, 4], [3, 3]])
+    )
     case = made(2, 3, 1, (8, 9), kernel, stride, padding, [0.0, 0.2, 0.7, 1.0][seed % 4], seed)
     matrix = unfold(torch.from_numpy(case.x != 0).float(), kernel, padding=padding, stride=stride)
     geometry = Geometry(case.x.shape, kernel, stride, padding)
     assert work_left(case.x, geometry) == pytest.approx(float(matrix.mean()), rel=1e-6, abs=1e-12)
     sizes = brute_sizes(case)
     one = case._replace(x=case.x[:1, :1])
-    seen = [Seen("a", nn.Conv2d(1, 1, kernel, stride, padding), one.x, Geometry(one.x.shape, kernel, stride, padding))]
+    seen = [
+        Seen(
+            "a",
+            nn.Conv2d(1, 1, kernel, stride, padding),
+            one.x,
+            Geometry(one.x.shape, kernel, stride, padding),
+        )
+    ]
     values, _, pointers = literal_cpo(one)
     assert len(values) == len(stored(one))
-    assert float(frame(seen).elements.sel(layer="a", format="cpo")) == 2 * len(values) + sum(map(len, pointers))
+    assert float(frame(seen).elements.sel(layer="a", format="cpo")) == 2 * len(values) + sum(
+        map(len, pointers)
+    )
     assert geometry.output == (sizes.oh, sizes.ow)
 
 
@@ -166,7 +185,10 @@ def test_a_module_called_twice_is_seen_twice() -> None:
     model, x = Twice(), noise(1, 2, 6, 6)
     found = activation_density(model, x)
     assert found.layer.values.tolist() == ["conv", "conv#2"]
-    assert found.density.values[0].tolist() == [1.0, float((relu(model.conv(x)) != 0).double().mean())]
+    assert found.density.values[0].tolist() == [
+        1.0,
+        float((relu(model.conv(x)) != 0).double().mean()),
+    ]
 
 
 def test_a_convolution_called_by_name_is_seen_and_so_is_one_whose_name_has_a_number_sign() -> None:
@@ -192,7 +214,11 @@ def test_inputs_are_those_before_anybody_overwrites_them() -> None:
     class Overwriting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.act, self.second = nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 1, 3)
+            self.first, self.act, self.second = (
+                nn.Conv2d(1, 4, 3),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(4, 1, 3),
+            )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             y = self.act(self.first(x))
@@ -219,10 +245,15 @@ def test_half_precision_is_seen_too() -> None:
 
 
 def test_chosen_layers_alone_in_the_order_they_are_computed() -> None:
-    model, x = net(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3)), noise(2, 1, 9, 9)
+    model, x = (
+        net(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3)),
+        noise(2, 1, 9, 9),
+    )
     whole = activation_density(model, x)
     for layers in (["4", "0"], iter(["4", "0"]), ("0", "4")):
-        xarray.testing.assert_identical(activation_density(model, x, layers), whole.sel(layer=["0", "4"]))
+        xarray.testing.assert_identical(
+            activation_density(model, x, layers), whole.sel(layer=["0", "4"])
+        )
     assert activation_density(model, x, "2").layer.values.tolist() == ["2"]
 
 
@@ -232,7 +263,9 @@ def hooks(model: nn.Module) -> int:
 
 @pytest.mark.parametrize("training", [False, True])
 def test_the_network_and_the_random_state_are_left_as_they_are(training: bool) -> None:
-    model = net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).train(training)
+    model = net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).train(
+        training
+    )
     model[3].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random, modes = torch.get_rng_state(), [m.training for m in model.modules()]
@@ -259,19 +292,54 @@ def test_after_an_error_it_is_as_it_was_too() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
-    "no convolution": (lambda: activation_density(nn.Sequential(nn.Flatten()), noise(1, 1, 4, 4)), "network has none"),
-    "Conv1d": (lambda: activation_density(net(nn.Flatten(2), nn.Conv1d(1, 1, 3)), noise(1, 1, 4, 4)), "the network has none"),
-    "a layer": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 1, 4, 4), ["1"]), r"'1'; the network has 0"),
-    "no layers": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 1, 4, 4), []), "no convolution took in maps"),
-    "channels": (lambda: activation_density(net(nn.Conv2d(3, 1, 3)), noise(1, 1, 4, 4)), r"images of float32 \[1, 1, 4, 4\]"),
-    "too small": (lambda: activation_density(net(nn.Conv2d(1, 1, 7)), noise(1, 1, 4, 4)), "does not take images"),
-    "one image": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 4, 4)), r"\[N, C, H, W\]"),
-    "bytes": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(1, 1, 4, 4).byte()), "floats.*got torch.uint8"),
-    "an array": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), np.zeros((1, 1, 4, 4))), "tensor of floats.*ndarray"),
-    "none": (lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(0, 1, 4, 4)), "must not be empty"),
-    "a function": (lambda: activation_density(torch.relu, noise(1, 1, 4, 4)), "must be a torch network"),
+    "no convolution": (
+        lambda: activation_density(nn.Sequential(nn.Flatten()), noise(1, 1, 4, 4)),
+        "network has none",
+    ),
+    "Conv1d": (
+        lambda: activation_density(net(nn.Flatten(2), nn.Conv1d(1, 1, 3)), noise(1, 1, 4, 4)),
+        "the network has none",
+    ),
+    "a layer": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 1, 4, 4), ["1"]),
+        r"'1'; the network has 0",
+    ),
+    "no layers": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 1, 4, 4), []),
+        "no convolution took in maps",
+    ),
+    "channels": (
+        lambda: activation_density(net(nn.Conv2d(3, 1, 3)), noise(1, 1, 4, 4)),
+        r"images of float32 \[1, 1, 4, 4\]",
+    ),
+    "too small": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 7)), noise(1, 1, 4, 4)),
+        "does not take images",
+    ),
+    "one image": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), noise(1, 4, 4)),
+        r"\[N, C, H, W\]",
+    ),
+    "bytes": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(1, 1, 4, 4).byte()),
+        "floats.*got torch.uint8",
+    ),
+    "an array": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), np.zeros((1, 1, 4, 4))),
+        "tensor of floats.*ndarray",
+    ),
+    "none": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(0, 1, 4, 4)),
+        "must not be empty",
+    ),
+    "a function": (
+        lambda: activation_density(torch.relu, noise(1, 1, 4, 4)),
+        "must be a torch network",
+    ),
     "dropout": (
-        lambda: activation_density(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Dropout()), noise(1, 1, 4, 4)),
+        lambda: activation_density(
+            nn.Sequential(nn.Conv2d(1, 1, 3), nn.Dropout()), noise(1, 1, 4, 4)
+        ),
         r"1 is a dropout in training mode.*model.eval\(\)",
     ),
 }
@@ -291,7 +359,9 @@ X, Y = noise(6, 1, 8, 8), torch.tensor([0, 2, 1, 1, 0, 2])
 
 
 def own(images: int = 3, maps: bool = False, seed: int = 0) -> DensityRun:
-    model = net(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2), nn.Conv2d(2, 2, 1))
+    model = net(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2), nn.Conv2d(2, 2, 1)
+    )
     return DensityRun(DensityConfig(images=images, maps=maps, seed=seed), (X, Y), model)
 
 
@@ -375,7 +445,11 @@ def test_tensors_that_are_no_images_with_labels_are_refused(data: Any, words: st
         ({"seed": -1}, InvalidInput, "seed must be a whole number ≥ 0"),
         ({"maps": 3}, InvalidInput, "maps must be true or false, got 3"),
         ({"model": 3}, InvalidInput, "model must be a text, got 3"),
-        ({"model": "scenes-vgq"}, UnknownName, "unknown network 'scenes-vgq'.*Did you mean 'scenes-vgg'"),
+        (
+            {"model": "scenes-vgq"},
+            UnknownName,
+            "unknown network 'scenes-vgq'.*Did you mean 'scenes-vgg'",
+        ),
         ({"model": "scenes-vgq", "data": "digits"}, UnknownName, "Did you mean 'scenes-vgg'"),
         ({"model": "torchvision:fcn_resnet50"}, UnknownName, "classifier of torchvision"),
         ({"model": "torchvision:resnet18"}, InvalidInput, "data='imagenette'"),
@@ -385,7 +459,9 @@ def test_tensors_that_are_no_images_with_labels_are_refused(data: Any, words: st
         ({"device": "gpu", "data": "digits"}, InvalidInput, "device 'gpu' cannot be used"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: dict[str, Any], kind: type[ExploreError], words: str) -> None:
+def test_options_that_cannot_be_are_refused(
+    options: dict[str, Any], kind: type[ExploreError], words: str
+) -> None:
     with pytest.raises(kind, match=words):
         build({"method": "density", **options})
 

@@ -17,11 +17,12 @@ import torch
 from hypothesis import given, settings, strategies as st
 from sparse_oracles import EXAMPLES, Case, assert_close, cases, made, maps, oracle
 
-from explore.atomics import call
+from explore._parallel.intrinsics import call
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv import Geometry, conv2d, encode, engine, prepare
-from explore.sparseconv.engine import BitmapConvolution, Plan
-from explore.sparseconv.vectors import LANES
+from explore.sparseconv import Geometry, conv2d, encode, prepare
+from explore.sparseconv._engine import convolution as engine
+from explore.sparseconv._engine.convolution import BitmapConvolution, Plan
+from explore.sparseconv._engine.simd import LANES
 
 METHODS = ("bitmap", "auto")
 
@@ -32,11 +33,23 @@ def wide_cases(draw: st.DrawFn) -> Case:
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (1, 7), (7, 1), (5, 5), (2, 3), (4, 6), (3, 1)]))
     stride = draw(st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1), (1, 3), (3, 3)]))
     padding = draw(st.sampled_from([(0, 0), (1, 1), (0, 3), (3, 0), (2, 2)]))
-    size = [max(1, k - 2 * p) + draw(st.integers(0, 7)) for k, p in zip(kernel, padding, strict=True)]
+    size = [
+        max(1, k - 2 * p) + draw(st.integers(0, 7)) for k, p in zip(kernel, padding, strict=True)
+    ]
     channels = draw(st.sampled_from([1, 3, 15, 16, 17, 31, 48, 63, 64, 65, 80, 96, 129, 150]))
     filters = draw(st.sampled_from([1, 2, 15, 16, 17, 32, 33, 47, 48, 64, 65, 80]))
     density = draw(st.sampled_from([0.0, 0.02, 0.1, 0.3, 0.6, 1.0]))
-    return made(draw(st.integers(1, 3)), channels, filters, size, kernel, stride, padding, density, draw(st.integers(0, 10**6)))
+    return made(
+        draw(st.integers(1, 3)),
+        channels,
+        filters,
+        size,
+        kernel,
+        stride,
+        padding,
+        density,
+        draw(st.integers(0, 10**6)),
+    )
 
 
 def last(x: np.ndarray) -> np.ndarray:
@@ -89,7 +102,9 @@ def test_nothing_is_written_outside_a_buffer(case, threads) -> None:
         convolution = BitmapConvolution(*case[1:])
         x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
         g = Geometry(case.x.shape, *case.sizes.values())
-        out = fenced(len(case.x) * g.output[0] * g.output[1] * len(case.weight)).reshape(len(case.x), *g.output, -1)
+        out = fenced(len(case.x) * g.output[0] * g.output[1] * len(case.weight)).reshape(
+            len(case.x), *g.output, -1
+        )
         inside = fenced(x.size).reshape(x.shape)
         inside[:] = x
         convolution(inside, out=out)
@@ -115,7 +130,9 @@ def test_zeros_meet_no_weight() -> None:
     assert np.array_equal(found, np.broadcast_to(case.bias[:, None, None], found.shape))
 
 
-@pytest.mark.parametrize("method", ["bitmap", "auto", "torch", "cpo", "cps", "cscc", "im2col", "mec"])
+@pytest.mark.parametrize(
+    "method", ["bitmap", "auto", "torch", "cpo", "cps", "cscc", "im2col", "mec"]
+)
 def test_relu_is_torchs(method) -> None:
     case = made(2, 20, 35, (6, 6), (3, 3), (1, 1), (2, 2), 0.4, 3)
     case.x[0, 0, 0, 0] = np.nan
@@ -141,10 +158,20 @@ def test_a_plan_holds_everything_and_fits_where_it_must(width, stride) -> None:
     for filters in (1, 16, 17, 100, 512):
         for channels in (1, 16, 17, 64, 65, 448):
             plan = Plan.of(filters, channels, width, stride)
-            assert plan.groups * plan.vectors * LANES >= filters > (plan.groups - 1) * plan.vectors * LANES
-            assert plan.blocks * plan.parts * LANES >= channels > (plan.blocks - 1) * plan.parts * LANES
+            assert (
+                plan.groups * plan.vectors * LANES
+                >= filters
+                > (plan.groups - 1) * plan.vectors * LANES
+            )
+            assert (
+                plan.blocks * plan.parts * LANES
+                >= channels
+                > (plan.blocks - 1) * plan.parts * LANES
+            )
             assert plan.parts * LANES <= 64
-            assert 4 * width * plan.vectors * plan.parts * LANES**2 <= engine.NEAR or plan.parts == 1
+            assert (
+                4 * width * plan.vectors * plan.parts * LANES**2 <= engine.NEAR or plan.parts == 1
+            )
 
 
 def test_too_dense_maps_are_left_alone() -> None:
@@ -159,7 +186,10 @@ def test_too_dense_maps_are_left_alone() -> None:
 def test_one_layer_takes_maps_of_any_size_from_several_threads() -> None:
     case = made(1, 33, 20, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method="bitmap")
-    inputs = [maps((n, 33, h, 9), 0.3, seed) for seed, (n, h) in enumerate([(1, 9), (2, 9), (1, 4), (3, 12)] * 8)]
+    inputs = [
+        maps((n, 33, h, 9), 0.3, seed)
+        for seed, (n, h) in enumerate([(1, 9), (2, 9), (1, 4), (3, 12)] * 8)
+    ]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(layer, inputs))
     for x, y in zip(inputs, found, strict=True):
@@ -247,7 +277,14 @@ print("right")
 def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path) -> None:
     environment = {**os.environ, **settings, "NUMBA_CACHE_DIR": str(tmp_path)}
     code = CHECK.replace("METHODS", repr(methods))
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.stdout.strip() == "right", done.stderr[-2000:]
 
 
@@ -270,10 +307,15 @@ def test_sizes_that_alternate_keep_their_buffers(monkeypatch) -> None:
     layer = prepare(weight, padding=1, method="bitmap")
     made_now: list[Any] = []
     furnished = layer._engine._furnished
-    monkeypatch.setattr(layer._engine, "_furnished", lambda key: made_now.append(key) or furnished(key))
+    monkeypatch.setattr(
+        layer._engine, "_furnished", lambda key: made_now.append(key) or furnished(key)
+    )
     for _ in range(5):
         for count in (1, 2, 3):
-            assert layer(np.ones((count, 4, 5, 5), np.float32))[:, :, 2, 2].ravel().tolist() == [36.0] * 4 * count
+            assert (
+                layer(np.ones((count, 4, 5, 5), np.float32))[:, :, 2, 2].ravel().tolist()
+                == [36.0] * 4 * count
+            )
     assert len(made_now) == 3
 
 

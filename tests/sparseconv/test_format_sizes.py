@@ -7,18 +7,41 @@ from itertools import groupby
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from sparse_oracles import EXAMPLES, SPARSE, Case, assert_close, brute_sizes, cases, made, maps, stored
+from sparse_oracles import (
+    EXAMPLES,
+    SPARSE,
+    Case,
+    assert_close,
+    brute_sizes,
+    cases,
+    made,
+    maps,
+    stored,
+)
 
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import encode, encode_cps_stream
 
-VGG = [(3, 224), (64, 224), (64, 112), (128, 112), (128, 56), (256, 56), (256, 28), (512, 28), (512, 14)]
+VGG = [
+    (3, 224),
+    (64, 224),
+    (64, 112),
+    (128, 112),
+    (128, 56),
+    (256, 56),
+    (256, 28),
+    (512, 28),
+    (512, 14),
+]
 RESNET = [(64, 56), (128, 28), (256, 14), (512, 7)]
 
 
 def sets(case: Case) -> dict[int, int]:
     """How many sets of four rows hold 1, 2, 3 and 4 stored values."""
-    held = [len(list(same)) for _, same in groupby(sorted((n, c, j, i // 4) for n, c, i, j in stored(case)))]
+    held = [
+        len(list(same))
+        for _, same in groupby(sorted((n, c, j, i // 4) for n, c, i, j in stored(case)))
+    ]
     return {k: held.count(k) for k in (1, 2, 3, 4)}
 
 
@@ -46,11 +69,16 @@ def test_elements_are_what_the_papers_count(case) -> None:
     assert elements("cpo") == n * classes * row + 2 * values
     assert elements("cpo", trim=True) == n * ((classes - 1) * row + first) + 2 * values
     assert elements("cpo", pointers="per-channel") == maps_held * classes * row + 2 * values
-    assert elements("cpo", pointers="per-channel", trim=True) == maps_held * ((classes - 1) * row + first) + 2 * values
+    assert (
+        elements("cpo", pointers="per-channel", trim=True)
+        == maps_held * ((classes - 1) * row + first) + 2 * values
+    )
     assert elements("cps") == n * classes * row + values + words
     assert elements("cps", pointers="per-channel") == values + words + maps_held + 1
     stream = encode_cps_stream(case.x, **case.sizes)
-    assert stream.elements == n * classes * row + values + held[1] + 2 * (held[2] + held[3] + held[4])
+    assert stream.elements == n * classes * row + values + held[1] + 2 * (
+        held[2] + held[3] + held[4]
+    )
 
 
 @settings(max_examples=EXAMPLES)
@@ -65,7 +93,11 @@ def test_bytes_are_the_widths_times_the_counts(case) -> None:
         assert arrays["values"].dtype == np.float32
         index = arrays["indices" if method != "cps" else "words"]
         assert index.itemsize == options.get("index_bytes", 2)  # all these maps are small
-        assert all(array.itemsize == 2 for name, array in arrays.items() if name.startswith(("pointers", "maps")))
+        assert all(
+            array.itemsize == 2
+            for name, array in arrays.items()
+            if name.startswith(("pointers", "maps"))
+        )
         if found.nbytes:
             im2col = 4 * case.x[:, :, 0, 0].size * case.weight[0, 0].size * sizes.oh * sizes.ow
             assert found.compression_ratio() == im2col / found.nbytes
@@ -80,7 +112,9 @@ def test_what_the_spec_works_out_for_an_8_by_8_layer_of_448_channels() -> None:
     x.reshape(-1)[: 6 * 4480 : 6] = 1  # a tenth of the padded map, all channels in use
     g = encode(x, 3, padding=1)
     assert (g.geometry.im2col_elements, g.elements) == (258_048, 8_987)
-    assert encode(x, 3, padding=1, pointers="per-channel").elements == 8_960 + 27 * 420  # 28 channels are empty, and skipped
+    assert (
+        encode(x, 3, padding=1, pointers="per-channel").elements == 8_960 + 27 * 420
+    )  # 28 channels are empty, and skipped
     assert encode(x, 3, padding=1, pointers="per-channel", trim=True).elements == 8_960 + 21 * 420
 
 
@@ -108,7 +142,10 @@ def test_padding_is_never_stored() -> None:
     x = maps((2, 3, 6, 6), 0.5, 1)
     for method, options in SPARSE:
         if method != "cscc":
-            counts = {encode(x, 5, padding=p, method=method, **options).arrays()["values"].size for p in (0, 1, 4, 9)}
+            counts = {
+                encode(x, 5, padding=p, method=method, **options).arrays()["values"].size
+                for p in (0, 1, 4, 9)
+            }
             assert counts == {np.count_nonzero(x)}
 
 
@@ -137,7 +174,10 @@ def test_other_comparisons_are_refused(bad) -> None:
 
 
 def test_an_encoding_says_what_it_is() -> None:
-    assert repr(encode(np.ones((3, 3), np.float32), 3, trim=True)) == "CPO(1×1×3×3 in 24 elements, 66 bytes)"
+    assert (
+        repr(encode(np.ones((3, 3), np.float32), 3, trim=True))
+        == "CPO(1×1×3×3 in 24 elements, 66 bytes)"
+    )
 
 
 # ---- where 16 bits end
@@ -247,11 +287,16 @@ def test_ratios_on_the_3_by_3_layers_of_vgg_16_and_resnet_18(channels, size) -> 
     assert cpo.compression_ratio() >= 50
     assert cps.compression_ratio() >= 55
     # the papers' count gives 4-byte and 2-byte indices the same weight, and so less
-    assert 40 <= cpo.compression_ratio(unit="elements") < cps.compression_ratio(unit="elements") < 55
+    assert (
+        40 <= cpo.compression_ratio(unit="elements") < cps.compression_ratio(unit="elements") < 55
+    )
     assert cpo.compression_ratio("mec") > 15
 
 
 def test_case_of_a_layer_is_convolved() -> None:
     case = made(1, 64, 8, (56, 56), (3, 3), (1, 1), (1, 1), 0.1, 0)
     for method, options in SPARSE:
-        assert_close(encode(case.x, **case.sizes, method=method, **options).convolve(case.weight, case.bias), case)
+        assert_close(
+            encode(case.x, **case.sizes, method=method, **options).convolve(case.weight, case.bias),
+            case,
+        )

@@ -45,8 +45,16 @@ def test_maps_are_read_back(case) -> None:
     for method, options in EVERY:
         found = encode(case.x, **case.sizes, method=method, **options).decode()
         if method == "im2col":  # rows that no window reads are lost too
-            sizes, (kh, _), (sh, _), ph = brute_sizes(case), case.kernel, case.stride, case.padding[0]
-            read = [any(y * sh <= i + ph < y * sh + kh for y in range(sizes.oh)) for i in range(case.x.shape[2])]
+            sizes, (kh, _), (sh, _), ph = (
+                brute_sizes(case),
+                case.kernel,
+                case.stride,
+                case.padding[0],
+            )
+            read = [
+                any(y * sh <= i + ph < y * sh + kh for y in range(sizes.oh))
+                for i in range(case.x.shape[2])
+            ]
             assert np.array_equal(found, np.where(np.array(read)[:, None], wanted, 0))
         else:
             assert np.array_equal(found, wanted)
@@ -71,7 +79,9 @@ def test_geometry_is_what_loops_find(case) -> None:
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_cpo_of_one_map_is_what_its_loops_write_and_read(case) -> None:
-    one = Case(case.x[:1, :1], case.weight[:1, :1], np.zeros(1, np.float32), case.stride, case.padding)
+    one = Case(
+        case.x[:1, :1], case.weight[:1, :1], np.zeros(1, np.float32), case.stride, case.padding
+    )
     values, indices, pointers = literal_cpo(one)
     for kind in ("shared", "per-channel"):
         found = encode(one.x, **one.sizes, pointers=kind)
@@ -79,14 +89,18 @@ def test_cpo_of_one_map_is_what_its_loops_write_and_read(case) -> None:
         assert found.arrays()["indices"].tolist() == indices
         if kind == "shared" or values:
             assert [row[0].tolist() for row in found.pointers] == pointers
-    assert_close(literal_convolution(values, indices, pointers, one)[None, None].astype(np.float32), one)
+    assert_close(
+        literal_convolution(values, indices, pointers, one)[None, None].astype(np.float32), one
+    )
 
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_trimmed_pointers_say_the_same(case) -> None:
     for method in ("cpo", "cps"):
-        whole, trimmed = (encode(case.x, **case.sizes, method=method, trim=trim) for trim in (False, True))
+        whole, trimmed = (
+            encode(case.x, **case.sizes, method=method, trim=trim) for trim in (False, True)
+        )
         for a, b in zip(whole.entries(), trimmed.entries(), strict=True):
             assert np.array_equal(a, b)
         left_out = whole.elements - trimmed.elements
@@ -115,7 +129,12 @@ def test_without_horizontal_overlap_cpo_holds_what_cscc_holds(case) -> None:
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_nan_and_infinities_propagate(method, options) -> None:
     case = made(2, 3, 2, (9, 8), (3, 3), (1, 1), (1, 1), 0.3, 0)
-    case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = np.nan, np.inf, -np.inf, np.inf
+    case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = (
+        np.nan,
+        np.inf,
+        -np.inf,
+        np.inf,
+    )
     case.weight[0, 2] = 0  # infinity times zero is NaN
     found, wanted = conv2d(*case, method=method, **options), oracle(case)
     assert np.array_equal(np.isnan(found), np.isnan(wanted))
@@ -131,10 +150,12 @@ def test_minus_zero_is_zero(method, options) -> None:
     x[0, 0, 2, 2] = 1
     found = encode(x, 3, method=method, **options)
     assert set(found.arrays()["values"].tolist()) == {1.0}
-    subnormal = np.array([[1e-45, 0], [0, -1e-45]], np.float32)  # but the least of all numbers is not
-    assert sorted(set(encode(subnormal, 1, method=method, **options).arrays()["values"].tolist())) == sorted(
-        {float(np.float32(1e-45)), float(np.float32(-1e-45))}
-    )
+    subnormal = np.array(
+        [[1e-45, 0], [0, -1e-45]], np.float32
+    )  # but the least of all numbers is not
+    assert sorted(
+        set(encode(subnormal, 1, method=method, **options).arrays()["values"].tolist())
+    ) == sorted({float(np.float32(1e-45)), float(np.float32(-1e-45))})
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -167,11 +188,29 @@ def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> N
     back = np.ascontiguousarray(x[:, :, ::-1, ::-1])[:, :, ::-1, ::-1]
     fixed = x.copy()
     fixed.flags.writeable = False
-    for view in (last, wide[:, ::2, :, ::2], back, np.asfortranarray(x), fixed, torch.from_numpy(x)):
-        assert_same_products(conv2d(view, weight, *SMALL[2:], method, **options), SMALL, method, wanted)
+    for view in (
+        last,
+        wide[:, ::2, :, ::2],
+        back,
+        np.asfortranarray(x),
+        fixed,
+        torch.from_numpy(x),
+    ):
+        assert_same_products(
+            conv2d(view, weight, *SMALL[2:], method, **options), SMALL, method, wanted
+        )
     turned = np.ascontiguousarray(weight[::-1, :, ::-1])[::-1, :, ::-1]
-    for filters in (np.asfortranarray(weight), turned, torch.nn.Parameter(torch.from_numpy(weight))):
-        assert_same_products(conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options), SMALL, method, wanted)
+    for filters in (
+        np.asfortranarray(weight),
+        turned,
+        torch.nn.Parameter(torch.from_numpy(weight)),
+    ):
+        assert_same_products(
+            conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options),
+            SMALL,
+            method,
+            wanted,
+        )
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
@@ -214,7 +253,8 @@ def test_channel_and_filter_tails(channels, filters) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kernel", "size"), [((1, 1), (1, 1)), ((7, 7), (1, 1)), ((1, 7), (3, 7)), ((7, 1), (7, 3)), ((2, 5), (2, 6))]
+    ("kernel", "size"),
+    [((1, 1), (1, 1)), ((7, 7), (1, 1)), ((1, 7), (3, 7)), ((7, 1), (7, 3)), ((2, 5), (2, 6))],
 )
 @pytest.mark.parametrize("stride", [(1, 1), (3, 3), (9, 9)])
 def test_one_window_few_windows_and_gaps(kernel, size, stride) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Geometry, conv2d, encode
-from explore.sparseconv.inputs import as_maps
+from explore.sparseconv.formats.validation import as_maps
 
 METHODS = ("im2col", "mec", "cscc", "cpo", "cps")
 X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
@@ -98,11 +98,17 @@ def test_biases(bias, said) -> None:
 
 
 @pytest.mark.parametrize("name", ["kernel_size", "stride", "padding"])
-@pytest.mark.parametrize("bad", [-1, 1.0, True, "same", None, (1,), (1, 2, 3), (1, -1), (1, 1.5), (1, True), [[1, 2]], np.nan])
+@pytest.mark.parametrize(
+    "bad",
+    [-1, 1.0, True, "same", None, (1,), (1, 2, 3), (1, -1), (1, 1.5), (1, True), [[1, 2]], np.nan],
+)
 def test_sizes(name, bad) -> None:
     sizes: dict[str, Any] = {"kernel_size": 3, name: bad}
     for method in METHODS:
-        with pytest.raises(InvalidInput, match=f"{name} must be a whole number ≥ {0 if name == 'padding' else 1}, or two"):
+        with pytest.raises(
+            InvalidInput,
+            match=f"{name} must be a whole number ≥ {0 if name == 'padding' else 1}, or two",
+        ):
             encode(X, **sizes, method=method)
 
 
@@ -134,7 +140,10 @@ def test_shapes_of_a_geometry(shape) -> None:
 def test_kernels_of_an_encoding() -> None:
     for method in METHODS:
         found = encode(X, 3, method=method)
-        with pytest.raises(InvalidInput, match=r"has a 3×2 kernel, x was encoded for 3×3; encode it with kernel_size=\(3, 2\)"):
+        with pytest.raises(
+            InvalidInput,
+            match=r"has a 3×2 kernel, x was encoded for 3×3; encode it with kernel_size=\(3, 2\)",
+        ):
             found.convolve(W[..., :2])
         with pytest.raises(InvalidInput, match="is for 2 channels, x has 3"):
             found.convolve(W[:, :2])
@@ -142,7 +151,8 @@ def test_kernels_of_an_encoding() -> None:
 
 def test_methods_and_options() -> None:
     with pytest.raises(
-        UnknownName, match=r"unknown method 'ccsc'; known: bitmap, cpo, cps, cscc, im2col, mec\. Did you mean 'cscc'\?"
+        UnknownName,
+        match=r"unknown method 'ccsc'; known: bitmap, cpo, cps, cscc, im2col, mec\. Did you mean 'cscc'\?",
     ):
         encode(X, 3, method="ccsc")
     with pytest.raises(UnknownName, match="unknown method"):
@@ -153,7 +163,9 @@ def test_methods_and_options() -> None:
         encode(X, 3, method="cps", pointers="map")
     with pytest.raises(InvalidInput, match="mec has no option 'trim'; its options: none"):
         encode(X, 3, method="mec", trim=True)
-    with pytest.raises(InvalidInput, match="cscc has no option 'pointers', 'trim'; its options: index_bytes"):
+    with pytest.raises(
+        InvalidInput, match="cscc has no option 'pointers', 'trim'; its options: index_bytes"
+    ):
         conv2d(X, W, method="cscc", trim=True, pointers="shared")
     with pytest.raises(InvalidInput, match="cpo has no option 'geometry'"):
         encode(X, 3, geometry=None)

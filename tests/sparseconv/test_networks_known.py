@@ -12,14 +12,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from explore.core.resources import shipped
 from explore.data import data_folder, load
-from explore.data.imagenette import IMAGENET_CLASSES
+from explore.data.datasets.imagenette import IMAGENET_CLASSES
 from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
 from explore.models import accuracy
-from explore.shipped import shipped
 from explore.sparseconv import load_network
 from explore.sparseconv.config import NETWORKS
-from explore.sparseconv.networks import IMAGENET, KNOWN, ResNetCifar, read_weights, scene_network
+from explore.sparseconv.networks.model_zoo import (
+    IMAGENET,
+    KNOWN,
+    ResNetCifar,
+    read_weights,
+    scene_network,
+)
 
 SCENES = ("scenes-vgg", "scenes-residual", "scenes-smooth")
 
@@ -44,21 +50,32 @@ def test_shipped_networks_are_frozen_in_evaluation_and_draw_nothing(name: str) -
     assert not any(tensor.requires_grad or tensor.is_meta for tensor in tensors)
     assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
     kept = load_file(shipped(f"data/{name}.safetensors"))
-    assert all(torch.equal(value, kept[key].to(value.dtype)) for key, value in network.state_dict().items())
+    assert all(
+        torch.equal(value, kept[key].to(value.dtype)) for key, value in network.state_dict().items()
+    )
     again, _ = load_network(name)
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert torch.equal(network(x), again(x))
 
 
-@pytest.mark.parametrize(("name", "least"), [("scenes-vgg", 0.9), ("scenes-residual", 0.9), ("scenes-smooth", 0.9)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("scenes-vgg", 0.9), ("scenes-residual", 0.9), ("scenes-smooth", 0.9)]
+)
 def test_shipped_networks_tell_shapes_apart(name: str, least: float) -> None:
     data = load("scenes", "test", size=64, count=200)
     assert accuracy(load_network(name)[0], data.batch(), data.labels) >= least
 
 
 def test_only_the_smooth_one_has_no_relu() -> None:
-    kinds = {name: {type(m) for m in load_network(name)[0].modules()} & {nn.ReLU, nn.SiLU} for name in SCENES}
-    assert kinds == {"scenes-vgg": {nn.ReLU}, "scenes-residual": {nn.ReLU}, "scenes-smooth": {nn.SiLU}}
+    kinds = {
+        name: {type(m) for m in load_network(name)[0].modules()} & {nn.ReLU, nn.SiLU}
+        for name in SCENES
+    }
+    assert kinds == {
+        "scenes-vgg": {nn.ReLU},
+        "scenes-residual": {nn.ReLU},
+        "scenes-smooth": {nn.SiLU},
+    }
 
 
 # ---- published weights
@@ -74,7 +91,9 @@ def test_published_residual_networks_reach_what_is_known_of_them(name: str, perc
         images, labels = kept["test_images"], torch.from_numpy(kept["test_labels"].astype(np.int64))
     network, known = load_network(name)
     assert known.statistics == IMAGENET
-    found = 100 * accuracy(network, normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), labels)
+    found = 100 * accuracy(
+        network, normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), labels
+    )
     assert found == pytest.approx(percent, abs=0.1)
 
 
@@ -86,7 +105,9 @@ def test_the_published_squeezenet_knows_photographs() -> None:
     logits = torch.cat([network(data.batch(part)) for part in torch.arange(len(data)).split(25)])
     ten = torch.tensor(IMAGENET_CLASSES)
     right = float((logits.argmax(1) == ten[data.labels]).float().mean())
-    assert 0.5 <= right <= 0.7  # of 1,000 classes; of all 300 photographs 56 % at 227 pixels, 61 % at 224
+    assert (
+        0.5 <= right <= 0.7
+    )  # of 1,000 classes; of all 300 photographs 56 % at 227 pixels, 61 % at 224
     assert float((logits[:, ten].argmax(1) == data.labels).float().mean()) >= 0.9  # of the ten
 
 
@@ -96,8 +117,14 @@ def test_residual_networks_have_the_published_sizes() -> None:
         with torch.device("meta"):
             network = ResNetCifar(blocks)
         sizes[blocks] = sum(parameter.numel() for parameter in network.parameters())
-        assert len([m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]) == 6 * blocks + 2
-    assert {blocks: round(size / 1e6, 2) for blocks, size in sizes.items()} == {3: 0.27, 9: 0.85}  # He et al., table 6
+        assert (
+            len([m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)])
+            == 6 * blocks + 2
+        )
+    assert {blocks: round(size / 1e6, 2) for blocks, size in sizes.items()} == {
+        3: 0.27,
+        9: 0.85,
+    }  # He et al., table 6
 
 
 def test_the_shortcut_takes_every_second_pixel_between_channels_of_zeros() -> None:
@@ -122,12 +149,17 @@ def classifier() -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth", "checkpoint", "half", "parallel"])
-def test_a_classifier_of_torchvision_with_weights(kind: str, classifier: dict[str, torch.Tensor], tmp_path: Path) -> None:
+def test_a_classifier_of_torchvision_with_weights(
+    kind: str, classifier: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
     path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pth")
     if kind == "safetensors":
         save_file(classifier, path)
     else:
-        given: Any = {f"module.{name}" if kind == "parallel" else name: value for name, value in classifier.items()}
+        given: Any = {
+            f"module.{name}" if kind == "parallel" else name: value
+            for name, value in classifier.items()
+        }
         given = {name: value.half() for name, value in given.items()} if kind == "half" else given
         torch.save({"state_dict": given, "epoch": 3} if kind == "checkpoint" else given, path)
     random = torch.get_rng_state()
@@ -145,7 +177,10 @@ def test_other_weights_of_a_known_network(tmp_path: Path) -> None:
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.5)
     torch.save(network.state_dict(), tmp_path / "w.pth")
-    assert all((parameter == 0.5).all() for parameter in load_network("scenes-vgg", tmp_path / "w.pth")[0].parameters())
+    assert all(
+        (parameter == 0.5).all()
+        for parameter in load_network("scenes-vgg", tmp_path / "w.pth")[0].parameters()
+    )
 
 
 class Executed:
@@ -159,7 +194,9 @@ class Executed:
 def test_nothing_in_a_file_is_executed_and_nobody_is_advised_to(tmp_path: Path) -> None:
     for given in (Executed(tmp_path / "harm"), {"state_dict": {"a": Executed(tmp_path / "harm")}}):
         torch.save(given, tmp_path / "evil.pth")
-        with pytest.raises(InvalidInput, match=r"evil\.pth cannot be read as weights \(UnpicklingError\)") as caught:
+        with pytest.raises(
+            InvalidInput, match=r"evil\.pth cannot be read as weights \(UnpicklingError\)"
+        ) as caught:
             load_network("scenes-vgg", tmp_path / "evil.pth")
         assert "weights_only" not in str(caught.value)
     assert not (tmp_path / "harm").exists()
@@ -178,7 +215,9 @@ ODD: dict[str, Any] = {
 @pytest.mark.parametrize("name", ODD)
 def test_a_file_of_something_else_is_said(name: str, tmp_path: Path) -> None:
     torch.save(ODD[name], tmp_path / "odd.pth")
-    with pytest.raises(InvalidInput, match=r"odd\.pth holds no tensors by name, but .*expected a state_dict"):
+    with pytest.raises(
+        InvalidInput, match=r"odd\.pth holds no tensors by name, but .*expected a state_dict"
+    ):
         read_weights(tmp_path / "odd.pth")
 
 
@@ -191,7 +230,9 @@ def test_a_broken_file_is_said(content: bytes, suffix: str, tmp_path: Path) -> N
         load_network("scenes-vgg", path)
 
 
-@pytest.mark.parametrize(("name", "weights"), [("resnet56", "scenes-vgg"), ("scenes-residual", "scenes-smooth")])
+@pytest.mark.parametrize(
+    ("name", "weights"), [("resnet56", "scenes-vgg"), ("scenes-residual", "scenes-smooth")]
+)
 def test_weights_of_another_network_are_refused_shortly(name: str, weights: str) -> None:
     with pytest.raises(InvalidInput, match=f"holds no weights of {name}: ") as caught:
         load_network(name, shipped(f"data/{weights}.safetensors"))
@@ -210,26 +251,46 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
     [
         ("scenes-vgq", "", UnknownName, "Did you mean 'scenes-vgg'"),
         ("resnet18", "", UnknownName, "torchvision:NAME"),
-        ("torchvision:resnet81", "", UnknownName, "unknown classifier of torchvision 'resnet81'.*Did you mean 'resnet"),
+        (
+            "torchvision:resnet81",
+            "",
+            UnknownName,
+            "unknown classifier of torchvision 'resnet81'.*Did you mean 'resnet",
+        ),
         ("torchvision:", "", UnknownName, "classifier of torchvision"),
-        ("torchvision:fasterrcnn_resnet50_fpn", "w.pth", UnknownName, "classifier of torchvision"),  # it would fetch a part
+        (
+            "torchvision:fasterrcnn_resnet50_fpn",
+            "w.pth",
+            UnknownName,
+            "classifier of torchvision",
+        ),  # it would fetch a part
         ("torchvision:fcn_resnet50", "w.pth", UnknownName, "classifier of torchvision"),
         ("torchvision:resnet18", "", InvalidInput, "comes without weights; give weights=FILE"),
-        ("torchvision:resnet18", "nowhere.pth", DataMissing, r"looked for in nowhere\.pth; put them there"),
+        (
+            "torchvision:resnet18",
+            "nowhere.pth",
+            DataMissing,
+            r"looked for in nowhere\.pth; put them there",
+        ),
         ("scenes-vgg", "nowhere.pth", DataMissing, r"nowhere\.pth"),
         (7, "", InvalidInput, "by its name, such as 'scenes-vgg', got 7"),
     ],
 )
-def test_what_cannot_be_loaded_is_said(name: str, weights: str, kind: type[ExploreError], words: str) -> None:
+def test_what_cannot_be_loaded_is_said(
+    name: str, weights: str, kind: type[ExploreError], words: str
+) -> None:
     with pytest.raises(kind, match=words):
         load_network(name, weights)
 
 
 @pytest.mark.parametrize("name", ["resnet20", "resnet56", "squeezenet"])
-def test_missing_weights_name_their_place(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_name_their_place(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     with pytest.raises(
-        DataMissing, match=f"weights of {name} are looked for in {tmp_path / KNOWN[name].weights}; put them there"
+        DataMissing,
+        match=f"weights of {name} are looked for in {tmp_path / KNOWN[name].weights}; put them there",
     ):
         load_network(name)
 

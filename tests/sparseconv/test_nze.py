@@ -10,16 +10,29 @@ from hypothesis import given, settings, strategies as st
 from sparse_oracles import EXAMPLES, Case, brute_sizes, cases
 
 from explore.sparseconv import encode
-from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.nze import level_map, levels, readers, sets_held, sets_seen, shuffled, strongest
+from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.recorded_maps import (
+    level_map,
+    levels,
+    readers,
+    sets_held,
+    sets_seen,
+    shuffled,
+    strongest,
+)
 
 FEW = settings(max_examples=max(25, EXAMPLES // 4))
 ODD = [0.0, -0.0, 1.0, -3.0, 1e-45, 1e-30, 3e38, -3e38, np.inf, -np.inf, np.nan, 0.5, 7.0]
 
 
 @FEW
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), max_size=4), st.integers(0, 10**6))
-def test_levels_say_where_values_are_and_how_large(shapes: list[tuple[int, int, int]], seed: int) -> None:
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), max_size=4),
+    st.integers(0, 10**6),
+)
+def test_levels_say_where_values_are_and_how_large(
+    shapes: list[tuple[int, int, int]], seed: int
+) -> None:
     random = np.random.default_rng(seed)
     maps = [np.array(random.choice(ODD, shape), np.float32) for shape in shapes]
     recorded, begin = levels(maps)

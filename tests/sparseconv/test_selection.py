@@ -14,15 +14,20 @@ from torch import nn
 from explore.data import load
 from explore.errors import InvalidInput, UnknownName
 from explore.models import architecture
-from explore.sparseconv import Selection, SparseConv2d, agreement, bench, bench_networks, convert, load_network, select
-from explore.sparseconv.selection import Choice
+from explore.sparseconv import Selection, SparseConv2d, agreement, convert, load_network, select
+from explore.sparseconv.bench import layers as bench, networks as bench_networks
+from explore.sparseconv.networks.tuning_result import Choice
 
 EVERYTHING = Choice("bitmap", (0.0, 1.0), 1.0, {})
 
 
 def all_of(network: nn.Module, choice: Choice = EVERYTHING) -> Selection:
     """Every plain convolution by one method."""
-    names = [n for n, m in network.named_modules() if isinstance(m, nn.Conv2d) and m.groups == 1 and m.dilation == (1, 1)]
+    names = [
+        n
+        for n, m in network.named_modules()
+        if isinstance(m, nn.Conv2d) and m.groups == 1 and m.dilation == (1, 1)
+    ]
     return Selection(dict.fromkeys(names, choice), {})
 
 
@@ -50,7 +55,11 @@ def test_a_converted_network_names_what_its_original_names(name) -> None:
     network, _ = load_network(name)
     images = load("scenes", "test", size=64, count=60).batch()
     before = copy.deepcopy(network.state_dict())
-    for choice in (EVERYTHING, Choice("bitmap", (0.0, 0.3), 0.3, {}), Choice("cps", (0.0, 1.0), 1.0, {})):
+    for choice in (
+        EVERYTHING,
+        Choice("bitmap", (0.0, 0.3), 0.3, {}),
+        Choice("cps", (0.0, 1.0), 1.0, {}),
+    ):
         same, apart = agreement(network, convert(network, all_of(network, choice)), images)
         assert same == 1
         assert apart < 1e-4
@@ -135,29 +144,52 @@ def test_what_cannot_be_converted_is_refused() -> None:
 
 def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
     network = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 4, 3)
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 1),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, groups=2),
+        nn.ReLU(),
+        nn.Conv2d(8, 4, 3),
     ).eval()
     seen: list[Any] = []
-    found = select(network, torch.rand(3, 3, 12, 12), pointwise=False, seconds=0.001, progress=lambda *at: seen.append(at))
+    found = select(
+        network,
+        torch.rand(3, 3, 12, 12),
+        pointwise=False,
+        seconds=0.001,
+        progress=lambda *at: seen.append(at),
+    )
     assert sorted(found.layers) == ["0", "6"], "without the pointwise and the grouped one"
     assert seen == [(1, 2), (2, 2)]
     assert found.layers["0"].density == (1.0, 1.0)
     assert all(set(choice.seconds) == {"torch", "bitmap"} for choice in found.layers.values())
-    fastest = {name: min(choice.seconds, key=choice.seconds.get) for name, choice in found.layers.items()}
+    fastest = {
+        name: min(choice.seconds, key=choice.seconds.get) for name, choice in found.layers.items()
+    }
     whole = found.about["whole network, seconds"]
     better = whole["selected"] < whole["dense"]
     assert {name: choice.method for name, choice in found.layers.items()} == (
         fastest if better else dict.fromkeys(fastest, "torch")
     )
     assert all(choice.density[1] <= choice.dense_from <= 1 for choice in found.layers.values())
-    assert sorted(select(network, torch.rand(1, 3, 12, 12), seconds=0.001).layers) == ["0", "2", "6"]
+    assert sorted(select(network, torch.rand(1, 3, 12, 12), seconds=0.001).layers) == [
+        "0",
+        "2",
+        "6",
+    ]
     path = found.save(tmp_path / "selection.json")
     assert Selection.load(path) == found
     assert path.stat().st_size < 2000
-    assert agreement(network, convert(network, Selection.load(path)), torch.rand(2, 3, 12, 12))[1] < 1e-4
+    assert (
+        agreement(network, convert(network, Selection.load(path)), torch.rand(2, 3, 12, 12))[1]
+        < 1e-4
+    )
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "about": {}, "layers": {"a": {}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "about": {}, "layers": {"a": {}}}']
+)
 def test_another_file_is_no_selection(text, tmp_path: Path) -> None:
     path = tmp_path / "selection.json"
     path.write_text(text, encoding="utf-8")
@@ -167,7 +199,9 @@ def test_another_file_is_no_selection(text, tmp_path: Path) -> None:
 
 def test_an_unknown_method_in_a_file_is_named(tmp_path: Path) -> None:
     path = Selection({"a": EVERYTHING}, {}).save(tmp_path / "selection.json")
-    path.write_text(path.read_text(encoding="utf-8").replace("bitmap", "os.system"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("bitmap", "os.system"), encoding="utf-8"
+    )
     with pytest.raises(UnknownName, match=r"os\.system"):
         Selection.load(path)
 
@@ -185,9 +219,15 @@ def test_what_cannot_be_selected_is_refused() -> None:
 # ---- the benchmark
 
 
-def test_the_benchmark_prints_ratios_of_what_it_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_prints_ratios_of_what_it_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     patch = pytest.MonkeyPatch()
-    patch.setitem(bench.LISTS, "tiny", [bench.Shape("here", 5, 4, 8, (3, 3), 1, (1, 1)), bench.Shape("here", 5, 4, 9, (1, 3), 2)])
+    patch.setitem(
+        bench.LISTS,
+        "tiny",
+        [bench.Shape("here", 5, 4, 8, (3, 3), 1, (1, 1)), bench.Shape("here", 5, 4, 9, (1, 3), 2)],
+    )
     patch.setattr(bench, "PAUSE", 0)
     out = tmp_path / "bench.json"
     try:
@@ -215,11 +255,16 @@ def test_the_benchmark_prints_ratios_of_what_it_measured(tmp_path: Path, capsys:
     assert len(kept["rows"]) == 4
     assert all(row["apart"] < 1e-5 for row in kept["rows"])
     row = kept["rows"][0]
-    ratio = min(row["seconds"]["torch"], row["seconds"]["torch, channels last"]) / row["seconds"]["bitmap"]
+    ratio = (
+        min(row["seconds"]["torch"], row["seconds"]["torch, channels last"])
+        / row["seconds"]["bitmap"]
+    )
     assert f"{ratio:8.2f}" in text
 
 
-def test_whole_networks_are_timed_and_compared(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whole_networks_are_timed_and_compared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench_networks, "PAUSE", 0)
     rows = bench_networks.report(["scenes-vgg"], count=40, rounds=1, seconds=0.002)
     assert [row["batch"] for row in rows] == [1, 16]
@@ -231,7 +276,11 @@ def test_whole_networks_are_timed_and_compared(capsys: pytest.CaptureFixture[str
 def test_means_are_geometric_and_over_the_right_layers() -> None:
     plain, other = bench.Shape("a", 1, 1, 8, (3, 3)), bench.Shape("a", 1, 1, 8, (5, 5))
     rows = [
-        {"shape": shape, "density": 0.5, "seconds": {"torch": dense, "torch, channels last": 100.0, "bitmap": 1.0}}
+        {
+            "shape": shape,
+            "density": 0.5,
+            "seconds": {"torch": dense, "torch, channels last": 100.0, "bitmap": 1.0},
+        }
         for shape, dense in ((plain, 2.0), (plain, 8.0), (other, 64.0))
     ]
     assert bench.geometric(rows, "bitmap", 0.5, plain=True) == pytest.approx(4)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from explorers import check_controls, check_size
 
+from explore.core.resources import shipped
 from explore.errors import InvalidInput
-from explore.shipped import shipped
-from explore.sparseconv import bench, lab
-from explore.sparseconv.figures_speeds import Speeds, speeds
-from explore.sparseconv.figures_times import Times, break_even, times
+from explore.sparseconv import lab
+from explore.sparseconv.bench import layers as bench
+from explore.sparseconv.figures.speedups import Speeds, speeds
+from explore.sparseconv.figures.timings import Times, break_even, times
 
 ABOUT = {"machine": "an abacus", "threads": 2}
 
@@ -24,7 +25,14 @@ def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
         {
             "layer": "one",
             "density": 0.2 * (k + 1),
-            "seconds": {"torch": b + 1, "torch, channels last": b, "bitmap": a, "cpo": 2 * a, "cps": 9.0, "im2col": b},
+            "seconds": {
+                "torch": b + 1,
+                "torch, channels last": b,
+                "bitmap": a,
+                "cpo": 2 * a,
+                "cps": 9.0,
+                "im2col": b,
+            },
         }
         for k, (a, b) in enumerate(zip(sparse, dense, strict=True))
     ]
@@ -33,7 +41,9 @@ def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
 def test_the_better_dense_layout_is_compared_with() -> None:
     data = times(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
     assert data["seconds"].sel(form="dense").values.tolist() == [3, 3, 3, 3]
-    assert float(data["even"].sel(form="bitmap")) == pytest.approx(0.5), "between 2 at .4 and 4 at .6"
+    assert float(data["even"].sel(form="bitmap")) == pytest.approx(0.5), (
+        "between 2 at .4 and 4 at .6"
+    )
     assert float(data["even"].sel(form="cpo")) == pytest.approx(0.3)
     assert float(data["even"].sel(form="cps")) == 0
     picture = Times(data)
@@ -76,7 +86,12 @@ def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
     assert data["ratio"].values.tolist() == [[3, 0.5], [2, 4]]
     assert data["kind"].values.tolist() == ["3×3, stride 1", "other kernels and strides"]
     third = speeds(
-        [{**row, "layer": name} for name in ("a 3×3", "b 3×3") for row in rows([1], [2 if name == "a 3×3" else 8])], ABOUT
+        [
+            {**row, "layer": name}
+            for name in ("a 3×3", "b 3×3")
+            for row in rows([1], [2 if name == "a 3×3" else 8])
+        ],
+        ABOUT,
     )
     text = Speeds(third).describe(third)
     assert "3×3, stride 1: 4.00 at 20%" in text, "of 2 and 8"
@@ -95,7 +110,9 @@ def test_the_lab_shows_what_ships() -> None:
     check_controls(explorer)
     check_size(explorer)
     row = next(r for r in kept["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
-    assert float(explorer.data["seconds"].sel(form="bitmap", density=0.1)) == row["seconds"]["bitmap"]
+    assert (
+        float(explorer.data["seconds"].sel(form="bitmap", density=0.1)) == row["seconds"]["bitmap"]
+    )
 
 
 def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:

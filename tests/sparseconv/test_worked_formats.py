@@ -19,7 +19,9 @@ def whole(**arrays: Any) -> dict[str, list[Any]]:
 def test_every_format_convolves_and_decodes_it(method, options) -> None:
     found = encode(M, 3, method=method, **options)
     assert found.convolve(KERNEL).tolist() == [[OUTPUT]]
-    assert found.convolve(KERNEL, np.array([0.5], np.float32)).tolist() == [[(np.array(OUTPUT) + 0.5).tolist()]]
+    assert found.convolve(KERNEL, np.array([0.5], np.float32)).tolist() == [
+        [(np.array(OUTPUT) + 0.5).tolist()]
+    ]
     assert found.decode().tolist() == [[M.tolist()]]
     assert conv2d(M, KERNEL, method=method, **options).tolist() == [[OUTPUT]]
 
@@ -59,7 +61,12 @@ def test_mec() -> None:
             [0, 4, 0, 0, 5, 0, 0, 6, 7, 0, 0, 8],
         ]
     ]
-    assert (found.elements, found.nbytes, found.compression_ratio(), found.compression_ratio("mec")) == (36, 144, 1.5, 1)
+    assert (
+        found.elements,
+        found.nbytes,
+        found.compression_ratio(),
+        found.compression_ratio("mec"),
+    ) == (36, 144, 1.5, 1)
 
 
 def test_cscc() -> None:
@@ -124,7 +131,11 @@ def test_the_authors_stream() -> None:
     found = encode_cps_stream(M, 3)
     assert found.indices.tolist() == [0, 2, 18, 19, 5, 12, 7]
     assert found.values.tolist() == [1, 3, 7, 8, 2, 4, 5, 6]
-    assert [row.tolist() for row in found.pointers] == [[[0, 2, 2, 4]], [[0, 1, 4, 4]], [[0, 0, 0, 0]]]
+    assert [row.tolist() for row in found.pointers] == [
+        [[0, 2, 2, 4]],
+        [[0, 1, 4, 4]],
+        [[0, 0, 0, 0]],
+    ]
     assert found.elements == 27
 
 
@@ -132,9 +143,45 @@ def test_two_channels_share_a_bucket_column_by_column() -> None:
     x = np.zeros((2, 4, 5), np.float32)
     x[0], x[1] = M, 10 * M[:, ::-1]
     found = encode(x, 3)  # columns 0 | 4 | 1 | 3, each first of channel 0, then of channel 1
-    assert found.arrays()["values"].tolist() == [1, 3, 70, 80, 7, 8, 10, 30, 2, 40, 50, 60, 4, 5, 6, 20]
-    assert found.arrays()["indices"].tolist() == [0, 6, 18, 21, 8, 11, 14, 20, 4, 13, 16, 19, 2, 5, 8, 17]
+    assert found.arrays()["values"].tolist() == [
+        1,
+        3,
+        70,
+        80,
+        7,
+        8,
+        10,
+        30,
+        2,
+        40,
+        50,
+        60,
+        4,
+        5,
+        6,
+        20,
+    ]
+    assert found.arrays()["indices"].tolist() == [
+        0,
+        6,
+        18,
+        21,
+        8,
+        11,
+        14,
+        20,
+        4,
+        13,
+        16,
+        19,
+        2,
+        5,
+        8,
+        17,
+    ]
     pointers = [found.arrays()[f"pointers_{t}"][0].tolist() for t in (1, 2, 3)]
     assert pointers == [[0, 4, 4, 8], [0, 4, 8, 8], [0, 0, 0, 0]]
-    words = encode(x, 3, method="cps").arrays()["words"].tolist()  # g is the channel, as a column is one set
+    words = (
+        encode(x, 3, method="cps").arrays()["words"].tolist()
+    )  # g is the channel, as a column is one set
     assert words == [5, 16 + 12, 12, 16 + 5, 2, 16 + 7, 7, 16 + 2]

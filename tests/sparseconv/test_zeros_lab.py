@@ -15,19 +15,21 @@ from sparse_oracles import Case, brute_sizes, literal_cpo
 from torch import nn
 
 from explore import build, record
+from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput, UnknownName
-from explore.shipped import shipped
 from explore.sparseconv import DensityConfig, DensityRun, density_bound, encode, lab
-from explore.sparseconv.figures import Patterns, maps_at, nze, with_maps
-from explore.sparseconv.figures_density import Density, density
-from explore.sparseconv.figures_formats import Formats, formats
-from explore.sparseconv.geometry import Geometry
-from explore.sparseconv.nze import FORMATS
+from explore.sparseconv.figures.density import Density, density
+from explore.sparseconv.figures.formats import Formats, formats
+from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
+from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.recorded_maps import FORMATS
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
     "copies": lab.copies,
-    "copies of another map": lambda: lab.copies([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], kernel_size=2),
+    "copies of another map": lambda: lab.copies(
+        [[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], kernel_size=2
+    ),
     "neighbours": lab.neighbour_values,
     "patterns": lab.patterns,
     "densities": lab.densities,
@@ -56,7 +58,9 @@ def test_no_slider_shows_a_long_number(explorer: Explorer) -> None:
 
 
 def test_the_lab_opens_without_torch() -> None:
-    check_lab_without(("torch", "numba"), "sparseconv", ("copies", "neighbour_values", "patterns", "densities"))
+    check_lab_without(
+        ("torch", "numba"), "sparseconv", ("copies", "neighbour_values", "patterns", "densities")
+    )
 
 
 # ---- a small map in five formats, against loops
@@ -74,7 +78,9 @@ def small(seed: int) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
 def strips(data: Any, name: str) -> list[tuple[str, int, int, int]]:
     """Text, place, row and column of each cell."""
     on = np.flatnonzero(data["cell_strip"].values == name)
-    columns = [data[f"cell_{key}"].values[on].tolist() for key in ("text", "source", "row", "column")]
+    columns = [
+        data[f"cell_{key}"].values[on].tolist() for key in ("text", "source", "row", "column")
+    ]
     return list(zip(*columns, strict=True))
 
 
@@ -85,7 +91,10 @@ def text(value: float) -> str:
 @pytest.mark.parametrize("seed", range(16))
 def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
     x, (kh, kw), (sh, sw) = small(seed)
-    (high, wide), case = x.shape, Case(x[None, None], np.zeros((1, 1, kh, kw), np.float32), np.zeros(1), (sh, sw), (0, 0))
+    (high, wide), case = (
+        x.shape,
+        Case(x[None, None], np.zeros((1, 1, kh, kw), np.float32), np.zeros(1), (sh, sw), (0, 0)),
+    )
     sizes = brute_sizes(case)
     plain = formats(x, (kh, kw), (sh, sw))
     assert plain["copies"].values.tolist() == [0] * 5
@@ -106,15 +115,26 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
     assert strips(plain, "mec matrix") == lowered
     kept = [(shown, place) for shown, place, *_ in lowered if place >= 0]
     assert [cell[:2] for cell in strips(plain, "cscc values")] == kept
-    assert [cell[0] for cell in strips(plain, "cscc indices")] == [str(c) for _, place, _, c in lowered if place >= 0]
-    starts = [0, *itertools.accumulate(sum(place >= 0 for _, place, row, _ in lowered if row == k) for k in range(len(windows)))]
+    assert [cell[0] for cell in strips(plain, "cscc indices")] == [
+        str(c) for _, place, _, c in lowered if place >= 0
+    ]
+    starts = [
+        0,
+        *itertools.accumulate(
+            sum(place >= 0 for _, place, row, _ in lowered if row == k) for k in range(len(windows))
+        ),
+    ]
     assert [cell[0] for cell in strips(plain, "cscc pointers")] == [str(n) for n in starts]
     values, indices, pointers = literal_cpo(case)
     assert [cell[0] for cell in strips(plain, "cpo values")] == [f"{value:g}" for value in values]
     assert [cell[0] for cell in strips(plain, "cpo indices")] == [str(index) for index in indices]
-    assert [cell[0] for cell in strips(plain, "cpo pointers")] == [str(n) for row in pointers for n in row]
+    assert [cell[0] for cell in strips(plain, "cpo pointers")] == [
+        str(n) for row in pointers for n in row
+    ]
     for name in ("cpo", "cps"):
-        assert all(x.ravel()[place] == float(shown) for shown, place, *_ in strips(plain, f"{name} values"))
+        assert all(
+            x.ravel()[place] == float(shown) for shown, place, *_ in strips(plain, f"{name} values")
+        )
     masks = [cell[0] for cell in strips(plain, "cps masks")]
     assert len(masks) == len(strips(plain, "cps words"))
     assert sum(mask.count("1") for mask in masks) == len(values)
@@ -123,7 +143,13 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
         read = len(sizes.readers[j])
         rows = sum(y <= i < y + kh for y in range(0, sh * sizes.oh, sh))
         found = formats(x, (kh, kw), (sh, sw), f"{i + 1}, {j + 1}")
-        assert found["copies"].values.tolist() == [rows * read, read, read, min(1, read), min(1, read)]
+        assert found["copies"].values.tolist() == [
+            rows * read,
+            read,
+            read,
+            min(1, read),
+            min(1, read),
+        ]
         assert int(found["chosen"]) == i * wide + j
     made = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMATS[:4]}
     made["cps"] = encode(x, (kh, kw), (sh, sw), method="cps", pointers="per-channel")
@@ -131,7 +157,9 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
     assert plain["bytes"].values.tolist() == [made[name].nbytes for name in FORMATS]
 
 
-@pytest.mark.parametrize(("value", "stride"), [("2, 4", 1), ("4, 5", 1), ("2, 4", 2), ("1, 1", 2), ("4, 5", 3)])
+@pytest.mark.parametrize(
+    ("value", "stride"), [("2, 4", 1), ("4, 5", 1), ("2, 4", 2), ("1, 1", 2), ("4, 5", 3)]
+)
 def test_what_lights_up_is_the_value_wherever_it_stands(value: str, stride: int) -> None:
     x = np.array(lab.EXAMPLE, np.float32)
     data = formats(x, 3, stride, value)
@@ -141,10 +169,19 @@ def test_what_lights_up_is_the_value_wherever_it_stands(value: str, stride: int)
     shown = []
     for box in lit:
         centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
-        inside = [t.get_text() for t in picture._axes.texts if np.allclose(t.get_position(), centre, atol=0.05)]
+        inside = [
+            t.get_text()
+            for t in picture._axes.texts
+            if np.allclose(t.get_position(), centre, atol=0.05)
+        ]
         assert len(inside) == 1
         shown += inside
-    indices = [c[0] for name in ("cscc", "cpo") for c in strips(data, f"{name} indices") if c[1] == row * 5 + column]
+    indices = [
+        c[0]
+        for name in ("cscc", "cpo")
+        for c in strips(data, f"{name} indices")
+        if c[1] == row * 5 + column
+    ]
     copies = data["copies"].values
     assert sorted(shown) == sorted([f"{x[row, column]:g}"] * (1 + int(copies.sum())) + indices)
     assert len(lit) == 1 + copies.sum() + copies[2] + copies[3]
@@ -163,9 +200,16 @@ def test_another_stride_is_another_picture_even_if_all_cells_are_the_same() -> N
 
 def test_clicking_a_value_chooses_it() -> None:
     explorer = lab.copies()
-    target = next(t for t in explorer.picture.targets(explorer.data) if t.label == "value 5 in row 2, column 4")  # type: ignore[union-attr, arg-type]
+    target = next(
+        t
+        for t in explorer.picture.targets(explorer.data)
+        if t.label == "value 5 in row 2, column 4"
+    )  # type: ignore[union-attr, arg-type]
     explorer.set(**target.state)
-    assert "The value 5 in row 2, column 4: im2col 4 times, MEC twice, CSCC twice, CPO once, CPS once." in explorer.alt
+    assert (
+        "The value 5 in row 2, column 4: im2col 4 times, MEC twice, CSCC twice, CPO once, CPS once."
+        in explorer.alt
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,9 +231,18 @@ def test_clicking_a_value_chooses_it() -> None:
         (lambda: lab.neighbour_values(image=0), "image must be 1 to 4, got 0"),
         (lambda: lab.neighbour_values("resnet20"), "resnet20 holds no maps; record it with"),
         (lambda: lab.patterns("squeezenet"), "squeezenet holds no maps"),
-        (lambda: lab.densities("resnet21"), "there is no recording resnet21; give the path of one, or a network of resnet20"),
-        (lambda: lab.densities(str(shipped("data/digits-dm.zarr.zip"))), "expected a recording of a density survey"),
-        (lambda: lab.patterns(str(shipped("data/digits-dm.zarr.zip"))), "expected a recording of a density survey"),
+        (
+            lambda: lab.densities("resnet21"),
+            "there is no recording resnet21; give the path of one, or a network of resnet20",
+        ),
+        (
+            lambda: lab.densities(str(shipped("data/digits-dm.zarr.zip"))),
+            "expected a recording of a density survey",
+        ),
+        (
+            lambda: lab.patterns(str(shipped("data/digits-dm.zarr.zip"))),
+            "expected a recording of a density survey",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_refused(call: Callable[[], Any], match: str) -> None:
@@ -216,7 +269,9 @@ def survey(name: str) -> Any:
         ({"unit": "bits"}, UnknownName, "known: bytes, elements"),
     ],
 )
-def test_a_state_that_was_not_recorded_is_refused(state: dict[str, Any], kind: type[Exception], match: str) -> None:
+def test_a_state_that_was_not_recorded_is_refused(
+    state: dict[str, Any], kind: type[Exception], match: str
+) -> None:
     for select in (nze, density):
         with pytest.raises(kind, match=match):
             select(survey("scenes-residual"), **state)
@@ -225,7 +280,10 @@ def test_a_state_that_was_not_recorded_is_refused(state: dict[str, Any], kind: t
 def test_other_recordings_are_refused() -> None:
     with pytest.raises(InvalidInput, match="density survey with maps"):
         nze(survey("resnet20"))
-    with pytest.raises(InvalidInput, match="no maps are kept of convolution 8; there are those of 1, 2, 3, 4, 5, 6, 7, 9, "):
+    with pytest.raises(
+        InvalidInput,
+        match="no maps are kept of convolution 8; there are those of 1, 2, 3, 4, 5, 6, 7, 9, ",
+    ):
         nze(survey("scenes-residual"), layer=8)
     for select in (nze, density):
         with pytest.raises(InvalidInput, match="give one recording, got 2"):
@@ -260,7 +318,9 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=generator)
     images = torch.randn(4, 1, 9, 20, generator=generator)
-    run = DensityRun(DensityConfig(images=3, maps=True), (images, torch.tensor([0, 1, 1, 0])), model.eval())
+    run = DensityRun(
+        DensityConfig(images=3, maps=True), (images, torch.tensor([0, 1, 1, 0])), model.eval()
+    )
     return record(run, tmp_path_factory.mktemp("odd") / "odd.zarr").load()
 
 
@@ -292,7 +352,9 @@ def test_beside_a_map_that_is_not_square_there_is_no_empty_map(odd: Any) -> None
     lower = int(np.ceil(geometry.padded[0] / geometry.padded[1] * high)) + 1
     assert (data["codes"].values[lower:] == 1).all()
     assert (data["sheet"].values[-1] == 2).all()
-    assert (data["codes"].values[: lower - 2] == 0).mean() == pytest.approx((maps[1] == 0).mean(), abs=0.06)
+    assert (data["codes"].values[: lower - 2] == 0).mean() == pytest.approx(
+        (maps[1] == 0).mean(), abs=0.06
+    )
 
 
 def test_a_channel_beyond_the_last_shows_the_last() -> None:
@@ -309,10 +371,15 @@ def test_patterns_show_the_recorded_maps(layer: int, channel: int) -> None:
     one = maps[min(channel, len(maps)) - 1]
     starts = [s * geometry.stride[1] for s in range(geometry.output[1])]
     times = [sum(start <= j + 1 < start + 3 for start in starts) for j in range(64)]
-    by_hand = [sum(int((one[:, j] != 0).sum()) for j in range(one.shape[1]) if times[j] == n) for n in range(1, 6)]
+    by_hand = [
+        sum(int((one[:, j] != 0).sum()) for j in range(one.shape[1]) if times[j] == n)
+        for n in range(1, 6)
+    ]
     if one.shape[1] == 64:
         assert data["held"].values.tolist() == by_hand
-    assert float(found.density.values[1, layer - 1]) == pytest.approx(np.count_nonzero(maps) / maps.size)
+    assert float(found.density.values[1, layer - 1]) == pytest.approx(
+        np.count_nonzero(maps) / maps.size
+    )
     left, top, right, bottom = data["tile"].values
     inside = data["sheet"].values[int(np.ceil(top)) : int(bottom), int(np.ceil(left)) : int(right)]
     assert (inside == 1).mean() == pytest.approx((one != 0).mean(), abs=0.05)
@@ -328,8 +395,14 @@ def texts(picture: Any) -> list[tuple[str, Any]]:
     axes = [axis for axes in picture.figure.axes for axis in (axes.xaxis, axes.yaxis)]
     ticks = [tick for axis in axes for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())]
     labels = {id(label) for tick in ticks for label in (tick.label1, tick.label2)}
-    labels -= {id(tick.label1) for axis in axes if axis.axes.axison for tick in axis._update_ticks()}  # those that are drawn
-    found = [t for t in picture.figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in labels]
+    labels -= {
+        id(tick.label1) for axis in axes if axis.axes.axison for tick in axis._update_ticks()
+    }  # those that are drawn
+    found = [
+        t
+        for t in picture.figure.findobj(Text)
+        if t.get_visible() and t.get_text().strip() and id(t) not in labels
+    ]
     renderer = picture._canvas.get_renderer()
     return [(t.get_text(), t.get_window_extent(renderer)) for t in found]
 
@@ -338,7 +411,8 @@ def check_texts(picture: Any) -> None:
     wide, high = picture.figure.bbox.width, picture.figure.bbox.height
     found = texts(picture)
     for words, box in found:
-        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= wide + 1 and box.y1 <= high + 1, f"{words!r} runs out of the picture"  # noqa: PT018
+        inside = min(box.x0, box.y0) >= -1 and box.x1 <= wide + 1 and box.y1 <= high + 1
+        assert inside, f"{words!r} runs out of the picture"
     for (one, a), (other, b) in itertools.combinations(found, 2):
         apart = a.x1 - 2 <= b.x0 or b.x1 - 2 <= a.x0 or a.y1 - 2 <= b.y0 or b.y1 - 2 <= a.y0
         assert apart, f"{one!r} lies on {other!r}"
@@ -348,7 +422,9 @@ MADE: dict[str, Callable[[], Any]] = {
     "formats": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 1, "2, 4")),
     "formats, stride 2": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 2, "2, 4")),
     "formats, stride 3": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 3, "2, 4")),
-    "formats of the exercise": lambda: lab.copies([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], 2).picture,
+    "formats of the exercise": lambda: (
+        lab.copies([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], 2).picture
+    ),
     "formats, 1×1": lambda: Formats(formats(np.eye(4, dtype=np.float32), 1, 1, "4, 4")),
     "formats, full": lambda: Formats(formats(np.full((4, 5), 10, np.float32), 3, 1, "2, 3")),
     "formats, high": lambda: Formats(formats(np.eye(8, 3, dtype=np.float32), (4, 2), 1, "2, 2")),
@@ -425,7 +501,9 @@ def test_charts_draw_the_recorded_numbers(unit: str) -> None:
     dots = charts.top.lines[0].get_ydata().reshape(100, 19)
     assert dots == pytest.approx(found.density.values)
     for name, line in charts._lines.items():
-        assert line.get_ydata() == pytest.approx(sizes.sel(format="im2col").values / sizes.sel(format=name).values)
+        assert line.get_ydata() == pytest.approx(
+            sizes.sel(format="im2col").values / sizes.sel(format=name).values
+        )
     cells = found["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
     assert charts._map.get_ydata() == pytest.approx(sizes.sel(format="im2col").values / cells)
     assert [mark.get_x() for mark in charts._marks] == [7.5, 7.5]
@@ -448,7 +526,9 @@ def test_neighbours_draw_what_their_table_says() -> None:
         assert list(line.get_data()[1]) == pytest.approx(rows["bytes a value"].tolist())
     maps, geometry = maps_at(survey("scenes-residual"), 1, 8)
     kept = np.zeros(maps.size, bool)
-    kept[np.argsort(-maps.ravel().astype(int), kind="stable")[: round(0.35 * np.count_nonzero(maps))]] = True
+    kept[
+        np.argsort(-maps.ravel().astype(int), kind="stable")[: round(0.35 * np.count_nonzero(maps))]
+    ] = True
     kept = kept.reshape(maps.shape)
     held = np.zeros((len(maps), 40, maps.shape[2]), int)
     for c, i, j in np.argwhere(kept):
@@ -527,8 +607,12 @@ def alt(explorer: Explorer, **state: Any) -> str:
 def test_the_worked_example() -> None:
     explorer = lab.copies()
     assert "im2col 54, MEC 36, CSCC 28, CPO 28, CPS 14" in explorer.alt
-    assert "im2col 4 times, MEC twice, CSCC twice, CPO once, CPS once" in alt(explorer, value="2, 4")
-    once = {value for value in explorer.controls["value"].values[1:] if set_of(explorer, value) == {1}}  # type: ignore[union-attr]
+    assert "im2col 4 times, MEC twice, CSCC twice, CPO once, CPS once" in alt(
+        explorer, value="2, 4"
+    )
+    once = {
+        value for value in explorer.controls["value"].values[1:] if set_of(explorer, value) == {1}
+    }  # type: ignore[union-attr]
     assert once == {"1, 1", "4, 5"}  # the 1 and the 8: in corners
     assert alt(explorer, value="4, 5", stride=2).count("never") == 1
     assert "im2col never" in explorer.alt  # no 8
@@ -553,7 +637,9 @@ def test_shuffling_costs_cps_and_not_cpo() -> None:
     assert "shuffled (+16%)" in alt(explorer, kept=0.2)
     per_value = explorer.data["per_value"].values  # type: ignore[index]
     assert per_value[0, :, 0] == pytest.approx(6, abs=0.05)
-    assert (np.diff(per_value[:, :, 0], axis=0) > 0).all()  # pointers have fewer values to be shared among
+    assert (
+        np.diff(per_value[:, :, 0], axis=0) > 0
+    ).all()  # pointers have fewer values to be shared among
     for name in lab.PATTERNS:
         other = lab.neighbour_values(name)
         for layer in other.controls["layer"].values:  # type: ignore[union-attr]
@@ -574,7 +660,9 @@ def test_cpo_is_smaller_than_the_map_below_two_thirds() -> None:
     x = np.where(rng.random(values.shape) < 0.1, values, 0).astype(np.float32)
     assert encode(x, 3, padding=1).compression_ratio("map") == pytest.approx(6.6, abs=0.06)
     share = values.size / np.prod((64, 58, 58))  # the bound counts the padding's cells too
-    assert density_bound(geometry, "map", index_bytes=2, pointer_bytes=2) / share == pytest.approx(2 / 3, abs=0.001)
+    assert density_bound(geometry, "map", index_bytes=2, pointer_bytes=2) / share == pytest.approx(
+        2 / 3, abs=0.001
+    )
     assert density_bound(geometry, "map") / share == pytest.approx(1 / 2, abs=0.001)
 
 
@@ -597,13 +685,20 @@ def test_columns_of_the_strided_convolution_are_read_by_one_and_by_two_windows_i
 def test_border_columns_are_read_by_fewer_windows() -> None:
     _, geometry = maps_at(survey("scenes-vgg"), 0, 1)
     assert geometry.windows[1:-1].tolist() == [2, *[3] * 62, 2]
-    assert nze(survey("scenes-vgg"), 0, 2, 3)["held"].values[1] > 0  # channel 3, which the notebook names, shows some
+    assert (
+        nze(survey("scenes-vgg"), 0, 2, 3)["held"].values[1] > 0
+    )  # channel 3, which the notebook names, shows some
 
 
 def test_the_numbers_of_the_residual_networks() -> None:
     found = survey("resnet20")
     means, cells = found.density.values.mean(0), found["shape"].values.prod(1)
-    assert found.sizes["step"] == survey("resnet56").sizes["step"] == survey("squeezenet").sizes["step"] == 100
+    assert (
+        found.sizes["step"]
+        == survey("resnet56").sizes["step"]
+        == survey("squeezenet").sizes["step"]
+        == 100
+    )
     assert round(100 * means[1:].mean()) == 49
     assert round(100 * (means * cells)[1:].sum() / cells[1:].sum()) == 54
     inside, behind = 100 * means[2::2], 100 * means[1::2]
@@ -620,14 +715,18 @@ def test_the_numbers_of_squeezenet() -> None:
     wide = found.kernel.values[:, 0] == 3
     means = 100 * found.density.values.mean(0)[wide]
     assert (round(means.min()), round(means.max())) == (67, 93)
-    ratio = found["bytes"].sel(format="cpo").values[:, wide] / (4 * found["shape"].values[wide].prod(1))
+    ratio = found["bytes"].sel(format="cpo").values[:, wide] / (
+        4 * found["shape"].values[wide].prod(1)
+    )
     assert (ratio.mean(0) > 1).all()  # on average; single images may come below
     assert ratio.min() < 1
     assert (found["shape"].values[wide][:, 0] <= 64).all()  # narrow
 
 
 def test_a_full_map_compresses_six_times_against_im2col() -> None:
-    assert encode(np.ones((1, 64, 56, 56), np.float32), 3, padding=1).compression_ratio() == pytest.approx(6, abs=0.01)
+    assert encode(
+        np.ones((1, 64, 56, 56), np.float32), 3, padding=1
+    ).compression_ratio() == pytest.approx(6, abs=0.01)
 
 
 def test_the_exercises_have_their_answers() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from explore.core.registry import make_config, method as row
 from explore.data import ImageSet
-from explore.registry import make_config, method as row
-from explore.subclass.method import SubclassRun
+from explore.subclass.run import SubclassRun
 
 PARENTS = [0, 1, 0, 1]
 
@@ -19,8 +19,17 @@ def blobs(n: int = 120, seed: int = 0, classes: int = 4) -> tuple[torch.Tensor, 
     return centres + torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)), subclasses
 
 
-def run_of(method: str = "skd", parents=PARENTS, teacher=None, made_by=None, **options) -> SubclassRun:
-    usual = {"epochs": 4, "teacher_epochs": 3, "width": 8, "holdout": 20, "learning_rate": 0.02, "labels": 0}
+def run_of(
+    method: str = "skd", parents=PARENTS, teacher=None, made_by=None, **options
+) -> SubclassRun:
+    usual = {
+        "epochs": 4,
+        "teacher_epochs": 3,
+        "width": 8,
+        "holdout": 20,
+        "learning_rate": 0.02,
+        "labels": 0,
+    }
     config = make_config(row(method), {"method": method, "parents": parents, **usual, **options})
     return SubclassRun(config, blobs(classes=len(parents)), teacher, made_by)
 
@@ -36,5 +45,7 @@ def flat(net: nn.Module) -> torch.Tensor:
 
 
 def small_set(n: int = 40, **more) -> ImageSet:
-    images = torch.randint(256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    images = torch.randint(
+        256, (n, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
     return ImageSet("small", images, torch.arange(n) % 4, tuple("abcd"), (0.5,), (0.5,), **more)

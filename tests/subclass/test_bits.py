@@ -14,7 +14,7 @@ from scipy.stats import entropy as nats
 
 from explore.errors import InvalidInput, UnknownName
 from explore.subclass import count_bits, label_bits
-from explore.subclass.bits import class_sums, entropy, information, softmax
+from explore.subclass.label_information import class_sums, entropy, information, softmax
 
 MAPS = [[0, 0, 1, 1], [0, 1, 0, 1, 0], [1, 0, 0, 0], [0, 1, 2], [0, 0, 0], [2, 0, 1, 0, 2, 2]]
 maps = pytest.mark.parametrize("parents", MAPS, ids=str)
@@ -32,7 +32,13 @@ def plain_softmax(z: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def plain_sums(q: np.ndarray, parents) -> np.ndarray:
-    return np.stack([q[:, [j for j, p in enumerate(parents) if p == k]].sum(1) for k in range(max(parents) + 1)], 1)
+    return np.stack(
+        [
+            q[:, [j for j, p in enumerate(parents) if p == k]].sum(1)
+            for k in range(max(parents) + 1)
+        ],
+        1,
+    )
 
 
 def within(q: np.ndarray, parents) -> float:
@@ -69,7 +75,9 @@ def test_the_chain_rule_holds(parents, temperature):
 def test_bounds_hold_of_any_logits(z, parents, temperature):
     soft, mutual = (label_bits(z, parents, temperature, kind) for kind in ("soft", "mutual"))
     assert -1e-12 <= soft <= largest(parents) + 1e-12
-    assert -1e-12 <= mutual <= largest(parents) + 1e-12  # ≥ 0: summing over classes loses information, never adds any
+    assert (
+        -1e-12 <= mutual <= largest(parents) + 1e-12
+    )  # ≥ 0: summing over classes loses information, never adds any
     assert -1e-12 <= label_bits(z, parents, kind="argmax") <= largest(parents) + 1e-12
 
 
@@ -102,7 +110,9 @@ def test_limits_of_the_temperature(parents):
     assert label_bits(z, parents, 1e7) == pytest.approx(blank, abs=1e-6)
     assert label_bits(z, parents, 1e7, "mutual") == pytest.approx(0, abs=1e-6)
     assert label_bits(z, parents, 1e-3) == pytest.approx(0, abs=1e-2)
-    assert label_bits(z, parents, 1e-6, "mutual") == pytest.approx(label_bits(z, parents, kind="argmax"), abs=1e-9)
+    assert label_bits(z, parents, 1e-6, "mutual") == pytest.approx(
+        label_bits(z, parents, kind="argmax"), abs=1e-9
+    )
 
 
 def test_a_vanishing_temperature_is_the_limit_and_not_nan():
@@ -117,8 +127,13 @@ def test_mutual_information_by_its_other_formula(parents):
     """E KL(q ‖ E q) − E KL(c ‖ E c)."""
     q = plain_softmax(random_logits(parents), 1.5)
     c = plain_sums(q, parents)
-    wanted = sum(sign * nats(p, p.mean(0)[None].repeat(len(p), 0), base=2, axis=1).mean() for sign, p in ((1, q), (-1, c)))
-    assert label_bits(random_logits(parents), parents, 1.5, "mutual") == pytest.approx(wanted, abs=1e-9)
+    wanted = sum(
+        sign * nats(p, p.mean(0)[None].repeat(len(p), 0), base=2, axis=1).mean()
+        for sign, p in ((1, q), (-1, c))
+    )
+    assert label_bits(random_logits(parents), parents, 1.5, "mutual") == pytest.approx(
+        wanted, abs=1e-9
+    )
     assert information(q) - information(c) == pytest.approx(wanted, abs=1e-9)
 
 
@@ -138,7 +153,9 @@ def test_hard_and_argmax_are_the_entropies_of_counts(parents):
     wanted = nats(counts, base=2) - nats(classes, base=2)
     assert label_bits(z, parents, kind="argmax") == pytest.approx(wanted, abs=1e-9)
     assert label_bits(found, parents, kind="hard") == pytest.approx(wanted, abs=1e-9)
-    assert label_bits(torch.from_numpy(found), parents, kind="hard") == pytest.approx(wanted, abs=1e-9)
+    assert label_bits(torch.from_numpy(found), parents, kind="hard") == pytest.approx(
+        wanted, abs=1e-9
+    )
     assert count_bits(counts, parents) == pytest.approx(wanted, abs=1e-9)
 
 
@@ -146,9 +163,9 @@ def test_the_temperature_counts_for_soft_and_mutual_alone():
     z = random_logits(range(4))
     for kind in KINDS:
         given = z.argmax(1) if kind == "hard" else z
-        assert (label_bits(given, [0, 0, 1, 1], 1.0, kind) == label_bits(given, [0, 0, 1, 1], 9.0, kind)) == (
-            kind in ("hard", "argmax")
-        )
+        assert (
+            label_bits(given, [0, 0, 1, 1], 1.0, kind) == label_bits(given, [0, 0, 1, 1], 9.0, kind)
+        ) == (kind in ("hard", "argmax"))
 
 
 @maps
@@ -156,7 +173,9 @@ def test_the_temperature_counts_for_soft_and_mutual_alone():
 def test_what_must_not_matter(parents, kind):
     z, order = random_logits(parents), np.random.default_rng(5).permutation(len(parents))
     known = label_bits(z, parents, 2.0, kind)
-    assert label_bits(z[:, order], np.array(parents)[order], 2.0, kind) == pytest.approx(known, abs=1e-9)
+    assert label_bits(z[:, order], np.array(parents)[order], 2.0, kind) == pytest.approx(
+        known, abs=1e-9
+    )
     shifts = np.random.default_rng(6).normal(0, 50, (len(z), 1))
     assert label_bits(z + shifts, parents, 2.0, kind) == pytest.approx(known, abs=1e-9)
     assert label_bits(z[::-1], parents, 2.0, kind) == pytest.approx(known, abs=1e-9)
@@ -177,13 +196,17 @@ def test_arrays_tensors_and_lists_are_taken(kind):
     wanted = label_bits(z, [0, 0, 1, 1], kind=kind)
     tensor = torch.tensor(z, requires_grad=True)
     for same in (z.tolist(), tensor, tensor.float(), tensor.half(), z.astype(np.float16)):
-        assert label_bits(same, torch.tensor([0, 0, 1, 1]), kind=kind) == pytest.approx(wanted, abs=1e-6)
+        assert label_bits(same, torch.tensor([0, 0, 1, 1]), kind=kind) == pytest.approx(
+            wanted, abs=1e-6
+        )
     assert isinstance(wanted, float)
 
 
 def test_a_tensor_in_float64_is_no_less_precise_than_an_array():
     z = random_logits(range(4)) + 1e6
-    assert label_bits(torch.tensor(z), [0, 0, 1, 1]) == pytest.approx(label_bits(z, [0, 0, 1, 1]), abs=1e-9)
+    assert label_bits(torch.tensor(z), [0, 0, 1, 1]) == pytest.approx(
+        label_bits(z, [0, 0, 1, 1]), abs=1e-9
+    )
 
 
 def test_a_masked_subclass_is_as_good_as_absent():
@@ -212,7 +235,12 @@ HISTOGRAM = np.array([537, 497, 302, 209, 151, 106, 154, 219])
 
 @pytest.mark.parametrize(
     ("bands", "wanted"),
-    [(((4, 5), (6, 7)), 0.9330), (((4, 5, 6), (7,)), 0.9319), (((4,), (5, 6, 7)), 0.6363), (((4,), (5,), (6,), (7,)), 1.9204)],
+    [
+        (((4, 5), (6, 7)), 0.9330),
+        (((4, 5, 6), (7,)), 0.9319),
+        (((4,), (5, 6, 7)), 0.6363),
+        (((4,), (5,), (6,), (7,)), 1.9204),
+    ],
 )
 def test_bands_of_agreement_in_mhist(bands, wanted):
     votes = np.arange(8)
@@ -225,12 +253,16 @@ def test_bands_of_agreement_in_mhist(bands, wanted):
     parents = [label for label in (0, 1) for _ in bands]
     assert sum(counts) == 2175
     assert count_bits(counts, parents) == pytest.approx(wanted, abs=5e-5)
-    assert label_bits(np.repeat(np.arange(len(counts)), counts), parents, kind="hard") == pytest.approx(wanted, abs=5e-5)
+    assert label_bits(
+        np.repeat(np.arange(len(counts)), counts), parents, kind="hard"
+    ) == pytest.approx(wanted, abs=5e-5)
 
 
 def test_the_class_entropy_of_mhist():
     """H(Y) is H(S | nothing): all subclasses in one class."""
-    assert count_bits([HISTOGRAM[:4].sum(), HISTOGRAM[4:].sum()], [0, 0]) == pytest.approx(0.8683, abs=5e-5)
+    assert count_bits([HISTOGRAM[:4].sum(), HISTOGRAM[4:].sum()], [0, 0]) == pytest.approx(
+        0.8683, abs=5e-5
+    )
     assert nats(HISTOGRAM, base=2) == pytest.approx(1.9204 + 0.8683, abs=2e-4)
 
 
@@ -245,15 +277,21 @@ def test_the_curve_of_four_blobs():
 
     generator = np.random.default_rng(0)
     subclasses = np.arange(4000) % 4
-    x = np.array([[-2, -0.8], [-2, 0.8], [2, -0.8], [2, 0.8]])[subclasses] + generator.normal(size=(4000, 2))
+    x = np.array([[-2, -0.8], [-2, 0.8], [2, -0.8], [2, 0.8]])[subclasses] + generator.normal(
+        size=(4000, 2)
+    )
     z = LogisticRegression(C=1e6, max_iter=1000).fit(x, subclasses).decision_function(x)
-    soft, mutual = ([label_bits(z, [0, 0, 1, 1], t, kind) for t in TEMPERATURES] for kind in ("soft", "mutual"))
+    soft, mutual = (
+        [label_bits(z, [0, 0, 1, 1], t, kind) for t in TEMPERATURES] for kind in ("soft", "mutual")
+    )
     np.testing.assert_allclose(soft, SOFT, atol=0.02)
     np.testing.assert_allclose(mutual, MUTUAL, atol=0.02)
     assert all(a < b for a, b in pairwise(soft))
     assert all(a > b for a, b in pairwise(mutual))
     assert label_bits(subclasses, [0, 0, 1, 1], kind="hard") == pytest.approx(0.9998, abs=5e-4)
-    other = [label_bits(z, [0, 1, 0, 1], t) for t in TEMPERATURES]  # the near axis as class: another curve
+    other = [
+        label_bits(z, [0, 1, 0, 1], t) for t in TEMPERATURES
+    ]  # the near axis as class: another curve
     assert np.abs(np.array(other) - SOFT).max() > 0.3
 
 
@@ -269,8 +307,14 @@ def test_the_curve_of_four_blobs():
         (np.zeros((2, 2, 3)), r"\[2, 2, 3\]"),
         ([["a", "b", "c"]], "must be numbers"),
         (None, "must be numbers"),
-        ([[0, 0, 0], [0, np.nan, 0], [np.inf, 0, 0]], "logits of 2 samples hold NaN .* the first is number 1"),
-        ([[0, 0, 0], [0, 0, 0], [-np.inf] * 3], "logits of 1 samples hold .* the first is number 2"),
+        (
+            [[0, 0, 0], [0, np.nan, 0], [np.inf, 0, 0]],
+            "logits of 2 samples hold NaN .* the first is number 1",
+        ),
+        (
+            [[0, 0, 0], [0, 0, 0], [-np.inf] * 3],
+            "logits of 1 samples hold .* the first is number 2",
+        ),
         (torch.tensor([[0, np.inf, 0.0]]), "hold NaN or .Inf"),
     ],
 )
@@ -283,7 +327,10 @@ def test_bad_logits_are_named(z, words, kind):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([[0, 1]], r'kind="hard" takes the subclass of each sample, integers \[N\] .* got int64 \[1, 2\]'),
+        (
+            [[0, 1]],
+            r'kind="hard" takes the subclass of each sample, integers \[N\] .* got int64 \[1, 2\]',
+        ),
         ([0.0, 1.0], "got float64"),
         (torch.tensor([0.0]), "got float32"),
         ([], "N ≥ 1"),

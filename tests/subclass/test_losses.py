@@ -25,11 +25,19 @@ losses = pytest.mark.parametrize("loss", [subclass_distillation_loss, class_dist
 temperatures = pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 
 
-def drawn(parents, b: int = 16, seed: int = 0, dtype=torch.float32) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def drawn(
+    parents, b: int = 16, seed: int = 0, dtype=torch.float32
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Logits of a student and of a teacher, and classes."""
     generator = torch.Generator().manual_seed(seed)
-    student, teacher = (2 * torch.randn(b, len(parents), generator=generator, dtype=torch.float64) for _ in range(2))
-    return student.to(dtype), teacher.to(dtype), torch.randint(max(parents) + 1, (b,), generator=generator)
+    student, teacher = (
+        2 * torch.randn(b, len(parents), generator=generator, dtype=torch.float64) for _ in range(2)
+    )
+    return (
+        student.to(dtype),
+        teacher.to(dtype),
+        torch.randint(max(parents) + 1, (b,), generator=generator),
+    )
 
 
 def members(parents, k: int) -> list[int]:
@@ -52,7 +60,9 @@ def test_the_sum_of_softmax_is_the_softmax_of_logsumexp(parents):
     torch.testing.assert_close(zeta.softmax(-1), wanted, rtol=0, atol=1e-15)
     torch.testing.assert_close(zeta, sums(z.exp(), parents).log(), rtol=1e-12, atol=1e-12)
     for soften in ("subclass", "class"):
-        torch.testing.assert_close(class_probabilities(z, parents, 1.0, soften), wanted, rtol=0, atol=1e-15)
+        torch.testing.assert_close(
+            class_probabilities(z, parents, 1.0, soften), wanted, rtol=0, atol=1e-15
+        )
 
 
 @maps
@@ -68,7 +78,9 @@ def test_any_number_of_leading_dimensions(parents):
 def test_the_two_ways_to_soften_by_their_formulas(temperature):
     parents = [0, 1, 0, 1, 0]
     z = drawn(parents, dtype=torch.float64)[0]
-    torch.testing.assert_close(class_probabilities(z, parents, temperature), sums((z / temperature).softmax(-1), parents))
+    torch.testing.assert_close(
+        class_probabilities(z, parents, temperature), sums((z / temperature).softmax(-1), parents)
+    )
     by_class = (sums(z.exp(), parents).log() / temperature).softmax(-1)
     torch.testing.assert_close(class_probabilities(z, parents, temperature, "class"), by_class)
 
@@ -76,7 +88,14 @@ def test_the_two_ways_to_soften_by_their_formulas(temperature):
 def test_the_two_ways_to_soften_differ_at_another_temperature():
     z = torch.randn(2000, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     away = {
-        t: float((class_probabilities(z, [0, 0, 1, 1], t) - class_probabilities(z, [0, 0, 1, 1], t, "class")).abs().max())
+        t: float(
+            (
+                class_probabilities(z, [0, 0, 1, 1], t)
+                - class_probabilities(z, [0, 0, 1, 1], t, "class")
+            )
+            .abs()
+            .max()
+        )
         for t in (1.0, 4.0)
     }
     assert away[1.0] < 1e-14
@@ -101,11 +120,17 @@ def test_masked_subclasses_count_nothing():
 
 def test_zero_logits_start_unequal_classes_unlike_and_the_correction_alike():
     parents = [0, 1, 0, 0]
-    torch.testing.assert_close(class_probabilities(torch.zeros(4), parents), torch.tensor([0.75, 0.25]))
-    torch.testing.assert_close(prior_correction(parents), torch.tensor([-log(3), 0.0, -log(3), -log(3)]))
+    torch.testing.assert_close(
+        class_probabilities(torch.zeros(4), parents), torch.tensor([0.75, 0.25])
+    )
+    torch.testing.assert_close(
+        prior_correction(parents), torch.tensor([-log(3), 0.0, -log(3), -log(3)])
+    )
     for one in MAPS:
         c = max(one) + 1
-        torch.testing.assert_close(class_probabilities(prior_correction(one), one), torch.full((c,), 1 / c))
+        torch.testing.assert_close(
+            class_probabilities(prior_correction(one), one), torch.full((c,), 1 / c)
+        )
     assert not prior_correction([1, 0, 2]).any()
 
 
@@ -123,20 +148,32 @@ def test_against_pytorchs_divergence(parents, temperature):
     hard = -sums(student.softmax(-1), parents).log()[torch.arange(len(y)), y].mean()  # at T = 1
     for weight in (0.0, 0.3, 1.0):
         wanted = weight * soft + (1 - weight) * hard
-        torch.testing.assert_close(subclass_distillation_loss(student, teacher, y, parents, temperature, weight), wanted)
+        torch.testing.assert_close(
+            subclass_distillation_loss(student, teacher, y, parents, temperature, weight), wanted
+        )
         wanted = weight * class_soft + (1 - weight) * hard
-        torch.testing.assert_close(class_distillation_loss(student, teacher, y, parents, temperature, weight), wanted)
-    by_class = [(class_logits(z, parents) / temperature).log_softmax(-1) for z in (student, teacher)]
+        torch.testing.assert_close(
+            class_distillation_loss(student, teacher, y, parents, temperature, weight), wanted
+        )
+    by_class = [
+        (class_logits(z, parents) / temperature).log_softmax(-1) for z in (student, teacher)
+    ]
     wanted = temperature**2 * kl_div(*by_class, reduction="batchmean", log_target=True)
-    torch.testing.assert_close(class_distillation_loss(student, teacher, y, parents, temperature, 1.0, "class"), wanted)
+    torch.testing.assert_close(
+        class_distillation_loss(student, teacher, y, parents, temperature, 1.0, "class"), wanted
+    )
 
 
 def test_the_defaults_are_temperature_4_and_equal_weights():
     given = drawn([0, 0, 1])
     for loss in (subclass_distillation_loss, class_distillation_loss):
         assert loss(*given, [0, 0, 1]) == loss(*given, [0, 0, 1], 4.0, 0.5)
-    assert class_distillation_loss(*given, [0, 0, 1]) == class_distillation_loss(*given, [0, 0, 1], soften="subclass")
-    assert class_distillation_loss(*given, [0, 0, 1]) != class_distillation_loss(*given, [0, 0, 1], soften="class")
+    assert class_distillation_loss(*given, [0, 0, 1]) == class_distillation_loss(
+        *given, [0, 0, 1], soften="subclass"
+    )
+    assert class_distillation_loss(*given, [0, 0, 1]) != class_distillation_loss(
+        *given, [0, 0, 1], soften="class"
+    )
 
 
 @pytest.mark.parametrize("parents", [[0, 1, 2, 3], [2, 0, 3, 1]])
@@ -157,8 +194,15 @@ def test_what_must_not_matter(loss, parents):
     student, teacher, y = drawn(parents)
     known = loss(student, teacher, y, parents)
     order = torch.from_numpy(np.random.default_rng(1).permutation(len(parents)))
-    torch.testing.assert_close(loss(student[:, order], teacher[:, order], y, torch.tensor(parents)[order]), known)
-    torch.testing.assert_close(loss(student + 3, teacher - torch.arange(16.0)[:, None], y, parents), known, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(
+        loss(student[:, order], teacher[:, order], y, torch.tensor(parents)[order]), known
+    )
+    torch.testing.assert_close(
+        loss(student + 3, teacher - torch.arange(16.0)[:, None], y, parents),
+        known,
+        rtol=1e-5,
+        atol=1e-6,
+    )
     torch.testing.assert_close(loss(student.flip(0), teacher.flip(0), y.flip(0), parents), known)
     for name in (list, tuple, np.array, torch.tensor):
         assert loss(student, teacher, y, name(parents)) == known
@@ -194,7 +238,9 @@ def test_t_squared_keeps_the_gradient_alive(parents):
         subclass_distillation_loss(leaf, teacher, y, parents, temperature, 1.0).backward()
         errors.append(float((leaf.grad - wanted).norm() / wanted.norm()))
         q_s, q_t = (student / temperature).softmax(-1), (teacher / temperature).softmax(-1)
-        torch.testing.assert_close(leaf.grad, temperature * (q_s - q_t) / len(y), rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(
+            leaf.grad, temperature * (q_s - q_t) / len(y), rtol=1e-3, atol=1e-5
+        )
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 0.1
     assert errors[-1] < 0.005
@@ -226,7 +272,9 @@ def test_gradients_are_those_of_finite_differences(loss, soften, temperature):
 def test_gradients_in_float64(loss, weight):
     parents = [0, 1, 0, 1, 1]
     student, teacher, y = drawn(parents, 4, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda z: loss(z, teacher, y, parents, 4.0, weight), student.requires_grad_())
+    assert torch.autograd.gradcheck(
+        lambda z: loss(z, teacher, y, parents, 4.0, weight), student.requires_grad_()
+    )
 
 
 @maps
@@ -257,7 +305,9 @@ def test_half_precision_is_computed_in_single(loss, dtype):
     student, teacher, y = drawn(parents, dtype=dtype)
     for weight in (1.0, 0.5, 0.0):
         wanted = loss(student.float(), teacher.float(), y, parents, 4.0, weight)
-        assert float(loss(student, teacher, y, parents, 4.0, weight)) == pytest.approx(float(wanted), rel=1e-6)
+        assert float(loss(student, teacher, y, parents, 4.0, weight)) == pytest.approx(
+            float(wanted), rel=1e-6
+        )
 
 
 @losses
@@ -271,7 +321,9 @@ def test_what_the_teacher_masks_costs_nothing_by_itself(loss):
     assert torch.isfinite(student.grad).all()
     if loss is subclass_distillation_loss:
         q, log = (teacher / 2).softmax(-1), (student.detach() / 2).log_softmax(-1)
-        assert found.item() == pytest.approx(4 * float(kl_div(log, q, reduction="batchmean")), rel=1e-5)
+        assert found.item() == pytest.approx(
+            4 * float(kl_div(log, q, reduction="batchmean")), rel=1e-5
+        )
 
 
 @losses

@@ -30,7 +30,12 @@ def plain_auxiliary(logits: list[list[float]], temperature: float = 1.0) -> floa
         rows.append([(v - mean) / deviation for v in z])
     total = 0.0
     for one in rows:
-        total += log(sum(exp(sum(a * c for a, c in zip(one, other, strict=True)) / (temperature * s)) for other in rows))
+        total += log(
+            sum(
+                exp(sum(a * c for a, c in zip(one, other, strict=True)) / (temperature * s))
+                for other in rows
+            )
+        )
     return total / b - 1 / temperature - log(b)
 
 
@@ -38,10 +43,14 @@ def plain_auxiliary(logits: list[list[float]], temperature: float = 1.0) -> floa
 @pytest.mark.parametrize(("b", "s"), [(1, 2), (2, 3), (7, 4), (32, 10)])
 def test_the_auxiliary_loss_is_that_of_a_plain_loop(b, s, temperature):
     z = 3 * torch.randn(b, s, generator=torch.Generator().manual_seed(b)) + 5
-    assert float(auxiliary_loss(z, temperature)) == pytest.approx(plain_auxiliary(z.tolist(), temperature), abs=2e-5)
+    assert float(auxiliary_loss(z, temperature)) == pytest.approx(
+        plain_auxiliary(z.tolist(), temperature), abs=2e-5
+    )
 
 
-@given(st.integers(1, 40), st.integers(2, 12), st.sampled_from([0.2, 1.0, 5.0]), st.integers(0, 999))
+@given(
+    st.integers(1, 40), st.integers(2, 12), st.sampled_from([0.2, 1.0, 5.0]), st.integers(0, 999)
+)
 def test_its_bounds(b, s, temperature, seed):
     z = torch.randn(b, s, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     assume(float(z.std(-1, correction=0).min()) > 0.1)  # of rows without a spread see below
@@ -63,24 +72,33 @@ def test_its_quoted_numbers():
     assert sum(random) / 50 == pytest.approx(-0.79, abs=0.03)
     by_hand = log(0.25 * exp(1) + 0.75 * exp(-1 / 3)) - 1
     assert float(auxiliary_loss(torch.eye(4).repeat(8, 1))) == pytest.approx(by_hand, abs=1e-6)
-    one_hot = [float(auxiliary_loss(torch.eye(4)[torch.randint(4, (32,), generator=generator)])) for _ in range(50)]
+    one_hot = [
+        float(auxiliary_loss(torch.eye(4)[torch.randint(4, (32,), generator=generator)]))
+        for _ in range(50)
+    ]
     assert sum(one_hot) / 50 == pytest.approx(-0.76, abs=0.02)
 
 
 def test_spreading_a_batch_out_lowers_it():
     """The step against its gradient is one away from agreement."""
-    z = (torch.randn(1, 5) + 0.05 * torch.randn(16, 5, generator=torch.Generator().manual_seed(1))).requires_grad_()
+    z = (
+        torch.randn(1, 5) + 0.05 * torch.randn(16, 5, generator=torch.Generator().manual_seed(1))
+    ).requires_grad_()
     before = auxiliary_loss(z)
     (gradient,) = torch.autograd.grad(before, z)
     assert auxiliary_loss(z - 0.5 * gradient / gradient.norm()) < before
 
 
 def test_gradients_of_the_auxiliary_loss_in_float64():
-    z = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
+    z = torch.randn(
+        5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True
+    )
     assert torch.autograd.gradcheck(auxiliary_loss, z)
 
 
-@pytest.mark.parametrize("z", [torch.zeros(3, 4), torch.zeros(3, 4, dtype=torch.float16), torch.randn(3, 1)])
+@pytest.mark.parametrize(
+    "z", [torch.zeros(3, 4), torch.zeros(3, 4, dtype=torch.float16), torch.randn(3, 1)]
+)
 def test_rows_without_a_spread_stand_across_to_every_other(z):
     """R = 0: log B − 1/T − log B, without NaN."""
     for temperature in (1.0, 2.0):
@@ -104,7 +122,12 @@ def test_the_auxiliary_loss_takes_a_batch(z):
 def plain() -> dict:
     generator = torch.Generator().manual_seed(0)
     student, teacher = torch.randn(2, 4, 3, generator=generator)
-    return {"student": student, "teacher": teacher, "labels": torch.tensor([0, 1, 1, 0]), "parents": [0, 0, 1]}
+    return {
+        "student": student,
+        "teacher": teacher,
+        "labels": torch.tensor([0, 1, 1, 0]),
+        "parents": [0, 0, 1],
+    }
 
 
 @losses
@@ -120,8 +143,14 @@ def plain() -> dict:
         ({"distill_weight": 1.5}, r"distill_weight must be in \[0, 1\], got 1.5"),
         ({"distill_weight": float("nan")}, "distill_weight must be"),
         ({"distill_weight": "0.5"}, "distill_weight must be"),
-        ({"teacher": torch.zeros(4, 5)}, "the student has 3 subclasses, the teacher 5; both need the same"),
-        ({"teacher": torch.zeros(5, 3)}, r"logits must be \[B, S\] with B ≥ 1, got \[4, 3\] and \[5, 3\]"),
+        (
+            {"teacher": torch.zeros(4, 5)},
+            "the student has 3 subclasses, the teacher 5; both need the same",
+        ),
+        (
+            {"teacher": torch.zeros(5, 3)},
+            r"logits must be \[B, S\] with B ≥ 1, got \[4, 3\] and \[5, 3\]",
+        ),
         ({"student": torch.zeros(3)}, r"must be \[B, S\] with B ≥ 1, got \[3\]"),
         ({"teacher": torch.zeros(2, 2, 3)}, r"must be \[B, S\]"),
         ({"labels": torch.tensor([0, 1, 2, 0])}, r"labels must be 0..1, got 0..2"),

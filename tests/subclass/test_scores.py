@@ -11,15 +11,17 @@ import xarray
 from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
+from explore.core.statistics import paired, spread
 from explore.errors import InvalidInput
-from explore.statistics import paired, spread
-from explore.subclass import report, table
-from explore.subclass.scores import DIMS, chosen
+from explore.subclass import classification_metrics as report, table
+from explore.subclass.study_tables import DIMS, chosen
 
 
 def drawn(classes: int, n: int = 300, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    labels = generator.choice(classes, n, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum())
+    labels = generator.choice(
+        classes, n, p=np.arange(1, classes + 1) / np.arange(1, classes + 1).sum()
+    )
     logits = generator.normal(size=(n, classes)) + 1.2 * np.eye(classes)[labels]
     e = np.exp(logits)
     return e / e.sum(1, keepdims=True), labels
@@ -48,7 +50,9 @@ def test_many_classes_against_scikit_learn(positive):
     assert found["accuracy"] == pytest.approx((y == p.argmax(1)).mean())
     assert found["f1"] == pytest.approx(f1_score(y, p.argmax(1), average=None)[positive])
     assert found["macro_f1"] == pytest.approx(f1_score(y, p.argmax(1), average=None).mean())
-    assert found["auc"] == pytest.approx(np.mean([roc_auc_score(y == k, p[:, k]) for k in range(4)]))
+    assert found["auc"] == pytest.approx(
+        np.mean([roc_auc_score(y == k, p[:, k]) for k in range(4)])
+    )
     assert found["brier"] == pytest.approx(((p[:, positive] - (y == positive)) ** 2).mean())
 
 
@@ -80,7 +84,12 @@ def test_calibration_has_as_many_samples_in_each_bin():
 
 def test_tensors_lists_and_single_precision():
     p, y = drawn(3)
-    for given in (torch.tensor(p, requires_grad=True), torch.tensor(p).float(), p.tolist(), p.astype(np.float32)):
+    for given in (
+        torch.tensor(p, requires_grad=True),
+        torch.tensor(p).float(),
+        p.tolist(),
+        p.astype(np.float32),
+    ):
         found = report(given, torch.tensor(y), 2)
         for name in ("accuracy", "f1", "macro_f1", "auc", "brier"):
             assert found[name] == pytest.approx(report(p, y, 2)[name], abs=1e-6)
@@ -101,7 +110,12 @@ def test_an_absent_class_has_no_auc_and_no_f1():
 @pytest.mark.parametrize(
     ("p", "y", "positive", "words"),
     [
-        ([0.5, 0.5], [0, 1], 1, r"expected probabilities \[N, C\] and integer labels \[N\], got \[2\] and int64 \[2\]"),
+        (
+            [0.5, 0.5],
+            [0, 1],
+            1,
+            r"expected probabilities \[N, C\] and integer labels \[N\], got \[2\] and int64 \[2\]",
+        ),
         ([[0.5, 0.5]], [0, 1], 1, r"got \[1, 2\] and int64 \[2\]"),
         ([[0.5, 0.5]], [0.0], 1, "float64"),
         (np.zeros((0, 2)), np.zeros(0, int), 1, "expected probabilities"),
@@ -129,7 +143,10 @@ def test_paired_is_scipys_interval(n):
     low, high = ttest_rel(a, b).confidence_interval(0.95)
     assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
     assert paired(b, a) == (pytest.approx(-mean), pytest.approx(half))
-    assert paired([*a, np.nan, 1.0], [*b, 2.0, np.nan]) == (pytest.approx(mean), pytest.approx(half))
+    assert paired([*a, np.nan, 1.0], [*b, 2.0, np.nan]) == (
+        pytest.approx(mean),
+        pytest.approx(half),
+    )
     assert paired(a + 5, a) == (pytest.approx(5), pytest.approx(0))
 
 
@@ -145,14 +162,25 @@ def test_too_few_runs_have_no_interval():
 
 
 def study(steps: int = 0) -> xarray.Dataset:
-    sizes = {"measure": 2, "lesson": 3, "temperature": 2, "labels": 1, "teacher_images": 1, "width": 2, "run": 4}
+    sizes = {
+        "measure": 2,
+        "lesson": 3,
+        "temperature": 2,
+        "labels": 1,
+        "teacher_images": 1,
+        "width": 2,
+        "run": 4,
+    }
     values = np.random.default_rng(0).random(tuple(sizes.values()))
     values[:, 2, 1, 0, 0, 1, 3] = np.nan
     known = {
         "measure": ["accuracy", "f1"], "lesson": ["scratch", "kd", "skd"], "temperature": [2.0, 4.0], "labels": [50],
         "teacher_images": [0], "width": [4, 8], "run": range(4),
     }  # fmt: skip
-    known = {name: (name, np.array(list(v), object if name in ("measure", "lesson") else None)) for name, v in known.items()}
+    known = {
+        name: (name, np.array(list(v), object if name in ("measure", "lesson") else None))
+        for name, v in known.items()
+    }
     found = xarray.Dataset({"score": (tuple(sizes), values)}, known)
     return xarray.concat([found * 0 - 1, found], "step") if steps else found
 
@@ -163,7 +191,13 @@ def test_the_table_has_a_row_for_each_setting_and_lesson(steps):
     assert len(rows) == 2 * 2 * 3
     assert set(DIMS) - {"run"} <= set(rows.columns)
     for _, row in rows.iterrows():
-        here = study()["score"].sel(measure="f1", temperature=row["temperature"], labels=50, teacher_images=0, width=row["width"])
+        here = study()["score"].sel(
+            measure="f1",
+            temperature=row["temperature"],
+            labels=50,
+            teacher_images=0,
+            width=row["width"],
+        )
         values, base = here.sel(lesson=row["lesson"]).values, here.sel(lesson="kd").values
         there = np.isfinite(values)
         assert row["runs"] == there.sum()
@@ -182,7 +216,9 @@ def test_the_table_has_a_row_for_each_setting_and_lesson(steps):
 def test_what_was_not_studied_is_named():
     with pytest.raises(InvalidInput, match="measure 'auc' was not studied; it has accuracy, f1"):
         table(study(), "auc")
-    with pytest.raises(InvalidInput, match="lesson 'nothing' was not studied; it has scratch, kd, skd"):
+    with pytest.raises(
+        InvalidInput, match="lesson 'nothing' was not studied; it has scratch, kd, skd"
+    ):
         table(study(), against="nothing")
     with pytest.raises(InvalidInput, match="width 5 was not studied; it has 4, 8"):
         chosen(study(), "f1", width=5)
@@ -191,6 +227,11 @@ def test_what_was_not_studied_is_named():
 
 
 def test_what_is_not_chosen_stays():
-    assert chosen(study(), "f1", width=8, lesson="kd").dims == ("temperature", "labels", "teacher_images", "run")
+    assert chosen(study(), "f1", width=8, lesson="kd").dims == (
+        "temperature",
+        "labels",
+        "teacher_images",
+        "run",
+    )
     with pytest.raises(InvalidInput, match="measure 'auc' was not studied; it has accuracy, f1"):
         chosen(study(), "auc")

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from explore.subclass import bench
+from explore.subclass.bench import training as bench
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
 
-def test_all_forms_end_in_the_same_students(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_all_forms_end_in_the_same_students(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     options = ["--rounds", "1", "--students", "3", "--labels", "20", "--side", "8", "--epochs", "5"]
     bench.main([*options, "--json", str(tmp_path / "found.json")])
     found = json.loads((tmp_path / "found.json").read_text())

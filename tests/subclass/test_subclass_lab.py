@@ -11,11 +11,11 @@ import xarray
 from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
 
 from explore import build, record
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
-from explore.recording import open_recording
-from explore.shipped import shipped
 from explore.subclass import lab, label_bits, table
-from explore.subclass.figures import logits
+from explore.subclass.figures.logits import logits
 from explore.widgets.explorer import Explorer
 
 SMALL = {"name": "digits", "options": {"size": 8, "margin": 0}}
@@ -53,7 +53,9 @@ def test_no_slider_shows_a_long_number(explorer: Explorer) -> None:
 
 
 def test_the_lab_opens_without_torch() -> None:
-    check_lab_without(("torch", "numba"), "subclass", ("one_image", "bits_over_temperature", "widths", "training"))
+    check_lab_without(
+        ("torch", "numba"), "subclass", ("one_image", "bits_over_temperature", "widths", "training")
+    )
 
 
 def test_the_bars_are_the_recorded_softmax() -> None:
@@ -61,21 +63,27 @@ def test_the_bars_are_the_recorded_softmax() -> None:
     explorer.set(temperature=4.0, image=7)
     z = recording["teacher_logits"].values[-1, 7].astype(float) / 4
     expected = np.exp(z) / np.exp(z).sum()
-    assert explorer.picture.table(explorer.data)["probability"].values == pytest.approx(expected, abs=1e-4)
+    assert explorer.picture.table(explorer.data)["probability"].values == pytest.approx(
+        expected, abs=1e-4
+    )
 
 
 def test_bits_are_those_of_the_recorded_logits() -> None:
     explorer, recording = lab.bits_over_temperature(), lab.recording_of("skd")
     explorer.set(temperature=2.0, who="student")
     z = recording["student_logits"].values[-1].astype(float)
-    assert float(explorer.data["soft_now"]) == pytest.approx(label_bits(z, recording["parent"].values, 2.0), abs=1e-6)
+    assert float(explorer.data["soft_now"]) == pytest.approx(
+        label_bits(z, recording["parent"].values, 2.0), abs=1e-6
+    )
 
 
 def test_the_plane_does_not_move_and_students_stand_at_equal_epochs() -> None:
     read = lab.recording_of
     first, last = (logits([read("skd"), read("scratch")], step=step) for step in (110, 610))
     assert first.attrs["reach"] == last.attrs["reach"]
-    assert np.array_equal(first["place"].values[0], last["place"].values[0])  # the teacher has learnt long before
+    assert np.array_equal(
+        first["place"].values[0], last["place"].values[0]
+    )  # the teacher has learnt long before
     alone = logits(read("scratch"), step=int(first["epoch"]))
     assert int(alone["epoch"]) == int(first["epoch"])
     assert float(first["accuracy"][1]) == float(alone["accuracy"][0])
@@ -108,7 +116,15 @@ def test_unknown_names_are_refused() -> None:
 
 @pytest.fixture
 def live() -> lab.Live:
-    return lab.live(labels=(30, 60), widths=(2, 4), seeds=2, data=SMALL, updates=5, teacher_updates=3, teacher_width=2)
+    return lab.live(
+        labels=(30, 60),
+        widths=(2, 4),
+        seeds=2,
+        data=SMALL,
+        updates=5,
+        teacher_updates=3,
+        teacher_width=2,
+    )
 
 
 def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.Live) -> None:
@@ -137,7 +153,15 @@ def test_the_live_lab_begins_with_what_ships() -> None:
     assert "width 16" in live.explorer.alt
     row = live.explorer.picture.table(live.explorer.data).query("lesson == 'skd' and run == 0")
     shipped_rows = lab.study_of("digits")["score"].isel(step=-1)
-    place = {"measure": "accuracy", "lesson": "skd", "temperature": 4.0, "labels": 50, "teacher_images": 0, "width": 16, "run": 0}
+    place = {
+        "measure": "accuracy",
+        "lesson": "skd",
+        "temperature": 4.0,
+        "labels": 50,
+        "teacher_images": 0,
+        "width": 16,
+        "run": 0,
+    }
     assert row["accuracy"].item() == pytest.approx(float(shipped_rows.sel(place)))
 
 
@@ -185,7 +209,9 @@ def of(setting: dict[str, float], measure: str = "accuracy") -> dict[str, float]
     rows = table(open_recording(shipped("data/digits-students.zarr.zip")), measure)
     for name, value in setting.items():
         rows = rows[rows[name] == value]
-    return {lesson: 100 * value for lesson, value in zip(rows["lesson"], rows[measure], strict=True)}
+    return {
+        lesson: 100 * value for lesson, value in zip(rows["lesson"], rows[measure], strict=True)
+    }
 
 
 def test_the_four_regimes_that_the_notebook_names() -> None:

@@ -14,12 +14,17 @@ from torch.nn.functional import cross_entropy
 from explore.data import load
 from explore.errors import ExploreWarning, InvalidInput
 from explore.models import MLP, logits_of
-from explore.subclass import StudyRun, class_probabilities, report, study as study_module
+from explore.subclass import (
+    StudyRun,
+    class_probabilities,
+    classification_metrics as report,
+    study as study_module,
+)
 from explore.subclass.config import LESSONS, StudyConfig, SubclassConfig
 from explore.subclass.losses import auxiliary_loss, class_logits
-from explore.subclass.method import SubclassRun
 from explore.subclass.networks import Finding, shuffled, students, teacher as untrained_teacher
-from explore.subclass.source import Part, Source
+from explore.subclass.run import SubclassRun
+from explore.subclass.training_data import Part, Source
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -40,7 +45,9 @@ def test_shuffled_subclasses_keep_classes_and_sizes(seed):
     for k in range(2):  # no more hits than chance: Σ share²
         here = part.labels == k
         share = subclasses[here].bincount() / here.sum()
-        assert float((dealt == subclasses)[here].float().mean()) == pytest.approx(float(share.square().sum()), abs=0.2)
+        assert float((dealt == subclasses)[here].float().mean()) == pytest.approx(
+            float(share.square().sum()), abs=0.2
+        )
 
 
 # ---- teachers and students
@@ -48,7 +55,8 @@ def test_shuffled_subclasses_keep_classes_and_sizes(seed):
 
 def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     fits = {
-        kind: run_of(method)._lessons for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "found-subclasses"))
+        kind: run_of(method)._lessons
+        for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "found-subclasses"))
     }
     own = {kind: fit.labels[0] for kind, fit in fits.items()}
     assert torch.equal(own["f"], own["s"] % 2)
@@ -62,16 +70,22 @@ def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     torch.testing.assert_close(Finding(PARENTS, 0.7)(z, y), wanted)
 
 
-@pytest.mark.parametrize("method", [name for name, lesson in LESSONS.items() if lesson.teacher not in ("", "subclass")])
+@pytest.mark.parametrize(
+    "method", [name for name, lesson in LESSONS.items() if lesson.teacher not in ("", "subclass")]
+)
 def test_a_teacher_of_other_subclasses_cannot_be_given(method):
     """Else a control would be made of the true ones."""
     with pytest.raises(InvalidInput, match=f"{method} trains its own teacher"):
         run_of(method, teacher=nn.Linear(2, 4))
 
 
-@pytest.mark.parametrize("method", [name for name, lesson in LESSONS.items() if lesson.teacher == "subclass"])
+@pytest.mark.parametrize(
+    "method", [name for name, lesson in LESSONS.items() if lesson.teacher == "subclass"]
+)
 def test_a_given_teacher_is_not_trained(method):
-    teacher = nn.Sequential(nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4))
+    teacher = nn.Sequential(
+        nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4)
+    )
     before = flat(teacher).clone()
     run = run_of(method, teacher=teacher)
     assert run.steps == 4
@@ -100,9 +114,14 @@ def test_a_factory_makes_a_teacher_that_is_trained():
 @pytest.mark.parametrize("outputs", [2, 5])
 def test_networks_of_another_width_are_refused(outputs):
     for teacher in (MLP(2, 8, outputs), lambda _, seed: MLP(2, 8, outputs, seed)):
-        with pytest.raises(InvalidInput, match=rf"the teacher returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"):
+        with pytest.raises(
+            InvalidInput,
+            match=rf"the teacher returns \[2, {outputs}\] for 2 images; expected \[2, 4\]",
+        ):
             run_of(teacher=teacher)
-    with pytest.raises(InvalidInput, match=rf"the student returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"):
+    with pytest.raises(
+        InvalidInput, match=rf"the student returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"
+    ):
         run_of(made_by=lambda _, seed: MLP(2, 8, outputs, seed))
 
 
@@ -110,10 +129,19 @@ def test_networks_of_another_width_are_refused(outputs):
     ("given", "words"),
     [
         (nn.Linear(2, 4), r"student must be factory\(outputs, seed\).*; got Linear"),
-        (lambda outputs: nn.Linear(2, outputs), r"student must be factory\(outputs, seed\).*it failed"),
+        (
+            lambda outputs: nn.Linear(2, outputs),
+            r"student must be factory\(outputs, seed\).*it failed",
+        ),
         (lambda outputs, seed: None, "it returned NoneType"),
-        (lambda outputs, seed: nn.Linear(3, outputs), r"the student cannot take images of shape \[2, 2\]"),
-        (lambda outputs, seed: nn.Linear(2, outputs + 1), r"the student returns \[2, 5\] for 2 images"),
+        (
+            lambda outputs, seed: nn.Linear(3, outputs),
+            r"the student cannot take images of shape \[2, 2\]",
+        ),
+        (
+            lambda outputs, seed: nn.Linear(2, outputs + 1),
+            r"the student returns \[2, 5\] for 2 images",
+        ),
     ],
     ids=["a network", "one argument", "nothing", "other images", "other outputs"],
 )
@@ -128,7 +156,9 @@ def test_the_student_is_the_network_that_was_made():
     assert run.student is own
     assert run.student(run.held.images).shape == (len(run.held), 4)
     probabilities = run.predict(run.held.images)
-    torch.testing.assert_close(probabilities, class_probabilities(logits_of(own, run.held.images), run.source.parents))
+    torch.testing.assert_close(
+        probabilities, class_probabilities(logits_of(own, run.held.images), run.source.parents)
+    )
     for wrong in (run.held.images[:, :1], run.held.images.numpy()):
         with pytest.raises(InvalidInput, match="images must be a tensor"):
             run.predict(wrong)
@@ -167,8 +197,15 @@ def test_methods_differ_in_what_they_teach_alone():
 def test_unequal_groups_start_alike_with_the_prior_only(prior):
     x, s = blobs(400)
     source = Source((0.1 * x, s), [0, 0, 0, 1])
-    networks = [students(source, "mlp", 64, range(6), prior), untrained_teacher(source, 0, 3, prior)]
-    networks.append(students(source, "mlp", 64, range(6), prior, lambda outputs, seed: MLP(2, 64, outputs, seed)))
+    networks = [
+        students(source, "mlp", 64, range(6), prior),
+        untrained_teacher(source, 0, 3, prior),
+    ]
+    networks.append(
+        students(
+            source, "mlp", 64, range(6), prior, lambda outputs, seed: MLP(2, 64, outputs, seed)
+        )
+    )
     for network, each in zip(networks, (True, False, True), strict=True):
         z = logits_of(network, source[:].images[:, None] if each else source[:].images)
         share = float(class_probabilities(z, source.parents)[..., 0].mean())
@@ -180,7 +217,14 @@ def test_a_network_without_a_last_bias_is_warned_of():
     with pytest.warns(ExploreWarning, match="no last linear layer with biases"):
         students(source, "mlp", 4, [0], True, lambda outputs, _: nn.Linear(2, outputs, bias=False))
     students(source, "mlp", 4, [0], False, lambda outputs, _: nn.Linear(2, outputs, bias=False))
-    students(Source(blobs(), PARENTS), "mlp", 4, [0], True, lambda outputs, _: nn.Linear(2, outputs, bias=False))
+    students(
+        Source(blobs(), PARENTS),
+        "mlp",
+        4,
+        [0],
+        True,
+        lambda outputs, _: nn.Linear(2, outputs, bias=False),
+    )
 
 
 @pytest.mark.parametrize("stop", [2, 3, 5])
@@ -203,35 +247,58 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
     their batches, which are run 0's in a study, so a batch is all images here."""
     kept = []
     make = study_module.students
-    monkeypatch.setattr(study_module, "students", lambda *given: kept.append(make(*given)) or kept[-1])
+    monkeypatch.setattr(
+        study_module, "students", lambda *given: kept.append(make(*given)) or kept[-1]
+    )
     order = Source.order
-    monkeypatch.setattr(Source, "order", lambda self, seed, holdout=0: (order(self, seed, 8)[0], order(self, seed)[1]))
+    monkeypatch.setattr(
+        Source,
+        "order",
+        lambda self, seed, holdout=0: (order(self, seed, 8)[0], order(self, seed)[1]),
+    )
     shared = {"teacher_width": 0, "batch": 64, "learning_rate": 0.02}
     methods = ["scratch", "kd", "skd", "labels-only", "random-subclasses"]
     data = small_set(60).grouped(PARENTS)
     study = finished(
         StudyRun(
-            StudyConfig(methods=methods, seeds=2, labels=[32], widths=[6], updates=8, teacher_updates=6, seed=3, **shared),
+            StudyConfig(
+                methods=methods,
+                seeds=2,
+                labels=[32],
+                widths=[6],
+                updates=8,
+                teacher_updates=6,
+                seed=3,
+                **shared,
+            ),
             (data, data),
         )
     )
     images = data.batch()
     found = logits_of(kept[0], images[:, None])
     for k, (method, at) in enumerate((method, at) for method in methods for at in range(2)):
-        one = SubclassConfig.make(method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + at, **shared)
+        one = SubclassConfig.make(
+            method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + at, **shared
+        )
         run = finished(SubclassRun(one, data))
         mine = logits_of(run.student, images)
         torch.testing.assert_close(found[:, k], mine, rtol=1e-3, atol=1e-3)
         scores = report(class_probabilities(mine.double(), PARENTS), data.labels)
         for name in ("accuracy", "f1", "auc", "brier"):
-            kept_score = float(study.snapshot().score.sel(measure=name, lesson=method)[0, 0, 0, 0, at])
+            kept_score = float(
+                study.snapshot().score.sel(measure=name, lesson=method)[0, 0, 0, 0, at]
+            )
             assert kept_score == pytest.approx(scores[name], abs=5e-3)
 
 
 def test_subclasses_help_a_wide_student_and_hurt_a_narrow_one():
     """Digits at 8×8, 50 labels, five runs: with 16 hidden units SKD beats scratch, with 2 it does not."""
     options = StudyConfig(methods=["scratch", "skd"], labels=[50], widths=[2, 16], seeds=5)
-    score = finished(StudyRun(options, load("digits", size=8, margin=0))).snapshot().score.sel(measure="accuracy")
+    score = (
+        finished(StudyRun(options, load("digits", size=8, margin=0)))
+        .snapshot()
+        .score.sel(measure="accuracy")
+    )
     gain = (score.sel(lesson="skd") - score.sel(lesson="scratch")).mean("run").squeeze()
     assert float(gain.sel(width=16)) > 0.03
     assert float(gain.sel(width=2)) < 0

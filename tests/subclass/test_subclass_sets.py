@@ -14,7 +14,7 @@ from explore import build
 from explore.data import ImageSet, data_folder, load
 from explore.errors import InvalidInput
 from explore.subclass import table
-from explore.subclass.source import Source
+from explore.subclass.training_data import Source
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 QUICK = {"teacher_width": 4, "teacher_epochs": 1, "epochs": 2, "labels": 60, "teacher_images": 120}
@@ -34,12 +34,20 @@ def judged(n: int = 60) -> ImageSet:
     subclasses = torch.arange(n) % 4
     agreement = torch.where(subclasses % 2 == 0, 1.0, 4 / 7)
     names = ("A, 7 of 7", "A, 4 of 7", "B, 7 of 7", "B, 4 of 7")
-    known = {"subclasses": subclasses, "subclass_names": names, "parents": (0, 0, 1, 1), "agreement": agreement}
+    known = {
+        "subclasses": subclasses,
+        "subclass_names": names,
+        "parents": (0, 0, 1, 1),
+        "agreement": agreement,
+    }
     return ImageSet("judged", images, subclasses // 2, ("A", "B"), (0.5,), (0.25,), **known)
 
 
 def test_a_curriculum_begins_with_what_annotators_agree_upon() -> None:
-    run: Any = build({"method": "labels-only", "labels": 0, "epochs": 4, "curriculum": True, "holdout": 12}, judged())
+    run: Any = build(
+        {"method": "labels-only", "labels": 0, "epochs": 4, "curriculum": True, "holdout": 12},
+        judged(),
+    )
     stages = run._stages()
     agreement = run.source.agreement[run._own_at]
     assert bool((agreement[stages(0)] == 1).all())
@@ -52,7 +60,10 @@ def test_a_curriculum_begins_with_what_annotators_agree_upon() -> None:
 
 
 def test_a_curriculum_needs_agreement() -> None:
-    with pytest.raises(InvalidInput, match="curriculum needs the agreement of annotators, which digits does not have"):
+    with pytest.raises(
+        InvalidInput,
+        match="curriculum needs the agreement of annotators, which digits does not have",
+    ):
         build({"method": "scratch", "data": "digits", "curriculum": True})
 
 
@@ -63,9 +74,18 @@ def test_a_folder_of_folders_is_a_set(tmp_path: Path) -> None:
             folder = tmp_path / split / name
             folder.mkdir(parents=True)
             for k in range(count):
-                Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(folder / f"{k}.png")
+                Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(
+                    folder / f"{k}.png"
+                )
     data = {"name": "folder", "options": {"path": str(tmp_path)}}
-    options = {"labels": [10], "widths": [4], "seeds": 2, "updates": 3, "teacher_updates": 2, "teacher_width": 2}
+    options = {
+        "labels": [10],
+        "widths": [4],
+        "seeds": 2,
+        "updates": 3,
+        "teacher_updates": 2,
+        "teacher_width": 2,
+    }
     run: Any = build({"method": "subclass-study", "data": data, **options})
     while run.step < run.steps:
         run.advance()
@@ -96,13 +116,20 @@ def test_animals_and_vehicles_are_unequal_classes() -> None:
     assert run.source.class_names == ("animal", "vehicle")
     assert sorted(np.bincount(run.source.parents)) == [4, 6]
     names = dict(zip(run.source.subclass_names, run.source.parents, strict=True))
-    assert {name for name, k in names.items() if k == 1} == {"airplane", "automobile", "ship", "truck"}
+    assert {name for name, k in names.items() if k == 1} == {
+        "airplane",
+        "automobile",
+        "ship",
+        "truck",
+    }
 
 
 def test_cells_are_told_apart_by_patients() -> None:
     if not (data_folder() / "crc_phenotypes.npz").exists():
         pytest.skip(f"needs {data_folder() / 'crc_phenotypes.npz'}, which is missing")
-    run = ended(data="crc-phenotypes", labels=400, teacher_images=0, teacher_epochs=6, teacher_width=16)
+    run = ended(
+        data="crc-phenotypes", labels=400, teacher_images=0, teacher_epochs=6, teacher_width=16
+    )
     assert run.source.parents == (0, 0, 1, 0)
     frame = run.snapshot()
     # by a margin above the 75 % of always saying "non-cancerous": they can be learnt

@@ -9,8 +9,8 @@ from subclass_toys import PARENTS, blobs, finished, run_of, small_set
 from explore.errors import InvalidInput, UnknownName
 from explore.subclass import train
 from explore.subclass.config import StudyConfig, SubclassConfig
-from explore.subclass.method import SubclassRun
-from explore.subclass.source import Source, as_subclasses
+from explore.subclass.run import SubclassRun
+from explore.subclass.training_data import Source, as_subclasses
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -66,7 +66,9 @@ def test_sets_are_grouped_as_usual_as_said_or_as_they_are():
     assert torch.equal(anew.subclasses, own.subclasses)
     assert torch.equal(anew.labels, torch.tensor([1, 0, 0, 1])[own.subclasses])
     torch.testing.assert_close(Source(own)[:].images, own.batch())
-    with pytest.raises(InvalidInput, match="small has no subclasses; say which class each of its 4 becomes"):
+    with pytest.raises(
+        InvalidInput, match="small has no subclasses; say which class each of its 4 becomes"
+    ):
         Source(small_set())
 
 
@@ -81,10 +83,20 @@ HOLED[9, 1] = float("inf")
     [
         ((X, S), None, {}, r"tensors come without a parent map; give parents="),
         ((HOLED, S), PARENTS, {}, "2 images hold NaN or Inf, the first is number 7"),
-        ((X, S), [0, 1, 0], {}, r"sample 3 has subclass 3; there are 0..2, as parents has 3 entries"),
+        (
+            (X, S),
+            [0, 1, 0],
+            {},
+            r"sample 3 has subclass 3; there are 0..2, as parents has 3 entries",
+        ),
         ((X, S - 1), PARENTS, {}, "sample 0 has subclass -1"),
         ((X, S), [0, 2, 0, 2], {}, "leave class 1 without a subclass"),
-        ((X, S), [0, 1, 0, 1, 2], {}, "class 'class 2' has no image in the training set; every class needs some"),
+        (
+            (X, S),
+            [0, 1, 0, 1, 2],
+            {},
+            "class 'class 2' has no image in the training set; every class needs some",
+        ),
         ((X, S[:-1]), PARENTS, {}, r"subclasses must be integers \[120\], got torch.int64 \[119\]"),
         ((X, S.float()), PARENTS, {}, "subclasses must be integers"),
         ((X, S[:, None]), PARENTS, {}, "subclasses must be integers"),
@@ -93,7 +105,12 @@ HOLED[9, 1] = float("inf")
         ((X.long(), S), PARENTS, {}, "images must be float .* got torch.int64"),
         ((X.numpy(), S), PARENTS, {}, "images must be a torch tensor .*, got ndarray"),
         ((X, S.tolist()), PARENTS, {}, "subclasses must be a torch tensor .*, got list"),
-        ((X, S), PARENTS, {"classes": 1 - S % 2}, "sample 0 has label 1, but its subclass 0 belongs to class 0"),
+        (
+            (X, S),
+            PARENTS,
+            {"classes": 1 - S % 2},
+            "sample 0 has label 1, but its subclass 0 belongs to class 0",
+        ),
         ((X, S), PARENTS, {"classes": S[:5] % 2}, "two lists of one length"),
         (3, PARENTS, {}, "data must be"),
         ("digits", [0, 1], {}, "parents has 2 entries, but there are 10"),
@@ -111,7 +128,17 @@ def test_a_subclass_without_images_is_no_fault():
 
 
 def test_train_takes_tensors_and_labels_that_agree():
-    run = finished(train(*blobs(400), PARENTS, classes=blobs(400)[1] % 2, epochs=2, teacher_epochs=2, width=3, seed=4))
+    run = finished(
+        train(
+            *blobs(400),
+            PARENTS,
+            classes=blobs(400)[1] % 2,
+            epochs=2,
+            teacher_epochs=2,
+            width=3,
+            seed=4,
+        )
+    )
     assert (run.name, run.step, len(run.held)) == ("skd", 4, 80)
     assert run.student(run.held.images).shape == (80, 4)
     with pytest.raises(InvalidInput, match="sample 1 has label 0"):
@@ -124,18 +151,29 @@ def test_train_takes_all_of_few_images():
 
 def test_trains_student_may_be_a_convnet():
     images = torch.randn(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    run = train(images, torch.arange(400) % 4, PARENTS, "scratch", student="convnet", width=4, epochs=1)
+    run = train(
+        images, torch.arange(400) % 4, PARENTS, "scratch", student="convnet", width=4, epochs=1
+    )
     assert "ConvNet" in repr(run.student)
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"labels": 101}, "labels=101, but the training set has 100 images besides 20 that are held out"),
+        (
+            {"labels": 101},
+            "labels=101, but the training set has 100 images besides 20 that are held out",
+        ),
         ({"teacher_images": 101}, "teacher_images=101, but"),
-        ({"labels": 1}, "no image of class 'class [01]' is among the 1 that the student sees; give it more"),
+        (
+            {"labels": 1},
+            "no image of class 'class [01]' is among the 1 that the student sees; give it more",
+        ),
         ({"labels": 50, "teacher_images": 1}, "is among the 1 that the teacher sees"),
-        ({"curriculum": True}, "curriculum needs the agreement of annotators, which tensors does not have"),
+        (
+            {"curriculum": True},
+            "curriculum needs the agreement of annotators, which tensors does not have",
+        ),
         ({"width": 0}, "width must be a whole number ≥ 1"),
         ({"temperature": 0}, "temperature must be a number above 0"),
         ({"distill_weight": 2}, r"distill_weight must be in \[0, 1\]"),
@@ -160,7 +198,8 @@ def test_unknown_methods_are_named():
 def test_a_curriculum_shows_what_all_agree_upon_first():
     agreement = torch.tensor([1.0, 0.5, 0.75, 1.0] * 10)
     run = SubclassRun(
-        SubclassConfig(labels=0, epochs=6, teacher_epochs=1, curriculum=True), small_set(agreement=agreement).grouped(PARENTS)
+        SubclassConfig(labels=0, epochs=6, teacher_epochs=1, curriculum=True),
+        small_set(agreement=agreement).grouped(PARENTS),
     )
     seen, own = run._stages(), agreement[run._own_at]
     for epoch, least in enumerate([1.0, 1.0, 0.75, 0.75, 0.5, 0.5]):

@@ -11,11 +11,15 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
 from explore.errors import InvalidInput, RunDiverged, UnknownName
 from explore.models import MLP, Fit, MLPs, Several, logits_of
-from explore.runs import load_checkpoint, save_checkpoint, stream_seed
 from explore.subclass.config import LESSONS
-from explore.subclass.losses import class_distillation_loss, class_logits, subclass_distillation_loss
+from explore.subclass.losses import (
+    class_distillation_loss,
+    class_logits,
+    subclass_distillation_loss,
+)
 from explore.subclass.objective import Objective, Taught
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
@@ -27,7 +31,11 @@ def single(taught: Taught, z, teacher, y, s, soften: str) -> torch.Tensor:
     """One student's loss, by losses.py."""
     lesson, t, weight = taught.lesson, taught.temperature, taught.distill_weight
     if not lesson.teacher:
-        return cross_entropy(z, s) if lesson.hard == "subclass" else cross_entropy(class_logits(z, PARENTS), y)
+        return (
+            cross_entropy(z, s)
+            if lesson.hard == "subclass"
+            else cross_entropy(class_logits(z, PARENTS), y)
+        )
     if lesson.level == "subclass":
         return subclass_distillation_loss(z, teacher, y, PARENTS, t, weight)
     return class_distillation_loss(z, teacher, y, PARENTS, t, weight, soften)
@@ -40,16 +48,25 @@ def batch(students: int, n: int = 12, seed: int = 0):
     return z.requires_grad_(), teachers, torch.tensor(PARENTS)[subclasses], subclasses
 
 
-MIXED = [Taught(LESSONS[name], w, t) for w, t in ((0.5, 4.0), (0.2, 1.0), (1.0, 7.0), (0.0, 2.0)) for name in LESSONS]
+MIXED = [
+    Taught(LESSONS[name], w, t)
+    for w, t in ((0.5, 4.0), (0.2, 1.0), (1.0, 7.0), (0.0, 2.0))
+    for name in LESSONS
+]
 
 
 @pytest.mark.parametrize("soften", ["subclass", "class"])
-@pytest.mark.parametrize("taught", [MIXED, MIXED[::-1], MIXED[3:4], MIXED[0:1], MIXED[2:5] * 2], ids=len)
+@pytest.mark.parametrize(
+    "taught", [MIXED, MIXED[::-1], MIXED[3:4], MIXED[0:1], MIXED[2:5] * 2], ids=len
+)
 def test_the_objective_is_the_sum_of_the_single_losses(taught, soften):
     z, teachers, y, s = batch(len(taught))
     goal = Objective(taught, PARENTS, soften)
     total = goal(z, *goal.targets(y, s, teachers))
-    wanted = sum(single(one, z[:, k], teachers[:, k], y[:, k], s[:, k], soften) for k, one in enumerate(taught))
+    wanted = sum(
+        single(one, z[:, k], teachers[:, k], y[:, k], s[:, k], soften)
+        for k, one in enumerate(taught)
+    )
     torch.testing.assert_close(total, wanted, rtol=1e-5, atol=1e-5)
     found, right = (torch.autograd.grad(value, z)[0] for value in (total, wanted))
     torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-6)
@@ -67,7 +84,9 @@ def test_students_without_a_teacher_need_none():
     taught = [Taught(LESSONS[name], 0.5, 4.0) for name in ("scratch", "labels-only")]
     z, _, y, s = batch(2)
     goal = Objective(taught, PARENTS)
-    wanted = cross_entropy(class_logits(z[:, 0], PARENTS), y[:, 0]) + cross_entropy(z[:, 1], s[:, 1])
+    wanted = cross_entropy(class_logits(z[:, 0], PARENTS), y[:, 0]) + cross_entropy(
+        z[:, 1], s[:, 1]
+    )
     torch.testing.assert_close(goal(z, *goal.targets(y, s, None)), wanted)
 
 
@@ -76,10 +95,15 @@ def test_masked_subclasses_leave_the_objective_finite(method):
     z, teachers, y, s = batch(1)
     z, teachers = z.detach().clone(), teachers.clone()
     teachers[:, :, 2] = -torch.inf
-    goal, taught = Objective([Taught(LESSONS[method], 0.5, 4.0)], PARENTS), Taught(LESSONS[method], 0.5, 4.0)
+    goal, taught = (
+        Objective([Taught(LESSONS[method], 0.5, 4.0)], PARENTS),
+        Taught(LESSONS[method], 0.5, 4.0),
+    )
     for student in (z, z.masked_fill(torch.arange(5) == 2, -torch.inf)):
         found = goal(student, *goal.targets(y, s, teachers))
-        torch.testing.assert_close(found, single(taught, student[:, 0], teachers[:, 0], y[:, 0], s[:, 0], "subclass"))
+        torch.testing.assert_close(
+            found, single(taught, student[:, 0], teachers[:, 0], y[:, 0], s[:, 0], "subclass")
+        )
 
 
 # ---- networks side by side
@@ -118,7 +142,10 @@ def test_networks_without_any_size_are_refused(sizes):
         MLPs(*sizes)
 
 
-TAUGHT = [Taught(LESSONS[name], 0.4, t) for name, t in (("scratch", 4.0), ("kd", 2.0), ("skd", 4.0), ("labels-only", 1.0))]
+TAUGHT = [
+    Taught(LESSONS[name], 0.4, t)
+    for name, t in (("scratch", 4.0), ("kd", 2.0), ("skd", 4.0), ("labels-only", 1.0))
+]
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -126,16 +153,37 @@ TAUGHT = [Taught(LESSONS[name], 0.4, t) for name, t in (("scratch", 4.0), ("kd",
 def test_a_stack_ends_where_each_network_ends_alone(kind, own):
     """With the same batches; each student has its own images and teacher, or all share them."""
     x, s = blobs()
-    y, teachers = torch.tensor(PARENTS)[s], 2 * torch.randn(40, 4, 5, generator=torch.Generator().manual_seed(1))
-    orders = [torch.randperm(40, generator=torch.Generator().manual_seed(9 * own * k)) for k in range(4)]
+    y, teachers = (
+        torch.tensor(PARENTS)[s],
+        2 * torch.randn(40, 4, 5, generator=torch.Generator().manual_seed(1)),
+    )
+    orders = [
+        torch.randperm(40, generator=torch.Generator().manual_seed(9 * own * k)) for k in range(4)
+    ]
     images = torch.stack([x[order] for order in orders], 1)
     labels, subclasses = (torch.stack([values[order] for order in orders], 1) for values in (y, s))
-    seeds, how = [5, 6, 5, 7], {"epochs": 12, "learning_rate": 0.02, "optimizer": "adam", "weight_decay": 0.0, "batch": 16}
+    seeds, how = (
+        [5, 6, 5, 7],
+        {
+            "epochs": 12,
+            "learning_rate": 0.02,
+            "optimizer": "adam",
+            "weight_decay": 0.0,
+            "batch": 16,
+        },
+    )
     goal = Objective(TAUGHT, PARENTS)
-    stack = MLPs(6, 8, 5, seeds) if kind == "MLPs" else Several([MLP(6, 8, 5, seed) for seed in seeds])
+    stack = (
+        MLPs(6, 8, 5, seeds) if kind == "MLPs" else Several([MLP(6, 8, 5, seed) for seed in seeds])
+    )
     start = logits_of(stack, images)
     together = Fit(
-        stack, images if own else images[:, :1], goal.targets(labels, subclasses, teachers), loss=goal, schedule="cosine", **how
+        stack,
+        images if own else images[:, :1],
+        goal.targets(labels, subclasses, teachers),
+        loss=goal,
+        schedule="cosine",
+        **how,
     ).run()
     losses = 0.0
     for k, one in enumerate(TAUGHT):
@@ -147,7 +195,9 @@ def test_a_stack_ends_where_each_network_ends_alone(kind, own):
             return single(one, z, t, y, s, "subclass")
 
         fit = Fit(network, images[:, k], targets, loss=loss, schedule="cosine", **how).run()
-        torch.testing.assert_close(logits_of(stack, images)[:, k], logits_of(network, images[:, k]), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(
+            logits_of(stack, images)[:, k], logits_of(network, images[:, k]), rtol=1e-3, atol=1e-3
+        )
         assert not torch.allclose(logits_of(network, images[:, k]), start[:, k], atol=0.2)
         losses += fit.loss
         assert alone.parents == tuple(PARENTS)
@@ -158,7 +208,9 @@ def test_students_of_one_seed_and_lesson_stay_one():
     x, s = blobs()
     goal = Objective([TAUGHT[2], TAUGHT[0], TAUGHT[2]], PARENTS)
     z = torch.randn(40, 1, 5).expand(-1, 3, -1)
-    targets = goal.targets(torch.tensor(PARENTS)[s][:, None].expand(-1, 3), s[:, None].expand(-1, 3), z)
+    targets = goal.targets(
+        torch.tensor(PARENTS)[s][:, None].expand(-1, 3), s[:, None].expand(-1, 3), z
+    )
     net = MLPs(6, 8, 5, [1, 1, 1])
     Fit(net, x[:, None], targets, loss=goal, epochs=5, optimizer="adam", batch=16).run()
     found = logits_of(net, x[:, None])
@@ -182,9 +234,15 @@ def test_adam_equals_pytorchs_in_a_loop_written_by_hand(decay, schedule):
     net = MLP(6, 8, 5, 2)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.03, weight_decay=decay)
     for epoch in range(5):
-        share = {"step": 1.0 if epoch < 3 else 0.1, "constant": 1.0, "cosine": (1 + math.cos(math.pi * epoch / 5)) / 2}[schedule]
+        share = {
+            "step": 1.0 if epoch < 3 else 0.1,
+            "constant": 1.0,
+            "cosine": (1 + math.cos(math.pi * epoch / 5)) / 2,
+        }[schedule]
         optimizer.param_groups[0]["lr"] = 0.03 * share
-        order = torch.randperm(40, generator=torch.Generator().manual_seed(stream_seed(4, "batches", epoch)))
+        order = torch.randperm(
+            40, generator=torch.Generator().manual_seed(stream_seed(4, "batches", epoch))
+        )
         for part in order.split(16):
             optimizer.zero_grad()
             cross_entropy(net(x[part]), y[part]).backward()
@@ -204,7 +262,11 @@ def test_a_tuple_of_targets_reaches_the_loss_sample_by_sample():
 
     Fit(MLP(6, 3, 5), x, (y, torch.arange(40), x), loss=loss, epochs=2, batch=16).run()
     assert [len(part) for part in seen] == [16, 16, 8] * 2
-    assert torch.cat(seen[:3]).sort().values.tolist() == torch.cat(seen[3:]).sort().values.tolist() == list(range(40))
+    assert (
+        torch.cat(seen[:3]).sort().values.tolist()
+        == torch.cat(seen[3:]).sort().values.tolist()
+        == list(range(40))
+    )
     with pytest.raises(InvalidInput, match="40 images, 40, 39 labels"):
         Fit(MLP(6, 3, 5), x, (y, y[1:]), loss=loss)
     assert Fit(MLP(6, 3, 5), x, (y, y, y), loss=loss).config["loss"] == "loss"
@@ -233,11 +295,26 @@ def test_a_pool_says_what_is_seen_in_an_epoch():
 def test_adam_resumes_to_the_same_bits(stop, tmp_path):
     goal = Objective(TAUGHT, PARENTS)
     x, s = blobs()
-    targets = goal.targets(*(v[:, None].expand(-1, 4) for v in (torch.tensor(PARENTS)[s], s)), torch.zeros(40, 4, 5))
+    targets = goal.targets(
+        *(v[:, None].expand(-1, 4) for v in (torch.tensor(PARENTS)[s], s)), torch.zeros(40, 4, 5)
+    )
 
     def fit():
-        how = {"optimizer": "adam", "schedule": "cosine", "epochs": 6, "batch": 16, "learning_rate": 0.02}
-        return Fit(MLPs(6, 8, 5, range(4)), x[:, None], targets, loss=goal, pool=lambda e: torch.arange(20 + 3 * e), **how)
+        how = {
+            "optimizer": "adam",
+            "schedule": "cosine",
+            "epochs": 6,
+            "batch": 16,
+            "learning_rate": 0.02,
+        }
+        return Fit(
+            MLPs(6, 8, 5, range(4)),
+            x[:, None],
+            targets,
+            loss=goal,
+            pool=lambda e: torch.arange(20 + 3 * e),
+            **how,
+        )
 
     whole, first, second = fit().run(), fit(), fit()
     for _ in range(stop):
@@ -253,8 +330,17 @@ def test_adam_resumes_to_the_same_bits(stop, tmp_path):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_loss_that_is_no_number_stops_it(optimizer):
     x, y = blobs()
-    fit = Fit(MLP(6, 3, 5), x, y, epochs=9, optimizer=optimizer, loss=lambda z, y: cross_entropy(z, y) * float("nan"))
-    with pytest.raises(RunDiverged, match=r"the loss is nan in epoch 1; learning_rate 0\.01 may be too large"):
+    fit = Fit(
+        MLP(6, 3, 5),
+        x,
+        y,
+        epochs=9,
+        optimizer=optimizer,
+        loss=lambda z, y: cross_entropy(z, y) * float("nan"),
+    )
+    with pytest.raises(
+        RunDiverged, match=r"the loss is nan in epoch 1; learning_rate 0\.01 may be too large"
+    ):
         fit.run()
     assert fit.step == 0
     with pytest.raises(RunDiverged):

@@ -38,7 +38,10 @@ class Bar(Picture):
         return pandas.DataFrame({"height": [float(data["height"])]})
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        return [Target(0, 0, 0.5, 1, "step 3", {"step": 3}), Target(0.5, 0, 1, 1, "elsewhere", {"step": 1, "nothing": 0})]
+        return [
+            Target(0, 0, 0.5, 1, "step 3", {"step": 3}),
+            Target(0.5, 0, 1, 1, "elsewhere", {"step": 1, "nothing": 0}),
+        ]
 
 
 def source(step: int, kind: str) -> xarray.Dataset:
@@ -50,7 +53,11 @@ def explorer() -> Explorer:
     def last(explorer: Explorer) -> None:
         explorer.step = 4
 
-    controls = {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"]), "last": Button("Last", last)}
+    controls = {
+        "step": Slider("step", range(5)),
+        "kind": Choice("kind", ["low", "tall"]),
+        "last": Button("Last", last),
+    }
     return Explorer(source, Bar, controls, "bars")
 
 
@@ -152,7 +159,12 @@ def test_the_same_picture_is_updated_unless_the_data_have_another_shape() -> Non
 
 def test_a_saved_notebook_keeps_picture_and_text(explorer: Explorer) -> None:
     bundle = explorer._repr_mimebundle_()
-    assert set(bundle) == {"application/vnd.jupyter.widget-view+json", "text/html", "image/png", "text/plain"}
+    assert set(bundle) == {
+        "application/vnd.jupyter.widget-view+json",
+        "text/html",
+        "image/png",
+        "text/plain",
+    }
     assert bundle["text/plain"] == explorer.alt
     assert 'alt="a bar of height 0 &lt;tall&gt;"' in bundle["text/html"]
     assert repr(explorer) == explorer.alt
@@ -166,7 +178,9 @@ def test_every_format_can_be_saved(explorer: Explorer, tmp_path: Path, suffix: s
     assert "height 2" in explorer.alt
 
 
-def test_the_save_button_writes_beside_the_notebook(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_save_button_writes_beside_the_notebook(
+    explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     _, formats, button, said = explorer.widget.children[2].children
     formats.value = "csv"
@@ -175,7 +189,9 @@ def test_the_save_button_writes_beside_the_notebook(explorer: Explorer, tmp_path
     assert "bars-step-0-kind-low.csv" in said.value
 
 
-def test_a_folder_that_cannot_be_written_is_said(explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_said(
+    explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "bars-step-0-kind-low.png"
     blocked.mkdir()
     monkeypatch.chdir(tmp_path)
@@ -236,12 +252,16 @@ class Held(Bar):
 
 def at(explorer: Explorer, height: float) -> dict[str, float]:
     """Where a height is, in fractions of the picture."""
-    left, top, _, _ = explorer.picture.box(explorer.picture.figure.axes[0], 0.5, height, 0.5, height)
+    left, top, _, _ = explorer.picture.box(
+        explorer.picture.figure.axes[0], 0.5, height, 0.5, height
+    )
     return {"x": left, "y": top}
 
 
 def test_what_the_pointer_holds_follows_it_to_the_nearest_value() -> None:
-    explorer = Explorer(source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    explorer = Explorer(
+        source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])}
+    )
     assert explorer.view.tracks
     explorer.view.pointer = {"kind": "down", **at(explorer, 0)}
     for height, step in ((0.4, 0), (0.6, 1), (2.9, 3), (19.0, 4), (-1.0, 0), (2.2, 2)):
@@ -254,7 +274,9 @@ def test_what_the_pointer_holds_follows_it_to_the_nearest_value() -> None:
 
 
 def test_a_pointer_that_caught_nothing_moves_nothing() -> None:
-    explorer = Explorer(source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])})
+    explorer = Explorer(
+        source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])}
+    )
     before = explorer.view.png
     explorer.view.pointer = {"kind": "down", **at(explorer, 19)}
     explorer.view.pointer = {"kind": "move", **at(explorer, 3)}

@@ -97,7 +97,9 @@ def test_time_left_is_told() -> None:
 
 def test_the_result_is_handed_over_in_the_jobs_thread() -> None:
     found: list[Any] = []
-    job = Job(counting(2), on_done=lambda result: found.append((result, threading.current_thread().name)))
+    job = Job(
+        counting(2), on_done=lambda result: found.append((result, threading.current_thread().name))
+    )
     job.start().join(5)
     assert found == [(2, "explore-job")]
 

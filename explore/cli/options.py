@@ -1,0 +1,175 @@
+"""Command-line options made of a method's config dataclass: name, type, default and help all come from its fields."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import Field, fields
+from typing import Annotated, Any
+
+import typer
+
+from explore.core import registry
+from explore.core.registry import Method
+
+OFF = "none"
+"""What is typed for ``None`` where an option may be that."""
+
+SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
+
+
+def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect.Parameter]:
+    """What ``explore run METHOD`` takes: the method's options, then ``data_option``, ``out`` and ``every``; for a
+    ``family`` of methods, first which one (``row`` by default).
+
+    Each option's default is ``None`` for "not given", so that presets decide; the help shows what
+    the method uses without a preset.
+    """
+    kind = registry.resolve(row.config)
+    hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
+    settings = [setting for setting in fields(kind) if setting.name != "method"]
+    found = [
+        _of_setting(setting, hints[setting.name], getattr(usual, setting.name))
+        for setting in settings
+    ]
+    if family is not None:
+        help = f"which of them: {', '.join(family)}; some have other defaults [default: {row.name}]"
+        found.insert(
+            0, _keyword("method", str, row.name, metavar="NAME", show_default=False, help=help)
+        )
+    if any(setting.name == "data" for setting in settings):
+        help = "for the data set's loader, such as size=16; may be repeated"
+        found.append(
+            _keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help)
+        )
+    about = next(
+        (setting.name.upper() for setting in settings if setting.metadata.get("positional")), "DATA"
+    )
+    help = f"the recording, which goes on if it exists [default: runs/{row.name}-{about}.zarr]"
+    found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
+    help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
+    found.append(
+        _keyword(
+            "every",
+            str,
+            "auto",
+            parser=_every,
+            metavar="auto|log|N|FACTOR",
+            show_default=False,
+            help=help,
+        )
+    )
+    return found
+
+
+def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``values`` that were given on the command line, with ``OFF`` made ``None`` where the option may be that."""
+    hints = typing.get_type_hints(registry.resolve(row.config))
+    return {
+        name: None if value == OFF and type(None) in typing.get_args(hints.get(name)) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def subject(row: Method, values: Mapping[str, Any]) -> str:
+    """What is typed without an option's name, or its default; empty if the method has no such option."""
+    known = fields(registry.resolve(row.config))
+    return next(
+        (str(values.get(f.name, f.default)) for f in known if f.metadata.get("positional")), ""
+    )
+
+
+def pairs(given: Iterable[str] | None) -> dict[str, Any]:
+    """``["size=16", "label=Bag"]`` as a mapping; values are read as JSON where they can be.
+
+    Example:
+        >>> pairs(["size=16", "download=true", "label=Bag", 'digit="3"'])
+        {'size': 16, 'download': True, 'label': 'Bag', 'digit': '3'}
+    """
+    found = {}
+    for pair in given or ():
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise typer.BadParameter(f"expected KEY=VALUE, such as size=16, got {pair!r}")
+        found[key] = _literal(value)
+    return found
+
+
+def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    kinds = [
+        kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
+    ]
+    kind = str if setting.name in ("data", "distilled") else kinds[0] if len(kinds) == 1 else None
+    shown = (
+        OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
+    )
+    default = f" [default: {shown}]" if shown != "" else ""
+    help = setting.metadata.get("help", "") + default
+    if setting.metadata.get("positional"):
+        argument = Annotated[
+            str | None, typer.Argument(metavar=setting.name.upper(), show_default=False, help=help)
+        ]
+        return inspect.Parameter(
+            setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=argument
+        )
+    if kind in (int, float) and union:
+        return _keyword(
+            setting.name,
+            str | None,
+            None,
+            parser=_or_off(kind),
+            metavar=f"{SIMPLE[kind]}|{OFF}",
+            help=help,
+        )
+    if kind is bool and not union:
+        return _keyword(setting.name, bool | None, None, help=help)
+    if kind in SIMPLE and kind is not bool:
+        return _keyword(setting.name, kind | None, None, metavar=SIMPLE[kind], help=help)
+    return _keyword(setting.name, str | None, None, parser=_literal, metavar="JSON", help=help)
+
+
+def _keyword(name: str, kind: Any, default: Any, **option: Any) -> inspect.Parameter:
+    annotation = Annotated[kind, typer.Option(**option)]
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+    )
+
+
+def _or_off(kind: type) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return OFF if text == OFF else kind(text)
+        except ValueError:
+            wanted = "a whole number" if kind is int else "a number"
+            raise typer.BadParameter(f"expected {wanted} or {OFF}, got {text!r}") from None
+
+    return parse
+
+
+def _every(text: str) -> Any:
+    if text in ("auto", "log"):
+        return text
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    try:
+        growth = float(text)
+    except ValueError:
+        growth = 0.0
+    if 1 < growth < math.inf:
+        return growth
+    raise typer.BadParameter(
+        f"expected auto, log, a whole number above 0 or a factor above 1 such as 1.5, got {text!r}"
+    )
+
+
+def _literal(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,186 @@
+"""What the command line does with recordings and distilled sets: pack, figure, rerun, compare, table, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from explore.cli.options import pairs
+from explore.cli.progress import progress_bar
+from explore.core import registry
+from explore.errors import InvalidInput, UnknownName
+
+RECORDING = "A folder, a .zarr.zip file or a URL."
+SET = "An option that is to be otherwise; may be repeated."
+
+
+def pack(
+    recording: Annotated[Path, typer.Argument(metavar="RUN.zarr", help="A recording folder.")],
+    to: Annotated[
+        Path,
+        typer.Argument(metavar="OUT.zarr.zip", help="The file to write; replaced if it exists."),
+    ],
+) -> None:
+    """Make one file of a recording folder."""
+    from explore.core.recording import pack as packed
+
+    to.parent.mkdir(parents=True, exist_ok=True)
+    typer.echo(f"packed into {packed(recording, to)} ({to.stat().st_size / 1e6:.1f} MB)")
+
+
+def figure(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(registry.FIGURES)}.")
+    ],
+    recording: Annotated[
+        list[str],
+        typer.Option(
+            metavar="PATH",
+            help="A folder, a .zarr.zip file or a URL; again for each one to compare.",
+        ),
+    ],
+    state: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="What is shown, such as label=Bag."),
+    ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="The step that is shown; short for --state step=N."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The suffix decides: .pdf .png .svg .csv .html; by default NAME.pdf.",
+        ),
+    ] = None,
+    html: Annotated[
+        bool,
+        typer.Option(
+            "--html", help="One offline page with a slider over the steps, whatever the suffix."
+        ),
+    ] = False,
+) -> None:
+    """Draw a figure from recordings into a file."""
+    registry.figure(name)
+    given = pairs(state) | ({} if step is None else {"step": step})
+    target = out or Path(f"{name}.pdf")
+    target = target.with_suffix(".html") if html else target
+    from explore.core.recording import open_recording
+    from explore.plotting.export import save_figure
+
+    typer.echo(
+        f"wrote {save_figure(name, [open_recording(path) for path in recording], given, target)}"
+    )
+
+
+def rerun(
+    recording: Annotated[str, typer.Argument(metavar="RECORDING", help=RECORDING)],
+    out: Annotated[
+        str | None, typer.Option(metavar="RUN.zarr", help="The new one [default: NAME-again.zarr].")
+    ] = None,
+    change: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET)
+    ] = None,
+) -> None:
+    """Make a recording again from what it says of itself, and say how the two differ."""
+    from explore.core.reproduce import rerun as made_again
+
+    new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
+    with progress_bar("rerun") as progress:
+        _, compared = made_again(recording, new, pairs(change), progress)
+    typer.echo(compared.to_string(index=False))
+    typer.echo(
+        f"recorded in {new}: {'the same bits' if compared['same bits'].all() else 'not the same bits'}"
+    )
+
+
+def compare(
+    recordings: Annotated[
+        list[str], typer.Argument(metavar="A B ...", help=f"Two recordings or more. {RECORDING}")
+    ],
+    step: Annotated[
+        int | None, typer.Option(metavar="N", help="At which step; by default the last of each.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A picture of all at that step, where they share one: .png .pdf .svg .html.",
+        ),
+    ] = None,
+) -> None:
+    """Say in what recordings differ: options, versions, machine, numbers; and show them at the same step."""
+    from explore.core.compare import differences, figure_of, named
+
+    opened, names = named(recordings)
+    typer.echo(differences(opened, names, step).to_string())
+    if out is not None:
+        from explore.plotting.export import save_figure
+
+        name = figure_of(opened)
+        if not name:
+            raise InvalidInput(
+                f"recordings of {', '.join(str(r.attrs.get('name')) for r in opened)} share no figure"
+            )
+        typer.echo(
+            f"wrote {save_figure(name, opened, {} if step is None else {'step': step}, out)}"
+        )
+
+
+def table(
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RECORDING ...", help="Such as runs/*: other files are passed over."
+        ),
+    ],
+    form: Annotated[str, typer.Option("--format", metavar="FORM", help="md, latex or csv.")] = "md",
+    against: Annotated[
+        str, typer.Option(metavar="NAME", help="What the others are compared with.")
+    ] = "",
+    unlike: Annotated[
+        bool, typer.Option("--unlike", help="Allow other protocols and test images in one table.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write it; by default it is shown.")
+    ] = None,
+) -> None:
+    """Make one table of evaluations (or studies): means, spreads, how many of each, paired differences, seconds."""
+    from explore.core.tables import formatted, table_of, write
+
+    text = formatted(table_of(paths, against, unlike), form)
+    typer.echo(f"wrote {write(text, out)}" if out else text, nl=bool(out))
+
+
+def export(
+    distilled: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SET.safetensors", help="A distilled set, or the recording beside it."
+        ),
+    ],
+    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORM",
+            help="torch (images.pt, labels.pt, exact) or png (a folder a class, lossy).",
+        ),
+    ] = "torch",
+) -> None:
+    """Hand a distilled set on to other programs."""
+    from explore.data._distilled_file import beside
+    from explore.data.distilled_set import DistilledSet
+
+    forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
+    if form not in forms:
+        raise UnknownName("form of a distilled set", form, forms)
+    found = DistilledSet.load(beside(distilled) if ".zarr" in distilled.suffixes else distilled)
+    typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
+
+
+COMMANDS = (pack, figure, rerun, compare, table, export)

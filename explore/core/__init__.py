@@ -1,0 +1,8 @@
+"""Recordings, runs, configurations, the registry of methods, and what is computed from recordings."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["compare", "recording", "registry", "reproduce", "runs", "statistics", "tables"],
+)

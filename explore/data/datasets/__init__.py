@@ -1,0 +1,1 @@
+"""The data sets that ``explore.data.load`` knows by name, one file each."""

@@ -1,0 +1,1 @@
+"""Scores of distilled sets: networks trained from scratch under one protocol, tables and baselines."""

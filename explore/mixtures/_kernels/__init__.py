@@ -1,0 +1,3 @@
+"""Compiled kernels for pairs of components."""
+
+import explore._parallel  # noqa: F401  (Numba needs a folder for compiled code before the first kernel)

@@ -1,0 +1,1 @@
+"""The published formats of sparse maps, array by array, in plain NumPy."""

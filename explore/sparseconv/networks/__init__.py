@@ -1,0 +1,1 @@
+"""Whole networks: densities of their maps, and conversion to sparse convolutions."""

@@ -1,0 +1,30 @@
+"""The tiles of the start page: which labs exist, what each asks and how long it takes."""
+
+from __future__ import annotations
+
+import html
+
+from explore.core.registry import LABS
+
+
+class Tiles:
+    """Question, minutes and link of every lab; shows itself in a notebook.
+
+    Example:
+        >>> print(Tiles())
+        Why can networks that never learnt anything tell us what to draw? (25 minutes, 02_attention_matching.ipynb)
+        Does a student gain from what the teacher knows inside a class, or just ... (35 minutes, 04_subclass_bits.ipynb)
+        Which two do you merge next? (35 minutes, 06_mixture_reduction.ipynb)
+        If most entries are zero, who stores them how often? (30 minutes, 07_nze_patterns.ipynb)
+    """
+
+    def _repr_html_(self) -> str:
+        look = "border:1px solid #767676;border-radius:6px;padding:0.6em 1em;max-width:22em;text-decoration:none;color:inherit"
+        rows = [
+            f'<a href="{html.escape(lab.notebook)}" style="{look}"><b>{html.escape(lab.question)}</b><br>{lab.minutes} min</a>'
+            for lab in LABS
+        ]
+        return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(rows)}</div>'
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{lab.question} ({lab.minutes} minutes, {lab.notebook})" for lab in LABS)

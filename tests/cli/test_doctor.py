@@ -1,0 +1,168 @@
+"""``explore doctor``: sound here, and right about what is broken."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from explore.cli import doctor, main as cli
+from explore.cli.doctor import Finding
+
+
+def found(findings: Any) -> dict[str, Finding]:
+    return {finding.what.strip(): finding for finding in findings}
+
+
+def test_examines_this_machine() -> None:
+    findings = found(doctor.examine())
+    assert findings["torch pair"] == Finding("torch pair", "torch and torchvision match")
+    assert findings["numba works"].found.startswith("threading layer ")
+    assert findings["sparse conv"].found.startswith("agrees with torch; ")
+    assert findings["digits"].found == findings["scenes"].found == "found"
+    assert "GiB free" in findings["memory"].found
+    assert not {name for name, finding in findings.items() if finding.mend} - {
+        "recordings",
+        "notebooks",
+    }
+
+
+def test_report_is_aligned_and_says_what_to_do() -> None:
+    well = [Finding("python", "3.11"), Finding("data folder", "here")]
+    assert doctor.report(well) == "python       3.11\ndata folder  here\n\nall is well"
+    ill = [*well, Finding("  mnist", "torn", "replace it")]
+    assert doctor.report(ill).splitlines()[2:] == [
+        "  mnist      torn",
+        "",
+        "1 thing to mend",
+        "  mnist: replace it",
+    ]
+    assert "2 things to mend" in doctor.report([*ill, Finding("torch", "no", "install it")])
+
+
+@pytest.mark.parametrize(("mend", "code"), [("", 0), ("install it", 1)])
+def test_exit_code(mend: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding("torch", "found", mend)])
+    done = CliRunner().invoke(cli.app, ["doctor"])
+    assert done.exit_code == code
+    assert done.output.splitlines()[-1] == ("  torch: install it" if mend else "all is well")
+
+
+def test_unlike_pair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torchvision.ops
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist\nmore")
+
+    monkeypatch.setattr(torchvision.ops, "nms", broken)
+    probe = doctor.probe_torch()
+    assert probe["mismatch"] == "RuntimeError: operator torchvision::nms does not exist"
+    pair = found(doctor._torch(probe))["torch pair"]
+    assert "does not fit" in pair.found
+    assert "matching pair" in pair.mend
+
+
+def test_probes_that_fail_crash_or_hang_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.apart("no_such_probe")["error"].startswith("AttributeError")
+    assert doctor.apart("os.abort")["error"].startswith("it crashed")
+    monkeypatch.setattr(doctor, "PATIENCE", 0.01)
+    assert doctor.apart("probe_numba") == {"error": "no answer within 0.01 seconds"}
+    for findings in (
+        doctor._torch({"error": "gone"}),
+        [doctor._numba({"error": "gone"})],
+        [doctor._sparse({"error": "gone"})],
+        doctor._sets({"error": "gone"}),
+    ):
+        assert any(finding.mend and "gone" in finding.found for finding in findings)
+
+
+def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path / "none"))
+    findings = found(
+        doctor._sets(
+            {
+                "digits": "",
+                "scenes": "ValueError: x",
+                "mnist": "missing",
+                "fashion-mnist": "OSError: torn",
+                "mhist": "missing",
+            }
+        )
+    )
+    assert "(not there yet)" in findings["data folder"].found
+    assert findings["digits"] == Finding("  digits", "found")
+    assert "download=True" in findings["mnist"].found
+    assert not findings["mnist"].mend
+    assert findings["mhist"] == Finding("  mhist", "not there")  # nothing can fetch it
+    assert "reinstall" in findings["scenes"].mend
+    assert "whole ones" in findings["fashion-mnist"].mend
+
+
+def test_sets_that_are_not_there_are_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    probe = doctor.probe_sets()
+    assert probe["digits"] == probe["scenes"] == ""
+    assert (
+        probe["mnist"]
+        == probe["fashion-mnist"]
+        == probe["cifar10-jpeg"]
+        == probe["mhist"]
+        == "missing"
+    )
+    assert "folder" not in probe
+
+
+def test_shipped_recordings_are_read_to_the_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from explore.core.recording import pack
+    from explore.core.registry import METHODS, build
+    from explore.core.runs import record
+
+    record(
+        build({"method": "untrained", "steps": 1, "width": 4, "images": 50}), tmp_path / "run.zarr"
+    )
+    names = METHODS["dm"].recordings
+    monkeypatch.setattr("explore.core.registry.METHODS", {"dm": METHODS["dm"]})
+    monkeypatch.setattr(doctor, "shipped", lambda name: tmp_path / name)
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pack(tmp_path / "run.zarr", tmp_path / name)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_start.ipynb").touch()
+    whole = found(doctor._shipped_things())
+    assert whole["recordings"] == Finding(
+        "recordings", f"{len(names)} of the {len(names)} that ship can be read"
+    )
+    assert whole["notebooks"] == Finding("notebooks", "1 ship")
+
+    (tmp_path / names[0]).write_bytes((tmp_path / names[0]).read_bytes()[:-300])
+    (tmp_path / names[1]).unlink()
+    torn = found(doctor._shipped_things())
+    assert torn["recordings"].mend
+    assert "RecordingDamaged" in torn[Path(names[0]).name].found
+    assert torn[Path(names[1]).name].found == "not there"
+
+
+def test_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package-there-is",))
+    missing = found(doctor._versions())["no-such-package-there-is"]
+    assert missing.found == "not installed"
+    assert missing.mend.endswith("-m pip install no-such-package-there-is")
+
+
+def test_probe_uses_the_same_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        seen.append(command[0])
+        return subprocess.CompletedProcess(command, 0, 'noise\n{"fine": 1}\n', "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert doctor.apart("probe_torch") == {"fine": 1}
+    assert seen == [doctor.sys.executable]

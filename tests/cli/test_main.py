@@ -1,0 +1,445 @@
+"""The command line, in this process where that will do and in one of its own where it matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from typer.testing import CliRunner
+
+import explore
+from explore.cli import main as cli, options
+from explore.core import registry
+from explore.core.recording import open_recording
+from explore.core.runs import load_checkpoint
+from explore.errors import ExploreWarning, InvalidInput
+
+ROOT = Path(explore.__file__).parents[1]
+TINY = [
+    "run",
+    "datadam",
+    "--preset",
+    "lesson",
+    "--width",
+    "8",
+    "--batch",
+    "4",
+    "--probe-images",
+    "4",
+    "--probes",
+    "1",
+]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        **more,
+    }
+
+
+def apart(arguments: list[str], folder: Path, **more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "explore", *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment(**more),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def failed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    return shown.err
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What was handed to ``registry.build``, which builds nothing."""
+    seen: list[dict[str, object]] = []
+
+    def build(config: dict[str, object]) -> None:
+        seen.append(config)
+        raise InvalidInput("enough seen")
+
+    monkeypatch.setattr(registry, "build", build)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["run", "datadam", "--help"]], ids=" ".join
+)
+def test_help_is_fast_because_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom explore.cli.main import main\n"
+        f"try:\n    main({arguments})\nexcept SystemExit as left:\n    assert not left.code\n"
+        "heavy = {'torch', 'numpy', 'xarray', 'zarr', 'matplotlib', 'numba'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage: explore" in done.stdout
+
+
+def test_help_lists_methods_and_their_options() -> None:
+    runner = CliRunner()
+    methods = runner.invoke(cli.app, ["run", "--help"]).output
+    assert all(f"  {name} " in methods for name in registry.methods())
+    shown = " ".join(runner.invoke(cli.app, ["run", "datadam", "--help"]).output.split())
+    for expected in (
+        "--images-per-class INT synthetic images of each class [default: 1]",
+        "--spatial FLOAT|none power of the spatial maps; none switches the term off [default: 4.0]",
+        "--channel FLOAT|none power of the channel vectors; none switches the term off [default: none]",
+        "--zca / --no-zca",
+        "--data-option KEY=VALUE",
+        "runs/datadam-DATA.zarr",
+    ):
+        assert expected in shown
+    assert "--method" not in shown
+
+
+def test_a_family_runs_any_of_its_methods(
+    here: Path, built: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed(["run", "reduce", "--components", "3"], capsys)
+    failed(["run", "reduce", "--method", "west", "--order", "trace"], capsys)
+    failed(["run", "distill", "--method", "atom", "--channel", "none"], capsys)
+    assert built == [
+        {"method": "oggmr", "components": 3},
+        {"method": "west", "order": "trace"},
+        {"method": "atom", "channel": None},
+    ]
+    shown = " ".join(CliRunner().invoke(cli.app, ["run", "reduce", "--help"]).output.split())
+    assert "--method NAME which of them: oggmr, williams, ise-local, runnalls" in shown
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(cli.app, ["--version"]).output == f"explore {explore.__version__}\n"
+
+
+def test_only_what_is_given_reaches_the_registry(
+    here: Path, built: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failed(["run", "datadam"], capsys)
+    given = [
+        "--preset",
+        "lesson",
+        "--spatial",
+        "none",
+        "--channel",
+        "2",
+        "--mmd",
+        "0",
+        "--no-zca",
+        "--depth",
+        "none",
+        "--norm",
+        "none",
+    ]
+    failed(
+        [
+            "run",
+            "datadam",
+            *given,
+            "--data",
+            "scenes",
+            "--data-option",
+            "size=32",
+            "--data-option",
+            "clutter=0.5",
+        ],
+        capsys,
+    )
+    failed(["run", "untrained", "--data-option", "size=24"], capsys)
+    plain, full, untrained = built
+    assert plain == {"method": "datadam"}
+    assert full == {
+        "method": "datadam",
+        "preset": "lesson",
+        "spatial": None,
+        "channel": 2.0,
+        "mmd": 0.0,
+        "zca": False,
+        "depth": None,
+        "norm": "none",
+        "data": {"name": "scenes", "options": {"size": 32, "clutter": 0.5}},
+    }
+    assert untrained == {"method": "untrained", "data": {"name": "digits", "options": {"size": 24}}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "datadamm"], "unknown method 'datadamm'; known: atom, "),
+        (["run", "datadamm"], "Did you mean 'datadam'?"),
+        (["run", "reduc"], "Did you mean 'reduce'?"),
+        (["run", "reduce", "--method", "runalls"], "Did you mean 'runnalls'?"),
+        (
+            ["run", "reduce", "--components", "11"],
+            "components must be at most 10, which the mixture has, got 11",
+        ),
+        (["run", "dm", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["run", "dm", "--preset", "leson"], "unknown preset 'leson'; known: code, lesson, paper."),
+        (
+            ["run", "dm", *TINY[2:], "--out", "memory://x.zarr"],
+            "a run is recorded to a folder, got 'memory://x.zarr'",
+        ),
+        (["bench", "dms"], "unknown benchmark 'dms'"),
+        (["figure", "evolutoin", "--recording", "x"], "unknown figure 'evolutoin'"),
+        (["figure", "evolution", "--recording", "nothing.zarr"], "nothing.zarr does not exist"),
+        (["pack", "nothing.zarr", "x.zarr.zip"], "nothing.zarr is not a recording folder"),
+    ],
+)
+def test_errors_are_one_clean_message(
+    arguments: list[str], expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = failed(arguments, capsys)
+    assert shown.startswith("error: ")
+    assert expected in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "dm", "--spatial", "four"], "expected a number or none, got 'four'"),
+        (["run", "dm", "--depth", "2.5"], "expected a whole number or none, got '2.5'"),
+        (["run", "dm", "--every", "0"], "expected auto, log, a whole number above 0"),
+        (["run", "dm", "--data-option", "size"], "expected KEY=VALUE, such as size=16, got 'size'"),
+        (["run", "dm", "--widht", "3"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_said(
+    arguments: list[str], expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert expected in failed(arguments, capsys)
+
+
+def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLORE_TRACEBACK", "1")
+    with pytest.raises(InvalidInput, match="unknown method"):
+        cli.main(["run", "nosuch"])
+
+
+def test_warnings_of_ours_are_notes(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def build(config: dict[str, object]) -> None:
+        import warnings
+
+        warnings.simplefilter("always")
+        warnings.warn("the last bits may differ", ExploreWarning, stacklevel=1)
+        raise InvalidInput("enough seen")
+
+    monkeypatch.setattr(registry, "build", build)
+    assert failed(["run", "dm"], capsys) == "note: the last bits may differ\nerror: enough seen\n"
+
+
+def test_run_records_goes_on_and_refuses_another_configuration(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main([*TINY, "--steps", "2"])
+    assert left.value.code == 0
+    shown = capsys.readouterr()
+    path = str(Path("runs") / "datadam-digits.zarr")
+    expected = f"recorded in {path}: 3 frames, to step 2 of 2. To see them: explore figure evolution --recording {path} --out "
+    kept = Path("runs") / "datadam-digits.safetensors"
+    said = f"distilled set in {kept}. To score it: explore run evaluate --distilled {kept}"
+    assert shown.out == f"{expected}evolution.html\n{said}\n"
+    assert "2/2" in shown.err
+    assert "left, loss " in shown.err
+    with pytest.raises(SystemExit):
+        cli.main([*TINY, "--steps", "6", "--every", "3"])
+    assert open_recording(path).step.values.tolist() == [0, 1, 2, 3, 6]
+    mismatch = failed([*TINY, "--steps", "6", "--seed", "1"], capsys)
+    assert "another configuration" in mismatch
+    assert "seed: recorded 0, now 1" in mismatch
+    with pytest.raises(SystemExit):
+        cli.main(["pack", path, "packed/run.zarr.zip"])
+    assert "packed into" in capsys.readouterr().out
+    xarray.testing.assert_identical(
+        open_recording("packed/run.zarr.zip").load(), open_recording(path).load()
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child alone")
+def test_interrupted_and_resumed_is_the_same_as_uninterrupted(here: Path) -> None:
+    command, one = (
+        [*TINY, "--steps", "16", "--every", "1"],
+        {"OMP_NUM_THREADS": "1"},
+    )  # so that two at once do not fight
+    whole = apart([*command, "--out", "b.zarr"], here, **one)
+    asked = apart([*command, "--out", "runs/a.zarr"], here, **one)
+    deadline = time.monotonic() + 120
+    while committed(here / "runs/a.zarr") < 3:
+        assert time.monotonic() < deadline
+        assert asked.poll() is None, asked.communicate()
+        time.sleep(0.005)
+    asked.send_signal(signal.SIGINT)
+    out, err = asked.communicate(timeout=60)
+    assert asked.returncode == 130, err
+    assert out == ""
+    stopped = load_checkpoint(here / "runs/a.zarr.checkpoint.npz")[0]
+    assert 0 < stopped < 16
+    assert err.splitlines()[-1] == f"stopped at step {stopped} of 16; the same command goes on"
+    assert "Traceback" not in err
+
+    resumed = apart([*command, "--out", "runs/a.zarr"], here, **one)
+    for process in (resumed, whole):
+        assert process.communicate(timeout=120)[0].startswith("recorded in")
+        assert process.returncode == 0
+    left, right = (
+        load_checkpoint(here / f"{name}.zarr.checkpoint.npz") for name in ("runs/a", "b")
+    )
+    assert left[0] == right[0] == 16
+    for name in ("images", "velocity"):
+        np.testing.assert_array_equal(left[1][name], right[1][name])
+    first, second = (open_recording(here / f"{name}.zarr").load() for name in ("runs/a", "b"))
+    assert first.attrs.pop("seconds") > 0 < second.attrs.pop("seconds")
+    xarray.testing.assert_identical(first, second)
+
+
+def committed(path: Path) -> int:
+    """Frames that a reader would see, read as cheaply as can be."""
+    try:
+        return json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"][
+            "step"
+        ]["shape"][0]
+    except FileNotFoundError:
+        return 0
+
+
+def test_second_interrupt_is_said_as_such(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Run:
+        step, steps = 3, 9
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(registry, "build", lambda config: Run())
+    monkeypatch.setattr("explore.core.runs.record", interrupted)
+    with pytest.raises(SystemExit) as left:
+        cli.main(["run", "dm"])
+    assert left.value.code == 130
+    assert (
+        capsys.readouterr().err
+        == "stopped at once, since the last checkpoint; the same command goes on\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "state", "out"),
+    [
+        ([], {}, "evolution.pdf"),
+        (["--html"], {}, "evolution.html"),
+        (["--html", "--out", "a/b.png"], {}, "a/b.html"),
+        (["--step", "40", "--out", "x.svg"], {"step": 40}, "x.svg"),
+        (
+            [
+                "--state",
+                "label=Bag",
+                "--state",
+                "by=distance",
+                "--state",
+                'digit="3"',
+                "--state",
+                "power=4",
+            ],
+            None,
+            "evolution.pdf",
+        ),
+    ],
+)
+def test_figure_passes_on_what_is_given(
+    given: list[str],
+    state: dict[str, object] | None,
+    out: str,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from explore.plotting import export
+
+    seen: list[object] = []
+
+    def save_figure(name: str, recordings: list[str], state: dict[str, object], out: Path) -> Path:
+        seen.extend([name, recordings, state, out])
+        return out
+
+    monkeypatch.setattr(export, "save_figure", save_figure)
+    monkeypatch.setattr("explore.core.recording.open_recording", lambda path: f"opened {path}")
+    done = CliRunner().invoke(
+        cli.app, ["figure", "evolution", "--recording", "a.zarr", "--recording", "b.zarr", *given]
+    )
+    assert done.exit_code == 0, done.output
+    assert done.output == f"wrote {Path(out)}\n"
+    state = {"label": "Bag", "by": "distance", "digit": "3", "power": 4} if state is None else state
+    assert seen == ["evolution", ["opened a.zarr", "opened b.zarr"], state, Path(out)]
+
+
+@pytest.mark.parametrize("name", ["datadam", "distill"])
+def test_bench_finds_methods_and_topics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(
+        registry, "resolve", lambda target: lambda arguments: seen.append((target, arguments))
+    )
+    done = CliRunner().invoke(cli.app, ["bench", name, "--steps", "3", "fast"])
+    assert done.exit_code == 0, done.output
+    assert seen == [("explore.distill.bench.matching:main", ["--steps", "3", "fast"])]
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A config of every kind of field that may come."""
+
+    method: str = "odd"
+    needed: int = field(default=1, metadata={"help": "zero or one"})
+    flag: bool | None = None
+    sizes: tuple[int, ...] = (1, 2)
+    word: str | None = None
+
+
+def test_options_of_unusual_fields() -> None:
+    row = registry.Method("odd", "nothing of note", builder="", config=f"{__name__}:Odd")
+    found = {parameter.name: parameter for parameter in options.parameters(row)}
+    assert list(found) == ["needed", "flag", "sizes", "word", "out", "every"]
+    assert options.given_options(
+        row, {"needed": 0, "flag": None, "sizes": [3], "word": "none"}
+    ) == {
+        "needed": 0,
+        "sizes": [3],
+        "word": None,
+    }
+    parse = found["sizes"].annotation.__metadata__[0].parser
+    assert (parse("[3, 4]"), parse("some text"), parse("true")) == ([3, 4], "some text", True)
+    assert found["needed"].annotation.__metadata__[0].help == "zero or one [default: 1]"

@@ -1,0 +1,236 @@
+"""Coresets: every greedy choice against its definition by brute force, and what k-center is known to guarantee."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+from hypothesis.extra.numpy import arrays
+
+from explore.data import load
+from explore.data.coresets import METHODS, select
+from explore.errors import InvalidInput, UnknownName
+
+POINTS = st.integers(3, 9).flatmap(
+    lambda n: arrays(np.float64, (n, 2), elements=st.integers(-20, 20).map(float))
+)
+
+
+def one_class(points: np.ndarray, method: str, count: int) -> list[int]:
+    return select(
+        torch.from_numpy(points), torch.zeros(len(points), dtype=torch.long), method, count
+    ).tolist()
+
+
+def toy(count: int = 40, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    labels = torch.randint(0, 3, (count,), generator=torch.Generator().manual_seed(seed))
+    return torch.randn(count, 2, 3, generator=torch.Generator().manual_seed(seed)), labels
+
+
+# ---- by definition
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS)
+def test_herding_always_adds_what_brings_the_mean_nearest(points):
+    chosen = one_class(points, "herding", len(points) - 1)
+    for step, pick in enumerate(chosen):
+        free = [i for i in range(len(points)) if i not in chosen[:step]]
+        off = {
+            i: np.linalg.norm(points.mean(0) - points[[*chosen[:step], i]].mean(0)) for i in free
+        }
+        assert pick in free
+        assert off[pick] <= min(off.values()) + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(points=POINTS)
+def test_kcenter_begins_at_the_mean_and_always_adds_the_farthest(points):
+    chosen = one_class(points, "kcenter", len(points) - 1)
+    to_mean = np.linalg.norm(points - points.mean(0), axis=1)
+    assert to_mean[chosen[0]] <= to_mean.min() + 1e-9
+    for step in range(1, len(chosen)):
+        free = [i for i in range(len(points)) if i not in chosen[:step]]
+        away = {i: min(np.linalg.norm(points[i] - points[c]) for c in chosen[:step]) for i in free}
+        assert chosen[step] in free
+        assert away[chosen[step]] >= max(away.values()) - 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(points=POINTS, count=st.integers(1, 3))
+def test_kcenter_covers_within_twice_the_best_radius(points, count):
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    chosen = one_class(points, "kcenter", count)
+    radius = distances[:, chosen].min(1).max()
+    best = min(
+        distances[:, list(centers)].min(1).max()
+        for centers in combinations(range(len(points)), count)
+    )
+    assert radius <= 2 * best + 1e-9
+    for a, b in combinations(
+        chosen, 2
+    ):  # spread: no two chosen are nearer than the farthest point is to all chosen
+        assert distances[a, b] >= radius - 1e-9
+
+
+@settings(max_examples=40, deadline=None)
+@given(points=POINTS)
+def test_herding_and_kcenter_agree_at_one_a_class(points):
+    assert one_class(points, "herding", 1) == one_class(points, "kcenter", 1)
+
+
+def test_by_hand():
+    points = np.array([[0.0], [1.0], [2.0], [10.0]])  # mean 3.25
+    assert one_class(points, "herding", 4) == [2, 1, 3, 0]  # means 2, 1.5, 4.33, 3.25
+    assert one_class(points, "kcenter", 4) == [2, 3, 0, 1]
+
+
+def test_duplicates_are_chosen_once():
+    points = np.zeros((4, 2))
+    for method in METHODS:
+        assert sorted(one_class(points, method, 4)) == [0, 1, 2, 3]
+
+
+# ---- class by class
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_indices_come_class_by_class_without_repeats(method):
+    features, labels = toy()
+    chosen = select(features, labels, method, 4)
+    assert chosen.dtype == torch.int64
+    assert labels[chosen].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert len(set(chosen.tolist())) == 12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_class_does_not_depend_on_the_others(method):
+    features, labels = toy()
+    moved = features.clone()
+    moved[labels == 2] *= 5
+    assert torch.equal(
+        select(features, labels, method, 4)[:8], select(moved, labels, method, 4)[:8]
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fewer_are_the_first_of_more(method):
+    features, labels = toy()
+    few, more = (
+        select(features, labels, method, 2).view(3, 2),
+        select(features, labels, method, 5).view(3, 5),
+    )
+    assert torch.equal(few, more[:, :2])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whole_classes_may_be_asked_for_and_labels_may_have_gaps(method):
+    features, labels = toy(12)[0], torch.tensor([7, 2] * 6)
+    chosen = select(features, labels, method, 6)
+    assert labels[chosen].tolist() == [2] * 6 + [7] * 6
+    assert sorted(chosen.tolist()) == list(range(12))
+
+
+@pytest.mark.parametrize("method", ["herding", "kcenter"])
+def test_shift_scale_and_shape_of_features_do_not_matter(method):
+    features, labels = toy()
+    chosen = select(features, labels, method, 4)
+    assert torch.equal(select(3 * features.flatten(1) + 8, labels, method, 4), chosen)
+    assert torch.equal(select(features.double(), labels, method, 4), chosen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_number_a_sample_will_do(method):
+    assert len(select(torch.arange(8), torch.arange(8) % 2, method, 2)) == 4
+
+
+def test_random_is_uniform_and_only_random_uses_the_seed():
+    features, labels = toy(30)
+    members = int((labels == 1).sum())
+    counts = Counter()
+    for seed in range(600):
+        counts.update(select(features, labels, "random", 1, seed)[1:2].tolist())
+    assert set(counts) == set((labels == 1).nonzero().flatten().tolist())
+    expected = 600 / members
+    assert (
+        sum((count - expected) ** 2 / expected for count in counts.values()) < 3 * members
+    )  # chi-square
+    assert torch.equal(
+        select(features, labels, "random", 2, 5), select(features, labels, "random", 2, 5)
+    )
+    for method in ("herding", "kcenter"):
+        assert torch.equal(
+            select(features, labels, method, 2, 0), select(features, labels, method, 2, 1)
+        )
+
+
+def test_global_random_state_is_neither_used_nor_changed():
+    torch.manual_seed(1)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    for method in METHODS:
+        select(*toy(), method, 3)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
+
+
+def test_on_real_digits_herding_keeps_the_mean_and_kcenter_spreads():
+    digits = load("digits")
+    images, labels = digits.batch(), digits.labels
+    off, radius = {}, {}
+    for method in METHODS:
+        chosen = select(images, labels, method, 10)
+        pairs = [
+            (images[labels == k].flatten(1), images[chosen[labels[chosen] == k]].flatten(1))
+            for k in range(10)
+        ]
+        off[method] = np.mean([(a.mean(0) - b.mean(0)).norm().item() for a, b in pairs])
+        radius[method] = np.mean([torch.cdist(a, b).min(1).values.max().item() for a, b in pairs])
+    assert off["herding"] < 0.5 * off["random"] < 0.5 * off["kcenter"]
+    assert radius["kcenter"] < min(radius["random"], radius["herding"])
+
+
+# ---- bad input
+
+
+def test_an_unknown_method_lists_the_known():
+    with pytest.raises(
+        UnknownName,
+        match=r"unknown coreset method 'k-center'; known: herding, kcenter, random.* Did you mean",
+    ):
+        select(*toy(), "k-center")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_class_that_is_too_small_is_named(method):
+    features, labels = toy(10)[0], torch.tensor([0] * 7 + [4] * 3)
+    with pytest.raises(InvalidInput, match="class 4 has 3 samples, fewer than the 5 asked for"):
+        select(features, labels, method, 5)
+
+
+@pytest.mark.parametrize(
+    ("features", "labels", "per_class", "words"),
+    [
+        (
+            torch.zeros(3, 2),
+            torch.zeros(2),
+            1,
+            r"\[3, 2\] features, \[2\] labels, per_class 1; expected",
+        ),
+        (torch.zeros(3, 2), torch.zeros(3, 2), 1, r"\[3, 2\] labels"),
+        (torch.zeros(0, 2), torch.zeros(0), 1, r"\[0, 2\] features"),
+        (torch.zeros(3, 2), torch.zeros(3), 0, "per_class 0"),
+        (
+            torch.tensor([0.0, torch.nan, torch.inf]),
+            torch.zeros(3),
+            1,
+            "2 features hold NaN or Inf, the first is number 1",
+        ),
+    ],
+)
+def test_bad_input_is_named(features, labels, per_class, words):
+    with pytest.raises(InvalidInput, match=words):
+        select(features, labels.long(), "random", per_class)

@@ -1,0 +1,255 @@
+"""DistilledSet: what goes in comes out to the bit, others' units are never guessed, damage is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from explore import build
+from explore.data import ZCA, DistilledSet, load
+from explore.errors import DataMissing, InvalidInput, RecordingDamaged, UnknownName
+
+MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+
+
+def images(n: int = 6, channels: int = 3) -> torch.Tensor:
+    return torch.randn(n, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+
+
+def made(**more: Any) -> DistilledSet:
+    given = {
+        "images": images(),
+        "labels": torch.arange(6) % 3,
+        "class_names": ("a", "b", "c"),
+        "mean": MEAN,
+        "std": STD,
+    }
+    return DistilledSet(**{**given, **more})  # type: ignore[arg-type]
+
+
+def whitening() -> ZCA:
+    return ZCA().fit(torch.randn(200, 3, 8, 8, generator=torch.Generator().manual_seed(1)))
+
+
+SOFT = torch.softmax(torch.randn(6, 3, generator=torch.Generator().manual_seed(2)), 1)
+SETS = {
+    "hard": lambda: made(),
+    "soft": lambda: made(labels=SOFT),
+    "whitened": lambda: made(zca=whitening()),
+    "with a rate": lambda: made(
+        learning_rate=0.013,
+        provenance={"config": {"method": "dm"}, "step": 3},
+        protocol={"epochs": 300},
+    ),
+    "of unknown units": lambda: made(mean=(), std=()),
+    "grey": lambda: made(images=images(channels=1), mean=(0.1,), std=(0.3,)),
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_what_is_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
+    first = SETS[name]()
+    second = DistilledSet.load(first.save(tmp_path / "set.safetensors"))
+    assert torch.equal(first.images, second.images)
+    assert torch.equal(first.labels, second.labels)
+    assert first.labels.dtype == second.labels.dtype
+    assert (first.zca is None) == (second.zca is None)
+    for field in ("learning_rate", "provenance", "protocol"):
+        assert getattr(first, field) == getattr(second, field)
+    assert [list(first.class_names), *map(list, (first.mean, first.std))] == [
+        list(second.class_names),
+        *map(list, (second.mean, second.std)),
+    ]
+    if len(first.mean):
+        assert torch.equal(first.to_display(), second.to_display())
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
+    run: Any = build(
+        {"method": "dm", "data": "digits", "preset": "lesson", "steps": 2, "zca": True, "width": 8}
+    )
+    run.advance()
+    whole = DistilledSet.of(run)
+    assert torch.equal(whole.images, run.images.detach())
+    assert list(whole.class_names) == [str(k) for k in range(10)]
+    assert whole.provenance["step"] == 1
+    assert whole.provenance["config"]["data"]["sha256"] == load("digits").sha256
+    shown = torch.from_numpy(run.source.to_display(run.images))
+    assert (whole.to_display()[:, 0].int() - shown.int()).abs().max() <= 1
+    again = DistilledSet.load(whole.save(tmp_path / "run.safetensors"))
+    assert torch.allclose(
+        again.zca(load("digits").batch([0, 1])),
+        run.source.zca(load("digits").batch([0, 1])),
+        atol=1e-3,
+    )  # type: ignore[misc]
+    with pytest.raises(InvalidInput, match="expected a run that distils images"):
+        DistilledSet.of(build({"method": "scratch", "data": "digits", "epochs": 1}))
+
+
+def test_a_loader_of_plain_torch_reads_what_is_exported(tmp_path: Path) -> None:
+    whole = made(labels=SOFT)
+    whole.to_torch(tmp_path / "out")
+    x, y = (
+        torch.load(tmp_path / "out" / f"{name}.pt", weights_only=True)
+        for name in ("images", "labels")
+    )
+    assert torch.equal(x, whole.images)
+    assert torch.equal(y, SOFT)
+    assert json.loads((tmp_path / "out" / "about.json").read_text())["labels"] == "soft"
+    assert torch.equal(whole.to_dataset()[2][0], whole.images[2])
+
+
+def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    whole = made()
+    whole.to_png(tmp_path / "png")
+    folder = ImageFolder(str(tmp_path / "png"))
+    assert folder.classes == ["0 a", "1 b", "2 c"]
+    pixels = np.stack([np.array(Image.open(path)) for path, _ in folder.samples])
+    order = torch.argsort(whole.labels, stable=True)
+    assert np.array_equal(pixels, whole.to_display()[order].permute(0, 2, 3, 1).numpy())
+    assert "clipped" in json.loads((tmp_path / "png" / "about.json").read_text())["lossy"]
+    with pytest.raises(InvalidInput, match="nothing is known of these images' units"):
+        made(mean=(), std=()).to_png(tmp_path / "none")
+
+
+# ---- others' sets
+
+
+def test_units_are_never_guessed() -> None:
+    with pytest.raises(InvalidInput, match="say in which units the images are"):
+        DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), mean=MEAN, std=STD)
+    with pytest.raises(UnknownName, match="'normalised'"):
+        DistilledSet.import_(
+            images(), torch.zeros(6, dtype=torch.long), space="normalised", mean=MEAN, std=STD
+        )  # type: ignore[arg-type]
+
+
+def test_the_same_images_come_in_from_all_units() -> None:
+    pixels = torch.randint(
+        0, 256, (4, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
+    )
+    y, known = torch.arange(4), {"mean": MEAN, "std": STD}
+    normal = (pixels / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    sets = [
+        DistilledSet.import_(pixels, y, space="bytes", **known),
+        DistilledSet.import_(pixels / 255, y, space="unit", **known),
+        DistilledSet.import_(normal, y, space="model", **known),
+    ]
+    for one in sets:
+        assert torch.allclose(one.images, normal, atol=1e-6)
+        assert torch.equal(one.to_display(), pixels)
+
+
+def test_soft_labels_may_come_as_logits() -> None:
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
+    one = DistilledSet.import_(images(), logits, space="model", mean=MEAN, std=STD, logits=True)
+    assert torch.allclose(one.labels, SOFT)
+    with pytest.raises(InvalidInput, match="soft labels must be probabilities"):
+        DistilledSet.import_(images(), logits, space="model", mean=MEAN, std=STD)
+
+
+@pytest.mark.parametrize(
+    ("given", "space", "words"),
+    [
+        (images(), "unit", r"must be in \[0, 1\], got -"),
+        (images(), "bytes", "which is not 'bytes'"),
+        (images().mul(50).byte(), "unit", "which is not 'unit'"),
+        (np.zeros((6, 3, 8, 8)), "model", "must be a tensor"),
+    ],
+)
+def test_units_that_contradict_the_values_are_refused(given: Any, space: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        DistilledSet.import_(
+            given, torch.zeros(6, dtype=torch.long), space=space, mean=MEAN, std=STD
+        )
+
+
+def test_a_normalisation_must_be_said() -> None:
+    with pytest.raises(InvalidInput, match="give mean and std for each of the 3 channels"):
+        DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), space="model")
+
+
+# ---- bad sets and files
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"images": images().long()}, "images must be a float tensor"),
+        ({"images": images()[0]}, "images must be a float tensor"),
+        ({"images": images()[:0], "labels": torch.zeros(0)}, "N ≥ 1"),
+        (
+            {"images": images().index_fill(0, torch.tensor([4]), float("nan"))},
+            "the first is number 4",
+        ),
+        ({"labels": torch.arange(5)}, r"labels must be integers \[6\] or probabilities \[6, 3\]"),
+        ({"labels": torch.arange(6)}, r"hard labels must be integers 0..2, .* got 0..5"),
+        ({"labels": torch.zeros(6)}, "hard labels must be integers"),
+        ({"labels": SOFT[:, :2]}, "soft labels are 2 wide, but there are 3 class names"),
+        ({"labels": SOFT * 2}, "soft labels must be probabilities that sum to 1 .* image 0"),
+        ({"mean": (0.5,)}, "mean must have one number for each of the 3 channels"),
+        ({"std": (0.1, 0.0, 0.1)}, "std must be above 0"),
+        ({"learning_rate": -0.1}, "learning_rate must be above 0"),
+    ],
+)
+def test_a_set_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        made(**wrong)
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    path = made().save(tmp_path / "set.safetensors")
+    whole = path.read_bytes()
+    for cut in (0, 5, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(RecordingDamaged, match="cannot be read"):
+            DistilledSet.load(path)
+    flipped = bytearray(whole)
+    flipped[-3] ^= 0x40
+    path.write_bytes(flipped)
+    with pytest.raises(RecordingDamaged, match="other images or labels than were saved"):
+        DistilledSet.load(path)
+
+
+def test_files_of_others_are_not_read_as_ours(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"images": images()}, tmp_path / "other.safetensors")
+    with pytest.raises(
+        InvalidInput, match=r"not written by DistilledSet.save \(it holds images \[6, 3, 8, 8\]\)"
+    ):
+        DistilledSet.load(tmp_path / "other.safetensors")
+    with pytest.raises(DataMissing, match="is not there"):
+        DistilledSet.load(tmp_path / "none.safetensors")
+    with pytest.raises(InvalidInput, match=r"is a .safetensors file, got 'set.pt'"):
+        made().save("set.pt")
+
+
+def test_a_changed_header_is_damage(tmp_path: Path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    digits = load("digits")
+    whole = DistilledSet(
+        digits.batch([0, 1]), digits.labels[:2], digits.class_names, digits.mean, digits.std
+    )
+    path = whole.save(tmp_path / "a.safetensors")
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        about = json.loads(file.metadata()["explore"])
+    assert DistilledSet.load(path).std == list(digits.std)
+    save_file(tensors, path, {"explore": json.dumps({**about, "std": [0.5]})})
+    with pytest.raises(RecordingDamaged, match="its header or its whitening was changed"):
+        DistilledSet.load(path)
+    del about["seal"]
+    save_file(tensors, path, {"explore": json.dumps(about)})
+    assert DistilledSet.load(path).sha256 == whole.sha256

@@ -1,0 +1,373 @@
+"""The tasks of a sweep: one configuration is one name however it is written, and what is there is known for what it is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from explore import build, record
+from explore.core import registry
+from explore.core.recording import open_recording
+from explore.data import DistilledSet, load
+from explore.data._distilled_file import keep
+from explore.errors import DataMissing, InvalidInput
+from explore.sweep.plan import Task, outcome, place_of, plan, read, short, toml
+from explore.sweep.worker import carry_out
+
+DATA = {"name": "digits", "options": {"size": 8, "margin": 0}}
+TINY = {"method": "random", "data": DATA}
+DM = {
+    "method": "dm",
+    "data": DATA,
+    "preset": "lesson",
+    "width": 4,
+    "batch": 2,
+    "probe_images": 2,
+    "probes": 1,
+}
+SCORE = {"epochs": 1, "networks": 1, "width": 4}
+
+
+def names(*configs: dict[str, Any], evaluate: dict[str, Any] | None = None) -> list[str]:
+    return [task.name for task in plan(configs, evaluate)]
+
+
+# ---- the plan
+
+
+def test_what_is_given_twice_is_taken_once_in_the_order_given() -> None:
+    a, b = {"method": "random", "seed": 1}, {"method": "random"}
+    tasks = plan([a, b, dict(a), {**b, "seed": 0}])
+    assert [task.config["method"] for task in tasks] == ["random", "random"]
+    assert [task.config.get("seed", 0) for task in tasks] == [1, 0]
+
+
+def test_the_order_of_keys_does_not_matter_at_any_depth() -> None:
+    data = [
+        {"name": "digits", "options": dict(order)}
+        for order in permutations([("size", 8), ("margin", 0)])
+    ]
+    given = [
+        dict(order)
+        for d in data
+        for order in permutations({"method": "dm", "data": d, "seed": 2}.items())
+    ]
+    assert len(set(names(*given))) == 1
+    evaluate = [{"epochs": 1, "networks": 2}, {"networks": 2, "epochs": 1}]
+    assert len({plan([TINY], e)[0].scored for e in evaluate}) == 1
+
+
+def test_what_is_given_as_it_is_by_default_is_the_same_run() -> None:
+    assert (
+        len(
+            names(
+                {"method": "dm", "depth": None},
+                {"method": "dm"},
+                {"method": "dm", "spatial": None, "mmd": 1.0},
+            )
+        )
+        == 1
+    )
+    assert len(names({"method": "dm", "device": "cuda"}, {"method": "dm"})) == 1
+    study = {"method": "subclass-study", "data": DATA}
+    assert len(names({**study, "widths": (2, 4)}, {**study, "widths": [2, 4]})) == 1
+
+
+def test_whatever_decides_a_run_is_in_its_name() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"seed": 1},
+        {"mmd": 0.5},
+        {"depth": 2},
+        {"zca": True},
+        {"preset": "lesson"},
+    ]
+    changes += [{"data": "scenes"}, {"data": DATA}, {"method": "datadam"}]
+    found = names(*({"method": "dm", **change} for change in changes))
+    assert len(set(found)) == len(changes)
+
+
+@pytest.mark.parametrize("steps", [(5, 9), (9, 5)])
+def test_of_the_same_run_the_one_that_goes_farthest_is_taken(steps: tuple[int, int]) -> None:
+    (task,) = plan([{"method": "dm", "steps": count} for count in steps])
+    assert task.config["steps"] == 9
+
+
+@pytest.mark.parametrize("steps", [(None, 10), (10, None)])
+def test_steps_that_are_not_given_count_as_many_as_they_are(
+    steps: tuple[int | None, int | None],
+) -> None:
+    (task,) = plan(
+        [{"method": "dm"} if count is None else {"method": "dm", "steps": count} for count in steps]
+    )
+    run_for = registry.make_config(registry.method("dm"), task.config).steps
+    assert run_for == 8000
+
+
+def test_names_are_safe_as_file_names() -> None:
+    odd = [
+        {"name": "folder", "options": {"path": "/a b/ü:*?"}},
+        "../../etc/passwd",
+        'a "b"\n$HOME;`x`|<>&',
+        "数字",
+        "x" * 20,
+        "",
+    ]
+    for data in odd:
+        (task,) = plan([{"method": "random", "data": data}])
+        assert re.fullmatch(r"random-[A-Za-z0-9_.-]+-[0-9a-f]{8}", task.name) or data == ""
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", task.scored)
+        assert Path(task.name).name == task.name
+    assert names({"method": "evaluate", "distilled": "runs/a b.safetensors"})[0].startswith(
+        "evaluate-"
+    )
+    very_long = names({"method": "random", "data": "x" * 400})[0]
+    assert len(f"{very_long}-evaluated-00000000.zarr.checkpoint.npz.part") < 255
+
+
+def test_the_evaluation_is_named_by_its_options_and_seeded_like_its_run() -> None:
+    one, two = plan([{**TINY, "seed": 0}, {**TINY, "seed": 1}], SCORE)
+    assert (one.evaluate, two.evaluate) == ({"seed": 0, **SCORE}, {"seed": 1, **SCORE})
+    assert plan([{**TINY, "seed": 1}], {**SCORE, "seed": 7})[0].evaluate == {**SCORE, "seed": 7}
+    assert (
+        len(
+            {
+                plan([TINY], {**SCORE, **more})[0].scored
+                for more in ({}, {"epochs": 2}, {"split": "val"})
+            }
+        )
+        == 3
+    )
+    assert one.scored.startswith(f"{one.name}-evaluated-")
+    assert plan([TINY])[0].evaluate is None
+
+
+def test_what_distils_nothing_is_not_scored() -> None:
+    other: list[dict[str, Any]] = [
+        {"method": "untrained", "steps": 1},
+        {"method": "evaluate", "distilled": "a.safetensors"},
+    ]
+    mixed = plan([TINY, *other], SCORE)
+    assert [task.evaluate is not None for task in mixed] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({}, "names no method"),
+        ({"seed": 1}, "it names no method, but only seed"),
+        ({"method": "datadm"}, "unknown method 'datadm'.*Did you mean 'datadam'"),
+        ({"method": "dm", "widht": 3}, "dm has no option 'widht'"),
+        ({"method": "dm", "steps": 0}, "steps must be at least 1, got 0"),
+        ({"method": "dm", "steps": "ten"}, "steps"),
+        ({"method": "random", "seed": "one"}, "seed"),
+    ],
+)
+def test_the_configuration_that_cannot_be_is_named_by_its_number(
+    wrong: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidInput, match=f"(?s)configuration 2 of 3 .*{words}"):
+        plan([TINY, wrong, TINY])
+
+
+def test_an_evaluation_that_cannot_be_is_refused_before_anything_runs() -> None:
+    with pytest.raises(InvalidInput, match="evaluate has no option 'epoch'"):
+        plan([TINY], {"epoch": 1})
+    with pytest.raises(InvalidInput, match="epochs must be a whole number"):
+        plan([TINY], {"epochs": 0})
+
+
+def test_no_configuration_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no configuration was given"):
+        plan([])
+
+
+def test_a_data_set_itself_cannot_be_sent_and_this_is_said() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"configuration 1 of 1 .*: data is ImageSet: .* must be given by name"
+    ):
+        plan([{"method": "random", "data": load("digits", size=8, margin=0)}])
+
+
+def test_a_few_words_say_which() -> None:
+    assert short({"method": "dm", "data": DATA, "seed": 3}) == "dm digits seed=3"
+
+
+# ---- the file
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "sweep.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_combination_of_a_grid_is_run_block_by_block(tmp_path: Path) -> None:
+    configs, evaluate, to = read(
+        written(
+            tmp_path,
+            """
+            to = "s3://bucket/a"
+            evaluate = {epochs = 3, architectures = ["convnet"]}
+            [[sweep]]
+            data = {name = "digits", options = {size = 8}}
+            grid.method = ["dm", "datadam"]
+            grid.images_per_class = [1, 10, 50]
+            [[sweep]]
+            method = "random"
+            [[sweep]]
+            method = "herding"
+            seed = 3
+            grid.seed = [7]
+            """,
+        )
+    )
+    data = {"name": "digits", "options": {"size": 8}}
+    assert configs == [
+        *(
+            {"data": data, "method": m, "images_per_class": n}
+            for m in ("dm", "datadam")
+            for n in (1, 10, 50)
+        ),
+        {"method": "random"},
+        {"method": "herding", "seed": 7},
+    ]
+    assert (evaluate, to) == ({"epochs": 3, "architectures": ["convnet"]}, "s3://bucket/a")
+    assert len(plan(configs)) == 8
+
+
+def test_what_a_file_leaves_out_is_none(tmp_path: Path) -> None:
+    assert read(written(tmp_path, '[[sweep]]\nmethod = "dm"')) == ([{"method": "dm"}], None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", r"has no \[\[sweep\]\]"),
+        ("sweep = 3", r"has no \[\[sweep\]\]"),
+        ("sweep = []", r"has no \[\[sweep\]\]"),
+        ("[sweep]\nmethod = 'dm'", r"has no \[\[sweep\]\]"),
+        (
+            "method = 'dm'\n[[sweep]]\nseed = 1",
+            "has 'method'; a sweep's file has evaluate, sweep, to",
+        ),
+        ("[[sweep]]\ngrid.seed = 3", "grid.seed must be a list with something in it, got 3"),
+        ("[[sweep]]\ngrid.seed = []", "grid.seed must be a list"),
+        ("[[sweep]]\ngrid = [1, 2]", "grid must be a table"),
+        ("[[sweep]]\ngrid = 'seed'", "grid must be a table"),
+        ("evaluate = 3\n[[sweep]]\nmethod = 'dm'", "evaluate must be a table"),
+        ("to = 3\n[[sweep]]\nmethod = 'dm'", "to must be a folder or a URL"),
+        ("[[sweep]\n", "is no TOML file"),
+        ("a = 1\na = 2", "is no TOML file"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_what_is_wrong(
+    text: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        read(written(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_or_not_there_is_said(tmp_path: Path) -> None:
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InvalidInput, match=r"binary.toml is no TOML file"):
+        toml(tmp_path / "binary.toml")
+    with pytest.raises(DataMissing, match=r"none.toml is not there"):
+        toml(tmp_path / "none.toml")
+
+
+# ---- what is there
+
+
+def made(task: Task, folder: Path, stop: int | None = None) -> Any:
+    run: Any = build(task.config)
+    record(
+        run, folder / f"{task.name}.zarr", stop=None if stop is None else lambda: run.step >= stop
+    )
+    return run
+
+
+def test_nothing_is_there_at_first(tmp_path: Path) -> None:
+    assert outcome(plan([TINY])[0], place_of(tmp_path)) is None
+    assert outcome(plan([TINY])[0], place_of(tmp_path / "none")) is None
+
+
+def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
+    (task,), (scored,) = plan([TINY]), plan([TINY], SCORE)
+    run = made(task, tmp_path, stop=4)
+    assert outcome(task, str(tmp_path)) is None
+    run = made(task, tmp_path)
+    assert outcome(task, str(tmp_path)) is None
+    kept = keep(run, tmp_path / f"{task.name}.zarr")
+    found = outcome(task, str(tmp_path))
+    assert found == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
+    assert outcome(scored, str(tmp_path)) is None
+    run = build({"method": "evaluate", "distilled": str(kept), **(scored.evaluate or {})})
+    recording = record(run, tmp_path / f"{scored.scored}.zarr")
+    found = outcome(scored, str(tmp_path))
+    assert found is not None
+    assert found["accuracy"] == pytest.approx(float(recording["accuracy"][-1].mean()))
+    assert outcome(plan([TINY], {**SCORE, "epochs": 2})[0], str(tmp_path)) is None
+    assert outcome(task, str(tmp_path)) is not None
+    kept.unlink()
+    assert outcome(scored, str(tmp_path)) is None
+
+
+def test_a_damaged_recording_is_to_be_done(tmp_path: Path) -> None:
+    (task,) = plan([TINY])
+    keep(made(task, tmp_path), tmp_path / f"{task.name}.zarr")
+    whole = (tmp_path / f"{task.name}.zarr" / "zarr.json").read_bytes()
+    for damage in (whole[:100], b"", whole.replace(b"random", b"rendom")):
+        (tmp_path / f"{task.name}.zarr" / "zarr.json").write_bytes(damage)
+        assert outcome(task, str(tmp_path)) is None
+    shutil.rmtree(tmp_path / f"{task.name}.zarr")
+    assert outcome(task, str(tmp_path)) is None
+
+
+def test_a_shorter_recording_than_asked_is_to_be_done(tmp_path: Path) -> None:
+    survey = {"method": "untrained", "data": DATA, "width": 4, "images": 100}
+    (short_one,), (usual,), (longer,) = (
+        plan([{**survey, **more}]) for more in ({"steps": 2}, {}, {"steps": 3})
+    )
+    assert short_one.name == usual.name == longer.name
+    made(short_one, tmp_path)
+    assert outcome(short_one, str(tmp_path)) is not None
+    assert outcome(longer, str(tmp_path)) is None
+    assert outcome(usual, str(tmp_path)) is None
+    made(longer, tmp_path)
+    assert outcome(short_one, str(tmp_path)) is not None
+
+
+@pytest.mark.usefixtures("_one_thread")
+def test_a_run_that_went_on_is_scored_again(tmp_path: Path) -> None:
+    (first,), (second,) = (plan([{**DM, "steps": steps}], SCORE) for steps in (1, 3))
+    assert first.name == second.name
+    found = [carry_out(task, str(tmp_path)) for task in (first, second)]
+    assert [one["state"] for one in found] == ["done", "done"], found
+    kept = tmp_path / f"{second.name}.safetensors"
+    by_hand: Any = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
+    by_hand.advance()
+    assert DistilledSet.load(kept).provenance["step"] == 3
+    assert np.float32(found[1]["accuracy"]) == by_hand.result()["accuracy"].values[0, 0]
+    assert outcome(second, str(tmp_path)) == {k: found[1][k] for k in ("seconds", "accuracy")}
+
+
+def test_a_place_is_a_whole_path_or_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place_of("runs") == str(tmp_path / "runs")
+    assert place_of("s3://bucket/runs/") == "s3://bucket/runs"
+
+
+def test_what_toml_cannot_say_is_said_by_none(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(
+        '[[sweep]]\nmethod = "datadam"\nspatial = "none"\nnorm = "none"\n'
+    )
+    (task,) = plan(read(tmp_path / "a.toml")[0])
+    (same,) = plan([{"method": "datadam", "spatial": None, "norm": "none"}])
+    assert task.name == same.name
