@@ -22,6 +22,19 @@ PALETTE = {
 MARKERS = {"blue": "o", "vermilion": "s", "green": "^", "purple": "D", "black": "v"}
 """A marker for each colour, so that nothing is told by colour alone."""
 
+FRAME_GREY = "#444444"  # frames of axes, rules, secondary text
+CURVE_GREY = "#555555"  # curves and notes in the background
+LABEL_GREY = "#666666"  # labels of reference lines
+EDGE_GREY = "#999999"  # edges of cells and images
+BAR_GREY = "#bbbbbb"  # bars without a class
+AREA_GREY = "#cfcfcf"  # areas under a density
+GRID_GREY = "#dddddd"
+LIGHT_GRID_GREY = "#e5e5e5"
+BAND_GREY = "#f0f0f0"  # bands behind some of the columns
+CELL_GREY = "#f4f4f4"  # empty cells
+CONTOUR_GREYS = ("#ededed", "#dcdcdc", "#c8c8c8", "#b0b0b0")
+"""Fills between contour lines, from the lowest density to the highest."""
+
 SEQUENTIAL = "viridis"
 """For maps: rises evenly in lightness."""
 
@@ -35,7 +48,7 @@ STYLE: Any = {
     "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": "#444444",
+    "axes.edgecolor": FRAME_GREY,
     "axes.titlelocation": "left",
     "lines.linewidth": 1.8,
     "legend.frameon": False,

@@ -17,7 +17,7 @@ from explore.core.recording import that_hold
 from explore.errors import InvalidInput
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import MARKERS, PALETTE, SEQUENTIAL, set_title
+from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_title
 
 if TYPE_CHECKING:
     import pandas
@@ -223,7 +223,7 @@ class Evolution(Picture):
         self._axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
         for which in (self._axes.yaxis.set_major_formatter, self._axes.yaxis.set_minor_formatter):
             which("{x:g}")
-        self._axes.grid(color="#dddddd", lw=0.6)
+        self._axes.grid(color=GRID_GREY, lw=0.6)
         self._axes.set_xlim(-0.4, max(10, np.nanmax(data["curve_step"].values) * 1.15))
         low, high = np.nanmin(data["curve"].values), np.nanmax(data["curve"].values)
         self._axes.set_ylim(max(low, 1e-6) / 1.6, high * 1.6)

@@ -14,7 +14,7 @@ from explore.core.recording import that_hold
 from explore.errors import InvalidInput
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, SEQUENTIAL, set_title
+from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL, set_title
 
 if TYPE_CHECKING:
     import pandas
@@ -133,7 +133,7 @@ class Untrained(Picture):
             fontsize=9,
             color=PALETTE["grey"],
         )
-        self._axes.grid(axis="y", color="#dddddd", lw=0.6)
+        self._axes.grid(axis="y", color=GRID_GREY, lw=0.6)
         self._axes.set_xlim(data.power.values[0] - 0.6, data.power.values[-1] + 0.6)
         self._curve = self.moving(self._axes.plot([], [], "o-", color=PALETTE["blue"], ms=5)[0])
         self._point = self.moving(
@@ -220,7 +220,7 @@ class Accuracies(Picture):
             yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5), xlim=(0, 1)
         )
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.grid(axis="x", color="#dddddd", lw=0.6)
+        axes.grid(axis="x", color=GRID_GREY, lw=0.6)
         self._dots = self.moving(axes.plot([], [], "o", color=PALETTE["blue"], ms=5, alpha=0.7)[0])
         self._means = self.moving(axes.plot([], [], "|", color=PALETTE["black"], ms=16, mew=2)[0])
         self._texts = [

@@ -9,7 +9,7 @@ import xarray
 
 from explore.mixtures.figures.density import colour
 from explore.plotting.picture import Picture
-from explore.plotting.style import MARKERS
+from explore.plotting.style import GRID_GREY, MARKERS
 
 if TYPE_CHECKING:
     import pandas
@@ -57,7 +57,7 @@ class Costs(Picture):
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.grid(color="#dddddd", lw=0.6)
+        axes.grid(color=GRID_GREY, lw=0.6)
         axes.legend(loc="upper left")
 
     def show(self, data: xarray.Dataset) -> None:

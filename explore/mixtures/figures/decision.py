@@ -23,7 +23,7 @@ from explore.mixtures.figures.density import (
 )
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import set_title
+from explore.plotting.style import CELL_GREY, CURVE_GREY, EDGE_GREY, set_title
 
 if TYPE_CHECKING:
     import pandas
@@ -92,7 +92,9 @@ class Decision(Picture):
         set_title(top, f"now: {n} components (black), the original (grey)").set(fontweight="bold")
         curves, heights = data["component"].values, data["original"].values.max()
         top.add_collection(
-            LineCollection([np.column_stack([x, curve]) for curve in curves], lw=1, color="#555555")
+            LineCollection(
+                [np.column_stack([x, curve]) for curve in curves], lw=1, color=CURVE_GREY
+            )
         )
         top.plot(x, data["present"].values, color="black")
         for k, place in enumerate(data["place"].values):
@@ -132,7 +134,7 @@ class Decision(Picture):
             axes.spines[side].set_visible(False)
         for i in range(1, n):
             for j in range(i + 1, n + 1):
-                axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, fc="#f4f4f4", ec="#999999"))
+                axes.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, fc=CELL_GREY, ec=EDGE_GREY))
         axes.set_title("click a pair", loc="right")
         self._mark = self.moving(axes.add_patch(Rectangle((0, 0), 1, 1, fc=colour(0), alpha=0.35)))
         self._marks = [

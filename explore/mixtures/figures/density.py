@@ -11,7 +11,7 @@ import xarray
 from explore.errors import InvalidInput
 from explore.mixtures.config import USUAL
 from explore.mixtures.mixture import GaussianMixture
-from explore.plotting.style import PALETTE
+from explore.plotting.style import AREA_GREY, CONTOUR_GREYS, PALETTE
 
 SIDES = ("blue", "vermilion", "green")
 """Colours of up to three mixtures beside each other."""
@@ -147,7 +147,7 @@ def ellipses(mixture: GaussianMixture) -> list[np.ndarray]:
 def draw_original(axes: Any, grid: tuple[np.ndarray, ...], density: np.ndarray) -> None:
     """The original in grey: an area in 1-D, filled contours in 2-D."""
     if len(grid) == 1:
-        axes.fill_between(grid[0], density, color="#cfcfcf", lw=0, label="original")
+        axes.fill_between(grid[0], density, color=AREA_GREY, lw=0, label="original")
         axes.set_xlim(grid[0][0], grid[0][-1])
         axes.set_ylim(0, 1.22 * density.max())
         axes.set(xlabel="x", ylabel="density")
@@ -158,7 +158,7 @@ def draw_original(axes: Any, grid: tuple[np.ndarray, ...], density: np.ndarray) 
         *grid,
         density,
         levels=levels,
-        colors=["#ededed", "#dcdcdc", "#c8c8c8", "#b0b0b0"][-(len(levels) - 1) :],
+        colors=CONTOUR_GREYS[-(len(levels) - 1) :],
     )
     place, (width, height) = axes.get_position(), axes.figure.get_size_inches()
     panel = np.array([place.width * width, place.height * height])

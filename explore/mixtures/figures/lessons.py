@@ -10,7 +10,7 @@ import xarray
 from explore.errors import InvalidInput
 from explore.mixtures.figures.density import colour, number
 from explore.plotting.picture import Picture
-from explore.plotting.style import MARKERS, set_title
+from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, set_title
 
 if TYPE_CHECKING:
     import pandas
@@ -76,7 +76,7 @@ class Blindness(Picture):
         )
         set_title(axes, f"with and without {data.attrs['lost']:.0%} of the mass")
         self._whole = self.moving(
-            axes.plot([], [], color="#767676", lw=4, label="the whole mixture")[0]
+            axes.plot([], [], color=PALETTE["grey"], lw=4, label="the whole mixture")[0]
         )
         self._left = self.moving(
             axes.plot([], [], color=colour(0), label="without the wide component")[0]
@@ -97,7 +97,7 @@ class Blindness(Picture):
         for which in (curve.xaxis, curve.yaxis):
             which.set_major_formatter("{x:g}")
             which.set_minor_formatter("")
-        curve.grid(color="#dddddd", lw=0.6)
+        curve.grid(color=GRID_GREY, lw=0.6)
         self._points = [
             self.moving(curve.plot([], [], "o", ms=13, mfc="none", mec=colour(side), mew=2)[0])
             for side in range(3)

@@ -33,7 +33,7 @@ from explore.mixtures.figures.density import (
 )
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import MARKERS, set_title
+from explore.plotting.style import CURVE_GREY, GRID_GREY, MARKERS, set_title
 
 if TYPE_CHECKING:
     import pandas
@@ -190,7 +190,7 @@ class Paths(Picture):
         margin = 0.03 * (most - least) + 0.3
         axes.set_xlim(most + margin, least - min(margin, 0.9))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
-        axes.grid(color="#dddddd", lw=0.6)
+        axes.grid(color=GRID_GREY, lw=0.6)
         if measure == "peaks":
             axes.set_ylim(0, np.nanmax(values) + 1)
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -249,7 +249,7 @@ class Paths(Picture):
                 }
             )
         text = f"the original has {data.attrs['start']} components and {data.attrs['peaks']} peaks"
-        self.figure.text(0.575, 0.355 - len(heads) * 0.047, text, va="center", color="#555555")
+        self.figure.text(0.575, 0.355 - len(heads) * 0.047, text, va="center", color=CURVE_GREY)
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything moves together."""

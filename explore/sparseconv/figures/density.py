@@ -11,7 +11,7 @@ import xarray
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput, UnknownName
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import BAND_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.formats import NAMES
 from explore.sparseconv.formats.recorded_maps import FORMATS
 
@@ -158,7 +158,7 @@ class LayerCharts:
         )
         low.yaxis.set_major_formatter("{x:g}×")
         low.yaxis.set_minor_formatter("")
-        low.axhline(1, color="#444444", lw=1)
+        low.axhline(1, color=FRAME_GREY, lw=1)
         self._head = picture.moving(set_title(low, ""))
         self._lines = {
             name: picture.moving(
@@ -179,10 +179,10 @@ class LayerCharts:
         step = max(1, count // 12)
         for axes in (top, low):
             axes.set_xlim(-0.6, count - 0.4)
-            axes.grid(axis="y", color="#e5e5e5", lw=0.6)
+            axes.grid(axis="y", color=LIGHT_GRID_GREY, lw=0.6)
             axes.set_xticks(places[::step])
             for k in np.flatnonzero(data["pointwise"].values):
-                axes.axvspan(k - 0.5, k + 0.5, color="#f0f0f0", zorder=0, lw=0)
+                axes.axvspan(k - 0.5, k + 0.5, color=BAND_GREY, zorder=0, lw=0)
             self._marks.append(
                 picture.moving(axes.axvspan(-0.5, 0.5, fc="none", ec=PALETTE["vermilion"], lw=1.4))
             )

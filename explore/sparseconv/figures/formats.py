@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE
+from explore.plotting.style import EDGE_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.cscc import encode_cscc
@@ -227,7 +227,7 @@ class Formats(Picture):
             for kind in ("values", "indices", "words", "masks", "pointers", "maps"):
                 if f"{name} {kind}" in strips:
                     label = "rows" if kind == "masks" else kind
-                    axes.text(right, y + 0.5, label, fontsize=9, va="center", color="#444444")
+                    axes.text(right, y + 0.5, label, fontsize=9, va="center", color=FRAME_GREY)
                     y = self._strip(data, f"{name} {kind}", right + HELD, y) + (
                         0.12 if kind != "masks" else 0.2
                     )
@@ -258,10 +258,10 @@ class Formats(Picture):
                 fontsize=9,
                 ha="center",
                 va="top",
-                color="#444444",
+                color=FRAME_GREY,
             )
             y += 0.85
-        self._axes.add_collection(LineCollection(lines, colors="#444444", lw=1.2))
+        self._axes.add_collection(LineCollection(lines, colors=FRAME_GREY, lw=1.2))
         return y + 0.1
 
     def _head(self, name: str, x: float, y: float) -> Any:
@@ -309,13 +309,13 @@ class Formats(Picture):
             PolyCollection(
                 boxes,
                 facecolors="none" if plain else "white",
-                edgecolors="#e5e5e5" if plain else "#999999",
+                edgecolors=LIGHT_GRID_GREY if plain else EDGE_GREY,
                 linewidths=0.7,
             )
         )
         for (text, *_), box in zip(cells, boxes, strict=True):
             x, y = np.mean(box, axis=0)
-            colour = "#767676" if text == NOTHING or plain else "black"
+            colour = PALETTE["grey"] if text == NOTHING or plain else "black"
             self._axes.text(x, y, text, ha="center", va="center", fontsize=size, color=colour)
 
     def show(self, data: xarray.Dataset) -> None:

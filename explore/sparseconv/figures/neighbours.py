@@ -10,7 +10,7 @@ import xarray
 from matplotlib.colors import ListedColormap
 
 from explore.plotting.picture import Picture
-from explore.plotting.style import set_title
+from explore.plotting.style import EDGE_GREY, FRAME_GREY, LIGHT_GRID_GREY, set_title
 from explore.sparseconv.figures.density import LOOKS
 from explore.sparseconv.figures.formats import NAMES
 from explore.sparseconv.figures.patterns import scaled
@@ -85,7 +85,7 @@ class Neighbours(Picture):
             axes = self.figure.add_axes((0.02 + 0.285 * k, 0.415, 0.265, 0.47))
             axes.set(xticks=[], yticks=[])
             for edge in axes.spines.values():
-                edge.set(visible=True, color="#999999")
+                edge.set(visible=True, color=EDGE_GREY)
             set_title(axes, side).set_fontweight("bold")
             self._maps.append(
                 self.moving(
@@ -101,7 +101,7 @@ class Neighbours(Picture):
         axes.set(xlim=(0.4, 4.6), ylim=(0, 1.12))
         axes.set_xticks(range(1, 5), [f"{k} value{'s' * (k > 1)}" for k in range(1, 5)])
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.grid(axis="y", color="#e5e5e5", lw=0.6)
+        axes.grid(axis="y", color=LIGHT_GRID_GREY, lw=0.6)
         self._bars = []
         for j, side in enumerate(SIDES):
             bars = axes.bar(
@@ -113,7 +113,7 @@ class Neighbours(Picture):
             )
             for k, bar in enumerate(bars):
                 bar.set(
-                    edgecolor="#444444" if j == 0 else SETS[k + 1],
+                    edgecolor=FRAME_GREY if j == 0 else SETS[k + 1],
                     hatch="" if j == 0 else "////",
                     linewidth=0.8,
                 )
@@ -130,7 +130,7 @@ class Neighbours(Picture):
         axes.set_xticks([0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1])
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
         axes.xaxis.set_minor_formatter("")
-        axes.grid(color="#e5e5e5", lw=0.6)
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         set_title(axes, "bytes that each format needs for one value")
         self._curves = []
         for j in range(len(SIDES)):
@@ -143,8 +143,8 @@ class Neighbours(Picture):
                     "lw": 1.2,
                 }
                 self._curves.append((j, name, self.moving(axes.plot([], [], **look)[0])))
-        self._rule = self.moving(axes.axvline(0.1, color="#444444", lw=1))
-        axes.axhline(4, color="#444444", lw=1)
+        self._rule = self.moving(axes.axvline(0.1, color=FRAME_GREY, lw=1))
+        axes.axhline(4, color=FRAME_GREY, lw=1)
         axes.text(0.0045, 4.04, "the value itself", fontsize=9, va="bottom")
         self._numbers = []
         for k, name in enumerate(SPARSE):

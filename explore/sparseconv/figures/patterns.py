@@ -13,7 +13,7 @@ from explore.core.recording import that_hold
 from explore.errors import InvalidInput
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import EDGE_GREY, FRAME_GREY, GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.density import (
     LayerCharts,
     charted,
@@ -32,12 +32,12 @@ SHEET = 300
 
 CLASSES = (
     "#ffffff",
-    "#dddddd",
+    GRID_GREY,
     PALETTE["vermilion"],
     PALETTE["green"],
     PALETTE["blue"],
     PALETTE["purple"],
-    "#444444",
+    FRAME_GREY,
 )
 """Zero, padding or not read, one window, two, three, four, more."""
 READERS = ("1 window", "2 windows", "3 windows", "4 windows", "5 or more")
@@ -165,7 +165,7 @@ class Patterns(Picture):
         self._tiles = self.moving(
             sheet.imshow(
                 data["sheet"].values,
-                cmap=ListedColormap(["#ffffff", PALETTE["blue"], "#dddddd"]),
+                cmap=ListedColormap(["#ffffff", PALETTE["blue"], GRID_GREY]),
                 vmin=0,
                 vmax=2,
             )
@@ -180,7 +180,7 @@ class Patterns(Picture):
         for axes in (image, sheet, large):
             axes.set(xticks=[], yticks=[])
             for side in axes.spines.values():
-                side.set(visible=True, color="#999999")
+                side.set(visible=True, color=EDGE_GREY)
         set_title(image, "the image")
         self._above = self.moving(set_title(sheet, ""))
         self._below = self.moving(set_title(large, ""))

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.timings import DENSE
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Speeds(Picture):
         axes.yaxis.set(major_locator=FixedLocator(RATIOS), minor_formatter=NullFormatter())
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
-        axes.grid(color="#e5e5e5", lw=0.6)
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         axes.axhline(1, color=PALETTE["black"], lw=1, ls=(0, (5, 2)))
         set_title(axes, "one convolution, packing of the map included; higher is faster")
         kinds = data["kind"].values

@@ -10,7 +10,7 @@ import xarray
 
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.density import LOOKS
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Times(Picture):
             ylabel="time, dense = 1",
         )
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.grid(color="#e5e5e5", lw=0.6)
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         set_title(axes, "time of one convolution, packing of the map included; lower is faster")
         self._lines = {
             f: self.moving(axes.plot([], [], ms=5, lw=1.4, label=LABELS[f], **look)[0])

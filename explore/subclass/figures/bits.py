@@ -11,7 +11,7 @@ import xarray
 
 from explore.core.recording import that_hold
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, SEQUENTIAL, set_title
+from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
 from explore.subclass import label_information as bits
 from explore.subclass.figures.style import (
     HEATS,
@@ -107,7 +107,7 @@ class Bits(Picture):
         axes.set_xticks(HEATS[::2])
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter("")
-        axes.grid(color="#e5e5e5", lw=0.6)
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         for name, (colour, marker, text) in CURVES.items():
             axes.plot(
                 data["heat"], data[name], color=PALETTE[colour], marker=marker, ms=4, label=text
@@ -117,7 +117,7 @@ class Bits(Picture):
         text = f"argmax: the likeliest, {data.attrs['argmax']:.2f}"
         axes.axhline(data.attrs["argmax"], color=PALETTE["grey"], lw=5, alpha=0.35, label=text)
         axes.legend(loc="center right", handlelength=1.6)
-        self._line = self.moving(axes.axvline(1, color="#444444", lw=1))
+        self._line = self.moving(axes.axvline(1, color=FRAME_GREY, lw=1))
         look: dict[str, Any] = {"ms": 11, "mfc": "none", "mew": 2, "ls": ""}
         self._points = {
             name: self.moving(axes.plot([], [], marker, mec=PALETTE[colour], **look)[0])

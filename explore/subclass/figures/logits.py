@@ -11,7 +11,7 @@ import xarray
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
 from explore.subclass.figures.style import LOOK, class_colour, logits_in, names_of, objects
 from explore.subclass.study_tables import NAMES
 
@@ -130,8 +130,8 @@ class Logits(Picture):
         for side, name in enumerate(panels):
             axes = self.figure.add_axes((0.035 + side * width, 0.445, width - 0.03, 0.43))
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach), xticks=[], yticks=[])
-            axes.axhline(0, color="#e5e5e5", lw=0.8, zorder=0)
-            axes.axvline(0, color="#e5e5e5", lw=0.8, zorder=0)
+            axes.axhline(0, color=LIGHT_GRID_GREY, lw=0.8, zorder=0)
+            axes.axvline(0, color=LIGHT_GRID_GREY, lw=0.8, zorder=0)
             axes.set_xlabel("first principal component", fontsize=9)
             axes.set_ylabel("second principal component" if side == 0 else "", fontsize=9)
             set_title(axes, name).set_fontweight("bold")
@@ -154,7 +154,7 @@ class Logits(Picture):
         names = [ALL, *names_of(data, "subclass")]
         room = 0.94 / len(names)
         for k, name in enumerate(names):
-            colour = "#444444" if k == 0 else class_colour(int(data["parent"].values[k - 1]))
+            colour = FRAME_GREY if k == 0 else class_colour(int(data["parent"].values[k - 1]))
             glyph = _glyph(name, k - 1)
             text = name if k == 0 or glyph == name else f"{glyph} {name}"
             self.figure.text(
@@ -180,7 +180,7 @@ class Logits(Picture):
             )
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.xaxis.set_minor_formatter("")
-            axes.grid(color="#e5e5e5", lw=0.6)
+            axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
             if name == "accuracy":
                 axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
                 values = [data[f"accuracy_{side}"].values for side in range(data.sizes["side"])]
@@ -188,7 +188,7 @@ class Logits(Picture):
             if f"teacher_{name}" in data.attrs:
                 axes.axhline(
                     data.attrs[f"teacher_{name}"],
-                    color="#444444",
+                    color=FRAME_GREY,
                     lw=1.2,
                     ls=(0, (5, 2)),
                     label="the teacher",
@@ -207,7 +207,7 @@ class Logits(Picture):
                 self.figure.legend(
                     handles, texts, loc="lower center", ncols=3, bbox_to_anchor=(0.5, -0.008)
                 )
-            self._lines.append(self.moving(axes.axvline(0, color="#444444", lw=1)))
+            self._lines.append(self.moving(axes.axvline(0, color=FRAME_GREY, lw=1)))
             dots = [
                 self.moving(
                     axes.plot(
@@ -298,7 +298,7 @@ def _when(data: xarray.Dataset) -> str:
 def _underline() -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color="#444444", lw=2)
+    return Line2D([], [], color=FRAME_GREY, lw=2)
 
 
 def _glyph(name: str, k: int) -> str:

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE
+from explore.plotting.style import BAR_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE
 from explore.subclass import label_information as bits
 from explore.subclass.figures.style import (
     SHORT,
@@ -115,7 +115,7 @@ class Softened(Picture):
         names = names_of(data, "subclass")
         name_ticks(axes.xaxis, self._at, names)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-        axes.grid(axis="y", color="#e5e5e5", lw=0.6)
+        axes.grid(axis="y", color=LIGHT_GRID_GREY, lw=0.6)
         axes.set_axisbelow(True)
         self._sums, self._bars, self._numbers, self._traps, self._sum_numbers = [], [], [], [], []
         for k, name in enumerate(names_of(data, "class")):
@@ -163,11 +163,11 @@ class Softened(Picture):
             self._numbers.append(
                 self.moving(axes.text(at, 0, "", ha="center", va="bottom", fontsize=9, zorder=4))
             )
-        handles = [Rectangle((0, 0), 1, 1, fc="#bbbbbb", ec="none"), self._traps[0]]
+        handles = [Rectangle((0, 0), 1, 1, fc=BAR_GREY, ec="none"), self._traps[0]]
         texts = ["sum over the class", "softmax of the classes' logits / T"]
         self.figure.legend(handles, texts, loc="lower right", ncols=2, bbox_to_anchor=(0.99, 0.0))
         self._note = self.moving(
-            self.figure.text(left + 0.06, 0.845, "", va="center", color="#444444")
+            self.figure.text(left + 0.06, 0.845, "", va="center", color=FRAME_GREY)
         )
 
     def show(self, data: xarray.Dataset) -> None:

@@ -14,7 +14,14 @@ from explore.core.recording import that_hold
 from explore.core.statistics import paired, spread
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import PALETTE, set_title
+from explore.plotting.style import (
+    EDGE_GREY,
+    FRAME_GREY,
+    LABEL_GREY,
+    LIGHT_GRID_GREY,
+    PALETTE,
+    set_title,
+)
 from explore.subclass.figures.style import LOOK, SAW, names_of, objects
 from explore.subclass.study_tables import MEASURES, NAMES, chosen
 
@@ -106,7 +113,7 @@ class Rows:
         for tick, name in zip(axes.get_yticklabels(), lessons, strict=True):
             tick.set_color(_look(name)["color"])
         axes.xaxis.set_major_formatter(_percent(data))
-        axes.grid(axis="x", color="#e5e5e5", lw=0.6)
+        axes.grid(axis="x", color=LIGHT_GRID_GREY, lw=0.6)
         axes.tick_params(axis="y", length=0, pad=HANDLE * picture.size[0] * 72 + 2)
         place = axes.get_position()
         legend = picture.figure.add_axes(
@@ -161,7 +168,7 @@ class Students(Picture):
         self._head = self.moving(
             self.figure.text(0.02, 0.945, "", fontsize=12, fontweight="bold", va="center")
         )
-        self._note = self.moving(self.figure.text(0.02, 0.885, "", va="center", color="#444444"))
+        self._note = self.moving(self.figure.text(0.02, 0.885, "", va="center", color=FRAME_GREY))
         lessons, widths = names_of(data, "lesson"), data["width"].values.astype(float)
         axes = self._axes = self.figure.add_axes((0.085, 0.135, 0.29, 0.68))
         margin = 0.04 * (data.attrs["high"] - data.attrs["low"]) + 1e-3
@@ -176,10 +183,10 @@ class Students(Picture):
         axes.set_xticks(widths, [f"{w:g}" for w in widths])
         axes.xaxis.set_minor_formatter("")
         axes.yaxis.set_major_formatter(_percent(data))
-        axes.grid(color="#e5e5e5", lw=0.6)
-        self._line = self.moving(axes.axvline(widths[0], color="#444444", lw=1))
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
+        self._line = self.moving(axes.axvline(widths[0], color=FRAME_GREY, lw=1))
         if widths[0] < data.attrs["subclasses"] < widths[-1]:
-            axes.axvline(data.attrs["subclasses"], color="#999999", lw=1, ls=(0, (2, 3)))
+            axes.axvline(data.attrs["subclasses"], color=EDGE_GREY, lw=1, ls=(0, (2, 3)))
             text = f"{data.attrs['subclasses']} subclasses"
             axes.text(
                 data.attrs["subclasses"],
@@ -188,7 +195,7 @@ class Students(Picture):
                 transform=axes.get_xaxis_transform(),
                 ha="right",
                 fontsize=9,
-                color="#666666",
+                color=LABEL_GREY,
             )
         self._aside, self._curves = [], []
         for k, name in enumerate(lessons):
@@ -200,7 +207,7 @@ class Students(Picture):
         self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
         right = self.figure.add_axes((0.62, 0.135, 0.175, 0.68))
         self._rows = Rows(self, right, data)
-        self._title = self.moving(self.figure.text(0.44, 0.885, "", va="center", color="#444444"))
+        self._title = self.moving(self.figure.text(0.44, 0.885, "", va="center", color=FRAME_GREY))
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything is of the chosen setting."""
