@@ -18,7 +18,7 @@ from explore.sparseconv.figures.density import UNITS, Density, check_number, den
 from explore.sparseconv.figures.formats import Formats, formats
 from explore.sparseconv.figures.neighbours import SIDES, SPARSE, Neighbours, neighbours
 from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
-from explore.sparseconv.figures.timings import Times, times as time_over_density
+from explore.sparseconv.figures.time_by_density import TimeByDensity, time_by_density
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
@@ -180,7 +180,7 @@ def times() -> Explorer:
 
     def source(layer: str) -> xarray.Dataset:
         rows, about = known.get(layer, known[""])
-        return time_over_density(rows, about, layer)
+        return time_by_density(rows, about, layer)
 
     def measure_here(explorer: Explorer) -> None:
         from explore.sparseconv.bench.layers import here
@@ -196,7 +196,7 @@ def times() -> Explorer:
         "layer": Choice("convolution", layers),
         "here": Button("Measure here", measure_here),
     }
-    return Explorer(source, Times, controls, "times")
+    return Explorer(source, TimeByDensity, controls, "times")
 
 
 def survey(name: str) -> xarray.Dataset:

@@ -160,7 +160,7 @@ def timed(layer: str) -> xarray.Dataset:
 
 
 def compared(factor: float) -> xarray.Dataset:
-    from explore.sparseconv.figures.speedups import speeds
+    from explore.sparseconv.figures.speedup_by_density import speedup_by_density
 
     layers = {"56² 64→64 3×3": 1.0, "28² 64→64 3×3": 1.2, "8² 3→4 1×7": 0.8, "9² 3→4 3×3 /2": 0.5}
     rows = [
@@ -172,7 +172,7 @@ def compared(factor: float) -> xarray.Dataset:
         for layer, speed in layers.items()
         for d in (0.1, 0.3, 0.5)
     ]
-    return speeds(rows, {"machine": "an abacus", "threads": int(2 * factor)})
+    return speedup_by_density(rows, {"machine": "an abacus", "threads": int(2 * factor)})
 
 
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
@@ -243,11 +243,11 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         lambda: [labelled(), labelled(temperature=0.25), labelled(temperature=64.0)],
     ),
     "times": (
-        "explore.sparseconv.figures.timings:Times",
+        "explore.sparseconv.figures.time_by_density:TimeByDensity",
         lambda: [timed("7² 512→512 3×3"), timed("56² 64→64 3×3"), timed("28² 128→256 3×3 /2")],
     ),
     "speeds": (
-        "explore.sparseconv.figures.speedups:Speeds",
+        "explore.sparseconv.figures.speedup_by_density:SpeedupByDensity",
         lambda: [compared(1.0), compared(3.0), compared(0.7)],
     ),
     "logits": (

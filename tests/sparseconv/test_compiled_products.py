@@ -22,7 +22,7 @@ from explore.sparseconv._compiled import blas, dense, encoder_kernels, product_k
 from explore.sparseconv._compiled.dense import write_patches, write_windows
 from explore.sparseconv._compiled.products import column_places, pack, shares
 from explore.sparseconv._engine.simd import LANES, LINE, aligned
-from explore.sparseconv.formats.entries import replay
+from explore.sparseconv.formats.entries import convolve_entries
 
 
 def filtered(case: Case, filters: int, seed: int = 0) -> Case:
@@ -65,7 +65,7 @@ def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
             assert_close(last, case)
             if isinstance(encoding.arrays().get("values"), np.ndarray):
                 plain = (
-                    replay(encoding.entries(), encoding.geometry, case.weight)
+                    convolve_entries(encoding.entries(), encoding.geometry, case.weight)
                     + case.bias[:, None, None]
                 )  # type: ignore[attr-defined]
                 assert (abs(found - plain) <= 1e-4 * terms).all()

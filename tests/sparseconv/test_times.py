@@ -13,8 +13,8 @@ from explore.core.resources import shipped
 from explore.errors import InvalidInput
 from explore.sparseconv import lab
 from explore.sparseconv.bench import layers as bench
-from explore.sparseconv.figures.speedups import Speeds, speeds
-from explore.sparseconv.figures.timings import Times, break_even, times
+from explore.sparseconv.figures.speedup_by_density import SpeedupByDensity, speedup_by_density
+from explore.sparseconv.figures.time_by_density import TimeByDensity, break_even, time_by_density
 
 ABOUT = {"machine": "an abacus", "threads": 2}
 
@@ -39,14 +39,14 @@ def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
 
 
 def test_the_better_dense_layout_is_compared_with() -> None:
-    data = times(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
+    data = time_by_density(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
     assert data["seconds"].sel(form="dense").values.tolist() == [3, 3, 3, 3]
     assert float(data["even"].sel(form="bitmap")) == pytest.approx(0.5), (
         "between 2 at .4 and 4 at .6"
     )
     assert float(data["even"].sel(form="cpo")) == pytest.approx(0.3)
     assert float(data["even"].sel(form="cps")) == 0
-    picture = Times(data)
+    picture = TimeByDensity(data)
     text = picture.describe(data)
     assert "bitmap is faster than dense below 50%" in text
     assert "CPS is never faster than dense here" in text
@@ -70,9 +70,9 @@ def test_curves_meet_where_the_first_slower_one_begins(densities, sparse, dense,
 
 def test_another_layer_is_refused() -> None:
     with pytest.raises(InvalidInput, match="times of layer 'two'; there are those of one"):
-        times(rows([1], [2]), ABOUT, "two")
+        time_by_density(rows([1], [2]), ABOUT, "two")
     with pytest.raises(InvalidInput, match="none"):
-        times([], ABOUT)
+        time_by_density([], ABOUT)
     with pytest.raises(InvalidInput, match="no layer 'two'"):
         bench.here("two", 1)
 
@@ -82,10 +82,12 @@ def test_another_layer_is_refused() -> None:
 
 def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
     two = [{**row, "layer": "8² 1→1 1×7"} for row in rows([1, 1], [2, 4])]
-    data = speeds([{**row, "layer": "8² 1→1 3×3"} for row in rows([1, 4], [3, 2])] + two, ABOUT)
+    data = speedup_by_density(
+        [{**row, "layer": "8² 1→1 3×3"} for row in rows([1, 4], [3, 2])] + two, ABOUT
+    )
     assert data["ratio"].values.tolist() == [[3, 0.5], [2, 4]]
     assert data["kind"].values.tolist() == ["3×3, stride 1", "other kernels and strides"]
-    third = speeds(
+    third = speedup_by_density(
         [
             {**row, "layer": name}
             for name in ("a 3×3", "b 3×3")
@@ -93,14 +95,14 @@ def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
         ],
         ABOUT,
     )
-    text = Speeds(third).describe(third)
+    text = SpeedupByDensity(third).describe(third)
     assert "3×3, stride 1: 4.00 at 20%" in text, "of 2 and 8"
     assert "At 20%: 2.0 to 8.0, faster in 2 of 2." in text
-    picture = Speeds(data)
+    picture = SpeedupByDensity(data)
     assert "faster in 1 of 2" in picture.describe(data)
     assert picture.table(data).shape == (2, 3)
     with pytest.raises(InvalidInput, match="no times of 'mec'"):
-        speeds(rows([1], [2]), ABOUT, "mec")
+        speedup_by_density(rows([1], [2]), ABOUT, "mec")
 
 
 def test_the_lab_shows_what_ships() -> None:

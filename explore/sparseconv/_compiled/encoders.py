@@ -10,12 +10,12 @@ import numpy as np
 from explore._parallel.thread_pool import shared
 from explore.errors import UnknownName
 from explore.sparseconv._compiled import encoder_kernels as kernels
-from explore.sparseconv.formats.base import Product, unsigned
+from explore.sparseconv.formats.base import Product, unsigned_type
 from explore.sparseconv.formats.cpo import CPO, encode_cpo
-from explore.sparseconv.formats.cps import CPS, ROWS, encode_cps
+from explore.sparseconv.formats.cps import CPS, SET_ROWS, encode_cps
 from explore.sparseconv.formats.cscc import CSCC, encode_cscc
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.pointers import POINTERS, running_counts
+from explore.sparseconv.formats.pointers import POINTER_KINDS, running_counts
 
 EMPTY = (np.empty(0, np.uint16), np.empty(0, np.uint32))
 
@@ -83,7 +83,7 @@ def placed(
     bucket = (geometry.windows[order] - 1) * geometry.output[1] + geometry.owner[order]
     start, one = np.empty(held.shape, np.int64), pointers == "shared"
     filed = np.zeros((n if one else n * c, geometry.classes * geometry.output[1]), np.int64)
-    maps = np.empty(0 if one else n * c, unsigned(n * c, what="maps"))
+    maps = np.empty(0 if one else n * c, unsigned_type(n * c, what="maps"))
     numbers = np.empty(len(maps), np.int64)
     total, groups = kernels.place(
         x.seen(held), order - geometry.padding[1], bucket, one, x.seen(start), filed, numbers
@@ -96,13 +96,13 @@ def numbered(
     count: int, limit: int, width: int | None, what: str = "indices"
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """An array for ``count`` indices below ``limit``, and the same as the kernels take it: narrow, or wide."""
-    found = np.empty(count, unsigned(limit, width, what))
+    found = np.empty(count, unsigned_type(limit, width, what))
     return found, (found, EMPTY[1]) if found.dtype == np.uint16 else (EMPTY[0], found)
 
 
 def too_wide(limit: int, width: int | None, what: str = "indices") -> bool:
     """Whether indices are of 8 bytes: as nobody needs them, the plain encoder writes them."""
-    return unsigned(limit, width, what).itemsize > 4
+    return unsigned_type(limit, width, what).itemsize > 4
 
 
 def compiled_cscc(
@@ -144,7 +144,7 @@ def compiled_cscc(
         *either,
         out=values,
     )
-    pointers = np.zeros((n, ow + 1), unsigned(c * h * kw * ow + 1))
+    pointers = np.zeros((n, ow + 1), unsigned_type(c * h * kw * ow + 1))
     pointers[:, 1:] = np.cumsum(filed, axis=1)
     return CSCC(geometry, values, indices, pointers, product=product)
 
@@ -159,8 +159,8 @@ def compiled_cpo(
 ) -> CPO:
     """What ``encode_cpo`` makes, compiled; ``product`` is how the encoding convolves."""
     (_, c, h, w), (tall, wide), kw = geometry.shape, geometry.padded, geometry.kernel[1]
-    if pointers not in POINTERS:
-        raise UnknownName("kind of pointers", pointers, POINTERS)
+    if pointers not in POINTER_KINDS:
+        raise UnknownName("kind of pointers", pointers, POINTER_KINDS)
     one = pointers == "shared"
     limit = (c if one else 1) * tall * kw
     if too_wide(limit, index_bytes):
@@ -202,19 +202,19 @@ def compiled_cps(
     product: Product | None = None,
 ) -> CPS:
     """What ``encode_cps`` makes, compiled; ``product`` is how the encoding convolves."""
-    (n, c, h, w), high = geometry.shape, -(-geometry.padded[0] // ROWS)
-    if pointers not in POINTERS:
-        raise UnknownName("kind of pointers", pointers, POINTERS)
+    (n, c, h, w), high = geometry.shape, -(-geometry.padded[0] // SET_ROWS)
+    if pointers not in POINTER_KINDS:
+        raise UnknownName("kind of pointers", pointers, POINTER_KINDS)
     one = pointers == "shared"
     limit = high * ((int(geometry.rank.max(initial=0)) + 1) * c if one else geometry.padded[1])
-    if too_wide(limit << ROWS, index_bytes, "words"):
+    if too_wide(limit << SET_ROWS, index_bytes, "words"):
         return replace(encode_cps(x, geometry, pointers, trim, index_bytes), product=product)
     maps = flat(x)
     held = counted(maps, geometry)
     start, total, _, _ = placed(maps, held[0], geometry, pointers)
     words_start, many, filed, found = placed(maps, held[1], geometry, pointers)
     values = np.empty(total, np.float32)
-    words, either = numbered(many, limit << ROWS, index_bytes, "words")
+    words, either = numbered(many, limit << SET_ROWS, index_bytes, "words")
     if one:
         line = np.zeros(w, np.int64)
         line[geometry.order - geometry.padding[1]] = geometry.rank * (c * high)
@@ -238,5 +238,5 @@ def compiled_cps(
         rows = running_counts(filed, geometry, trim, c * high * w)
     else:
         begin = np.concatenate([[0], np.cumsum(filed.sum(1))])
-        rows = (begin.astype(unsigned(n * c * high * w + 1)),)
+        rows = (begin.astype(unsigned_type(n * c * high * w + 1)),)
     return CPS(geometry, values, words, rows, found, product=product)

@@ -16,7 +16,7 @@ from explore.sparseconv._engine.simd import LANES, aligned
 from explore.sparseconv.formats.base import Encoding
 from explore.sparseconv.formats.bitmap import Bitmap
 from explore.sparseconv.formats.cpo import CPO
-from explore.sparseconv.formats.cps import CPS, ROWS
+from explore.sparseconv.formats.cps import CPS, SET_ROWS
 from explore.sparseconv.formats.cscc import CSCC
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.im2col import Im2col
@@ -184,7 +184,12 @@ def places_of_words(
     many, held = (np.zeros((len(encoding.maps), buckets), np.int64) for _ in range(2))
     bucket = np.maximum(0, (g.windows - 1) * ow + g.owner)
     kernels.tally(
-        *numbers, encoding.pointers[0].astype(np.int64), bucket, -(-g.padded[0] // ROWS), many, held
+        *numbers,
+        encoding.pointers[0].astype(np.int64),
+        bucket,
+        -(-g.padded[0] // SET_ROWS),
+        many,
+        held,
     )
     return (ends(held), ends(many)), np.tile(-np.arange(ow) * g.stride[1], g.classes)
 

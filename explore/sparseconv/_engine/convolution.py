@@ -24,7 +24,7 @@ from explore.sparseconv._engine.kernels import (
 )
 from explore.sparseconv._engine.microkernel import sweep
 from explore.sparseconv._engine.simd import LANES, aligned
-from explore.sparseconv.formats.bitmap import BLOCK
+from explore.sparseconv.formats.bitmap import BLOCK_CHANNELS
 from explore.sparseconv.formats.geometry import Geometry, Pair
 
 UNDER_WAY = 4
@@ -89,7 +89,7 @@ class Plan:
             pieces(UNDER_WAY * stride, max(width, stride)), wanted
         )  # width / stride kernel columns meet a column
         vectors = min(range(least, 2 * least + 1), key=lambda v: pieces(wanted, v) * v)
-        most = max(1, min(BLOCK // LANES, NEAR // (4 * width * vectors * LANES * LANES)))
+        most = max(1, min(BLOCK_CHANNELS // LANES, NEAR // (4 * width * vectors * LANES * LANES)))
         sixteens = pieces(channels, LANES)
         blocks = pieces(sixteens, most)
         return cls(vectors, pieces(filters, vectors * LANES), pieces(sixteens, blocks), blocks)

@@ -27,8 +27,8 @@ from explore.plotting.export import save
 from explore.sparseconv._engine.simd import LANES, burn
 from explore.sparseconv.bench.networks import PAUSE, report
 from explore.sparseconv.convolution import prepare
-from explore.sparseconv.figures.speedups import Speeds, speeds
-from explore.sparseconv.figures.timings import DENSE
+from explore.sparseconv.figures.speedup_by_density import SpeedupByDensity, speedup_by_density
+from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
 
 
 class Shape(NamedTuple):
@@ -165,13 +165,13 @@ def measure(
                 turned = filters.contiguous(memory_format=torch.channels_last)
                 plan = (shape.stride, shape.padding)
                 forms: dict[str, Callable[[], Any]] = {
-                    DENSE[0]: partial(torch.conv2d, first, filters, None, *plan),
-                    DENSE[1]: partial(torch.conv2d, last, turned, None, *plan),
+                    DENSE_LAYOUTS[0]: partial(torch.conv2d, first, filters, None, *plan),
+                    DENSE_LAYOUTS[1]: partial(torch.conv2d, last, turned, None, *plan),
                     **{name: partial(layer, last) for name, layer in layers.items()},
                 }
                 with torch.inference_mode():
                     if not turn:
-                        wanted = forms[DENSE[0]]()
+                        wanted = forms[DENSE_LAYOUTS[0]]()
                         largest = max(
                             float((forms[name]() - wanted).abs().max()) for name in layers
                         )
@@ -229,7 +229,7 @@ def here(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dict[str, An
     if layer not in shapes:
         raise InvalidInput(f"no layer {layer!r}; there are {', '.join(shapes)}")
     threads, methods = same_threads(), [name for name in METHODS if name != "mec"]
-    each = seconds / len(CURVE) / (len(methods) + len(DENSE))
+    each = seconds / len(CURVE) / (len(methods) + len(DENSE_LAYOUTS))
     rows = measure([shapes[layer]], CURVE, methods, 2, max(0.005, each / 2))
     return [{**row, "layer": layer} for row in rows], {"machine": processor(), "threads": threads}
 
@@ -246,7 +246,7 @@ def same_threads() -> int:
 
 def best_dense(seconds: Mapping[str, float]) -> float:
     """Of PyTorch's two layouts."""
-    return min(seconds[name] for name in DENSE)
+    return min(seconds[name] for name in DENSE_LAYOUTS)
 
 
 def geometric(rows: list[dict[str, Any]], method: str, density: float, plain: bool) -> float:
@@ -269,7 +269,7 @@ def table(rows: list[dict[str, Any]], methods: list[str], top: float) -> str:
         share = shape.operations * row["density"] / ours / top
         lines.append(
             f"  {shape.name:27}{row['density']:>8}"
-            + "".join(f"{1e3 * seconds[name]:9.3f}" for name in (*DENSE, *methods))
+            + "".join(f"{1e3 * seconds[name]:9.3f}" for name in (*DENSE_LAYOUTS, *methods))
             + f"{best_dense(seconds) / ours:8.2f}{share:9.0%}"
         )
     return "\n".join(lines)
@@ -333,8 +333,8 @@ def main(arguments: list[str]) -> None:
     kept = [{**row, "layer": row["shape"].name, "shape": row["shape"]._asdict()} for row in rows]
     about = {"threads": threads, "peak": top, "machine": processor()}
     if given.figure:
-        data = speeds(kept, about, methods[0])
-        save(Speeds(data), data, given.figure)
+        data = speedup_by_density(kept, about, methods[0])
+        save(SpeedupByDensity(data), data, given.figure)
     if given.json:
         given.json.write_text(
             json.dumps({"about": about, "rows": kept}, indent=1) + "\n", encoding="utf-8"

@@ -117,7 +117,7 @@ class Encoding(ABC):
         return f"{type(self).__name__}({shape} in {self.elements} elements, {self.nbytes} bytes)"
 
 
-def unsigned(count: int, width: int | None = None, what: str = "indices") -> np.dtype:
+def unsigned_type(count: int, width: int | None = None, what: str = "indices") -> np.dtype:
     """The type that holds 0 … count − 1: the narrowest of 2, 4 and 8 bytes, or the one of ``width`` bytes.
 
     Raises:

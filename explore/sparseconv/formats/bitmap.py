@@ -7,11 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from explore.sparseconv.formats.base import Encoding, Product, unsigned
-from explore.sparseconv.formats.entries import Entries, replay, restore
+from explore.sparseconv.formats.base import Encoding, Product, unsigned_type
+from explore.sparseconv.formats.entries import Entries, convolve_entries, restore
 from explore.sparseconv.formats.geometry import Geometry
 
-BLOCK = 64
+BLOCK_CHANNELS = 64
 """Channels whose bits are one word, at most."""
 
 
@@ -55,7 +55,7 @@ class Bitmap(Encoding):
         return Entries(
             self.values,
             image,
-            block * BLOCK + channel,
+            block * BLOCK_CHANNELS + channel,
             row + g.padding[0],
             window,
             local,
@@ -67,7 +67,7 @@ class Bitmap(Encoding):
         return restore(self.entries(), self.geometry)
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
-        return replay(self.entries(), self.geometry, weight)
+        return convolve_entries(self.entries(), self.geometry, weight)
 
 
 def encode_bitmap(x: np.ndarray, geometry: Geometry, product: Product | None = None) -> Bitmap:
@@ -80,14 +80,14 @@ def encode_bitmap(x: np.ndarray, geometry: Geometry, product: Product | None = N
         ([5.0, 7.0, 6.0], [[2, 3, 0]], [0, 3])
     """
     n, c, h, w = geometry.shape
-    blocks, width = -(-c // BLOCK), unsigned(2 ** min(c, BLOCK))
+    blocks, width = -(-c // BLOCK_CHANNELS), unsigned_type(2 ** min(c, BLOCK_CHANNELS))
     read = geometry.windows[geometry.padding[1] :][:w] > 0
-    padded = np.zeros((n, blocks, h, w, min(BLOCK, 8 * width.itemsize)), np.float32)
+    padded = np.zeros((n, blocks, h, w, min(BLOCK_CHANNELS, 8 * width.itemsize)), np.float32)
     for block in range(blocks):
-        part = np.where(read, x[:, block * BLOCK : (block + 1) * BLOCK], 0)
+        part = np.where(read, x[:, block * BLOCK_CHANNELS : (block + 1) * BLOCK_CHANNELS], 0)
         padded[:, block, ..., : part.shape[1]] = part.transpose(0, 2, 3, 1)
     held = padded != 0
     masks = np.packbits(held, axis=-1, bitorder="little").view(width)[..., 0]
     ends = np.cumsum(held.reshape(n * blocks * h, -1).sum(1))
-    starts = np.concatenate([[0], ends]).astype(unsigned(n * c * h * w + 1))
+    starts = np.concatenate([[0], ends]).astype(unsigned_type(n * c * h * w + 1))
     return Bitmap(geometry, padded[held], masks, starts, product=product)

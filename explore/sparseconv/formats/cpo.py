@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from explore.sparseconv.formats.base import Encoding, unsigned
-from explore.sparseconv.formats.entries import Entries, replay, restore
+from explore.sparseconv.formats.base import Encoding, unsigned_type
+from explore.sparseconv.formats.entries import Entries, convolve_entries, restore
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.pointers import fill, group_maps, nonzeros, places
 
@@ -64,7 +64,7 @@ class CPO(Encoding):
         return restore(self.entries(), self.geometry)
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
-        return replay(self.entries(), self.geometry, weight)
+        return convolve_entries(self.entries(), self.geometry, weight)
 
 
 def encode_cpo(
@@ -103,7 +103,7 @@ def encode_cpo(
     index = found.row * kw + found.column - geometry.owner[found.column] * geometry.stride[1]
     if pointers == "shared":
         kind, most, maps, groups, group = (
-            unsigned(c * tall * kw, index_bytes),
+            unsigned_type(c * tall * kw, index_bytes),
             c * h * w,
             None,
             n,
@@ -111,7 +111,7 @@ def encode_cpo(
         )
         index += found.channel * (tall * kw)
     else:
-        kind, most = unsigned(tall * kw, index_bytes), h * w
+        kind, most = unsigned_type(tall * kw, index_bytes), h * w
         maps, group = group_maps(found.image, found.channel, geometry)
         groups = len(maps)
     rows = fill(group, found.column, groups, geometry, trim, most)

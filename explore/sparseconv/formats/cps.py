@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from explore.sparseconv.formats.base import Encoding, unsigned
-from explore.sparseconv.formats.entries import Entries, replay, restore
+from explore.sparseconv.formats.base import Encoding, unsigned_type
+from explore.sparseconv.formats.entries import Entries, convolve_entries, restore
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.pointers import fill, group_maps, nonzeros, places
 
-ROWS = 4
+SET_ROWS = 4
 """Rows of a set."""
 
 
@@ -56,8 +56,10 @@ class CPS(Encoding):
     def entries(self) -> Entries:
         """Every stored value and its place, from the arrays alone."""
         g = self.geometry
-        word, row = np.nonzero(self.words[:, None] >> np.arange(ROWS, dtype=self.words.dtype) & 1)
-        number, high = self.words.astype(np.int64) >> ROWS, -(-g.padded[0] // ROWS)
+        word, row = np.nonzero(
+            self.words[:, None] >> np.arange(SET_ROWS, dtype=self.words.dtype) & 1
+        )
+        number, high = self.words.astype(np.int64) >> SET_ROWS, -(-g.padded[0] // SET_ROWS)
         line, block = np.divmod(number, high)
         if self.maps is None:
             image, overlap, owner = places(self.pointers, g)
@@ -77,14 +79,16 @@ class CPS(Encoding):
         image, channel, owner, local, overlap = (
             part[word] for part in (image, channel, owner, local, overlap)
         )
-        return Entries(self.values, image, channel, block[word] * ROWS + row, owner, local, overlap)
+        return Entries(
+            self.values, image, channel, block[word] * SET_ROWS + row, owner, local, overlap
+        )
 
     def decode(self) -> np.ndarray:
         """The maps again, ``[N, C, H, W]``, zero in columns that no window reads."""
         return restore(self.entries(), self.geometry)
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
-        return replay(self.entries(), self.geometry, weight)
+        return convolve_entries(self.entries(), self.geometry, weight)
 
 
 def encode_cps(
@@ -114,9 +118,9 @@ def encode_cps(
         >>> found.words.tolist()  # column 0 with rows 0 and 2: 16·0 + 0b0101
         [5, 76, 18, 55]
     """
-    (n, c, _, w), high = geometry.shape, -(-geometry.padded[0] // ROWS)
+    (n, c, _, w), high = geometry.shape, -(-geometry.padded[0] // SET_ROWS)
     found = nonzeros(x, geometry, pointers)
-    block, bit = np.divmod(found.row, ROWS)
+    block, bit = np.divmod(found.row, SET_ROWS)
     if pointers == "shared":
         ranks = int(geometry.rank.max(initial=0)) + 1
         limit, line = ranks * c * high, geometry.rank[found.place] * c + found.channel
@@ -125,7 +129,9 @@ def encode_cps(
     number = line * high + block
     starts = set_starts(number, found.image, found.channel, found.column)
     mask = np.bitwise_or.reduceat(1 << bit, starts)
-    words = (number[starts] << ROWS | mask).astype(unsigned(limit << ROWS, index_bytes, "words"))
+    words = (number[starts] << SET_ROWS | mask).astype(
+        unsigned_type(limit << SET_ROWS, index_bytes, "words")
+    )
     image, channel, column = (part[starts] for part in (found.image, found.channel, found.column))
     if pointers == "shared":
         return CPS(
@@ -136,7 +142,9 @@ def encode_cps(
             None,
         )
     maps, group = group_maps(image, channel, geometry)
-    begin = np.searchsorted(group, np.arange(len(maps) + 1)).astype(unsigned(n * c * high * w + 1))
+    begin = np.searchsorted(group, np.arange(len(maps) + 1)).astype(
+        unsigned_type(n * c * high * w + 1)
+    )
     return CPS(geometry, found.values, words, (begin,), maps)
 
 

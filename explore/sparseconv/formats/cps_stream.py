@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from explore.errors import InvalidInput
-from explore.sparseconv.formats.base import unsigned
-from explore.sparseconv.formats.cps import ROWS, set_starts
+from explore.sparseconv.formats.base import unsigned_type
+from explore.sparseconv.formats.cps import SET_ROWS, set_starts
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.pointers import fill, nonzeros
 from explore.sparseconv.formats.validation import as_maps
@@ -99,8 +99,8 @@ def _parse(stream: list[int], geometry: Geometry) -> Iterator[list[int]]:
     for rest in _parse(stream[1:], geometry):
         yield [first, *rest]
     row = first % high
-    if len(stream) > 1 and row % ROWS == 0 and stream[1] in CODES:
-        cells = [first + b for b in range(ROWS) if stream[1] >> b & 1]
+    if len(stream) > 1 and row % SET_ROWS == 0 and stream[1] in CODES:
+        cells = [first + b for b in range(SET_ROWS) if stream[1] >> b & 1]
         if row + stream[1].bit_length() <= high:
             for rest in _parse(stream[2:], geometry):
                 yield [*cells, *rest]
@@ -130,7 +130,7 @@ def encode_cps_stream(
     geometry = Geometry(checked.shape, kernel_size, stride, padding)
     (n, c, h, w), (tall, wide) = geometry.shape, geometry.padded
     found = nonzeros(checked, geometry, "shared")
-    block, bit = np.divmod(found.row, ROWS)
+    block, bit = np.divmod(found.row, SET_ROWS)
     starts = set_starts(found.image, found.channel, found.column, block)
     held = np.diff(np.append(starts, len(bit)))
     place = np.arange(len(bit)) - np.repeat(starts, held)  # of a value in its set
@@ -138,6 +138,6 @@ def encode_cps_stream(
     index = (found.channel * wide + found.column) * tall + found.row
     mask = np.repeat(np.bitwise_or.reduceat(1 << bit, starts), held)
     index = np.where(many, np.where(place == 0, index - bit, mask), index)
-    kind = unsigned(max(c * wide * tall, CODES[-1] + 1), index_bytes, "positions")
+    kind = unsigned_type(max(c * wide * tall, CODES[-1] + 1), index_bytes, "positions")
     rows = fill(found.image, found.column, n, geometry, False, c * h * w)
     return CPSStream(geometry, found.values, index[~many | (place < 2)].astype(kind), rows)

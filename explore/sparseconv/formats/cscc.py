@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from explore.sparseconv.formats.base import Encoding, unsigned
-from explore.sparseconv.formats.entries import Entries, replay, restore
+from explore.sparseconv.formats.base import Encoding, unsigned_type
+from explore.sparseconv.formats.entries import Entries, convolve_entries, restore
 from explore.sparseconv.formats.geometry import Geometry
 
 
@@ -54,7 +54,7 @@ class CSCC(Encoding):
         return restore(self.entries(), self.geometry)
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
-        return replay(self.entries(), self.geometry, weight)
+        return convolve_entries(self.entries(), self.geometry, weight)
 
 
 def encode_cscc(x: np.ndarray, geometry: Geometry, index_bytes: int | None = None) -> CSCC:
@@ -80,7 +80,7 @@ def encode_cscc(x: np.ndarray, geometry: Geometry, index_bytes: int | None = Non
         geometry.kernel,
         geometry.output[1],
     )
-    kind = unsigned(c * tall * kw, index_bytes)
+    kind = unsigned_type(c * tall * kw, index_bytes)
     image, channel, row, column = np.nonzero(x)
     column = column + geometry.padding[1]
     times = geometry.windows[column]
@@ -92,7 +92,7 @@ def encode_cscc(x: np.ndarray, geometry: Geometry, index_bytes: int | None = Non
     at = np.lexsort((index, window, image[which]))
     held = np.bincount(image[which] * ow + window, minlength=n * ow).reshape(n, ow)
     pointers = np.pad(np.cumsum(held, axis=1), ((0, 0), (1, 0))).astype(
-        unsigned(c * geometry.shape[2] * kw * ow + 1)
+        unsigned_type(c * geometry.shape[2] * kw * ow + 1)
     )
     values = x[image, channel, row, column - geometry.padding[1]][which[at]]
     return CSCC(geometry, values, index[at].astype(kind), pointers)

@@ -25,7 +25,7 @@ class Entries(NamedTuple):
     more: np.ndarray
 
 
-def replay(entries: Entries, geometry: Geometry, weight: np.ndarray) -> np.ndarray:
+def convolve_entries(entries: Entries, geometry: Geometry, weight: np.ndarray) -> np.ndarray:
     """Multiply every stored value into the outputs that read it, float64 ``[N, K, Oh, Ow]``.
 
     Vertical overlap is a loop over kernel rows l: row i serves output row (i − l) / Sh where that is whole and inside.

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from explore.errors import UnknownName
-from explore.sparseconv.formats.base import unsigned
+from explore.sparseconv.formats.base import unsigned_type
 from explore.sparseconv.formats.geometry import Geometry
 
-POINTERS = ("shared", "per-channel")
+POINTER_KINDS = ("shared", "per-channel")
 """One set of pointers for all channels of an image, or one for each channel that is not empty."""
 
 
@@ -35,8 +35,8 @@ def nonzeros(x: np.ndarray, geometry: Geometry, pointers: str) -> Nonzeros:
     Raises:
         UnknownName: ``pointers`` is neither "shared" nor "per-channel".
     """
-    if pointers not in POINTERS:
-        raise UnknownName("kind of pointers", pointers, POINTERS)
+    if pointers not in POINTER_KINDS:
+        raise UnknownName("kind of pointers", pointers, POINTER_KINDS)
     axes = (0, 3, 1, 2) if pointers == "shared" else (0, 1, 3, 2)
     ordered = x[..., geometry.order - geometry.padding[1]].transpose(axes)
     at = np.nonzero(ordered)  # NaN is not zero, −0.0 is
@@ -74,7 +74,7 @@ def running_counts(
     """The arrays of ``fill``, of how many entries each group, class and owner has, ``[groups · n · Ow]``."""
     ow, n = geometry.output[1], geometry.classes
     held = held.reshape(held.size // (n * ow), n, ow)
-    running = np.zeros((len(held), n, ow + 1), unsigned(most + 1))
+    running = np.zeros((len(held), n, ow + 1), unsigned_type(most + 1))
     running[:, :, 1:] = np.cumsum(held, axis=2)
     rows = [np.ascontiguousarray(running[:, t]) for t in range(n)]
     if trim and trims(geometry):
@@ -118,4 +118,4 @@ def group_maps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Number the maps that are not empty: which of the N·C maps each is ``[M]``, and the number of each entry's map ``[L]``."""
     found, group = np.unique(image * geometry.shape[1] + channel, return_inverse=True)
-    return found.astype(unsigned(geometry.shape[0] * geometry.shape[1], what="maps")), group
+    return found.astype(unsigned_type(geometry.shape[0] * geometry.shape[1], what="maps")), group

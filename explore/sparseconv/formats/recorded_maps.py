@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from explore.sparseconv.formats.cps import ROWS
+from explore.sparseconv.formats.cps import SET_ROWS
 from explore.sparseconv.formats.geometry import Geometry
 
 FORMATS = ("im2col", "mec", "cscc", "cpo", "cps")
@@ -74,17 +74,17 @@ def sets_held(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
     values that no window reads are in none.
     """
     top, tall = geometry.padding[0], geometry.padded[0]
-    padded = np.zeros((len(maps), -(-tall // ROWS) * ROWS, maps.shape[2]), bool)
+    padded = np.zeros((len(maps), -(-tall // SET_ROWS) * SET_ROWS, maps.shape[2]), bool)
     left = geometry.padding[1]
     padded[:, top : top + maps.shape[1]] = (maps != 0) & (
         geometry.windows[left : left + maps.shape[2]] > 0
     )
-    return padded.reshape(len(maps), -1, ROWS, maps.shape[2]).sum(2)
+    return padded.reshape(len(maps), -1, SET_ROWS, maps.shape[2]).sum(2)
 
 
 def sets_seen(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
     """At every value of maps ``[C, H, W]`` that is not zero, how many its set holds; 0 at zeros and where nothing is read."""
     top = geometry.padding[0]
-    return np.repeat(sets_held(maps, geometry), ROWS, axis=1)[:, top : top + maps.shape[1]] * (
+    return np.repeat(sets_held(maps, geometry), SET_ROWS, axis=1)[:, top : top + maps.shape[1]] * (
         maps != 0
     )

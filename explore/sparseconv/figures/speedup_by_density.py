@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
 from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.timings import DENSE
+from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
 
 if TYPE_CHECKING:
     import pandas
@@ -22,7 +22,7 @@ MARKS = {"3×3, stride 1": "o", "other kernels and strides": "s"}
 RATIOS = (0.5, 1, 2, 5, 10, 20)
 
 
-def speeds(
+def speedup_by_density(
     rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any], method: str = "bitmap"
 ) -> xarray.Dataset:
     """What ``Speeds`` shows of what ``explore bench sparseconv --json`` measured: ``ratio [layer, density]``.
@@ -45,7 +45,7 @@ def speeds(
     ratio = np.full((len(layers), len(densities)), np.nan)
     for row in found:
         at = layers.index(str(row["layer"])), densities.index(float(row["density"]))
-        ratio[at] = min(row["seconds"][name] for name in DENSE) / row["seconds"][method]
+        ratio[at] = min(row["seconds"][name] for name in DENSE_LAYOUTS) / row["seconds"][method]
     kind = [list(KINDS)[0 if "3×3" in layer and "/" not in layer else 1] for layer in layers]
     known = {"layer": layers, "density": densities, "kind": ("layer", kind)}
     where = f"{about['machine']}, {about['threads']} threads"
@@ -54,7 +54,7 @@ def speeds(
     )
 
 
-class Speeds(Picture):
+class SpeedupByDensity(Picture):
     """A thin line for each layer, a thick one for the geometric mean of each kind."""
 
     size = (9.6, 4.6)

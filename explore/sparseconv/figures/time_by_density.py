@@ -16,7 +16,7 @@ from explore.sparseconv.figures.density import LOOKS
 if TYPE_CHECKING:
     import pandas
 
-DENSE = ("torch", "torch, channels last")
+DENSE_LAYOUTS = ("torch", "torch, channels last")
 FORMS: dict[str, dict[str, Any]] = {
     "dense": {"color": PALETTE["black"], "marker": "", "ls": (0, (5, 2))},
     "bitmap": {"color": PALETTE["blue"], "marker": "o"},
@@ -34,7 +34,7 @@ LABELS = {
 }
 
 
-def times(
+def time_by_density(
     rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any], layer: str = ""
 ) -> xarray.Dataset:
     """What ``Times`` shows: one layer of what ``explore bench sparseconv --json`` measured.
@@ -58,7 +58,7 @@ def times(
         (row for row in found if row["layer"] == layer), key=lambda row: float(row["density"])
     )
     densities = np.array([float(row["density"]) for row in mine])
-    seconds = {"dense": [min(row["seconds"][name] for name in DENSE) for row in mine]}
+    seconds = {"dense": [min(row["seconds"][name] for name in DENSE_LAYOUTS) for row in mine]}
     seconds |= {
         form: [row["seconds"].get(form, np.nan) for row in mine]
         for form in FORMS
@@ -96,7 +96,7 @@ def break_even(densities: np.ndarray, sparse: Any, dense: Any) -> float:
     return round(float(low + share * (high - low)), 6)
 
 
-class Times(Picture):
+class TimeByDensity(Picture):
     """Milliseconds of each form over density, with the densities at which they meet the dense one."""
 
     size = (9.6, 4.6)
