@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from explore.data._chunks import rows_per_chunk
 from explore.data._memmap import room
-from explore.data.image_set import PIECE
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def read_pieces(
     """What ``read_images`` returns, some megabytes at a time (one image at least): all that statistics need."""
     if files:
         width, height = look(files[0])[1] if size is None else (size, size)
-        share = max(1, PIECE // (width * height * (1 if grey else 3)))
+        share = rows_per_chunk(width * height * (1 if grey else 3))
         for start in range(0, len(files), share):
             yield read_images(files[start : start + share], size=size, grey=grey)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import add
@@ -13,10 +13,8 @@ from typing import Any
 import torch
 
 from explore.core.label_hierarchy import check_labels, check_parents
+from explore.data._chunks import chunks
 from explore.errors import InvalidInput
-
-PIECE = 2**24
-"""Bytes of a large set that are looked at in one go."""
 
 
 @dataclass(frozen=True)
@@ -178,8 +176,8 @@ def sha256_of(*tensors: torch.Tensor) -> str:
     """Hash of the bytes of images, then labels, wherever they live; copies a piece at a time at most."""
     digest = hashlib.sha256()
     for values in tensors:
-        for piece in pieces(values.detach()):
-            digest.update(piece.cpu().contiguous().flatten().numpy().data)
+        for chunk in chunks(values.detach()):
+            digest.update(chunk.cpu().contiguous().flatten().numpy().data)
     return digest.hexdigest()
 
 
@@ -196,10 +194,10 @@ def channel_statistics(
     """
     counts: list[list[int]] = []
     for given in [images] if isinstance(images, torch.Tensor) else images:
-        for piece in pieces(given):
+        for chunk in chunks(given):
             found = [
                 torch.bincount(channel.flatten(), minlength=256).tolist()
-                for channel in piece.unbind(1)
+                for channel in chunk.unbind(1)
             ]
             counts = (
                 [list(map(add, *both)) for both in zip(counts, found, strict=True)]
@@ -209,13 +207,6 @@ def channel_statistics(
     return [_moments(channel)[0] for channel in counts], [
         _moments(channel)[1] for channel in counts
     ]
-
-
-def pieces(values: torch.Tensor) -> Iterator[torch.Tensor]:
-    """A tensor cut along its first dimension into views of some megabytes each (of one entry at least)."""
-    whole = values.reshape(1) if values.ndim == 0 else values
-    row = whole[:1].numel() * whole.element_size()
-    yield from whole.split(max(1, PIECE // max(1, row)))
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from explore.data import load
-from explore.data.coresets import METHODS, select
+from explore.data.coresets import METHOD_NAMES, select
 from explore.errors import InvalidInput, UnknownName
 
 POINTS = st.integers(3, 9).flatmap(
@@ -91,14 +91,14 @@ def test_by_hand():
 
 def test_duplicates_are_chosen_once():
     points = np.zeros((4, 2))
-    for method in METHODS:
+    for method in METHOD_NAMES:
         assert sorted(one_class(points, method, 4)) == [0, 1, 2, 3]
 
 
 # ---- class by class
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_indices_come_class_by_class_without_repeats(method):
     features, labels = toy()
     chosen = select(features, labels, method, 4)
@@ -107,7 +107,7 @@ def test_indices_come_class_by_class_without_repeats(method):
     assert len(set(chosen.tolist())) == 12
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_one_class_does_not_depend_on_the_others(method):
     features, labels = toy()
     moved = features.clone()
@@ -117,7 +117,7 @@ def test_one_class_does_not_depend_on_the_others(method):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_fewer_are_the_first_of_more(method):
     features, labels = toy()
     few, more = (
@@ -127,7 +127,7 @@ def test_fewer_are_the_first_of_more(method):
     assert torch.equal(few, more[:, :2])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_whole_classes_may_be_asked_for_and_labels_may_have_gaps(method):
     features, labels = toy(12)[0], torch.tensor([7, 2] * 6)
     chosen = select(features, labels, method, 6)
@@ -143,7 +143,7 @@ def test_shift_scale_and_shape_of_features_do_not_matter(method):
     assert torch.equal(select(features.double(), labels, method, 4), chosen)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_one_number_a_sample_will_do(method):
     assert len(select(torch.arange(8), torch.arange(8) % 2, method, 2)) == 4
 
@@ -171,7 +171,7 @@ def test_random_is_uniform_and_only_random_uses_the_seed():
 def test_global_random_state_is_neither_used_nor_changed():
     torch.manual_seed(1)
     before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    for method in METHODS:
+    for method in METHOD_NAMES:
         select(*toy(), method, 3)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (np.random.get_state()[1] == before[1]).all()  # noqa: NPY002
@@ -181,7 +181,7 @@ def test_on_real_digits_herding_keeps_the_mean_and_kcenter_spreads():
     digits = load("digits")
     images, labels = digits.batch(), digits.labels
     off, radius = {}, {}
-    for method in METHODS:
+    for method in METHOD_NAMES:
         chosen = select(images, labels, method, 10)
         pairs = [
             (images[labels == k].flatten(1), images[chosen[labels[chosen] == k]].flatten(1))
@@ -204,10 +204,10 @@ def test_an_unknown_method_lists_the_known():
         select(*toy(), "k-center")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", METHOD_NAMES)
 def test_a_class_that_is_too_small_is_named(method):
     features, labels = toy(10)[0], torch.tensor([0] * 7 + [4] * 3)
-    with pytest.raises(InvalidInput, match="class 4 has 3 samples, fewer than the 5 asked for"):
+    with pytest.raises(InvalidInput, match="class 4 has 3 samples, fewer than per_class=5"):
         select(features, labels, method, 5)
 
 
@@ -218,11 +218,11 @@ def test_a_class_that_is_too_small_is_named(method):
             torch.zeros(3, 2),
             torch.zeros(2),
             1,
-            r"\[3, 2\] features, \[2\] labels, per_class 1; expected",
+            r"\[3, 2\] features, \[2\] labels and per_class=1; expected",
         ),
         (torch.zeros(3, 2), torch.zeros(3, 2), 1, r"\[3, 2\] labels"),
         (torch.zeros(0, 2), torch.zeros(0), 1, r"\[0, 2\] features"),
-        (torch.zeros(3, 2), torch.zeros(3), 0, "per_class 0"),
+        (torch.zeros(3, 2), torch.zeros(3), 0, "per_class=0"),
         (
             torch.tensor([0.0, torch.nan, torch.inf]),
             torch.zeros(3),

@@ -15,18 +15,18 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from toys import output
 
-from explore.data import _memmap as rooms, decoding as reading, image_set as imageset
+from explore.data import _chunks, _memmap as rooms, decoding as reading
+from explore.data._chunks import chunks
 from explore.data.coresets import select
 from explore.data.decoding import read_images, read_pieces
 from explore.data.image_folder import image_tree
-from explore.data.image_set import channel_statistics, pieces, sha256_of
+from explore.data.image_set import channel_statistics, sha256_of
 from explore.errors import InvalidInput
 
 
 @pytest.fixture
-def tiny_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imageset, "PIECE", 100)
-    monkeypatch.setattr(reading, "PIECE", 100)
+def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_chunks, "CHUNK_BYTES", 100)
 
 
 def noise(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
@@ -49,7 +49,7 @@ def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
 # ---- statistics
 
 
-@pytest.mark.usefixtures("tiny_pieces")
+@pytest.mark.usefixtures("tiny_chunks")
 @settings(max_examples=60)
 @given(
     shape=st.tuples(*[st.integers(1, 7)] * 4),
@@ -57,7 +57,7 @@ def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
     span=st.integers(0, 255),
     seed=st.integers(0, 9),
 )
-def test_statistics_are_those_of_all_at_once_in_any_pieces(shape, low, span, seed):
+def test_statistics_are_those_of_all_at_once_in_any_chunks(shape, low, span, seed):
     images = torch.from_numpy(
         np.random.default_rng(seed).integers(low, min(255, low + span) + 1, shape, np.uint8)
     )
@@ -77,7 +77,7 @@ def test_statistics_are_those_of_all_at_once_in_any_pieces(shape, low, span, see
     )
 
 
-def test_statistics_are_as_they_were_before_pieces():
+def test_statistics_are_as_they_were_before_chunks():
     images = noise((300, 3, 64, 64))
     before = images.double().div(255)
     for given_ in (images, images.split(7), images.permute(0, 1, 3, 2)):
@@ -96,7 +96,7 @@ def test_a_channel_without_contrast_has_none():
 # ---- hash
 
 
-@pytest.mark.usefixtures("tiny_pieces")
+@pytest.mark.usefixtures("tiny_chunks")
 @pytest.mark.parametrize(
     "values",
     [
@@ -121,11 +121,11 @@ def test_the_hash_is_that_of_the_bytes_in_one(values):
     assert sha256_of(values, values) == hashlib.sha256(2 * raw).hexdigest()
 
 
-@pytest.mark.usefixtures("tiny_pieces")
+@pytest.mark.usefixtures("tiny_chunks")
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (30, 50), (3, 1000), (40, 3, 5, 5), (5, 0)])
-def test_pieces_are_views_that_make_the_whole(shape):
+def test_chunks_are_views_that_make_the_whole(shape):
     whole = torch.zeros(shape)
-    cut = list(pieces(whole))
+    cut = list(chunks(whole))
     assert torch.equal(torch.cat(cut), whole.reshape(shape or (1,)))
     assert all(
         piece.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr() for piece in cut
@@ -137,7 +137,7 @@ def test_pieces_are_views_that_make_the_whole(shape):
 
 
 @pytest.mark.parametrize("method", ["herding", "kcenter"])
-def test_a_choice_does_not_depend_on_the_pieces(method, monkeypatch):
+def test_a_choice_does_not_depend_on_the_chunks(method, monkeypatch):
     labels = torch.arange(90) % 4
     source = torch.Generator().manual_seed(0)
     for features in (
@@ -147,13 +147,13 @@ def test_a_choice_does_not_depend_on_the_pieces(method, monkeypatch):
     ):
         whole = select(features, labels, method, 9)
         with monkeypatch.context() as patch:
-            patch.setattr(imageset, "PIECE", 200)
+            patch.setattr(_chunks, "CHUNK_BYTES", 200)
             assert torch.equal(select(features, labels, method, 9), whole)
             assert torch.equal(select(features.double(), labels, method, 9), whole)
 
 
-@pytest.mark.usefixtures("tiny_pieces")
-def test_a_feature_that_is_not_finite_is_found_in_any_piece():
+@pytest.mark.usefixtures("tiny_chunks")
+def test_a_feature_that_is_not_finite_is_found_in_any_chunk():
     features = torch.zeros(50, 10)
     features[[31, 47], 4] = torch.tensor([torch.inf, torch.nan])
     with pytest.raises(InvalidInput, match="2 features hold NaN or Inf, the first is number 31"):
@@ -177,7 +177,7 @@ def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
         assert (
             image.numpy() == (wanted[None] if wanted.ndim == 2 else wanted.transpose(2, 0, 1))
         ).all()
-    monkeypatch.setattr(reading, "PIECE", 3000)
+    monkeypatch.setattr(_chunks, "CHUNK_BYTES", 3000)
     cut = list(read_pieces(files, **options))
     assert len(cut) > 1
     assert torch.equal(torch.cat(cut), made)

@@ -1,0 +1,98 @@
+"""Check image and label tensors. All topics share these checks and their error messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from explore.data._chunks import map_rows
+from explore.data.image_set import ImageSet
+from explore.errors import InvalidInput
+
+INTEGER_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+
+
+def check_images(
+    images: Any,
+    labels: Any = None,
+    *,
+    labels_name: str = "labels",
+    any_rank: bool = False,
+    allow_bytes: bool = False,
+) -> None:
+    """Check that images are finite floats ``[N, C, H, W]`` and that labels are integers ``[N]``.
+
+    Args:
+        images: the images.
+        labels: the labels; None if there are none to check. Their range is not checked.
+        labels_name: what error messages call the labels.
+        any_rank: accept ``[N, ...]`` with two or more dimensions.
+        allow_bytes: accept uint8 images as well, as an ``ImageSet`` holds them.
+
+    Raises:
+        InvalidInput: no tensor, another rank or dtype, no images, not one label for each image, or
+            NaN or Inf in an image.
+
+    Example:
+        >>> check_images(torch.zeros(2, 1, 8, 8), torch.tensor([0, 1]))
+        >>> check_images(torch.zeros(2, 8, 8))
+        Traceback (most recent call last):
+        ...
+        explore.errors.InvalidInput: images must be float [N, C, H, W] with N ≥ 1, got torch.float32 [2, 8, 8]
+    """
+    tensors = {"images": images} if labels is None else {"images": images, labels_name: labels}
+    for name, values in tensors.items():
+        if not isinstance(values, torch.Tensor):
+            advice = "torch.as_tensor creates one"
+            if isinstance(values, ImageSet):
+                advice = f"pass .batch() and .{labels_name} of the ImageSet"
+            raise InvalidInput(
+                f"{name} must be a torch tensor ({advice}), got {type(values).__name__}"
+            )
+    is_bytes = images.dtype == torch.uint8
+    rank_fits = images.ndim >= 2 if any_rank else images.ndim == 4
+    dtype_fits = images.is_floating_point() or (allow_bytes and is_bytes)
+    if not (rank_fits and dtype_fits and images.numel()):
+        shape = "[N, ...]" if any_rank else "[N, C, H, W]"
+        advice = "; convert bytes with .float() / 255" if is_bytes and not allow_bytes else ""
+        raise InvalidInput(
+            f"images must be float {shape} with N ≥ 1, got {describe_tensor(images)}{advice}"
+        )
+    if labels is not None and (
+        labels.shape != (len(images),) or labels.dtype not in INTEGER_DTYPES
+    ):
+        raise InvalidInput(
+            f"{labels_name} must be integers [{len(images)}], got {describe_tensor(labels)}"
+        )
+    if images.is_floating_point():
+        check_finite("images", images)
+
+
+def check_finite(name: str, values: torch.Tensor) -> None:
+    """Check that no row of ``values`` holds NaN or Inf.
+
+    Args:
+        name: what the error message calls the rows, in the plural.
+        values: ``[N, ...]``.
+
+    Raises:
+        InvalidInput: gives the number of such rows and the index of the first.
+    """
+
+    def is_finite(rows: torch.Tensor) -> torch.Tensor:
+        return rows.reshape(len(rows), -1).isfinite().all(1)
+
+    bad = (~map_rows(values, is_finite, torch.bool)).nonzero().flatten()
+    if len(bad):
+        raise InvalidInput(
+            f"{len(bad)} {name} hold NaN or Inf, the first is number {int(bad[0])}; "
+            "remove or repair them"
+        )
+
+
+def describe_tensor(values: Any) -> str:
+    """Return the dtype and shape of a tensor, or the type of anything else, for error messages."""
+    if isinstance(values, torch.Tensor):
+        return f"{values.dtype} {list(values.shape)}"
+    return type(values).__name__
