@@ -1,4 +1,4 @@
-"""explore: see, and use, what papers on distillation, attention, mixtures and sparsity compute."""
+"""Compute and show what papers on distillation, Gaussian mixtures and sparse convolution describe."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The README's accuracy table: one image a class on digits, three runs of each method, five networks a run. Four minutes.
+"""Print the digits table of docs/results.md: one image per class, three runs of each method, five networks. Four minutes.
 
 python scripts/accuracy_digits.py
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's table of subclass distillation. MNIST and Fashion-MNIST must be in the folder of EXPLORE_DATA.
+# Print the table of subclass distillation in docs/results.md. MNIST and Fashion-MNIST must be in the folder of EXPLORE_DATA.
 # usage: scripts/subclass_studies.sh [FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,4 +1,4 @@
-"""The README's table of subclass distillation, from recordings of ``explore run subclass-study``.
+"""Print the table of subclass distillation in docs/results.md from recordings of ``explore run subclass-study``.
 
 python scripts/subclass_table.py --width 16 --labels 200 NAME=runs/study.zarr ...
 """

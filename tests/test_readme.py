@@ -1,8 +1,11 @@
-"""What the README says can be done by plain PyTorch, done: its own text, on a set that was exported."""
+"""README and docs: Python code runs as printed, links lead to files, and bibliography stands in one place."""
 
 from __future__ import annotations
 
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,143 @@ from toys import ROOT, output
 from explore import build
 from explore.data import DistilledSet, data_folder, load
 from explore.distill import EvaluationProtocol, evaluate
+
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"]
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
+
+SETUP = {
+    "README": "",
+    "recordings": "",
+    "data": "",
+    "figures": "",
+    "distillation": """
+from explore.data import load
+from explore.models import ConvNet
+digits = load("digits")
+images, labels = digits.images[:200].float() / 255, digits.labels[:200]
+my_network = lambda seed: ConvNet(1, 10, 16, width=8)
+""",
+    "subclasses": """
+import torch
+generator = torch.Generator().manual_seed(0)
+images = torch.rand(60, 1, 8, 8, generator=generator)
+subclasses = torch.arange(60) % 5
+my_trained_network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 5))
+parents = [0, 0, 1, 1, 1]
+student_logits, teacher_logits = torch.randn(2, 60, 5, generator=generator)
+labels = torch.tensor(parents)[subclasses]
+""",
+    "mixtures": """
+import numpy as np
+from sklearn.mixture import GaussianMixture as Fitted
+points = np.random.default_rng(0).normal(size=(200, 2))
+fitted = Fitted(8, random_state=0).fit(points)
+""",
+    "sparse_convolution": """
+import torch
+from explore.models import ConvNet
+generator = torch.Generator().manual_seed(0)
+model = ConvNet(1, 10, 16, width=8, norm="batch")
+images = calibration_images = torch.rand(2, 1, 16, 16, generator=generator)
+x = torch.rand(1, 4, 9, 9, generator=generator).relu()
+weight, bias = torch.rand(6, 4, 3, 3, generator=generator), torch.rand(6, generator=generator)
+""",
+}
+"""What the text of a page presupposes: the reader's own data, networks and mixtures."""
+
+SHORTER = {
+    'preset="lesson", network': 'preset="lesson", steps=4, network',
+    "networks=5, ": "networks=1, epochs=1, width=8, ",
+    '"preset": "lesson"}': '"preset": "lesson", "steps": 4}',
+}
+"""Text that is replaced, so that a test takes seconds."""
+
+ELSEWHERE = ("dask_jobqueue", "dask_kubernetes", "set/images.pt")
+"""Words in code that needs a cluster, or has a test of its own."""
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+WITH_CODE = [page for page in PAGES if python_blocks(page)]
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: page.stem)
+def test_python_code_is_valid(page: Path) -> None:
+    for block in python_blocks(page):
+        compile(block, page.name, "exec")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in WITH_CODE if page.stem != "sweeps"],
+    ids=lambda page: page.stem,
+)
+def test_python_code_runs(page: Path, tmp_path: Path) -> None:
+    blocks = [b for b in python_blocks(page) if not any(word in b for word in ELSEWHERE)]
+    text = SETUP[page.stem] + "\n".join(blocks)
+    for printed, shorter in SHORTER.items():
+        text = text.replace(printed, shorter)
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_readme_is_short_and_begins_with_its_two_commands() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 90
+    assert lines[2:4] == [
+        "    pip install . -c constraints.txt && explore lab",
+        '    pip install -e ".[test]" -c constraints.txt && pytest',
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    missing = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if "://" in link:
+            continue
+        name, _, heading = link.partition("#")
+        target = (page.parent / name).resolve() if name else page
+        if not target.exists() or (heading and heading not in anchors(target)):
+            missing.append(link)
+    assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The names by which links reach the headings of a page."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_is_linked_from_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f"({page})" not in index and page.name != "index.md"] == []
+
+
+# ---- bibliography
+
+
+def test_the_citation_file_is_the_one_that_the_script_writes() -> None:
+    script = runpy.run_path(str(ROOT / "scripts" / "make_citation.py"))
+    bibtex = (ROOT / "docs" / "papers.bib").read_text(encoding="utf-8")
+    assert script["citation"](bibtex) == (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert len(list(script["entries"](bibtex))) == bibtex.count("\n@")
+
+
+def test_the_citing_page_names_every_paper() -> None:
+    keys = re.findall(r"^@\w+\{(.*),", (ROOT / "docs" / "papers.bib").read_text(), re.MULTILINE)
+    citing = (ROOT / "docs" / "citing.md").read_text(encoding="utf-8")
+    assert keys
+    assert [key for key in keys if f"`{key}`" not in citing] == []
+
+
+# ---- a distilled set in plain PyTorch
 
 
 @pytest.mark.data("FashionMNIST/raw")
@@ -23,9 +163,7 @@ def test_ten_lines_of_plain_pytorch_train_an_exported_set_to_the_same_accuracy(
     distilled = DistilledSet.of(run)
     distilled.to_torch(tmp_path / "set")
     (tmp_path / "data").symlink_to(data_folder())
-    blocks = re.findall(
-        r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
+    blocks = python_blocks(ROOT / "docs" / "guides" / "distillation.md")
     (text,) = [block for block in blocks if "set/images.pt" in block]
     assert "explore" not in text
     monkeypatch.chdir(tmp_path)
