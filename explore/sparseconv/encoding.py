@@ -1,4 +1,4 @@
-"""encode: every format behind one call, compiled and on all cores."""
+"""The function ``encode``, which dispatches to the encoder of each format."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ ENCODERS: dict[str, Callable[..., Encoding]] = {
     "cps": compiled_cps,
     "bitmap": encode_bitmap,
 }
-"""The compiled ones make the very arrays that ``encode_cpo`` and its like make in plain NumPy, where pictures take them from."""
+"""Compiled encoders. They make the same arrays as the NumPy encoders, which the pictures use."""
 
-PLAIN: dict[str, Callable[..., Encoding]] = {
+NUMPY_ENCODERS: dict[str, Callable[..., Encoding]] = {
     "im2col": encode_im2col,
     "mec": encode_mec,
     "cscc": encode_cscc,
@@ -41,33 +41,36 @@ PLAIN: dict[str, Callable[..., Encoding]] = {
     "cps": encode_cps,
     "bitmap": encode_bitmap,
 }
-"""Used where Numba is told to compile nothing (``NUMBA_DISABLE_JIT=1``); they multiply in plain NumPy too."""
+"""Used if Numba compiles nothing (``NUMBA_DISABLE_JIT=1``). Their encodings convolve in NumPy."""
 
 
 def encode(
     x: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0, method: str = "cpo", **options: Any
 ) -> Encoding:
-    """Write maps in a format that a convolution of this kernel size, stride and padding can be computed from.
+    """Encode maps in a format from which a convolution of these sizes can be computed.
 
     Args:
-        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any strides.
-        kernel_size: a whole number, or (Kh, Kw).
-        stride: a whole number, or (Sh, Sw).
-        padding: zeros around the map: a whole number, or (above and below, left and right).
+        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any
+            strides.
+        kernel_size: an integer, or (Kh, Kw).
+        stride: an integer, or (Sh, Sw).
+        padding: zeros around the map: an integer, or (above and below, left and right).
         method: "im2col" and "mec" (dense), "cscc", "cpo", "cps" and "bitmap" (without the zeros).
-        **options: "cscc", "cpo" and "cps": ``index_bytes=2 | 4``; "cpo" and "cps": ``pointers="shared" | "per-channel"``,
-            ``trim=True`` (see ``encode_cpo``).
+        **options: "cscc", "cpo" and "cps": ``index_bytes=2 | 4``; "cpo" and "cps":
+            ``pointers="shared" | "per-channel"``, ``trim=True`` (see ``encode_cpo``).
 
     Returns:
-        An ``Encoding``: ``.elements``, ``.nbytes``, ``.compression_ratio()``, ``.decode()``, ``.convolve(weight, bias)``.
+        An ``Encoding``: ``.elements``, ``.nbytes``, ``.compression_ratio()``, ``.decode()``,
+        ``.convolve(weight, bias)``.
 
     Raises:
-        InvalidInput: maps, sizes or options that cannot be used; the message says which.
-        UnknownName: no such method.
+        InvalidInput: the maps, a size or an option is invalid.
+        UnknownName: the method is unknown.
 
     Example:
         >>> import numpy as np
-        >>> x = np.maximum(np.random.default_rng(0).normal(-1, 1, (1, 64, 14, 14)), 0).astype(np.float32)
+        >>> noise = np.random.default_rng(0).normal(-1, 1, (1, 64, 14, 14))
+        >>> x = np.maximum(noise, 0).astype(np.float32)
         >>> for method in ("mec", "cscc", "cpo", "cps"):
         ...     print(method, round(encode(x, 3, padding=1, method=method).compression_ratio(), 1))
         mec 2.6
@@ -79,34 +82,34 @@ def encode(
         raise UnknownName("method", method, ENCODERS)
     check_options(method, options)
     maps = as_maps(x)
-    geometry = _remembered(Geometry(maps.shape, kernel_size, stride, padding))
+    geometry = _shared_geometry(Geometry(maps.shape, kernel_size, stride, padding))
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return PLAIN[method](maps, geometry, **options)
+        return NUMPY_ENCODERS[method](maps, geometry, **options)
     return ENCODERS[method](maps, geometry, **options, product=product)
 
 
 def check_options(method: str, options: Iterable[str]) -> None:
-    """Refuse what a method has no option for.
+    """Check that a method has all of these options.
 
     Raises:
-        InvalidInput: the message lists the options that it has.
+        InvalidInput: an option is unknown; the message lists the options of the method.
     """
-    known = _options(method)
-    if unknown := sorted(set(options) - known):
-        has = ", ".join(sorted(known)) or "none"
+    names = _option_names(method)
+    if unknown := sorted(set(options) - names):
         raise InvalidInput(
-            f"{method} has no option {', '.join(map(repr, unknown))}; its options: {has}"
+            f"{method} has no option {', '.join(map(repr, unknown))}; "
+            f"its options: {', '.join(sorted(names)) or 'none'}"
         )
 
 
 @cache
-def _options(method: str) -> frozenset[str]:
+def _option_names(method: str) -> frozenset[str]:
     if method not in ENCODERS:
         return frozenset()
     return frozenset(inspect.signature(ENCODERS[method]).parameters) - {"x", "geometry", "product"}
 
 
 @lru_cache(128)
-def _remembered(geometry: Geometry) -> Geometry:
-    """The first of equal ones: it has its tables already."""
+def _shared_geometry(geometry: Geometry) -> Geometry:
+    """Return the first of equal geometries, whose tables may be computed already."""
     return geometry

@@ -22,7 +22,7 @@ from explore.sparseconv.figures.time_by_density import TimeByDensity, time_by_de
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import shuffled, strongest
+from explore.sparseconv.formats.recorded_maps import keep_largest, shuffle_values
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -88,7 +88,7 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
     ) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
         maps, geometry = maps_at(recorded, image - 1, layer - 1)
         sides = {
-            share: {SIDES[0]: (kept := strongest(maps, share)), SIDES[1]: shuffled(kept)}
+            share: {SIDES[0]: (kept := keep_largest(maps, share)), SIDES[1]: shuffle_values(kept)}
             for share in KEPT
         }
         sizes = [

@@ -250,12 +250,12 @@ def test_tensors_elsewhere_are_refused() -> None:
         is_cuda, device = True, "cuda:0"
 
     with pytest.raises(
-        InvalidInput, match=r"x is on cuda:0; these programs run on the processor: x.cpu\(\)"
+        InvalidInput, match=r"x is on cuda:0; these functions run on the CPU: x.cpu\(\)"
     ):
         conv2d(Elsewhere(), np.ones((1, 1, 1, 1), np.float32))
     with pytest.raises(InvalidInput, match=r"weight is on cuda:0"):
         conv2d(np.ones((1, 1), np.float32), Elsewhere())
-    with pytest.raises(InvalidInput, match="x must be a float32 array in main memory"):
+    with pytest.raises(InvalidInput, match="x must be a float32 array or CPU tensor"):
         conv2d(torch.ones(1, 1, device="meta"), np.ones((1, 1, 1, 1), np.float32))
 
 

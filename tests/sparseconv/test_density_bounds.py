@@ -112,5 +112,5 @@ def test_what_is_refused() -> None:
             density_bound(g, "cscc", bad)
     for name in ("index_bytes", "pointer_bytes"):
         for bad in (0, 1.5, True, "4"):
-            with pytest.raises(InvalidInput, match=f"{name} must be a whole number ≥ 1"):
+            with pytest.raises(InvalidInput, match=f"{name} must be an integer ≥ 1"):
                 density_bound(g, **{name: bad})

@@ -21,8 +21,14 @@ from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
 from explore.models import Taps
 from explore.sparseconv import DensityConfig, DensityRun, activation_density, encode
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import FORMATS, level_map
-from explore.sparseconv.networks.density import Seen, convolved_maps, frame, geometry_of, work_left
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES, read_levels
+from explore.sparseconv.networks.density import (
+    ConvolutionInput,
+    convolved_maps,
+    frame,
+    geometry_of,
+    work_left,
+)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -85,7 +91,7 @@ def test_density_work_and_sizes_are_those_of_loops(
     assert found.density.dims == ("image", "layer")
     assert found["bytes"].dims == ("image", "layer", "format")
     assert found.layer.values.tolist() == ["0", "2"]
-    assert found["format"].values.tolist() == list(FORMATS)
+    assert found["format"].values.tolist() == list(FORMAT_NAMES)
     module = model[2]
     for n in range(3):
         x = relu(model[0](images[n : n + 1]))
@@ -124,7 +130,7 @@ def test_work_is_the_filled_share_of_the_im2col_matrix(seed: int) -> None:
     sizes = brute_sizes(case)
     one = case._replace(x=case.x[:1, :1])
     seen = [
-        Seen(
+        ConvolutionInput(
             "a",
             nn.Conv2d(1, 1, kernel, stride, padding),
             one.x,
@@ -383,8 +389,8 @@ def test_a_run_over_tensors_and_a_network_of_ones_own(tmp_path: Path) -> None:
     for k, at in enumerate(chosen):
         maps = relu(run.network[0](X[at][None]))[0].detach().numpy()
         kept = recording["levels"].isel(step=k).values
-        np.testing.assert_array_equal(level_map(kept, 64, maps.shape) != 0, maps != 0)
-        np.testing.assert_array_equal(level_map(kept, 0, (1, 8, 8)) != 0, X[at].numpy() != 0)
+        np.testing.assert_array_equal(read_levels(kept, 64, maps.shape) != 0, maps != 0)
+        np.testing.assert_array_equal(read_levels(kept, 0, (1, 8, 8)) != 0, X[at].numpy() != 0)
         grey = recording["picture"].isel(step=k).values
         assert (grey[..., 0] == grey[..., 2]).all()
         assert (grey.min(), grey.max()) == (0, 255)

@@ -38,11 +38,11 @@ X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
         (X[:, :, :0], "must not be empty"),
         (X[..., :0], "must not be empty"),
         (np.ma.masked_array(X, X > 2), r"masked array; fill it first: x.filled\(0\)"),
-        ([[1.0], [1.0, 2.0]], "x must be a float32 array in main memory, got list"),
+        ([[1.0], [1.0, 2.0]], "x must be a float32 array or CPU tensor, got list"),
         (torch.ones(2, 3, 6, 7, dtype=torch.float64), "got float64"),
         (torch.ones(2, 3, 6, 7, dtype=torch.bfloat16), "got Tensor"),
-        (torch.ones(2, 3, 6, 7, device="meta"), "in main memory, got Tensor"),
-        (torch.ones(6, 7).to_sparse(), "in main memory, got Tensor"),
+        (torch.ones(2, 3, 6, 7, device="meta"), "or CPU tensor, got Tensor"),
+        (torch.ones(6, 7).to_sparse(), "or CPU tensor, got Tensor"),
         (np.datetime64("2020-01-01"), "got datetime64"),
         (np.zeros(3, [("a", "f4")]), "must be float32"),
     ],
@@ -107,7 +107,7 @@ def test_sizes(name, bad) -> None:
     for method in METHODS:
         with pytest.raises(
             InvalidInput,
-            match=f"{name} must be a whole number ≥ {0 if name == 'padding' else 1}, or two",
+            match=f"{name} must be an integer ≥ {0 if name == 'padding' else 1}, or two",
         ):
             encode(X, **sizes, method=method)
 
@@ -115,7 +115,7 @@ def test_sizes(name, bad) -> None:
 @pytest.mark.parametrize("name", ["kernel_size", "stride"])
 @pytest.mark.parametrize("bad", [0, (0, 1), (1, 0)])
 def test_sizes_of_zero(name, bad) -> None:
-    with pytest.raises(InvalidInput, match=f"{name} must be a whole number ≥ 1"):
+    with pytest.raises(InvalidInput, match=f"{name} must be an integer ≥ 1"):
         encode(X, **{"kernel_size": 3, name: bad})
 
 

@@ -1,4 +1,4 @@
-"""Recorded maps: their levels and back, what is kept and shuffled, how many windows read a value, what a set holds."""
+"""Maps of recordings: levels, largest values, shuffled values, reading windows and CPS sets."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sparse_oracles import EXAMPLES, Case, brute_sizes, cases
 from explore.sparseconv import encode
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import (
-    level_map,
-    levels,
-    readers,
-    sets_held,
-    sets_seen,
-    shuffled,
-    strongest,
+    count_reading_windows,
+    count_set_values,
+    keep_largest,
+    quantise_maps,
+    read_levels,
+    set_sizes,
+    shuffle_values,
 )
 
 FEW = settings(max_examples=max(25, EXAMPLES // 4))
@@ -35,12 +35,12 @@ def test_levels_say_where_values_are_and_how_large(
 ) -> None:
     random = np.random.default_rng(seed)
     maps = [np.array(random.choice(ODD, shape), np.float32) for shape in shapes]
-    recorded, begin = levels(maps)
+    recorded, begin = quantise_maps(maps)
     assert recorded.dtype == np.uint8
     assert len(recorded) == sum(m.size for m in maps)
     assert len(begin) == len(maps)
     for found, offset in zip(maps, begin, strict=True):
-        back = level_map(recorded, offset, found.shape)
+        back = read_levels(recorded, offset, found.shape)
         assert back.shape == found.shape
         finite = [abs(float(v)) for v in found.ravel() if np.isfinite(v)]
         most = max(finite, default=0.0) or 1.0
@@ -56,13 +56,13 @@ def test_levels_say_where_values_are_and_how_large(
 
 def test_levels_rise_with_the_size_of_values() -> None:
     values = np.linspace(0, 1, 999, dtype=np.float32)
-    recorded, _ = levels([values[None, None]])
+    recorded, _ = quantise_maps([values[None, None]])
     assert (np.diff(recorded.astype(int)) >= 0).all()
     assert set(recorded.tolist()) == set(range(256))
 
 
 def test_no_maps_have_no_levels() -> None:
-    recorded, begin = levels([])
+    recorded, begin = quantise_maps([])
     assert (recorded.size, begin) == (0, [])
 
 
@@ -73,7 +73,7 @@ MAPS = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.int
 @given(MAPS, st.sampled_from([0.0, 0.02, 0.3, 0.5, 1.0]))
 def test_the_strongest_are_the_largest(given: tuple[int, int, int, int], share: float) -> None:
     maps = np.random.default_rng(given[3]).integers(0, 6, given[:3]).astype(np.uint8)
-    kept = strongest(maps, share)
+    kept = keep_largest(maps, share)
     assert (kept.dtype, kept.shape) == (maps.dtype, maps.shape)
     assert np.count_nonzero(kept) == round(share * np.count_nonzero(maps))
     assert np.isin(kept[kept != 0], maps).all()
@@ -86,7 +86,9 @@ def test_the_strongest_are_the_largest(given: tuple[int, int, int, int], share: 
 
 
 def test_the_strongest_of_numbers_below_one() -> None:
-    assert strongest(np.array([[[0.2, 0.9, 0.0, 0.4]]]), 2 / 3).tolist() == [[[0.0, 0.9, 0.0, 0.4]]]
+    assert keep_largest(np.array([[[0.2, 0.9, 0.0, 0.4]]]), 2 / 3).tolist() == [
+        [[0.0, 0.9, 0.0, 0.4]]
+    ]
 
 
 @FEW
@@ -94,19 +96,19 @@ def test_the_strongest_of_numbers_below_one() -> None:
 def test_shuffling_keeps_the_values_of_each_channel(given: tuple[int, int, int, int]) -> None:
     maps = np.random.default_rng(given[3]).integers(0, 9, given[:3])
     before = maps.copy()
-    mixed = shuffled(maps)
+    mixed = shuffle_values(maps)
     assert np.array_equal(maps, before)
     for one, other in zip(maps, mixed, strict=True):
         assert sorted(one.ravel()) == sorted(other.ravel())
-    assert np.array_equal(mixed, shuffled(maps))
+    assert np.array_equal(mixed, shuffle_values(maps))
 
 
 def test_shuffling_moves_rows_and_columns_and_each_channel_otherwise() -> None:
     maps = np.stack([np.arange(64).reshape(8, 8)] * 2)
-    one, other = shuffled(maps)
+    one, other = shuffle_values(maps)
     assert (one != maps[0]).mean() > 0.8
     assert not np.array_equal(one, other)
-    assert not np.array_equal(one, shuffled(maps, seed=1)[0])
+    assert not np.array_equal(one, shuffle_values(maps, seed=1)[0])
     assert len(set(one[0] // 8)) > 2  # values of many rows came into the first
 
 
@@ -125,7 +127,7 @@ def counted(case: Case) -> np.ndarray:
 @given(cases())
 def test_readers_are_the_windows_that_hold_a_column(case: Case) -> None:
     geometry = Geometry(case.x.shape, *case.sizes.values())
-    assert np.array_equal(readers(case.x[0, 0], geometry), counted(case))
+    assert np.array_equal(count_reading_windows(case.x[0, 0], geometry), counted(case))
 
 
 @FEW
@@ -133,7 +135,7 @@ def test_readers_are_the_windows_that_hold_a_column(case: Case) -> None:
 def test_sets_are_the_words_of_cps(case: Case) -> None:
     x = case.x[:1]
     geometry = Geometry(x.shape, *case.sizes.values())
-    held = sets_held(x[0], geometry)
+    held = count_set_values(x[0], geometry)
     made: Any = encode(x, **case.sizes, method="cps")
     assert np.count_nonzero(held) == len(made.words)
     assert held.sum() == len(made.values)
@@ -145,7 +147,7 @@ def test_sets_are_the_words_of_cps(case: Case) -> None:
 @given(cases())
 def test_every_value_knows_how_full_its_set_is(case: Case) -> None:
     geometry = Geometry(case.x[:1].shape, *case.sizes.values())
-    seen, sizes, (ph, pw) = sets_seen(case.x[0], geometry), brute_sizes(case), case.padding
+    seen, sizes, (ph, pw) = set_sizes(case.x[0], geometry), brute_sizes(case), case.padding
     assert seen.shape == case.x.shape[1:]
     for c, i, j in np.ndindex(seen.shape):
         first = (i + ph) // 4 * 4 - ph
@@ -158,5 +160,5 @@ def test_every_value_knows_how_full_its_set_is(case: Case) -> None:
 def test_sets_begin_in_the_padding(padding: int) -> None:
     x = np.zeros((1, 6, 1), np.uint8)
     x[0, :, 0] = 1
-    held = sets_held(x, Geometry((1, 1, 6, 1), (1, 1), 1, (padding, 0)))
+    held = count_set_values(x, Geometry((1, 1, 6, 1), (1, 1), 1, (padding, 0)))
     assert held[0, :, 0].tolist() == {0: [4, 2], 1: [3, 3], 3: [1, 4, 1]}[padding]

@@ -22,7 +22,7 @@ from explore.sparseconv.figures.density import Density, density
 from explore.sparseconv.figures.formats import Formats, formats
 from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import FORMATS
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -151,10 +151,10 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
             min(1, read),
         ]
         assert int(found["chosen"]) == i * wide + j
-    made = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMATS[:4]}
+    made = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMAT_NAMES[:4]}
     made["cps"] = encode(x, (kh, kw), (sh, sw), method="cps", pointers="per-channel")
-    assert plain["elements"].values.tolist() == [made[name].elements for name in FORMATS]
-    assert plain["bytes"].values.tolist() == [made[name].nbytes for name in FORMATS]
+    assert plain["elements"].values.tolist() == [made[name].elements for name in FORMAT_NAMES]
+    assert plain["bytes"].values.tolist() == [made[name].nbytes for name in FORMAT_NAMES]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_what_lights_up_is_the_value_wherever_it_stands(value: str, stride: int)
     copies = data["copies"].values
     assert sorted(shown) == sorted([f"{x[row, column]:g}"] * (1 + int(copies.sum())) + indices)
     assert len(lit) == 1 + copies.sum() + copies[2] + copies[3]
-    for k, name in enumerate(FORMATS):
+    for k, name in enumerate(FORMAT_NAMES):
         assert f"{int(data['elements'].values[k])} elements" in picture._heads[name].get_text()
     table = picture.table(data).set_index("format")
     assert table["copies"].tolist() == copies.tolist()
@@ -565,7 +565,7 @@ def test_numbers_in_the_table_are_the_recorded_ones() -> None:
     assert table["mean density"].values == pytest.approx(found.density.values.mean(0))
     assert table["standard deviation"].values == pytest.approx(found.density.values.std(0, ddof=1))
     assert table["multiply-adds left"].values == pytest.approx(found["work"].values[7])
-    for k, name in enumerate(FORMATS):
+    for k, name in enumerate(FORMAT_NAMES):
         assert table[f"{name}, elements"].values == pytest.approx(found.elements.values[7, :, k])
     assert table["map"].tolist()[3] == "16×54×54"
     assert "image 8 of 100" in Density(data).describe(data)
@@ -621,7 +621,7 @@ def test_the_worked_example() -> None:
     assert both == [2]
     assert not np.array(lab.EXAMPLE)[:, 2].any()
     explorer.stride = 3
-    elements = dict(zip(FORMATS, explorer.data["elements"].values.tolist(), strict=True))  # type: ignore[index]
+    elements = dict(zip(FORMAT_NAMES, explorer.data["elements"].values.tolist(), strict=True))  # type: ignore[index]
     assert elements["cscc"] == elements["cpo"]
 
 

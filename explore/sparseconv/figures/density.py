@@ -13,7 +13,7 @@ from explore.errors import InvalidInput, UnknownName
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import BAND_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.formats import NAMES
-from explore.sparseconv.formats.recorded_maps import FORMATS
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 
 if TYPE_CHECKING:
     import pandas
@@ -88,7 +88,7 @@ def charted(
     whole = (4 if unit == "bytes" else 1) * survey["shape"].values.prod(1)[:, None]
     known = {
         "layer": ("layer", np.array(names, object)),
-        "format": ("format", np.array(FORMATS, object)),
+        "format": ("format", np.array(FORMAT_NAMES, object)),
         "shares": (("image", "layer"), shares),
         "ratio_range": ("end", _range(sizes, whole)),
         "shape": (("layer", "chw"), survey["shape"].values),
@@ -194,7 +194,7 @@ class LayerCharts:
         self._now.set_ydata(data["density"].values)
         with np.errstate(divide="ignore", invalid="ignore"):
             for name, line in self._lines.items():
-                line.set_ydata(size[:, 0] / size[:, FORMATS.index(name)])
+                line.set_ydata(size[:, 0] / size[:, FORMAT_NAMES.index(name)])
             self._map.set_ydata(size[:, 0] / map_sizes(data))
         for mark in self._marks:
             mark.set_x(chosen - 0.5)
@@ -235,12 +235,12 @@ def ratio_words(data: xarray.Dataset) -> str:
     unit = list(UNITS)[int(data["unit"])]
     sizes = ", ".join(
         f"{NAMES[name]} {size[0] / value:.3g}×"
-        for name, value in zip(FORMATS[1:], size[1:], strict=True)
+        for name, value in zip(FORMAT_NAMES[1:], size[1:], strict=True)
         if value
     )
     whole = map_sizes(data)[k]
     beside = " and ".join(
-        f"{NAMES[name]} {size[FORMATS.index(name)] / whole:.2f}" for name in ("cpo", "cps")
+        f"{NAMES[name]} {size[FORMAT_NAMES.index(name)] / whole:.2f}" for name in ("cpo", "cps")
     )
     about += f", {sides}. Skipping zeros leaves {float(data['work'].values[k]):.0%} of the multiply-adds, in any format."
     room = LINE - len(f"convolution {k + 1} (){about}")
@@ -282,7 +282,7 @@ def layer_table(data: xarray.Dataset) -> pandas.DataFrame:
     return pandas.DataFrame(
         {
             **columns,
-            **{f"{name}, {unit}": data["size"].values[:, k] for k, name in enumerate(FORMATS)},
+            **{f"{name}, {unit}": data["size"].values[:, k] for k, name in enumerate(FORMAT_NAMES)},
         }
     )
 

@@ -18,7 +18,7 @@ from explore.sparseconv.formats.entries import Entries
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.im2col import encode_im2col
 from explore.sparseconv.formats.mec import encode_mec
-from explore.sparseconv.formats.recorded_maps import FORMATS
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 
 if TYPE_CHECKING:
     import pandas
@@ -102,7 +102,7 @@ def formats(
         "cell_strip": ("cell", strip.astype(object)),
         "cell_row": ("cell", row),
         "cell_column": ("cell", column),
-        "format": ("format", np.array(FORMATS, object)),
+        "format": ("format", np.array(FORMAT_NAMES, object)),
         "elements": ("format", [found.elements for found in made]),
         "bytes": ("format", [found.nbytes for found in made]),
         "window": (("s", "end"), geometry.window_columns[:, [0, -1]]),
@@ -136,7 +136,7 @@ def _counts(strip: str) -> bool:
 
 def _cells(which: int, made: Any, geometry: Geometry) -> list[tuple[str, int, str, int, int]]:
     """Every cell of a format: its text, the place in the map that it stands for (−1: none), its strip, row and column."""
-    name, wide = FORMATS[which], geometry.shape[3]
+    name, wide = FORMAT_NAMES[which], geometry.shape[3]
     if name == "im2col":
         places, values = geometry.im2col_indices(), made.matrix[0]
     elif name == "mec":
@@ -335,7 +335,7 @@ class Formats(Picture):
                         )
                     )
         self._lit.set_verts(boxes)
-        for k, name in enumerate(FORMATS):
+        for k, name in enumerate(FORMAT_NAMES):
             copies = f", {times(int(data['copies'].values[k]))}" if chosen >= 0 else ""
             self._heads[name].set_text(
                 f"{int(data['elements'].values[k])} elements, {int(data['bytes'].values[k])} bytes{copies}"
@@ -368,7 +368,7 @@ class Formats(Picture):
         """How often each format holds the chosen value, and their sizes."""
         sizes = ", ".join(
             f"{NAMES[name]} {int(n)}"
-            for name, n in zip(FORMATS, data["elements"].values, strict=True)
+            for name, n in zip(FORMAT_NAMES, data["elements"].values, strict=True)
         )
         tall, wide = data["map"].shape
         chosen = int(data["chosen"])
@@ -379,7 +379,7 @@ class Formats(Picture):
         row, column = divmod(chosen, wide)
         counts = ", ".join(
             f"{NAMES[name]} {times(int(n))}"
-            for name, n in zip(FORMATS, data["copies"].values, strict=True)
+            for name, n in zip(FORMAT_NAMES, data["copies"].values, strict=True)
         )
         value = _text(float(data["map"].values[row, column]))
         return f"The value {value} in row {row + 1}, column {column + 1}: {counts}. Elements in each format: {sizes}."
@@ -389,7 +389,7 @@ class Formats(Picture):
         import pandas
 
         columns = {name: data[name].values for name in ("copies", "elements", "bytes")}
-        return pandas.DataFrame({"format": [NAMES[name] for name in FORMATS], **columns})
+        return pandas.DataFrame({"format": [NAMES[name] for name in FORMAT_NAMES], **columns})
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Each value of the map chooses itself."""

@@ -15,7 +15,7 @@ from explore.sparseconv.figures.density import LOOKS
 from explore.sparseconv.figures.formats import NAMES
 from explore.sparseconv.figures.patterns import scaled
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import sets_held, sets_seen
+from explore.sparseconv.formats.recorded_maps import count_set_values, set_sizes
 
 if TYPE_CHECKING:
     import pandas
@@ -47,7 +47,7 @@ def neighbours(
     data: dict[str, Any] = {
         "sets": (
             ("side", "y", "x"),
-            np.stack([scaled(sets_seen(sides[s][channel, None], geometry)[0]) for s in SIDES]),
+            np.stack([scaled(set_sizes(sides[s][channel, None], geometry)[0]) for s in SIDES]),
         ),
         "size": (("side", "format"), sizes.sel(share=kept).values),
         "count": ((), int(np.count_nonzero(sides[SIDES[0]]))),
@@ -60,7 +60,9 @@ def neighbours(
         ),
         "density": ("share", sizes["density"].values),
     }
-    held = [np.bincount(sets_held(sides[s], geometry).ravel(), minlength=5)[1:] for s in SIDES]
+    held = [
+        np.bincount(count_set_values(sides[s], geometry).ravel(), minlength=5)[1:] for s in SIDES
+    ]
     data["held"] = (("side", "values"), np.stack(held))
     known = {
         "side": ("side", np.array(SIDES, object)),

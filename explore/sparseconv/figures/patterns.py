@@ -22,7 +22,7 @@ from explore.sparseconv.figures.density import (
     ratio_words,
 )
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import level_map, readers
+from explore.sparseconv.formats.recorded_maps import count_reading_windows, read_levels
 
 if TYPE_CHECKING:
     import pandas
@@ -75,7 +75,7 @@ def nze(
     k, at = int(data["chosen"]), int(data["number"])
     maps, geometry = maps_at(survey, at, k)
     chosen = min(channel, len(maps)) - 1
-    found = readers(maps[chosen], geometry)
+    found = count_reading_windows(maps[chosen], geometry)
     codes = np.where(found < 0, 1, np.where(found == 0, 0, np.minimum(found, len(READERS)) + 1))
     sheet = mosaic((maps != 0).astype(np.uint8), *_layout(maps.shape), fill=2)
     shown = {
@@ -109,7 +109,7 @@ def maps_at(survey: xarray.Dataset, image: int, layer: int) -> tuple[np.ndarray,
         )
     shape = tuple(int(n) for n in survey["shape"].values[layer])
     sizes = [tuple(survey[name].values[layer].tolist()) for name in ("kernel", "stride", "padding")]
-    return level_map(survey["levels"].isel(step=image).values, offset, shape), Geometry(
+    return read_levels(survey["levels"].isel(step=image).values, offset, shape), Geometry(
         (1, *shape), *sizes
     )
 

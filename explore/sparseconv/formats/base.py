@@ -1,4 +1,4 @@
-"""Encoding: what every format of a map has in common: its arrays, its size counted in two ways, decoding and convolving."""
+"""The base class of all encodings: their arrays, their size in two units, decoding and convolving."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.validation import as_bias, as_weight
 
-FLOAT = 4
-"""Bytes of a value."""
+VALUE_BYTES = 4
+"""Bytes of one map value (float32)."""
 
 Product = Callable[[Any, np.ndarray, np.ndarray], np.ndarray]
-"""How an encoding convolves: of itself, weights ``[K, C, Kh, Kw]`` and a bias ``[K]``, both checked, ``[N, K, Oh, Ow]``."""
+"""Convolves an encoding with checked weights ``[K, C, Kh, Kw]`` and a checked bias ``[K]``."""
 
-VERSUS = ("im2col", "mec", "map")
-UNITS = ("bytes", "elements")
+REFERENCE_FORMATS = ("im2col", "mec", "map")
+SIZE_UNITS = ("bytes", "elements")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Encoding(ABC):
-    """Maps in one of the formats, for one kernel size, stride and padding; all arrays are frozen.
+    """Maps in one of the formats, for one kernel size, stride and padding; all arrays are read-only.
 
-    A zero (also −0.0) is left out by the sparse formats; NaN and infinities are values like others and propagate.
-    A weight that is NaN or infinite meets no zero there, so that it does not make NaN of it as a dense product does.
+    The sparse formats leave out zeros (also −0.0). NaN and infinities are stored like other values
+    and propagate. A weight that is NaN or infinite is never multiplied by a zero there, so it does
+    not turn the result into NaN as in a dense product.
 
     Attributes:
         geometry: sizes of the convolution.
-        product: how it convolves; None is the plain way, which is slow and exact (sparse formats add in float64).
-            Encodings from ``explore.sparseconv.encode`` have the compiled one.
+        product: the function that convolves. None uses plain NumPy, which is slow and exact (the
+            sparse formats add in float64). ``explore.sparseconv.encode`` sets the compiled one.
     """
 
     name: ClassVar[str]
@@ -42,52 +43,63 @@ class Encoding(ABC):
     product: Product | None = field(default=None, kw_only=True)
 
     @abstractmethod
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every array that has to be kept, by name."""
-
-    @property
-    @abstractmethod
-    def elements(self) -> int:
-        """Size as the papers count it: each value, index and pointer is one element, whatever its width."""
-
-    @abstractmethod
     def decode(self) -> np.ndarray:
-        """The maps again, float32 ``[N, C, H, W]``; zero where the format kept nothing, as no window reads there."""
+        """Return the maps, float32 ``[N, C, H, W]``, with zero in columns that no window reads."""
 
     @abstractmethod
     def _product(self, weight: np.ndarray) -> np.ndarray:
-        """Output without a bias, ``[N, K, Oh, Ow]``, of checked weights."""
+        """Return the output without a bias, ``[N, K, Oh, Ow]``, for checked weights."""
 
     def __post_init__(self) -> None:
         for array in self.arrays().values():
             array.flags.writeable = False
 
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return every stored array by its name; several pointer arrays are numbered from 1."""
+        arrays: dict[str, np.ndarray] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                arrays[name] = value
+            elif isinstance(value, tuple):
+                arrays |= {f"{name}_{number}": array for number, array in enumerate(value, 1)}
+        return arrays
+
+    @property
+    def elements(self) -> int:
+        """Size as the papers count it: every value, index and pointer is one element, of any width.
+
+        The list ``maps`` of the non-empty maps is ours. It counts in ``nbytes`` only.
+        """
+        return sum(array.size for name, array in self.arrays().items() if name != "maps")
+
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays at the widths that they have."""
+        """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays().values())
 
     def compression_ratio(self, versus: str = "im2col", unit: str = "bytes") -> float:
-        """How many times larger another format is; infinite where nothing at all is kept.
+        """Return how many times larger another format is; infinite if nothing is stored here.
 
         Args:
-            versus: "im2col" (the matrix that a plain convolution by a matrix product builds), "mec" (its lowered matrix)
-                or "map" (the maps themselves); all of 4-byte floats.
-            unit: "bytes", or "elements" as the papers count (which flatters wide indices).
+            versus: "im2col" (the matrix of a convolution by matrix product), "mec" (MEC's lowered
+                matrix) or "map" (the maps themselves); all of 4-byte floats.
+            unit: "bytes", or "elements" as the papers count (which favours wide indices).
 
         Raises:
-            UnknownName: another format or unit.
+            UnknownName: the format or the unit is unknown.
         """
-        if versus not in VERSUS:
-            raise UnknownName("format to compare with", versus, VERSUS)
-        if unit not in UNITS:
-            raise UnknownName("unit", unit, UNITS)
+        if versus not in REFERENCE_FORMATS:
+            raise UnknownName("format to compare with", versus, REFERENCE_FORMATS)
+        if unit not in SIZE_UNITS:
+            raise UnknownName("unit", unit, SIZE_UNITS)
         g = self.geometry
-        other = {"im2col": g.im2col_elements, "mec": g.mec_elements, "map": int(np.prod(g.shape))}[
-            versus
-        ]
-        whole, own = (other, self.elements) if unit == "elements" else (FLOAT * other, self.nbytes)
-        return whole / own if own else math.inf
+        map_elements = math.prod(g.shape)
+        reference = dict(
+            zip(REFERENCE_FORMATS, (g.im2col_elements, g.mec_elements, map_elements), strict=True)
+        )[versus]
+        if unit == "elements":
+            return reference / self.elements if self.elements else math.inf
+        return VALUE_BYTES * reference / self.nbytes if self.nbytes else math.inf
 
     def convolve(self, weight: Any, bias: Any = None) -> np.ndarray:
         """Convolve the encoded maps.
@@ -100,17 +112,17 @@ class Encoding(ABC):
             float32 ``[N, K, Oh, Ow]``.
 
         Raises:
-            InvalidInput: weights of another dtype, number of channels or kernel size, or a bias that does not fit.
+            InvalidInput: the weights have another dtype, number of channels or kernel size, or the
+                bias does not fit.
         """
         g = self.geometry
-        filters = as_weight(weight, g.shape[1], g.kernel)
-        offset = as_bias(bias, len(filters))
+        weight = as_weight(weight, g.shape[1], g.kernel)
+        bias = as_bias(bias, len(weight))
         if self.product is not None:
-            return self.product(self, filters, offset)
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # infinities may meet: that is the answer, not an accident
-            return (self._product(filters) + offset[:, None, None]).astype(np.float32)
+            return self.product(self, weight, bias)
+        # Infinities may cancel to NaN and sums may overflow. Both are correct results.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (self._product(weight) + bias[:, None, None]).astype(np.float32)
 
     def __repr__(self) -> str:
         shape = "×".join(map(str, self.geometry.shape))
@@ -118,22 +130,25 @@ class Encoding(ABC):
 
 
 def unsigned_type(count: int, width: int | None = None, what: str = "indices") -> np.dtype:
-    """The type that holds 0 … count − 1: the narrowest of 2, 4 and 8 bytes, or the one of ``width`` bytes.
+    """Return the unsigned type that holds 0 … count − 1.
+
+    It is the narrowest of 2, 4 and 8 bytes, or the one of ``width`` bytes.
 
     Raises:
-        InvalidInput: there is no such width, or the numbers do not fit in it.
+        InvalidInput: the width is unknown, or the numbers do not fit.
 
     Example:
-        >>> unsigned(65_536), unsigned(65_537)
+        >>> unsigned_type(65_536), unsigned_type(65_537)
         (dtype('uint16'), dtype('uint32'))
     """
-    fitting = [size for size in (2, 4, 8) if count <= 256**size]
-    if width is not None and width not in (2, 4, 8):
+    if width not in (None, 2, 4, 8):
         raise InvalidInput(
             f"index_bytes must be 2, 4, 8 or None (the narrowest that fits), got {width!r}"
         )
-    if not fitting or (width is not None and width not in fitting):
+    fitting = [size for size in (2, 4, 8) if count <= 256**size and width in (None, size)]
+    if not fitting:
         raise InvalidInput(
-            f"{what} go up to {count - 1}, which does not fit in {width or 8} bytes; leave index_bytes=None"
+            f"{what} go up to {count - 1}, which does not fit in {width or 8} bytes; "
+            "leave index_bytes=None"
         )
-    return np.dtype(f"u{width or fitting[0]}")
+    return np.dtype(f"u{fitting[0]}")

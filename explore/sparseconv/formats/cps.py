@@ -1,4 +1,4 @@
-"""CPS: CPO whose indices are shared by neighbours: one word for four rows, with a bit for each value among them."""
+"""CPS: CPO with one index word for four rows of a column and one bit for each value among them."""
 
 from __future__ import annotations
 
@@ -7,33 +7,41 @@ from typing import ClassVar
 
 import numpy as np
 
-from explore.sparseconv.formats.base import Encoding, unsigned_type
-from explore.sparseconv.formats.entries import Entries, convolve_entries, restore
+from explore.sparseconv.formats.base import unsigned_type
+from explore.sparseconv.formats.entries import Entries, SparseEncoding
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.pointers import fill, group_maps, nonzeros, places
+from explore.sparseconv.formats.pointers import (
+    bucket_pointers,
+    entry_buckets,
+    find_nonzeros,
+    group_maps,
+)
 
 SET_ROWS = 4
 """Rows of a set."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CPS(Encoding):
-    """Compressed Pattern Sets, in a code that can be read in one way only.
+class CPS(SparseEncoding):
+    """Compressed Pattern Sets, in a code with exactly one reading.
 
-    A column of a padded map is cut into sets of four rows (0–3, 4–7, …, G = ⌈Hp / 4⌉ of them; the last may be shorter).
-    A set with at least one value is one word, ``16·g + mask``: bit b of the mask stands for its row b.
+    A column of a padded map is cut into G = ⌈Hp / 4⌉ sets of four rows (0–3, 4–7, …; the last may
+    be shorter). A set with at least one value is one word, ``16·g + mask``: bit b of the mask
+    stands for its row b.
 
     Attributes:
         values: float32 ``[L]``, in the order of CPO.
-        words: ``[P]``. Where channels share pointers, ``g = (r·C + c)·G + set`` with r the place of the column in its bucket
-            (0 unless two columns share class and owner); otherwise ``g = column·G + set``, from which class
-            and owner follow. 2 bytes each where g < 4,096, else 4.
-        pointers: with shared pointers one array a class as in ``CPO``, counting words; otherwise one array ``[M + 1]``, where
-            the words of each map begin.
-        maps: which of the N·C maps have words, ``[M]``; None where channels share pointers.
+        words: ``[P]``. If channels share pointers, ``g = (r·C + c)·G + set``, where r is the
+            position of the column in its bucket (0 unless two columns share class and owner).
+            Otherwise ``g = column·G + set``, and class and owner follow from the column. 2 bytes
+            each if g < 4,096, else 4.
+        pointers: with shared pointers one array a class as in ``CPO``, counting words; otherwise
+            one array ``[M + 1]``, where the words of each map begin.
+        maps: the index of each map with words among the N·C maps, ``[M]``; None if channels share
+            pointers.
 
-    Source: the sets are those of CPS (arXiv 2104.08314) in our reading; its own stream of indices is ambiguous
-    (see ``encode_cps_stream``), so the word is ours.
+    Source: the sets are those of CPS (arXiv 2104.08314) in our reading. Its own stream of indices
+    is ambiguous (see ``encode_cps_stream``), so the word is ours.
     """
 
     name: ClassVar[str] = "cps"
@@ -42,53 +50,30 @@ class CPS(Encoding):
     pointers: tuple[np.ndarray, ...]
     maps: np.ndarray | None
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """``values``, ``words``, ``pointers_1`` … ``pointers_n`` (or ``pointers_1`` alone), and ``maps``."""
-        found = {"values": self.values, "words": self.words}
-        found |= {f"pointers_{t + 1}": row for t, row in enumerate(self.pointers)}
-        return found if self.maps is None else found | {"maps": self.maps}
-
-    @property
-    def elements(self) -> int:
-        """L values, P words and the pointers."""
-        return self.values.size + self.words.size + sum(row.size for row in self.pointers)
-
     def entries(self) -> Entries:
-        """Every stored value and its place, from the arrays alone."""
+        """Return every stored value and its position, computed from the arrays alone."""
         g = self.geometry
-        word, row = np.nonzero(
-            self.words[:, None] >> np.arange(SET_ROWS, dtype=self.words.dtype) & 1
-        )
-        number, high = self.words.astype(np.int64) >> SET_ROWS, -(-g.padded[0] // SET_ROWS)
-        line, block = np.divmod(number, high)
+        bits = self.words[:, None] >> np.arange(SET_ROWS, dtype=self.words.dtype) & 1
+        word, row = np.nonzero(bits)
+        line, number = np.divmod(self.words.astype(np.int64) >> SET_ROWS, _set_count(g))
         if self.maps is None:
-            image, overlap, owner = places(self.pointers, g)
+            image, overlap, owner = entry_buckets(self.pointers, g)
             rank, channel = np.divmod(line, g.shape[1])
-            first = (overlap + 1) * g.padded[
-                1
-            ] + owner  # the column: the rank-th that has this class and owner
+            # The column is the rank-th that has this class and this owner.
+            key = (overlap + 1) * g.padded[1] + owner
             order = g.windows[g.order] * g.padded[1] + g.owner[g.order]
-            column = g.order[np.searchsorted(order, first) + rank]
+            column = g.order[np.searchsorted(order, key) + rank]
         else:
             column = line
-            begin = self.pointers[0].astype(np.int64)
-            group = np.repeat(self.maps.astype(np.int64), begin[1:] - begin[:-1])
+            group = np.repeat(self.maps.astype(np.int64), np.diff(self.pointers[0].astype(int)))
             image, channel = np.divmod(group, g.shape[1])
             overlap, owner = g.windows[column] - 1, g.owner[column]
         local = column - owner * g.stride[1]
+        row += number[word] * SET_ROWS
         image, channel, owner, local, overlap = (
-            part[word] for part in (image, channel, owner, local, overlap)
+            array[word] for array in (image, channel, owner, local, overlap)
         )
-        return Entries(
-            self.values, image, channel, block[word] * SET_ROWS + row, owner, local, overlap
-        )
-
-    def decode(self) -> np.ndarray:
-        """The maps again, ``[N, C, H, W]``, zero in columns that no window reads."""
-        return restore(self.entries(), self.geometry)
-
-    def _product(self, weight: np.ndarray) -> np.ndarray:
-        return convolve_entries(self.entries(), self.geometry, weight)
+        return Entries(self.values, image, channel, row, owner, local, overlap)
 
 
 def encode_cps(
@@ -98,58 +83,58 @@ def encode_cps(
     trim: bool = False,
     index_bytes: int | None = None,
 ) -> CPS:
-    """Checked maps ``[N, C, H, W]`` in CPS.
+    """Encode checked maps ``[N, C, H, W]`` in CPS.
 
     Args:
         x: the maps.
         geometry: of the convolution.
-        pointers: "shared": buckets as in CPO, one set of pointers for all channels; "per-channel": words that know
-            their column, and one pointer for each channel that has values.
-        trim: as in ``encode_cpo``; only for shared pointers.
-        index_bytes: width of a word, 2 or 4; None takes the narrowest that fits.
+        pointers: "shared": buckets as in CPO, one set of pointers for all channels; "per-channel":
+            words that contain their column, and one pointer for each channel that has values.
+        trim: as in ``encode_cpo``; it has an effect on shared pointers only.
+        index_bytes: width of a word, 2 or 4; None uses the narrowest width that fits.
 
     Raises:
-        UnknownName: another kind of pointers.
-        InvalidInput: words do not fit in so many bytes.
+        UnknownName: ``pointers`` is unknown.
+        InvalidInput: the words do not fit in ``index_bytes`` bytes.
 
     Example:
-        >>> x = np.array([[[[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]]], np.float32)
-        >>> found = encode_cps(x, Geometry(x.shape, 3), pointers="per-channel")
-        >>> found.words.tolist()  # column 0 with rows 0 and 2: 16·0 + 0b0101
+        >>> rows = [[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]]
+        >>> x = np.array([[rows]], np.float32)
+        >>> encoding = encode_cps(x, Geometry(x.shape, 3), pointers="per-channel")
+        >>> encoding.words.tolist()  # column 0 with rows 0 and 2: 16·0 + 0b0101
         [5, 76, 18, 55]
     """
-    (n, c, _, w), high = geometry.shape, -(-geometry.padded[0] // SET_ROWS)
-    found = nonzeros(x, geometry, pointers)
-    block, bit = np.divmod(found.row, SET_ROWS)
+    (n, c, _, w), sets = geometry.shape, _set_count(geometry)
+    nonzeros = find_nonzeros(x, geometry, pointers)
+    block, bit = np.divmod(nonzeros.row, SET_ROWS)
     if pointers == "shared":
-        ranks = int(geometry.rank.max(initial=0)) + 1
-        limit, line = ranks * c * high, geometry.rank[found.place] * c + found.channel
+        lines = (int(geometry.rank.max(initial=0)) + 1) * c
+        line = geometry.rank[nonzeros.position] * c + nonzeros.channel
     else:
-        limit, line = geometry.padded[1] * high, found.column
-    number = line * high + block
-    starts = set_starts(number, found.image, found.channel, found.column)
+        lines, line = geometry.padded[1], nonzeros.column
+    number = line * sets + block
+    starts = run_starts(number, nonzeros.image, nonzeros.channel, nonzeros.column)
     mask = np.bitwise_or.reduceat(1 << bit, starts)
-    words = (number[starts] << SET_ROWS | mask).astype(
-        unsigned_type(limit << SET_ROWS, index_bytes, "words")
-    )
-    image, channel, column = (part[starts] for part in (found.image, found.channel, found.column))
+    word_type = unsigned_type(lines * sets << SET_ROWS, index_bytes, "words")
+    words = (number[starts] << SET_ROWS | mask).astype(word_type)
+    image, channel = nonzeros.image[starts], nonzeros.channel[starts]
     if pointers == "shared":
-        return CPS(
-            geometry,
-            found.values,
-            words,
-            fill(image, column, n, geometry, trim, c * high * w),
-            None,
-        )
+        column, most = nonzeros.column[starts], c * sets * w
+        rows = bucket_pointers(image, column, n, geometry, trim, most)
+        return CPS(geometry, nonzeros.values, words, rows, None)
     maps, group = group_maps(image, channel, geometry)
-    begin = np.searchsorted(group, np.arange(len(maps) + 1)).astype(
-        unsigned_type(n * c * high * w + 1)
-    )
-    return CPS(geometry, found.values, words, (begin,), maps)
+    begin = np.searchsorted(group, np.arange(len(maps) + 1))
+    begin = begin.astype(unsigned_type(n * c * sets * w + 1))
+    return CPS(geometry, nonzeros.values, words, (begin,), maps)
 
 
-def set_starts(*keys: np.ndarray) -> np.ndarray:
-    """Where runs of equal keys begin, of entries ``[L]`` in order."""
+def run_starts(*keys: np.ndarray) -> np.ndarray:
+    """Return where runs of equal keys begin, for ordered entries ``[L]``."""
     new = np.ones(len(keys[0]), bool)
     new[1:] = np.any([key[1:] != key[:-1] for key in keys], axis=0)
     return np.flatnonzero(new)
+
+
+def _set_count(geometry: Geometry) -> int:
+    """Sets of each column of the padded map."""
+    return -(-geometry.padded[0] // SET_ROWS)

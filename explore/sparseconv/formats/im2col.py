@@ -1,4 +1,4 @@
-"""im2col: every patch that the kernel sees, written out as a row of a matrix; the convolution is one product."""
+"""im2col: every patch that the kernel reads is one row of a matrix; the convolution is one product."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ class Im2col(Encoding):
     """The im2col matrix, zeros included.
 
     Attributes:
-        matrix: float32 ``[N, Oh·Ow, C·Kh·Kw]``; rows are output pixels, columns (channel, kernel row, kernel column).
+        matrix: float32 ``[N, Oh·Ow, C·Kh·Kw]``; a row is an output pixel, a column is (channel,
+            kernel row, kernel column).
 
     Source: Chellapilla et al., 2006; N·C·Kh·Kw·Oh·Ow elements.
     """
@@ -25,17 +26,8 @@ class Im2col(Encoding):
     name: ClassVar[str] = "im2col"
     matrix: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """``matrix``."""
-        return {"matrix": self.matrix}
-
-    @property
-    def elements(self) -> int:
-        """N·C·Kh·Kw·Oh·Ow."""
-        return self.matrix.size
-
     def decode(self) -> np.ndarray:
-        """The maps again, ``[N, C, H, W]``, zero where no patch reaches."""
+        """Return the maps, ``[N, C, H, W]``, with zero where no patch reaches."""
         g = self.geometry
         flat = np.zeros((g.shape[0], g.shape[1] * g.padded[0] * g.padded[1]), np.float32)
         flat[:, g.im2col_indices()] = self.matrix
@@ -43,13 +35,12 @@ class Im2col(Encoding):
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
         out = self.matrix @ weight.reshape(len(weight), -1).T  # [N, Oh·Ow, K]
-        return np.moveaxis(out, 2, 1).reshape(
-            self.geometry.shape[0], len(weight), *self.geometry.output
-        )
+        shape = (self.geometry.shape[0], len(weight), *self.geometry.output)
+        return np.moveaxis(out, 2, 1).reshape(shape)
 
 
 def encode_im2col(x: np.ndarray, geometry: Geometry) -> Im2col:
-    """Checked maps ``[N, C, H, W]`` as an im2col matrix.
+    """Encode checked maps ``[N, C, H, W]`` as an im2col matrix.
 
     Example:
         >>> x = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
@@ -58,7 +49,6 @@ def encode_im2col(x: np.ndarray, geometry: Geometry) -> Im2col:
                 [1., 2., 4., 5.]]], dtype=float32)
     """
     (sh, sw), (oh, ow) = geometry.stride, geometry.output
-    patches = sliding_window_view(geometry.pad(x), geometry.kernel, (2, 3))[
-        :, :, ::sh, ::sw
-    ]  # [N, C, Oh, Ow, Kh, Kw], a view
-    return Im2col(geometry, patches.transpose(0, 2, 3, 1, 4, 5).reshape(len(x), oh * ow, -1))
+    patches = sliding_window_view(geometry.pad(x), geometry.kernel, (2, 3))  # a view
+    patches = patches[:, :, ::sh, ::sw].transpose(0, 2, 3, 1, 4, 5)  # [N, Oh, Ow, C, Kh, Kw]
+    return Im2col(geometry, patches.reshape(len(x), oh * ow, -1))

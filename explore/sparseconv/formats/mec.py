@@ -1,4 +1,4 @@
-"""MEC: every window written out once, in full height; each output row is a product with a slice of that matrix."""
+"""MEC: every window is written once, in full height; each output row is a product with one slice."""
 
 from __future__ import annotations
 
@@ -14,56 +14,46 @@ from explore.sparseconv.formats.geometry import Geometry
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MEC(Encoding):
-    """MEC's lowered matrix, zeros included: rows repeat horizontally shared columns, but nothing vertically.
+    """MEC's lowered matrix, zeros included.
+
+    Columns that several windows read are repeated in several rows. Nothing is repeated vertically.
 
     Attributes:
-        lowered: float32 ``[N, Ow, Hp·Kw·C]``; a row is a window, its entries (map row, kernel column, channel).
+        lowered: float32 ``[N, Ow, Hp·Kw·C]``; a row is a window, its entries are (map row, kernel
+            column, channel).
 
-    Source: Cho and Brand, "MEC: memory-efficient convolution", ICML 2017, algorithm 2; N·C·Kw·Hp·Ow elements.
+    Source: Cho and Brand, "MEC: memory-efficient convolution", ICML 2017, algorithm 2;
+    N·C·Kw·Hp·Ow elements.
     """
 
     name: ClassVar[str] = "mec"
     lowered: np.ndarray
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """``lowered``."""
-        return {"lowered": self.lowered}
-
-    @property
-    def elements(self) -> int:
-        """N·C·Kw·Hp·Ow."""
-        return self.lowered.size
-
     def decode(self) -> np.ndarray:
-        """The maps again, ``[N, C, H, W]``, zero in columns that no window reads."""
+        """Return the maps, ``[N, C, H, W]``, with zero in columns that no window reads."""
         g = self.geometry
-        padded = np.zeros(
-            (g.shape[0], g.padded[1], g.padded[0], g.shape[1]), np.float32
-        )  # N, W, H, C
-        windows = self.lowered.reshape(
-            g.shape[0], g.output[1], g.padded[0], g.kernel[1], g.shape[1]
-        )
+        (n, c), (height, width), ow = g.shape[:2], g.padded, g.output[1]
+        padded = np.zeros((n, width, height, c), np.float32)
+        windows = self.lowered.reshape(n, ow, height, g.kernel[1], c)
         padded[:, g.window_columns] = windows.transpose(0, 1, 3, 2, 4)
         return g.crop(padded.transpose(0, 3, 2, 1))
 
     def _product(self, weight: np.ndarray) -> np.ndarray:
         g = self.geometry
-        step = g.kernel[1] * g.shape[1]  # entries of one map row
-        filters = weight.transpose(2, 3, 1, 0).reshape(
-            -1, len(weight)
-        )  # [(kernel row, kernel column, channel), K]
+        row_size = g.kernel[1] * g.shape[1]
+        # [(kernel row, kernel column, channel), K]
+        filters = weight.transpose(2, 3, 1, 0).reshape(-1, len(weight))
         out = np.empty((g.shape[0], len(weight), *g.output), np.float32)
         for y in range(g.output[0]):
-            start = y * g.stride[0] * step
-            part = self.lowered[
-                :, :, start : start + g.kernel[0] * step
-            ]  # a view: no copy, as the paper wants
-            out[:, :, y] = (part @ filters).transpose(0, 2, 1)
+            start = y * g.stride[0] * row_size
+            # A view: as in the paper, the slice is not copied.
+            rows = self.lowered[:, :, start : start + g.kernel[0] * row_size]
+            out[:, :, y] = (rows @ filters).transpose(0, 2, 1)
         return out
 
 
 def encode_mec(x: np.ndarray, geometry: Geometry) -> MEC:
-    """Checked maps ``[N, C, H, W]`` as MEC's lowered matrix.
+    """Encode checked maps ``[N, C, H, W]`` as MEC's lowered matrix.
 
     Example:
         >>> x = np.arange(6, dtype=np.float32).reshape(1, 1, 2, 3)
@@ -71,7 +61,6 @@ def encode_mec(x: np.ndarray, geometry: Geometry) -> MEC:
         array([[[0., 1., 3., 4.],
                 [1., 2., 4., 5.]]], dtype=float32)
     """
-    windows = sliding_window_view(geometry.pad(x), geometry.kernel[1], 3)[
-        :, :, :, :: geometry.stride[1]
-    ]  # [N, C, Hp, Ow, Kw]
-    return MEC(geometry, windows.transpose(0, 3, 2, 4, 1).reshape(len(x), geometry.output[1], -1))
+    windows = sliding_window_view(geometry.pad(x), geometry.kernel[1], 3)  # a view
+    windows = windows[:, :, :, :: geometry.stride[1]].transpose(0, 3, 2, 4, 1)
+    return MEC(geometry, windows.reshape(len(x), geometry.output[1], -1))

@@ -1,4 +1,4 @@
-"""Buckets: values filed by overlap class and owner window, and the pointers that say where each bucket ends."""
+"""Buckets of CPO and CPS: values by overlap class and owner window, and the pointers to their ends."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ POINTER_KINDS = ("shared", "per-channel")
 
 
 class Nonzeros(NamedTuple):
-    """The values that are not zero and are read, in the order of CPO; all arrays ``[L]``.
+    """The non-zero values that some window reads, in the order of CPO; all arrays ``[L]``.
 
-    By group (image, or image and channel: see ``POINTERS``), then by class, owner and column, then by channel and row.
-    ``row`` and ``column`` are of the padded map, ``place`` is the position of the column in ``geometry.order``.
+    They are sorted by group (image, or image and channel: see ``POINTER_KINDS``), then by class,
+    owner and column, then by channel and row. ``row`` and ``column`` count in the padded map,
+    ``position`` is the position of the column in ``geometry.order``.
     """
 
     values: np.ndarray
@@ -26,11 +27,11 @@ class Nonzeros(NamedTuple):
     channel: np.ndarray
     row: np.ndarray
     column: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
 
 
-def nonzeros(x: np.ndarray, geometry: Geometry, pointers: str) -> Nonzeros:
-    """Find them in checked maps ``[N, C, H, W]``; padding is never stored.
+def find_nonzeros(x: np.ndarray, geometry: Geometry, pointers: str) -> Nonzeros:
+    """Find the non-zero values of checked maps ``[N, C, H, W]``; padding is never stored.
 
     Raises:
         UnknownName: ``pointers`` is neither "shared" nor "per-channel".
@@ -39,29 +40,29 @@ def nonzeros(x: np.ndarray, geometry: Geometry, pointers: str) -> Nonzeros:
         raise UnknownName("kind of pointers", pointers, POINTER_KINDS)
     axes = (0, 3, 1, 2) if pointers == "shared" else (0, 1, 3, 2)
     ordered = x[..., geometry.order - geometry.padding[1]].transpose(axes)
-    at = np.nonzero(ordered)  # NaN is not zero, −0.0 is
+    indices = np.nonzero(ordered)  # NaN counts as non-zero, −0.0 does not
     if pointers == "shared":
-        image, place, channel, row = at
+        image, position, channel, row = indices
     else:
-        image, channel, place, row = at
-    return Nonzeros(
-        ordered[at], image, channel, row + geometry.padding[0], geometry.order[place], place
-    )
+        image, channel, position, row = indices
+    column = geometry.order[position]
+    return Nonzeros(ordered[indices], image, channel, row + geometry.padding[0], column, position)
 
 
-def fill(
+def bucket_pointers(
     group: np.ndarray, column: np.ndarray, groups: int, geometry: Geometry, trim: bool, most: int
 ) -> tuple[np.ndarray, ...]:
-    """Running counts of each class, one array ``[groups, Ow + 1]`` a class; every row begins at 0.
+    """Count the entries of each bucket, as running counts: one array ``[groups, Ow + 1]`` a class.
 
     Args:
-        group: which set of pointers each entry counts in, ``[L]``.
+        group: the set of pointers in which each entry counts, ``[L]``.
         column: padded column of each entry, ``[L]``.
-        groups: how many sets.
+        groups: number of sets of pointers.
         geometry: of the convolution.
-        trim: leave out of class 0 what cannot change: with stride 1 (and Kw > 1) only the first and the last window own
-            columns of it, so that ``[0, n₀, n₀ + n₁]`` says all. With other strides nothing is left out.
-        most: no count can be larger (decides how wide the pointers are).
+        trim: leave out the pointers of class 0 that cannot change. With stride 1 and Kw > 1 only
+            the first and the last window own columns of class 0, so ``[0, n₀, n₀ + n₁]`` suffices.
+            With other strides nothing is left out.
+        most: an upper bound of the counts. It determines the width of the pointers.
     """
     ow, n = geometry.output[1], geometry.classes
     bucket = (group * n + geometry.windows[column] - 1) * ow + geometry.owner[column]
@@ -69,53 +70,54 @@ def fill(
 
 
 def running_counts(
-    held: np.ndarray, geometry: Geometry, trim: bool, most: int
+    counts: np.ndarray, geometry: Geometry, trim: bool, most: int
 ) -> tuple[np.ndarray, ...]:
-    """The arrays of ``fill``, of how many entries each group, class and owner has, ``[groups · n · Ow]``."""
+    """Return the arrays of ``bucket_pointers`` for bucket sizes ``[groups · n · Ow]``."""
     ow, n = geometry.output[1], geometry.classes
-    held = held.reshape(held.size // (n * ow), n, ow)
-    running = np.zeros((len(held), n, ow + 1), unsigned_type(most + 1))
-    running[:, :, 1:] = np.cumsum(held, axis=2)
-    rows = [np.ascontiguousarray(running[:, t]) for t in range(n)]
-    if trim and trims(geometry):
-        rows[0] = rows[0][:, [0, 1, ow]]
-    return tuple(rows)
+    counts = counts.reshape(counts.size // (n * ow), n, ow)
+    running = np.zeros((len(counts), n, ow + 1), unsigned_type(most + 1))
+    running[:, :, 1:] = np.cumsum(counts, axis=2)
+    pointers = [np.ascontiguousarray(running[:, t]) for t in range(n)]
+    if trim and geometry.stride[1] == 1 and n > 1 and ow > 2:
+        pointers[0] = pointers[0][:, [0, 1, ow]]
+    return tuple(pointers)
 
 
-def trims(geometry: Geometry) -> bool:
-    """Whether trimming leaves anything out."""
-    return geometry.stride[1] == 1 and geometry.classes > 1 and geometry.output[1] > 2
-
-
-class Places(NamedTuple):
-    """Group, class and owner window of every entry, ``[L]`` each."""
+class EntryBuckets(NamedTuple):
+    """Group, overlap class and owner window of every entry, ``[L]`` each."""
 
     group: np.ndarray
     overlap: np.ndarray
     owner: np.ndarray
 
 
-def places(pointers: tuple[np.ndarray, ...], geometry: Geometry) -> Places:
-    """What the pointers say of each entry, from the pointers alone (whole or trimmed)."""
-    held, ow = pointer_counts(pointers, geometry), geometry.output[1]
-    bucket = np.repeat(np.arange(held.size), held.ravel())
+def entry_buckets(pointers: tuple[np.ndarray, ...], geometry: Geometry) -> EntryBuckets:
+    """Return the bucket of each entry, from the pointers alone (trimmed or not)."""
+    counts, ow = pointer_counts(pointers, geometry), geometry.output[1]
+    bucket = np.repeat(np.arange(counts.size), counts.ravel())
     group, within = np.divmod(bucket, geometry.classes * ow)
-    return Places(group, *np.divmod(within, ow))
+    return EntryBuckets(group, *np.divmod(within, ow))
 
 
 def pointer_counts(pointers: tuple[np.ndarray, ...], geometry: Geometry) -> np.ndarray:
-    """How many entries each bucket has, ``[groups, n, Ow]``, from the pointers alone (whole or trimmed)."""
+    """Return the number of entries of each bucket, ``[groups, n, Ow]``, from the pointers alone."""
     groups, n, ow = len(pointers[0]), geometry.classes, geometry.output[1]
-    held = np.zeros((groups, n, ow), np.int64)
+    counts = np.zeros((groups, n, ow), np.int64)
     for t, row in enumerate(pointers):
         steps = np.diff(row.astype(np.int64), axis=1)
-        held[:, t, np.arange(ow) if steps.shape[1] == ow else [0, ow - 1]] = steps
-    return held
+        counts[:, t, np.arange(ow) if steps.shape[1] == ow else [0, ow - 1]] = steps
+    return counts
 
 
 def group_maps(
     image: np.ndarray, channel: np.ndarray, geometry: Geometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Number the maps that are not empty: which of the N·C maps each is ``[M]``, and the number of each entry's map ``[L]``."""
-    found, group = np.unique(image * geometry.shape[1] + channel, return_inverse=True)
-    return found.astype(unsigned_type(geometry.shape[0] * geometry.shape[1], what="maps")), group
+    """Number the maps that are not empty.
+
+    Returns:
+        The index of each such map among all N·C, ``[M]``, and for each entry the number of its
+        map, ``[L]``.
+    """
+    n, c = geometry.shape[:2]
+    maps, group = np.unique(image * c + channel, return_inverse=True)
+    return maps.astype(unsigned_type(n * c, what="maps")), group

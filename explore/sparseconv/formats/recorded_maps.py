@@ -1,7 +1,8 @@
-"""Recorded maps: their values in 255 levels, layer after layer, and which overlap class each of their columns belongs to."""
+"""Maps of a recording: values in 255 levels, layer after layer, and statistics of their columns."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,82 +10,89 @@ import numpy as np
 from explore.sparseconv.formats.cps import SET_ROWS
 from explore.sparseconv.formats.geometry import Geometry
 
-FORMATS = ("im2col", "mec", "cscc", "cpo", "cps")
-"""In the order in which they are shown: from the largest to the smallest on sparse maps."""
+FORMAT_NAMES = ("im2col", "mec", "cscc", "cpo", "cps")
+"""In the order of pictures and recordings: from the largest to the smallest on sparse maps."""
 
 
-def levels(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, list[int]]:
-    """Maps ``[C, H, W]`` as bytes, layer after layer, and where each layer begins.
+def quantise_maps(maps: Sequence[np.ndarray]) -> tuple[np.ndarray, list[int]]:
+    """Convert maps ``[C, H, W]`` to levels, one byte a value, one layer after the other.
 
-    0 stands for exactly zero (also −0.0), 1 to 255 for the size of a value beside the largest of its layer, whatever its
-    sign; what is not finite is 255.
+    Level 0 means exactly zero (also −0.0). Levels 1 to 255 are the magnitude of a value relative to
+    the largest finite one of its layer. NaN and infinities are 255.
+
+    Returns:
+        The levels of all layers, and the offset at which each layer begins.
     """
-    parts = []
-    for found in maps:
-        size = np.abs(found.astype(np.float32))
+    levels = []
+    for layer in maps:
+        size = np.abs(layer.astype(np.float32))
         size[~np.isfinite(size)] = np.inf
-        finite = size[np.isfinite(size)]
-        most = float(finite.max(initial=0)) or 1.0
-        part = np.ceil(np.minimum(size / most, 1) * 255)
-        parts.append(np.where(found != 0, np.maximum(part, 1), 0).astype(np.uint8).ravel())
-    ends = np.cumsum([0, *(len(part) for part in parts)])
-    return (np.concatenate(parts) if parts else np.zeros(0, np.uint8)), ends[:-1].tolist()
+        largest = float(size[np.isfinite(size)].max(initial=0)) or 1.0
+        level = np.maximum(np.ceil(np.minimum(size / largest, 1) * 255), 1)
+        levels.append(np.where(layer != 0, level, 0).astype(np.uint8).ravel())
+    ends = np.cumsum([0, *map(len, levels)])
+    return (np.concatenate(levels) if levels else np.zeros(0, np.uint8)), ends[:-1].tolist()
 
 
-def level_map(recorded: np.ndarray, offset: int, shape: Sequence[int]) -> np.ndarray:
-    """The maps that begin at a place, uint8 ``[C, H, W]``.
+def read_levels(levels: np.ndarray, offset: int, shape: Sequence[int]) -> np.ndarray:
+    """Return the levels of the layer that begins at an offset, uint8 ``[C, H, W]``.
 
     Example:
-        >>> recorded, begin = levels([np.eye(3)[None], np.array([[[0.0, -2.0], [1.0, 0.0]]])])
-        >>> level_map(recorded, begin[1], (1, 2, 2)).tolist()
+        >>> levels, offsets = quantise_maps([np.eye(3)[None], np.array([[[0.0, -2.0], [1.0, 0.0]]])])
+        >>> read_levels(levels, offsets[1], (1, 2, 2)).tolist()
         [[[0, 255], [128, 0]]]
     """
-    return recorded[offset : offset + int(np.prod(shape))].reshape(tuple(int(n) for n in shape))
+    return levels[offset : offset + math.prod(shape)].reshape(tuple(shape))
 
 
-def strongest(maps: np.ndarray, share: float) -> np.ndarray:
-    """Maps in which only this share of the values that are not zero is left: the largest (of equal ones, the first)."""
-    kept = np.zeros(maps.size, maps.dtype)
-    order = np.argsort(-maps.ravel().astype(float), kind="stable")  # bytes cannot be negative
-    count = round(share * np.count_nonzero(maps))
-    kept[order[:count]] = maps.ravel()[order[:count]]
-    return kept.reshape(maps.shape)
+def keep_largest(maps: np.ndarray, share: float) -> np.ndarray:
+    """Set all but a share of the non-zero values to zero.
+
+    The largest values stay; of equal values the first ones stay.
+    """
+    sparser = np.zeros(maps.size, maps.dtype)
+    # Bytes cannot be negated, so the values are converted first.
+    order = np.argsort(-maps.ravel().astype(float), kind="stable")
+    largest = order[: round(share * np.count_nonzero(maps))]
+    sparser[largest] = maps.ravel()[largest]
+    return sparser.reshape(maps.shape)
 
 
-def shuffled(maps: np.ndarray, seed: int = 0) -> np.ndarray:
-    """The values of each channel of ``[C, H, W]`` at other places of the same channel, drawn at random."""
+def shuffle_values(maps: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Move the values of each channel of ``[C, H, W]`` to random positions of the same channel."""
     flat = maps.reshape(len(maps), -1)
     return np.random.default_rng(seed).permuted(flat, axis=1).reshape(maps.shape)
 
 
-def readers(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """Of a map ``[H, W]``, padded: how many windows read each value that is not zero, int ``[Hp, Wp]``.
+def count_reading_windows(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Count the windows that read each non-zero value of a map ``[H, W]``, int ``[Hp, Wp]``.
 
-    0 where the map is zero, −1 in the padding, −2 at values that no window reads.
+    The result is padded: it is 0 where the map is zero, −1 in the padding, and −2 at values that no
+    window reads.
     """
-    (ph, pw), (tall, wide) = geometry.padding, geometry.padded
-    found = np.full((tall, wide), -1)
-    times = np.where(geometry.windows > 0, geometry.windows, -2)[pw : wide - pw]
-    found[ph : tall - ph, pw : wide - pw] = np.where(maps != 0, times, 0)
-    return found
+    (ph, pw), (height, width) = geometry.padding, geometry.padded
+    counts = np.full((height, width), -1)
+    windows = np.where(geometry.windows > 0, geometry.windows, -2)[pw : width - pw]
+    counts[ph : height - ph, pw : width - pw] = np.where(maps != 0, windows, 0)
+    return counts
 
 
-def sets_held(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """How many values each CPS set of maps ``[C, H, W]`` holds, 0 to 4, ``[C, sets, W]``; sets begin in the padding, and
-    values that no window reads are in none.
+def count_set_values(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Count the values in each CPS set of maps ``[C, H, W]``, 0 to 4, ``[C, sets, W]``.
+
+    The first set begins in the padding. Values that no window reads are not counted.
     """
-    top, tall = geometry.padding[0], geometry.padded[0]
-    padded = np.zeros((len(maps), -(-tall // SET_ROWS) * SET_ROWS, maps.shape[2]), bool)
-    left = geometry.padding[1]
-    padded[:, top : top + maps.shape[1]] = (maps != 0) & (
-        geometry.windows[left : left + maps.shape[2]] > 0
-    )
-    return padded.reshape(len(maps), -1, SET_ROWS, maps.shape[2]).sum(2)
+    (c, h, w), (top, left), height = maps.shape, geometry.padding, geometry.padded[0]
+    stored = np.zeros((c, -(-height // SET_ROWS) * SET_ROWS, w), bool)
+    stored[:, top : top + h] = (maps != 0) & (geometry.windows[left : left + w] > 0)
+    return stored.reshape(c, -1, SET_ROWS, w).sum(2)
 
 
-def sets_seen(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """At every value of maps ``[C, H, W]`` that is not zero, how many its set holds; 0 at zeros and where nothing is read."""
+def set_sizes(maps: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """Return for each non-zero value of maps ``[C, H, W]`` the number of values in its CPS set.
+
+    It is 0 at zeros and in columns that no window reads.
+    """
     top = geometry.padding[0]
-    return np.repeat(sets_held(maps, geometry), SET_ROWS, axis=1)[:, top : top + maps.shape[1]] * (
-        maps != 0
-    )
+    counts = np.repeat(count_set_values(maps, geometry), SET_ROWS, axis=1)
+    return counts[:, top : top + maps.shape[1]] * (maps != 0)

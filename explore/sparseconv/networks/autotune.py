@@ -15,7 +15,7 @@ from torch import nn
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.convolution import METHODS
 from explore.sparseconv.networks.convert import as_layer, convert
-from explore.sparseconv.networks.density import Seen, convolved_maps
+from explore.sparseconv.networks.density import ConvolutionInput, convolved_maps
 from explore.sparseconv.networks.tuning_result import Choice, Selection
 
 WORTH = 0.97
@@ -70,7 +70,7 @@ def select(
         for one in convolved_maps(model, images)
         if one.geometry is not None and (pointwise or not one.pointwise)
     ]
-    first: dict[str, Seen] = {}
+    first: dict[str, ConvolutionInput] = {}
     for one in chosen:
         first.setdefault(
             one.name.partition("#")[0], one
@@ -118,7 +118,9 @@ def _as_a_whole(
     )
 
 
-def _timed(one: Seen, last: bool, methods: Sequence[str], batch: int, seconds: float) -> Choice:
+def _timed(
+    one: ConvolutionInput, last: bool, methods: Sequence[str], batch: int, seconds: float
+) -> Choice:
     module, maps = one.module, torch.from_numpy(one.maps)
     if last:
         maps = maps.contiguous(memory_format=torch.channels_last)

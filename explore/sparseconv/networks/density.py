@@ -17,14 +17,14 @@ from explore.errors import InvalidInput
 from explore.models.taps import Taps
 from explore.sparseconv.encoding import encode
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import FORMATS, levels
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES, quantise_maps
 
 if TYPE_CHECKING:
     import xarray
 
 
 @dataclass(frozen=True)
-class Seen:
+class ConvolutionInput:
     """What one convolution took in: its name, the module, the maps ``[N, C, H, W]`` and the sizes (None: not of a plain kind)."""
 
     name: str
@@ -40,7 +40,7 @@ class Seen:
 
 def convolved_maps(
     model: nn.Module, images: torch.Tensor, layers: Iterable[str] | None = None
-) -> list[Seen]:
+) -> list[ConvolutionInput]:
     """What every convolution of a network takes in, in the order in which they are computed.
 
     Args:
@@ -105,7 +105,7 @@ def convolved_maps(
         module = modules[name if name in modules else name.rpartition("#")[0]]
         values = maps.float().cpu().numpy()
         if values.size:
-            found.append(Seen(name, module, values, geometry_of(module, values.shape)))
+            found.append(ConvolutionInput(name, module, values, geometry_of(module, values.shape)))
     if not found:
         raise InvalidInput(
             "no convolution took in maps [N, C, H, W]; give images with an axis for their number, [N, C, H, W]"
@@ -176,16 +176,16 @@ def activation_density(
     )
 
 
-def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
+def frame(seen: list[ConvolutionInput], maps: bool = False) -> xarray.Dataset:
     """Density and sizes of each layer of one image; with ``maps`` also its values in 255 levels."""
     import xarray
 
-    sizes = np.full((2, len(seen), len(FORMATS)), np.nan)
+    sizes = np.full((2, len(seen), len(FORMAT_NAMES)), np.nan)
     for k, layer in enumerate(seen):
         if layer.geometry is not None:
             g = layer.geometry
             sizes[:, k, :2] = np.array([[4], [1]]) * [g.im2col_elements, g.mec_elements]
-            for j, name in enumerate(FORMATS[2:], 2):
+            for j, name in enumerate(FORMAT_NAMES[2:], 2):
                 made = encode(layer.maps, g.kernel, g.stride, g.padding, name)
                 sizes[:, k, j] = made.nbytes, made.elements
     share = [float(np.count_nonzero(layer.maps)) / layer.maps.size for layer in seen]
@@ -214,7 +214,7 @@ def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
     modules = [layer.module for layer in seen]
     known: dict[str, Any] = {
         "layer": ("layer", np.array([layer.name for layer in seen], object)),
-        "format": ("format", np.array(FORMATS, object)),
+        "format": ("format", np.array(FORMAT_NAMES, object)),
         "shape": (("layer", "chw"), np.array([layer.maps.shape[1:] for layer in seen])),
         "filters": ("layer", np.array([module.out_channels for module in modules])),
         "pointwise": ("layer", np.array([layer.pointwise for layer in seen])),
@@ -227,7 +227,7 @@ def frame(seen: list[Seen], maps: bool = False) -> xarray.Dataset:
         chosen = [
             k for k, layer in enumerate(seen) if not layer.pointwise and layer.geometry is not None
         ]
-        values, begin = levels([seen[k].maps[0] for k in chosen])
+        values, begin = quantise_maps([seen[k].maps[0] for k in chosen])
         about = {
             "long_name": "size of each value, 0 is zero and 255 the largest of its layer, layer after layer",
             "units": "1",
