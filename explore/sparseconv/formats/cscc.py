@@ -35,7 +35,8 @@ class CSCC(SparseEncoding):
     def entries(self) -> Entries:
         """Return every stored value and its position, computed from the arrays alone."""
         n, ow = self.geometry.shape[0], self.geometry.output[1]
-        counts = np.diff(self.pointers.astype(np.int64), axis=1).ravel()
+        ends = self.pointers.astype(np.int64)
+        counts = (ends[:, 1:] - ends[:, :-1]).ravel()
         image, window = np.divmod(np.repeat(np.arange(n * ow), counts), ow)
         line, column = np.divmod(self.indices.astype(np.int64), self.geometry.kernel[1])
         channel, row = np.divmod(line, self.geometry.padded[0])
