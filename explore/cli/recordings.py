@@ -173,13 +173,12 @@ def export(
     ] = "torch",
 ) -> None:
     """Hand a distilled set on to other programs."""
-    from explore.data._distilled_file import beside
     from explore.data.distilled_set import DistilledSet
 
     forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
     if form not in forms:
         raise UnknownName("form of a distilled set", form, forms)
-    found = DistilledSet.load(beside(distilled) if ".zarr" in distilled.suffixes else distilled)
+    found = DistilledSet.load(distilled)
     typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
 
 

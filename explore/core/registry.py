@@ -74,7 +74,7 @@ def _distill(name: str, summary: str) -> Method:
         recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
         tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
         family="distill",
-        keep="explore.data._distilled_file:keep",
+        keep="explore.data.distilled_set:save_beside",
     )
 
 
@@ -86,7 +86,7 @@ def _coreset(name: str, summary: str, **tiny: Any) -> Method:
         config="explore.distill.config:CoresetConfig",
         tiny={"data": "digits", **tiny},
         family="coreset",
-        keep="explore.data._distilled_file:keep",
+        keep="explore.data.distilled_set:save_beside",
     )
 
 

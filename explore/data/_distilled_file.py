@@ -1,4 +1,4 @@
-"""A distilled set as one file: tensors by safetensors, all else as JSON in its header, with a seal on it."""
+"""Write and read the file of a distilled set: tensors as safetensors, everything else as JSON in its header."""
 
 from __future__ import annotations
 
@@ -6,120 +6,97 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
-from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import sha256_of
-from explore.data.whitening import ZCA
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 
 FORMAT = 1
 SUFFIX = ".safetensors"
-Kind = TypeVar("Kind", bound=DistilledSet)
+WHITENING_TENSORS = ("zca_mean", "zca_inverse", "zca_forward")
 
 
-def write(distilled: DistilledSet, path: str | os.PathLike[str]) -> Path:
-    """See ``DistilledSet.save``."""
+def write_file(
+    path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]
+) -> Path:
+    """Write tensors and a header, atomically, and return the path.
+
+    Raises:
+        InvalidInput: the path has another suffix.
+    """
     from safetensors.torch import save_file
 
-    path = _checked(path)
-    tensors = {"images": distilled.images, "labels": distilled.labels}
-    if distilled.zca:
-        tensors |= {f"zca_{name}": value for name, value in distilled.zca.fitted().items()}
-    tensors = {name: value.contiguous() for name, value in tensors.items()}
+    path = _check_suffix(path)
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    header = {"format": FORMAT, **header}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    about = {"format": FORMAT, **distilled.about()}
-    save_file(tensors, part, {"explore": json.dumps({**about, "seal": _seal(distilled, about)})})
+    save_file(tensors, part, {"explore": json.dumps({**header, "seal": _seal(tensors, header)})})
     part.replace(path)
     return path
 
 
-def read(path: str | os.PathLike[str], kind: type[Kind]) -> Kind:
-    """See ``DistilledSet.load``."""
+def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read the tensors and the header that ``write_file`` wrote.
+
+    Raises:
+        DataMissing: there is no such file.
+        RecordingDamaged: the file is truncated or was changed.
+        InvalidInput: another suffix, a file of another program, or a newer format.
+    """
     from safetensors import SafetensorError, safe_open
 
-    path = _checked(path)
+    path = _check_suffix(path)
     if not path.is_file():
-        raise DataMissing(f"{path} is not there; DistilledSet.save(path) writes one")
+        raise DataMissing(f"{path} does not exist; DistilledSet.save(path) writes such a file")
     try:
         with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError) as error:
-        raise RecordingDamaged(
-            f"{path} cannot be read: {error}; take it from where it was made"
-        ) from error
-    if "explore" not in header:
-        found = ", ".join(f"{name} {list(value.shape)}" for name, value in tensors.items())
+        raise damage_error(path, error) from error
+    if "explore" not in metadata:
+        shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items())
         raise InvalidInput(
-            f"{path} was not written by DistilledSet.save (it holds {found}); use DistilledSet.import_, and say its units"
+            f"{path} was not written by DistilledSet.save (it contains {shapes}); "
+            "use DistilledSet.import_ and specify the units of the images"
         )
-    broken = f"{path} cannot be read as it was saved"
     try:
-        about = json.loads(header["explore"])
-        newer = about["format"] > FORMAT
+        header = json.loads(metadata["explore"])
+        is_newer = header["format"] > FORMAT
     except (ValueError, LookupError, TypeError) as error:
-        raise RecordingDamaged(
-            f"{broken}: its header is not whole ({error}); take it from where it was made"
-        ) from error
-    if newer:
+        raise damage_error(path, f"its header is incomplete ({error})") from error
+    if is_newer:
         raise InvalidInput(
-            f"{path} has format {about['format']}, this explore reads up to {FORMAT}; install a newer one"
+            f"{path} has format {header['format']}, but this version of explore reads formats up "
+            f"to {FORMAT}; install a newer version"
         )
-    try:
-        whitening = None
-        if "zca_inverse" in tensors:
-            whitening = ZCA.of(
-                tensors["zca_mean"],
-                tensors["zca_inverse"],
-                about["zca_epsilon"],
-                tensors["zca_forward"],
-            )
-        kept = {
-            name: about[name]
-            for name in ("class_names", "mean", "std", "learning_rate", "provenance", "protocol")
-        }
-        made, known = (
-            kind(tensors["images"], tensors["labels"], zca=whitening, **kept),
-            about["sha256"],
-        )
-    except (ValueError, LookupError, TypeError) as error:  # what was saved had been checked
-        raise RecordingDamaged(f"{broken}: {error}; take it from where it was made") from error
-    if made.sha256 != known:
-        raise RecordingDamaged(
-            f"{path} holds other images or labels than were saved; take it from where it was made"
-        )
-    if about.get("seal") not in (None, _seal(made, about)):  # the first files had none
-        raise RecordingDamaged(
-            f"{broken}: its header or its whitening was changed; take it from where it was made"
-        )
-    return made
+    if header.get("seal") not in (None, _seal(tensors, header)):  # the first files had no seal
+        raise damage_error(path, "its header or its whitening was changed")
+    return tensors, header
 
 
-def beside(recording: str | os.PathLike[str]) -> Path:
-    """Where the distilled set of a recording lies: ``runs/a.zarr`` → ``runs/a.safetensors``."""
+def damage_error(path: str | os.PathLike[str], reason: object) -> RecordingDamaged:
+    """Return the error of a file that cannot be read as it was saved."""
+    return RecordingDamaged(f"{path} cannot be read: {reason}; replace it with an undamaged copy")
+
+
+def path_beside(recording: str | os.PathLike[str]) -> Path:
+    """Return the path of a recording's distilled set: ``runs/a.zarr`` → ``runs/a.safetensors``."""
     path = Path(recording)
     return path.with_name(path.name.partition(".zarr")[0] + SUFFIX)
 
 
-def keep(run: Any, recording: str | os.PathLike[str]) -> Path:
-    """Save what a run has distilled beside its recording; the registry's ``keep`` of methods that distil images."""
-    return DistilledSet.of(run).save(beside(recording))
+def _seal(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> str:
+    """Hash the header and the whitening. The header itself holds a hash of images and labels."""
+    text = json.dumps({k: v for k, v in header.items() if k != "seal"}, sort_keys=True)
+    whitening = [tensors[name] for name in WHITENING_TENSORS if name in tensors]
+    return sha256_of(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8), *whitening)
 
 
-def _seal(distilled: DistilledSet, about: Mapping[str, Any]) -> str:
-    """Hash of all that a file says besides images and labels: what is left out of ``sha256``, which names the data."""
-    said = json.dumps(
-        {name: value for name, value in about.items() if name != "seal"}, sort_keys=True
-    )
-    whitening = distilled.zca.fitted().values() if distilled.zca else ()
-    return sha256_of(torch.frombuffer(bytearray(said.encode()), dtype=torch.uint8), *whitening)
-
-
-def _checked(path: str | os.PathLike[str]) -> Path:
+def _check_suffix(path: str | os.PathLike[str]) -> Path:
     if Path(path).suffix != SUFFIX:
         raise InvalidInput(f"a distilled set is a {SUFFIX} file, got {str(path)!r}")
     return Path(path)

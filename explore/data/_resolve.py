@@ -1,4 +1,4 @@
-"""What a run may be given as its data: the name of a set, its description in a recording, an ImageSet, or tensors."""
+"""Resolve the data argument of a run: a name, a description from a recording, a set, or tensors."""
 
 from __future__ import annotations
 
@@ -9,49 +9,52 @@ from weakref import WeakValueDictionary
 
 import torch
 
+from explore.data import load
+from explore.data.datasets.folders import data_folder
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
-_held: WeakValueDictionary[str, ImageSet] = WeakValueDictionary()
-"""Sets that some run holds at the moment: many runs on one set read its files once."""
+_loaded_sets: WeakValueDictionary[str, ImageSet] = WeakValueDictionary()
+"""Sets that a run still uses. Several runs on one set read its files only once."""
 
 
-def taken(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
-    """The set that was given or named, if any, its images and its labels.
+def resolve_dataset(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Tensor]:
+    """Return the set (None for a pair of tensors), its images and its labels.
+
+    The images of a set are uint8, as a float copy of a large set would fill the memory.
+
+    Args:
+        data: the name of a set, its description ``{"name": ..., "options": ...}`` in a recording,
+            an ``ImageSet``, or a pair ``(images, labels)``.
 
     Raises:
-        InvalidInput: none of the above, or the description of a run that was made from tensors.
+        InvalidInput: anything else, or the description of a run that was made from tensors.
         UnknownName, DataMissing: see ``load``.
     """
     if isinstance(data, str):
-        data = _loaded(data, {})
+        data = _load_once(data, {})
     elif isinstance(data, Mapping):
         if data.get("name") == "tensors":
             raise InvalidInput(
-                "this run was made from tensors, which a recording does not keep; give data=(images, labels)"
+                "this run was made from tensors, and a recording does not contain them; "
+                "pass data=(images, labels)"
             )
-        data = _loaded(data["name"], data.get("options", {}))
+        data = _load_once(data["name"], data.get("options", {}))
     if isinstance(data, ImageSet):
-        return (
-            data,
-            data.images,
-            data.labels,
-        )  # bytes: a float copy of a large set would fill the memory
+        return data, data.images, data.labels
     if isinstance(data, tuple | list) and len(data) == 2:
         return None, data[0], data[1]
     raise InvalidInput(
-        f"data must be the name of a set, an ImageSet or (images, labels), got {type(data).__name__}"
+        "data must be the name of a set, an ImageSet or (images, labels), "
+        f"got {type(data).__name__}"
     )
 
 
-def _loaded(name: str, options: Mapping[str, Any]) -> ImageSet:
-    from explore.data import load
-    from explore.data.datasets.folders import data_folder
-
-    if name == "folder":  # whose files may change from one run to the next
+def _load_once(name: str, options: Mapping[str, Any]) -> ImageSet:
+    if name == "folder":  # Its files may change between two runs.
         return load(name, **options)
     key = json.dumps([name, sorted(options.items()), str(data_folder())], default=repr)
-    held = _held.get(key)
-    if held is None:
-        held = _held[key] = load(name, **options)
-    return held
+    image_set = _loaded_sets.get(key)
+    if image_set is None:
+        image_set = _loaded_sets[key] = load(name, **options)
+    return image_set

@@ -1,4 +1,4 @@
-"""ImageSet: images kept as bytes, handed out as normalised tensors, with what undoes the normalisation."""
+"""A labelled image set: uint8 inside, normalised float32 outside."""
 
 from __future__ import annotations
 
@@ -14,26 +14,31 @@ import torch
 
 from explore.core.label_hierarchy import check_labels, check_parents
 from explore.data._chunks import chunks
+from explore.data.normalization import denormalize_to_bytes, normalize_bytes
 from explore.errors import InvalidInput
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images, 8 bits a channel inside, normalised float32 outside.
+    """Labelled images, stored with 8 bits a channel.
 
     Attributes:
-        name: what the set is called in recordings, e.g. ``"digits"``.
+        name: the name of the set in recordings, e.g. ``"digits"``.
         images: uint8 ``[N, C, H, W]``.
         labels: int64 ``[N]``, each in ``0..K-1``.
         class_names: ``K`` names, in label order.
         mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
-        options: what ``load`` was called with, so that the set can be made again.
-        masks: bool ``[N, H, W]``, where the labelled object is (scenes only).
-        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, folders of folders, and what ``grouped`` returns).
+        options: the arguments of ``load`` that create this set.
+        masks: bool ``[N, H, W]``, the pixels of the labelled object (scenes only).
+        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, nested folders, and the result of ``grouped``).
         subclass_names: names of the subclasses, in order.
         parents: class of each subclass, in order; see ``explore.core.label_hierarchy``.
         agreement: float32 ``[N]``, the share of annotators who chose the label (MHIST only).
         multi_hot: float32 ``[N, K]``, every class that is present (scenes and VOC).
+
+    Raises:
+        InvalidInput: images that are not uint8 ``[N, C, H, W]``, or labels, subclasses and parents
+            that do not match.
 
     Example:
         >>> from explore.data import load
@@ -59,28 +64,25 @@ class ImageSet:
     agreement: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.dtype != torch.uint8:
+        images, labels, classes = self.images, self.labels, len(self.class_names)
+        if images.ndim != 4 or images.dtype != torch.uint8:
             raise InvalidInput(
-                f"images must be uint8 [N, C, H, W], got {self.images.dtype} {list(self.images.shape)}"
+                f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
             )
-        if self.labels.shape != (len(self.images),):
+        if labels.shape != (len(images),):
             raise InvalidInput(
-                f"labels must be [{len(self.images)}], one an image, got {list(self.labels.shape)}"
+                f"labels must be [{len(images)}], one for each image, got {list(labels.shape)}"
             )
-        if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(
-            self.class_names
-        ):
-            found, known = (int(self.labels.min()), int(self.labels.max())), len(self.class_names)
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
             raise InvalidInput(
-                f"labels must be 0..{known - 1}, as there are {known} class names; got {found[0]}..{found[1]}"
+                f"labels must be 0..{classes - 1}, as there are {classes} class names; "
+                f"got {int(labels.min())}..{int(labels.max())}"
             )
         if len(self.parents):
-            check_parents(self.parents, len(self.subclass_names), len(self.class_names))
+            check_parents(self.parents, len(self.subclass_names), classes)
             if self.subclasses is None:
-                raise InvalidInput(
-                    "parents are given, but no subclasses; give the subclass of each image"
-                )
-            check_labels(self.labels, self.subclasses, self.parents)
+                raise InvalidInput("parents need subclasses; pass the subclass of each image")
+            check_labels(labels, self.subclasses, self.parents)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -90,46 +92,27 @@ class ImageSet:
         return f"ImageSet({self.name!r}: {n} images, {c}×{h}×{w}, {len(self.class_names)} classes)"
 
     def batch(self, indices: Any = slice(None)) -> torch.Tensor:
-        """Images ``indices`` (all of them by default), normalised, float32 ``[n, C, H, W]``."""
-        chosen = self.images[indices].float().div_(255)
-        mean, std = self._statistics(chosen)
-        return chosen.sub_(mean).div_(std)
+        """Return images ``indices`` (by default all), normalised, float32 ``[n, C, H, W]``."""
+        return normalize_bytes(self.images[indices], self.mean, self.std)
 
     def to_display(self, x: torch.Tensor) -> torch.Tensor:
         """Undo the normalisation and clip: uint8 of the shape of ``x``, ``[..., C, H, W]``."""
-        mean, std = self._statistics(x)
-        return (x.detach() * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8).cpu()
+        return denormalize_to_bytes(x.detach(), self.mean, self.std).cpu()
 
     def subset(self, indices: Any) -> ImageSet:
-        """The same set with only the images ``indices``."""
-
-        def pick(values: torch.Tensor | None) -> torch.Tensor | None:
-            return None if values is None else values[indices]
-
-        return ImageSet(
-            self.name,
-            self.images[indices],
-            self.labels[indices],
-            self.class_names,
-            self.mean,
-            self.std,
-            self.options,
-            pick(self.masks),
-            pick(self.subclasses),
-            self.subclass_names,
-            pick(self.multi_hot),
-            self.parents,
-            pick(self.agreement),
-        )
+        """Return the same set with only the images ``indices``."""
+        names = ("images", "labels", "masks", "subclasses", "multi_hot", "agreement")
+        tensors = {name: getattr(self, name) for name in names}
+        return replace(self, **{k: t[indices] for k, t in tensors.items() if t is not None})
 
     def grouped(self, parents: Sequence[int], class_names: Sequence[str] = ()) -> ImageSet:
-        """The same images with their classes as subclasses of fewer, coarser classes.
+        """Return the same images with their classes as subclasses of fewer, coarser classes.
 
         In ``multi_hot``, a coarse class is present where any of its members is.
 
         Args:
-            parents: the coarse class of each class, one entry a class.
-            class_names: of the coarse classes; by default the members' names joined.
+            parents: the coarse class of each class, one entry for each class.
+            class_names: of the coarse classes; by default the members' names, joined.
 
         Raises:
             InvalidInput: ``parents`` has another length, or a coarse class without members.
@@ -140,26 +123,22 @@ class ImageSet:
             >>> halves, halves.subclass_names[7]
             (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
         """
-        known = check_parents(parents, len(self.class_names))
-        present = (
-            self.multi_hot
-            if self.multi_hot is not None and self.multi_hot.shape[1] == len(known)
-            else None
-        )  # of these classes
-        members = [
-            [str(name) for name, of in zip(self.class_names, known, strict=True) if of == k]
-            for k in range(known.max() + 1)
-        ]
+        superclasses = check_parents(parents, len(self.class_names))
+        members = [(superclasses == k).nonzero()[0] for k in range(superclasses.max() + 1)]
+        names = tuple(" + ".join(str(self.class_names[i]) for i in rows) for rows in members)
+        multi_hot = self.multi_hot
+        if multi_hot is not None and multi_hot.shape[1] != len(superclasses):
+            multi_hot = None  # It describes other classes.
+        if multi_hot is not None:
+            multi_hot = torch.stack([multi_hot[:, rows].amax(1) for rows in members], 1)
         return replace(
             self,
-            labels=torch.from_numpy(known)[self.labels],
-            class_names=tuple(class_names) or tuple(" + ".join(names) for names in members),
+            labels=torch.from_numpy(superclasses)[self.labels],
+            class_names=tuple(class_names) or names,
             subclasses=self.labels,
             subclass_names=tuple(self.class_names),
-            parents=tuple(known.tolist()),
-            multi_hot=None
-            if present is None
-            else torch.stack([present[:, known == k].amax(1) for k in range(len(members))], 1),
+            parents=tuple(superclasses.tolist()),
+            multi_hot=multi_hot,
         )
 
     @cached_property
@@ -167,13 +146,9 @@ class ImageSet:
         """Hash of images and labels: the identity of the data in a recording."""
         return sha256_of(self.images, self.labels)
 
-    def _statistics(self, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        shape = (len(self.mean), 1, 1)
-        return like.new_tensor(self.mean).view(shape), like.new_tensor(self.std).view(shape)
-
 
 def sha256_of(*tensors: torch.Tensor) -> str:
-    """Hash of the bytes of images, then labels, wherever they live; copies a piece at a time at most."""
+    """Return the hash of the bytes of tensors on any device; copies one chunk at a time at most."""
     digest = hashlib.sha256()
     for values in tensors:
         for chunk in chunks(values.detach()):
@@ -184,29 +159,22 @@ def sha256_of(*tensors: torch.Tensor) -> str:
 def channel_statistics(
     images: torch.Tensor | Iterable[torch.Tensor],
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation (N − 1) per channel of uint8 ``[N, C, H, W]``, in units of ``[0, 1]``.
+    """Return mean and standard deviation (N − 1) per channel of uint8 images, in units of ``[0, 1]``.
 
-    Bytes are counted, and the moments of the counts are whole numbers: exact but for the last rounding, in any order,
-    without a copy of the whole.
+    The moments are computed from the counts of the 256 values, as whole numbers: they are exact but
+    for the last rounding, in any order, without a copy of all images.
 
     Args:
-        images: a tensor, or tensors that together are the images, such as ``read_pieces`` gives.
+        images: uint8 ``[N, C, H, W]``, or an iterable of such tensors (see ``read_image_chunks``).
     """
     counts: list[list[int]] = []
-    for given in [images] if isinstance(images, torch.Tensor) else images:
-        for chunk in chunks(given):
-            found = [
-                torch.bincount(channel.flatten(), minlength=256).tolist()
-                for channel in chunk.unbind(1)
-            ]
-            counts = (
-                [list(map(add, *both)) for both in zip(counts, found, strict=True)]
-                if counts
-                else found
-            )
-    return [_moments(channel)[0] for channel in counts], [
-        _moments(channel)[1] for channel in counts
-    ]
+    for tensor in [images] if isinstance(images, torch.Tensor) else images:
+        for chunk in chunks(tensor):
+            more = [torch.bincount(c.flatten(), minlength=256).tolist() for c in chunk.unbind(1)]
+            pairs = zip(counts or [[0] * 256] * len(more), more, strict=True)
+            counts = [list(map(add, *pair)) for pair in pairs]
+    means, deviations = zip(*map(_moments, counts), strict=True) if counts else ((), ())
+    return list(means), list(deviations)
 
 
 def _moments(counts: list[int]) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from explore.data._resolve import taken
+from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
 from explore.data.whitening import ZCA
 from explore.distill.checks import check_images
@@ -41,7 +41,7 @@ class Source:
         init: str = "noise",
     ) -> None:
         self.device = torch.device(device or "cpu")
-        self.set, images, labels = taken(data)
+        self.set, images, labels = resolve_dataset(data)
         self.classes = check_images(images, labels, images_per_class, init, self.set is not None)
         self.labels = labels.long()
         self.shape = tuple(images.shape[1:])

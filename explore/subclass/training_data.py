@@ -11,7 +11,7 @@ import torch
 
 from explore.core.label_hierarchy import check_labels, check_parents, check_subclasses
 from explore.core.runs import stream_seed
-from explore.data._resolve import taken
+from explore.data._resolve import resolve_dataset
 from explore.data.image_set import ImageSet, sha256_of
 from explore.errors import InvalidInput
 
@@ -57,7 +57,7 @@ class Source:
     def __init__(
         self, data: Any, parents: Any = None, device: str = "", classes: torch.Tensor | None = None
     ) -> None:
-        found, images, subclasses = taken(data)
+        found, images, subclasses = resolve_dataset(data)
         self.device = torch.device(device or "cpu")
         self.set = None if found is None else as_subclasses(found, parents)
         if self.set is None:

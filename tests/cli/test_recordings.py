@@ -18,7 +18,7 @@ from explore.cli import main as cli
 from explore.core.recording import open_recording, pack
 from explore.core.tables import formatted, table_of
 from explore.data import DistilledSet
-from explore.data._distilled_file import keep
+from explore.data.distilled_set import save_beside
 from explore.plotting.export import save_figure
 from explore.sweep.plan import outcome, plan, read
 
@@ -64,7 +64,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         run: Any = build(config)
         record(run, folder / f"{name}.zarr", every=1)
-        kept = keep(run, folder / f"{name}.zarr")
+        kept = save_beside(run, folder / f"{name}.zarr")
         scores = build(
             {"method": "evaluate", "distilled": str(kept), "epochs": 1, "networks": 2, "width": 4}
         )
@@ -311,7 +311,7 @@ def test_what_cannot_be_exported_is_one_line(
     assert "unknown form of a distilled set 'npz'; known: png, torch" in failed(
         capsys, "export", shelf / "dm.safetensors", "out", "--format", "npz"
     )
-    assert "none.safetensors is not there" in failed(capsys, "export", "none.zarr", "out")
+    assert "none.safetensors does not exist" in failed(capsys, "export", "none.zarr", "out")
     assert "is a .safetensors file" in failed(capsys, "export", "images.pt", "out")
     Path("cut.safetensors").write_bytes((shelf / "dm.safetensors").read_bytes()[:99])
     assert "cut.safetensors cannot be read" in failed(capsys, "export", "cut.safetensors", "out")
@@ -343,7 +343,7 @@ def test_a_dry_run_says_what_is_there_and_starts_nothing(
     assert not Path("runs").exists()
     run = build(second.config)
     record(run, here / f"runs/small/{second.name}.zarr")
-    kept = keep(run, here / f"runs/small/{second.name}.zarr")
+    kept = save_beside(run, here / f"runs/small/{second.name}.zarr")
     scores = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
     record(scores, here / f"runs/small/{second.scored}.zarr")
     assert outcome(second, str(here / "runs/small")) is not None

@@ -224,7 +224,7 @@ def test_too_few_or_too_many_names_are_refused():
 def test_a_set_with_parents_is_checked_when_it_is_made():
     names = {"subclass_names": ("p", "q", "r"), "parents": (0, 1, 2)}
     assert len(small(subclasses=torch.tensor([0, 1, 2, 2, 1, 0]), **names)) == 6
-    with pytest.raises(InvalidInput, match="parents are given, but no subclasses"):
+    with pytest.raises(InvalidInput, match="parents need subclasses"):
         small(**names)
     with pytest.raises(
         InvalidInput, match="sample 3 has label 2, but its subclass 1 belongs to class 1"

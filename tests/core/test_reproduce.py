@@ -150,7 +150,9 @@ def test_tensors_were_not_kept_and_this_is_said(tmp_path: Path) -> None:
         build({k: v for k, v in DM.items() if k != "data"}, data=(digits.batch(), digits.labels)),
         tmp_path / "a.zarr",
     )
-    with pytest.raises(InvalidInput, match="made from tensors, which a recording does not keep"):
+    with pytest.raises(
+        InvalidInput, match="made from tensors, and a recording does not contain them"
+    ):
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
     assert not (tmp_path / "b.zarr").exists()
 
@@ -172,7 +174,9 @@ def test_an_evaluation_of_tensors_says_so_too(tmp_path: Path) -> None:
         data=test,
     )
     record(scores, tmp_path / "a.zarr")
-    with pytest.raises(InvalidInput, match="made from tensors, which a recording does not keep"):
+    with pytest.raises(
+        InvalidInput, match="made from tensors, and a recording does not contain them"
+    ):
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 

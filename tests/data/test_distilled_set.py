@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray
 from PIL import Image
 
 from explore import build
@@ -93,6 +94,56 @@ def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
         DistilledSet.of(build({"method": "scratch", "data": "digits", "epochs": 1}))
 
 
+@pytest.mark.parametrize("place", ["variable", "attribute"])
+def test_a_result_with_soft_labels_and_a_learned_rate_becomes_a_set(
+    place: str, tmp_path: Path
+) -> None:
+    result = xarray.Dataset(
+        {
+            "images": (("image", "channel", "y", "x"), images().numpy()),
+            "labels": (("image", "class"), SOFT.numpy()),
+            "mean": ("channel", np.array(MEAN)),
+            "std": ("channel", np.array(STD)),
+        },
+        attrs={"config": {"method": "mtt"}, "step": 9},
+    )
+    if place == "variable":
+        result["learning_rate"] = (), np.float64(0.25)
+    else:
+        result.attrs["learning_rate"] = 0.25
+    distilled = DistilledSet.of(result)
+    assert distilled.learning_rate == 0.25
+    assert distilled.soft
+    assert torch.equal(distilled.labels, SOFT)
+    assert distilled.class_names == ("0", "1", "2")
+    assert distilled.provenance["config"] == {"method": "mtt"}
+    assert DistilledSet.of(result, ("a", "b", "c")).class_names == ("a", "b", "c")
+    loaded = DistilledSet.load(distilled.save(tmp_path / "set.safetensors"))
+    assert loaded.learning_rate == 0.25
+    assert torch.equal(loaded.labels, SOFT)
+
+
+def test_a_result_without_a_learned_rate_has_none() -> None:
+    result = xarray.Dataset(
+        {
+            "images": (("image", "channel", "y", "x"), images().numpy()),
+            "labels": ("image", np.array([0, 1, 2, 0, 1, 3])),
+        }
+    )
+    distilled = DistilledSet.of(result)
+    assert distilled.learning_rate is None
+    assert distilled.class_names == ("0", "1", "2", "3")
+    with pytest.raises(InvalidInput, match=r"learning_rate must be above 0, got -0\.5"):
+        DistilledSet.of(result.assign_attrs(learning_rate=-0.5))
+
+
+def test_the_path_of_a_recording_loads_the_set_beside_it(tmp_path: Path) -> None:
+    first = made()
+    first.save(tmp_path / "run.safetensors")
+    for name in ("run.zarr", "run.zarr.zip"):
+        assert DistilledSet.load(tmp_path / name).sha256 == first.sha256
+
+
 def test_a_loader_of_plain_torch_reads_what_is_exported(tmp_path: Path) -> None:
     whole = made(labels=SOFT)
     whole.to_torch(tmp_path / "out")
@@ -117,7 +168,7 @@ def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) 
     order = torch.argsort(whole.labels, stable=True)
     assert np.array_equal(pixels, whole.to_display()[order].permute(0, 2, 3, 1).numpy())
     assert "clipped" in json.loads((tmp_path / "png" / "about.json").read_text())["lossy"]
-    with pytest.raises(InvalidInput, match="nothing is known of these images' units"):
+    with pytest.raises(InvalidInput, match="their units are unknown"):
         made(mean=(), std=()).to_png(tmp_path / "none")
 
 
@@ -125,7 +176,7 @@ def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) 
 
 
 def test_units_are_never_guessed() -> None:
-    with pytest.raises(InvalidInput, match="say in which units the images are"):
+    with pytest.raises(InvalidInput, match="the value range of the images cannot be inferred"):
         DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), mean=MEAN, std=STD)
     with pytest.raises(UnknownName, match="'normalised'"):
         DistilledSet.import_(
@@ -174,7 +225,7 @@ def test_units_that_contradict_the_values_are_refused(given: Any, space: Any, wo
 
 
 def test_a_normalisation_must_be_said() -> None:
-    with pytest.raises(InvalidInput, match="give mean and std for each of the 3 channels"):
+    with pytest.raises(InvalidInput, match="pass mean and std for each of the 3 channels"):
         DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), space="model")
 
 
@@ -184,8 +235,8 @@ def test_a_normalisation_must_be_said() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"images": images().long()}, "images must be a float tensor"),
-        ({"images": images()[0]}, "images must be a float tensor"),
+        ({"images": images().long()}, "images must be float"),
+        ({"images": images()[0]}, "images must be float"),
         ({"images": images()[:0], "labels": torch.zeros(0)}, "N ≥ 1"),
         (
             {"images": images().index_fill(0, torch.tensor([4]), float("nan"))},
@@ -194,7 +245,7 @@ def test_a_normalisation_must_be_said() -> None:
         ({"labels": torch.arange(5)}, r"labels must be integers \[6\] or probabilities \[6, 3\]"),
         ({"labels": torch.arange(6)}, r"hard labels must be integers 0..2, .* got 0..5"),
         ({"labels": torch.zeros(6)}, "hard labels must be integers"),
-        ({"labels": SOFT[:, :2]}, "soft labels are 2 wide, but there are 3 class names"),
+        ({"labels": SOFT[:, :2]}, "soft labels have 2 columns, but there are 3 class names"),
         ({"labels": SOFT * 2}, "soft labels must be probabilities that sum to 1 .* image 0"),
         ({"mean": (0.5,)}, "mean must have one number for each of the 3 channels"),
         ({"std": (0.1, 0.0, 0.1)}, "std must be above 0"),
@@ -216,7 +267,9 @@ def test_damage_is_named(tmp_path: Path) -> None:
     flipped = bytearray(whole)
     flipped[-3] ^= 0x40
     path.write_bytes(flipped)
-    with pytest.raises(RecordingDamaged, match="other images or labels than were saved"):
+    with pytest.raises(
+        RecordingDamaged, match="its images or labels are not those that were saved"
+    ):
         DistilledSet.load(path)
 
 
@@ -225,10 +278,11 @@ def test_files_of_others_are_not_read_as_ours(tmp_path: Path) -> None:
 
     save_file({"images": images()}, tmp_path / "other.safetensors")
     with pytest.raises(
-        InvalidInput, match=r"not written by DistilledSet.save \(it holds images \[6, 3, 8, 8\]\)"
+        InvalidInput,
+        match=r"not written by DistilledSet.save \(it contains images \[6, 3, 8, 8\]\)",
     ):
         DistilledSet.load(tmp_path / "other.safetensors")
-    with pytest.raises(DataMissing, match="is not there"):
+    with pytest.raises(DataMissing, match="does not exist"):
         DistilledSet.load(tmp_path / "none.safetensors")
     with pytest.raises(InvalidInput, match=r"is a .safetensors file, got 'set.pt'"):
         made().save("set.pt")

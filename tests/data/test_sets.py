@@ -343,7 +343,7 @@ def test_statistics_are_numpys():
         (
             torch.zeros(2, 1, 4, 4).byte(),
             torch.zeros(3),
-            r"labels must be \[2\], one an image, got \[3\]",
+            r"labels must be \[2\], one for each image, got \[3\]",
         ),
         (
             torch.zeros(2, 1, 4, 4).byte(),

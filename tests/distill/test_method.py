@@ -282,7 +282,7 @@ def test_a_runs_config_makes_it_again(split, size):
 
 def test_a_run_from_tensors_cannot_be_made_again_without_them():
     with pytest.raises(
-        InvalidInput, match=r"this run was made from tensors.* give data=\(images, labels\)"
+        InvalidInput, match=r"this run was made from tensors.* pass data=\(images, labels\)"
     ):
         build(small().config)
     assert bits(build({**small().config, "steps": 9}, toy())) == bits(small())

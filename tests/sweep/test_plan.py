@@ -15,7 +15,7 @@ from explore import build, record
 from explore.core import registry
 from explore.core.recording import open_recording
 from explore.data import DistilledSet, load
-from explore.data._distilled_file import keep
+from explore.data.distilled_set import save_beside
 from explore.errors import DataMissing, InvalidInput
 from explore.sweep.plan import Task, outcome, place_of, plan, read, short, toml
 from explore.sweep.worker import carry_out
@@ -304,7 +304,7 @@ def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
     assert outcome(task, str(tmp_path)) is None
     run = made(task, tmp_path)
     assert outcome(task, str(tmp_path)) is None
-    kept = keep(run, tmp_path / f"{task.name}.zarr")
+    kept = save_beside(run, tmp_path / f"{task.name}.zarr")
     found = outcome(task, str(tmp_path))
     assert found == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
     assert outcome(scored, str(tmp_path)) is None
@@ -321,7 +321,7 @@ def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
 
 def test_a_damaged_recording_is_to_be_done(tmp_path: Path) -> None:
     (task,) = plan([TINY])
-    keep(made(task, tmp_path), tmp_path / f"{task.name}.zarr")
+    save_beside(made(task, tmp_path), tmp_path / f"{task.name}.zarr")
     whole = (tmp_path / f"{task.name}.zarr" / "zarr.json").read_bytes()
     for damage in (whole[:100], b"", whole.replace(b"random", b"rendom")):
         (tmp_path / f"{task.name}.zarr" / "zarr.json").write_bytes(damage)

@@ -13,8 +13,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import stream_seed
-from explore.data._distilled_file import beside
-from explore.data._resolve import taken
+from explore.data._resolve import resolve_dataset
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.data.overlap import shared_images
@@ -109,7 +108,7 @@ def _test_images(given: Any, source: Mapping[str, Any], split: str) -> ImageSet 
     options = known.get(
         "options", source.get("options", {}) if known["name"] == source.get("name") else {}
     )
-    return taken({"name": known["name"], "options": {**options, "split": split}})[0]
+    return resolve_dataset({"name": known["name"], "options": {**options, "split": split}})[0]
 
 
 def _real_images(source: Mapping[str, Any]) -> ImageSet | None:
@@ -117,7 +116,7 @@ def _real_images(source: Mapping[str, Any]) -> ImageSet | None:
     if source.get("name") in (None, "tensors"):
         return None
     try:
-        return taken(source)[0]
+        return resolve_dataset(source)[0]
     except (
         DataMissing,
         InvalidInput,
@@ -141,8 +140,7 @@ def distilled_of(given: Any) -> DistilledSet:
     if isinstance(given, DistilledSet):
         return given
     if isinstance(given, str | Path) and str(given):
-        path = Path(given)
-        return DistilledSet.load(beside(path) if ".zarr" in path.suffixes else path)
+        return DistilledSet.load(given)
     config = (
         given.get("config", given if "method" in given else None)
         if isinstance(given, Mapping)

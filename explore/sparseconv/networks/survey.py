@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import stream_seed
-from explore.data._resolve import taken
+from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput
 from explore.sparseconv.config import NETWORKS, DensityConfig
@@ -56,7 +56,7 @@ class DensityRun:
                 f"which images are to go through {name}? give data=, such as data='imagenette'"
             )
         self.device = device_of(options.device, model)
-        self.set, images, labels = taken(given)
+        self.set, images, labels = resolve_dataset(given)
         if self.set is None:
             check_images(images, labels)
         statistics = None
