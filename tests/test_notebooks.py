@@ -1,4 +1,4 @@
-"""The committed notebooks: executed, small, thin, with pictures that have texts and no dead widgets."""
+"""The committed notebooks are executed, small and thin; pictures have texts, and no widget is saved without its state."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 def test_there_is_a_notebook_for_every_lab_and_a_start() -> None:
     assert {path.name for path in NOTEBOOKS} == {"00_start.ipynb", *(lab.notebook for lab in LABS)}
+
+
+def test_it_begins_with_its_title_and_how_to_start_it(path: Path) -> None:
+    title, _, start, *_ = nbformat.read(path, as_version=4).cells[0].source.splitlines()
+    assert title.startswith("# ")
+    assert start == "*Run ▸ Run All Cells brings the pictures to life.*"
+
+
+def test_its_text_needs_no_file_of_the_repository(path: Path) -> None:
+    cells = nbformat.read(path, as_version=4).cells
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert not re.findall(r"README|scripts/|explore/\w+/", text)
+    assert [link for link in re.findall(r"\]\(([^)]+)\)", text) if "https://" not in link] == []
 
 
 def test_it_is_executed_from_top_to_bottom_without_an_error(path: Path) -> None:
