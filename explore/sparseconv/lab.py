@@ -183,11 +183,11 @@ def times() -> Explorer:
         return time_by_density(rows, about, layer)
 
     def measure_here(explorer: Explorer) -> None:
-        from explore.sparseconv.bench.layers import here
+        from explore.sparseconv.bench.timing import measure_layer
 
         explorer.say("measuring …")
         layer = explorer.layer  # type: ignore[attr-defined]
-        known[layer] = here(layer, SECONDS)
+        known[layer] = measure_layer(layer, SECONDS)
         explorer.redraw()
         explorer.say("measured here")
 

@@ -16,6 +16,7 @@ from explore.errors import InvalidInput, UnknownName
 from explore.models import architecture
 from explore.sparseconv import Selection, SparseConv2d, agreement, convert, load_network, select
 from explore.sparseconv.bench import layers as bench, networks as bench_networks
+from explore.sparseconv.bench.shapes import LAYER_LISTS, Shape
 from explore.sparseconv.networks.tuning_result import Choice
 
 EVERYTHING = Choice("bitmap", (0.0, 1.0), 1.0, {})
@@ -220,52 +221,30 @@ def test_what_cannot_be_selected_is_refused() -> None:
 
 
 def test_the_benchmark_prints_ratios_of_what_it_measured(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    patch = pytest.MonkeyPatch()
-    patch.setitem(
-        bench.LISTS,
-        "tiny",
-        [bench.Shape("here", 5, 4, 8, (3, 3), 1, (1, 1)), bench.Shape("here", 5, 4, 9, (1, 3), 2)],
-    )
-    patch.setattr(bench, "PAUSE", 0)
-    out = tmp_path / "bench.json"
-    try:
-        bench.main(
-            [
-                "--layers",
-                "tiny",
-                "--densities",
-                "0.5,0.1",
-                "--rounds",
-                "1",
-                "--seconds",
-                "0.001",
-                "--json",
-                str(out),
-                "--figure",
-                str(out.with_suffix(".svg")),
-            ]
-        )
-    finally:
-        patch.undo()
-    text, kept = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
+    shapes = [Shape("test", 5, 4, 8, padding=(1, 1)), Shape("test", 5, 4, 9, (1, 3), 2)]
+    monkeypatch.setitem(LAYER_LISTS, "tiny", shapes)
+    monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
+    json_file, figure = tmp_path / "bench.json", tmp_path / "bench.svg"
+    options = ["--layers", "tiny", "--densities", "0.5,0.1", "--rounds", "1", "--seconds", "0.001"]
+    bench.main([*options, "--json", str(json_file), "--figure", str(figure)])
+    text, values = capsys.readouterr().out, json.loads(json_file.read_text(encoding="utf-8"))
+    assert figure.exists()
     assert "8² 5→4 3×3" in text
     assert "9² 5→4 1×3 /2" in text
-    assert len(kept["rows"]) == 4
-    assert all(row["apart"] < 1e-5 for row in kept["rows"])
-    row = kept["rows"][0]
-    ratio = (
-        min(row["seconds"]["torch"], row["seconds"]["torch, channels last"])
-        / row["seconds"]["bitmap"]
-    )
+    assert len(values["rows"]) == 4
+    assert all(row["apart"] < 1e-5 for row in values["rows"])
+    row = values["rows"][0]
+    seconds = row["seconds"]
+    ratio = min(seconds["torch"], seconds["torch, channels last"]) / seconds["bitmap"]
     assert f"{ratio:8.2f}" in text
 
 
 def test_whole_networks_are_timed_and_compared(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_networks, "PAUSE", 0)
+    monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
     rows = bench_networks.report(["scenes-vgg"], count=40, rounds=1, seconds=0.002)
     assert [row["batch"] for row in rows] == [1, 16]
     assert all(row["same"] == 1 and row["apart"] < 1e-4 and row["of"] == 6 for row in rows)
@@ -274,21 +253,22 @@ def test_whole_networks_are_timed_and_compared(
 
 
 def test_means_are_geometric_and_over_the_right_layers() -> None:
-    plain, other = bench.Shape("a", 1, 1, 8, (3, 3)), bench.Shape("a", 1, 1, 8, (5, 5))
+    square, other = Shape("a", 1, 1, 8), Shape("a", 1, 1, 8, (5, 5))
     rows = [
         {
             "shape": shape,
             "density": 0.5,
             "seconds": {"torch": dense, "torch, channels last": 100.0, "bitmap": 1.0},
         }
-        for shape, dense in ((plain, 2.0), (plain, 8.0), (other, 64.0))
+        for shape, dense in ((square, 2.0), (square, 8.0), (other, 64.0))
     ]
-    assert bench.geometric(rows, "bitmap", 0.5, plain=True) == pytest.approx(4)
-    assert bench.geometric(rows, "bitmap", 0.5, plain=False) == pytest.approx(1024 ** (1 / 3))
-    assert bench.Shape("a", 2, 3, 9, (3, 5), 2, (1, 2)).operations == 2 * 2 * 3 * 15 * 25
+    assert bench.mean_ratio(rows, "bitmap", 0.5, only_3x3=True) == pytest.approx(4)
+    assert bench.mean_ratio(rows, "bitmap", 0.5) == pytest.approx(1024 ** (1 / 3))
+    assert Shape("a", 2, 3, 9, (3, 5), 2, (1, 2)).operations == 2 * 2 * 3 * 15 * 25
 
 
-def test_every_layer_of_the_lists_has_a_place() -> None:
-    assert len(bench.INCEPTION) == 22 - 4, "the spec lists some shapes twice, at other densities"
-    for shape in (*bench.VGG, *bench.RESNET, *bench.INCEPTION):
-        assert shape.outputs > 0
+def test_every_layer_of_the_lists_has_outputs() -> None:
+    assert len(LAYER_LISTS["inception"]) == 22 - 4, (
+        "the spec lists some shapes twice, at other densities"
+    )
+    assert all(shape.outputs > 0 for shapes in LAYER_LISTS.values() for shape in shapes)

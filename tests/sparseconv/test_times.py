@@ -12,7 +12,7 @@ from explorers import check_controls, check_size
 from explore.core.resources import shipped
 from explore.errors import InvalidInput
 from explore.sparseconv import lab
-from explore.sparseconv.bench import layers as bench
+from explore.sparseconv.bench.timing import measure_layer
 from explore.sparseconv.figures.speedup_by_density import SpeedupByDensity, speedup_by_density
 from explore.sparseconv.figures.time_by_density import TimeByDensity, break_even, time_by_density
 
@@ -74,7 +74,7 @@ def test_another_layer_is_refused() -> None:
     with pytest.raises(InvalidInput, match="none"):
         time_by_density([], ABOUT)
     with pytest.raises(InvalidInput, match="no layer 'two'"):
-        bench.here("two", 1)
+        measure_layer("two", 1)
 
 
 # ---- the picture of a benchmark
@@ -118,7 +118,7 @@ def test_the_lab_shows_what_ships() -> None:
 
 
 def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "PAUSE", 0)
+    monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
     monkeypatch.setattr(lab, "SECONDS", 0.05)
     explorer = lab.times()
     explorer.layer = "7² 512→512 3×3"

@@ -16,21 +16,21 @@ def test_all_forms_end_in_the_same_students(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     options = ["--rounds", "1", "--students", "3", "--labels", "20", "--side", "8", "--epochs", "5"]
-    bench.main([*options, "--json", str(tmp_path / "found.json")])
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["largest_difference"] < 1e-5
-    assert all(rate > 0 for rate in found["steps_a_second"].values())
+    bench.main([*options, "--json", str(tmp_path / "values.json")])
+    values = json.loads((tmp_path / "values.json").read_text())
+    assert values["largest_difference"] < 1e-5
+    assert all(rate > 0 for rate in values["steps_a_second"].values())
     assert "3 at once / plain" in capsys.readouterr().out
 
 
-def test_the_same_is_not_said_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "RATE", 0.003)
-    usual = bench.plain_loop
+def test_other_students_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "LEARNING_RATE", 0.003)
+    plain_loop = bench.plain_loop
 
-    def slower(*given: object, **more: object) -> None:
-        monkeypatch.setattr(bench, "RATE", 0.002)
-        usual(*given, **more)  # type: ignore[arg-type]
-        monkeypatch.setattr(bench, "RATE", 0.003)
+    def slower_loop(*arguments: object) -> None:
+        monkeypatch.setattr(bench, "LEARNING_RATE", 0.002)
+        plain_loop(*arguments)  # type: ignore[arg-type]
+        monkeypatch.setattr(bench, "LEARNING_RATE", 0.003)
 
-    monkeypatch.setattr(bench, "plain_loop", slower)
+    monkeypatch.setattr(bench, "plain_loop", slower_loop)
     assert bench.measure(2, 20, 4, 8, 5, 1)["largest_difference"] > 1e-4

@@ -1,16 +1,15 @@
-"""Benchmark of an evaluation: training on a distilled set and scoring test images, the usual loop against ours, interleaved."""
+"""Benchmark of an evaluation: training on a distilled set and scoring test images, as usual and in ``explore``."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
-import sys
-import time
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
 from torch.nn.functional import cross_entropy
+from typer import Option
 
+from explore.core import benchmark
 from explore.data.image_set import ImageSet
 from explore.distill.evaluation.protocol import scored
 from explore.models._fused.module import fused_blocks
@@ -19,7 +18,7 @@ from explore.models.training import Fit
 
 
 def plain_training(network: ConvNet, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None:
-    """The loop that users write: all modules one after another, the whole distilled set a step."""
+    """Train as users write it: one module after another, the whole distilled set in each step."""
     optimizer = torch.optim.SGD(network.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
@@ -28,84 +27,69 @@ def plain_training(network: ConvNet, x: torch.Tensor, y: torch.Tensor, epochs: i
         optimizer.step()
 
 
-def our_training(network: ConvNet, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None:
-    """The same as an evaluation does it."""
+def explore_training(network: ConvNet, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None:
+    """Train as an evaluation does."""
     with fused_blocks():
         Fit(network, x, y, epochs=epochs, schedule="constant").run()
 
 
 @torch.no_grad()
-def plain_score(network: ConvNet, test: ImageSet) -> float:
-    """The usual scoring, 256 images at a time."""
+def plain_accuracy(network: ConvNet, test: ImageSet) -> float:
+    """Return the share of correct predictions, computed as usual with 256 images at a time."""
     network.eval()
-    right = sum(
-        int((network(test.batch(part)).argmax(1) == test.labels[part]).sum())
-        for part in torch.arange(len(test)).split(256)
+    correct = sum(
+        int((network(test.batch(indices)).argmax(1) == test.labels[indices]).sum())
+        for indices in torch.arange(len(test)).split(256)
     )
     network.train()
-    return right / len(test)
+    return correct / len(test)
 
 
 def measure(
     size: int, channels: int, width: int, images: int, epochs: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds of each form, each in turn, ``rounds`` times after one that is not counted."""
+    """Return the seconds of training and of scoring, each as usual and in ``explore``."""
     generator = torch.Generator().manual_seed(0)
     x, y = torch.randn(images, channels, size, size, generator=generator), torch.arange(images) % 10
-    pixels = torch.randint(
-        0, 256, (1000, channels, size, size), dtype=torch.uint8, generator=generator
-    )
-    names, half = tuple(map(str, range(10))), (0.5,) * channels
-    test = ImageSet("noise", pixels, torch.arange(1000) % 10, names, half, half)
-    trained = ConvNet(channels, 10, size, width=width)
-    forms: dict[str, Callable[[], object]] = {
-        "training, plain": lambda: plain_training(
-            ConvNet(channels, 10, size, width=width), x, y, epochs
-        ),
-        "training, explore": lambda: our_training(
-            ConvNet(channels, 10, size, width=width), x, y, epochs
-        ),
-        "scoring, plain": lambda: plain_score(trained, test),
+    shape = (1000, channels, size, size)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    class_names, halves = tuple(map(str, range(10))), (0.5,) * channels
+    test = ImageSet("noise", pixels, torch.arange(1000) % 10, class_names, halves, halves)
+
+    def network() -> ConvNet:
+        return ConvNet(channels, 10, size, width=width)
+
+    trained = network()
+    candidates: dict[str, Callable[[], object]] = {
+        "training, plain": lambda: plain_training(network(), x, y, epochs),
+        "training, explore": lambda: explore_training(network(), x, y, epochs),
+        "scoring, plain": lambda: plain_accuracy(trained, test),
         "scoring, explore": lambda: scored(trained, test),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    for turn in range(rounds + 1):
-        for name, form in forms.items():
-            began = time.perf_counter()
-            form()
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
+    benchmark.time_rounds(candidates)  # The first round compiles kernels; it does not count.
+    return benchmark.time_rounds(candidates, rounds)
 
 
-def main(arguments: list[str]) -> None:
-    """``explore bench evaluate``."""
-    parser = argparse.ArgumentParser(prog="explore bench evaluate", description=__doc__)
-    for name, default, help in (
-        ("rounds", 7, "counted rounds"),
-        ("size", 32, "side of the images"),
-        ("channels", 3, "of the images"),
-        ("width", 32, "channels of the network"),
-        ("images", 100, "in the distilled set"),
-        ("epochs", 10, "of training in a round"),
-    ):
-        parser.add_argument(f"--{name}", type=int, default=default, help=help)
-    given = parser.parse_args(arguments)
-    seconds = measure(
-        given.size, given.channels, given.width, given.images, given.epochs, given.rounds
-    )
-    setting = f"ConvNet, {given.width} wide, {given.channels}×{given.size}×{given.size}; {given.epochs} epochs on {given.images} images"
+@benchmark.command("evaluate")
+def main(
+    rounds: benchmark.Rounds = 7,
+    size: Annotated[int, Option(help="Side of the images, in pixels.")] = 32,
+    channels: Annotated[int, Option(help="Channels of the images.")] = 3,
+    width: Annotated[int, Option(help="Channels of the network.")] = 32,
+    images: Annotated[int, Option(help="Images in the distilled set.")] = 100,
+    epochs: Annotated[int, Option(help="Epochs of training in each round.")] = 10,
+    json_file: benchmark.JsonFile = None,
+) -> None:
+    """Time an evaluation: training on a distilled set and scoring test images, as usual and in explore."""
+    seconds = measure(size, channels, width, images, epochs, rounds)
+    values: dict[str, Any] = {"seconds": benchmark.medians(seconds), "all_seconds": seconds}
     lines = [
-        f"{setting}, 1,000 test images; {torch.get_num_threads()} threads; medians of {given.rounds} rounds, interleaved",
+        f"ConvNet, {width} wide, {channels}×{size}×{size}; {epochs} epochs on {images} images, "
+        f"1,000 test images; {torch.get_num_threads()} threads; "
+        f"medians of {rounds} rounds, interleaved",
+        *(f"  {name:18} {time:8.4f} s" for name, time in values["seconds"].items()),
     ]
-    lines += [f"  {name:18} {statistics.median(times):8.4f} s" for name, times in seconds.items()]
-    for what in ("training", "scoring"):
-        ratios = sorted(
-            a / b
-            for a, b in zip(seconds[f"{what}, plain"], seconds[f"{what}, explore"], strict=True)
-        )
-        middle = statistics.median(ratios)
-        lines.append(
-            f"{what}, plain / explore: {middle:.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f}, round by round)"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
+    for stage in ("training", "scoring"):
+        values[stage] = benchmark.Ratio.of(seconds[f"{stage}, plain"], seconds[f"{stage}, explore"])
+        lines.append(f"{stage}, plain / explore: {values[stage]:.2f}")
+    benchmark.report(lines, values, json_file)

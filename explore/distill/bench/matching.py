@@ -1,161 +1,145 @@
-"""Benchmark of one distillation step: the plain form that a user would write against ours, interleaved in one run."""
+"""Benchmark of one distillation step: the loss as it is usually written, and as ``explore`` computes it."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import statistics
-import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch.nn.functional import conv2d, normalize
+from typer import Option
 
 from explore.attention.power_sums import chunk_for
+from explore.core import benchmark
 from explore.distill.matching import matching_terms, real_means, synthetic_means, weighted
 from explore.models.convnet import ConvNet
 
-POWER, LAMBDA = 4.0, 0.01
+POWER, MMD_WEIGHT = 4.0, 0.01
 
 
 def plain_loss(
     network: ConvNet, real: torch.Tensor, synthetic: torch.Tensor, classes: int
 ) -> torch.Tensor:
-    """DataDAM's loss as it is usually written: one forward pass over all real images, maps by ``f.abs().pow(4).sum(1)``."""
+    """Compute DataDAM's loss as it is usually written.
 
-    def means(images: torch.Tensor) -> list[torch.Tensor]:
+    All real images go through one forward pass; the maps are ``f.abs().pow(4).sum(1)``.
+    """
+
+    def class_means(images: torch.Tensor) -> list[torch.Tensor]:
         maps, embedding = network.taps_and_embed(images)
-        units = [normalize(f.abs().pow(4).sum(1).flatten(1), dim=1) for f in maps[:-1]]
-        return [t.view(classes, -1, t.shape[1]).mean(1) for t in (*units, embedding)]
+        attention = [normalize(f.abs().pow(4).sum(1).flatten(1), dim=1) for f in maps[:-1]]
+        return [t.view(classes, -1, t.shape[1]).mean(1) for t in (*attention, embedding)]
 
     with torch.no_grad():
-        targets = means(real)
-    *attention, embedding = [
-        (a - b).square().sum() for a, b in zip(targets, means(synthetic), strict=True)
-    ]
-    return sum(attention, LAMBDA * embedding)
+        targets = class_means(real)
+    pairs = zip(targets, class_means(synthetic), strict=True)
+    *attention, embedding = [(a - b).square().sum() for a, b in pairs]
+    return sum(attention, MMD_WEIGHT * embedding)
 
 
-def our_loss(
+def explore_loss(
     network: ConvNet,
     real: torch.Tensor,
     synthetic: torch.Tensor,
     classes: int,
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """The same loss as ``DistillRun`` computes it."""
-    labels = [
+    """Compute the same loss as ``DistillRun`` does."""
+    real_labels, synthetic_labels = (
         torch.arange(classes).repeat_interleave(len(images) // classes)
         for images in (real, synthetic)
-    ]
-    target = real_means(network, real, labels[0], classes, POWER, None, dtype)
-    return weighted(
-        matching_terms(
-            target, synthetic_means(network, synthetic, labels[1], classes, POWER, None)
-        ),
-        LAMBDA,
     )
+    target = real_means(network, real, real_labels, classes, POWER, None, dtype)
+    means = synthetic_means(network, synthetic, synthetic_labels, classes, POWER, None)
+    return weighted(matching_terms(target, means), MMD_WEIGHT)
 
 
 def convolutions(network: Any, real: torch.Tensor) -> Callable[[], None]:
-    """The convolutions over the real images alone, in the same chunks: what no implementation on this library can go below."""
+    """Return a function that computes the convolutions over the real images only, in the same chunks.
+
+    No implementation on this library can be faster.
+    """
     with torch.no_grad():
         chunk = chunk_for(network, real)
         inputs = [real[:chunk]]
         for block in network.blocks[:-1]:
             inputs.append(block(inputs[-1]).to(memory_format=torch.channels_last))
-        weights = [
-            block.conv.weight.to(memory_format=torch.channels_last) for block in network.blocks
-        ]
+        weights = [b.conv.weight.to(memory_format=torch.channels_last) for b in network.blocks]
 
     @torch.no_grad()
-    def run() -> None:
+    def convolve() -> None:
         for _ in range(-(-len(real) // chunk)):
             for block, weight, x in zip(network.blocks, weights, inputs, strict=True):
                 conv2d(x, weight, block.conv.bias, padding=block.conv.padding)
 
-    return run
+    return convolve
 
 
 def measure(
     size: int, channels: int, width: int, batch: int, classes: int, rounds: int
 ) -> dict[str, Any]:
-    """Median seconds of one step (loss and gradient), each form in turn, ``rounds`` times after one that is not counted."""
+    """Return the seconds of one step (loss and gradient) of each candidate, and compare the losses."""
     network = ConvNet(channels, classes, size, width=width).requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     real = torch.randn(classes * batch, channels, size, size, generator=generator)
     synthetic = torch.randn(classes, channels, size, size, generator=generator, requires_grad=True)
 
-    def step(loss: Callable[[], torch.Tensor]) -> Callable[[], float]:
-        def run() -> float:
-            value = loss()
+    def step(loss: Callable[..., torch.Tensor], *options: Any) -> Callable[[], float]:
+        def compute() -> float:
+            value = loss(network, real, synthetic, classes, *options)
             torch.autograd.grad(value, synthetic)
             return float(value.detach())
 
-        return run
+        return compute
 
-    forms: dict[str, Callable[[], Any]] = {
-        "plain": step(lambda: plain_loss(network, real, synthetic, classes)),
-        "explore": step(lambda: our_loss(network, real, synthetic, classes)),
-        "explore, bfloat16": step(
-            lambda: our_loss(network, real, synthetic, classes, torch.bfloat16)
-        ),
-        "convolutions alone": convolutions(network, real),
+    steps = {
+        "plain": step(plain_loss),
+        "explore": step(explore_loss),
+        "explore, bfloat16": step(explore_loss, torch.bfloat16),
     }
-    values: dict[str, Any] = {}
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    for turn in range(rounds + 1):
-        for name, form in forms.items():
-            began = time.perf_counter()
-            values[name] = form()
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    ratios = sorted(a / b for a, b in zip(seconds["plain"], seconds["explore"], strict=True))
+    limit = convolutions(network, real)
+    losses = {name: compute() for name, compute in steps.items()}  # This round is not timed.
+    limit()
+    seconds = benchmark.time_rounds({**steps, "convolutions alone": limit}, rounds)
+    speedup = benchmark.Ratio.of(seconds["plain"], seconds["explore"])
+    typical = benchmark.medians(seconds)
+
+    def difference(name: str) -> float:
+        return abs(losses[name] - losses["plain"]) / abs(losses["plain"])
+
     return {
-        "setting": f"ConvNet-D{len(network.blocks)}, {width} wide, {channels}×{size}×{size}, {batch} images × {classes} classes",
-        "threads": torch.get_num_threads(),
-        "processor": platform.processor() or platform.machine(),
-        "seconds": medians,
+        "setting": f"ConvNet-D{len(network.blocks)}, {width} wide, {channels}×{size}×{size}, "
+        f"{batch} images × {classes} classes",
+        "seconds": typical,
         "all_seconds": seconds,
-        "speedup": statistics.median(ratios),
-        "speedup_range": [ratios[0], ratios[-1]],
-        "share_of_convolution_limit": medians["convolutions alone"] / medians["explore"],
-        "relative_difference": abs(values["explore"] - values["plain"]) / abs(values["plain"]),
-        "relative_difference_bfloat16": abs(values["explore, bfloat16"] - values["plain"])
-        / abs(values["plain"]),
+        "speedup": speedup.median,
+        "speedup_range": speedup[1:],
+        "share_of_convolution_limit": typical["convolutions alone"] / typical["explore"],
+        "relative_difference": difference("explore"),
+        "relative_difference_bfloat16": difference("explore, bfloat16"),
     }
 
 
-def main(arguments: list[str]) -> None:
-    """``explore bench distill``."""
-    parser = argparse.ArgumentParser(prog="explore bench distill", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="counted rounds")
-    parser.add_argument("--size", type=int, default=32, help="side of the images")
-    parser.add_argument("--channels", type=int, default=3, help="of the images")
-    parser.add_argument("--width", type=int, default=128, help="channels of the network")
-    parser.add_argument("--batch", type=int, default=64, help="real images a class")
-    parser.add_argument("--classes", type=int, default=10, help="classes")
-    parser.add_argument("--json", type=Path, help="write all figures to this file too")
-    given = parser.parse_args(arguments)
-    found = measure(
-        given.size, given.channels, given.width, given.batch, given.classes, given.rounds
-    )
+@benchmark.command("distill")
+def main(
+    rounds: benchmark.Rounds = 7,
+    size: Annotated[int, Option(help="Side of the images, in pixels.")] = 32,
+    channels: Annotated[int, Option(help="Channels of the images.")] = 3,
+    width: Annotated[int, Option(help="Channels of the network.")] = 128,
+    batch: Annotated[int, Option(help="Real images per class.")] = 64,
+    classes: Annotated[int, Option(help="Number of classes.")] = 10,
+    json_file: benchmark.JsonFile = None,
+) -> None:
+    """Time one distillation step: the loss as it is usually written, and as explore computes it."""
+    values = measure(size, channels, width, batch, classes, rounds)
+    speedup = benchmark.Ratio(values["speedup"], *values["speedup_range"])
     lines = [
-        f"{found['setting']}; {found['threads']} threads; medians of {given.rounds} rounds, interleaved"
+        f"{values['setting']}; {torch.get_num_threads()} threads; "
+        f"medians of {rounds} rounds, interleaved",
+        *(f"  {name:20} {time:8.4f} s" for name, time in values["seconds"].items()),
+        f"plain / explore: {speedup:.2f}",
+        f"the convolutions alone are {values['share_of_convolution_limit']:.0%} of our step",
+        f"same loss: relative difference {values['relative_difference']:.1e}",
+        f"  (bfloat16: {values['relative_difference_bfloat16']:.1e})",
     ]
-    lines += [f"  {name:20} {value:8.4f} s" for name, value in found["seconds"].items()]
-    low, high = found["speedup_range"]
-    lines += [
-        f"plain / explore: {found['speedup']:.2f} (from {low:.2f} to {high:.2f}, round by round)",
-        f"the convolutions alone are {found['share_of_convolution_limit']:.0%} of our step",
-        f"same loss: relative difference {found['relative_difference']:.1e}",
-        f"  (bfloat16: {found['relative_difference_bfloat16']:.1e})",
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1))
+    benchmark.report(lines, values, json_file)

@@ -1,20 +1,19 @@
-"""Benchmark of mixture reduction beside what can be installed instead, interleaved in one run."""
+"""Benchmark of mixture reduction: ``explore``, what can be installed instead, and plain NumPy."""
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import sys
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from typer import Option
 
+from explore.core import benchmark
 from explore.errors import DependencyMissing
 from explore.mixtures.bench.reference import plain_greedy
 from explore.mixtures.distances import pdf_angle
@@ -22,40 +21,48 @@ from explore.mixtures.examples import load_mixture
 from explore.mixtures.figures.cost import Costs, costs, exponent
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.run import reduce
+from explore.plotting.export import save
 
 SIZES = (50, 100, 200, 400, 700, 1000)
+"""Numbers of components before the reduction, for the growth of the cost."""
 
-
-RATIOS = (("nrl_tracker", "runnalls"), ("plain", "oggmr"), ("closed", "oggmr"))
+SCALED_METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "oggmr": ("angle, all pairs against the whole", {"refine": "none"}),
+    "ise-local": ("local ISE", {}),
+    "runnalls": ("Runnalls", {}),
+}
+"""Labels and options of the methods whose growth is measured."""
 
 
 def nrl_runnalls(f: GaussianMixture, components: int) -> GaussianMixture:
-    """Runnalls' algorithm of nrl-tracker (import name ``pytcl``).
+    """Reduce a mixture by Runnalls' algorithm of nrl-tracker (import name ``pytcl``).
 
     Raises:
-        DependencyMissing: it is not installed.
+        DependencyMissing: nrl-tracker is not installed.
     """
     try:
         from pytcl.clustering.gaussian_mixture import GaussianComponent, reduce_mixture_runnalls
     except ImportError as error:
         raise DependencyMissing("nrl-tracker is not installed; pip install nrl-tracker") from error
-    parts = [
+    terms = [
         GaussianComponent(float(w), m, c)
         for w, m, c in zip(f.weights, f.means, f.covariances, strict=True)
     ]
-    found = reduce_mixture_runnalls(parts, components, weight_threshold=0.0).components
+    reduced = reduce_mixture_runnalls(terms, components, weight_threshold=0.0).components
     return GaussianMixture(
-        [c.weight for c in found],
-        np.array([c.mean for c in found]),
-        np.array([c.covariance for c in found]),
+        [c.weight for c in reduced],
+        np.array([c.mean for c in reduced]),
+        np.array([c.covariance for c in reduced]),
     )
 
 
 def stone_soup(f: GaussianMixture, components: int, threshold: float = 4.0) -> GaussianMixture:
-    """Stone Soup's reducer: prunes, merges within a Mahalanobis distance, truncates to the number of components.
+    """Reduce a mixture by Stone Soup.
+
+    It prunes, merges within a Mahalanobis distance, and keeps at most so many components.
 
     Raises:
-        DependencyMissing: it is not installed.
+        DependencyMissing: Stone Soup is not installed.
     """
     try:
         from stonesoup.mixturereducer.gaussianmixture import GaussianMixtureReducer
@@ -66,51 +73,50 @@ def stone_soup(f: GaussianMixture, components: int, threshold: float = 4.0) -> G
         WeightedGaussianState(m[:, None], c, weight=float(w))
         for w, m, c in zip(f.weights, f.means, f.covariances, strict=True)
     ]
-    found = GaussianMixtureReducer(
-        merge_threshold=threshold, max_number_components=components
-    ).reduce(states)
-    weights = np.array([float(state.weight) for state in found])
-    means = np.array([np.asarray(state.mean, float).ravel() for state in found])
+    reducer = GaussianMixtureReducer(merge_threshold=threshold, max_number_components=components)
+    reduced = reducer.reduce(states)
     return GaussianMixture(
-        weights,
-        means,
-        np.array([np.asarray(state.covar, float) for state in found]),
+        np.array([float(state.weight) for state in reduced]),
+        np.array([np.asarray(state.mean, float).ravel() for state in reduced]),
+        np.array([np.asarray(state.covar, float) for state in reduced]),
         normalize=True,
     )
 
 
-def interleaved(
-    forms: dict[str, Callable[[], Any]], rounds: int
-) -> tuple[dict[str, Any], dict[str, list[float]]]:
-    """Results and seconds of each form, one after another, ``rounds`` times after one that is not counted."""
-    seconds: dict[str, list[float]] = {name: [] for name in forms}
-    results = {}
-    for turn in range(rounds + 1):
-        for name, form in forms.items():
-            began = time.perf_counter()
-            results[name] = form()
-            if turn:
-                seconds[name].append(time.perf_counter() - began)
-    return results, seconds
+def largest_difference(f: GaussianMixture, g: GaussianMixture) -> float:
+    """Return the largest difference of any parameter, with components sorted by their first coordinate.
 
-
-def same(one: GaussianMixture, other: GaussianMixture) -> float:
-    """Largest difference of any parameter, components in the order of their first coordinate."""
-    if len(one) != len(other):
+    It is infinite if the numbers of components differ.
+    """
+    if len(f) != len(g):
         return float("inf")
-    orders = [np.argsort(mixture.means[:, 0]) for mixture in (one, other)]
+    order_f, order_g = (np.argsort(mixture.means[:, 0]) for mixture in (f, g))
     return max(
-        float(np.abs(getattr(one, name)[orders[0]] - getattr(other, name)[orders[1]]).max())
+        float(np.abs(getattr(f, name)[order_f] - getattr(g, name)[order_g]).max())
         for name in ("weights", "means", "covariances")
     )
 
 
-def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
-    """Every figure of the benchmark."""
+def measure_growth(sizes: Sequence[int]) -> dict[str, list[float]]:
+    """Return the median seconds of each method of ``SCALED_METHODS`` at each size, by its label."""
+    growth: dict[str, list[float]] = {}
+    for method, (label, options) in SCALED_METHODS.items():
+        growth[label] = []
+        for size in sizes:
+            mixture = load_mixture("random", components=size, dimension=2)
+            candidate = partial(reduce, mixture, 20, method, **options)
+            calls = 9 if size <= 200 or method != "oggmr" else 2  # OGGMR takes seconds there.
+            (seconds,) = benchmark.time_rounds({"": candidate}, warmups=1, calls=calls).values()
+            growth[label].append(statistics.median(seconds))
+    return growth
+
+
+def measure(rounds: int, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
+    """Return all values of the benchmark."""
     sixty = load_mixture("random", components=60, dimension=2)
     two_hundred = load_mixture("random", components=200, dimension=2)
     thousand = load_mixture("random", components=1000, dimension=3)
-    forms: dict[str, Callable[[], Any]] = {
+    candidates: dict[str, Callable[[], GaussianMixture]] = {
         "nrl-tracker": lambda: nrl_runnalls(sixty, 10),
         "stone soup": lambda: stone_soup(sixty, 10),
         "runnalls": lambda: reduce(sixty, 10, "runnalls").mixture,
@@ -121,102 +127,80 @@ def measure(rounds: int, sizes: tuple[int, ...] = SIZES) -> dict[str, Any]:
         "ise-local 1000": lambda: reduce(thousand, 20, "ise-local").mixture,
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of other packages
-        results, seconds = interleaved(forms, rounds)
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-
-    def ratio(slow: str, fast: str) -> list[float]:
-        each = sorted(a / b for a, b in zip(seconds[slow], seconds[fast], strict=True))
-        return [statistics.median(each), each[0], each[-1]]
-
-    methods: dict[str, tuple[str, dict[str, Any]]] = {
-        "oggmr": ("angle, all pairs against the whole", {"refine": "none"}),
-        "ise-local": ("local ISE", {}),
-        "runnalls": ("Runnalls", {}),
-    }
-    growth: dict[str, list[float]] = {}
-    for method, (label, options) in methods.items():
-        growth[label] = []
-        for n in sizes:
-            mixture = load_mixture("random", components=n, dimension=2)
-            form = partial(reduce, mixture, 20, method, **options)
-            found = interleaved(
-                {"": form}, 9 if n <= 200 or method != "oggmr" else 2
-            )  # that one takes seconds
-            growth[label].append(statistics.median(found[1][""]))
+        warnings.simplefilter("ignore")  # Other packages warn.
+        reduced = {name: candidate() for name, candidate in candidates.items()}  # Not timed.
+        seconds = benchmark.time_rounds(candidates, rounds)
+    growth = measure_growth(sizes)
     return {
-        "seconds": medians,
+        "seconds": benchmark.medians(seconds),
         "all_seconds": seconds,
-        "nrl_tracker_over_runnalls": ratio("nrl-tracker", "runnalls"),
-        "plain_over_oggmr": ratio("plain", "oggmr 200"),
-        "closed_over_oggmr": ratio("closed", "oggmr 200"),
-        "difference_from_nrl_tracker": same(results["nrl-tracker"], results["runnalls"]),
-        "difference_from_plain": same(results["plain"], results["oggmr 200"]),
-        "stone_soup_components": len(results["stone soup"]),
+        "nrl_tracker_over_runnalls": benchmark.Ratio.of(
+            seconds["nrl-tracker"], seconds["runnalls"]
+        ),
+        "plain_over_oggmr": benchmark.Ratio.of(seconds["plain"], seconds["oggmr 200"]),
+        "closed_over_oggmr": benchmark.Ratio.of(seconds["closed"], seconds["oggmr 200"]),
+        "difference_from_nrl_tracker": largest_difference(
+            reduced["nrl-tracker"], reduced["runnalls"]
+        ),
+        "difference_from_plain": largest_difference(reduced["plain"], reduced["oggmr 200"]),
+        "stone_soup_components": len(reduced["stone soup"]),
         "angle": {
-            name: pdf_angle(sixty, results[name])
+            name: pdf_angle(sixty, reduced[name])
             for name in ("nrl-tracker", "stone soup", "runnalls", "oggmr 60")
         },
         "sizes": list(sizes),
         "growth": growth,
         "exponents": {
-            name: exponent(np.array(sizes), np.array(times)) for name, times in growth.items()
+            label: exponent(np.array(sizes), np.array(times)) for label, times in growth.items()
         },
     }
 
 
-def main(arguments: list[str]) -> None:
-    """``explore bench mixtures``."""
-    parser = argparse.ArgumentParser(prog="explore bench mixtures", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="counted rounds")
-    parser.add_argument(
-        "--figure",
-        type=Path,
-        help="draw seconds against components into this file (.png, .svg, .pdf, .csv)",
-    )
-    parser.add_argument("--json", type=Path, help="write all figures to this file too")
-    given = parser.parse_args(arguments)
-    found = measure(given.rounds)
-    seconds, angle = found["seconds"], found["angle"]
-    nrl, plain, closed = (found[f"{name}_over_{ours}"] for name, ours in RATIOS)
-    rows = [
-        ("nrl-tracker, Runnalls", "nrl-tracker", "nrl-tracker"),
-        (
-            f"Stone Soup (at most 10; leaves {found['stone_soup_components']})",
-            "stone soup",
-            "stone soup",
+@benchmark.command("mixtures")
+def main(
+    rounds: benchmark.Rounds = 5,
+    figure: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Draw seconds over components: .png, .svg, .pdf or .csv."),
+    ] = None,
+    json_file: benchmark.JsonFile = None,
+) -> None:
+    """Time mixture reduction: explore, what can be installed instead, and plain NumPy."""
+    values = measure(rounds)
+    seconds, angle, sizes = values["seconds"], values["angle"], values["sizes"]
+    candidates_60 = {
+        "nrl-tracker": "nrl-tracker, Runnalls",
+        "stone soup": f"Stone Soup (at most 10; leaves {values['stone_soup_components']})",
+        "runnalls": "explore, Runnalls",
+        "oggmr 60": "explore, greedy angle",
+    }
+    candidates_200 = {
+        "plain": "plain NumPy, incremental",
+        "closed": "the same with 2-D closed forms",
+        "oggmr 200": "explore",
+    }
+    lines = [
+        f"medians of {rounds} rounds, interleaved",
+        "60 → 10 components in 2-D:",
+        *(
+            f"  {label:36} {seconds[name]:9.5f} s   angle {angle[name]:.4f}"
+            for name, label in candidates_60.items()
         ),
-        ("explore, Runnalls", "runnalls", "runnalls"),
-        ("explore, greedy angle", "oggmr 60", "oggmr 60"),
-    ]
-    lines = [f"medians of {given.rounds} rounds, interleaved", "60 → 10 components in 2-D:"]
-    lines += [
-        f"  {label:36} {seconds[name]:9.5f} s   angle {angle[which]:.4f}"
-        for label, name, which in rows
-    ]
-    lines += [
-        f"  nrl-tracker / explore, Runnalls: {nrl[0]:.0f} (from {nrl[1]:.0f} to {nrl[2]:.0f}, round by round)",
-        f"  same result: largest difference {found['difference_from_nrl_tracker']:.1e}",
+        f"  nrl-tracker / explore, Runnalls: {values['nrl_tracker_over_runnalls']:.0f}",
+        f"  same result: largest difference {values['difference_from_nrl_tracker']:.1e}",
         "200 → 10 components in 2-D, greedy on the angle:",
-        f"  {'plain NumPy, incremental':36} {seconds['plain']:9.5f} s",
-        f"  {'the same with 2-D closed forms':36} {seconds['closed']:9.5f} s",
-        f"  {'explore':36} {seconds['oggmr 200']:9.5f} s",
-        f"  plain / explore: {plain[0]:.0f} (from {plain[1]:.0f} to {plain[2]:.0f}, round by round)",
-        f"  closed forms / explore: {closed[0]:.0f} (from {closed[1]:.0f} to {closed[2]:.0f})",
-        f"  same result: largest difference {found['difference_from_plain']:.1e}",
+        *(f"  {label:36} {seconds[name]:9.5f} s" for name, label in candidates_200.items()),
+        f"  plain / explore: {values['plain_over_oggmr']:.0f}",
+        f"  closed forms / explore: {values['closed_over_oggmr']:.0f}",
+        f"  same result: largest difference {values['difference_from_plain']:.1e}",
         f"1,000 → 20 components in 3-D, local ISE: {seconds['ise-local 1000']:.3f} s",
         "to 20 components in 2-D, seconds and the power of N that fits:",
-        f"  {'N':36} {' '.join(f'{n:>8,}' for n in found['sizes'])}",
+        f"  {'N':36} {' '.join(f'{size:>8,}' for size in sizes)}",
     ]
-    for label, times in found["growth"].items():
-        lines.append(
-            f"  {label:36} {' '.join(f'{t:8.4f}' for t in times)}   N^{found['exponents'][label]:.1f}"
-        )
-    sys.stdout.write("\n".join(lines) + "\n")
-    if given.figure:
-        from explore.plotting.export import save
-
-        data = costs(found["sizes"], found["growth"])
-        sys.stdout.write(f"wrote {save(Costs(data), data, given.figure)}\n")
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1))
+    for label, times in values["growth"].items():
+        cells = " ".join(f"{time:8.4f}" for time in times)
+        lines.append(f"  {label:36} {cells}   N^{values['exponents'][label]:.1f}")
+    benchmark.report(lines, values, json_file)
+    if figure:
+        data = costs(sizes, values["growth"])
+        sys.stdout.write(f"wrote {save(Costs(data), data, figure)}\n")

@@ -1,0 +1,124 @@
+"""Times of single convolutions: PyTorch in both layouts and the sparse methods, at several densities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+
+from explore.core import benchmark
+from explore.core.environment import processor
+from explore.errors import InvalidInput
+from explore.models._fused.module import same_threads
+from explore.sparseconv.bench.shapes import LAYER_LISTS, Shape
+from explore.sparseconv.convolution import prepare
+from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
+
+SPARSE_METHODS = ("bitmap", "im2col", "mec", "cpo", "cps")
+CURVE_DENSITIES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
+"""Densities of the lab's curve."""
+
+
+def make_inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights ``[K, C, Kh, Kw]`` and a map ``[1, H, W, C]`` with zeros at random places."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(shape.filters, shape.channels, *shape.kernel)).astype(np.float32)
+    x = rng.normal(size=(1, shape.side, shape.side, shape.channels))
+    return weight, np.where(rng.random(x.shape) < density, x, 0).astype(np.float32)
+
+
+def measure(
+    shapes: Iterable[Shape],
+    densities: Iterable[float],
+    methods: Iterable[str],
+    rounds: int,
+    seconds: float,
+    progress: Callable[[str], Any] = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Return the median seconds of each candidate, and compare the outputs, for each shape and density.
+
+    The times include the encoding of the map. Each round measures everything, so that a slow moment
+    of the machine does not affect one layer only.
+
+    Args:
+        shapes: the convolutions.
+        densities: shares of the map that are not zero.
+        methods: sparse methods, see ``prepare``.
+        rounds: number of rounds.
+        seconds: time for each candidate in all rounds, about.
+        progress: function that prints a text.
+    """
+    cases = [(shape, density) for shape in dict.fromkeys(shapes) for density in densities]
+    all_seconds: dict[tuple[Shape, float], dict[str, list[float]]] = {}
+    errors: dict[tuple[Shape, float], float] = {}
+    for number in range(rounds):
+        previous, layers = None, {}
+        for shape, density in cases:
+            weight, x = make_inputs(shape, density)
+            geometry = (shape.stride, shape.padding)
+            if shape != previous:
+                layers = {name: prepare(weight, None, *geometry, name) for name in methods}
+                previous = shape
+            channels_last = torch.from_numpy(x).permute(0, 3, 1, 2)
+            channels_first, filters = channels_last.contiguous(), torch.from_numpy(weight)
+            last_filters = filters.contiguous(memory_format=torch.channels_last)
+            candidates: dict[str, Callable[[], torch.Tensor]] = {
+                DENSE_LAYOUTS[0]: partial(torch.conv2d, channels_first, filters, None, *geometry),
+                DENSE_LAYOUTS[1]: partial(
+                    torch.conv2d, channels_last, last_filters, None, *geometry
+                ),
+                **{name: partial(layer, channels_last) for name, layer in layers.items()},
+            }
+            with torch.inference_mode():
+                if number == 0:
+                    expected = candidates[DENSE_LAYOUTS[0]]()
+                    differences = [(candidates[n]() - expected).abs().max() for n in layers]
+                    errors[shape, density] = float(max(differences) / expected.abs().max())
+                    all_seconds[shape, density] = {name: [] for name in candidates}
+                times = benchmark.time_rounds(
+                    candidates, pause=benchmark.PAUSE, warmups=1, budget=seconds / rounds
+                )
+            for name, more in times.items():
+                all_seconds[shape, density][name] += more
+            progress(f"\rround {number + 1} of {rounds}: {shape.name}, density {density}          ")
+    progress("\n")
+    return [
+        {"shape": shape, "density": density, "apart": errors[shape, density]}
+        | {"seconds": benchmark.medians(times)}
+        for (shape, density), times in all_seconds.items()
+    ]
+
+
+def measure_layer(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Measure one layer of the lists at the densities of the lab's curve.
+
+    Args:
+        layer: its name, see ``Shape``.
+        seconds: time for all candidates, about.
+
+    Returns:
+        Rows as in the file of ``explore bench sparseconv --json``, and the machine.
+
+    Raises:
+        InvalidInput: there is no such layer.
+    """
+    shapes = {shape.name: shape for shapes in LAYER_LISTS.values() for shape in shapes}
+    if layer not in shapes:
+        raise InvalidInput(f"no layer {layer!r}; the layers are {', '.join(shapes)}")
+    threads = limit_threads()
+    methods = [name for name in SPARSE_METHODS if name != "mec"]
+    budget = seconds / len(CURVE_DENSITIES) / (len(methods) + len(DENSE_LAYOUTS))
+    rows = measure([shapes[layer]], CURVE_DENSITIES, methods, 2, max(0.005, budget / 2))
+    return [{**row, "layer": layer} for row in rows], {"machine": processor(), "threads": threads}
+
+
+def limit_threads() -> int:
+    """Let PyTorch and Numba compute with the same number of threads, and return it."""
+    most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    torch.set_num_threads(min(torch.get_num_threads(), most))
+    same_threads()
+    return torch.get_num_threads()
