@@ -38,7 +38,7 @@ LOADERS = {
     "crc-phenotypes": "explore.data.datasets.histology:crc_phenotypes",
     "digits": "explore.data.datasets.digits:digits",
     "fashion-mnist": "explore.data.datasets.mnist:fashion_mnist",
-    "folder": "explore.data.image_folder:image_tree",
+    "folder": "explore.data.image_folder:image_folder",
     "imagenette": "explore.data.datasets.imagenette:imagenette",
     "mhist": "explore.data.datasets.histology:mhist",
     "mnist": "explore.data.datasets.mnist:mnist",

@@ -1,4 +1,4 @@
-"""Room for the bytes of a set: plain memory, or for a large one a file without a name whose pages the system can take back."""
+"""Allocate pixels: in memory, or for a large set in a temporary file that the system can page out."""
 
 from __future__ import annotations
 
@@ -9,51 +9,39 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
-LARGE = 2**28
-"""Bytes above which a set lives in a file."""
+LARGE_BYTES = 2**28
+"""Sets above this size are stored in a file."""
 
 
-def room(shape: Sequence[int]) -> torch.Tensor:
-    """A uint8 tensor of this shape to be filled.
+def allocate_pixels(shape: Sequence[int]) -> torch.Tensor:
+    """Return an uninitialised uint8 tensor.
 
-    Above ``LARGE`` bytes it is mapped from a file in ``TMPDIR`` or, if that is not set, in ``/var/tmp``, as ``/tmp`` often is
-    memory itself. The file has no name any more when this returns, so it goes with the tensor, however the process ends.
-    Where that cannot be done (a disk that would be more than half filled up, a system without such files), it is plain
-    memory, as below ``LARGE``.
+    Above ``LARGE_BYTES`` it is a memory-mapped temporary file in ``TMPDIR`` or, if that is not set,
+    in ``/var/tmp``, as ``/tmp`` is often in memory itself. The file has no name, so the system
+    removes it with the tensor, however the process ends. If such a file cannot be created, or would
+    fill more than half of the free disk space, the tensor is in memory.
 
     Example:
-        >>> room((2, 3, 4, 4)).shape
+        >>> allocate_pixels((2, 3, 4, 4)).shape
         torch.Size([2, 3, 4, 4])
     """
     size = math.prod(shape)
-    mapped = _mapped(size) if size > LARGE else None
-    return torch.empty(tuple(shape), dtype=torch.uint8) if mapped is None else mapped.view(*shape)
+    pixels = _map_file(size) if size > LARGE_BYTES and hasattr(os, "posix_fallocate") else None
+    return torch.empty(tuple(shape), dtype=torch.uint8) if pixels is None else pixels.view(*shape)
 
 
-def _mapped(size: int) -> torch.Tensor | None:
-    if not hasattr(os, "posix_fallocate"):
-        return None
-    folder = (
-        tempfile.gettempdir()
-        if os.environ.get("TMPDIR") or not Path("/var/tmp").is_dir()
-        else "/var/tmp"
-    )
-    name = None
+def _map_file(size: int) -> torch.Tensor | None:
+    use_default = os.environ.get("TMPDIR") or not Path("/var/tmp").is_dir()
+    folder = tempfile.gettempdir() if use_default else "/var/tmp"
     try:
-        handle, name = tempfile.mkstemp(prefix="explore-", dir=folder)
-        try:
-            if shutil.disk_usage(folder).free < 2 * size:
-                return None
-            os.posix_fallocate(
-                handle, 0, size
-            )  # writing to a hole that a full disk cannot fill would end the process
-        finally:
-            os.close(handle)
-        return torch.from_file(name, shared=True, size=size, dtype=torch.uint8)
-    except (OSError, RuntimeError):  # the second one from torch, where the file cannot be mapped
+        if shutil.disk_usage(folder).free < 2 * size:
+            return None
+        with tempfile.TemporaryFile(dir=folder) as file:
+            # Reserve the space now: a write to a page that a full disk cannot store would end the process.
+            os.posix_fallocate(file.fileno(), 0, size)
+            return torch.from_numpy(np.memmap(file, np.uint8, "r+", shape=(size,)))
+    except OSError:
         return None
-    finally:
-        if name is not None:
-            Path(name).unlink()

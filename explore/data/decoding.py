@@ -1,9 +1,9 @@
-"""Image files as bytes of one shape: grey or RGB, upright, resized; a file that cannot be read is named."""
+"""Decode image files to pixels of one shape: grey or RGB, upright, resized."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,95 +12,117 @@ import numpy as np
 import torch
 
 from explore.data._chunks import rows_per_chunk
-from explore.data._memmap import room
+from explore.data._memmap import allocate_pixels
+from explore.data.image_set import channel_statistics
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
 """Pillow's modes of one channel, with or without transparency."""
-SIDEWAYS = (5, 6, 7, 8)
-"""Rotation marks of a camera that swap width and height."""
-SHARE = 16
-"""Files that a thread decodes in one go."""
-SMALL = 2**12
-"""Bytes of a file that takes longer to open than to decode; more threads were slower on those."""
+ORIENTATION_TAG = 0x0112
+ROTATED_ORIENTATIONS = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
+FILES_PER_TASK = 16
+SMALL_FILE_BYTES = 2**12
+"""A smaller file takes longer to open than to decode; several threads were slower on such files."""
 
 
-def look(path: Path) -> tuple[bool, tuple[int, int]]:
-    """Whether an image file is stored in grey, and its (width, height) when upright; reads its head only.
+def read_header(path: Path) -> tuple[bool, tuple[int, int]]:
+    """Return whether an image file is stored in grey, and its (width, height) when upright.
 
     Raises:
-        InvalidInput: it is no image that can be read.
+        InvalidInput: the file cannot be read as an image.
     """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            width, height = image.size
-            return image.mode in GREY, (height, width) if _mark(image) in SIDEWAYS else (
-                width,
-                height,
-            )
-    except Exception as error:  # decoders raise whatever comes up
-        raise _unreadable(path, error) from error
+            size = image.size
+            if _orientation(image) in ROTATED_ORIENTATIONS:
+                size = size[::-1]
+            return image.mode in GREY_MODES, size
+    except Exception as error:  # Decoders raise exceptions of many types.
+        raise _decoding_error(path, error) from error
 
 
 def read_images(
     files: Sequence[Path], *, size: int | None = None, grey: bool = False
 ) -> torch.Tensor:
-    """Image files as uint8 ``[N, C, H, W]``, C = 1 if ``grey`` and 3 otherwise.
+    """Decode image files to uint8 ``[N, C, H, W]``, C = 1 if ``grey`` and 3 otherwise.
 
-    A JPEG is turned as its camera's mark says, transparency is dropped, 16 bits become 8, and of several frames the
-    first is taken. A few threads decode. Large sets live in a file without a name, see ``room``.
+    A JPEG is rotated by its EXIF orientation, transparency is dropped, 16 bits become 8, and only
+    the first frame of several is read. Up to four threads decode. For the memory of large sets, see
+    ``allocate_pixels``.
 
     Args:
-        files: at least one.
-        size: side in pixels to which all are resized (antialiased bilinear; the aspect ratio is not kept).
-        grey: one channel.
+        files: one or more.
+        size: side in pixels to which all are resized (antialiased bilinear; the aspect ratio is not
+            kept). If None, all must have the size of the first.
+        grey: decode to one channel.
 
     Raises:
-        InvalidInput: a file that cannot be read, or, without ``size``, one that is larger or smaller than the first.
+        InvalidInput: a file cannot be read, or has another size than the first without ``size``.
     """
     if not files:
-        raise InvalidInput("no image files were given; give at least one")
-    first = _pixels(files[0], size, grey)
-    made = room((len(files), *first.shape))
-    rows = made.numpy()
+        raise InvalidInput("no image files were given; pass one or more")
+    first = _decode(files[0], size, grey)
+    images = allocate_pixels((len(files), *first.shape))
+    rows = images.numpy()
     rows[0] = first
 
-    def fill(start: int) -> None:
-        for i in range(start, min(start + SHARE, len(files))):
-            pixels = _pixels(files[i], size, grey)
+    def decode_from(start: int) -> None:
+        for i in range(start, min(start + FILES_PER_TASK, len(files))):
+            pixels = _decode(files[i], size, grey)
             if pixels.shape != first.shape:
-                raise unlike(files[i], pixels.shape[:0:-1], files[0], first.shape[:0:-1])
+                raise size_error(files[i], pixels.shape[:0:-1], files[0], first.shape[:0:-1])
             rows[i] = pixels
 
-    with ThreadPoolExecutor(_threads(files[0])) as pool:
-        for _ in pool.map(
-            fill, range(1, len(files), SHARE)
-        ):  # waits in order, so the first bad file is the one that is named
+    with ThreadPoolExecutor(_thread_count(files[0])) as pool:
+        # The results are awaited in order, so the error names the first bad file.
+        for _ in pool.map(decode_from, range(1, len(files), FILES_PER_TASK)):
             pass
-    return made
+    return images
 
 
-def read_pieces(
+def read_image_chunks(
     files: Sequence[Path], *, size: int | None = None, grey: bool = False
 ) -> Iterator[torch.Tensor]:
-    """What ``read_images`` returns, some megabytes at a time (one image at least): all that statistics need."""
+    """Yield the result of ``read_images`` in chunks, for statistics of a set of any size."""
     if files:
-        width, height = look(files[0])[1] if size is None else (size, size)
-        share = rows_per_chunk(width * height * (1 if grey else 3))
-        for start in range(0, len(files), share):
-            yield read_images(files[start : start + share], size=size, grey=grey)
+        width, height = read_header(files[0])[1] if size is None else (size, size)
+        count = rows_per_chunk(width * height * (1 if grey else 3))
+        for start in range(0, len(files), count):
+            yield read_images(files[start : start + count], size=size, grey=grey)
 
 
-def unlike(path: Path, size: tuple[int, ...], first: Path, wanted: tuple[int, ...]) -> InvalidInput:
-    """The error of a file whose (width, height) is not that of the first."""
-    sizes = f"{path} has {size[0]}×{size[1]} pixels, {first} has {wanted[0]}×{wanted[1]}"
-    return InvalidInput(f"{sizes}; give size=, the side in pixels to which all are resized")
+def read_split(
+    files: Mapping[str, Sequence[Path]], split: str, *, size: int | None = None, grey: bool = False
+) -> tuple[torch.Tensor, list[float], list[float]]:
+    """Return the images of one split, and mean and standard deviation of "train" per channel.
+
+    The deviation of a channel without contrast is given as 1, so that it is not divided by 0.
+    """
+    options: dict[str, Any] = {"size": size, "grey": grey}
+    if split == "train":
+        images = read_images(files["train"], **options)
+        mean, std = channel_statistics(images)
+    else:
+        mean, std = channel_statistics(read_image_chunks(files["train"], **options))
+        images = read_images(files[split], **options)
+    return images, mean, [value if value > 0 else 1.0 for value in std]
+
+
+def size_error(
+    path: Path, size: tuple[int, ...], first_path: Path, first_size: tuple[int, ...]
+) -> InvalidInput:
+    """Return the error of a file whose (width, height) differs from that of the first file."""
+    return InvalidInput(
+        f"{path} has {size[0]}×{size[1]} pixels, {first_path} has {first_size[0]}×{first_size[1]}; "
+        "pass size=, the side in pixels to which all images are resized"
+    )
 
 
 def whole_number(name: str, given: Any, least: int) -> int:
@@ -120,66 +142,60 @@ def whole_number(name: str, given: Any, least: int) -> int:
     return int(given)
 
 
-def _threads(file: Path) -> int:
-    """As many as there are cores to use, four at most; one for small files, as Pillow opens files with Python's lock held."""
-    if file.stat().st_size < SMALL:
-        return 1
-    return min(
-        4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+def _thread_count(file: Path) -> int:
+    if file.stat().st_size < SMALL_FILE_BYTES:
+        return 1  # Pillow opens a file under Python's lock.
+    has_affinity = hasattr(os, "sched_getaffinity")
+    return min(4, len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
 
 
-def _pixels(path: Path, size: int | None, grey: bool) -> np.ndarray:
-    """The bytes of a file, [C, H, W]."""
+def _decode(path: Path, size: int | None, grey: bool) -> np.ndarray:
+    """Return the pixels of a file, ``[C, H, W]``."""
     from PIL import Image, ImageOps
 
     mode = "L" if grey else "RGB"
     try:
         with Image.open(path) as image:
             if size is not None:
-                image.draft(
-                    None, (4 * size, 4 * size)
-                )  # a JPEG may be decoded at less than its size, still far above ours
+                # A JPEG can be decoded at a fraction of its size; this one is still far above ours.
+                image.draft(None, (4 * size, 4 * size))
             image.load()
-            upright = ImageOps.exif_transpose(image) if _mark(image) != 1 else image
+            upright = ImageOps.exif_transpose(image) if _orientation(image) != 1 else image
             if image.mode == "P" and "transparency" in image.info:
-                upright = upright.convert("RGBA")  # or else Pillow warns
+                upright = upright.convert("RGBA")  # Pillow would warn otherwise.
             if image.mode[0] in "IF":
-                upright = _eight_bits(path, upright)
-            shown = upright if upright.mode == mode else upright.convert(mode)
-            if size is not None and shown.size != (size, size):
-                shown = shown.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(shown)
+                upright = _to_eight_bits(path, upright)
+            result = upright if upright.mode == mode else upright.convert(mode)
+            if size is not None and result.size != (size, size):
+                result = result.resize((size, size), Image.Resampling.BILINEAR)
+            pixels = np.asarray(result)
     except InvalidInput:
         raise
-    except Exception as error:  # decoders raise whatever comes up
-        raise _unreadable(path, error) from error
+    except Exception as error:  # Decoders raise exceptions of many types.
+        raise _decoding_error(path, error) from error
     return pixels[None] if grey else pixels.transpose(2, 0, 1)
 
 
-def _mark(image: Image.Image) -> int:
-    """A camera's rotation mark; of a JPEG only, as finding it may mean to decode all of another file."""
-    return image.getexif().get(0x0112, 1) if image.format in ("JPEG", "MPO") else 1
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of a JPEG. In other formats, to read it can mean to decode the file."""
+    return image.getexif().get(ORIENTATION_TAG, 1) if image.format in ("JPEG", "MPO") else 1
 
 
-def _eight_bits(path: Path, image: Image.Image) -> Image.Image:
-    """16 bits a pixel made 8, where Pillow itself would clip."""
+def _to_eight_bits(path: Path, image: Image.Image) -> Image.Image:
+    """Scale 16 bits a pixel to 8; Pillow itself would clip."""
     from PIL import Image
 
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise InvalidInput(
-            f"{path} has {values.dtype} pixels from {values.min()} to {values.max()}; save it with 8 or 16 bits"
+            f"{path} has {values.dtype} pixels from {values.min()} to {values.max()}; "
+            "save it with 8 or 16 bits"
         )
     return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))
 
 
-def _unreadable(path: Path, error: Exception) -> InvalidInput:
-    why = (
-        "it is empty"
-        if path.is_file() and not path.stat().st_size
-        else f"{type(error).__name__}: {error}"
-    )
-    return InvalidInput(
-        f"{path} cannot be read as an image ({why.splitlines()[0]}); replace it or take it away"
-    )
+def _decoding_error(path: Path, error: Exception) -> InvalidInput:
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    if path.is_file() and not path.stat().st_size:
+        reason = "it is empty"
+    return InvalidInput(f"{path} cannot be read as an image ({reason}); replace or delete it")

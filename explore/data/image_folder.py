@@ -1,47 +1,59 @@
-"""Any folder of labelled images: a folder a class, or a folder a class with a folder a subclass in it."""
+"""Load a folder of labelled images: one folder for each class, or for each subclass in each class."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from explore.data.decoding import SUFFIXES, look, read_images, read_pieces, unlike, whole_number
-from explore.data.image_set import ImageSet, channel_statistics
-from explore.data.splitting import dealt, drawn
+from explore.data.decoding import IMAGE_SUFFIXES, read_header, read_split, size_error, whole_number
+from explore.data.image_set import ImageSet
+from explore.data.splitting import shuffle_by_name, split_by_name
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
-PARTS = ("train", "val", "test")
+SPLIT_NAMES = ("train", "val", "test")
+FolderNames = tuple[str, str | None]
+"""Names of a class's and a subclass's folder; no subclass if the images are in the class's folder."""
 
 
-def image_tree(
+class _File(NamedTuple):
+    path: Path
+    folder: FolderNames
+
+
+def image_folder(
     split: str = "train", *, path: str | PathLike[str], size: int | None = None, seed: int = 0
 ) -> ImageSet:
-    """The images in ``path``: ``class/image`` or ``class/subclass/image``, as they are or below train, val and test.
+    """Load the images ``class/image`` or ``class/subclass/image`` below ``path``.
 
-    Where ``path`` has a folder train or test, its folders train, val and test are the splits (others beside them are
-    left alone); without val, a tenth of each subclass of train is kept aside for it. Otherwise every subclass is split
-    70/10/20, by the files' names: the same file is always in the same split, and at least one of each is in train. A
-    class without subfolders is its own single subclass. Hidden files and folders, and files that are no images, are
-    skipped. Images stored in grey stay so if all of them are; otherwise all become RGB.
+    If ``path`` contains a folder train or test, its folders train, val and test are the splits, and
+    other folders are ignored. Without val, a tenth of each subclass of train becomes val. Otherwise
+    each subclass is split 70/10/20 by the names of its files: the same file is always in the same
+    split, and train has one or more of each. A class without subfolders is its own only subclass.
+    Hidden files and folders, and files that are not images, are ignored. Images are grey if all files
+    of all splits are grey, otherwise RGB.
 
     Args:
         split: "train", "val" or "test".
-        path: the folder. Images are png, jpg, jpeg, bmp, tif, tiff or webp, in capitals or not.
-        size: side in pixels to which all are resized (antialiased bilinear, to a square). Without it all must be of one size.
-        seed: another split (or cut, or order of the images).
+        path: the folder. Images are png, jpg, jpeg, bmp, tif, tiff or webp, in upper or lower case.
+        size: side in pixels to which all are resized (antialiased bilinear, to a square). If None,
+            all images must have the same size.
+        seed: of the splits and of the order of the images.
 
     Returns:
-        A set named "folder", its images in an order drawn once, normalised by the statistics of train. ``subclasses`` and
-        ``parents`` are there if any class has subfolders; a subclass whose name two classes share is called "class / subclass".
+        A set named "folder", in an order that depends on ``seed``, normalised by the statistics of
+        train. It has ``subclasses`` and ``parents`` if any class has subfolders. A subclass whose
+        name occurs in two classes is called "class / subclass".
 
     Raises:
-        DataMissing: there is no such folder.
-        InvalidInput: no labelled folder (see above), an image that cannot be read or is of another size, an empty split.
+        DataMissing: the folder does not exist.
+        InvalidInput: a folder of another structure, an image that cannot be read or has another
+            size, or an empty split.
 
     Example:
         >>> import tempfile
@@ -50,168 +62,159 @@ def image_tree(
         ...     for shade, name in enumerate(["cat/old/1.png", "cat/young/1.png", "dog/1.png"]):
         ...         (Path(folder) / name).parent.mkdir(parents=True)
         ...         Image.new("RGB", (8, 8), (shade, 0, 90)).save(Path(folder) / name)
-        ...     pets = image_tree(path=folder)
+        ...     pets = image_folder(path=folder)
         >>> pets, pets.subclass_names, pets.parents
         (ImageSet('folder': 3 images, 3×8×8, 2 classes), ('old', 'young', 'dog'), (0, 0, 1))
     """
-    if split not in PARTS:
-        raise UnknownName("split of a folder", split, PARTS)
+    if split not in SPLIT_NAMES:
+        raise UnknownName("split of a folder", split, SPLIT_NAMES)
     if not isinstance(path, (str, PathLike)) or not str(path):
-        raise InvalidInput(f"path must be the folder that holds the classes' folders, got {path!r}")
-    size, seed = (
-        None if size is None else whole_number("size", size, 1),
-        whole_number("seed", seed, 0),
-    )
+        raise InvalidInput(f"path must be the folder that contains the class folders, got {path!r}")
+    size = None if size is None else whole_number("size", size, 1)
+    seed = whole_number("seed", seed, 0)
     root = Path(path).expanduser()
     if not root.is_dir():
-        kind = "is a file" if root.exists() else "does not exist"
-        raise DataMissing(f"{root} {kind}; path must be the folder that holds the classes' folders")
-    parts = _parts(root, seed)
-    kinds = sorted(
-        {file.kind for files in parts.values() for file in files},
-        key=lambda kind: (kind[0], kind[1] or ""),
-    )
-    class_names = tuple(dict.fromkeys(kind[0] for kind in kinds))
+        problem = "is a file" if root.exists() else "does not exist"
+        raise DataMissing(
+            f"{root} {problem}; path must be the folder that contains the class folders"
+        )
+    splits = _split_files(root, seed)
+    files = [file for part in splits.values() for file in part]
+    folders = sorted({file.folder for file in files}, key=lambda names: (names[0], names[1] or ""))
+    class_names = tuple(dict.fromkeys(name for name, _ in folders))
     if len(class_names) < 2:
         raise InvalidInput(
-            f"{root} holds one class only, {class_names[0]!r}; path must be the folder above two or more classes"
+            f"{root} contains one class only, {class_names[0]!r}; "
+            "path must be the folder above two or more classes"
         )
-    if not parts[split]:
+    if not splits[split]:
         raise InvalidInput(
-            f"no image of {root} is left for {split!r}; it takes 5 of one subclass for val, 3 for test"
+            f"{root} has too few images for {split!r}; val needs 5 of one subclass, test needs 3"
         )
-    grey = _alike([file.path for files in parts.values() for file in files], size)
-    paths = {part: [file.path for file in parts[part]] for part in ("train", split)}
-    seen = (
-        None
-        if split == "train"
-        else channel_statistics(read_pieces(paths["train"], size=size, grey=grey))
-    )
-    images = read_images(paths[split], size=size, grey=grey)
-    mean, std = seen or channel_statistics(images)
-    std = [
-        value if value > 0 else 1.0 for value in std
-    ]  # a channel without contrast is left as it is
-    options = {"split": split, "path": str(path), "size": size, "seed": seed}
-    labels = torch.tensor([class_names.index(file.kind[0]) for file in parts[split]])
-    if all(kind[1] is None for kind in kinds):
-        return ImageSet("folder", images, labels, class_names, mean, std, options)
-    return ImageSet(
+    paths = {name: [file.path for file in part] for name, part in splits.items()}
+    grey = _are_all_grey([file.path for file in files], size)
+    images, mean, std = read_split(paths, split, size=size, grey=grey)
+    image_set = ImageSet(
         "folder",
         images,
-        labels,
+        torch.tensor([class_names.index(file.folder[0]) for file in splits[split]]),
         class_names,
         mean,
         std,
-        options,
-        subclasses=torch.tensor([kinds.index(file.kind) for file in parts[split]]),
-        subclass_names=_names(kinds),
-        parents=tuple(class_names.index(kind[0]) for kind in kinds),
+        {"split": split, "path": str(path), "size": size, "seed": seed},
+    )
+    if all(subclass is None for _, subclass in folders):
+        return image_set
+    return replace(
+        image_set,
+        subclasses=torch.tensor([folders.index(file.folder) for file in splits[split]]),
+        subclass_names=_subclass_names(folders),
+        parents=tuple(class_names.index(name) for name, _ in folders),
     )
 
 
-Kind = tuple[str, str | None]
-"""Class and subclass as the folders are called; no subclass if the images lie in the class's folder."""
-
-
-class _File(NamedTuple):
-    path: Path
-    kind: Kind
-
-
-def _parts(root: Path, seed: int) -> dict[str, list[_File]]:
-    """The files of each split, in an order drawn once."""
-    given = [part for part in PARTS if (root / part).is_dir()]
-    if not {"train", "test"} & set(given):  # a folder val alone is a class of that name
-        names, files = _named(root, _groups(root))
-        shares = dealt(names, [file.kind for file in files], val=10, test=20, seed=seed)
-        return {part: [files[i] for i in chosen] for part, chosen in shares.items()}
-    for part in ("train", "test"):
-        if part not in given:
-            advice = f"add it, or take the classes out of {given[0]} to have them split 70/10/20"
+def _split_files(root: Path, seed: int) -> dict[str, list[_File]]:
+    """Return the files of each split, in an order that depends on ``seed``."""
+    split_folders = [name for name in SPLIT_NAMES if (root / name).is_dir()]
+    if not {"train", "test"} & set(split_folders):  # A folder val alone is a class of that name.
+        return _split_by_name(root, _list_files(root), seed, test=20)
+    for name in ("train", "test"):
+        if name not in split_folders:
             raise InvalidInput(
-                f"{root} has a folder {' and '.join(given)}, but no folder {part}; {advice}"
+                f"{root} has a folder {' and '.join(split_folders)}, but no folder {name}; add it, or "
+                f"move the classes out of {split_folders[0]} to have them split 70/10/20"
             )
-    groups = {part: _groups(root / part, whole=part == "train") for part in given}
-    for part in given:
-        for kind in groups[part]:
-            if kind not in groups["train"]:
-                missing = "/".join(filter(None, kind))
+    listed = {name: _list_files(root / name, allow_empty=name != "train") for name in split_folders}
+    train_folders = {file.folder for file in listed["train"]}
+    for name, files in listed.items():
+        for file in files:
+            if file.folder not in train_folders:
+                relative = "/".join(filter(None, file.folder))
                 raise InvalidInput(
-                    f"{root / part / missing} has images, but {root / 'train' / missing} has none; "
-                    "train must hold every class and subclass, with folders of the same depth"
+                    f"{root / name / relative} has images, but {root / 'train' / relative} has none; "
+                    "train must have every class and subclass, with folders of the same depth"
                 )
-    parts = {}
-    for part in given:
-        names, files = _named(root / part, groups[part])
-        parts[part] = [files[i] for i in drawn(names, seed)]
-        if part == "train" and "val" not in given:
-            shares = dealt(names, [file.kind for file in files], val=10, seed=seed)
-            parts |= {cut: [files[i] for i in shares[cut]] for cut in ("train", "val")}
-    return parts
+    splits = {}
+    for name, files in listed.items():
+        order = shuffle_by_name(_relative_names(root / name, files), seed)
+        splits[name] = [files[i] for i in order]
+    if "val" not in splits:
+        parts = _split_by_name(root / "train", listed["train"], seed)
+        splits |= {name: parts[name] for name in ("train", "val")}
+    return splits
 
 
-def _groups(folder: Path, whole: bool = True) -> dict[Kind, list[Path]]:
-    """The image files of each class or subclass; if not ``whole``, some may be empty and are left out."""
-    classes, stray = _inside(folder)
-    if stray:
-        raise InvalidInput(f"{stray[0]} is in no class's folder; move it into one")
-    if not classes:
-        raise InvalidInput(
-            f"{folder} holds no folders; it must hold one a class, with images in them"
-        )
-    groups: dict[Kind, list[Path]] = {}
-    for one in classes:
-        below, images = _inside(one)
-        if below and images:
-            both = f"both images ({images[0].name}) and folders ({below[0].name})"
+def _split_by_name(
+    folder: Path, files: Sequence[_File], seed: int, test: int = 0
+) -> dict[str, list[_File]]:
+    groups = [file.folder for file in files]
+    splits = split_by_name(_relative_names(folder, files), groups, val=10, test=test, seed=seed)
+    return {name: [files[i] for i in indices] for name, indices in splits.items()}
+
+
+def _relative_names(folder: Path, files: Sequence[_File]) -> list[str]:
+    return [file.path.relative_to(folder).as_posix() for file in files]
+
+
+def _list_files(folder: Path, allow_empty: bool = False) -> list[_File]:
+    """Return the image files of all classes and subclasses.
+
+    A class or subclass without images is an error, or with ``allow_empty`` is left out.
+    """
+    class_folders, images = _list_folder(folder)
+    if images:
+        raise InvalidInput(f"{images[0]} is not in a class folder; move it into one")
+    if not class_folders:
+        raise InvalidInput(f"{folder} has no folders; it must have one for each class, with images")
+    files: list[_File] = []
+    for class_folder in class_folders:
+        subfolders, images = _list_folder(class_folder)
+        if subfolders and images:
             raise InvalidInput(
-                f"{one} holds {both}; put all its images into folders of subclasses, or none"
+                f"{class_folder} has both images ({images[0].name}) and folders "
+                f"({subfolders[0].name}); move all its images into folders of subclasses, or none"
             )
-        if not below:
-            groups[one.name, None] = images
-        for sub in below:
-            deeper, images = _inside(sub)
-            if deeper:
+        for subfolder in subfolders or [class_folder]:
+            if subfolders:
+                deeper, images = _list_folder(subfolder)
+                if deeper:
+                    raise InvalidInput(
+                        f"{deeper[0]} is one folder too deep; path must contain class/image or "
+                        "class/subclass/image"
+                    )
+            if not images and not allow_empty:
                 raise InvalidInput(
-                    f"{deeper[0]} is one folder too deep; path must hold class/image or class/subclass/image"
+                    f"{subfolder} has no image ({', '.join(IMAGE_SUFFIXES)}); remove it"
                 )
-            groups[one.name, sub.name] = images
-    for kind in [kind for kind, images in groups.items() if not images]:
-        if whole:
-            raise InvalidInput(
-                f"{folder.joinpath(*filter(None, kind))} holds no image ({', '.join(SUFFIXES)}); take it away"
-            )
-        del groups[kind]
-    return groups
+            names = (class_folder.name, subfolder.name if subfolders else None)
+            files += [_File(image, names) for image in images]
+    return files
 
 
-def _inside(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Folders and image files, by name, without hidden ones."""
-    seen = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    folders = [entry for entry in seen if entry.is_dir()]
-    return folders, [
-        entry for entry in seen if entry.suffix.lower() in SUFFIXES and not entry.is_dir()
-    ]
+def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the subfolders and the image files, sorted by name, without hidden ones."""
+    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    folders = [entry for entry in entries if entry.is_dir()]
+    images = [e for e in entries if e.suffix.lower() in IMAGE_SUFFIXES and not e.is_dir()]
+    return folders, images
 
 
-def _named(folder: Path, groups: Mapping[Kind, Sequence[Path]]) -> tuple[list[str], list[_File]]:
-    files = [_File(path, kind) for kind, paths in groups.items() for path in paths]
-    return [file.path.relative_to(folder).as_posix() for file in files], files
+def _are_all_grey(files: Sequence[Path], size: int | None) -> bool:
+    """Return whether all images are grey; without ``size``, check that all have the same size.
 
-
-def _alike(files: Sequence[Path], size: int | None) -> bool:
-    """Whether all images are grey; looks at the heads of all splits' files, so that every split is read the same way."""
+    The headers of all splits are read, so that every split is decoded to the same channels.
+    """
     files = sorted(files)
-    heads = [look(path) for path in files]
-    for path, (_, found) in zip(files, heads, strict=True):
-        if size is None and found != heads[0][1]:
-            raise unlike(path, found, files[0], heads[0][1])
-    return all(grey for grey, _ in heads)
+    headers = [read_header(path) for path in files]
+    for path, (_, image_size) in zip(files, headers, strict=True):
+        if size is None and image_size != headers[0][1]:
+            raise size_error(path, image_size, files[0], headers[0][1])
+    return all(grey for grey, _ in headers)
 
 
-def _names(kinds: Sequence[Kind]) -> tuple[str, ...]:
-    shared = Counter(sub or of for of, sub in kinds)
+def _subclass_names(folders: Sequence[FolderNames]) -> tuple[str, ...]:
+    counts = Counter(subclass or name for name, subclass in folders)
     return tuple(
-        (sub or of) if shared[sub or of] == 1 else f"{of} / {sub or of}" for of, sub in kinds
+        f"{name} / {subclass or name}" if counts[subclass or name] > 1 else subclass or name
+        for name, subclass in folders
     )

@@ -1,4 +1,4 @@
-"""Overlap: which images of one set are, pixel by pixel, in another."""
+"""Find the images of one set that are also, pixel by pixel, in another."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from explore.errors import InvalidInput
 Images = ImageSet | torch.Tensor
 
 
-def shared_images(known: Images, asked: Images) -> torch.Tensor:
-    """Indices of the images of ``asked`` that are also in ``known``, found by a hash of their pixels.
+def shared_images(reference: Images, images: Images) -> torch.Tensor:
+    """Return the indices of the images that are also in ``reference``, by a hash of their pixels.
 
     Args:
-        known, asked: image sets, or uint8 ``[N, C, H, W]``.
+        reference, images: image sets, or uint8 ``[N, C, H, W]``.
 
     Returns:
-        int64, ascending; empty if images are of different shapes.
+        int64, ascending; empty if the two have different shapes.
 
     Raises:
-        InvalidInput: a tensor that is not of bytes.
+        InvalidInput: a tensor that is not uint8 ``[N, C, H, W]``.
 
     Example:
         >>> from explore.data import load
@@ -30,17 +30,16 @@ def shared_images(known: Images, asked: Images) -> torch.Tensor:
         >>> len(shared_images(train, test)), shared_images(train, train.subset([3, 5])).tolist()
         (0, [0, 1])
     """
-    seen = set(_digests(known))
-    return torch.tensor(
-        [i for i, digest in enumerate(_digests(asked)) if digest in seen], dtype=torch.int64
-    )
+    hashes = set(_hashes(reference))
+    indices = [i for i, digest in enumerate(_hashes(images)) if digest in hashes]
+    return torch.tensor(indices, dtype=torch.int64)
 
 
-def _digests(images: Images) -> list[bytes]:
+def _hashes(images: Images) -> list[bytes]:
     pixels = images.images if isinstance(images, ImageSet) else images
     if pixels.dtype != torch.uint8 or pixels.ndim != 4:
         raise InvalidInput(
-            f"expected uint8 images [N, C, H, W], got {pixels.dtype} {list(pixels.shape)}"
+            f"images must be uint8 [N, C, H, W], got {pixels.dtype} {list(pixels.shape)}"
         )
     shape = str(tuple(pixels.shape[1:])).encode()
     return [

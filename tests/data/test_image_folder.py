@@ -15,9 +15,9 @@ from PIL import Image
 
 from explore.data import data_folder, load
 from explore.data.decoding import read_images, whole_number
-from explore.data.image_folder import image_tree
+from explore.data.image_folder import image_folder
 from explore.data.image_set import ImageSet, channel_statistics
-from explore.data.splitting import dealt, drawn
+from explore.data.splitting import shuffle_by_name, split_by_name
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
 SPLITS = ("train", "val", "test")
@@ -50,7 +50,7 @@ def shown(made: ImageSet) -> list[int]:
 
 
 def parts(root: Path, **options) -> dict[str, ImageSet]:
-    return {split: image_tree(split, path=root, **options) for split in SPLITS}
+    return {split: image_folder(split, path=root, **options) for split in SPLITS}
 
 
 # ---- trees
@@ -109,12 +109,12 @@ def test_a_missing_val_is_cut_from_train(tmp_path):
 
 def test_a_class_may_be_called_val(tmp_path):
     plant(tmp_path, {"val": 5, "arezzo": 5})
-    assert image_tree(path=tmp_path).class_names == ("arezzo", "val")
+    assert image_folder(path=tmp_path).class_names == ("arezzo", "val")
 
 
 def test_hidden_things_and_other_files_are_skipped(tmp_path):
     numbers = plant(tmp_path, {"a": 3, "b": 3})
-    before = image_tree(path=tmp_path)
+    before = image_folder(path=tmp_path)
     for name in (
         ".DS_Store",
         "README.txt",
@@ -126,7 +126,7 @@ def test_hidden_things_and_other_files_are_skipped(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"nothing to see")
-    assert image_tree(path=tmp_path).sha256 == before.sha256
+    assert image_folder(path=tmp_path).sha256 == before.sha256
     assert set(shown(before)) <= set(numbers.values())
 
 
@@ -141,7 +141,7 @@ def test_every_kind_of_file(tmp_path, suffix):
     )
     for i, name in enumerate("ab"):
         draw(tmp_path / name / f"1.{suffix}", 100 * i, **options)
-    made = image_tree(path=tmp_path)
+    made = image_folder(path=tmp_path)
     close = 3 if suffix.lower().startswith("jp") else 0
     for image, label in zip(made.images, made.labels, strict=True):
         wanted = torch.tensor([100 * int(label), 0, 128]).view(3, 1, 1)
@@ -182,7 +182,7 @@ def test_shares_of_every_group(sizes, seed, order):
     things = [(f"{g}/{i}", g) for g, size in enumerate(sizes) for i in range(size)]
     order.shuffle(things)
     names, groups = [name for name, _ in things], [g for _, g in things]
-    found = dealt(names, groups, val=10, test=20, seed=seed)
+    found = split_by_name(names, groups, val=10, test=20, seed=seed)
     assert sorted(i for part in found.values() for i in part) == list(range(len(names)))
     for split, percent in (("val", 10), ("test", 20)):
         counts = Counter(groups[i] for i in found[split])
@@ -191,35 +191,37 @@ def test_shares_of_every_group(sizes, seed, order):
         ]
     assert {groups[i] for i in found["train"]} == set(groups)
     tidy = sorted(names)
-    again = dealt(tidy, [int(name.partition("/")[0]) for name in tidy], val=10, test=20, seed=seed)
+    again = split_by_name(
+        tidy, [int(name.partition("/")[0]) for name in tidy], val=10, test=20, seed=seed
+    )
     for split in SPLITS:
         assert [names[i] for i in found[split]] == [tidy[i] for i in again[split]]
 
 
 def test_a_file_more_moves_few_others():
     names = [f"{i}" for i in range(100)]
-    before = dealt(names, [0] * 100, test=20)
-    after = dealt([*names, "new"], [0] * 101, test=20)
+    before = split_by_name(names, [0] * 100, test=20)
+    after = split_by_name([*names, "new"], [0] * 101, test=20)
     for split in SPLITS:
         assert len(set(before[split]) ^ (set(after[split]) - {100})) <= 2
 
 
 def test_orders_differ_by_seed_and_look_random():
     names = [f"{i:05}" for i in range(2000)]
-    orders = [np.array(drawn(names, seed)) for seed in (0, 1)]
+    orders = [np.array(shuffle_by_name(names, seed)) for seed in (0, 1)]
     assert abs(np.corrcoef(orders[0], np.arange(2000))[0, 1]) < 0.1
     assert abs(np.corrcoef(*orders)[0, 1]) < 0.1
 
 
 def test_one_image_of_each_is_enough_to_train_but_not_to_test(tmp_path):
     plant(tmp_path, {"a": 1, "b": 1})
-    assert len(image_tree(path=tmp_path)) == 2
+    assert len(image_folder(path=tmp_path)) == 2
     for split in ("val", "test"):
         with pytest.raises(
             InvalidInput,
-            match=f"is left for '{split}'; it takes 5 of one subclass for val, 3 for test",
+            match=f"has too few images for '{split}'; val needs 5 of one subclass, test needs 3",
         ):
-            image_tree(split, path=tmp_path)
+            image_folder(split, path=tmp_path)
 
 
 # ---- pixels
@@ -234,7 +236,7 @@ def test_images_are_resized_as_pillow_does_it(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name)
-    made = image_tree(path=tmp_path, size=12)
+    made = image_folder(path=tmp_path, size=12)
     wanted = {
         np.asarray(Image.open(file).resize((12, 12), Image.Resampling.BILINEAR))
         .transpose(2, 0, 1)
@@ -265,12 +267,12 @@ def test_a_large_jpeg_is_decoded_at_less_than_its_size_and_hardly_differs(tmp_pa
 
 def test_grey_stays_grey_only_if_all_is(tmp_path):
     plant(tmp_path, {"a": 4, "b": 4}, mode="L")
-    made = image_tree(path=tmp_path)
+    made = image_folder(path=tmp_path)
     assert made.images.shape == (6, 1, 6, 6)
     assert len(made.mean) == len(made.std) == 1
     draw(tmp_path / "test" / "ignored.png")  # a third class, in colour
     (tmp_path / "test").rename(tmp_path / "c")
-    made = image_tree(path=tmp_path)
+    made = image_folder(path=tmp_path)
     assert made.images.shape[1] == 3
     grey = made.images[made.labels < 2]
     assert torch.equal(grey[:, 0], grey[:, 2])
@@ -295,7 +297,7 @@ def test_every_mode_becomes_bytes(tmp_path, mode):
             Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode).save(
                 tmp_path / name / f"1.{suffix}"
             )
-    made = image_tree(path=tmp_path)
+    made = image_folder(path=tmp_path)
     assert made.images.shape == (2, 1 if mode in ("1", "L", "LA", "I;16") else 3, 2, 3)
     assert made.images[0, 0].tolist() == (
         [[0, 1, 255], [0, 1, 128]] if mode == "I;16" else [[255] * 3] * 2
@@ -308,7 +310,7 @@ def test_a_palette_with_transparency_gives_no_warning(tmp_path):
         image = Image.new("P", (3, 3), 1)
         image.putpalette([0, 0, 0, 10, 20, 30])
         image.save(tmp_path / name / "1.png", transparency=bytes([255, 128]))
-    assert image_tree(path=tmp_path).images[0, :, 0, 0].tolist() == [10, 20, 30]
+    assert image_folder(path=tmp_path).images[0, :, 0, 0].tolist() == [10, 20, 30]
 
 
 def test_a_photograph_stands_upright(tmp_path):
@@ -320,7 +322,7 @@ def test_a_photograph_stands_upright(tmp_path):
         (tmp_path / name).mkdir()
         Image.fromarray(pixels).save(tmp_path / name / "1.jpg", exif=exif, quality=95)
     for size, shape in ((None, (2, 3, 16, 8)), (8, (2, 3, 8, 8))):
-        made = image_tree(path=tmp_path, size=size).images
+        made = image_folder(path=tmp_path, size=size).images
         assert made.shape == shape
         assert made[:, :, : shape[2] // 4].min() > 200  # the white left half is now the upper one
         assert made[:, :, -shape[2] // 4 :].max() < 50
@@ -353,16 +355,16 @@ def test_made_again_from_its_options(tmp_path, options):
 @pytest.mark.parametrize("path", ["", None, 7])
 def test_a_path_that_is_none_is_refused(path):
     with pytest.raises(
-        InvalidInput, match="path must be the folder that holds the classes' folders"
+        InvalidInput, match="path must be the folder that contains the class folders"
     ):
-        image_tree(path=path)
+        image_folder(path=path)
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataMissing, match=r"nowhere does not exist; path must be the folder"):
-        image_tree(path=tmp_path / "nowhere")
+        image_folder(path=tmp_path / "nowhere")
     with pytest.raises(DataMissing, match=r"1\.png is a file; path must be the folder"):
-        image_tree(path=draw(tmp_path / "a" / "1.png"))
+        image_folder(path=draw(tmp_path / "a" / "1.png"))
 
 
 def test_load_asks_for_the_path():
@@ -371,39 +373,39 @@ def test_load_asks_for_the_path():
     with pytest.raises(InvalidInput, match="folder has no option 'root'; it has path, size, seed"):
         load("folder", root=".")
     with pytest.raises(UnknownName, match="unknown split of a folder 'training'"):
-        image_tree("training", path=".")
+        image_folder("training", path=".")
 
 
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ([], "holds no folders; it must hold one a class"),
-        (["1.png"], r"1\.png is in no class's folder"),
-        (["a/1.png", "b/1.png", "1.png"], r"/1\.png is in no class's folder; move it into one"),
-        (["a/1.png", "a/x/1.png", "b/1.png"], r"/a holds both images \(1\.png\) and folders \(x\)"),
+        ([], "has no folders; it must have one for each class"),
+        (["1.png"], r"1\.png is not in a class folder"),
+        (["a/1.png", "b/1.png", "1.png"], r"/1\.png is not in a class folder; move it into one"),
+        (["a/1.png", "a/x/1.png", "b/1.png"], r"/a has both images \(1\.png\) and folders \(x\)"),
         (["a/x/deep/1.png", "b/1.png"], "deep is one folder too deep"),
-        (["a/x/1.png", "a/y/notes.txt", "b/1.png"], r"a/y holds no image \(\.bmp, "),
-        (["a/1.png", "b/notes.txt"], r"/b holds no image"),
-        (["a/1.png", "a/2.png"], "holds one class only, 'a'"),
+        (["a/x/1.png", "a/y/notes.txt", "b/1.png"], r"a/y has no image \(\.bmp, "),
+        (["a/1.png", "b/notes.txt"], r"/b has no image"),
+        (["a/1.png", "a/2.png"], "contains one class only, 'a'"),
         (
             ["a/x/1.png", "a/y/2.png"],
-            "holds one class only, 'a'; path must be the folder above two or more classes",
+            "contains one class only, 'a'; path must be the folder above two or more classes",
         ),
         (
             ["train/a/1.png", "train/b/1.png"],
-            "has a folder train, but no folder test; add it, or take the classes out",
+            "has a folder train, but no folder test; add it, or move the classes out",
         ),
         (["train/a/1.png", "val/a/1.png"], "has a folder train and val, but no folder test"),
         (["test/a/1.png", "val/a/1.png"], "has a folder val and test, but no folder train"),
         (
             ["train/a/1.png", "train/b/1.png", "test/c/1.png"],
-            "test/c has images, but .*train/c has none; train must hold",
+            "test/c has images, but .*train/c has none; train must have",
         ),
         (
             ["train/a/x/1.png", "train/b/1.png", "test/a/1.png"],
             "test/a has images, .* with folders of the same depth",
         ),
-        (["train/a/1.png", "train/b/notes.txt", "test/a/1.png"], "train/b holds no image"),
+        (["train/a/1.png", "train/b/notes.txt", "test/a/1.png"], "train/b has no image"),
     ],
 )
 def test_an_odd_tree_is_named(tmp_path, files, words):
@@ -414,13 +416,13 @@ def test_an_odd_tree_is_named(tmp_path, files, words):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("none")
     with pytest.raises(InvalidInput, match=words):
-        image_tree(path=tmp_path)
+        image_folder(path=tmp_path)
 
 
 def test_an_empty_class_of_a_test_folder_is_none(tmp_path):
     plant(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1, "test/a": 2})
     (tmp_path / "test" / "b").mkdir()
-    assert image_tree("test", path=tmp_path).labels.tolist() == [0, 0]
+    assert image_folder("test", path=tmp_path).labels.tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -437,9 +439,9 @@ def test_a_file_that_is_no_image_is_named(tmp_path, content, words, split):
     (tmp_path / "b" / "bad.png").write_bytes(content)
     with pytest.raises(
         InvalidInput,
-        match=rf"b/bad\.png cannot be read as an image \({words}.*; replace it or take it away",
+        match=rf"b/bad\.png cannot be read as an image \({words}.*; replace or delete it",
     ):
-        image_tree(split, path=tmp_path)
+        image_folder(split, path=tmp_path)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
@@ -451,7 +453,7 @@ def test_a_torn_file_is_named(tmp_path, suffix):
     bad = tmp_path / "b" / f"1.{suffix}"
     bad.write_bytes(bad.read_bytes()[: bad.stat().st_size // 2])
     with pytest.raises(InvalidInput, match=rf"b/1\.{suffix} cannot be read as an image"):
-        image_tree(path=tmp_path)
+        image_folder(path=tmp_path)
 
 
 def test_pixels_that_are_no_bytes_are_named(tmp_path):
@@ -462,7 +464,7 @@ def test_pixels_that_are_no_bytes_are_named(tmp_path):
         InvalidInput,
         match=r"1\.tif has float32 pixels from 0\.5 to 0\.5; save it with 8 or 16 bits",
     ):
-        image_tree(path=tmp_path)
+        image_folder(path=tmp_path)
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -471,10 +473,10 @@ def test_the_first_of_another_size_is_named_whatever_the_split(tmp_path, split):
     draw(tmp_path / "b" / "004.png", size=(7, 5))
     draw(tmp_path / "b" / "006.png", size=(9, 9))
     with pytest.raises(
-        InvalidInput, match=r"b/004\.png has 7×5 pixels, .*a/000\.png has 6×6; give size="
+        InvalidInput, match=r"b/004\.png has 7×5 pixels, .*a/000\.png has 6×6; pass size="
     ):
-        image_tree(split, path=tmp_path)
-    assert image_tree(split, path=tmp_path, size=6).images.shape[2:] == (6, 6)
+        image_folder(split, path=tmp_path)
+    assert image_folder(split, path=tmp_path, size=6).images.shape[2:] == (6, 6)
 
 
 @pytest.mark.parametrize(
@@ -485,11 +487,11 @@ def test_bad_numbers_are_named(tmp_path, options):
     plant(tmp_path, {"a": 1, "b": 1})
     (name,) = options
     with pytest.raises(InvalidInput, match=f"{name} must be an integer from"):
-        image_tree(path=tmp_path, **options)
+        image_folder(path=tmp_path, **options)
 
 
 def test_reading_wants_files_of_one_size(tmp_path):
-    with pytest.raises(InvalidInput, match="at least one"):
+    with pytest.raises(InvalidInput, match="no image files were given; pass one or more"):
         read_images([])
     files = [draw(tmp_path / "1.png"), draw(tmp_path / "2.png", size=(3, 4))]
     with pytest.raises(InvalidInput, match=r"2\.png has 3×4 pixels, .*1\.png has 6×6"):

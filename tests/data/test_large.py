@@ -15,11 +15,11 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 from toys import output
 
-from explore.data import _chunks, _memmap as rooms, decoding as reading
+from explore.data import _chunks, _memmap, decoding as reading
 from explore.data._chunks import chunks
 from explore.data.coresets import select
-from explore.data.decoding import read_images, read_pieces
-from explore.data.image_folder import image_tree
+from explore.data.decoding import read_image_chunks, read_images
+from explore.data.image_folder import image_folder
 from explore.data.image_set import channel_statistics, sha256_of
 from explore.errors import InvalidInput
 
@@ -167,7 +167,7 @@ def test_a_feature_that_is_not_finite_is_found_in_any_chunk():
 @pytest.mark.parametrize("options", [{}, {"size": 9}, {"grey": True}])
 def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
     files = photographs(tmp_path, 70)
-    monkeypatch.setattr(reading, "_threads", lambda _: threads)
+    monkeypatch.setattr(reading, "_thread_count", lambda _: threads)
     made = read_images(files, **options)
     for image, file in zip(made, files, strict=True):
         shown = Image.open(file).convert("L" if options.get("grey") else "RGB")
@@ -178,7 +178,7 @@ def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
             image.numpy() == (wanted[None] if wanted.ndim == 2 else wanted.transpose(2, 0, 1))
         ).all()
     monkeypatch.setattr(_chunks, "CHUNK_BYTES", 3000)
-    cut = list(read_pieces(files, **options))
+    cut = list(read_image_chunks(files, **options))
     assert len(cut) > 1
     assert torch.equal(torch.cat(cut), made)
 
@@ -186,14 +186,14 @@ def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
 @pytest.mark.parametrize("bad", [(0, 1), (33, 34), (17, 69), (69,)])
 def test_the_first_bad_file_is_named_whoever_is_faster(tmp_path, monkeypatch, bad):
     files = photographs(tmp_path, 70)
-    monkeypatch.setattr(reading, "_threads", lambda _: 8)
-    whole = reading._pixels
+    monkeypatch.setattr(reading, "_thread_count", lambda _: 8)
+    whole = reading._decode
 
     def slow(path: Path, size: int | None, grey: bool) -> np.ndarray:
         time.sleep(0.05 if path == files[bad[0]] else 0)  # the others are reached before
         return whole(path, size, grey)
 
-    monkeypatch.setattr(reading, "_pixels", slow)
+    monkeypatch.setattr(reading, "_decode", slow)
     for i in bad:
         files[i].write_bytes(b"torn")
     with pytest.raises(InvalidInput, match=rf"{files[bad[0]].name} cannot be read"):
@@ -204,42 +204,44 @@ def test_small_files_are_read_by_one_thread(tmp_path):
     small, large = tmp_path / "small", tmp_path / "large"
     small.write_bytes(bytes(900))
     large.write_bytes(bytes(90_000))
-    assert reading._threads(small) == 1
-    assert 1 <= reading._threads(large) <= min(4, os.cpu_count() or 1)
+    assert reading._thread_count(small) == 1
+    assert 1 <= reading._thread_count(large) <= min(4, os.cpu_count() or 1)
 
 
-# ---- room
+# ---- allocation
 
 
 linux = pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="looks into /proc")
 
 
-def mapped() -> list[str]:
-    return [line for line in Path("/proc/self/maps").read_text().splitlines() if "explore-" in line]
+def mapped_files() -> list[str]:
+    """Return the lines of the mapped files that have no name any more."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in lines if line.endswith("(deleted)")]
 
 
 @linux
 @pytest.mark.parametrize("place", ["TMPDIR", "/var/tmp"])
 def test_a_large_set_lives_in_a_file_without_a_name(tmp_path, monkeypatch, place):
-    monkeypatch.setattr(rooms, "LARGE", 1000)
+    monkeypatch.setattr(_memmap, "LARGE_BYTES", 1000)
     if place == "TMPDIR":
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", None)
     else:
         monkeypatch.delenv("TMPDIR", raising=False)
-    before, made = len(mapped()), rooms.room((10, 3, 40, 40))
-    assert len(mapped()) == before + 1
-    assert mapped()[-1].endswith("(deleted)")
-    assert (str(tmp_path) in mapped()[-1]) == (place == "TMPDIR")
+    before, made = len(mapped_files()), _memmap.allocate_pixels((10, 3, 40, 40))
+    assert len(mapped_files()) == before + 1
+    folder = tmp_path if place == "TMPDIR" else place
+    assert sum(f" {folder}/" in line for line in mapped_files()) == 1
     assert not any(tmp_path.iterdir())
     made.copy_(noise((10, 3, 40, 40)))
     part = made[3:5]
     del made
     assert torch.equal(part, noise((10, 3, 40, 40))[3:5])
     del part
-    assert len(mapped()) == before
-    assert rooms.room((10, 100)).shape == (10, 100)  # not above it
-    assert len(mapped()) == before
+    assert len(mapped_files()) == before
+    assert _memmap.allocate_pixels((10, 100)).shape == (10, 100)  # not above it
+    assert len(mapped_files()) == before
 
 
 @linux
@@ -247,10 +249,10 @@ def test_images_in_a_file_are_as_those_in_memory(tmp_path, monkeypatch):
     for name in ("train/a", "train/b", "test/a", "test/b"):
         (tmp_path / name).mkdir(parents=True)
         photographs(tmp_path / name, 12)
-    before = {split: image_tree(split, path=tmp_path) for split in ("train", "test")}
-    monkeypatch.setattr(rooms, "LARGE", 0)
+    before = {split: image_folder(split, path=tmp_path) for split in ("train", "test")}
+    monkeypatch.setattr(_memmap, "LARGE_BYTES", 0)
     for split, wanted in before.items():
-        made = image_tree(split, path=tmp_path)
+        made = image_folder(split, path=tmp_path)
         assert made.sha256 == wanted.sha256
         assert (made.mean, made.std) == (wanted.mean, wanted.std)
         assert torch.equal(made.batch([3, 1]), wanted.batch([3, 1]))
@@ -259,7 +261,7 @@ def test_images_in_a_file_are_as_those_in_memory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("trouble", ["no folder", "full", "refused", "unknown"])
 def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble):
-    monkeypatch.setattr(rooms, "LARGE", 0)
+    monkeypatch.setattr(_memmap, "LARGE_BYTES", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(
         "tempfile.tempdir", str(tmp_path / "none" if trouble == "no folder" else tmp_path)
@@ -274,7 +276,7 @@ def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble)
         monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
     elif trouble == "unknown":
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    made = rooms.room((2, 5)).fill_(7)
+    made = _memmap.allocate_pixels((2, 5)).fill_(7)
     assert made.tolist() == [[7] * 5] * 2
     assert not any(tmp_path.iterdir())
 

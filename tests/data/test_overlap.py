@@ -12,12 +12,12 @@ from explore.errors import InvalidInput
 
 def test_it_finds_what_a_comparison_of_all_pairs_finds() -> None:
     generator = torch.Generator().manual_seed(0)
-    known, asked = (
+    reference, images = (
         torch.randint(0, 2, (60, 1, 2, 3), dtype=torch.uint8, generator=generator) for _ in range(2)
     )
-    same = (known[None] == asked[:, None]).flatten(2).all(2).any(1)
+    same = (reference[None] == images[:, None]).flatten(2).all(2).any(1)
     assert 0 < int(same.sum()) < 60
-    assert shared_images(known, asked).tolist() == same.nonzero().flatten().tolist()
+    assert shared_images(reference, images).tolist() == same.nonzero().flatten().tolist()
 
 
 def test_equal_bytes_of_another_shape_are_another_image() -> None:
@@ -44,6 +44,6 @@ def test_the_parts_of_digits_share_nothing() -> None:
 
 def test_only_bytes_are_taken() -> None:
     with pytest.raises(
-        InvalidInput, match=r"expected uint8 images \[N, C, H, W\], got torch.float32"
+        InvalidInput, match=r"images must be uint8 \[N, C, H, W\], got torch.float32"
     ):
         shared_images(torch.zeros(1, 1, 2, 2), torch.zeros(1, 1, 2, 2))

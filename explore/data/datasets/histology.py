@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import read_images, read_pieces, whole_number
+from explore.data.decoding import read_image_chunks, read_images, whole_number
 from explore.data.image_set import ImageSet, channel_statistics
-from explore.data.splitting import dealt
+from explore.data.splitting import split_by_name
 from explore.errors import DataMissing, InvalidInput
 
 SHARES = {"train": 0.60, "val": 0.15, "test": 0.25}
@@ -130,7 +130,7 @@ def mhist(
     official = {
         part: [polyp for polyp in polyps if polyp.part == part] for part in ("train", "test")
     }
-    shares = dealt(
+    shares = split_by_name(
         [polyp.name for polyp in official["train"]],
         [polyp.votes for polyp in official["train"]],
         val=10,
@@ -147,7 +147,11 @@ def mhist(
     files = {
         part: [folder / "images" / polyp.name for polyp in parts[part]] for part in ("train", split)
     }
-    seen = None if split == "train" else channel_statistics(read_pieces(files["train"], size=size))
+    seen = (
+        None
+        if split == "train"
+        else channel_statistics(read_image_chunks(files["train"], size=size))
+    )
     images = read_images(files[split], size=size)
     mean, std = seen or channel_statistics(images)
     agreed = [max(polyp.votes, ANNOTATORS - polyp.votes) for polyp in parts[split]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import SUFFIXES, read_images, whole_number
+from explore.data.decoding import IMAGE_SUFFIXES, read_images, whole_number
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing, UnknownName
 
@@ -60,7 +60,7 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
         found = sorted(
             file
             for file in (part / name).glob("[!.]*")
-            if file.suffix.lower() in SUFFIXES and file.is_file()
+            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
         )
         if split != "test":
             found = [

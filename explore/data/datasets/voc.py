@@ -13,7 +13,7 @@ from explore.data.datasets.folders import data_folder
 from explore.data.datasets.voc_annotations import Thing, things_in
 from explore.data.decoding import read_images, whole_number
 from explore.data.image_set import ImageSet
-from explore.data.splitting import dealt
+from explore.data.splitting import split_by_name
 from explore.errors import DataMissing, InvalidInput
 
 CLASSES = (
@@ -161,7 +161,7 @@ def _share(root: Path, official: dict[str, list[str]], split: str) -> tuple[str,
         )
     if "test" in official or split == "test":
         return part, range(len(official[part]))
-    return part, sorted(dealt(official[part], [0] * len(official[part]), val=10)[split])
+    return part, sorted(split_by_name(official[part], [0] * len(official[part]), val=10)[split])
 
 
 def _names(things: Sequence[Thing]) -> tuple[str, ...]:
