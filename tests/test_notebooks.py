@@ -1,4 +1,4 @@
-"""The committed notebooks are executed, small and thin; pictures have texts, and no widget is saved without its state."""
+"""The committed notebooks are executed, small and thin; pictures have texts, and no widget is saved."""
 
 from __future__ import annotations
 
