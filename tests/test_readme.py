@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
 import pytest
+import typer
 from toys import ROOT, output
 
 from explore import build
+from explore.cli.main import app
 from explore.data import DistilledSet, data_folder, load
 from explore.distill import EvaluationProtocol, evaluate
 
@@ -96,6 +101,48 @@ def test_python_code_runs(page: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", text], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+COMMANDS = sorted(
+    {
+        (page.stem, line.strip().removeprefix("$ "))
+        for page in PAGES
+        for line in re.findall(r"^    (?:\$ )?explore .*$", page.read_text("utf-8"), re.MULTILINE)
+    }
+)
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS)
+def test_commands_and_their_options_exist(page: str, line: str) -> None:
+    for part in line.split("  #")[0].split(" && "):
+        _, *words = shlex.split(part)
+        command: Any = typer.main.get_command(app)
+        while hasattr(command, "get_command"):
+            command = command.get_command(command.context_class(command), words.pop(0))
+            assert command is not None, f"{page} has an unknown command: {line}"
+        options = {
+            option
+            for parameter in command.params
+            for option in (*parameter.opts, *parameter.secondary_opts)
+        }
+        used = {word for word in words if word.startswith("--")}
+        if command.name != "bench":  # it hands its options on to the benchmark
+            assert used - {"--help"} <= options
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.stem != "CHANGELOG"], ids=lambda page: page.stem
+)
+def test_names_in_the_code_exist(page: Path) -> None:
+    names = set(re.findall(r"`(explore(?:\.\w+)+)", page.read_text(encoding="utf-8")))
+    groups = {"explore.topics", "explore.methods"}  # of entry points
+    missing = []
+    for name in sorted(names - groups):
+        try:
+            resolve_name(name)
+        except (ImportError, AttributeError):
+            missing.append(name)
+    assert missing == []
 
 
 def test_readme_is_short_and_begins_with_its_two_commands() -> None:
