@@ -14,8 +14,8 @@ import torch
 from torchvision import datasets
 
 from explore.data import data_folder, load
-from explore.data.datasets.cifar import FINE, GROUPS, PARENTS
-from explore.data.datasets.cifar_jpeg import CLASSES
+from explore.data.datasets.cifar import FINE_NAMES, PARENTS, SUPERCLASSES
+from explore.data.datasets.cifar_jpeg import CLASS_NAMES
 from explore.errors import DataMissing, InvalidInput
 
 SPLITS = ("train", "val", "test")
@@ -54,7 +54,7 @@ def publish(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch, per_class: i
             sums[part].append([name, hashlib.md5(raw).hexdigest()])
             first += len(share)
         monkeypatch.setattr(loader, part, sums[part])
-    raw = pickle.dumps({loader.meta["key"]: list(CLASSES if ten else FINE)})
+    raw = pickle.dumps({loader.meta["key"]: list(CLASS_NAMES if ten else FINE_NAMES)})
     (folder / loader.meta["filename"]).write_bytes(raw)
     monkeypatch.setattr(loader, "meta", {**loader.meta, "md5": hashlib.md5(raw).hexdigest()})
     return labels
@@ -88,22 +88,22 @@ def test_cut_where_it_says(name, kind, val, tmp_path, monkeypatch):
         assert part.images.is_contiguous()
         assert load(name, **json.loads(json.dumps(part.options))).sha256 == part.sha256
         assert part.options["split"] == split
-    assert made["test"].class_names == (CLASSES if name == "cifar10" else FINE)
+    assert made["test"].class_names == (CLASS_NAMES if name == "cifar10" else FINE_NAMES)
     assert made["val"].labels.bincount().tolist() == [val] * len(left)
 
 
 def test_the_groups_are_those_of_the_authors():
     assert list(PARENTS) == [int(k) for k in COARSE.split()]
-    assert len(set(FINE)) == 100
-    assert (FINE[0], FINE[1], FINE[99]) == ("apple", "aquarium_fish", "worm")
-    assert tuple(GROUPS) == tuple(sorted(GROUPS))
+    assert len(set(FINE_NAMES)) == 100
+    assert (FINE_NAMES[0], FINE_NAMES[1], FINE_NAMES[99]) == ("apple", "aquarium_fish", "worm")
+    assert tuple(SUPERCLASSES) == tuple(sorted(SUPERCLASSES))
 
 
 def test_coarse_labels_have_the_fine_ones_as_subclasses(tmp_path, monkeypatch):
     publish(tmp_path, "CIFAR100", monkeypatch, 101)
     fine, coarse = load("cifar100", "test"), load("cifar100", "test", labels="coarse")
-    assert coarse.class_names == tuple(GROUPS)
-    assert coarse.subclass_names == FINE
+    assert coarse.class_names == tuple(SUPERCLASSES)
+    assert coarse.subclass_names == FINE_NAMES
     assert torch.equal(coarse.subclasses, fine.labels)
     assert coarse.labels.tolist() == [int(COARSE.split()[k]) for k in fine.labels]
     assert coarse.parents == PARENTS

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.datasets.histology import COLUMNS, _by_patient
+from explore.data.datasets.crc_phenotypes import split_by_patient
+from explore.data.datasets.mhist import COLUMNS
 from explore.data.image_set import ImageSet, channel_statistics
 from explore.errors import DataMissing, InvalidInput
 
@@ -118,7 +119,7 @@ def test_cells_of_another_file(monkeypatch, tmp_path):
 def test_patients_are_divided_the_same_way_every_time():
     rng = np.random.default_rng(0)
     patient, subclass = rng.integers(0, 40, 500), rng.integers(0, 3, 500)
-    first, second = _by_patient(patient, subclass), _by_patient(patient, subclass)
+    first, second = split_by_patient(patient, subclass), split_by_patient(patient, subclass)
     for split in SPLITS:
         assert (first[split] == second[split]).all()
     assert sorted(np.concatenate(list(first.values()))) == list(range(500))
@@ -135,7 +136,7 @@ def test_missing_cells_say_which_file_and_where(monkeypatch, tmp_path):
         load("crc-phenotypes")
     for content in (b"", b"not an archive", (tmp_path / "crc_phenotypes.npz").read_bytes()[:500]):
         (tmp_path / "crc_phenotypes.npz").write_bytes(content)
-        with pytest.raises(DataMissing, match=r"cannot be read from .*Put the whole file there"):
+        with pytest.raises(DataMissing, match=r"cannot be read from .*Put the complete file there"):
             load("crc-phenotypes")
 
 
@@ -291,7 +292,7 @@ def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, ba
 def test_what_is_no_partition_is_refused(home, bands):
     with pytest.raises(
         InvalidInput,
-        match=r"bands=.* is no partition of 4, 5, 6, 7.*such as \(\(4, 5\), \(6, 7\)\)",
+        match=r"bands=.* is not a partition of 4, 5, 6, 7.*such as \(\(4, 5\), \(6, 7\)\)",
     ):
         load("mhist", bands=bands)
 
@@ -332,7 +333,10 @@ def test_a_missing_column_is_named_beside_those_there_are(home, column):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({1: "SSA"}, "labelled SSA, but 2 of 7 annotators chose SSA; mend the label or the votes"),
+        (
+            {1: "SSA"},
+            "labelled SSA, but 2 of 7 annotators chose SSA; correct the label or the votes",
+        ),
         ({2: "4"}, "labelled HP, but 4 of 7"),
         ({1: "hp"}, "the label 'hp'; expected a name and HP or SSA"),
         ({1: ""}, "the label ''"),
@@ -344,7 +348,7 @@ def test_a_missing_column_is_named_beside_those_there_are(home, column):
         ({2: ""}, "'' votes"),
         ({3: "val"}, "in the partition 'val'; expected train or test"),
         ({3: ""}, "in the partition ''"),
-        ({0: "MHIST_train_0_0.png"}, r"two rows of MHIST_train_0_0\.png; keep one"),
+        ({0: "MHIST_train_0_0.png"}, r"has 2 rows of MHIST_train_0_0\.png; keep one"),
     ],
 )
 def test_a_bad_row_is_named(home, change, words):
@@ -368,7 +372,7 @@ def test_a_row_without_a_name_or_too_short_is_named(home):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is no table in CSV")]
+    ("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is not a CSV table")]
 )
 def test_what_is_no_table_is_refused(home, content, words):
     (write(home, rows(1, 1)) / "annotations.csv").write_bytes(content)
@@ -379,7 +383,7 @@ def test_what_is_no_table_is_refused(home, content, words):
 def test_a_table_of_one_part_only_leaves_nothing_for_another(home):
     write(home, rows(10, 0))
     assert len(load("mhist", "val", size=4)) == 8
-    with pytest.raises(InvalidInput, match="leaves no image for 'test'; is it whole"):
+    with pytest.raises(InvalidInput, match="has no image for 'test'; check that it is complete"):
         load("mhist", "test", size=4)
 
 

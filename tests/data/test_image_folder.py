@@ -564,9 +564,9 @@ def test_missing_cifar_says_which_files_and_where(monkeypatch, tmp_path):
 
 
 def load_names() -> tuple[str, ...]:
-    from explore.data.datasets.cifar_jpeg import CLASSES
+    from explore.data.datasets.cifar_jpeg import CLASS_NAMES
 
-    return CLASSES
+    return CLASS_NAMES
 
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "all"])

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.datasets.imagenette import CLASSES, FOLDERS, IMAGENET_CLASSES, imagenette
+from explore.data.datasets.imagenette import CLASS_NAMES, FOLDER_NAMES, IMAGENET_CLASSES, imagenette
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
 SPLITS = ("train", "val", "test")
@@ -26,7 +26,7 @@ def publish(
 ) -> Path:
     """Photographs of one colour each: red says the class, green the number of the file, blue whether it is of val."""
     for part, count in (("train", train), ("val", val)):
-        for label, name in enumerate(CLASSES):
+        for label, name in enumerate(CLASS_NAMES):
             place = folder / part / name
             place.mkdir(parents=True, exist_ok=True)
             for number in range(count):
@@ -57,7 +57,7 @@ def test_classes_splits_and_names(folder: Path) -> None:
     for split, part in made.items():
         assert part.images.shape[1:] == (3, 6, 6)
         assert part.images.dtype == torch.uint8
-        assert part.class_names == tuple(CLASSES.values())
+        assert part.class_names == tuple(CLASS_NAMES.values())
         assert (part.mean, part.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
         for (red, _, blue), label in zip(colours(part.images), part.labels.tolist(), strict=True):
             assert abs(red - 20 * label) <= 4
@@ -85,7 +85,7 @@ def test_the_first_of_each_class_by_name(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG"])
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", FOLDER_NAMES)
 def test_other_folders_and_formats(folder: Path, name: str, suffix: str) -> None:
     publish(folder / name, 1, 1, suffix)
     assert len(load("imagenette", "test", size=4)) == 10
@@ -98,7 +98,7 @@ def test_an_empty_folder_hides_no_full_one(folder: Path) -> None:
 
 
 def test_what_is_no_photograph_is_left_out(folder: Path) -> None:
-    place = publish(folder / "imagenette", 1, 1) / "val" / next(iter(CLASSES))
+    place = publish(folder / "imagenette", 1, 1) / "val" / next(iter(CLASS_NAMES))
     (place / "._n01440764_000.JPEG").write_bytes(
         b"\0\5\x16\7"
     )  # what a Mac leaves on foreign discs
@@ -130,9 +130,7 @@ def test_a_missing_class_is_named(folder: Path, split: str) -> None:
 def test_too_few_for_a_val_are_said_as_such(folder: Path) -> None:
     publish(folder / "imagenette", 9, 1)
     assert len(load("imagenette", size=4)) == 90
-    with pytest.raises(
-        DataMissing, match="fewer than ten images, every tenth of which is val, in "
-    ):
+    with pytest.raises(DataMissing, match=r"fewer than ten images \(every tenth is val\) in "):
         load("imagenette", "val", size=4)
 
 
@@ -165,7 +163,9 @@ def test_numbers_of_classes_are_those_of_imagenet() -> None:
     if not file.is_file():
         pytest.skip(f"needs the names of ImageNet's classes in {file}")
     text = file.read_text()
-    for number, folder, name in zip(IMAGENET_CLASSES, CLASSES, CLASSES.values(), strict=True):
+    for number, folder, name in zip(
+        IMAGENET_CLASSES, CLASS_NAMES, CLASS_NAMES.values(), strict=True
+    ):
         assert f"\n{number},{folder},{name.replace(' ', '_')}\n" in text
 
 

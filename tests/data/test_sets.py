@@ -98,7 +98,7 @@ def test_digits_are_normalised_by_the_training_part():
 
 @pytest.mark.parametrize("options", [{"margin": 8}, {"size": 3}, {"margin": -1}])
 def test_digits_without_room_are_refused(options):
-    with pytest.raises(InvalidInput, match="give a margin from 0 to"):
+    with pytest.raises(InvalidInput, match="pass a margin from 0 to"):
         load("digits", **options)
 
 
@@ -205,7 +205,7 @@ def test_a_damaged_file_is_refused(content, monkeypatch, tmp_path):
     for part in ("train", "t10k"):
         (raw / f"{part}-images-idx3-ubyte").write_bytes(content)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(content)
-    with pytest.raises(DataMissing, match="expected whole files there"):
+    with pytest.raises(DataMissing, match="expected complete files there"):
         load("mnist")
 
 

@@ -1,18 +1,17 @@
-"""The original CIFAR-10 and CIFAR-100 through torchvision; looked for in the data folder, downloaded only when asked."""
+"""The original CIFAR-10 and CIFAR-100, read by torchvision."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from explore.data.datasets.cifar_jpeg import CLASSES
+from explore.data.datasets.cifar_jpeg import CLASS_NAMES
 from explore.data.datasets.folders import data_folder
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing, InvalidInput
 
-GROUPS = {
+SUPERCLASSES = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
     "fish": "aquarium_fish flatfish ray shark trout",
     "flowers": "orchid poppy rose sunflower tulip",
@@ -34,113 +33,104 @@ GROUPS = {
     "vehicles_1": "bicycle bus motorcycle pickup_truck train",
     "vehicles_2": "lawn_mower rocket streetcar tank tractor",
 }
-"""CIFAR-100's superclasses and the classes of each."""
-FINE = tuple(sorted(" ".join(GROUPS.values()).split()))
+"""The superclasses of CIFAR-100 and the classes of each."""
+FINE_NAMES = tuple(sorted(" ".join(SUPERCLASSES.values()).split()))
+# torchvision does not read the column of superclasses in the files.
 PARENTS = tuple(
-    next(k for k, names in enumerate(GROUPS.values()) if name in names.split()) for name in FINE
+    next(k for k, names in enumerate(SUPERCLASSES.values()) if name in names.split())
+    for name in FINE_NAMES
 )
-"""The superclass of each class, in order; torchvision leaves out the files' own column of them."""
-KINDS = ("fine", "coarse")
+"""The superclass of each class, in order."""
+LABEL_KINDS = ("fine", "coarse")
 
 
 def cifar10(split: str = "train", *, download: bool = False) -> ImageSet:
-    """CIFAR-10, the original: 45,000 "train", 5,000 "val" and 10,000 "test" images, 3×32×32, of ten classes.
+    """Load the original CIFAR-10: 3×32×32, ten classes, 45,000 / 5,000 / 10,000 images.
 
-    Normalised by the numbers that all code for dataset distillation uses. Their standard deviations (0.2023, 0.1994, 0.2010)
-    are means over images; those of all pixels are 0.2470, 0.2435 and 0.2616, which "cifar10-jpeg" uses.
+    Normalised by the statistics that all code for dataset distillation uses. Their standard
+    deviations (0.2023, 0.1994, 0.2010) are means over images; those of all pixels are 0.2470, 0.2435
+    and 0.2616, which "cifar10-jpeg" uses.
 
     Args:
         split: "train", "val" (the last 500 images of each class of the official training part) or "test".
-        download: fetch the files if they are missing.
+        download: download the files if they are missing.
 
     Raises:
         DataMissing: a file is not in ``cifar-10-batches-py`` in the data folder, or is not the published one.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    images, labels = _published("cifar10", "CIFAR10", split, 500, download)
-    return ImageSet(
-        "cifar10",
-        images,
-        labels,
-        CLASSES,
-        (0.4914, 0.4822, 0.4465),
-        (0.2023, 0.1994, 0.2010),
-        {"split": split},
-    )
+    images, labels = _read("cifar10", "CIFAR10", split, 500, download)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    return ImageSet("cifar10", images, labels, CLASS_NAMES, mean, std, {"split": split})
 
 
 def cifar100(split: str = "train", *, labels: str = "fine", download: bool = False) -> ImageSet:
-    """CIFAR-100, the original: 40,000 "train", 10,000 "val" and 10,000 "test" images, 3×32×32, of 100 classes in 20 groups.
+    """Load the original CIFAR-100: 3×32×32, 100 classes in 20 superclasses, 40,000 / 10,000 / 10,000 images.
 
     Args:
         split: "train", "val" (the last 100 images of each class of the official training part) or "test".
-        labels: "fine", 100 classes; or "coarse", the 20 superclasses, with the 100 as ``subclasses`` (five each) and
-            ``parents``.
-        download: fetch the files if they are missing.
+        labels: "fine", 100 classes; or "coarse", the 20 superclasses, with the 100 as ``subclasses``
+            (five of each) and ``parents``.
+        download: download the files if they are missing.
 
     Raises:
         DataMissing: a file is not in ``cifar-100-python`` in the data folder, or is not the published one.
-        InvalidInput: ``labels`` is neither.
+        InvalidInput: ``labels`` is neither "fine" nor "coarse".
 
-    Source: as of ``cifar10``.
+    Source: that of ``cifar10``.
     """
-    if labels not in KINDS:
-        raise InvalidInput(f"labels must be {' or '.join(map(repr, KINDS))}, got {labels!r}")
-    images, numbers = _published("cifar100", "CIFAR100", split, 100, download)
+    if labels not in LABEL_KINDS:
+        raise InvalidInput(f"labels must be {' or '.join(map(repr, LABEL_KINDS))}, got {labels!r}")
+    images, fine_labels = _read("cifar100", "CIFAR100", split, 100, download)
     options = {"split": split, "labels": labels}
     mean, std = (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)
-    made = ImageSet("cifar100", images, numbers, FINE, mean, std, options)
-    return made.grouped(PARENTS, tuple(GROUPS)) if labels == "coarse" else made
+    fine = ImageSet("cifar100", images, fine_labels, FINE_NAMES, mean, std, options)
+    return fine.grouped(PARENTS, tuple(SUPERCLASSES)) if labels == "coarse" else fine
 
 
-def _published(
-    name: str, kind: str, split: str, val: int, download: bool
+def _read(
+    name: str, class_name: str, split: str, val_count: int, download: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images and labels in the files' order; of each class, the last ``val`` of the training part are "val"."""
-    from torchvision import datasets  # here, because importing it takes a second
+    """Return images and labels in the order of the files."""
+    from torchvision import datasets  # This import takes a second.
 
-    folder, loader = data_folder(), getattr(datasets, kind)
+    folder, loader = data_folder(), getattr(datasets, class_name)
     try:
-        # These files are pickles, which can run code when read. torchvision reads none whose MD5 is not the published one
-        # (all batches are checked before the first is opened, the list of names before it is). Two files of one MD5 can be
-        # made on purpose, but nobody can make one for an MD5 that is given, so what is read is what Toronto published.
+        # These files are pickles, which can execute code. torchvision reads only files with the
+        # published MD5: it checks all batches before it opens the first, and the list of names before
+        # it opens that. Two files with the same MD5 can be constructed, but not a file with the MD5 of
+        # a given one, so what is read is what the authors published.
         raw = loader(folder, train=split != "test", download=download)
     except RuntimeError as error:
         raise DataMissing(
-            f"{name} is not in {folder / loader.base_folder}: {_trouble(loader, name, error)}"
+            f"{name} is not in {folder / loader.base_folder}: {_describe_problem(loader) or error}. "
+            f"Put the unpacked files of {loader.filename} there, set EXPLORE_DATA to the folder above "
+            f'{loader.base_folder}, or call load("{name}", download=True)'
         ) from error
     images, labels = torch.from_numpy(raw.data).permute(0, 3, 1, 2), torch.tensor(raw.targets)
     if split == "test":
         return images.contiguous(), labels
-    kept = torch.zeros(len(labels), dtype=torch.bool)
+    in_val = torch.zeros(len(labels), dtype=torch.bool)
     for k in range(int(labels.max()) + 1):
-        kept[(labels == k).nonzero().flatten()[-val:]] = True
-    chosen = kept if split == "val" else ~kept
-    return images[chosen].contiguous(), labels[chosen]
+        in_val[(labels == k).nonzero().flatten()[-val_count:]] = True
+    rows = in_val if split == "val" else ~in_val
+    return images[rows].contiguous(), labels[rows]
 
 
-def _trouble(loader: Any, name: str, error: Exception) -> str:
-    """Which files are missing or are others than the published, and what to do."""
+def _describe_problem(loader: Any) -> str:
+    """Return which files are missing, and which are not the published ones."""
     from torchvision.datasets.utils import check_integrity
 
-    place = data_folder() / loader.base_folder
-    wanted: Sequence[tuple[str, str]] = [
-        *loader.train_list,
-        *loader.test_list,
-        (loader.meta["filename"], loader.meta["md5"]),
-    ]
-    missing = [file for file, _ in wanted if not (place / file).is_file()]
-    damaged = [
-        file
-        for file, md5 in wanted
-        if file not in missing and not check_integrity(place / file, md5)
-    ]
-    found = [f"{', '.join(missing)} missing"] if missing else []
-    found += (
-        [f"{', '.join(damaged)} not the published file (by MD5) and not read"] if damaged else []
-    )
-    return (
-        f"{'; '.join(found) or error}. Put the files of {loader.filename} there (unpacked), set EXPLORE_DATA to the folder above "
-        f'{loader.base_folder}, or call load("{name}", download=True)'
-    )
+    folder = data_folder() / loader.base_folder
+    meta = (loader.meta["filename"], loader.meta["md5"])
+    missing, changed = [], []
+    for name, md5 in [*loader.train_list, *loader.test_list, meta]:
+        if not (folder / name).is_file():
+            missing.append(name)
+        elif not check_integrity(folder / name, md5):
+            changed.append(name)
+    problems = [f"{', '.join(missing)} missing"] if missing else []
+    if changed:
+        problems.append(f"{', '.join(changed)} not the published file (by MD5) and not read")
+    return "; ".join(problems)

@@ -1,4 +1,4 @@
-"""The 1,797 real handwritten digits inside scikit-learn, enlarged and centred on a black margin."""
+"""The 1,797 handwritten digits of scikit-learn, enlarged and centred on a black margin."""
 
 from __future__ import annotations
 
@@ -6,27 +6,28 @@ import numpy as np
 import torch
 
 from explore.data.image_set import ImageSet, channel_statistics
+from explore.data.normalization import to_bytes
 from explore.errors import InvalidInput
 
-TRAIN, VAL = 1297, 100
+TRAIN_COUNT, VAL_COUNT = 1297, 100
 
 
 def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet:
-    """Handwritten digits, 0 to 9, in ``size × size`` pixels.
+    """Load handwritten digits, 0 to 9, in ``size × size`` pixels.
 
     The 8×8 originals are enlarged (bilinear) to fill all but ``margin`` pixels at each side. The
-    margin matters for attention: zero padding is a hard edge to a network, and without a margin
-    the strongest spot of a power-4 map lies on the border in most images.
+    margin matters for attention: zero padding is a hard edge for a network, and without a margin the
+    maximum of a power-4 map is on the border in most images.
 
     Args:
-        split: "train" (1,297 images), "val" (100) or "test" (400), drawn once at random.
+        split: "train" (1,297 images), "val" (100) or "test" (400), a fixed random division.
         size: side in pixels.
         margin: black pixels at each side.
 
     Raises:
-        InvalidInput: nothing is left between the margins.
+        InvalidInput: no pixels are left between the margins.
 
-    Source: UCI "Optical Recognition of Handwritten Digits", as shipped with scikit-learn.
+    Source: UCI "Optical Recognition of Handwritten Digits", a part of scikit-learn.
 
     Example:
         >>> digits(size=8, margin=0).images.shape
@@ -37,7 +38,8 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
     inner = size - 2 * margin
     if inner < 1 or margin < 0:
         raise InvalidInput(
-            f"size {size} with margin {margin} leaves {inner} pixels; give a margin from 0 to {(size - 1) // 2}"
+            f"size {size} with margin {margin} leaves {inner} pixels; "
+            f"pass a margin from 0 to {(size - 1) // 2}"
         )
     raw = load_digits()
     images = torch.from_numpy(raw.images / 16).float()[:, None]
@@ -45,18 +47,15 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
         images = torch.nn.functional.interpolate(
             images, (inner, inner), mode="bilinear", align_corners=False
         )
-    images = torch.nn.functional.pad(images, (margin,) * 4).mul(255).round().to(torch.uint8)
+    images = to_bytes(torch.nn.functional.pad(images, (margin,) * 4))
     order = torch.from_numpy(np.random.default_rng(0).permutation(len(images)))
-    mean, std = channel_statistics(images[order[:TRAIN]])
-    parts = {
-        "train": order[:TRAIN],
-        "val": order[TRAIN : TRAIN + VAL],
-        "test": order[TRAIN + VAL :],
-    }
+    train, val, test = order.tensor_split([TRAIN_COUNT, TRAIN_COUNT + VAL_COUNT])
+    mean, std = channel_statistics(images[train])
+    rows = {"train": train, "val": val, "test": test}[split]
     return ImageSet(
         "digits",
-        images[parts[split]],
-        torch.from_numpy(raw.target)[parts[split]],
+        images[rows],
+        torch.from_numpy(raw.target)[rows],
         tuple(map(str, range(10))),
         mean,
         std,

@@ -1,4 +1,4 @@
-"""Where data sets are looked for."""
+"""The folder of the data sets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def data_folder() -> Path:
-    """The folder of ``EXPLORE_DATA``; if that is not set, the platform's cache folder for explore."""
+    """Return the folder ``EXPLORE_DATA``; if that is not set, explore's cache folder."""
     from platformdirs import user_cache_dir
 
-    given = os.environ.get("EXPLORE_DATA")
-    return Path(given).expanduser() if given else Path(user_cache_dir("explore")) / "data"
+    folder = os.environ.get("EXPLORE_DATA")
+    return Path(folder).expanduser() if folder else Path(user_cache_dir("explore")) / "data"

@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST through torchvision; looked for in the data folder, downloaded only when asked."""
+"""MNIST and Fashion-MNIST, read by torchvision."""
 
 from __future__ import annotations
 
@@ -8,89 +8,74 @@ from explore.data.datasets.folders import data_folder
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing
 
-VAL = 5000
-"""Images of the official training part that are kept aside to choose settings on."""
-
-CLOTHES = (
-    "T-shirt",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
+VAL_COUNT = 5000
+"""The number of images at the end of the official training part that are "val"."""
+CLOTHES_NAMES = (
+    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
     "Ankle boot",
-)
+)  # fmt: skip
 
 
 def mnist(split: str = "train", *, size: int = 28, download: bool = False) -> ImageSet:
-    """MNIST: 55,000 "train", 5,000 "val" and 10,000 "test" images of handwritten digits, 28×28.
+    """Load MNIST, handwritten digits, 28×28: 55,000 "train", 5,000 "val" and 10,000 "test" images.
 
     Args:
         split: "train", "val" (the last 5,000 of the official training part) or "test".
-        size: side in pixels; another one than 28 is resized (antialiased bilinear).
-        download: fetch the files if they are missing.
+        size: side in pixels; other sizes than 28 are resized (antialiased bilinear).
+        download: download the files if they are missing.
 
     Raises:
         DataMissing: the files are not in the data folder and ``download`` is false.
     """
-    return _load(
-        "mnist", "MNIST", tuple(map(str, range(10))), 0.1307, 0.3081, split, size, download
-    )
+    images, labels = _read("mnist", "MNIST", split, size, download)
+    options = {"split": split, "size": size}
+    names = tuple(map(str, range(10)))
+    return ImageSet("mnist", images, labels, names, (0.1307,), (0.3081,), options)
 
 
 def fashion_mnist(split: str = "train", *, size: int = 28, download: bool = False) -> ImageSet:
-    """Fashion-MNIST: 55,000 "train", 5,000 "val" and 10,000 "test" images of clothes, 28×28.
+    """Load Fashion-MNIST, clothes, 28×28: 55,000 "train", 5,000 "val" and 10,000 "test" images.
 
-    Arguments and errors as for ``mnist``. Source: arXiv 1708.07747, MIT licence.
+    Arguments and errors are those of ``mnist``. Source: arXiv 1708.07747, MIT licence.
     """
-    return _load("fashion-mnist", "FashionMNIST", CLOTHES, 0.2860, 0.3530, split, size, download)
+    images, labels = _read("fashion-mnist", "FashionMNIST", split, size, download)
+    options = {"split": split, "size": size}
+    return ImageSet("fashion-mnist", images, labels, CLOTHES_NAMES, (0.2860,), (0.3530,), options)
 
 
-def _load(
-    name: str,
-    kind: str,
-    class_names: tuple[str, ...],
-    mean: float,
-    std: float,
-    split: str,
-    size: int,
-    download: bool,
-) -> ImageSet:
-    from torchvision import datasets  # here, because importing it takes a second
+def _read(
+    name: str, class_name: str, split: str, size: int, download: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    from torchvision import datasets  # This import takes a second.
 
-    folder = data_folder()
     try:
-        raw = getattr(datasets, kind)(folder, train=split != "test", download=download)
-    except (RuntimeError, ValueError, AssertionError) as error:  # the last two from damaged files
-        wanted = folder / kind / "raw"
+        loader = getattr(datasets, class_name)
+        raw = loader(data_folder(), train=split != "test", download=download)
+    except (RuntimeError, ValueError, AssertionError) as error:  # The last two: damaged files.
+        folder = data_folder() / class_name / "raw"
+        # torchvision needs all four files for each split.
         files = [
-            f"{part}-{what}-ubyte"
+            f"{part}-{kind}-ubyte"
             for part in ("train", "t10k")
-            for what in ("images-idx3", "labels-idx1")
+            for kind in ("images-idx3", "labels-idx1")
         ]
-        missing = [
-            file for file in files if not (wanted / file).exists()
-        ]  # torchvision wants all four whatever the split
+        missing = [file for file in files if not (folder / file).exists()]
         raise DataMissing(
-            f"{name} is not in {wanted}: expected {', '.join(missing) or 'whole files'} there. Put them there (unpacked), "
-            f'set EXPLORE_DATA to the folder above {kind}, or call load("{name}", download=True)'
+            f"{name} is not in {folder}: expected {', '.join(missing) or 'complete files'} there. "
+            f"Put them there (unpacked), set EXPLORE_DATA to the folder above {class_name}, or call "
+            f'load("{name}", download=True)'
         ) from error
     images, labels = raw.data[:, None], raw.targets.long()
     if split != "test":
-        chosen = slice(-VAL, None) if split == "val" else slice(0, -VAL)
-        images, labels = images[chosen], labels[chosen]
+        rows = slice(-VAL_COUNT, None) if split == "val" else slice(0, -VAL_COUNT)
+        images, labels = images[rows], labels[rows]
     if size != 28:
-        parts = images.split(5000)
-        resize = torch.nn.functional.interpolate
-        images = torch.cat(
-            [
-                resize(p.float(), (size, size), mode="bilinear", antialias=True).round().byte()
-                for p in parts
-            ]
-        )
-    return ImageSet(
-        name, images, labels, class_names, (mean,), (std,), {"split": split, "size": size}
+        images = torch.cat([_resize(part, size) for part in images.split(5000)])
+    return images, labels
+
+
+def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    resized = torch.nn.functional.interpolate(
+        images.float(), (size, size), mode="bilinear", antialias=True
     )
+    return resized.round().byte()

@@ -1,4 +1,4 @@
-"""Photographs with several classes in each, from PASCAL VOC or any set in its layout; downloaded only when asked."""
+"""PASCAL VOC, or any set in its layout: photographs with several classes in each."""
 
 from __future__ import annotations
 
@@ -10,29 +10,19 @@ from pathlib import Path
 import torch
 
 from explore.data.datasets.folders import data_folder
-from explore.data.datasets.voc_annotations import Thing, things_in
+from explore.data.datasets.voc_annotations import AnnotatedObject, read_annotation
 from explore.data.decoding import read_images, whole_number
 from explore.data.image_set import ImageSet
+from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.data.splitting import split_by_name
 from explore.errors import DataMissing, InvalidInput
 
-CLASSES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *(
-        "diningtable",
-        "dog",
-        "horse",
-        "motorbike",
-        "person",
-        "pottedplant",
-        "sheep",
-        "sofa",
-        "train",
-        "tvmonitor",
-    ),
-)
+CLASS_NAMES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
 YEARS = ("2007", "2008", "2009", "2010", "2011", "2012")
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, as is usual for photographs
 
 
 def voc(
@@ -43,136 +33,152 @@ def voc(
     difficult: bool = False,
     download: bool = False,
 ) -> ImageSet:
-    """PASCAL VOC: photographs squeezed to squares (the aspect ratio is not kept), with every class that is in them.
+    """Load PASCAL VOC: photographs resized to squares, with every class that is in them.
 
-    Where the official test list has its annotations (as in 2007), "train", "val" and "test" are the official lists.
-    Otherwise the official list val is "test", and a tenth of the official list train, chosen by the files' names, is "val".
-    The files are ``VOCdevkit/VOC2012/JPEGImages``, ``Annotations`` and ``ImageSets/Main`` in the data folder (2011 stands in
-    ``TrainVal``). Another set in this layout has the classes that are found in the annotations of its lists train and val.
+    If the official test list has annotations (as in 2007), "train", "val" and "test" are the official
+    lists. Otherwise the official list val is "test", and a tenth of the official list train, selected
+    by the names of the files, is "val". The files are ``VOCdevkit/VOC2012/JPEGImages``,
+    ``Annotations`` and ``ImageSets/Main`` in the data folder (2011 is in ``TrainVal``). Another set in
+    this layout has the classes that occur in the annotations of its lists train and val.
 
     Args:
         split: "train", "val" or "test".
         year: "2007" to "2012".
-        size: side in pixels.
-        difficult: count objects that are marked as difficult too. Otherwise images in which all are difficult are left out.
-        download: fetch the files if they are missing.
+        size: side in pixels; the aspect ratio is not kept.
+        difficult: count objects that are marked as difficult too. Otherwise, images in which all
+            objects are difficult are left out.
+        download: download the files if they are missing.
 
     Returns:
-        A set with ``multi_hot``, every class that is present; ``labels`` is the class of the largest box (of several, the
-        first). Normalised by ImageNet's statistics.
+        A set with ``multi_hot``, every class that is present; ``labels`` is the class of the largest
+        box (of equal boxes, the first). Normalised by ImageNet's statistics.
 
     Raises:
-        DataMissing: a list, an annotation or an image is not there; says which.
-        InvalidInput: an annotation that cannot be read, or has no objects or an impossible box; an empty split; an unknown
-            year; a class that only the test list has; a name that is twice in the lists.
+        DataMissing: a list, an annotation or an image is missing.
+        InvalidInput: an annotation that cannot be read, or has no objects or an impossible box; an
+            empty split; an unknown year; a class that only the test list has; a repeated name.
 
     Source: Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 111 (2015).
     """
     if year not in YEARS:
         raise InvalidInput(f"year must be one of {', '.join(map(repr, YEARS))}, got {year!r}")
     size = whole_number("size", size, 1)
-    root = _root(year, download)
-    official = _lists(root)
-    part, chosen = _share(root, official, split)
-    read = {"train", "val", part} & set(official)
-    things = {
-        each: [things_in(_annotation(root, name)) for name in official[each]]
-        for each in sorted(read)
+    root = _find_root(year, download)
+    lists = _read_lists(root)
+    list_name, indices = _split_indices(root, lists, split)
+    objects = {
+        name: [read_annotation(_annotation_path(root, image)) for image in lists[name]]
+        for name in sorted({"train", "val", list_name} & set(lists))
     }
-    names = _names(
-        [thing for each in things if each != "test" for found in things[each] for thing in found]
+    class_names = _class_names(
+        [item for name in objects if name != "test" for image in objects[name] for item in image]
     )
-    images: list[Path] = []
+    files: list[Path] = []
     labels: list[int] = []
-    present = torch.zeros(len(chosen), len(names))
-    for i in chosen:
-        counted = [thing for thing in things[part][i] if difficult or not thing.difficult]
+    multi_hot = torch.zeros(len(indices), len(class_names))
+    for i in indices:
+        image = lists[list_name][i]
+        counted = [item for item in objects[list_name][i] if difficult or not item.difficult]
         if not counted:
             continue
-        unknown = [thing.name for thing in counted if thing.name not in names]
+        unknown = [item.name for item in counted if item.name not in class_names]
         if unknown:
-            at, known = _annotation(root, official[part][i]), ", ".join(names)
             raise InvalidInput(
-                f"{at} has the class {unknown[0]!r}, but the lists train and val have only {known}; mend the name"
+                f"{_annotation_path(root, image)} has the class {unknown[0]!r}, but the lists train "
+                f"and val have only {', '.join(class_names)}; correct the name"
             )
-        present[len(images), [names.index(thing.name) for thing in counted]] = 1
-        labels.append(names.index(max(counted, key=lambda thing: thing.area).name))
-        images.append(root / "JPEGImages" / f"{official[part][i]}.jpg")
-    if not images:
+        multi_hot[len(files), [class_names.index(item.name) for item in counted]] = 1
+        labels.append(class_names.index(max(counted, key=lambda item: item.area).name))
+        files.append(root / "JPEGImages" / f"{image}.jpg")
+    if not files:
         raise InvalidInput(
-            f"{root} leaves no image for {split!r}: its list {part} has {len(official[part])} names; is it whole?"
+            f"{root} has no image for {split!r}: its list {list_name} has {len(lists[list_name])} "
+            "names; check that it is complete"
         )
-    missing = [file for file in images if not file.is_file()]
+    missing = [file for file in files if not file.is_file()]
     if missing:
         raise DataMissing(
-            f"voc is not whole: {missing[0]} and {len(missing) - 1} more images are missing. Put them there"
+            f"voc is incomplete: {missing[0]} and {len(missing) - 1} more images are missing. "
+            "Put them there"
         )
-    options = {"split": split, "year": year, "size": size, "difficult": difficult}
-    pixels, multi_hot = read_images(images, size=size), present[: len(images)].clone()
     return ImageSet(
-        "voc", pixels, torch.tensor(labels), names, MEAN, STD, options, multi_hot=multi_hot
+        "voc",
+        read_images(files, size=size),
+        torch.tensor(labels),
+        class_names,
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        {"split": split, "year": year, "size": size, "difficult": difficult},
+        multi_hot=multi_hot[: len(files)].clone(),
     )
 
 
-def _root(year: str, download: bool) -> Path:
-    """The folder of a year, as torchvision lays it out."""
-    from torchvision import datasets  # here, because importing it takes a second
+def _find_root(year: str, download: bool) -> Path:
+    """Return the folder of a year in torchvision's layout; download it if it is missing."""
+    from torchvision import datasets  # This import takes a second.
     from torchvision.datasets.voc import DATASET_YEAR_DICT
 
-    folder = data_folder()
-    root = folder / DATASET_YEAR_DICT[year]["base_dir"]
-    if not (root / "ImageSets" / "Main").is_dir():
-        if not download:
-            wanted = "JPEGImages, Annotations and ImageSets/Main"
-            raise DataMissing(
-                f"voc is not in {root}: expected {wanted} there. Put them there (the files of "
-                f"{DATASET_YEAR_DICT[year]['filename']}, unpacked), set EXPLORE_DATA to the folder above "
-                f'{Path(DATASET_YEAR_DICT[year]["base_dir"]).parts[0]}, or call load("voc", year="{year}", download=True)'
-            )
-        for part in ("train", "test") if year == "2007" else ("train",):
-            datasets.VOCDetection(folder, year=year, image_set=part, download=True)
+    folder, published = data_folder(), DATASET_YEAR_DICT[year]
+    root = folder / published["base_dir"]
+    if (root / "ImageSets" / "Main").is_dir():
+        return root
+    if not download:
+        raise DataMissing(
+            f"voc is not in {root}: expected JPEGImages, Annotations and ImageSets/Main there. Put "
+            f"the unpacked files of {published['filename']} there, set EXPLORE_DATA to the folder "
+            f"above {Path(published['base_dir']).parts[0]}, or call "
+            f'load("voc", year="{year}", download=True)'
+        )
+    for image_set in ("train", "test") if year == "2007" else ("train",):
+        datasets.VOCDetection(folder, year=year, image_set=image_set, download=True)
     return root
 
 
-def _lists(root: Path) -> dict[str, list[str]]:
-    """The names in the official lists that are there; the test list only if its annotations are there as well."""
-    main = root / "ImageSets" / "Main"
-    found = {
-        part: (main / f"{part}.txt").read_text(encoding="utf-8", errors="replace").split()
-        for part in ("train", "val", "test")
-        if (main / f"{part}.txt").is_file()
+def _read_lists(root: Path) -> dict[str, list[str]]:
+    """Return the names in the official lists; the test list only if its annotations exist."""
+    folder = root / "ImageSets" / "Main"
+    lists = {
+        name: (folder / f"{name}.txt").read_text(encoding="utf-8", errors="replace").split()
+        for name in ("train", "val", "test")
+        if (folder / f"{name}.txt").is_file()
     }
-    if not any(_annotation(root, name, there=False).is_file() for name in found.get("test", [])):
-        found.pop("test", None)
-    twice = [name for name, count in Counter(chain(*found.values())).items() if count > 1]
-    if twice:
+    annotations = (root / "Annotations" / f"{image}.xml" for image in lists.get("test", []))
+    if not any(path.is_file() for path in annotations):
+        lists.pop("test", None)
+    repeated = [image for image, count in Counter(chain(*lists.values())).items() if count > 1]
+    if repeated:
         raise InvalidInput(
-            f"{twice[0]} is twice in the lists {', '.join(found)} of {main}; splits must not overlap: keep one"
+            f"{repeated[0]} is in the lists {', '.join(lists)} of {folder} more than once; "
+            "splits must not overlap: keep one"
         )
-    return found
+    return lists
 
 
-def _share(root: Path, official: dict[str, list[str]], split: str) -> tuple[str, Sequence[int]]:
-    """From which official list a split comes, and the numbers in it."""
-    part = split if "test" in official else {"train": "train", "val": "train", "test": "val"}[split]
-    if part not in official:
+def _split_indices(
+    root: Path, lists: dict[str, list[str]], split: str
+) -> tuple[str, Sequence[int]]:
+    """Return the official list that a split is from, and the indices of its images in that list."""
+    is_official = "test" in lists
+    name = split if is_official else {"train": "train", "val": "train", "test": "val"}[split]
+    if name not in lists:
         raise DataMissing(
-            f"voc is not whole: {root / 'ImageSets' / 'Main' / part}.txt is missing. Put it there"
+            f"voc is incomplete: {root / 'ImageSets' / 'Main' / name}.txt is missing. Put it there"
         )
-    if "test" in official or split == "test":
-        return part, range(len(official[part]))
-    return part, sorted(split_by_name(official[part], [0] * len(official[part]), val=10)[split])
+    if is_official or split == "test":
+        return name, range(len(lists[name]))
+    return name, sorted(split_by_name(lists[name], [0] * len(lists[name]), val=10)[split])
 
 
-def _names(things: Sequence[Thing]) -> tuple[str, ...]:
-    found = sorted({thing.name for thing in things})
-    return CLASSES if set(found) <= set(CLASSES) else tuple(found)
+def _class_names(objects: Sequence[AnnotatedObject]) -> tuple[str, ...]:
+    names = {item.name for item in objects}
+    return CLASS_NAMES if names <= set(CLASS_NAMES) else tuple(sorted(names))
 
 
-def _annotation(root: Path, name: str, there: bool = True) -> Path:
-    path = root / "Annotations" / f"{name}.xml"
-    if there and not path.is_file():
+def _annotation_path(root: Path, image: str) -> Path:
+    path = root / "Annotations" / f"{image}.xml"
+    if not path.is_file():
         raise DataMissing(
-            f"voc is not whole: {path} is missing. Put it there, or take {name} out of the lists in ImageSets/Main"
+            f"voc is incomplete: {path} is missing. Put it there, or remove {image} from the lists in "
+            "ImageSets/Main"
         )
     return path

@@ -1,75 +1,67 @@
-"""The objects in an annotation of PASCAL VOC: what each is called, how large its box is, whether it is marked as difficult."""
+"""Read an annotation of PASCAL VOC: the class, box size and difficulty of each object."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
 from typing import NamedTuple
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from explore.errors import InvalidInput
 
-SIDES = ("xmin", "ymin", "xmax", "ymax")
+BOX_TAGS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class Thing(NamedTuple):
-    """One object: its class, the pixels in its box, and whether it is marked as difficult."""
+class AnnotatedObject(NamedTuple):
+    """An object: its class, the number of pixels in its box, and whether it is marked as difficult."""
 
     name: str
     area: float
     difficult: bool
 
 
-def things_in(path: Path) -> list[Thing]:
-    """The objects of an annotation file, in its order; parts of objects (a person's head) are none.
+def read_annotation(path: Path) -> list[AnnotatedObject]:
+    """Return the objects in an annotation file; parts of objects (a person's head) are not objects.
 
     Raises:
-        InvalidInput: no XML, XML with a document type (which could make the parser swell or read other files), no objects,
-            one without a name, or a box that is incomplete or has its sides the wrong way round.
+        InvalidInput: the file is not XML, or has a document type (which could make the parser use
+            much memory or read other files), no objects, an object without a name, or a box that is
+            incomplete or has minimum and maximum in the wrong order.
     """
+    from defusedxml.ElementTree import DTDForbidden, ParseError, fromstring
+
     try:
-        root = ElementTree.fromstring(path.read_bytes(), ElementTree.XMLParser(target=_Plain()))
-    except (
-        ElementTree.ParseError,
-        ValueError,
-        LookupError,
-    ) as error:  # the last two from what it says of its encoding
+        root = fromstring(path.read_bytes(), forbid_dtd=True)
+    except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding.
+        reason = "it has a document type" if isinstance(error, DTDForbidden) else error
         raise InvalidInput(
-            f"{path} cannot be read as an annotation ({error}); replace it by a whole one"
+            f"{path} cannot be read as an annotation ({reason}); replace it with a complete copy"
         ) from error
-    found = [_thing(path, number, node) for number, node in enumerate(root.findall("object"), 1)]
-    if not found:
+    # torchvision's parse_voc_xml is not used here: it drops empty elements and turns repeated ones
+    # into lists, so an error could not name the object that is wrong.
+    objects = [_read_object(path, i, node) for i, node in enumerate(root.findall("object"), 1)]
+    if not objects:
         raise InvalidInput(
-            f"{path} has no objects; annotate it, or take its name out of the lists in ImageSets/Main"
+            f"{path} has no objects; annotate it, or remove its name from the lists in ImageSets/Main"
         )
-    return found
+    return objects
 
 
-class _Plain(ElementTree.TreeBuilder):
-    """Builds the tree of a document that declares nothing."""
-
-    def doctype(self, name: str, *_: object) -> None:
-        """Called before anything that a document type declares is acted upon."""
-        raise ValueError(f"it declares a document type, {name!r}, which annotations do not")
-
-
-def _thing(path: Path, number: int, node: ElementTree.Element) -> Thing:
-    name, at = (node.findtext("name") or "").strip(), f"{path}: object {number}"
+def _read_object(path: Path, number: int, node: Element) -> AnnotatedObject:
+    name = (node.findtext("name") or "").strip()
     if not name:
-        raise InvalidInput(f"{at} has no name; give it one")
-    texts = {side: (node.findtext(f"bndbox/{side}") or "").strip() for side in SIDES}
+        raise InvalidInput(f"{path}: object {number} has no name; add one")
+    texts = {tag: (node.findtext(f"bndbox/{tag}") or "").strip() for tag in BOX_TAGS}
     try:
         left, top, right, bottom = map(float, texts.values())
     except ValueError:
-        left = math.nan
-    if not (
-        math.isfinite(left) and left <= right < math.inf and -math.inf < top <= bottom < math.inf
-    ):
-        shown = ", ".join(f"{side} {text or 'missing'}" for side, text in texts.items())
+        left = top = right = bottom = math.nan
+    if not (-math.inf < left <= right < math.inf and -math.inf < top <= bottom < math.inf):
+        box = ", ".join(f"{tag} {text or 'missing'}" for tag, text in texts.items())
         raise InvalidInput(
-            f"{at} ({name}) has the box {shown}; expected numbers, xmin ≤ xmax and ymin ≤ ymax"
+            f"{path}: object {number} ({name}) has the box {box}; "
+            "expected numbers, xmin ≤ xmax and ymin ≤ ymax"
         )
-    marked = (node.findtext("difficult") or "0").strip()
-    return Thing(
-        name, (right - left + 1) * (bottom - top + 1), marked not in ("", "0")
-    )  # the last pixel belongs to the box
+    area = (right - left + 1) * (bottom - top + 1)  # The last pixel belongs to the box.
+    difficult = (node.findtext("difficult") or "0").strip()
+    return AnnotatedObject(name, area, difficult not in ("", "0"))
