@@ -149,10 +149,10 @@ def table(
     ] = None,
 ) -> None:
     """Make one table of evaluations (or studies): means, spreads, how many of each, paired differences, seconds."""
-    from explore.core.tables import formatted, table_of, write
+    from explore.core.tables import build_table, format_table, write_text
 
-    text = formatted(table_of(paths, against, unlike), form)
-    typer.echo(f"wrote {write(text, out)}" if out else text, nl=bool(out))
+    text = format_table(build_table(paths, against, unlike), form)
+    typer.echo(f"wrote {write_text(text, out)}" if out else text, nl=bool(out))
 
 
 def export(

@@ -14,144 +14,119 @@ from explore.errors import InvalidInput, UnknownName
 if TYPE_CHECKING:
     import pandas
 
-FORMATS = ("md", "latex", "csv")
-SHARES = ("accuracy", "f1", "macro_f1", "auc")
-"""Columns that are shown in percent, with what belongs to them."""
+TABLE_FORMATS = ("md", "latex", "csv")
+PERCENT_COLUMNS = ("accuracy", "f1", "macro_f1", "auc")
+"""Columns in percent, together with their spreads and differences."""
+
+SPREAD_COLUMNS = ("std", "±")
+LATEX_RULES = [
+    {"selector": f"{place}rule", "props": ":hline"} for place in ("top", "mid", "bottom")
+]
 
 
-def table_of(
+def build_table(
     paths: Sequence[str | os.PathLike[str]], against: str = "", unlike: bool = False
 ) -> pandas.DataFrame:
-    """One table of what the recordings among ``paths`` say; other files are passed over, so that ``runs/*`` will do.
+    """Make one table of the recordings among ``paths``. Other files are ignored, so ``runs/*`` works.
 
     Args:
         paths: recordings: folders ``.zarr``, files ``.zarr.zip`` or URLs of either.
-        against: what the others are compared with, by a name that the table knows.
-        unlike: allow what was not measured alike in one table.
+        against: the name in the table that the others are compared with.
+        unlike: allow recordings with different protocols or test images.
 
     Raises:
-        InvalidInput: no recording of a method that has a table, or recordings of two kinds of them.
+        InvalidInput: no recording of a method that has a table, or recordings for two different tables.
         DataMissing, RecordingDamaged: see ``open_recording``.
     """
-    found = [
-        open_recording(path)
-        for path in paths
-        if str(path).rstrip("/\\").endswith((".zarr", ".zarr.zip"))
-    ]
-    known = methods()
-    makers = {name: row.table for name, row in known.items() if row.table}
-    names = list(dict.fromkeys(str(r.attrs.get("name")) for r in found))
-    tabled = list(dict.fromkeys(makers[name] for name in names if name in makers))
-    if not tabled:
-        none = f"no recording (.zarr, .zarr.zip) among {len(paths)} paths"
-        what = f"{len(found)} recordings of {', '.join(names)}" if found else none
+    suffixes = (".zarr", ".zarr.zip")
+    recordings = [open_recording(p) for p in paths if str(p).rstrip("/\\").endswith(suffixes)]
+    table_functions = {name: method.table for name, method in methods().items() if method.table}
+    names = list(dict.fromkeys(str(recording.attrs.get("name")) for recording in recordings))
+    tabulated = [name for name in names if name in table_functions]
+    if not tabulated:
+        content = f"there is no recording (.zarr, .zarr.zip) among {len(paths)} paths"
+        if recordings:
+            content = f"got {len(recordings)} recordings of {', '.join(names)}"
         raise InvalidInput(
-            f"{what}; a table is made of {' or '.join(makers)}: score a set by explore run evaluate --distilled FILE"
+            f"{content}; a table needs recordings of {' or '.join(table_functions)}: "
+            "score a distilled set by explore run evaluate --distilled FILE"
         )
-    if len(tabled) > 1:
+    functions = {table_functions[name] for name in tabulated}
+    if len(functions) > 1:
         raise InvalidInput(
-            f"recordings of {', '.join(n for n in names if n in makers)} do not go into one table; give one kind"
+            f"recordings of {', '.join(tabulated)} do not fit into one table; give one kind only"
         )
-    return resolve(tabled[0])(found, against=against, unlike=unlike)
+    return resolve(functions.pop())(recordings, against=against, unlike=unlike)
 
 
-def formatted(table: pandas.DataFrame, form: str = "md") -> str:
-    """A table as text; notes below it. In "md" and "latex" spreads stand behind their means, and shares are in percent.
+def format_table(table: pandas.DataFrame, form: str = "md") -> str:
+    """Return a table as text, with its notes below.
+
+    In "md" and "latex", spreads follow their means in the same cell, and shares are in percent.
 
     Raises:
-        UnknownName: another form than "md", "latex" or "csv".
+        UnknownName: the format is not "md", "latex" or "csv".
 
     Example:
         >>> import pandas
-        >>> print(formatted(pandas.DataFrame({"method": ["dm"], "accuracy": [0.5], "std": [0.012]})))
+        >>> print(format_table(pandas.DataFrame({"method": ["dm"], "accuracy": [0.5], "std": [0.012]})))
         | method | accuracy, % |
         |---|---|
         | dm | 50.0 ± 1.2 |
         <BLANKLINE>
     """
-    if form not in FORMATS:
-        raise UnknownName("form of a table", form, FORMATS)
+    if form not in TABLE_FORMATS:
+        raise UnknownName("table format", form, TABLE_FORMATS)
     if form == "csv":
         return table.to_csv(index=False)
-    heads, columns = _merged(table)
-    rows = list(zip(*columns, strict=True))
-    notes = table.attrs.get("notes", [])
-    if form == "md":
-        head, *lines = (f"| {' | '.join(map(_md, line))} |" for line in (heads, *rows))
-        return (
-            "\n".join([head, "|---" * len(heads) + "|", *lines])
-            + "\n"
-            + "".join(f"\n{note}\n" for note in notes)
-        )
-    body = [" & ".join(map(_tex, line)) + r" \\" for line in (heads, *rows)]
-    made = [
-        rf"\begin{{tabular}}{{{'l' * len(heads)}}}",
-        r"\hline",
-        body[0],
-        r"\hline",
-        *body[1:],
-        r"\hline",
-        r"\end{tabular}",
-    ]
-    return "\n".join([*made, *(f"% {note}" for note in notes)]) + "\n"
+    cells, notes = _merge_spreads(table), table.attrs.get("notes", [])
+    if form == "md":  # DataFrame.to_markdown would need another package.
+        escaped = [[text.replace("|", r"\|") for text in row] for row in (cells, *cells.to_numpy())]
+        head, *rows = (f"| {' | '.join(row)} |" for row in escaped)
+        lines = [head, "|---" * cells.shape[1] + "|", *rows, *(f"\n{note}" for note in notes)]
+        return "\n".join(lines) + "\n"
+    style = (
+        cells.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
+    )
+    latex = style.set_table_styles(LATEX_RULES).to_latex(column_format="l" * cells.shape[1])
+    latex = latex.replace("±", r"$\pm$").replace("−", "$-$")
+    return latex + "".join(f"% {note}\n" for note in notes)
 
 
-def write(text: str, out: str | os.PathLike[str]) -> Path:
-    """The text in a file, whose folder is made."""
+def write_text(text: str, out: str | os.PathLike[str]) -> Path:
+    """Write a text to a file, create its folder if needed, and return its path."""
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     return out
 
 
-def _merged(table: pandas.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Heads and cells, with each spread (``std``, ``±``) behind the mean before it."""
-    heads: list[str] = []
-    columns: list[list[str]] = []
+def _merge_spreads(table: pandas.DataFrame) -> pandas.DataFrame:
+    """Return the cells as texts, each spread in one cell with the mean before it."""
+    import pandas
+
+    columns: dict[str, list[str]] = {}
     names = [str(name) for name in table.columns]
     for name, following in zip(names, [*names[1:], ""], strict=True):
-        if name in ("std", "±"):
+        if name in SPREAD_COLUMNS:
             continue
-        share = name in SHARES or name.startswith("minus ")
-        behind = table[following] if following in ("std", "±") else [float("nan")] * len(table)
-        heads.append(f"{name.replace('_', ' ')}, %" if share else name.replace("_", " "))
-        columns.append(
-            [
-                _cell(a, b, share, name.startswith("minus "))
-                for a, b in zip(table[name], behind, strict=True)
-            ]
-        )
-    return heads, columns
+        signed = name.startswith("minus ")
+        percent = signed or name in PERCENT_COLUMNS
+        spreads = table[following] if following in SPREAD_COLUMNS else [float("nan")] * len(table)
+        columns[name.replace("_", " ") + ", %" * percent] = [
+            _cell(value, spread, percent, signed)
+            for value, spread in zip(table[name], spreads, strict=True)
+        ]
+    return pandas.DataFrame(columns, dtype=object)
 
 
-def _cell(value: Any, spread: Any, share: bool, signed: bool) -> str:
+def _cell(value: Any, spread: Any, percent: bool, signed: bool) -> str:
     if not isinstance(value, float):
-        return "" if value is None else str(value)
+        return "" if value is None else " ".join(str(value).splitlines())
     if value != value:
         return ""
-    if not share:
-        shown, behind = (f"{v:.3g}" if abs(v) < 100 else f"{v:,.0f}" for v in (value, spread))
-        return f"{shown} ± {behind}" if spread == spread else shown
-    form = "+.1f" if signed else ".1f"
-    return f"{100 * value:{form}}".replace("-", "−") + (
-        f" ± {100 * spread:.1f}" if spread == spread else ""
-    )
-
-
-def _md(text: str) -> str:
-    return " ".join(text.replace("|", r"\|").splitlines())
-
-
-TEX = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "\n": " ",
-}
-TEX |= {plain: f"\\{plain}" for plain in "%_&#${}"}
-
-
-def _tex(text: str) -> str:
-    return "".join(TEX.get(character, character) for character in text)
+    if percent:
+        texts = [f"{100 * value:{'+' * signed}.1f}".replace("-", "−"), f"{100 * spread:.1f}"]
+    else:
+        texts = [f"{v:.3g}" if abs(v) < 100 else f"{v:,.0f}" for v in (value, spread)]
+    return texts[0] if spread != spread else " ± ".join(texts)

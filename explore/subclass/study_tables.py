@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explore.core.statistics import paired, spread
+from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -86,8 +86,8 @@ def table(
         base = here.sel(lesson=against).values
         for lesson in here["lesson"].values.tolist():
             values = here.sel(lesson=lesson).values
-            mean, deviation = spread(values)
-            difference, half = paired(values, base)
+            mean, deviation = mean_and_std(values)
+            difference, half = paired_difference(values, base)
             setting = {dim: last[dim].values[k].item() for dim, k in zip(inner, place, strict=True)}
             found = {measure: mean, "std": deviation, "runs": int(np.isfinite(values).sum())}
             rows.append(

@@ -16,7 +16,7 @@ import torch
 from explore import build, record
 from explore.cli import main as cli
 from explore.core.recording import open_recording, pack
-from explore.core.tables import formatted, table_of
+from explore.core.tables import build_table, format_table
 from explore.data import DistilledSet
 from explore.data.distilled_set import save_beside
 from explore.plotting.export import save_figure
@@ -232,12 +232,12 @@ def test_what_cannot_be_compared_is_one_line(
 def test_a_folder_is_tabled_in_three_forms(
     here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = table_of(sorted(shelf.iterdir()))
+    made = build_table(sorted(shelf.iterdir()))
     assert made["method"].tolist() == ["random", "dm", "datadam"]
     for form in ("md", "latex", "csv"):
         assert done("table", *sorted(shelf.iterdir()), "--format", form) == 0
-        assert capsys.readouterr().out == formatted(made, form)
-    rows = list(csv.DictReader(io.StringIO(formatted(made, "csv"))))
+        assert capsys.readouterr().out == format_table(made, form)
+    rows = list(csv.DictReader(io.StringIO(format_table(made, "csv"))))
     accuracies = [
         float(open_recording(shelf / f"{row['method']}-scored.zarr")["accuracy"][-1].mean())
         for row in rows
@@ -277,11 +277,11 @@ def test_unlike_evaluations_are_tabled_only_when_that_is_said(
 def test_a_table_of_nothing_is_one_line(
     here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "score a set by explore run evaluate --distilled FILE" in failed(
+    assert "score a distilled set by explore run evaluate --distilled FILE" in failed(
         capsys, "table", shelf / "dm.zarr"
     )
     assert "no recording" in failed(capsys, "table", "runs/*")
-    assert "unknown form of a table 'html'" in failed(
+    assert "unknown table format 'html'" in failed(
         capsys, "table", *shelf.iterdir(), "--format", "html"
     )
     assert "there is no 'herding' to compare with" in failed(
@@ -386,6 +386,6 @@ def test_a_sweep_that_cannot_be_is_one_line(
 
 def test_a_packed_copy_beside_its_recording_changes_no_table(here: Path, shelf: Path) -> None:
     copy = pack(shelf / "dm-scored.zarr", here / "dm-scored.zarr.zip")
-    once, twice = (table_of([*sorted(shelf.iterdir()), *more]) for more in ([], [copy]))
+    once, twice = (build_table([*sorted(shelf.iterdir()), *more]) for more in ([], [copy]))
     assert np.array_equal(once["sets"], twice["sets"])
     assert once.equals(twice)

@@ -14,8 +14,8 @@ from scipy.stats import ttest_rel
 
 from explore import build, record
 from explore.core.recording import pack
-from explore.core.statistics import paired, spread
-from explore.core.tables import table_of
+from explore.core.statistics import mean_and_std, paired_difference
+from explore.core.tables import build_table
 from explore.data import DistilledSet
 from explore.distill import EvaluationProtocol, compare_results
 from explore.distill.evaluation.config import EvaluateConfig
@@ -102,24 +102,24 @@ def half_of(interval: Any) -> float:
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=8))
 def test_paired_is_what_scipy_says(pairs: list[tuple[float, float]]) -> None:
     a, b = np.array(pairs).T
-    mean, half = paired(a, b)
+    mean, half = paired_difference(a, b)
     assert mean == pytest.approx((a - b).mean(), abs=1e-12)
     if (a - b).std() > 1e-9:  # scipy warns of none, as its t would be infinite
         assert half == pytest.approx(half_of(ttest_rel(a, b).confidence_interval(0.95)), rel=1e-9)
-    forth = paired(b, a)
+    forth = paired_difference(b, a)
     assert forth[0] == pytest.approx(-mean, abs=1e-12)
     assert forth[1] == pytest.approx(half)
 
 
 def test_pairs_of_which_one_is_missing_are_left_out() -> None:
     nan = float("nan")
-    assert paired([0.5, nan, 0.7, 0.9], [0.4, 0.1, nan, 0.6]) == pytest.approx(
-        paired([0.5, 0.9], [0.4, 0.6])
+    assert paired_difference([0.5, nan, 0.7, 0.9], [0.4, 0.1, nan, 0.6]) == pytest.approx(
+        paired_difference([0.5, 0.9], [0.4, 0.6])
     )
-    assert np.isnan(paired([nan], [0.4])).all()
-    assert paired([0.5], [0.25])[0] == 0.25
-    assert np.isnan(paired([0.5], [0.25])[1])
-    assert spread([0.25, nan, 0.75]) == pytest.approx((0.5, np.std([0.25, 0.75], ddof=1)))
+    assert np.isnan(paired_difference([nan], [0.4])).all()
+    assert paired_difference([0.5], [0.25])[0] == 0.25
+    assert np.isnan(paired_difference([0.5], [0.25])[1])
+    assert mean_and_std([0.25, nan, 0.75]) == pytest.approx((0.5, np.std([0.25, 0.75], ddof=1)))
 
 
 # ---- one row a name
@@ -173,7 +173,7 @@ def test_network_k_is_paired_with_network_k_where_there_are_fewer_of_one() -> No
     rows = compare_results({"random": scores([0.4, 0.2, 0.9], "random"), "dm": scores([0.5, 0.7])})
     assert rows["n"].tolist() == [3, 2]
     assert rows["minus random"][1] == pytest.approx((0.1 + 0.5) / 2)
-    assert rows["±"][1] == pytest.approx(paired([0.5, 0.7], [0.4, 0.2])[1], rel=1e-5)
+    assert rows["±"][1] == pytest.approx(paired_difference([0.5, 0.7], [0.4, 0.2])[1], rel=1e-5)
 
 
 def test_architectures_are_paired_by_name() -> None:
@@ -182,7 +182,7 @@ def test_architectures_are_paired_by_name() -> None:
     row = compare_results({"random": b, "dm": a}).iloc[1]
     assert row["minus random"] == pytest.approx((0.1 + 0.3 + 0.0 + 0.1) / 4, abs=1e-6)
     assert row["±"] == pytest.approx(
-        paired([0.5, 0.7, 0.1, 0.2], [0.4, 0.4, 0.1, 0.1])[1], rel=1e-5
+        paired_difference([0.5, 0.7, 0.1, 0.2], [0.4, 0.4, 0.1, 0.1])[1], rel=1e-5
     )
     four = scores([0.5, 0.7, 0.1, 0.2], kinds=("alexnet",))
     assert compare_results({"random": b, "dm": four})["minus random"].isna().all()
@@ -211,7 +211,7 @@ def test_an_evaluation_that_has_not_begun_is_no_number_and_no_warning() -> None:
     theirs = [scores([0.4, 0.2], "random", seed=seed) for seed in range(3)]
     rows = compare_results({"random": theirs, "dm": begun})
     assert rows["minus random"][1] == pytest.approx(0.25, abs=1e-6)
-    assert rows["±"][1] == pytest.approx(paired([0.6, 0.5], [0.3, 0.3])[1], rel=1e-5)
+    assert rows["±"][1] == pytest.approx(paired_difference([0.6, 0.5], [0.3, 0.3])[1], rel=1e-5)
 
 
 def test_results_and_recordings_are_the_same_to_it() -> None:
@@ -276,8 +276,8 @@ def test_rows_are_methods_over_their_seeds_rivals_first() -> None:
     assert made["accuracy"].tolist() == pytest.approx([0.4, 0.5, 0.7], abs=1e-6)
     assert made[["sets", "n"]].values.tolist() == [[2, 4]] * 3
     assert made["minus random"].tolist() == pytest.approx([np.nan, 0.1, 0.3], nan_ok=True, abs=1e-6)
-    assert made["±"][2] == pytest.approx(paired([0.65, 0.75], [0.35, 0.45])[1], abs=1e-6)
-    assert made["±"][1] == pytest.approx(paired([0.55, 0.45], [0.35, 0.45])[1], rel=1e-5)
+    assert made["±"][2] == pytest.approx(paired_difference([0.65, 0.75], [0.35, 0.45])[1], abs=1e-6)
+    assert made["±"][1] == pytest.approx(paired_difference([0.55, 0.45], [0.35, 0.45])[1], rel=1e-5)
     assert list(made.columns) == [
         "data", "images_per_class", "method", "accuracy", "std", "sets", "n", "minus random", "±", "distil s", "score s",
     ]  # fmt: skip
@@ -436,7 +436,7 @@ def test_sets_whose_seeds_are_not_known_are_paired_in_their_order() -> None:
     )
     row = compare_results({"theirs": theirs, "mine": mine}).iloc[1]
     assert row["minus theirs"] == pytest.approx(0.2, abs=1e-6)
-    assert row["±"] == pytest.approx(paired([0.5, 0.9], [0.4, 0.6])[1], rel=1e-5)
+    assert row["±"] == pytest.approx(paired_difference([0.5, 0.9], [0.4, 0.6])[1], rel=1e-5)
 
 
 def test_a_method_without_chance_has_one_set_a_seed_all_alike() -> None:
@@ -557,7 +557,7 @@ def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> 
             )
             paths.append(tmp_path / f"{method}-{seed}-scored.zarr")
             found[method, seed] = record(scored, paths[-1])["accuracy"].values[-1, 0].astype(float)
-    made = table_of(paths).set_index("method")
+    made = build_table(paths).set_index("method")
     means = {
         method: np.array([found[method, seed].mean() for seed in (0, 1)])
         for method in ("random", "class-mean")
@@ -570,4 +570,4 @@ def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> 
     assert made.loc["class-mean", "±"] == pytest.approx(half_of(expected))
     assert (made[["distil s", "score s"]] > 0).all(axis=None)
     packed = pack(paths[1], tmp_path / "random-0-scored.zarr.zip")
-    assert table_of([*paths, packed]).set_index("method").equals(made)
+    assert build_table([*paths, packed]).set_index("method").equals(made)

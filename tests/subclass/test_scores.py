@@ -11,7 +11,7 @@ import xarray
 from scipy.stats import ttest_rel
 from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
-from explore.core.statistics import paired, spread
+from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
 from explore.subclass import classification_metrics as report, table
 from explore.subclass.study_tables import DIMS, chosen
@@ -139,26 +139,26 @@ def test_bad_input_is_named(p, y, positive, words):
 @pytest.mark.parametrize("n", [2, 3, 8])
 def test_paired_is_scipys_interval(n):
     a, b = np.random.default_rng(n).normal(size=(2, n))
-    mean, half = paired(a, b)
+    mean, half = paired_difference(a, b)
     low, high = ttest_rel(a, b).confidence_interval(0.95)
     assert (mean - half, mean + half) == (pytest.approx(low), pytest.approx(high))
-    assert paired(b, a) == (pytest.approx(-mean), pytest.approx(half))
-    assert paired([*a, np.nan, 1.0], [*b, 2.0, np.nan]) == (
+    assert paired_difference(b, a) == (pytest.approx(-mean), pytest.approx(half))
+    assert paired_difference([*a, np.nan, 1.0], [*b, 2.0, np.nan]) == (
         pytest.approx(mean),
         pytest.approx(half),
     )
-    assert paired(a + 5, a) == (pytest.approx(5), pytest.approx(0))
+    assert paired_difference(a + 5, a) == (pytest.approx(5), pytest.approx(0))
 
 
 def test_too_few_runs_have_no_interval():
-    assert paired([3.0], [1.0])[0] == 2
-    assert math.isnan(paired([3.0], [1.0])[1])
-    assert all(math.isnan(value) for value in paired([], []))
-    assert all(math.isnan(value) for value in paired([np.nan, 1], [0, np.nan]))
-    assert spread([1.0, 3.0, np.nan]) == (2, pytest.approx(2**0.5))
-    assert spread([4.0])[0] == 4
-    assert math.isnan(spread([4.0])[1])
-    assert all(math.isnan(value) for value in spread([np.nan]))
+    assert paired_difference([3.0], [1.0])[0] == 2
+    assert math.isnan(paired_difference([3.0], [1.0])[1])
+    assert all(math.isnan(value) for value in paired_difference([], []))
+    assert all(math.isnan(value) for value in paired_difference([np.nan, 1], [0, np.nan]))
+    assert mean_and_std([1.0, 3.0, np.nan]) == (2, pytest.approx(2**0.5))
+    assert mean_and_std([4.0])[0] == 4
+    assert math.isnan(mean_and_std([4.0])[1])
+    assert all(math.isnan(value) for value in mean_and_std([np.nan]))
 
 
 def study(steps: int = 0) -> xarray.Dataset:

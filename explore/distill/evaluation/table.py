@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explore.core.statistics import paired, spread
+from explore.core.statistics import mean_and_std, paired_difference
 from explore.distill.config import CORESETS, TERMS
 from explore.distill.evaluation.config import EvaluationProtocol
 from explore.errors import InvalidInput
@@ -65,7 +65,7 @@ def compare_results(
     rows = []
     for name, mine in sets.items():
         values = [value for networks in mine.values() for value in networks.values()]
-        mean, deviation = spread(values)
+        mean, deviation = mean_and_std(values)
         row: dict[str, Any] = {
             "set": name,
             "accuracy": mean,
@@ -259,7 +259,7 @@ def _difference(
         if len(pairs) == 1
         else tuple([float(np.mean(side)) for side in sides] for sides in zip(*pairs, strict=True))
     )
-    return paired(*sides)
+    return paired_difference(*sides)
 
 
 def _once(scored: Sequence[xarray.Dataset]) -> list[xarray.Dataset]:

@@ -11,7 +11,7 @@ import xarray
 from matplotlib.collections import LineCollection
 
 from explore.core.recording import that_hold
-from explore.core.statistics import paired, spread
+from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import (
@@ -150,7 +150,7 @@ class Rows:
             dots.set_data(values, np.full(len(values), row))
             difference = "" if row == base else _difference(values, scores[base], measure)
             text.set_text(_number(values, measure) + (f"  ({difference})" if difference else ""))
-        means = [spread(values)[0] for values in scores]
+        means = [mean_and_std(values)[0] for values in scores]
         self._means.set_segments(
             [[(mean, row - 0.28), (mean, row + 0.28)] for row, mean in enumerate(means)]
         )
@@ -218,7 +218,7 @@ class Students(Picture):
         self._line.set_xdata([widths[at]] * 2)
         bars = []
         for rows, aside, line in zip(scores, self._aside, self._curves, strict=True):
-            mean, deviation = np.array([spread(values) for values in rows]).T
+            mean, deviation = np.array([mean_and_std(values) for values in rows]).T
             line.set_data(aside, mean)
             bars += [
                 [(w, m - d), (w, m + d)]
@@ -330,7 +330,7 @@ def _percent(data: xarray.Dataset) -> Any:
 
 
 def _number(values: np.ndarray, measure: str) -> str:
-    mean, deviation = spread(values)
+    mean, deviation = mean_and_std(values)
     if not np.isfinite(mean):
         return "not trained"
     if measure in ("auc", "brier"):
@@ -341,7 +341,7 @@ def _number(values: np.ndarray, measure: str) -> str:
 
 
 def _difference(values: np.ndarray, base: np.ndarray, measure: str) -> str:
-    mean, half = paired(values, base)
+    mean, half = paired_difference(values, base)
     if not np.isfinite(mean):
         return ""
     scale, digits = (1, 3) if measure in ("auc", "brier") else (100, 1)
