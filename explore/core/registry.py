@@ -251,8 +251,8 @@ FIGURES = {
         _figure("logits", "explore.subclass.figures.logits", "Logits"),
         _figure("softened", "explore.subclass.figures.softened", "Softened", "temperature", HEATS),
         _figure("students", "explore.subclass.figures.study", "Students", "width"),
-        _figure("nze", "explore.sparseconv.figures.patterns", "Patterns"),
-        _figure("density", "explore.sparseconv.figures.density", "Density"),
+        _figure("nze", "explore.sparseconv.figures.nonzero_maps", "NonzeroMaps"),
+        _figure("density", "explore.sparseconv.figures.layer_density", "LayerDensity"),
         _figure("label_bits", "explore.subclass.figures.bits", "Bits", "temperature", HEATS),
     )
 }

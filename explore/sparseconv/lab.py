@@ -14,10 +14,22 @@ from explore.core.recording import open_recording, that_hold
 from explore.core.registry import SURVEYS
 from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
-from explore.sparseconv.figures.density import UNITS, Density, check_number, density
-from explore.sparseconv.figures.formats import Formats, formats
-from explore.sparseconv.figures.neighbours import SIDES, SPARSE, Neighbours, neighbours
-from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
+from explore.sparseconv.figures.format_cells import format_cells
+from explore.sparseconv.figures.format_diagram import FormatDiagram
+from explore.sparseconv.figures.layer_density import LayerDensity, density
+from explore.sparseconv.figures.nonzero_maps import NonzeroMaps, nze
+from explore.sparseconv.figures.shuffling_cost import (
+    ARRANGEMENTS,
+    SHUFFLED_FORMATS,
+    ShufflingCost,
+    shuffling_cost,
+)
+from explore.sparseconv.figures.survey_data import (
+    SIZE_UNIT_LABELS,
+    check_number,
+    layer_maps,
+    layers_with_maps,
+)
 from explore.sparseconv.figures.time_by_density import TimeByDensity, time_by_density
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
@@ -63,13 +75,13 @@ def copies(x: Any = EXAMPLE, kernel_size: int = 3) -> Explorer:
     names = [f"{i + 1}, {j + 1}" for i, j in np.argwhere(x != 0)]
 
     def source(value: str, stride: int) -> xarray.Dataset:
-        return formats(x, kernel_size, stride, "" if value == UNCHOSEN else value)
+        return format_cells(x, kernel_size, stride, "" if value == UNCHOSEN else value)
 
     controls: dict[str, Control] = {
         "value": Choice("value in row, column", [UNCHOSEN, *names]),
         "stride": Choice("stride", [1, 2, 3]),
     }
-    return Explorer(source, Formats, controls, "copies")
+    return Explorer(source, FormatDiagram, controls, "copies")
 
 
 def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
@@ -86,16 +98,22 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
     def measured(
         layer: int,
     ) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
-        maps, geometry = maps_at(recorded, image - 1, layer - 1)
+        maps, geometry = layer_maps(recorded, image - 1, layer - 1)
         sides = {
-            share: {SIDES[0]: (kept := keep_largest(maps, share)), SIDES[1]: shuffle_values(kept)}
+            share: {
+                ARRANGEMENTS[0]: (kept := keep_largest(maps, share)),
+                ARRANGEMENTS[1]: shuffle_values(kept),
+            }
             for share in KEPT
         }
         sizes = [
-            [[_bytes(sides[share][side], geometry, name) for name in SPARSE] for side in SIDES]
+            [
+                [_bytes(sides[share][side], geometry, name) for name in SHUFFLED_FORMATS]
+                for side in ARRANGEMENTS
+            ]
             for share in KEPT
         ]
-        count = np.array([np.count_nonzero(sides[share][SIDES[0]]) for share in KEPT])
+        count = np.array([np.count_nonzero(sides[share][ARRANGEMENTS[0]]) for share in KEPT])
         known = {
             "share": list(KEPT),
             "density": ("share", count / maps.size),
@@ -108,15 +126,15 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
         shown = min(channel, geometry.shape[1]) - 1
         share = float(sizes["density"].sel(share=kept))
         title = f"{recorded.attrs['config']['model']}, convolution {layer}: density {share:.1%}; the maps are of channel {shown + 1}"
-        return neighbours(sides[kept], geometry, shown, sizes, kept, title)
+        return shuffling_cost(sides[kept], geometry, shown, sizes, kept, title)
 
-    layers = with_maps(recorded)
+    layers = layers_with_maps(recorded)
     controls: dict[str, Control] = {
         "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
         "kept": Slider("largest values kept", list(KEPT)),
         "channel": Slider("channel", list(range(1, _channels(recorded) + 1))),
     }
-    return Explorer(source, Neighbours, controls, "neighbours")
+    return Explorer(source, ShufflingCost, controls, "neighbours")
 
 
 def patterns(*networks: str) -> Explorer:
@@ -130,10 +148,10 @@ def patterns(*networks: str) -> Explorer:
 
     def source(network: str, image: int, layer: int, channel: int, unit: str) -> xarray.Dataset:
         chosen = recorded[network]
-        nearest = min(with_maps(chosen), key=lambda number: abs(number - layer))
+        nearest = min(layers_with_maps(chosen), key=lambda number: abs(number - layer))
         return nze(chosen, min(image, chosen.sizes["step"]) - 1, nearest, channel, unit)
 
-    layers = sorted({number for r in recorded.values() for number in with_maps(r)})
+    layers = sorted({number for r in recorded.values() for number in layers_with_maps(r)})
     controls: dict[str, Control] = {
         "network": Choice("network", names, names=TITLES),
         "image": Slider(
@@ -141,9 +159,9 @@ def patterns(*networks: str) -> Explorer:
         ),
         "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
         "channel": Slider("channel", list(range(1, max(map(_channels, recorded.values())) + 1))),
-        "unit": Choice("count in", list(UNITS), names=UNITS),
+        "unit": Choice("count in", list(SIZE_UNIT_LABELS), names=SIZE_UNIT_LABELS),
     }
-    return Explorer(source, Patterns, controls, "patterns")
+    return Explorer(source, NonzeroMaps, controls, "patterns")
 
 
 def densities(*networks: str) -> Explorer:
@@ -168,9 +186,9 @@ def densities(*networks: str) -> Explorer:
         "layer": Slider(
             "convolution", list(range(1, max(r.sizes["layer"] for r in recorded.values()) + 1)), 3
         ),
-        "unit": Choice("count in", list(UNITS), names=UNITS),
+        "unit": Choice("count in", list(SIZE_UNIT_LABELS), names=SIZE_UNIT_LABELS),
     }
-    return Explorer(source, Density, controls, "densities")
+    return Explorer(source, LayerDensity, controls, "densities")
 
 
 def times() -> Explorer:
@@ -220,14 +238,16 @@ def survey(name: str) -> xarray.Dataset:
 
 def _with_maps(name: str) -> xarray.Dataset:
     found = survey(name)
-    if "offset" not in found or not with_maps(found):
+    if "offset" not in found or not layers_with_maps(found):
         raise InvalidInput(f"{name} holds no maps; record it with explore run density --maps")
     return found
 
 
 def _channels(recorded: xarray.Dataset) -> int:
     """The most channels that a layer with maps has."""
-    return max(int(recorded["shape"].values[number - 1, 0]) for number in with_maps(recorded))
+    return max(
+        int(recorded["shape"].values[number - 1, 0]) for number in layers_with_maps(recorded)
+    )
 
 
 def _bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:

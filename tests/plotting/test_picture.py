@@ -134,11 +134,11 @@ def dense(network: str, **state: Any) -> xarray.Dataset:
     )
 
 
-def written(stride: int, chosen: str = "") -> xarray.Dataset:
-    from explore.sparseconv.figures.formats import formats
+def written(stride: int, value: str = "") -> xarray.Dataset:
+    from explore.sparseconv.figures.format_cells import format_cells
 
     x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
-    return formats(x, 3, stride, chosen)
+    return format_cells(x, 3, stride, value)
 
 
 def beside(**state: Any) -> xarray.Dataset:
@@ -294,11 +294,11 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "formats": (
-        "explore.sparseconv.figures.formats:Formats",
+        "explore.sparseconv.figures.format_diagram:FormatDiagram",
         lambda: [written(1), written(1, "2, 4"), written(1, "4, 5"), written(1, "3, 1")],
     ),
     "neighbours": (
-        "explore.sparseconv.figures.neighbours:Neighbours",
+        "explore.sparseconv.figures.shuffling_cost:ShufflingCost",
         lambda: [beside(), beside(kept=0.7, channel=3), beside(layer=6, kept=0.05, channel=64)],
     ),
     "accuracies": (

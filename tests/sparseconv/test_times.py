@@ -40,12 +40,12 @@ def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
 
 def test_the_better_dense_layout_is_compared_with() -> None:
     data = time_by_density(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
-    assert data["seconds"].sel(form="dense").values.tolist() == [3, 3, 3, 3]
-    assert float(data["even"].sel(form="bitmap")) == pytest.approx(0.5), (
+    assert data["seconds"].sel(method_name="dense").values.tolist() == [3, 3, 3, 3]
+    assert float(data["break_even"].sel(method_name="bitmap")) == pytest.approx(0.5), (
         "between 2 at .4 and 4 at .6"
     )
-    assert float(data["even"].sel(form="cpo")) == pytest.approx(0.3)
-    assert float(data["even"].sel(form="cps")) == 0
+    assert float(data["break_even"].sel(method_name="cpo")) == pytest.approx(0.3)
+    assert float(data["break_even"].sel(method_name="cps")) == 0
     picture = TimeByDensity(data)
     text = picture.describe(data)
     assert "bitmap is faster than dense below 50%" in text
@@ -113,7 +113,8 @@ def test_the_lab_shows_what_ships() -> None:
     check_size(explorer)
     row = next(r for r in kept["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
     assert (
-        float(explorer.data["seconds"].sel(form="bitmap", density=0.1)) == row["seconds"]["bitmap"]
+        float(explorer.data["seconds"].sel(method_name="bitmap", density=0.1))
+        == row["seconds"]["bitmap"]
     )
 
 

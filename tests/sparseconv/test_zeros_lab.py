@@ -18,9 +18,11 @@ from explore import build, record
 from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.sparseconv import DensityConfig, DensityRun, density_bound, encode, lab
-from explore.sparseconv.figures.density import Density, density
-from explore.sparseconv.figures.formats import Formats, formats
-from explore.sparseconv.figures.patterns import Patterns, maps_at, nze, with_maps
+from explore.sparseconv.figures.format_cells import format_cells
+from explore.sparseconv.figures.format_diagram import FormatDiagram
+from explore.sparseconv.figures.layer_density import LayerDensity, density
+from explore.sparseconv.figures.nonzero_maps import NonzeroMaps, nze
+from explore.sparseconv.figures.survey_data import layer_maps, layers_with_maps
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 from explore.widgets.explorer import Explorer
@@ -96,7 +98,7 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
         Case(x[None, None], np.zeros((1, 1, kh, kw), np.float32), np.zeros(1), (sh, sw), (0, 0)),
     )
     sizes = brute_sizes(case)
-    plain = formats(x, (kh, kw), (sh, sw))
+    plain = format_cells(x, (kh, kw), (sh, sw))
     assert plain["copies"].values.tolist() == [0] * 5
     patches = [(y * sh, s * sw) for y in range(sizes.oh) for s in range(sizes.ow)]
     assert strips(plain, "im2col matrix") == [
@@ -142,7 +144,7 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
     for i, j in np.argwhere(x != 0).tolist():
         read = len(sizes.readers[j])
         rows = sum(y <= i < y + kh for y in range(0, sh * sizes.oh, sh))
-        found = formats(x, (kh, kw), (sh, sw), f"{i + 1}, {j + 1}")
+        found = format_cells(x, (kh, kw), (sh, sw), f"{i + 1}, {j + 1}")
         assert found["copies"].values.tolist() == [
             rows * read,
             read,
@@ -150,7 +152,7 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
             min(1, read),
             min(1, read),
         ]
-        assert int(found["chosen"]) == i * wide + j
+        assert int(found["value_index"]) == i * wide + j
     made = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMAT_NAMES[:4]}
     made["cps"] = encode(x, (kh, kw), (sh, sw), method="cps", pointers="per-channel")
     assert plain["elements"].values.tolist() == [made[name].elements for name in FORMAT_NAMES]
@@ -162,10 +164,10 @@ def test_cells_and_copies_are_those_of_loops(seed: int) -> None:
 )
 def test_what_lights_up_is_the_value_wherever_it_stands(value: str, stride: int) -> None:
     x = np.array(lab.EXAMPLE, np.float32)
-    data = formats(x, 3, stride, value)
-    picture = Formats(data)
+    data = format_cells(x, 3, stride, value)
+    picture = FormatDiagram(data)
     row, column = (int(n) - 1 for n in value.split(", "))
-    lit = [path.get_extents() for path in picture._lit.get_paths()]
+    lit = [path.get_extents() for path in picture._highlights.get_paths()]
     shown = []
     for box in lit:
         centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
@@ -186,16 +188,16 @@ def test_what_lights_up_is_the_value_wherever_it_stands(value: str, stride: int)
     assert sorted(shown) == sorted([f"{x[row, column]:g}"] * (1 + int(copies.sum())) + indices)
     assert len(lit) == 1 + copies.sum() + copies[2] + copies[3]
     for k, name in enumerate(FORMAT_NAMES):
-        assert f"{int(data['elements'].values[k])} elements" in picture._heads[name].get_text()
+        assert f"{int(data['elements'].values[k])} elements" in picture._headings[name].get_text()
     table = picture.table(data).set_index("format")
     assert table["copies"].tolist() == copies.tolist()
 
 
 def test_another_stride_is_another_picture_even_if_all_cells_are_the_same() -> None:
     x = np.array([[1, 0, 0, 0]], np.float32)
-    two, three = formats(x, 1, 2), formats(x, 1, 3)
+    two, three = format_cells(x, 1, 2), format_cells(x, 1, 3)
     assert two["cell_text"].values.tolist() == three["cell_text"].values.tolist()
-    assert not Formats(two).fits(three)
+    assert not FormatDiagram(two).fits(three)
 
 
 def test_clicking_a_value_chooses_it() -> None:
@@ -218,7 +220,7 @@ def test_clicking_a_value_chooses_it() -> None:
         (lambda: lab.copies(np.ones((9, 2)), 2), "at most 8×8"),
         (lambda: lab.copies(np.ones((8, 8)), 3), "36×9 im2col matrix"),
         (lambda: lab.copies(np.ones((6, 6)), 3), "72 values in CSCC"),
-        (lambda: formats(np.eye(8, 4, dtype=np.float32), (4, 3)), "a MEC matrix 24 wide"),
+        (lambda: format_cells(np.eye(8, 4, dtype=np.float32), (4, 3)), "a MEC matrix 24 wide"),
         (lambda: lab.copies(np.zeros((4, 4))), "no value that is not zero"),
         (lambda: lab.copies(np.ones((2, 2)), 3), "kernel is larger than"),
         (lambda: lab.copies(np.full((4, 4), 0.123)), "0.123 does not fit in a cell"),
@@ -226,7 +228,10 @@ def test_clicking_a_value_chooses_it() -> None:
         (lambda: lab.copies([[1, 2], [3]]), "one map of numbers"),
         (lambda: lab.copies([["a"]]), "one map of numbers"),
         (lambda: lab.copies([[]]), "one map"),
-        (lambda: formats(np.eye(3, dtype=np.float32), chosen="1, 2"), "there are 1, 1; 2, 2; 3, 3"),
+        (
+            lambda: format_cells(np.eye(3, dtype=np.float32), value="1, 2"),
+            "there are 1, 1; 2, 2; 3, 3",
+        ),
         (lambda: lab.neighbour_values(image=5), "image must be 1 to 4, got 5"),
         (lambda: lab.neighbour_values(image=0), "image must be 1 to 4, got 0"),
         (lambda: lab.neighbour_values("resnet20"), "resnet20 holds no maps; record it with"),
@@ -282,7 +287,7 @@ def test_other_recordings_are_refused() -> None:
         nze(survey("resnet20"))
     with pytest.raises(
         InvalidInput,
-        match="no maps are kept of convolution 8; there are those of 1, 2, 3, 4, 5, 6, 7, 9, ",
+        match="no maps of convolution 8 are recorded; there are those of 1, 2, 3, 4, 5, 6, 7, 9, ",
     ):
         nze(survey("scenes-residual"), layer=8)
     for select in (nze, density):
@@ -298,7 +303,7 @@ def test_the_sparsest_is_chosen_where_none_is() -> None:
         found = survey(name)
         wide = np.flatnonzero(found.kernel.values.max(1) > 1)
         means = found.density.values.mean(0)
-        assert int(density(found)["chosen"]) == min(wide, key=lambda k: means[k])
+        assert int(density(found)["layer_index"]) == min(wide, key=lambda k: means[k])
 
 
 @pytest.fixture(scope="module")
@@ -327,28 +332,28 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_layer_without_sizes_does_not_hide_the_others(odd: Any) -> None:
     assert odd.density.values.mean(0).argmin() == 1
     data = nze(odd)
-    assert int(data["chosen"]) in (0, 2)  # the sparsest of which maps are kept
+    assert int(data["layer_index"]) in (0, 2)  # the sparsest of which maps are kept
     for state in ({"layer": 1}, {"layer": 3, "channel": 4}):
         shown = nze(odd, **state)
-        picture = Patterns(shown)
+        picture = NonzeroMaps(shown)
         assert "nan" not in picture.describe(shown)
         assert picture.table(shown)["stride"].tolist() == ["1×2", "1", "1"]
     grouped = density(odd, layer=2)
-    assert "grouped, dilated or unevenly padded" in Density(grouped).describe(grouped)
-    assert "nan" not in Density(grouped).describe(grouped)
+    assert "grouped, dilated or unevenly padded" in LayerDensity(grouped).describe(grouped)
+    assert "nan" not in LayerDensity(grouped).describe(grouped)
 
 
 def test_the_share_of_a_channel_counts_what_no_window_reads(odd: Any) -> None:
     data = nze(odd, layer=1)
-    maps, geometry = maps_at(odd, 0, 0)
+    maps, geometry = layer_maps(odd, 0, 0)
     assert geometry.windows[-1] == 0
     assert float(data["share"]) == np.count_nonzero(maps) / maps.size == 1
-    assert data["held"].values.sum() == 9 * 19
+    assert data["counts"].values.sum() == 9 * 19
 
 
 def test_beside_a_map_that_is_not_square_there_is_no_empty_map(odd: Any) -> None:
     data = nze(odd, layer=3, channel=2)
-    (maps, geometry), high = maps_at(odd, 0, 2), data["codes"].shape[0]
+    (maps, geometry), high = layer_maps(odd, 0, 2), data["codes"].shape[0]
     lower = int(np.ceil(geometry.padded[0] / geometry.padded[1] * high)) + 1
     assert (data["codes"].values[lower:] == 1).all()
     assert (data["sheet"].values[-1] == 2).all()
@@ -367,7 +372,7 @@ def test_a_channel_beyond_the_last_shows_the_last() -> None:
 @pytest.mark.parametrize(("layer", "channel"), [(2, 3), (6, 64), (1, 1)])
 def test_patterns_show_the_recorded_maps(layer: int, channel: int) -> None:
     found = survey("scenes-residual")
-    data, (maps, geometry) = nze(found, 1, layer, channel), maps_at(found, 1, layer - 1)
+    data, (maps, geometry) = nze(found, 1, layer, channel), layer_maps(found, 1, layer - 1)
     one = maps[min(channel, len(maps)) - 1]
     starts = [s * geometry.stride[1] for s in range(geometry.output[1])]
     times = [sum(start <= j + 1 < start + 3 for start in starts) for j in range(64)]
@@ -376,7 +381,7 @@ def test_patterns_show_the_recorded_maps(layer: int, channel: int) -> None:
         for n in range(1, 6)
     ]
     if one.shape[1] == 64:
-        assert data["held"].values.tolist() == by_hand
+        assert data["counts"].values.tolist() == by_hand
     assert float(found.density.values[1, layer - 1]) == pytest.approx(
         np.count_nonzero(maps) / maps.size
     )
@@ -419,16 +424,26 @@ def check_texts(picture: Any) -> None:
 
 
 MADE: dict[str, Callable[[], Any]] = {
-    "formats": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 1, "2, 4")),
-    "formats, stride 2": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 2, "2, 4")),
-    "formats, stride 3": lambda: Formats(formats(np.array(lab.EXAMPLE, np.float32), 3, 3, "2, 4")),
+    "formats": lambda: FormatDiagram(format_cells(np.array(lab.EXAMPLE, np.float32), 3, 1, "2, 4")),
+    "formats, stride 2": lambda: FormatDiagram(
+        format_cells(np.array(lab.EXAMPLE, np.float32), 3, 2, "2, 4")
+    ),
+    "formats, stride 3": lambda: FormatDiagram(
+        format_cells(np.array(lab.EXAMPLE, np.float32), 3, 3, "2, 4")
+    ),
     "formats of the exercise": lambda: (
         lab.copies([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], 2).picture
     ),
-    "formats, 1×1": lambda: Formats(formats(np.eye(4, dtype=np.float32), 1, 1, "4, 4")),
-    "formats, full": lambda: Formats(formats(np.full((4, 5), 10, np.float32), 3, 1, "2, 3")),
-    "formats, high": lambda: Formats(formats(np.eye(8, 3, dtype=np.float32), (4, 2), 1, "2, 2")),
-    "formats, wide": lambda: Formats(formats(np.eye(3, 8, dtype=np.float32) * -9, 2, 1, "3, 3")),
+    "formats, 1×1": lambda: FormatDiagram(format_cells(np.eye(4, dtype=np.float32), 1, 1, "4, 4")),
+    "formats, full": lambda: FormatDiagram(
+        format_cells(np.full((4, 5), 10, np.float32), 3, 1, "2, 3")
+    ),
+    "formats, high": lambda: FormatDiagram(
+        format_cells(np.eye(8, 3, dtype=np.float32), (4, 2), 1, "2, 2")
+    ),
+    "formats, wide": lambda: FormatDiagram(
+        format_cells(np.eye(3, 8, dtype=np.float32) * -9, 2, 1, "3, 3")
+    ),
     "neighbours": lambda: lab.neighbour_values().picture,
     "patterns": lambda: lab.patterns("scenes-residual").picture,
     "densities": lambda: lab.densities("squeezenet").picture,
@@ -444,18 +459,18 @@ def test_no_text_lies_on_another_or_runs_out(name: str) -> None:
 def test_no_text_of_any_small_map_lies_on_another(seed: int) -> None:
     x, kernel, stride = small(seed)
     i, j = np.argwhere(x != 0)[-1].tolist()
-    check_texts(Formats(formats(x, kernel, stride, f"{i + 1}, {j + 1}")))
+    check_texts(FormatDiagram(format_cells(x, kernel, stride, f"{i + 1}, {j + 1}")))
 
 
 @pytest.mark.parametrize("unit", ["bytes", "elements"])
 @pytest.mark.parametrize("name", lab.SURVEYS)
 def test_the_words_about_every_layer_fit(name: str, unit: str) -> None:
     found = survey(name)
-    picture = Density(density(found, unit=unit))
+    picture = LayerDensity(density(found, unit=unit))
     renderer = picture._canvas.get_renderer()
     for layer in range(1, found.sizes["layer"] + 1):
         picture.update(density(found, found.sizes["step"] - 1, layer, unit))
-        for words in (picture._head, picture._words):
+        for words in (picture._heading, picture._sentences):
             box = words.get_window_extent(renderer)
             assert 0 <= box.x0 < box.x1 <= picture.figure.bbox.width, words.get_text()
 
@@ -463,9 +478,11 @@ def test_the_words_about_every_layer_fit(name: str, unit: str) -> None:
 def test_long_names_fit(odd: Any) -> None:
     for layer in (1, 2, 3):
         data = density(odd, layer=layer)
-        check_texts(Density(data))
-        assert str(data["layer"].values[layer - 1]) in Density(data).table(data)["layer"].tolist()
-    check_texts(Patterns(nze(odd, layer=3)))
+        check_texts(LayerDensity(data))
+        assert (
+            str(data["layer"].values[layer - 1]) in LayerDensity(data).table(data)["layer"].tolist()
+        )
+    check_texts(NonzeroMaps(nze(odd, layer=3)))
 
 
 @pytest.mark.parametrize("name", lab.PATTERNS)
@@ -483,9 +500,9 @@ def test_no_point_lies_outside_of_its_chart(name: str) -> None:
 def test_no_ratio_lies_outside_of_its_chart(name: str) -> None:
     for unit in ("bytes", "elements"):
         data = density(survey(name), unit=unit)
-        picture = Density(data)
-        low, high = picture._charts.low.get_ylim()
-        for line in (*picture._charts._lines.values(), picture._charts._map):
+        picture = LayerDensity(data)
+        low, high = picture._charts.ratio_axes.get_ylim()
+        for line in picture._charts._lines.values():
             assert (low <= line.get_ydata()).all()
             assert (line.get_ydata() <= high).all()
 
@@ -493,21 +510,23 @@ def test_no_ratio_lies_outside_of_its_chart(name: str) -> None:
 @pytest.mark.parametrize("unit", ["bytes", "elements"])
 def test_charts_draw_the_recorded_numbers(unit: str) -> None:
     found = survey("resnet20")
-    picture = Density(density(found, 0, 5, unit))
+    picture = LayerDensity(density(found, 0, 5, unit))
     data = density(found, 42, 9, unit)
     picture.update(data)
     charts, sizes = picture._charts, found[unit].isel(step=42)
-    assert charts._now.get_ydata() == pytest.approx(found.density.values[42])
-    dots = charts.top.lines[0].get_ydata().reshape(100, 19)
+    assert charts._densities.get_ydata() == pytest.approx(found.density.values[42])
+    dots = charts.density_axes.lines[0].get_ydata().reshape(100, 19)
     assert dots == pytest.approx(found.density.values)
-    for name, line in charts._lines.items():
-        assert line.get_ydata() == pytest.approx(
+    for name in ("mec", "cscc", "cpo", "cps"):
+        assert charts._lines[name].get_ydata() == pytest.approx(
             sizes.sel(format="im2col").values / sizes.sel(format=name).values
         )
     cells = found["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
-    assert charts._map.get_ydata() == pytest.approx(sizes.sel(format="im2col").values / cells)
+    assert charts._lines["map"].get_ydata() == pytest.approx(
+        sizes.sel(format="im2col").values / cells
+    )
     assert [mark.get_x() for mark in charts._marks] == [7.5, 7.5]
-    words = Density(data).describe(data)
+    words = LayerDensity(data).describe(data)
     cpo = float(sizes.sel(format="cpo")[8])
     assert f"CPO {float(sizes.sel(format='im2col')[8]) / cpo:.3g}×" in words
     assert f"CPO {cpo / cells[8]:.2f} and CPS" in words
@@ -521,10 +540,10 @@ def test_neighbours_draw_what_their_table_says() -> None:
     picture, data = explorer.picture, explorer.data
     table = picture.table(data).set_index(["values", "format"])  # type: ignore[union-attr, arg-type]
     for side, name, line in picture._curves:  # type: ignore[union-attr]
-        rows = table.loc[(lab.SIDES[side], name.upper())]
+        rows = table.loc[(lab.ARRANGEMENTS[side], name.upper())]
         assert list(line.get_data()[0]) == pytest.approx(rows["density"].tolist())
         assert list(line.get_data()[1]) == pytest.approx(rows["bytes a value"].tolist())
-    maps, geometry = maps_at(survey("scenes-residual"), 1, 8)
+    maps, geometry = layer_maps(survey("scenes-residual"), 1, 8)
     kept = np.zeros(maps.size, bool)
     kept[
         np.argsort(-maps.ravel().astype(int), kind="stable")[: round(0.35 * np.count_nonzero(maps))]
@@ -551,7 +570,7 @@ def test_the_slider_of_images_begins_at_the_first() -> None:
     for explorer in (lab.densities("resnet20"), lab.patterns("scenes-vgg")):
         for image in (1, 3):
             explorer.image = image
-            assert int(explorer.data["number"]) == image - 1  # type: ignore[index]
+            assert int(explorer.data["image_index"]) == image - 1  # type: ignore[index]
             assert f"image {image}" in explorer.alt
     one, two = (lab.neighbour_values("scenes-vgg", image).alt for image in (1, 2))
     assert one != two
@@ -560,7 +579,7 @@ def test_the_slider_of_images_begins_at_the_first() -> None:
 def test_numbers_in_the_table_are_the_recorded_ones() -> None:
     found = survey("squeezenet")
     data = density(found, 7, 3, "elements")
-    table = Density(data).table(data)
+    table = LayerDensity(data).table(data)
     assert table["density"].values == pytest.approx(found.density.values[7])
     assert table["mean density"].values == pytest.approx(found.density.values.mean(0))
     assert table["standard deviation"].values == pytest.approx(found.density.values.std(0, ddof=1))
@@ -568,13 +587,13 @@ def test_numbers_in_the_table_are_the_recorded_ones() -> None:
     for k, name in enumerate(FORMAT_NAMES):
         assert table[f"{name}, elements"].values == pytest.approx(found.elements.values[7, :, k])
     assert table["map"].tolist()[3] == "16×54×54"
-    assert "image 8 of 100" in Density(data).describe(data)
+    assert "image 8 of 100" in LayerDensity(data).describe(data)
 
 
 def test_neighbours_are_counted_in_the_maps() -> None:
     explorer = lab.neighbour_values()
     explorer.set(layer=3, kept=0.5)
-    maps, geometry = maps_at(survey("scenes-vgg"), 0, 2)
+    maps, geometry = layer_maps(survey("scenes-vgg"), 0, 2)
     values = np.sort(maps[maps != 0])[::-1][: round(0.5 * np.count_nonzero(maps))]
     kept = np.where(maps > values[-1], maps, 0)
     table = explorer.picture.table(explorer.data)  # type: ignore[union-attr, arg-type]
@@ -593,7 +612,7 @@ def test_paths_of_ones_own_surveys_can_be_shown(tmp_path: Path) -> None:
     own = str(tmp_path / "own.zarr")
     for made in (lab.patterns(own), lab.densities(own, "resnet20"), lab.neighbour_values(own)):
         check_targets(made)
-    assert with_maps(survey(own)) == [1, 2, 3, 4, 5, 6]
+    assert layers_with_maps(survey(own)) == [1, 2, 3, 4, 5, 6]
 
 
 # ---- what the notebook says
@@ -677,16 +696,16 @@ def test_nothing_is_won_without_relu() -> None:
 
 def test_columns_of_the_strided_convolution_are_read_by_one_and_by_two_windows_in_turn() -> None:
     found = survey("scenes-residual")
-    _, geometry = maps_at(found, 0, 5)
+    _, geometry = layer_maps(found, 0, 5)
     assert geometry.stride == (2, 2)
     assert geometry.windows[1:-1].tolist() == [*[1, 2] * 31, 1, 1]  # without the padding
 
 
 def test_border_columns_are_read_by_fewer_windows() -> None:
-    _, geometry = maps_at(survey("scenes-vgg"), 0, 1)
+    _, geometry = layer_maps(survey("scenes-vgg"), 0, 1)
     assert geometry.windows[1:-1].tolist() == [2, *[3] * 62, 2]
     assert (
-        nze(survey("scenes-vgg"), 0, 2, 3)["held"].values[1] > 0
+        nze(survey("scenes-vgg"), 0, 2, 3)["counts"].values[1] > 0
     )  # channel 3, which the notebook names, shows some
 
 

@@ -1,4 +1,4 @@
-"""The picture of time over density: from which density on a convolution that skips zeros is faster than a dense one."""
+"""The picture of time over density: below which density a sparse convolution is the faster one."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import xarray
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
 from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.density import LOOKS
+from explore.sparseconv.figures.style import FORMAT_STYLES, add_heading
 
 if TYPE_CHECKING:
     import pandas
 
 DENSE_LAYOUTS = ("torch", "torch, channels last")
-FORMS: dict[str, dict[str, Any]] = {
+"""Names of the dense convolution in the benchmark, one for each memory format."""
+METHOD_STYLES: dict[str, dict[str, Any]] = {
     "dense": {"color": PALETTE["black"], "marker": "", "ls": (0, (5, 2))},
     "bitmap": {"color": PALETTE["blue"], "marker": "o"},
-    "cpo": LOOKS["cpo"],
-    "cps": LOOKS["cps"],
+    "cpo": FORMAT_STYLES["cpo"],
+    "cps": FORMAT_STYLES["cps"],
     "im2col": {"color": PALETTE["grey"], "marker": "x"},
 }
-"""What is drawn, and how."""
-LABELS = {
+METHOD_LABELS = {
     "dense": "PyTorch, dense (better layout)",
     "bitmap": "bitmap (ours)",
     "cpo": "CPO",
@@ -37,141 +37,140 @@ LABELS = {
 def time_by_density(
     rows: Iterable[Mapping[str, Any]], about: Mapping[str, Any], layer: str = ""
 ) -> xarray.Dataset:
-    """What ``Times`` shows: one layer of what ``explore bench sparseconv --json`` measured.
+    """Select what ``TimeByDensity`` draws: one layer of ``explore bench sparseconv --json``.
 
     Args:
         rows: of the benchmark.
-        about: where they were measured: ``machine``, ``threads``.
-        layer: by its name in the benchmark; the first if empty.
+        about: the computer on which they were measured: ``machine``, ``threads``.
+        layer: its name in the benchmark; empty selects the first.
 
     Raises:
-        InvalidInput: no rows, or no such layer.
+        InvalidInput: there are no rows, or none of this layer.
     """
-    found = list(rows)
-    names = list(dict.fromkeys(str(row["layer"]) for row in found))
+    rows = list(rows)
+    names = list(dict.fromkeys(str(row["layer"]) for row in rows))
     layer = layer or (names[0] if names else "")
     if layer not in names:
         raise InvalidInput(
             f"no times of layer {layer!r}; there are those of {', '.join(names) or 'none'}"
         )
-    mine = sorted(
-        (row for row in found if row["layer"] == layer), key=lambda row: float(row["density"])
-    )
-    densities = np.array([float(row["density"]) for row in mine])
-    seconds = {"dense": [min(row["seconds"][name] for name in DENSE_LAYOUTS) for row in mine]}
-    seconds |= {
-        form: [row["seconds"].get(form, np.nan) for row in mine]
-        for form in FORMS
-        if form != "dense"
+    layer_rows = [row for row in rows if row["layer"] == layer]
+    layer_rows.sort(key=lambda row: float(row["density"]))
+    densities = np.array([float(row["density"]) for row in layer_rows])
+    seconds = {
+        method: [row["seconds"].get(method, np.nan) for row in layer_rows]
+        for method in METHOD_STYLES
     }
-    data = {
-        "seconds": (("form", "density"), np.array([seconds[form] for form in FORMS])),
-        "even": (
-            "form",
-            np.array([break_even(densities, seconds[form], seconds["dense"]) for form in FORMS]),
-        ),
+    seconds["dense"] = [dense_seconds(row) for row in layer_rows]
+    crossings = [break_even(densities, times, seconds["dense"]) for times in seconds.values()]
+    variables = {
+        "seconds": (("method_name", "density"), np.array(list(seconds.values()))),
+        "break_even": ("method_name", np.array(crossings)),
     }
-    known = {"form": ("form", np.array(list(FORMS), object)), "density": ("density", densities)}
-    where = f"{about['machine']}, {about['threads']} threads"
-    return xarray.Dataset(data, known, attrs={"layer": layer, "where": where})
+    coordinates = {"method_name": np.array(list(seconds), object), "density": densities}
+    attributes = {"layer": layer, "computer": describe_computer(about)}
+    return xarray.Dataset(variables, coordinates, attributes)
+
+
+def dense_seconds(row: Mapping[str, Any]) -> float:
+    """Return the time of the dense convolution in its faster memory format."""
+    return min(row["seconds"][name] for name in DENSE_LAYOUTS)
+
+
+def describe_computer(about: Mapping[str, Any]) -> str:
+    """Return the name and the threads of the computer that measured a benchmark."""
+    return f"{about['machine']}, {about['threads']} threads"
 
 
 def break_even(densities: np.ndarray, sparse: Any, dense: Any) -> float:
-    """The density below which a form is faster than the dense one at all densities measured, between two of them on a straight
-    line; 0 if it never is, 1 if it always is.
+    """Return the density below which a method is faster than the dense convolution.
+
+    It is faster at all measured densities below the result, which is interpolated between two of
+    them. 0 means never faster and 1 always; NaN means faster at all measured densities, of which
+    none is 1.
 
     Example:
         >>> break_even(np.array([0.1, 0.3, 0.5]), [1.0, 2.0, 4.0], [3.0, 3.0, 3.0])
         0.4
     """
-    apart = np.asarray(sparse, float) - np.asarray(dense, float)
-    slower = np.flatnonzero(~(apart < 0))
+    difference = np.asarray(sparse, float) - np.asarray(dense, float)
+    slower = np.flatnonzero(~(difference < 0))
     if not len(slower):
-        return 1.0 if densities[-1] == 1 else float("nan")  # not seen: it may go on
-    if slower[0] == 0:
-        return 0.0
+        return 1.0 if densities[-1] == 1 else float("nan")
     k = slower[0]
+    if k == 0:
+        return 0.0
     low, high = densities[k - 1], densities[k]
-    share = -apart[k - 1] / (apart[k] - apart[k - 1])
+    share = -difference[k - 1] / (difference[k] - difference[k - 1])
     return round(float(low + share * (high - low)), 6)
 
 
 class TimeByDensity(Picture):
-    """Milliseconds of each form over density, with the densities at which they meet the dense one."""
+    """Time of each method over density, and the densities at which it equals the dense time."""
 
     size = (9.6, 4.6)
     title = "Time over density"
 
     def build(self, data: xarray.Dataset) -> None:
-        """One chart, and words beside it."""
-        self._head = self.moving(
-            self.figure.text(0.02, 0.955, "", fontsize=12, fontweight="bold", va="center")
-        )
+        """Create one chart with sentences on its right."""
+        self._heading = add_heading(self, 0.955)
         axes = self.figure.add_axes((0.07, 0.125, 0.57, 0.74))
-        axes.set(
-            xlim=(0, 1.02),
-            ylim=(0, 4),
-            xlabel="density: share of the map that is not zero",
-            ylabel="time, dense = 1",
-        )
+        axes.set(xlim=(0, 1.02), xlabel="density: share of the map that is not zero")
+        axes.set(ylim=(0, 4), ylabel="time, dense = 1")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         set_title(axes, "time of one convolution, packing of the map included; lower is faster")
-        self._lines = {
-            f: self.moving(axes.plot([], [], ms=5, lw=1.4, label=LABELS[f], **look)[0])
-            for f, look in FORMS.items()
-        }
-        self._even = self.moving(axes.axvline(0, color=PALETTE["blue"], lw=1, ls=":"))
-        self.figure.legend(
-            *axes.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.655, 0.9)
-        )
-        self._words = self.moving(
-            self.figure.text(0.665, 0.55, "", fontsize=9, va="top", linespacing=2)
-        )
+        self._lines = {}
+        for method, style in METHOD_STYLES.items():
+            (line,) = axes.plot([], [], ms=5, lw=1.4, label=METHOD_LABELS[method], **style)
+            self._lines[method] = self.moving(line)
+        self._break_even = self.moving(axes.axvline(0, color=PALETTE["blue"], lw=1, ls=":"))
+        handles = axes.get_legend_handles_labels()
+        self.figure.legend(*handles, loc="upper left", bbox_to_anchor=(0.655, 0.9))
+        text = self.figure.text(0.665, 0.55, "", fontsize=9, va="top", linespacing=2)
+        self._sentences = self.moving(text)
 
     def show(self, data: xarray.Dataset) -> None:
-        """Another layer, or other times of it."""
-        whole = float(np.median(data["seconds"].sel(form="dense").values))
-        for form, line in self._lines.items():
-            line.set_data(data["density"].values, data["seconds"].sel(form=form).values / whole)
-        even = float(data["even"].sel(form="bitmap"))
-        self._even.set_xdata([even if 0 < even < 1 else -1] * 2)
-        self._head.set_text(f"{data.attrs['layer']}: measured on {data.attrs['where']}")
-        self._words.set_text(
-            "\n".join([f"Dense: {1e3 * whole:.3g} milliseconds.", *_sentences(data)])
-        )
+        """Show the times of one layer."""
+        dense = float(np.median(data["seconds"].sel(method_name="dense").values))
+        for method, line in self._lines.items():
+            times = data["seconds"].sel(method_name=method).values
+            line.set_data(data["density"].values, times / dense)
+        density = float(data["break_even"].sel(method_name="bitmap"))
+        self._break_even.set_xdata([density if 0 < density < 1 else -1] * 2)
+        self._heading.set_text(f"{data.attrs['layer']}: measured on {data.attrs['computer']}")
+        lines = [f"Dense: {1e3 * dense:.3g} milliseconds.", *_sentences(data)]
+        self._sentences.set_text("\n".join(lines))
 
     def describe(self, data: xarray.Dataset) -> str:
-        """Where the forms meet the dense convolution."""
-        return f"{data.attrs['layer']}, measured on {data.attrs['where']}. {' '.join(_sentences(data))}"
+        """Describe where the methods equal the dense convolution."""
+        sentences = " ".join(_sentences(data))
+        return f"{data.attrs['layer']}, measured on {data.attrs['computer']}. {sentences}"
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Milliseconds at each density."""
+        """Tabulate the milliseconds at each density."""
         import pandas
 
-        columns = {
-            LABELS[str(form)]: 1e3 * data["seconds"].sel(form=form).values
-            for form in data["form"].values
-        }
-        return pandas.DataFrame(
-            {"density": data["density"].values, **{f"{name}, ms": v for name, v in columns.items()}}
-        )
+        columns = {"density": data["density"].values}
+        for method, times in zip(data["method_name"].values, data["seconds"].values, strict=True):
+            columns[f"{METHOD_LABELS[str(method)]}, ms"] = 1e3 * times
+        return pandas.DataFrame(columns)
 
 
 def _sentences(data: xarray.Dataset) -> list[str]:
-    found = []
-    for form in ("bitmap", "cpo", "cps"):
-        even, name = float(data["even"].sel(form=form)), LABELS[form].partition(" ")[0]
-        if np.isnan(even):
-            found.append(f"{name} is faster than dense at all of these.")
-        elif even in (0.0, 1.0):
-            found.append(f"{name} is {'always' if even else 'never'} faster than dense here.")
+    sentences = []
+    for method in ("bitmap", "cpo", "cps"):
+        density = float(data["break_even"].sel(method_name=method))
+        name = METHOD_LABELS[method].partition(" ")[0]
+        if np.isnan(density):
+            sentences.append(f"{name} is faster than dense at all of these.")
+        elif density in (0.0, 1.0):
+            often = "always" if density else "never"
+            sentences.append(f"{name} is {often} faster than dense here.")
         else:
-            found.append(f"{name} is faster than dense below {even:.0%}.")
-    seconds = data["seconds"]
+            sentences.append(f"{name} is faster than dense below {density:.0%}.")
     if 0.1 in data["density"].values:
-        ratio = float(
-            seconds.sel(form="dense", density=0.1) / seconds.sel(form="bitmap", density=0.1)
-        )
-        found.append(f"At 10 % bitmap is {ratio:.1f} times as fast.")
-    return found
+        times = data["seconds"].sel(density=0.1)
+        ratio = float(times.sel(method_name="dense") / times.sel(method_name="bitmap"))
+        sentences.append(f"At 10 % bitmap is {ratio:.1f} times as fast.")
+    return sentences
