@@ -56,17 +56,17 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
         else recording.load()
     }
     first = known["recording"]
-    networks = Slider("network", first.step.values.tolist())
 
-    def draw_new(_: Explorer) -> None:
+    def draw_new(explorer: Explorer) -> None:
         survey = known["recording"]
         number = int(survey.step.values[-1]) + 1
         known["recording"] = _with_network(survey, number)
-        networks.offer([*networks.values, number], number)
+        numbers = known["recording"].step.values.tolist()
+        explorer.offer("network", numbers, number)
 
     controls: dict[str, Control] = {
         "power": Slider("power p", first.power.values.tolist()),
-        "network": networks,
+        "network": Slider("network", first.step.values.tolist()),
         "label": Choice(
             "image of class",
             [str(name) for name in first.label.values],
@@ -254,7 +254,7 @@ class Live:
             return
         following = self.explorer.step == self._steps.values[-1]
         self._recording = recording
-        self._steps.offer(steps, steps[-1] if following else None)
+        self.explorer.offer("step", steps, steps[-1] if following else None)
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import DistilledSet, load

@@ -1,9 +1,10 @@
-"""Pictures as files: PNG, SVG, PDF, their numbers as CSV, and one offline HTML page with a slider."""
+"""Pictures as files: PNG, SVG, PDF, their numbers as CSV, and an offline HTML page with a slider."""
 
 from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
@@ -27,12 +28,12 @@ PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
 
 def save(picture: Picture, data: xarray.Dataset, out: Path) -> Path:
-    """Write the picture of ``data`` (or its numbers) to ``out``; the suffix decides the format.
+    """Write the picture of ``data``, or its numbers, to a file.
 
     Args:
         picture: shows ``data`` afterwards.
-        data: what to show.
-        out: ``.png``, ``.svg``, ``.pdf`` or ``.csv``.
+        data: a Dataset that fits the picture.
+        out: ends in ``.png``, ``.svg``, ``.pdf`` or ``.csv``.
 
     Raises:
         UnknownName: another suffix.
@@ -53,48 +54,45 @@ def save(picture: Picture, data: xarray.Dataset, out: Path) -> Path:
 def save_figure(
     name: str, recordings: Sequence[xarray.Dataset], state: Mapping[str, Any], out: Path
 ) -> Path:
-    """One figure of the registry, from recordings, to a file.
+    """Write a figure of the catalog to a file.
 
     Args:
         name: of the figure.
-        recordings: what it takes its data from.
+        recordings: the recordings that it shows.
         state: such as ``{"step": 40, "label": "Bag"}``; what is left out has its default.
-        out: the suffix decides: ``.png``, ``.svg``, ``.pdf``, ``.csv``, or ``.html`` for one page
-            with a slider over the steps.
+        out: ends in ``.png``, ``.svg``, ``.pdf``, ``.csv``, or ``.html`` for a page with a slider
+            over the steps.
 
     Raises:
-        UnknownName: the figure or the format is not known.
+        UnknownName: there is no such figure or format.
         InvalidInput: the figure has no such state.
     """
-    from explore.core.registry import (
-        figure,
-        resolve,
-    )  # a slider needs this module, but no table of methods
+    from explore.core.registry import figure, resolve  # only here: a slider needs no registry
 
-    row, out = figure(name), Path(out)
-    kind, select = resolve(row.picture), resolve(row.select)
-    known = [parameter for parameter in signature(select).parameters if parameter != "recordings"]
-    unknown = sorted(set(state) - set(known))
+    entry, out = figure(name), Path(out)
+    picture_class, select = resolve(entry.picture), resolve(entry.select)
+    parameters = [p for p in signature(select).parameters if p != "recordings"]
+    unknown = sorted(set(state) - set(parameters))
     if unknown:
         raise InvalidInput(
-            f"figure {name} has no state {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
+            f"figure {name} has no state {', '.join(map(repr, unknown))}; "
+            f"it has {', '.join(parameters)}"
         )
-    first = select(recordings, **state)
-    picture = kind(first)
+    data = select(recordings, **state)
+    picture = picture_class(data)
     if out.suffix != ".html":
-        return save(picture, first, out)
-    along = row.slider if all(row.slider in r.coords for r in recordings) else "step"
-    known = (
-        resolve(row.positions)
-        if row.positions
-        else np.unique(np.concatenate([r[along].values for r in recordings])).tolist()
-    )
+        return save(picture, data, out)
+    if entry.positions:
+        positions = resolve(entry.positions)
+    else:
+        name = entry.slider if all(entry.slider in r.coords for r in recordings) else "step"
+        positions = np.unique(np.concatenate([r[name].values for r in recordings])).tolist()
     return write_html(
         out,
         picture,
-        row.slider,
-        thinned(known),
-        lambda at: select(recordings, **{**state, row.slider: at}),
+        entry.slider,
+        select_evenly(positions),
+        lambda position: select(recordings, **{**state, entry.slider: position}),
     )
 
 
@@ -105,42 +103,41 @@ def write_html(
     values: Sequence[Any],
     data: Callable[[Any], xarray.Dataset],
 ) -> Path:
-    """One HTML file with a working slider: no kernel, no server, nothing loaded from anywhere.
+    """Write one HTML file with a working slider, which needs no kernel, server or network.
 
     Args:
         out: the file to write.
         picture: drawn once for each value.
         label: of the slider.
-        values: its positions, at most 60 (see ``thinned``).
-        data: the Dataset at a position.
+        values: the positions of the slider, at most 60 (see ``select_evenly``).
+        data: returns the Dataset at a position.
 
     Raises:
-        InvalidInput: more than 60 positions, or the page would pass 5 MB.
+        InvalidInput: no position or more than 60, or the page would be larger than 5 MB.
     """
     if not 1 <= len(values) <= MAX_FRAMES:
         raise InvalidInput(
-            f"a page takes 1 to {MAX_FRAMES} positions, got {len(values)}; thin them out"
+            f"a page has 1 to {MAX_FRAMES} positions, got {len(values)}; use fewer positions"
         )
     frames = []
     for value in values:
-        shown = data(value)
-        picture.update(shown)
-        frames.append(
-            [f"{value}", base64.b64encode(small_png(picture)).decode(), picture.describe(shown)]
-        )
-    packed = json.dumps(frames, ensure_ascii=False).replace("</", "<\\/")
+        frame = data(value)
+        picture.update(frame)
+        png = base64.b64encode(palette_png(picture)).decode()
+        frames.append([f"{value}", png, picture.describe(frame)])
     fields = {
         "TITLE": html.escape(picture.title),
         "LABEL": html.escape(label),
         "LAST": str(len(frames) - 1),
-        "FRAMES": packed,
+        "FRAMES": json.dumps(frames, ensure_ascii=False).replace("</", "<\\/"),
     }
     page = PAGE
-    for name, text in fields.items():
-        page = page.replace(f"%{name}%", text)
+    for field, text in fields.items():
+        page = page.replace(f"%{field}%", text)
     if len(page.encode()) > MAX_BYTES:
         raise InvalidInput(
-            f"the page would be {len(page) / 1e6:.1f} MB, more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
+            f"the page would have {len(page) / 1e6:.1f} MB, "
+            f"more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
         )
     out = Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -148,14 +145,12 @@ def write_html(
     return out
 
 
-def small_png(picture: Picture) -> bytes:
-    """The picture with at most 256 colours: a third of the size, for saved notebooks and pages.
+def palette_png(picture: Picture) -> bytes:
+    """Return the picture as PNG with 256 colours, a third of the size, for saved notebooks and pages.
 
-    An octree keeps nearly every colour within 16 of 255, the rarest within 48; a median cut would turn the few yellow
-    pixels of a map orange.
+    An octree changes nearly every colour by at most 16 of 255, and the rarest by at most 48. A
+    median cut would turn the few yellow pixels of a map orange.
     """
-    import io
-
     from PIL import Image
 
     buffer = io.BytesIO()
@@ -165,13 +160,13 @@ def small_png(picture: Picture) -> bytes:
     return buffer.getvalue()
 
 
-def thinned(values: Sequence[Any], most: int = MAX_FRAMES) -> list[Any]:
-    """At most ``most`` of the values, spread evenly, the first and the last among them.
+def select_evenly(values: Sequence[Any], maximum: int = MAX_FRAMES) -> list[Any]:
+    """Select at most ``maximum`` values, evenly spread, with the first and the last among them.
 
     Example:
-        >>> thinned([0, 1, 2, 3, 4], 3)
+        >>> select_evenly([0, 1, 2, 3, 4], 3)
         [0, 2, 4]
     """
-    if len(values) <= most:
+    if len(values) <= maximum:
         return list(values)
-    return [values[round(i)] for i in np.linspace(0, len(values) - 1, most)]
+    return [values[round(i)] for i in np.linspace(0, len(values) - 1, maximum)]

@@ -1,4 +1,4 @@
-"""Widgets that know no method: a picture with live alternative text, controls linked to state, a job in a thread."""
+"""Widgets for all methods: a picture with alternative text, controls, and a job in a thread."""
 
 import lazy_loader
 

@@ -1,116 +1,117 @@
-"""Controls: what a reader moves, each linked to one trait of an explorer."""
+"""Controls: sliders, lists and buttons, linked to the traits of an explorer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ipywidgets
 import traitlets
 
 from explore.errors import ExploreError
 
-if TYPE_CHECKING:
-    from explore.widgets.explorer import Explorer
-
-WIDE = {"description_width": "initial"}
-
-
-class OneOf(traitlets.TraitType[Any, Any]):
-    """A trait that takes one of the values of a control; the message lists them."""
-
-    def __init__(self, control: Slider | Choice) -> None:
-        super().__init__(control.start)
-        self.control = control
-
-    def validate(self, obj: Any, value: Any) -> Any:
-        """The control's own value that equals ``value``."""
-        for option in self.control.values:
-            if option == value:
-                return option
-        listed = ", ".join(map(repr, self.control.values[:20])) + (
-            ", …" if len(self.control.values) > 20 else ""
-        )
-        raise traitlets.TraitError(f"{self.name} must be one of {listed}; got {value!r}")
+LABEL_STYLE = {"description_width": "initial"}
+FIT_CONTENT = {"width": "max-content"}
+LISTED_VALUES = 20
+"""Values that an error message lists at most."""
 
 
-class _Valued:
-    """What slider and choice share: values, a start and a widget whose options are those values."""
+class _ValueControl:
+    """A label, a list of values and a widget that offers these values."""
 
     label: str
     values: list[Any]
     start: Any
+    widget: ipywidgets.Widget
+    offer: Callable[..., None]
+    """``Explorer.offer`` for this control; set by the explorer that the control belongs to."""
+
+    def __init__(self, label: str, values: Sequence[Any], start: Any = None) -> None:
+        self.label, self.values = label, list(values)
+        self.start = self.values[0] if start is None else start
 
     def trait(self) -> OneOf:
-        """The explorer's trait for this control."""
-        return OneOf(self)  # type: ignore[arg-type]
+        """Return a trait that accepts the values of this control."""
+        return OneOf(self)
 
-    def link(self, explorer: Explorer, name: str) -> ipywidgets.Widget:
-        """Make the widget and link it to the explorer's trait ``name``."""
-        self._linked = explorer, name
-        self.widget = self._make(getattr(explorer, name))
-        traitlets.link((explorer, name), (self.widget, "value"))
+    def link(self, holder: traitlets.HasTraits, name: str) -> ipywidgets.Widget:
+        """Create the widget and link it to the trait ``name`` of ``holder``."""
+        self.widget = self._create_widget(getattr(holder, name))
+        traitlets.link((holder, name), (self.widget, "value"))
         return self.widget
 
     def nearest(self, value: Any) -> Any:
-        """The value that is closest to a number; itself where values are no numbers."""
-        if not all(isinstance(known, int | float) for known in self.values):
+        """Return the value that is closest to ``value``; ``value`` itself if one is not a number."""
+        if not all(isinstance(option, int | float) for option in self.values):
             return value
-        return min(self.values, key=lambda known: abs(known - value))
+        return min(self.values, key=lambda option: abs(option - value))
 
-    def offer(self, values: Sequence[Any], chosen: Any = None) -> None:
-        """Offer other values (a live run has new steps) and redraw; ``chosen`` or else the present value is chosen."""
-        explorer, name = self._linked
-        chosen = getattr(explorer, name) if chosen is None else chosen
+    def replace_values(self, values: Sequence[Any], value: Any) -> None:
+        """Replace the values and select ``value``."""
         self.values = list(values)
-        with (
-            explorer.quiet()
-        ):  # two messages to the front end: in one, the slider's number lags behind
-            self.widget.options = self._options()  # which chooses the first one
-            self.widget.value = chosen
-        explorer.redraw()
+        # These are two messages to the front end: in one message, the slider's number lags behind.
+        self.widget.options = self._options()  # This selects the first value.
+        self.widget.value = value
 
     def _options(self) -> list[tuple[str, Any]]:
         return [
             (f"{value:,}" if isinstance(value, int) else f"{value}", value) for value in self.values
         ]
 
-    def _make(self, value: Any) -> ipywidgets.Widget:
+    def _create_widget(self, value: Any) -> ipywidgets.Widget:
         raise NotImplementedError
 
 
-class Slider(_Valued):
-    """A slider over given values (the recorded steps, say).
+class OneOf(traitlets.TraitType[Any, Any]):
+    """A trait that accepts the values of one control."""
+
+    def __init__(self, control: _ValueControl) -> None:
+        super().__init__(control.start)
+        self.control = control
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the control's own value that equals ``value``.
+
+        Raises:
+            TraitError: The control has no such value. The message lists its values.
+        """
+        values = self.control.values
+        for option in values:
+            if option == value:
+                return option
+        listed = ", ".join(map(repr, values[:LISTED_VALUES]))
+        more = ", …" if len(values) > LISTED_VALUES else ""
+        raise traitlets.TraitError(f"{self.name} must be one of {listed}{more}; got {value!r}")
+
+
+class Slider(_ValueControl):
+    """A slider over a list of values, such as the recorded steps.
 
     Args:
-        label: what the reader sees before it.
+        label: the text before the slider.
         values: its positions.
-        start: where it stands at first; the first value if left out.
+        start: the first position; the first value if left out.
     """
 
-    def __init__(self, label: str, values: Sequence[Any], start: Any = None) -> None:
-        self.label, self.values = label, list(values)
-        self.start = self.values[0] if start is None else start
-
-    def _make(self, value: Any) -> ipywidgets.Widget:
+    def _create_widget(self, value: Any) -> ipywidgets.Widget:
         return ipywidgets.SelectionSlider(
             options=self._options(),
             value=value,
             description=self.label,
-            style=WIDE,
+            style=LABEL_STYLE,
             layout={"width": "min(100%, 34em)"},
         )
 
 
-class Choice(_Valued):
-    """One of a few values, in a list.
+class Choice(_ValueControl):
+    """A drop-down list of a few values.
 
     Args:
-        label: what the reader sees before it.
-        values: in the order shown.
-        start: the one chosen at first; the first if left out.
-        names: how values are called, where not as they are.
+        label: the text before the list.
+        values: in the order of the list.
+        start: the value that is selected first; the first one if left out.
+        names: the texts of values in the list; a value without a text is listed as it is.
     """
 
     def __init__(
@@ -120,43 +121,48 @@ class Choice(_Valued):
         start: Any = None,
         names: dict[Any, str] | None = None,
     ) -> None:
-        self.label, self.values, self.names = label, list(values), names or {}
-        self.start = self.values[0] if start is None else start
+        super().__init__(label, values, start)
+        self.names = names or {}
 
     def _options(self) -> list[tuple[str, Any]]:
         return [(self.names.get(value, f"{value}"), value) for value in self.values]
 
-    def _make(self, value: Any) -> ipywidgets.Widget:
+    def _create_widget(self, value: Any) -> ipywidgets.Widget:
         return ipywidgets.Dropdown(
             options=self._options(),
             value=value,
             description=self.label,
-            style=WIDE,
-            layout={"width": "max-content"},
+            style=LABEL_STYLE,
+            layout=FIT_CONTENT,
         )
 
 
 @dataclass
 class Button:
-    """A button that changes the state: ``action(explorer)`` is called in the kernel."""
+    """A button that changes the state of an explorer.
+
+    Args:
+        label: the text on the button.
+        action: called with the explorer, in the kernel.
+    """
 
     label: str
-    action: Callable[[Explorer], None]
+    action: Callable[[Any], None]
 
-    def link(self, explorer: Explorer, name: str) -> ipywidgets.Widget:
-        """Make the widget; ``name`` is not used, a button has no state."""
-        button = ipywidgets.Button(
-            description=self.label, tooltip=self.label, layout={"width": "max-content"}
+    def link(self, owner: Any, report: Callable[[str], None]) -> ipywidgets.Widget:
+        """Create the widget. A click calls ``action(owner)``; ``report`` shows an error's text."""
+        self.widget = ipywidgets.Button(
+            description=self.label, tooltip=self.label, layout=FIT_CONTENT
         )
 
-        def act(_: Any) -> None:
+        def on_click(_: Any) -> None:
             try:
-                self.action(explorer)
-            except ExploreError as error:  # an exception in a callback is seen by nobody
-                explorer.say(str(error))
+                self.action(owner)
+            except ExploreError as error:  # The front end does not show exceptions of callbacks.
+                report(str(error))
 
-        button.on_click(act)
-        return button
+        self.widget.on_click(on_click)
+        return self.widget
 
 
 Control = Slider | Choice | Button

@@ -1,11 +1,12 @@
-"""Explorer: state → Dataset → picture, with controls linked to the state."""
+"""Explorer: computes a Dataset from the state of its controls and shows it as a picture."""
 
 from __future__ import annotations
 
 import html
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,10 @@ import ipywidgets
 import traitlets
 
 from explore.errors import ExploreError, InvalidInput, UnknownName
-from explore.plotting.export import FORMATS, save, small_png, thinned, write_html
+from explore.plotting.export import FORMATS, palette_png, save, select_evenly, write_html
 from explore.plotting.picture import Picture
-from explore.widgets.controls import Button, Control, Slider
-from explore.widgets.view import FigureView, still
+from explore.widgets.controls import FIT_CONTENT, LABEL_STYLE, Button, Control, Slider
+from explore.widgets.view import FigureView, still_mimebundle
 
 if TYPE_CHECKING:
     import xarray
@@ -24,36 +25,18 @@ if TYPE_CHECKING:
 Source = Callable[..., "xarray.Dataset"]
 
 
-TAKEN = {
-    "alt",
-    "controls",
-    "data",
-    "name",
-    "picture",
-    "quiet",
-    "redraw",
-    "save",
-    "say",
-    "set",
-    "state",
-    "view",
-    "widget",
-}
-"""Names of an explorer's own attributes."""
-
-
 class Explorer(traitlets.HasTraits):
     """A picture with controls.
 
-    The state is a set of traits, one a control: set them from code, a test, or by hand. Each
-    change computes the Dataset anew, ``source(**state)``, and updates the picture at once, in the
-    observer: the front end sends only a slider's latest value, a timer would only lag behind it.
+    The state is a set of traits, one for each control. Set them from code, from a test or by hand.
+    Each change computes the Dataset, ``source(**state)``, and updates the picture at once: the front
+    end sends only the latest value of a slider, and a timer would only add a delay.
 
     Args:
         source: called with the state as keywords; returns the Dataset to show.
         picture: a ``Picture`` class.
-        controls: trait name → ``Slider``, ``Choice`` or ``Button``, in the order shown.
-        name: begins the names of saved files.
+        controls: trait name → ``Slider``, ``Choice`` or ``Button``, in the order of the page.
+        name: the beginning of the names of saved files.
 
     Raises:
         InvalidInput: a control has the name of one of the explorer's own attributes.
@@ -70,6 +53,13 @@ class Explorer(traitlets.HasTraits):
         'Class 0 of digits. DataDAM at step 1: ...'
     """
 
+    controls: dict[str, Control]
+    name: str
+    picture: Picture
+    data: xarray.Dataset
+    view: FigureView
+    widget: ipywidgets.VBox
+
     def __init__(
         self,
         source: Source,
@@ -78,93 +68,118 @@ class Explorer(traitlets.HasTraits):
         name: str = "explorer",
     ) -> None:
         super().__init__()
-        taken = sorted(key for key in controls if key in TAKEN or hasattr(self, key))
-        if taken:
-            raise InvalidInput(
-                f"a control cannot be called {taken[0]!r}: an explorer has an attribute of that name"
-            )
-        self._source, self._kind, self.controls, self.name = source, picture, dict(controls), name
-        self._names = [key for key, control in controls.items() if not isinstance(control, Button)]
-        self.add_traits(**{key: controls[key].trait() for key in self._names})  # type: ignore[union-attr]
-        self._lock = threading.RLock()  # a job's thread and the reader may both redraw
-        self._held = False
-        self.picture: Picture | None = None
-        self.data: xarray.Dataset | None = None
+        reserved = {*dir(self), *Explorer.__annotations__}
+        for key in controls:
+            if key in reserved or key.startswith("_"):
+                raise InvalidInput(
+                    f"a control cannot have the name {key!r}: explorers use this name themselves; "
+                    "choose another name"
+                )
+        self._source, self._picture_class = source, picture
+        self.controls, self.name = dict(controls), name
+        self._value_controls = {
+            key: control for key, control in controls.items() if not isinstance(control, Button)
+        }
+        self.add_traits(**{key: control.trait() for key, control in self._value_controls.items()})
+        self._lock = threading.RLock()  # The thread of a job and the reader may both redraw.
+        self._quiet = False
+        self._handle: str | None = None  # the part of the picture that the pointer holds
+        self.data = source(**self.state)
+        self.picture = picture(self.data)
         self.view = FigureView()
-        self.view.observe(self._choose, "chosen")
-        self._handle: str | None = None  # what the pointer holds
         self.view.tracks = picture.grabs
-        self.view.observe(self._drag, "pointer")
-        linked = [control.link(self, key) for key, control in self.controls.items()]
-        self._numbers = ipywidgets.HTML()
-        self._said = ipywidgets.HTML()
+        self.view.observe(self._on_target, "chosen")
+        self.view.observe(self._on_pointer, "pointer")
+        self._numbers, self._message = ipywidgets.HTML(), ipywidgets.HTML()
         row = ipywidgets.HBox(
-            linked, layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"}
+            [self._link(key, control) for key, control in controls.items()],
+            layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"},
         )
         self.widget = ipywidgets.VBox([row, self.view, self._footer(), self._numbers])
-        self.observe(lambda _: self.redraw(), self._names)
-        self.redraw()
+        self.observe(lambda _: self.redraw(), list(self._value_controls))
+        self._show()
 
     @property
     def state(self) -> dict[str, Any]:
-        """The values of all controls; ``explorer.set(**state)`` brings them back."""
-        return {key: getattr(self, key) for key in self._names}
+        """The values of all controls; ``explorer.set(**state)`` restores them."""
+        return {key: getattr(self, key) for key in self._value_controls}
 
     @property
     def alt(self) -> str:
-        """The alternative text of what is shown."""
-        return self.view.alt
+        """The alternative text of the picture."""
+        return str(self.view.alt)
+
+    @property
+    def message(self) -> str:
+        """The line of text under the picture, as HTML."""
+        return str(self._message.value)
 
     def set(self, **state: Any) -> None:
         """Set several values and redraw once.
 
         Raises:
             UnknownName: there is no such control.
-            TraitError: the control has no such value; the message lists those it has.
+            TraitError: the control has no such value; the message lists its values.
         """
         for key in state:
-            if key not in self._names:
-                raise UnknownName("control", key, self._names)
-        checked = {
-            key: self.traits()[key]._validate(self, value) for key, value in state.items()
-        }  # all or nothing
+            if key not in self._value_controls:
+                raise UnknownName("control", key, self._value_controls)
+        # Validate all values first, so that an invalid one changes nothing.
+        values = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}
         with self.quiet():
-            for key, value in checked.items():
+            for key, value in values.items():
                 setattr(self, key, value)
+        self.redraw()
+
+    def offer(self, name: str, values: Sequence[Any], value: Any = None) -> None:
+        """Replace the values of a control, for example when a live run has new steps, and redraw.
+
+        Args:
+            name: of a slider or a list.
+            values: the new values.
+            value: the one to select; the present one if left out.
+
+        Raises:
+            UnknownName: there is no such control.
+        """
+        if name not in self._value_controls:
+            raise UnknownName("control", name, self._value_controls)
+        value = getattr(self, name) if value is None else value
+        with self.quiet():
+            self._value_controls[name].replace_values(values, value)
         self.redraw()
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Change the state inside without a redraw for each change."""
-        self._held = True
+        """Change the state in this context without a redraw for each change."""
+        self._quiet = True
         try:
             yield
         finally:
-            self._held = False
+            self._quiet = False
 
     def redraw(self) -> None:
         """Compute and show the current state."""
-        if self._held:
+        if self._quiet:
             return
         with self._lock:
             data = self._source(**self.state)
-            if self.picture is not None and self.picture.fits(data):
+            if self.picture.fits(data):
                 self.picture.update(data)
             else:
-                self.picture = self._kind(data)
+                self.picture = self._picture_class(data)
             self.data = data
-            self.view.show(
-                self.picture.png(), self.picture.describe(data), self.picture.targets(data)
-            )
-            if self._numbers.value:
-                self._numbers.value = self._table()
+            self._show()
 
     def say(self, text: str) -> None:
         """Show a line of text under the picture."""
-        self._said.value = html.escape(text)
+        self._message.value = html.escape(text)
 
     def save(self, path: str | Path) -> Path:
-        """Write what is shown; the suffix decides: .png, .svg, .pdf, .csv, or .html with the first slider working offline.
+        """Write the picture to a file. An HTML page has the first slider and works offline.
+
+        Args:
+            path: ends in .png, .svg, .pdf, .csv or .html.
 
         Raises:
             UnknownName: another suffix.
@@ -173,45 +188,53 @@ class Explorer(traitlets.HasTraits):
         path = Path(path)
         with self._lock:
             if path.suffix != ".html":
-                return save(self.picture, self.data, path)  # type: ignore[arg-type]
-            slider = next(
-                (key for key in self._names if isinstance(self.controls[key], Slider)), None
-            )
-            if slider is None:
+                return save(self.picture, self.data, path)
+            sliders = {k: c for k, c in self._value_controls.items() if isinstance(c, Slider)}
+            if not sliders:
                 raise InvalidInput(
-                    "this explorer has no slider for a page to move; save it as .png, .svg or .pdf"
+                    "an HTML page needs a slider, and this explorer has no slider; "
+                    "save it as .png, .svg or .pdf"
                 )
-            values = thinned(self.controls[slider].values)  # type: ignore[union-attr]
-            shown = self._kind(self.data)  # type: ignore[arg-type]
+            key, slider = next(iter(sliders.items()))
             return write_html(
                 path,
-                shown,
-                self.controls[slider].label,
-                values,
-                lambda value: self._source(**{**self.state, slider: value}),
+                self._picture_class(self.data),
+                slider.label,
+                select_evenly(slider.values),
+                lambda value: self._source(**{**self.state, key: value}),
             )
 
-    def _choose(self, change: Any) -> None:
-        """A part of the picture was clicked, or chosen by keyboard: do what its target says."""
+    def _link(self, key: str, control: Control) -> ipywidgets.Widget:
+        if isinstance(control, Button):
+            return control.link(self, self.say)
+        control.offer = partial(self.offer, key)
+        return control.link(self, key)
+
+    def _show(self) -> None:
+        picture, data = self.picture, self.data
+        self.view.show(picture.png(), picture.describe(data), picture.targets(data))
+        if self._numbers.value:
+            self._numbers.value = self._table()
+
+    def _on_target(self, change: Any) -> None:
+        """Set the state of the target that was clicked or selected by keyboard."""
         index = change["new"].get("index", -1)
-        targets = self.picture.targets(self.data) if self.picture is not None else []  # type: ignore[arg-type]
+        targets = self.picture.targets(self.data)
         if 0 <= index < len(targets):
-            self.set(
-                **{key: value for key, value in targets[index].state.items() if key in self._names}
-            )
+            state = targets[index].state
+            self.set(**{key: state[key] for key in state if key in self._value_controls})
 
-    def _drag(self, change: Any) -> None:
-        """The pointer went down, moved or was lifted: what it holds follows it."""
+    def _on_pointer(self, change: Any) -> None:
+        """Move the part of the picture that the pointer holds."""
         kind, x, y = (change["new"][key] for key in ("kind", "x", "y"))
         if kind == "down":
-            self._handle = self.picture.grab(self.data, x, y)  # type: ignore[union-attr, arg-type]
+            self._handle = self.picture.grab(self.data, x, y)
         if self._handle is not None and kind == "move":
-            wanted = self.picture.pull(self.data, self._handle, x, y)  # type: ignore[union-attr, arg-type]
             state = {
-                key: self.controls[key].nearest(value)  # type: ignore[union-attr]
-                for key, value in wanted.items()
-                if key in self._names
-            }  # type: ignore[union-attr]
+                key: self._value_controls[key].nearest(value)
+                for key, value in self.picture.pull(self.data, self._handle, x, y).items()
+                if key in self._value_controls
+            }
             if any(getattr(self, key) != value for key, value in state.items()):
                 self.set(**state)
         if kind == "up":
@@ -221,18 +244,18 @@ class Explorer(traitlets.HasTraits):
         numbers = ipywidgets.ToggleButton(
             description="Numbers",
             tooltip="Show the plotted numbers as a table",
-            layout={"width": "max-content"},
+            layout=FIT_CONTENT,
         )
         formats = ipywidgets.Dropdown(
             options=[(kind.upper(), kind) for kind in FORMATS],
             description="Save as",
-            style={"description_width": "initial"},
+            style=LABEL_STYLE,
             layout={"width": "11em"},
         )
         button = ipywidgets.Button(
             description="Save",
             tooltip="Write the picture to the notebook's folder",
-            layout={"width": "max-content"},
+            layout=FIT_CONTENT,
         )
 
         def show_numbers(change: Any) -> None:
@@ -240,34 +263,32 @@ class Explorer(traitlets.HasTraits):
 
         def write(_: Any) -> None:
             text = "-".join(f"{key}-{value}" for key, value in self.state.items())
-            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")[
-                :120
-            ]
+            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")
             try:
-                self.say(f"saved as {self.save(f'{safe}.{formats.value}')}")
+                self.say(f"saved as {self.save(f'{safe[:120]}.{formats.value}')}")
             except (OSError, ExploreError) as error:
                 self.say(f"not saved: {error}")
 
         numbers.observe(show_numbers, "value")
         button.on_click(write)
         return ipywidgets.HBox(
-            [numbers, formats, button, self._said],
+            [numbers, formats, button, self._message],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
 
     def _table(self) -> str:
-        rows = self.picture.table(self.data).to_html(  # type: ignore[arg-type, union-attr]
+        rows = self.picture.table(self.data).to_html(
             index=False, border=0, float_format=lambda v: f"{v:.4g}"
-        )  # type: ignore[union-attr, arg-type]
+        )
         return f'<div style="max-height:18em;overflow:auto">{rows}</div>'
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Live in a front end, a picture with alternative text everywhere else."""
+        """Return the widget for a front end, and the picture with its text for everything else."""
         with self._lock:
             return {
                 **self.widget._repr_mimebundle_(**options),
-                **still(small_png(self.picture), self.alt),  # type: ignore[arg-type]
-            }  # type: ignore[arg-type]
+                **still_mimebundle(palette_png(self.picture), self.alt),
+            }
 
     def __repr__(self) -> str:
         return self.alt

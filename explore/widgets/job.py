@@ -1,4 +1,4 @@
-"""Job: one piece of long work in a thread, with Start, Stop, progress, time left, and its errors shown."""
+"""Job: long work in a thread, with Start and Stop buttons, progress, time left and error messages."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from typing import Any
 
 import ipywidgets
 
+from explore.widgets.controls import FIT_CONTENT
+
 log = logging.getLogger("explore")
 
 Progress = Callable[[int, int, str], None]
 Work = Callable[[Progress, Callable[[], bool]], Any]
 
 INTERVAL = 0.2
-"""Seconds between updates of the page: five a second are enough for a reader and leave the time to the work."""
+"""Seconds between updates of the page: five updates a second leave the time to the work."""
 
 
 class Job:
-    """Runs ``work(progress, stop)`` in one thread.
+    """Work that runs in one thread, as ``work(progress, stop)``.
 
-    ``work`` calls ``progress(done, planned, message)`` after each step and ends soon after ``stop()``
-    is true; what it returns by then is the result, so stopping keeps what was done. Started again,
-    ``work`` is called again (``record`` goes on where it stopped).
+    ``work`` calls ``progress(done, planned, message)`` after each step and returns soon after
+    ``stop()`` is true. What it returns then is the result, so that stopping loses nothing. A second
+    start calls ``work`` again (``record`` continues where it stopped).
 
     Args:
-        work: what to do.
-        label: of the Start button.
+        work: the function to run.
+        label: the text on the Start button.
         on_progress: called at most five times a second, and at the end, in the job's thread. It may
             set traits; it must not print.
         on_done: called with the result, in the job's thread.
@@ -57,21 +59,18 @@ class Job:
         self.work, self.on_progress, self.on_done = work, on_progress, on_done
         self.result: Any = None
         self.error: BaseException | None = None
-        self._asked = threading.Event()
+        self._stop_requested = threading.Event()
         self._thread: threading.Thread | None = None
-        self._began = self._shown = self._first = 0.0
+        self._start_time = self._update_time = self._first_time = 0.0
         self._done = self._first_done = 0
         self._start = ipywidgets.Button(
-            description=label,
-            button_style="primary",
-            tooltip=label,
-            layout={"width": "max-content"},
+            description=label, button_style="primary", tooltip=label, layout=FIT_CONTENT
         )
         self._stop = ipywidgets.Button(
             description="Stop",
-            tooltip="Stop after this step; what is done is kept",
+            tooltip="Stop after this step. The results so far are kept.",
             disabled=True,
-            layout={"width": "max-content"},
+            layout=FIT_CONTENT,
         )
         self._bar = ipywidgets.IntProgress(min=0, max=1, description="", layout={"width": "16em"})
         self._text = ipywidgets.HTML()
@@ -84,26 +83,22 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether the work is going on."""
+        """Whether the work is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @property
     def text(self) -> str:
-        """What the line beside the bar says."""
-        return self._text.value
+        """The line of text beside the progress bar."""
+        return str(self._text.value)
 
     def start(self, inline: bool = False) -> Job:
-        """Start the work (in this thread if ``inline``); does nothing while it is running."""
+        """Start the work (in this thread if ``inline``); do nothing while it is running."""
         if self.running:
             return self
-        self._asked.clear()
-        self.result, self.error, self._first, self._shown, self._began = (
-            None,
-            None,
-            0.0,
-            0.0,
-            time.monotonic(),
-        )
+        self._stop_requested.clear()
+        self.result = self.error = None
+        self._first_time = self._update_time = 0.0
+        self._start_time = time.monotonic()
         self._start.disabled, self._stop.disabled, self._bar.bar_style = True, False, ""
         self._text.value = "starting …"
         self._thread = threading.Thread(target=self._run, daemon=True, name="explore-job")
@@ -114,17 +109,17 @@ class Job:
         return self
 
     def stop(self) -> None:
-        """Ask the work to end after its step."""
-        self._asked.set()
+        """Request the work to stop after its step."""
+        self._stop_requested.set()
         self._stop.disabled = True
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the work has ended, however it ended."""
+        """Wait until the work has ended, also if it failed."""
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join(timeout)
 
     def join(self, timeout: float | None = None) -> Any:
-        """Wait for the result; raises what the work raised."""
+        """Wait for the result; raise what the work raised."""
         self.wait(timeout)
         if self.error is not None:
             raise self.error
@@ -132,14 +127,17 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self.result = self.work(self._progress, self._asked.is_set)
-            self._tell()
+            self.result = self.work(self._progress, self._stop_requested.is_set)
+            self._notify()
             if self.on_done is not None:
                 self.on_done(self.result)
-            took = time.monotonic() - self._began
+            stopped, seconds = self._stop_requested.is_set(), time.monotonic() - self._start_time
             self._bar.value = self._done
-            self._text.value = f"{'stopped' if self._asked.is_set() else 'done'} after {took:.1f} s at {self._done:,} of {self._bar.max:,}"
-            self._bar.bar_style = "" if self._asked.is_set() else "success"
+            self._text.value = (
+                f"{'stopped' if stopped else 'done'} after {seconds:.1f} s "
+                f"at {self._done:,} of {self._bar.max:,}"
+            )
+            self._bar.bar_style = "" if stopped else "success"
         except Exception as error:
             self.error, self._bar.bar_style = error, "danger"
             self._text.value = f"<b>{type(error).__name__}</b>: {html.escape(str(error))}"
@@ -149,18 +147,19 @@ class Job:
 
     def _progress(self, done: int, planned: int, message: str) -> None:
         now, self._done = time.monotonic(), done
-        if not self._first:
-            self._first, self._first_done = now, done
-        self._bar.max = max(planned, 1)  # before value, which may not pass it
-        if now - self._shown < INTERVAL and done < planned:
+        if not self._first_time:
+            self._first_time, self._first_done = now, done
+        self._bar.max = max(planned, 1)  # before the value, which must not exceed it
+        if now - self._update_time < INTERVAL and done < planned:
             return
         self._bar.value = done
-        rate = (done - self._first_done) / (now - self._first) if now > self._first else 0
+        seconds = now - self._first_time
+        rate = (done - self._first_done) / seconds if seconds > 0 else 0
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 and done < planned else ""
         self._text.value = f"{done:,} of {planned:,}{left}. {html.escape(message)}"
-        self._tell()
-        self._shown = time.monotonic()
+        self._notify()
+        self._update_time = time.monotonic()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         if self.on_progress is not None:
             self.on_progress()

@@ -1,4 +1,4 @@
-"""The tiles of the start page: which labs exist, what each asks and how long it takes."""
+"""The tiles of the start page: one for each lab, with its question and its minutes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from explore.core.registry import LABS
 
 
 class Tiles:
-    """Question, minutes and link of every lab; shows itself in a notebook.
+    """The question, the minutes and the link of every lab, for display in a notebook.
 
     Example:
         >>> print(Tiles())
@@ -19,12 +19,16 @@ class Tiles:
     """
 
     def _repr_html_(self) -> str:
-        look = "border:1px solid #767676;border-radius:6px;padding:0.6em 1em;max-width:22em;text-decoration:none;color:inherit"
-        rows = [
-            f'<a href="{html.escape(lab.notebook)}" style="{look}"><b>{html.escape(lab.question)}</b><br>{lab.minutes} min</a>'
+        style = (
+            "border:1px solid #767676;border-radius:6px;padding:0.6em 1em;max-width:22em;"
+            "text-decoration:none;color:inherit"
+        )
+        tiles = [
+            f'<a href="{html.escape(lab.notebook)}" style="{style}">'
+            f"<b>{html.escape(lab.question)}</b><br>{lab.minutes} min</a>"
             for lab in LABS
         ]
-        return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(rows)}</div>'
+        return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(tiles)}</div>'
 
     def __repr__(self) -> str:
         return "\n".join(f"{lab.question} ({lab.minutes} minutes, {lab.notebook})" for lab in LABS)

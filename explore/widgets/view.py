@@ -1,4 +1,4 @@
-"""FigureView: a picture in the browser with alternative text, parts to choose by pointer or keyboard, and pointer events."""
+"""FigureView: a picture in the browser, with alternative text, targets and pointer events."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from explore.plotting.picture import Target
 
 
 class FigureView(anywidget.AnyWidget):
-    """Shows PNG bytes. Needs no build, no extension and nothing from the network.
+    """A widget that shows PNG bytes; it needs no build, no extension and no network.
 
     Traits:
-        png, alt: the picture and its alternative text; set ``alt`` first, the front end redraws on ``png``.
-        targets: boxes that can be chosen (see ``plotting.Target``), as dicts.
-        chosen: ``{"index": i, "count": n}`` after target ``i`` was clicked, or chosen by keyboard.
-        tracks: whether pointer events are reported.
-        pointer: ``{"kind": "down" | "move" | "up", "x": ..., "y": ...}``, fractions from the upper left corner.
+        png, alt: the picture and its alternative text; set ``alt`` first, because the front end
+            redraws when ``png`` changes.
+        targets: boxes that can be clicked (see ``plotting.Target``), as dicts.
+        chosen: ``{"index": i, "count": n}`` after target ``i`` was clicked or selected by keyboard.
+        tracks: whether the front end reports pointer events.
+        pointer: ``{"kind": "down" | "move" | "up", "x": ..., "y": ...}``; x and y are fractions
+            of the picture, from its upper left corner.
 
     Example:
         >>> view = FigureView()
@@ -40,16 +42,11 @@ class FigureView(anywidget.AnyWidget):
     pointer = traitlets.Dict().tag(sync=True)
 
     def show(self, png: bytes, alt: str, targets: Sequence[Target]) -> None:
-        """Show a picture with its text and targets."""
+        """Show a picture with its alternative text and its targets."""
+        edges = ("left", "top", "right", "bottom")
         boxes = [
-            {
-                "left": round(t.left, 4),
-                "top": round(t.top, 4),
-                "right": round(t.right, 4),
-                "bottom": round(t.bottom, 4),
-                "label": t.label,
-            }
-            for t in targets
+            {edge: round(getattr(target, edge), 4) for edge in edges} | {"label": target.label}
+            for target in targets
         ]
         self.alt = alt
         if boxes != self.targets:
@@ -57,11 +54,12 @@ class FigureView(anywidget.AnyWidget):
         self.png = png
 
 
-def still(png: bytes, alt: str) -> dict[str, Any]:
-    """What stays of a picture in a saved notebook: HTML with alternative text, PNG and text."""
+def still_mimebundle(png: bytes, alt: str) -> dict[str, Any]:
+    """Return what a saved notebook keeps of a picture: HTML with its text, PNG, and the text."""
     data = base64.b64encode(png).decode()
     return {
-        "text/html": f'<img alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}" style="max-width:100%">',
+        "text/html": f'<img alt="{html.escape(alt, quote=True)}" '
+        f'src="data:image/png;base64,{data}" style="max-width:100%">',
         "image/png": data,
         "text/plain": alt,
     }

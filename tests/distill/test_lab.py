@@ -214,5 +214,5 @@ def test_a_survey_of_two_classes_can_be_explored() -> None:
     config = {"method": "untrained", "steps": 1, "width": 4}
     recording = record(build(config, (images, torch.arange(80) % 2)))
     explorer = lab.untrained_networks(recording)
-    explorer.controls["draw"].link(explorer, "draw").click()
-    assert "give data=(images, labels)" in explorer._said.value
+    explorer.controls["draw"].widget.click()
+    assert "give data=(images, labels)" in explorer.message

@@ -23,7 +23,7 @@ from explore.core.registry import FIGURES, resolve
 from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import load_mixture
-from explore.plotting.export import save, save_figure, small_png, thinned, write_html
+from explore.plotting.export import palette_png, save, save_figure, select_evenly, write_html
 from explore.plotting.picture import Picture
 
 
@@ -438,12 +438,12 @@ def test_the_readers_own_settings_are_not_touched(
     assert dict(mpl.rcParams) == before
 
 
-def test_small_png_keeps_size_and_is_small(
+def test_palette_png_keeps_size_and_is_small(
     case: tuple[type[Picture], list[xarray.Dataset]],
 ) -> None:
     kind, states = case
     picture = kind(states[0])
-    small, whole = small_png(picture), picture.png()
+    small, whole = palette_png(picture), picture.png()
     assert len(small) < min(120_000, len(whole))
     one, two = (
         np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int) for png in (small, whole)
@@ -560,8 +560,8 @@ def test_a_page_survives_markup_in_names(tmp_path: Path) -> None:
 
 
 def test_thinning_keeps_both_ends() -> None:
-    assert thinned(list(range(1000)), 60)[::59] == [0, 999]
-    assert thinned([1, 2], 60) == [1, 2]
+    assert select_evenly(list(range(1000)), 60)[::59] == [0, 999]
+    assert select_evenly([1, 2], 60) == [1, 2]
 
 
 def test_figures_are_drawn_without_torch() -> None:

@@ -128,7 +128,7 @@ def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
     after = explorer.data["seconds"].values
     assert after.shape == before.shape
     assert not np.array_equal(after, before)
-    assert "measured here" in explorer._said.value
+    assert "measured here" in explorer.message
     explorer.layer = "14² 256→256 3×3"
     explorer.layer = "7² 512→512 3×3"
     assert np.array_equal(explorer.data["seconds"].values, after), "it is kept"

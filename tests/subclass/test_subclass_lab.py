@@ -181,7 +181,6 @@ def test_live_equals_the_study_from_the_registry(live: lab.Live) -> None:
 
 def test_live_stops_and_says_what_went_wrong(live: lab.Live) -> None:
     live.job.stop()
-    live.job._asked.set()
     live.options["labels"] = [10**6]
     live.job.start(inline=True)
     assert live.job.error is not None

@@ -18,7 +18,7 @@ from explore.widgets.explorer import Explorer
 
 
 class Bar(Picture):
-    """One bar whose height is the number shown."""
+    """A line at the height of the number in the data."""
 
     size = (2.0, 1.5)
     title = "a bar"
@@ -40,7 +40,7 @@ class Bar(Picture):
     def targets(self, data: xarray.Dataset) -> list[Target]:
         return [
             Target(0, 0, 0.5, 1, "step 3", {"step": 3}),
-            Target(0.5, 0, 1, 1, "elsewhere", {"step": 1, "nothing": 0}),
+            Target(0.5, 0, 1, 1, "step 1", {"step": 1, "nothing": 0}),
         ]
 
 
@@ -65,7 +65,7 @@ def widgets_of(explorer: Explorer) -> list[Any]:
     return list(explorer.widget.children[0].children)
 
 
-def test_every_control_has_a_label_and_reaches_every_value(explorer: Explorer) -> None:
+def test_every_control_has_a_label_and_sets_every_value(explorer: Explorer) -> None:
     for name, widget in zip(explorer.controls, widgets_of(explorer), strict=True):
         assert widget.description
         for value in getattr(explorer.controls[name], "values", []):
@@ -85,7 +85,7 @@ def test_setting_a_trait_moves_the_control(explorer: Explorer) -> None:
     assert widgets_of(explorer)[1].value == "tall"
 
 
-def test_state_goes_round(explorer: Explorer) -> None:
+def test_a_saved_state_can_be_restored(explorer: Explorer) -> None:
     explorer.set(step=2, kind="tall")
     state, png = explorer.state, explorer.view.png
     explorer.set(step=0, kind="low")
@@ -105,7 +105,7 @@ def test_setting_several_values_computes_once() -> None:
     assert calls == [{"step": 3, "kind": "tall"}]
 
 
-def test_a_value_that_is_not_offered_is_refused_and_listed(explorer: Explorer) -> None:
+def test_an_unknown_value_is_refused_and_the_error_lists_the_values(explorer: Explorer) -> None:
     with pytest.raises(traitlets.TraitError, match="step must be one of 0, 1, 2, 3, 4; got 9"):
         explorer.step = 9
     assert explorer.step == 0
@@ -113,7 +113,7 @@ def test_a_value_that_is_not_offered_is_refused_and_listed(explorer: Explorer) -
         explorer.set(stepp=1)
 
 
-def test_a_failed_set_changes_nothing_and_does_not_silence_the_explorer(explorer: Explorer) -> None:
+def test_a_failed_set_changes_nothing_and_later_changes_redraw(explorer: Explorer) -> None:
     with pytest.raises(traitlets.TraitError):
         explorer.set(kind="tall", step=99)
     assert explorer.state == {"step": 0, "kind": "low"}
@@ -126,7 +126,7 @@ def test_a_button_acts(explorer: Explorer) -> None:
     assert explorer.step == 4
 
 
-def test_choosing_a_part_sets_its_state_and_only_what_there_is(explorer: Explorer) -> None:
+def test_a_click_on_a_target_sets_its_state_and_ignores_unknown_names(explorer: Explorer) -> None:
     explorer.view.chosen = {"index": 0, "count": 1}
     assert explorer.step == 3
     explorer.view.chosen = {"index": 1, "count": 2}
@@ -135,17 +135,22 @@ def test_choosing_a_part_sets_its_state_and_only_what_there_is(explorer: Explore
     assert explorer.step == 1
 
 
-def test_more_values_can_be_offered_while_one_is_chosen(explorer: Explorer) -> None:
+def test_a_control_can_get_other_values(explorer: Explorer) -> None:
     explorer.step = 4
-    explorer.controls["step"].offer(range(9))
+    explorer.offer("step", range(9))
     assert explorer.step == 4
-    explorer.controls["step"].offer(range(9), 7)
+    explorer.offer("step", range(9), 7)
     assert "height 7" in explorer.alt
+    explorer.controls["step"].offer(range(9), 6)
+    assert "height 6" in explorer.alt
     explorer.step = 8
     assert widgets_of(explorer)[0].value == 8
+    for name in ("last", "stepp"):
+        with pytest.raises(UnknownName, match="known: kind, step"):
+            explorer.offer(name, range(3))
 
 
-def test_the_same_picture_is_updated_unless_the_data_have_another_shape() -> None:
+def test_data_of_another_shape_need_a_new_picture() -> None:
     def growing(step: int) -> xarray.Dataset:
         return source(step, "low").assign(extra=("n", [0.0] * (1 + step // 3)))
 
@@ -157,7 +162,7 @@ def test_the_same_picture_is_updated_unless_the_data_have_another_shape() -> Non
     assert explorer.picture is not first
 
 
-def test_a_saved_notebook_keeps_picture_and_text(explorer: Explorer) -> None:
+def test_a_saved_notebook_holds_picture_and_text(explorer: Explorer) -> None:
     bundle = explorer._repr_mimebundle_()
     assert set(bundle) == {
         "application/vnd.jupyter.widget-view+json",
@@ -178,29 +183,28 @@ def test_every_format_can_be_saved(explorer: Explorer, tmp_path: Path, suffix: s
     assert "height 2" in explorer.alt
 
 
-def test_the_save_button_writes_beside_the_notebook(
+def test_the_save_button_writes_to_the_folder_of_the_notebook(
     explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    _, formats, button, said = explorer.widget.children[2].children
+    _, formats, button, _ = explorer.widget.children[2].children
     formats.value = "csv"
     button.click()
     assert (tmp_path / "bars-step-0-kind-low.csv").read_text().split() == ["height", "0.0"]
-    assert "bars-step-0-kind-low.csv" in said.value
+    assert "bars-step-0-kind-low.csv" in explorer.message
 
 
-def test_a_folder_that_cannot_be_written_is_said(
+def test_the_page_says_why_a_picture_was_not_saved(
     explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "bars-step-0-kind-low.png"
     blocked.mkdir()
     monkeypatch.chdir(tmp_path)
-    _, _, button, said = explorer.widget.children[2].children
-    button.click()
-    assert "not saved" in said.value
+    explorer.widget.children[2].children[2].click()
+    assert "not saved" in explorer.message
 
 
-def test_numbers_on_request_follow_the_state(explorer: Explorer) -> None:
+def test_the_table_of_numbers_is_updated_with_the_state(explorer: Explorer) -> None:
     toggle, table = explorer.widget.children[2].children[0], explorer.widget.children[3]
     assert table.value == ""
     toggle.value = True
@@ -211,10 +215,10 @@ def test_numbers_on_request_follow_the_state(explorer: Explorer) -> None:
     assert table.value == ""
 
 
-def test_a_page_needs_a_control(tmp_path: Path) -> None:
+def test_an_html_page_needs_a_slider(tmp_path: Path) -> None:
     explorer = Explorer(lambda: source(1, "low"), Bar, {})
     assert explorer.save(tmp_path / "bar.png").exists()
-    with pytest.raises(InvalidInput, match="no slider"):
+    with pytest.raises(InvalidInput, match="this explorer has no slider"):
         explorer.save(tmp_path / "bar.html")
 
 
@@ -232,13 +236,21 @@ def test_two_threads_may_redraw_at_once(explorer: Explorer) -> None:
     assert explorer.view.png == Bar(source(3, "low")).png()
 
 
-def test_a_control_cannot_hide_what_an_explorer_has() -> None:
-    with pytest.raises(InvalidInput, match="'data'"):
-        Explorer(source, Bar, {"data": Slider("data", range(3))})
+@pytest.mark.parametrize(
+    "name", ["data", "picture", "alt", "widget", "set", "observe", "offer", "_lock"]
+)
+def test_a_control_cannot_have_the_name_of_an_attribute(name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"cannot have the name '{name}'"):
+        Explorer(source, Bar, {name: Slider("data", range(3))})
 
 
-class Held(Bar):
-    """The bar can be held at its top, anywhere, and pulled up and down."""
+def test_every_attribute_of_an_explorer_is_a_reserved_name(explorer: Explorer) -> None:
+    public = {name for name in vars(explorer) if not name.startswith("_")}
+    assert public <= {*dir(Explorer), *Explorer.__annotations__}
+
+
+class Draggable(Bar):
+    """A bar whose top can be dragged up and down."""
 
     grabs = True
 
@@ -250,40 +262,44 @@ class Held(Bar):
         return {"step": self.place(self.figure.axes[0], x, y)[1], "nothing": 1.0}
 
 
-def at(explorer: Explorer, height: float) -> dict[str, float]:
-    """Where a height is, in fractions of the picture."""
+def position_of(explorer: Explorer, height: float) -> dict[str, float]:
+    """Return the position of a height, in fractions of the picture."""
     left, top, _, _ = explorer.picture.box(
         explorer.picture.figure.axes[0], 0.5, height, 0.5, height
     )
     return {"x": left, "y": top}
 
 
-def test_what_the_pointer_holds_follows_it_to_the_nearest_value() -> None:
+def test_dragging_sets_the_nearest_value() -> None:
     explorer = Explorer(
-        source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])}
+        source,
+        Draggable,
+        {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])},
     )
     assert explorer.view.tracks
-    explorer.view.pointer = {"kind": "down", **at(explorer, 0)}
+    explorer.view.pointer = {"kind": "down", **position_of(explorer, 0)}
     for height, step in ((0.4, 0), (0.6, 1), (2.9, 3), (19.0, 4), (-1.0, 0), (2.2, 2)):
-        explorer.view.pointer = {"kind": "move", **at(explorer, height)}
+        explorer.view.pointer = {"kind": "move", **position_of(explorer, height)}
         assert explorer.step == step
         assert explorer.alt == f"a bar of height {step} <tall>"
-    explorer.view.pointer = {"kind": "up", **at(explorer, 4)}
-    explorer.view.pointer = {"kind": "move", **at(explorer, 4)}
-    assert explorer.step == 2, "nothing is held any more"
+    explorer.view.pointer = {"kind": "up", **position_of(explorer, 4)}
+    explorer.view.pointer = {"kind": "move", **position_of(explorer, 4)}
+    assert explorer.step == 2, "the pointer was released"
 
 
-def test_a_pointer_that_caught_nothing_moves_nothing() -> None:
+def test_a_pointer_beside_the_handle_changes_nothing() -> None:
     explorer = Explorer(
-        source, Held, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])}
+        source,
+        Draggable,
+        {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])},
     )
     before = explorer.view.png
-    explorer.view.pointer = {"kind": "down", **at(explorer, 19)}
-    explorer.view.pointer = {"kind": "move", **at(explorer, 3)}
+    explorer.view.pointer = {"kind": "down", **position_of(explorer, 19)}
+    explorer.view.pointer = {"kind": "move", **position_of(explorer, 3)}
     assert (explorer.step, explorer.view.png) == (0, before)
 
 
-def test_pictures_that_cannot_be_held_are_not_tracked(explorer: Explorer) -> None:
+def test_pointer_events_are_reported_only_if_the_picture_can_be_dragged(explorer: Explorer) -> None:
     assert not explorer.view.tracks
     explorer.view.pointer = {"kind": "down", "x": 0.5, "y": 0.5}
     explorer.view.pointer = {"kind": "move", "x": 0.1, "y": 0.1}
