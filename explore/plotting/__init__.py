@@ -1,4 +1,4 @@
-"""Pictures: pure functions of a Dataset, built once and updated in place, exported to any format."""
+"""Pictures of Datasets that are built once and then updated, and their export to files."""
 
 import lazy_loader
 

@@ -1,7 +1,8 @@
-"""Picture: a figure built once from a Dataset and then only updated, so that it can be dragged."""
+"""Picture: a figure that is built once from a Dataset and then updated, so that it can be dragged."""
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,14 +23,17 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
-
-_LOCK = threading.RLock()
+_STYLE_LOCK = threading.RLock()
 
 
 @dataclass(frozen=True)
 class Target:
-    """A part of a picture that can be clicked: its box in fractions of the picture (from the upper left corner),
-    what a screen reader says of it, and the state it sets.
+    """A part of a picture that can be clicked.
+
+    Args:
+        left, top, right, bottom: its box, in fractions of the picture from the upper left corner.
+        label: the text for screen readers.
+        state: the state that a click sets.
     """
 
     left: float
@@ -41,22 +45,23 @@ class Target:
 
 
 class Picture:
-    """Base of all pictures. A subclass says how to ``build`` it, ``show`` data in it, and ``describe`` it in words.
+    """The base of all pictures. A subclass defines ``build``, ``show``, ``describe`` and ``table``.
 
-    The axes, labels and everything that never changes are drawn once and kept as a background; an
-    update restores it and draws only the artists given to ``moving``. The result is the same, pixel
-    for pixel, as a new picture of the same data.
+    Axes, labels and everything else that never changes are drawn once, as a background. An update
+    restores the background and draws only the artists marked by ``moving``. The result equals a new
+    picture of the same data, pixel for pixel.
 
     Args:
-        data: the first Dataset to show; later ones must have the same sizes and coordinates
-            (``fits`` tells).
+        data: the first Dataset to show; later ones must fit (see ``fits``).
     """
 
     size: tuple[float, float] = (9.0, 5.0)
     title = ""
     structural: tuple[str, ...] = ()
-    """Names of scalar coordinates and attributes that determine the axes, such as the quantity on the y axis.
-    Data with another value of one of them need a new picture."""
+    """Names of scalar coordinates and attributes that determine the axes, such as the measure on
+    the y axis. Data with another value of one of them need a new picture."""
+    grabs = False
+    """Whether parts of the picture can be dragged, by ``grab`` and ``pull``."""
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._moving: list[tuple[Axes | None, Artist]] = []
@@ -68,47 +73,46 @@ class Picture:
             self.build(data)
         self.update(data)
 
-    # what a subclass says
+    # ---- what a subclass defines
+
     def build(self, data: xarray.Dataset) -> None:
-        """Create axes and artists; give those that change to ``moving``."""
+        """Create axes and artists, and mark those that change by ``moving``."""
         raise NotImplementedError
 
     def show(self, data: xarray.Dataset) -> None:
-        """Set the moving artists from data."""
+        """Set the moving artists from the data."""
         raise NotImplementedError
 
     def describe(self, data: xarray.Dataset) -> str:
-        """The alternative text: what this state shows, in one to three sentences."""
+        """Return the alternative text: one to three sentences about this state."""
         raise NotImplementedError
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """The plotted numbers."""
+        """Return the plotted numbers."""
         raise NotImplementedError
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        """What can be clicked."""
+        """Return the parts that can be clicked."""
         return []
 
-    grabs = False
-    """Whether parts of it can be dragged; then ``grab`` and ``pull`` say which and how."""
-
     def grab(self, data: xarray.Dataset, x: float, y: float) -> str | None:
-        """The handle at a point, in fractions of the picture from its upper left corner; None where there is none."""
+        """Return the handle at a point, in fractions from the upper left corner, or None."""
         return None
 
     def pull(self, data: xarray.Dataset, handle: str, x: float, y: float) -> Mapping[str, Any]:
-        """The state that takes a handle to a point; numbers go to the nearest value that their control has."""
+        """Return the state that moves a handle to a point; controls take their nearest value."""
         return {}
 
-    # what it gets
+    # ---- what every picture has
+
     def moving(self, artist: Any) -> Any:
-        """Mark an artist as one that changes with the data; returns it."""
+        """Mark an artist that changes with the data, and return it."""
         artist.set_animated(True)
         self._moving.append((artist.axes, artist))
         return artist
 
     def fits(self, data: xarray.Dataset) -> bool:
-        """Whether ``update`` can show these data, or a new picture is needed."""
+        """Return whether ``update`` can show these data; if not, they need a new picture."""
         return _structure(data, self.structural) == self._structure
 
     def update(self, data: xarray.Dataset) -> None:
@@ -117,70 +121,69 @@ class Picture:
             self.show(data)
 
     def png(self) -> bytes:
-        """The picture as it stands, at screen resolution."""
+        """Return the picture as PNG, at screen resolution."""
+        canvas: Any = self._canvas  # Matplotlib has no types for the methods of a canvas.
         with _styled():
             if self._background is None:
-                self._canvas.draw()
-                self._background = self._canvas.copy_from_bbox(self.figure.bbox)
-            self._canvas.restore_region(self._background)
+                canvas.draw()
+                self._background = canvas.copy_from_bbox(self.figure.bbox)
+            canvas.restore_region(self._background)
             for axes, artist in sorted(self._moving, key=lambda pair: pair[1].get_zorder()):
                 (axes or self.figure).draw_artist(artist)
-        return encode(np.asarray(self._canvas.buffer_rgba()))
+        return encode(np.asarray(canvas.buffer_rgba()))
 
     def write(self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int) -> None:
-        """The picture as it stands, in a format for print."""
-        dateless = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+        """Write the picture to a binary file in a format for print."""
+        no_date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+        artists = [artist for _, artist in self._moving]
         with _styled():
             try:
-                for (
-                    _,
-                    artist,
-                ) in self._moving:  # matplotlib leaves animated texts of the figure out of files
+                for artist in artists:  # Matplotlib does not write animated texts of a figure.
                     artist.set_animated(False)
-                self.figure.savefig(file, format=kind, dpi=dpi, metadata=dateless)
+                self.figure.savefig(file, format=kind, dpi=dpi, metadata=no_date)
             finally:
-                for _, artist in self._moving:
+                for artist in artists:
                     artist.set_animated(True)
-        self._background = None  # savefig leaves the canvas at another size
+        self._background = None  # because savefig changes the size of the canvas
 
-    def inches(self, axes: Any, place: tuple[float, float], x: float, y: float) -> float:
-        """How far a place in data coordinates is from a point in fractions of the picture."""
-        at = self.figure.transFigure.inverted().transform(axes.transData.transform(place))
-        return (
-            float(((at[0] - x) * self.size[0]) ** 2 + ((1 - at[1] - y) * self.size[1]) ** 2) ** 0.5
-        )
+    def inches(self, axes: Axes, place: tuple[float, float], x: float, y: float) -> float:
+        """Return the distance in inches from a point in data coordinates to fractions (x, y)."""
+        left, bottom = self.figure.transFigure.inverted().transform(axes.transData.transform(place))
+        width, height = self.size
+        return math.hypot((left - x) * width, (1 - bottom - y) * height)
 
-    def place(self, axes: Any, x: float, y: float) -> tuple[float, float]:
-        """A point in fractions of the picture, from its upper left corner, in data coordinates."""
-        at = axes.transData.inverted().transform(self.figure.transFigure.transform((x, 1 - y)))
-        return float(at[0]), float(at[1])
+    def place(self, axes: Axes, x: float, y: float) -> tuple[float, float]:
+        """Return the data coordinates of a point in fractions from the upper left corner."""
+        pixel = self.figure.transFigure.transform((x, 1 - y))
+        left, bottom = axes.transData.inverted().transform(pixel)
+        return float(left), float(bottom)
 
     def box(
-        self, axes: Any, left: float, top: float, right: float, bottom: float
+        self, axes: Axes, left: float, top: float, right: float, bottom: float
     ) -> tuple[float, float, float, float]:
-        """A box in data coordinates as fractions of the picture: left, top, right, bottom from its upper left corner."""
+        """Return a box in data coordinates as fractions of the picture.
+
+        Returns:
+            Left, top, right and bottom, from the upper left corner.
+        """
         corners = axes.transData.transform([(left, top), (right, bottom)])
-        (x0, y0), (x1, y1) = self.figure.transFigure.inverted().transform(corners)
-        return (
-            float(min(x0, x1)),
-            float(1 - max(y0, y1)),
-            float(max(x0, x1)),
-            float(1 - min(y0, y1)),
-        )
+        x, y = self.figure.transFigure.inverted().transform(corners).T
+        return float(min(x)), float(1 - max(y)), float(max(x)), float(1 - min(y))
 
 
 @contextmanager
 def _styled() -> Iterator[None]:
-    """Our style inside, the reader's own settings after. One at a time: matplotlib's settings belong to the whole process,
-    and a live job may draw while the reader moves a slider.
+    """Use the style of explore in this context, in one thread at a time.
+
+    Matplotlib's settings belong to the process, and a live job may draw while a reader moves a slider.
     """
-    with _LOCK, mpl.rc_context(STYLE):
+    with _STYLE_LOCK, mpl.rc_context(STYLE):
         yield
 
 
 def _structure(data: xarray.Dataset, structural: tuple[str, ...]) -> tuple[Any, ...]:
-    """Collect what a picture is built around: sizes, the names and numbers on its axes, and ``structural`` scalars."""
-    names = tuple(
+    """Return what the axes depend on: sizes, variables, coordinates and ``structural`` scalars."""
+    coordinates = tuple(
         (str(name), tuple(map(str, data[name].values.ravel())))
         for name in data.coords
         if data[name].ndim == 1
@@ -188,9 +191,5 @@ def _structure(data: xarray.Dataset, structural: tuple[str, ...]) -> tuple[Any, 
     scalars = tuple(
         str(data[name].values if name in data.coords else data.attrs[name]) for name in structural
     )
-    return (
-        tuple(sorted((str(k), v) for k, v in data.sizes.items())),
-        names,
-        tuple(sorted(map(str, data.data_vars))),
-        scalars,
-    )
+    sizes = tuple(sorted((str(name), size) for name, size in data.sizes.items()))
+    return sizes, coordinates, tuple(sorted(map(str, data.data_vars))), scalars

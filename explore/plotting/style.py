@@ -1,11 +1,11 @@
-"""How all pictures look: type sizes, line widths and palettes that colour-blind readers can tell apart."""
+"""The style of all pictures: text sizes, line widths, and colours for colour-blind readers too."""
 
 from __future__ import annotations
 
 from typing import Any
 
 DPI = 100
-"""Pixels an inch on screen; files for print are written at ``PRINT_DPI``."""
+"""Pixels per inch on the screen; files for print have ``PRINT_DPI``."""
 
 PRINT_DPI = 300
 
@@ -17,10 +17,10 @@ PALETTE = {
     "black": "#000000",
     "grey": "#767676",
 }
-"""Okabe and Ito's colours, less the light ones that do not stand out on white (all ≥ 3:1 against it)."""
+"""Colours of Okabe and Ito without the light ones: all have a contrast of 3:1 or more to white."""
 
 MARKERS = {"blue": "o", "vermilion": "s", "green": "^", "purple": "D", "black": "v"}
-"""A marker for each colour, so that nothing is told by colour alone."""
+"""A marker for each colour, so that no information is in the colour alone."""
 
 FRAME_GREY = "#444444"  # frames of axes, rules, secondary text
 CURVE_GREY = "#555555"  # curves and notes in the background
@@ -36,7 +36,7 @@ CONTOUR_GREYS = ("#ededed", "#dcdcdc", "#c8c8c8", "#b0b0b0")
 """Fills between contour lines, from the lowest density to the highest."""
 
 SEQUENTIAL = "viridis"
-"""For maps: rises evenly in lightness."""
+"""The colour map of maps; its lightness rises evenly."""
 
 STYLE: Any = {
     "font.size": 10,
@@ -45,7 +45,7 @@ STYLE: Any = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.fontsize": 9,
-    "font.family": "DejaVu Sans",  # ships with matplotlib: the same pixels everywhere
+    "font.family": "DejaVu Sans",  # is part of matplotlib: the same pixels everywhere
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": FRAME_GREY,
@@ -53,15 +53,15 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
     "image.interpolation": "nearest",
-    "svg.fonttype": "none",  # text stays text
+    "svg.fonttype": "none",  # text is saved as text
     "pdf.fonttype": 42,
     "svg.hashsalt": "explore",  # the same file for the same picture
 }
-"""Settings used inside ``matplotlib.rc_context`` alone; the reader's own are not touched."""
+"""Settings for ``matplotlib.rc_context``; the settings of the reader do not change."""
 
 
 def set_title(axes: Any, text: str) -> Any:
-    """A left-aligned title that may change while the picture is updated."""
+    """Add a left-aligned title that may change in updates, and return it."""
     return axes.text(
         0,
         1.03,

@@ -1,4 +1,4 @@
-"""Mosaics against tiles laid out by hand, and where the weight of a map lies."""
+"""Mosaics against tiles arranged by hand, and the quarter of a map with the most weight."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_two_by_two_by_hand() -> None:
 
 
 @given(st.integers(1, 30), st.integers(1, 5), st.integers(1, 5), st.integers(0, 2), st.booleans())
-def test_every_tile_is_found_where_its_box_says(
+def test_every_tile_is_at_its_box(
     count: int, height: int, width: int, gap: int, colour: bool
 ) -> None:
     tiles = np.random.default_rng(0).random((count, height, width, *((3,) if colour else ())))
@@ -34,7 +34,7 @@ def test_a_grid_holds_all_tiles_and_no_empty_row(count: int) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 2, 2), (2, 2), (2, 2, 2, 2, 2)])
-def test_what_is_no_stack_of_tiles_is_refused(shape: tuple[int, ...]) -> None:
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput, match="tiles must be"):
         mosaic(np.zeros(shape))
 
@@ -59,5 +59,5 @@ def test_the_middle_of_an_odd_map_belongs_to_all_quarters() -> None:
     assert where(weights)[1] == 0.25
 
 
-def test_an_empty_map_has_no_share() -> None:
+def test_the_share_of_an_empty_map_is_zero() -> None:
     assert where(np.zeros((4, 4)))[1] == 0
