@@ -1,4 +1,4 @@
-"""ZCA whitening that knows its inverse and is fitted once."""
+"""ZCA whitening that is fitted once and can be undone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from explore.errors import InvalidInput
 
 
 class ZCA:
-    """Whiten images and undo it: ``x' = (x − μ) U diag((s + ε)^-1/2) Uᵀ``.
+    """ZCA whitening of images: ``x' = (x − μ) U diag((s + ε)^-1/2) Uᵀ``.
 
-    Fit on the real training images once; apply the same object to everything else. Fitting it
-    again (on distilled images, as released code did) would whiten twice and is refused.
+    Fit it on the real training images once, and apply the same object to everything else. A second
+    fit (on distilled images, as in released code) would whiten twice, and is an error.
 
     Args:
         epsilon: added to the eigenvalues; 0.1 in all dataset-distillation code.
@@ -34,14 +34,17 @@ class ZCA:
         self.inverse_matrix: torch.Tensor | None = None
 
     def fit(self, images: torch.Tensor) -> Self:
-        """Fit on images ``[N, C, H, W]`` (N ≥ 2); in float64, as a covariance of thousands of pixels needs it.
+        """Fit the whitening on images ``[N, C, H, W]`` (N ≥ 2).
+
+        The computation is in float64, which a covariance of thousands of pixels needs.
 
         Raises:
             InvalidInput: it is fitted already, or there are fewer than two images.
         """
         if self.mean is not None:
             raise InvalidInput(
-                "this ZCA is fitted; fit a new one on real training images, never on distilled ones"
+                "this ZCA is fitted already; fit a new one on real training images, never on "
+                "distilled images"
             )
         if images.ndim != 4 or len(images) < 2:
             raise InvalidInput(f"images must be [N, C, H, W] with N ≥ 2, got {list(images.shape)}")
@@ -62,41 +65,42 @@ class ZCA:
         epsilon: float = 0.1,
         forward: torch.Tensor | None = None,
     ) -> Self:
-        """A fitted ZCA from what a file keeps of one: its mean ``[D]`` and the matrix ``[D, D]`` that undoes it.
+        """Create a fitted ZCA from its mean ``[D]`` and the matrix ``[D, D]`` that undoes it.
 
         Args:
-            forward: the matrix that whitens; the inverse of ``inverse`` if left out.
+            forward: the matrix that whitens; by default the inverse of ``inverse``.
         """
-        made = cls(epsilon)
-        made.mean, made.inverse_matrix = mean, inverse
-        made.forward_matrix = (
-            torch.linalg.inv(inverse.double()).to(inverse.dtype) if forward is None else forward
-        )
-        return made
+        zca = cls(epsilon)
+        zca.mean, zca.inverse_matrix = mean, inverse
+        if forward is None:
+            forward = torch.linalg.inv(inverse.double()).to(inverse.dtype)
+        zca.forward_matrix = forward
+        return zca
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Whitened images, same shape."""
-        mean, matrix = self._fitted(self.forward_matrix, images)
+        """Return whitened images of the same shape."""
+        mean, matrix = self._matched(self.forward_matrix, images)
         return ((images.flatten(1) - mean) @ matrix).view_as(images)
 
     def undo(self, images: torch.Tensor) -> torch.Tensor:
-        """What was whitened, same shape."""
-        mean, matrix = self._fitted(self.inverse_matrix, images)
+        """Undo the whitening of images; returns the same shape."""
+        mean, matrix = self._matched(self.inverse_matrix, images)
         return (images.flatten(1) @ matrix + mean).view_as(images)
 
     def fitted(self) -> dict[str, torch.Tensor]:
-        """What ``ZCA.of`` makes it of again: ``mean`` ``[D]``, ``inverse`` and ``forward`` ``[D, D]``."""
+        """Return the arguments of ``ZCA.of``: ``mean`` ``[D]``, ``inverse`` and ``forward`` ``[D, D]``."""
         if self.mean is None or self.inverse_matrix is None or self.forward_matrix is None:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
         return {"mean": self.mean, "inverse": self.inverse_matrix, "forward": self.forward_matrix}
 
-    def _fitted(
+    def _matched(
         self, matrix: torch.Tensor | None, images: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the mean and a matrix with the dtype and on the device of the images."""
         if matrix is None or self.mean is None:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
         if images.flatten(1).shape[1] != len(matrix):
             raise InvalidInput(
-                f"fitted on images of {len(matrix)} values, got {list(images.shape)}"
+                f"this ZCA is fitted on images of {len(matrix)} values, got {list(images.shape)}"
             )
         return self.mean.to(images), matrix.to(images)

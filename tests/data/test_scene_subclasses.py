@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,15 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 
 from explore.data import load
-from explore.data.datasets.synthetic_scenes import CLASSES, KINDS, MEAN, STD, _layout, scenes
+from explore.data.datasets import _scene_layout
+from explore.data.datasets._scene_layout import SHAPE_NAMES, SUBCLASS_STREAM, create_layout
+from explore.data.datasets.synthetic_scenes import MEAN, STD, SUBCLASS_NAMES, scenes
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput, UnknownName
 
 PARTS = ("images", "labels", "masks", "subclasses", "multi_hot")
 MANY = {"count": 100, "objects": (1, 5), "clutter": (0, 6)}
-module = sys.modules[
-    "explore.data.datasets.synthetic_scenes"
-]  # explore.data.datasets.synthetic_scenes is the function
-both = pytest.mark.parametrize("subclass", KINDS)
+both = pytest.mark.parametrize("subclass", SUBCLASS_NAMES)
 
 
 class Turned:
@@ -38,14 +36,16 @@ class Turned:
 @pytest.fixture
 def swapped(monkeypatch: pytest.MonkeyPatch):
     """Scenes of the same layout with every labelled object in its class's other subclass: its coin is turned."""
-    usual = module._stream
+    usual = _scene_layout.random_stream
 
     def make(*args: Any, **options: Any) -> ImageSet:
         with monkeypatch.context() as patch:
             patch.setattr(
-                module,
-                "_stream",
-                lambda o, part: Turned(usual(o, part)) if part == 2 else usual(o, part),
+                _scene_layout,
+                "random_stream",
+                lambda o, part: (
+                    Turned(usual(o, part)) if part == SUBCLASS_STREAM else usual(o, part)
+                ),
             )
             return scenes(*args, **options)
 
@@ -73,8 +73,8 @@ def test_scenes_of_before_are_the_defaults():
         assert torch.equal(getattr(made, part), getattr(asked, part))
     assert made.options == asked.options
     assert (made.options["subclass"], made.options["difference"]) == ("texture", 1.0)
-    layout = _layout(made.options)
-    assert set(layout.stripes.ravel().tolist()) == {0.0, float(np.float32(0.17))}
+    layout = create_layout(made.options)
+    assert set(layout.stripe_contrast.ravel().tolist()) == {0.0, float(np.float32(0.17))}
     assert made.subclass_names[:4] == (
         "plain disc",
         "striped disc",
@@ -125,8 +125,8 @@ def test_the_dial_moves_the_pixels_in_proportion(subclass, swapped):
 @pytest.mark.parametrize("difference", [0, 2])
 def test_other_objects_stay_as_they_are(subclass, difference):
     made, usual = scenes(**MANY, subclass=subclass, difference=difference), scenes(**MANY)
-    here, there = _layout(made.options), _layout(usual.options)
-    for field in ("stripes", "colour"):
+    here, there = create_layout(made.options), create_layout(usual.options)
+    for field in ("stripe_contrast", "colour"):
         assert (getattr(here, field)[:, 1:] == getattr(there, field)[:, 1:]).all()
     assert torch.equal(made.masks, usual.masks)
     near = torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0
@@ -159,9 +159,9 @@ def test_a_colour_subclass_is_not_seen_in_lightness():
 
 
 def test_a_labelled_object_is_striped_in_no_scene_of_colours():
-    layout = _layout(scenes(count=100, objects=3, subclass="colour", difference=2).options)
-    assert not layout.stripes[:, 0].any()
-    assert layout.stripes[:, 1:].any()
+    layout = create_layout(scenes(count=100, objects=3, subclass="colour", difference=2).options)
+    assert not layout.stripe_contrast[:, 0].any()
+    assert layout.stripe_contrast[:, 1:].any()
 
 
 def test_colours_are_plain_at_one_harder_below_and_nothing_at_zero():
@@ -182,7 +182,7 @@ def test_a_texture_says_nothing_in_the_mean_colour():
 @pytest.mark.parametrize("difference", [1, 2])
 def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
     made = scenes(count=2000, subclass="colour", difference=difference)
-    layout = _layout(made.options)
+    layout = create_layout(made.options)
     apart = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
     assert apart.min() > 0.14  # less than with textures, where it is 0.25
     said = cross_val_score(
@@ -194,7 +194,7 @@ def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
 def test_names_parents_and_balance_of_colours():
     made = scenes("val", count=300, subclass="colour")
     assert made.subclass_names == tuple(
-        f"{kind} {shape}" for shape in CLASSES for kind in ("cool", "warm")
+        f"{kind} {shape}" for shape in SHAPE_NAMES for kind in ("cool", "warm")
     )
     assert made.parents == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)
     assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
@@ -217,7 +217,7 @@ def test_made_again_from_its_options(subclass):
 @pytest.mark.parametrize("difference", [-0.1, 2.01, float("nan"), True, "1", None, (0, 1)])
 def test_a_difference_out_of_range_is_named(difference):
     with pytest.raises(
-        InvalidInput, match=r"difference=.* give a number from 0.0 to 2.0 \(1 is plain to see\)"
+        InvalidInput, match=r"difference=.* pass a number from 0.0 to 2.0 \(1 is easy to see\)"
     ):
         scenes(count=5, difference=difference)
 

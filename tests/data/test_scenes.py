@@ -13,17 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from explore.data.datasets.synthetic_scenes import (
-    CLASSES,
-    MEAN,
-    STD,
-    VISIBLE_SHARE,
-    _layout,
-    _object,
-    _paint,
-    _stream,
-    scenes,
+from explore.data.datasets._scene_layout import (
+    NOISE_STREAM,
+    SHAPE_NAMES,
+    create_layout,
+    random_stream,
 )
+from explore.data.datasets._scene_painting import VISIBLE_SHARE, object_coverage, paint
+from explore.data.datasets.synthetic_scenes import MEAN, STD, scenes
 from explore.data.image_set import ImageSet, channel_statistics
 from explore.errors import InvalidInput, UnknownName
 
@@ -40,8 +37,10 @@ def same(a: ImageSet, b: ImageSet) -> bool:
 
 def repaint(made: ImageSet, **changed: np.ndarray) -> np.ndarray:
     """The images of ``made`` after a change of their layout, with the same noise."""
-    return _paint(
-        _layout(made.options)._replace(**changed), made.options["size"], _stream(made.options, 0)
+    return paint(
+        create_layout(made.options)._replace(**changed),
+        made.options["size"],
+        random_stream(made.options, NOISE_STREAM),
     )[0]
 
 
@@ -86,7 +85,7 @@ def test_splits_and_seeds_share_no_scene():
         scenes(split, count=200, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)
     ]
     assert len({image.numpy().tobytes() for made in sets for image in made.images}) == 1200
-    spots = np.concatenate([_layout(made.options).spot[:, 0] for made in sets])
+    spots = np.concatenate([create_layout(made.options).geometry[:, 0] for made in sets])
     for column in spots.T[:2]:  # not the same place under another noise either
         assert len(np.unique(column)) > 1195
 
@@ -126,7 +125,7 @@ def test_default_counts():
 @pytest.mark.parametrize(("object_size", "clutter"), [((0.18, 0.30), 4), (0.45, 0), (0.12, 8)])
 def test_mask_is_where_the_object_changes_the_image(object_size, clutter):
     made = scenes(count=200, object_size=object_size, clutter=clutter)
-    bare = repaint(made, wanted=np.zeros((200, 1), bool))
+    bare = repaint(made, is_requested=np.zeros((200, 1), bool))
     differs = torch.from_numpy((bare != made.images.numpy()).any(1))
     near, nearer = (
         torch.nn.functional.max_pool2d(made.masks.float(), k, 1, k // 2) > 0 for k in (5, 3)
@@ -138,7 +137,7 @@ def test_mask_is_where_the_object_changes_the_image(object_size, clutter):
     assert (differs & made.masks).sum() > 0.995 * made.masks.sum()
 
 
-@pytest.mark.parametrize("kind", range(5), ids=CLASSES)
+@pytest.mark.parametrize("kind", range(5), ids=SHAPE_NAMES)
 @pytest.mark.parametrize("radius", [0.1, 0.3, 0.48])
 def test_mask_and_cover_have_the_area_of_the_shape(kind, radius):
     made = scenes(count=200, size=128, object_size=radius, clutter=0)
@@ -148,8 +147,8 @@ def test_mask_and_cover_have_the_area_of_the_shape(kind, radius):
     edge = 10 * radius * 128  # no outline is longer than that
     assert (areas - expected).abs().max() < 0.25 * edge
     assert areas.mean().item() == pytest.approx(expected, rel=0.02)
-    layout = _layout(made.options)
-    cover, _ = _object(layout, 0, ((np.arange(128) + 0.5) / 128).astype(np.float32))
+    layout = create_layout(made.options)
+    cover, _ = object_coverage(layout, 0, ((np.arange(128) + 0.5) / 128).astype(np.float32))
     assert cover[chosen.numpy()].sum((1, 2)) == pytest.approx(expected, rel=0.02)
 
 
@@ -163,7 +162,7 @@ def test_object_size_acts_on_every_image():
 
 def test_object_size_is_kept_within_its_range_and_the_image():
     made = scenes(count=500, object_size=[0.1, 0.4], objects=5)
-    spot = _layout(made.options).spot
+    spot = create_layout(made.options).geometry
     centre, radius = spot[..., :2], spot[..., 4]
     assert 0.1 <= radius[:, 0].min() < 0.11
     assert 0.39 < radius[:, 0].max() <= 0.4
@@ -182,9 +181,9 @@ def test_clutter_acts_on_the_background():
 
 
 def test_ranges_include_both_ends():
-    layout = _layout(scenes(count=400, objects=(2, 4), clutter=(1, 3)).options)
-    assert set(layout.wanted.sum(1)) == {2, 3, 4}
-    assert set((layout.speck[..., 7] > 0).sum(1)) == {1, 2, 3}
+    layout = create_layout(scenes(count=400, objects=(2, 4), clutter=(1, 3)).options)
+    assert set(layout.is_requested.sum(1)) == {2, 3, 4}
+    assert set((layout.clutter_geometry[..., 7] > 0).sum(1)) == {1, 2, 3}
     assert same(
         scenes(count=20, objects=2, clutter=3), scenes(count=20, objects=(2, 2), clutter=[3, 3])
     )
@@ -235,25 +234,26 @@ def test_one_object_makes_one_hot_and_more_contain_the_label():
 
 def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
     made = scenes(**MANY)
-    layout, grid = _layout(made.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
-    covers = [_object(layout, j, grid)[0].astype(float) for j in range(5)]
+    layout, grid = create_layout(made.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
+    covers = [object_coverage(layout, j, grid)[0].astype(float) for j in range(5)]
     left_out = 0
     for i in range(len(made)):
         free = np.ones((32, 32))
         for j, kind in enumerate(layout.classes[i]):
             share = (covers[j][i] * free).sum() / covers[j][i].sum()
-            present = bool(layout.wanted[i, j]) and share >= VISIBLE_SHARE
+            present = bool(layout.is_requested[i, j]) and share >= VISIBLE_SHARE
             assert bool(made.multi_hot[i, kind]) == present
             free *= 1 - covers[j][i] * present
-            left_out += bool(layout.wanted[i, j]) and not present
+            left_out += bool(layout.is_requested[i, j]) and not present
     assert left_out > 5  # both cases were met
-    wanted = layout.wanted & np.take_along_axis(made.multi_hot.numpy() > 0, layout.classes, 1)
-    assert (repaint(made, wanted=wanted) == made.images.numpy()).all()
+    wanted = layout.is_requested & np.take_along_axis(made.multi_hot.numpy() > 0, layout.classes, 1)
+    assert (repaint(made, is_requested=wanted) == made.images.numpy()).all()
     for j in range(5):
         fewer = wanted.copy()
         fewer[:, j] = False
         assert (
-            (repaint(made, wanted=fewer) != made.images.numpy()).any((1, 2, 3)) == wanted[:, j]
+            (repaint(made, is_requested=fewer) != made.images.numpy()).any((1, 2, 3))
+            == wanted[:, j]
         ).all()
 
 
@@ -262,7 +262,7 @@ def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
 
 def test_colour_does_not_tell_the_class():
     made = scenes(count=2000)
-    layout = _layout(made.options)
+    layout = create_layout(made.options)
     features = {
         "mean of the image": made.images.float().mean((2, 3)).numpy(),
         "colour of the object": PolynomialFeatures(2).fit_transform(layout.colour[:, 0]),
@@ -281,12 +281,12 @@ def test_classes_have_the_same_mean_colour_although_their_areas_differ(options):
     for kind in range(5):
         mine = means[made.labels == kind]
         assert ((mine.mean(0) - means.mean(0)).abs() < 4 * mine.std(0) / len(mine) ** 0.5).all(), (
-            CLASSES[kind]
+            SHAPE_NAMES[kind]
         )
 
 
 def test_objects_stand_out_from_the_background():
-    layout = _layout(scenes(count=2000, objects=5).options)
+    layout = create_layout(scenes(count=2000, objects=5).options)
     apart = np.linalg.norm(layout.colour[:, :, None] - layout.background[:, None], axis=-1)
     assert apart.min() > 0.25
 
