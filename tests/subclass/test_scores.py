@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_
 
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
-from explore.subclass import classification_metrics as report, table
+from explore.subclass import report, table
 from explore.subclass.study_tables import DIMS, chosen
 
 
