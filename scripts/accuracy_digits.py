@@ -15,26 +15,26 @@ from explore.data import DistilledSet, load
 from explore.distill import EvaluationProtocol
 from explore.distill.evaluation.fair_comparison import compare, starting_points
 
-SEEDS, NETWORKS = 3, 5
+SEED_COUNT, NETWORKS_PER_SET = 3, 5
 
 
 def main() -> None:
     train, test = load("digits"), load("digits", "test")
-    rows: dict[str, list[np.ndarray]] = {}
-    for seed in range(SEEDS):
+    accuracies: dict[str, list[np.ndarray]] = {}
+    for seed in range(SEED_COUNT):
         sets: dict[str, Any] = dict(starting_points(train, seed=seed))
         for method in ("dm", "datadam", "channel", "atom"):
             run: Any = build({"method": method, "data": "digits", "preset": "lesson", "seed": seed})
             while run.step < run.steps:
                 run.advance()
             sets[method] = DistilledSet.of(run)
-        found = compare(sets, test, EvaluationProtocol(networks=NETWORKS, seed=seed))
-        for name, values in zip(found.set.values, found.accuracy.values, strict=True):
-            rows.setdefault(str(name), []).append(values)
+        comparison = compare(sets, test, EvaluationProtocol(networks=NETWORKS_PER_SET, seed=seed))
+        for name, values in zip(comparison.set.values, comparison.accuracy.values, strict=True):
+            accuracies.setdefault(str(name), []).append(values)
     sys.stdout.write("| set | test accuracy, % |\n|---|---|\n")
-    for name, values in rows.items():
-        every = 100 * np.concatenate(values)
-        sys.stdout.write(f"| {name} | {every.mean():.1f} ± {every.std(ddof=1):.1f} |\n")
+    for name, values in accuracies.items():
+        percent = 100 * np.concatenate(values)
+        sys.stdout.write(f"| {name} | {percent.mean():.1f} ± {percent.std(ddof=1):.1f} |\n")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Execute the notebooks without real data and keep their pictures and texts, but no widget state.
+"""Execute the notebooks without real data, and save their pictures and texts without widget state.
 
-A saved notebook must tell the truth without a kernel: a view of a widget that is no longer there
-shows an error in place of the picture, so only HTML, PNG and text stay.
+Without a kernel, a saved view of a widget shows an error in place of the picture. So only HTML, PNG
+and text are saved.
 
     python scripts/render_notebooks.py [notebooks/00_start.ipynb ...]
 """
@@ -15,8 +15,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-VIEW = "application/vnd.jupyter.widget-view+json"
-LIMIT = 1_000_000
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+MAXIMUM_BYTES = 1_000_000
 
 
 def render(path: Path) -> None:
@@ -31,11 +31,11 @@ def render(path: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
-            output.get("data", {}).pop(VIEW, None)
+            output.get("data", {}).pop(WIDGET_VIEW, None)
     nbformat.write(notebook, path)
     size = path.stat().st_size
-    if size > LIMIT:
-        sys.exit(f"{path} has {size / 1e6:.2f} MB, more than {LIMIT / 1e6:.0f}")
+    if size > MAXIMUM_BYTES:
+        sys.exit(f"{path} has {size / 1e6:.2f} MB; the limit is {MAXIMUM_BYTES / 1e6:.0f} MB")
     sys.stdout.write(f"{path}: {size / 1e3:.0f} kB\n")
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Make every shipped recording anew. MNIST, Fashion-MNIST, CIFAR-10 (JPEG), Imagenette and the weights
-# of ResNet-20, ResNet-56 and SqueezeNet must be in the folder of EXPLORE_DATA. Twenty minutes or more on two cores.
+# Record all shipped recordings again. MNIST, Fashion-MNIST, CIFAR-10 (JPEG), Imagenette and the weights
+# of ResNet-20, ResNet-56 and SqueezeNet must be in the folder of EXPLORE_DATA. It takes twenty minutes or more on two cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 runs="$(mktemp -d)"

@@ -12,7 +12,7 @@ study() {
 
 study --data fashion-mnist --teacher-images '[12000]' --widths '[4,16,64]' --out "$runs/fashion-a.zarr"
 study --data fashion-mnist --parents '[1,0,0,1,1,0,0,1,1,0]' --teacher-images '[12000]' --widths '[4,16,64]' --out "$runs/fashion-b.zarr"
-for difference in 1.0 0.0; do # stripes as they are, and none to be seen
+for difference in 1.0 0.0; do # subclasses with stripes, and without
   study --data scenes --data-option object_size=0.35 --data-option clutter=0 --data-option "difference=$difference" --student convnet \
     --updates 300 --widths '[16]' --out "$runs/scenes-$difference.zarr"
 done

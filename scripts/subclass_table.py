@@ -5,42 +5,48 @@ python scripts/subclass_table.py --width 16 --labels 200 NAME=runs/study.zarr ..
 
 from __future__ import annotations
 
-import argparse
 import sys
+from typing import Annotated
+
+import pandas
+import typer
 
 from explore import open_recording
+from explore.core.tables import format_table
 from explore.subclass import table
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("studies", nargs="+", metavar="NAME=STUDY.zarr", help="one column each")
-    parser.add_argument("--labels", type=int, default=200)
-    parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--measure", default="accuracy")
-    given = parser.parse_args()
+def main(
+    studies: Annotated[list[str], typer.Argument(metavar="NAME=STUDY.zarr", help="Columns.")],
+    labels: int = 200,
+    width: int = 16,
+    measure: str = "accuracy",
+) -> None:
+    """Print one column for each study."""
     columns: dict[str, dict[str, str]] = {}
-    for study in given.studies:
+    for study in studies:
         name, _, path = study.partition("=")
-        rows = table(open_recording(path), given.measure)
-        first = rows["teacher_images"].iloc[0], rows["temperature"].iloc[0]
-        rows = rows[(rows["labels"] == given.labels) & (rows["width"] == given.width)]
-        rows = rows[(rows["teacher_images"] == first[0]) & (rows["temperature"] == first[1])]
+        rows = table(open_recording(path), measure)
+        first = rows.iloc[0]
+        for setting, value in (
+            ("labels", labels),
+            ("width", width),
+            ("teacher_images", first["teacher_images"]),
+            ("temperature", first["temperature"]),
+        ):
+            rows = rows[rows[setting] == value]
         columns[name] = {}
         for row in rows.to_dict("records"):
-            mean, deviation, difference, half = (
-                100 * row[key] for key in (given.measure, "std", "minus scratch", "±")
-            )
-            beside = "" if row["lesson"] == "scratch" else f" ({difference:+.1f} ± {half:.1f})"
-            columns[name][row["lesson"]] = f"{mean:.1f} ± {deviation:.1f}{beside}"
-    lessons = list(dict.fromkeys(lesson for column in columns.values() for lesson in column))
-    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-    lines += [
-        f"| {lesson} | " + " | ".join(column.get(lesson, "") for column in columns.values()) + " |"
-        for lesson in lessons
-    ]
-    sys.stdout.write("\n".join(lines) + "\n")
+            keys = (measure, "std", "minus scratch", "±")
+            mean, deviation, difference, half = (100 * row[key] for key in keys)
+            text = f"{mean:.1f} ± {deviation:.1f}"
+            if row["lesson"] != "scratch":
+                text += f" ({difference:+.1f} ± {half:.1f})"
+            columns[name][row["lesson"]] = text
+    cells = pandas.DataFrame(columns).fillna("")
+    cells.insert(0, "", cells.index)
+    sys.stdout.write(format_table(cells))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

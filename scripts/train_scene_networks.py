@@ -1,6 +1,6 @@
-"""The three small networks whose maps the sparse-convolution lab shows: trained on scenes of 64×64, kept as float16.
+"""Train the three small networks of the sparse-convolution lab on scenes of 64×64, and save them as float16.
 
-Twelve minutes on two cores that others used too.
+It took twelve minutes on two busy cores.
 
 python scripts/train_scene_networks.py FOLDER
 """
@@ -18,12 +18,12 @@ from explore.models import Fit, accuracy
 from explore.models._init import draw
 from explore.sparseconv.networks.model_zoo import KNOWN
 
-NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
+NETWORK_NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
 
 
 def main(folder: str) -> None:
     train, val = load("scenes", size=64, count=6000), load("scenes", "val", size=64)
-    for name in NAMES:
+    for name in NETWORK_NAMES:
         network = KNOWN[name].make()
         draw(network, 0)
         fit = Fit(
@@ -40,16 +40,13 @@ def main(folder: str) -> None:
             fit.advance()
             sys.stderr.write(f"{name}, epoch {fit.step}: loss {fit.loss:.3f}\n")
         network.eval()
-        kept = {
+        weights = {
             key: value.half() if value.is_floating_point() else value
             for key, value in network.state_dict().items()
         }
-        save_file(
-            kept,
-            Path(folder) / f"{name}.safetensors",
-            {"accuracy on val": f"{accuracy(network, val.batch(), val.labels):.3f}"},
-        )
-        sys.stdout.write(f"{name}: {accuracy(network, val.batch(), val.labels):.3f} of val\n")
+        score = f"{accuracy(network, val.batch(), val.labels):.3f}"
+        save_file(weights, Path(folder) / f"{name}.safetensors", {"accuracy on val": score})
+        sys.stdout.write(f"{name}: accuracy {score} on val\n")
 
 
 if __name__ == "__main__":
