@@ -1,11 +1,13 @@
-"""PyTorch's own OpenMP threads as helpers: while they watch for its next operation, nobody else is to compete for their cores."""
+"""Runs compiled kernels on PyTorch's OpenMP threads.
+
+These threads spin for a while after each operation of PyTorch, so that a second pool of threads
+would compete with them for cores.
+"""
 
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -15,135 +17,155 @@ import numba
 import numpy as np
 from numba import types
 
-from explore._parallel._libc import ASK_CORES, GETCPU, SET_CORES
-from explore._parallel.intrinsics import affinity, ask, call, call_fork, pointer
+from explore._parallel.compile import kernel
+from explore._parallel.intrinsics import (
+    GET_AFFINITY,
+    GETCPU,
+    SET_AFFINITY,
+    as_record,
+    call_affinity,
+    call_for_int,
+    call_gomp_parallel,
+    call_kernel,
+)
+from explore._parallel.policy import OPENMP_COOLDOWN_S, BestTime
 
-SLOWER, LATER = 4, 0.001
-"""A call that takes so many times as long as the fastest of its kind, and so many seconds, was held up: the cores are busy."""
+MAX_CORES = 1024
+"""Cores in a list of Linux's ``sched_getaffinity``."""
 
-APART = 0.25
-"""Seconds for which the team is then left alone."""
-
-FUNCTION, JOB, WHO, SIZE, CORE, WHERE, ASK, SET = (np.uintp(k) for k in range(8))
-"""What a team is told: what to call with what, the address of ``omp_get_thread_num``, how many of them at most, on which core the
-first of them is, and the addresses of ``CALLS``."""
-
-CALLS = (GETCPU, ASK_CORES, SET_CORES)
-
-CORES = 1024
-"""That Linux's lists of cores have room for."""
-
-
-@dataclass
-class Pace:
-    """How fast calls of one kind have been; it is forgotten bit by bit, for one of them may have had little to do."""
-
-    fastest: float = math.inf
+REGION = np.dtype(
+    [
+        (name, np.uint64)
+        for name in (
+            "kernel",
+            "arguments",
+            "get_thread_num",
+            "max_threads",
+            "caller_core",
+            "getcpu",
+            "get_affinity",
+            "set_affinity",
+        )
+    ]
+)
+"""What each thread of a parallel region reads: addresses, but for the two numbers."""
 
 
-class Team(NamedTuple):
+class OpenMP(NamedTuple):
     """Addresses of functions of the OpenMP library that PyTorch is linked to."""
 
-    fork: int
-    who: int
-    most: int
+    parallel: int
+    get_thread_num: int
+    get_max_threads: int
 
 
-def team() -> Team | None:
-    """PyTorch's, if it is imported and its OpenMP library speaks GCC's language (as Linux's does)."""
+def find_openmp() -> OpenMP | None:
+    """Return PyTorch's OpenMP, if PyTorch is imported and its OpenMP has GCC's interface.
+
+    On Linux it has.
+    """
     torch = sys.modules.get("torch")
     file = getattr(torch, "__file__", None)
-    return _linked(file) if file else None
+    return _linked_openmp(file) if file else None
 
 
 @cache
-def _linked(package: str) -> Team | None:
+def _linked_openmp(package: str) -> OpenMP | None:
     names = ("GOMP_parallel", "omp_get_thread_num", "omp_get_max_threads")
-    files = sorted(Path(package).parent.glob("lib/libtorch_cpu.*"))
-    for file in (
-        (None, *map(str, files)) if files else ()
-    ):  # what was loaded for all comes before what it was linked to
+    files = [str(file) for file in sorted(Path(package).parent.glob("lib/libtorch_cpu.*"))]
+    # A library that was loaded for the whole process comes before the one PyTorch is linked to.
+    for file in (None, *files) if files else ():
         try:
             library = ctypes.CDLL(file)
-            found = [
-                ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0 for name in names
-            ]
+            addresses = [ctypes.cast(getattr(library, name), ctypes.c_void_p) for name in names]
         except (OSError, AttributeError, TypeError):
             continue
-        if all(found):
-            return Team(*found)
+        if all(address.value for address in addresses):
+            return OpenMP(*(address.value or 0 for address in addresses))
     return None
 
 
-class Calls:
-    """Calls by the team, one at a time; keeps away from it for a moment where other processes keep its threads from their cores.
+class OpenMPCalls:
+    """Calls kernels on OpenMP's threads, one call at a time.
 
-    At the end of a parallel region OpenMP waits for every thread, though it may not have begun: on busy cores that takes
-    whole scheduling quanta.
+    At the end of a parallel region OpenMP waits for every thread, even for one that has not started
+    yet. Where other processes keep the cores busy, that takes whole scheduling quanta. After such a
+    stall no call is made for ``OPENMP_COOLDOWN_S``.
     """
 
     def __init__(self) -> None:
-        self._apart = 0.0
-        self._told = np.array([0, 0, 0, 0, 0, *CALLS], np.uint64)
+        self._cooldown_end = 0.0
+        self._region = np.zeros(1, REGION)
+        self._region["getcpu"] = GETCPU
+        self._region["get_affinity"], self._region["set_affinity"] = GET_AFFINITY, SET_AFFINITY
 
-    def __call__(self, threads: int, function: int, job: int, pace: Pace) -> bool:
-        """Call a function by all threads of the team, this one being the first; whether that was done."""
-        if (known := team()) is None:
+    def __call__(self, threads: int, address: int, arguments: int, best_time: BestTime) -> bool:
+        """Call a kernel on OpenMP's threads, of which the calling thread is the first.
+
+        Returns:
+            Whether it was called: False without OpenMP, and for a while after a stall.
+        """
+        if (openmp := find_openmp()) is None:
             return False
-        member, begin = _member(), perf_counter()  # compiled before the clock runs
-        if begin < self._apart:
+        member, start = _region_member(), perf_counter()  # compile before the clock starts
+        if start < self._cooldown_end:
             return False
-        _call(known, member, self._told, function, job, threads)
+        _run_region(openmp, member, self._region, address, arguments, threads)
         end = perf_counter()
-        if end - begin > SLOWER * pace.fastest + LATER:
-            self._apart = end + APART
-        pace.fastest = min(end - begin, 2 * pace.fastest)
+        if best_time.is_stall(end - start):
+            self._cooldown_end = end + OPENMP_COOLDOWN_S
+        best_time.update(end - start)
         return True
 
 
 @cache
-def _member() -> int:
-    """The address of what each thread of a team is called with: the place of what the team is told."""
+def _region_member() -> int:
+    """Return the address of the function that each thread of a region calls with its ``REGION``."""
 
     @numba.cfunc(types.void(types.uintp), cache=True)
-    def member(job):  # type: ignore[no-untyped-def]
-        told = numba.carray(pointer(job, np.empty(0, np.uint64)), 8)
-        number, here = ask(told[WHO]), ask(told[WHERE])
-        if number >= told[SIZE]:
+    def member(address):
+        region = as_record(address, REGION)
+        thread, core = call_for_int(region.get_thread_num), call_for_int(region.getcpu)
+        if thread >= region.max_threads:
             return
-        if number != 0 and here == told[CORE]:
-            leave(here, told[ASK], told[SET])
-        call(told[FUNCTION], told[JOB], number)
+        if thread != 0 and core == region.caller_core:
+            leave_core(core, region.get_affinity, region.set_affinity)
+        call_kernel(region.kernel, region.arguments, thread)
 
     return int(member.address)  # type: ignore[arg-type]
 
 
-@numba.njit(nogil=True, cache=True)
-def leave(here, ask_cores, set_cores):  # type: ignore[no-untyped-def]
-    """Have this thread go on on another core, if it may, and then let it be where it was allowed to be.
+@kernel
+def leave_core(core, get_affinity, set_affinity):
+    """Move this thread to another core, if it may run on one, and restore its affinity.
 
-    A thread that wakes on the core of the one that it is to help may be left there for ten milliseconds.
+    A thread that wakes on the core of the thread that it helps may stay there for ten milliseconds.
     """
-    allowed = np.zeros(CORES // 64, np.uint64)
+    allowed = np.zeros(MAX_CORES // 64, np.uint64)
     if (
-        here >= np.uintp(CORES)
-        or ask_cores == 0
-        or set_cores == 0
-        or not affinity(ask_cores, allowed)
+        core >= np.uintp(MAX_CORES)
+        or get_affinity == 0
+        or set_affinity == 0
+        or not call_affinity(get_affinity, allowed)
     ):
         return
-    elsewhere, left = allowed.copy(), np.uint64(0)
-    elsewhere[here // np.uintp(64)] &= ~(np.uint64(1) << (here % np.uintp(64)))
-    for word in elsewhere:
-        left |= word
-    if left != 0:
-        affinity(set_cores, elsewhere)
-        affinity(set_cores, allowed)
+    others, any_other = allowed.copy(), np.uint64(0)
+    others[core // np.uintp(64)] &= ~(np.uint64(1) << (core % np.uintp(64)))
+    for word in others:
+        any_other |= word
+    if any_other != 0:
+        call_affinity(set_affinity, others)
+        call_affinity(set_affinity, allowed)
 
 
-@numba.njit(nogil=True, cache=True)
-def _call(team, member, told, function, job, threads):  # type: ignore[no-untyped-def]
-    told[FUNCTION], told[JOB], told[WHO], told[SIZE] = function, job, team.who, threads
-    told[CORE] = ask(told[WHERE])
-    # as many as PyTorch asks for: with another number OpenMP would end and begin threads in each call
-    call_fork(team.fork, member, told.ctypes.data, ask(team.most))
+@kernel
+def _run_region(openmp, member, regions, address, arguments, threads):
+    region = regions[0]
+    region.kernel, region.arguments = address, arguments
+    region.get_thread_num, region.max_threads = openmp.get_thread_num, threads
+    region.caller_core = call_for_int(region.getcpu)
+    # As many threads as PyTorch uses: with another number OpenMP would end and start threads in
+    # each call. Threads from ``max_threads`` on return at once.
+    call_gomp_parallel(
+        openmp.parallel, member, regions.ctypes.data, call_for_int(openmp.get_max_threads)
+    )

@@ -1,4 +1,7 @@
-"""Sharing the tasks of one kernel among threads, so that a busy core never holds the others up."""
+"""Threads of our own: a pool for Python callables, and helpers that run compiled kernels.
+
+Neither is waited for unless it has started to work.
+"""
 
 from __future__ import annotations
 
@@ -7,53 +10,149 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import count
-from typing import Any
+from queue import SimpleQueue
+from typing import NamedTuple
 
-KERNELS = threading.Lock()
-"""Held around kernels that Numba itself runs in parallel: not every threading layer of it bears two callers at once."""
+import numpy as np
 
-PARALLEL_FROM = 200_000
-"""Steps (about half a millisecond) from which on work is shared; below, waking a thread costs as much."""
+from explore._parallel.compile import kernel
+from explore._parallel.intrinsics import (
+    GET_AFFINITY,
+    GETCPU,
+    SCHED_YIELD,
+    SET_AFFINITY,
+    atomic_fetch_add,
+    atomic_load,
+    atomic_store,
+    call_for_int,
+    call_kernel,
+    yield_core,
+)
+from explore._parallel.openmp import leave_core
+from explore._parallel.policy import SPIN_CHECKS
 
-PIECE = 100_000
-"""Steps in one piece, about: whoever is done takes the next."""
+CHECKS_PER_YIELD = np.uintp(500)
+"""Looks at a counter between two calls of ``sched_yield``."""
+
+ONE, MINUS_ONE = np.uintp(1), ~np.uintp(0)
+
+MAILBOX = np.dtype(
+    [
+        (name, np.uint64)
+        for name in (
+            "posted_jobs",
+            "kernel",
+            "arguments",
+            "active_helpers",
+            "awake_helpers",
+            "core",
+        )
+    ]
+)
+"""How helper threads get work: the number of jobs so far, the present job (``arguments`` is 0 if
+there is none), how many helpers work on it or look for the next, and the caller's core."""
 
 
-def shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any) -> None:
-    """Call ``kernel(*arguments, first, step, out)`` for all tasks, in as many threads as its ``work`` is worth.
+def run_on_pool(threads: int, work: Callable[[], None]) -> None:
+    """Call ``work`` on this thread, and on others of a pool that start before it returns.
 
-    Not by OpenMP (``prange``): there every step ends only when every thread has been given a core, and where other
-    processes keep the cores busy that took whole scheduling quanta (a reduction of 0.1 s became one of 2 s). Here the
-    caller works through the pieces itself, others help where they get to it, and none is waited for that has not begun.
-    Each task is computed alone, so that the bits do not depend on who does it.
-
-    Args:
-        work: how much there is to do, in steps of about 2.5 nanoseconds.
-        kernel: compiled, without the GIL; does every ``step``-th task from ``first`` on.
-        out: what it writes.
+    An exception in any of them is raised here.
     """
-    from numba import get_num_threads
-
-    threads = get_num_threads()
-    if work < PARALLEL_FROM or threads == 1:
-        kernel(*arguments, 0, 1, out)
-        return
-    pieces = max(2 * threads, work // PIECE)
-    numbers = count()
-
-    def labour() -> None:
-        while (piece := next(numbers)) < pieces:
-            kernel(*arguments, piece, pieces, out)
-
-    helpers = [_pool(os.getpid(), threads - 1).submit(labour) for _ in range(threads - 1)]
-    labour()
+    pool = _executor(os.getpid(), threads - 1)
+    helpers = [pool.submit(work) for _ in range(threads - 1)]
+    work()
     for helper in helpers:
         if not helper.cancel():
             helper.result()
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """One for this process: a fork has none of its parent's threads."""
+def _executor(process: int, threads: int) -> ThreadPoolExecutor:
+    """Return the pool of this process: a fork has none of its parent's threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="explore")
+
+
+class Helpers(NamedTuple):
+    """Daemon threads that wait for compiled kernels; each item of the queue wakes one of them."""
+
+    mailbox: np.ndarray
+    wake_ups: SimpleQueue[None]
+
+
+@cache
+def start_helpers(process: int, count: int) -> Helpers:
+    """Start the helper threads of this process.
+
+    Raises:
+        RuntimeError: no thread can be started, for example at the end of a process.
+    """
+    helpers = Helpers(np.zeros(1, MAILBOX), SimpleQueue())
+
+    def wait_for_work(thread: int) -> None:
+        while True:
+            helpers.wake_ups.get()
+            _help(helpers.mailbox, thread, SPIN_CHECKS, SCHED_YIELD, GETCPU, GET_AFFINITY, SET_AFFINITY)  # fmt: skip
+
+    for index in range(count):
+        name, arguments = f"explore-{index}", (index + 1,)
+        threading.Thread(target=wait_for_work, args=arguments, name=name, daemon=True).start()
+    return helpers
+
+
+def run_with_helpers(helpers: Helpers, threads: int, address: int, arguments: int) -> None:
+    """Call a compiled kernel on this thread, and on helpers that wake before it returns."""
+    mailbox, wake_ups = helpers
+    for _ in range(threads - 1 - int(mailbox["awake_helpers"][0]) - wake_ups.qsize()):
+        wake_ups.put(None)
+    _lead(mailbox, address, arguments, SCHED_YIELD, GETCPU)
+
+
+@kernel
+def run_alone(address, arguments):
+    """Call a compiled kernel on this thread only."""
+    call_kernel(address, arguments, np.uintp(0))
+
+
+@kernel
+def _lead(mailboxes, address, arguments, sched_yield, getcpu):
+    """Post a job, work on it, and wait for the helpers that have started to work on it."""
+    mailbox = mailboxes[0]
+    atomic_store(mailbox, "core", call_for_int(getcpu))
+    atomic_store(mailbox, "kernel", address)
+    atomic_store(mailbox, "arguments", arguments)
+    atomic_fetch_add(mailbox, "posted_jobs", ONE)
+    call_kernel(address, arguments, np.uintp(0))
+    atomic_store(mailbox, "arguments", np.uintp(0))
+    checks = np.uintp(0)
+    while atomic_load(mailbox, "active_helpers") > 0:  # they have no work, but read the arguments
+        checks += ONE
+        if checks % CHECKS_PER_YIELD == 0:
+            yield_core(sched_yield)
+
+
+@kernel
+def _help(mailboxes, thread, spin_checks, sched_yield, getcpu, get_affinity, set_affinity):
+    """Work on jobs while there are any, and look for the next one for a while."""
+    mailbox = mailboxes[0]
+    atomic_fetch_add(mailbox, "awake_helpers", ONE)
+    last_job = np.uintp(0)
+    while True:
+        job = last_job
+        for check in range(np.uintp(spin_checks)):
+            job = atomic_load(mailbox, "posted_jobs")
+            if job != last_job:
+                break
+            if check % CHECKS_PER_YIELD == CHECKS_PER_YIELD - ONE:
+                yield_core(sched_yield)
+        if job == last_job:
+            break
+        core = call_for_int(getcpu)
+        if core == atomic_load(mailbox, "core"):
+            leave_core(core, get_affinity, set_affinity)
+        last_job = job
+        atomic_fetch_add(mailbox, "active_helpers", ONE)
+        arguments = atomic_load(mailbox, "arguments")
+        if arguments != np.uintp(0):
+            call_kernel(atomic_load(mailbox, "kernel"), arguments, np.uintp(thread))
+        atomic_fetch_add(mailbox, "active_helpers", MINUS_ONE)
+    atomic_fetch_add(mailbox, "awake_helpers", MINUS_ONE)

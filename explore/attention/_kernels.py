@@ -1,40 +1,34 @@
-"""Numba: instance norm, ReLU, attention sums and average pooling in one visit to a convolution's output, channels last."""
+"""Numba: instance norm, ReLU, attention sums and average pooling in one pass over a map.
+
+Arrays have channels last. Every inner loop runs over the channels of one pixel: short, contiguous
+and vectorised by the compiler.
+"""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-ZERO, QUARTER = np.float32(0), np.float32(0.25)
+from explore._parallel.compile import kernel
+from explore.models._fused.moments import ZERO, sum_moments
+
+QUARTER = np.float32(0.25)
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def _scale_and_shift(f, weight, bias, eps, scale, shift):  # type: ignore[no-untyped-def]
-    """Set ``scale`` and ``shift`` ``[C]`` so that ``f · scale + shift`` is the instance norm of ``f [P, C]``.
-
-    Mean and variance take a pass each, for one pass would cancel digits.
-    """
+@kernel(fastmath=True)
+def _scale_and_shift(f, weight, bias, eps, scale, shift):
+    """Set ``scale`` and ``shift`` ``[C]``: ``f · scale + shift`` is the instance norm of ``f [P, C]``."""
     pixels, channels = f.shape
     count = np.float32(pixels)
-    scale[:] = ZERO
-    shift[:] = ZERO
-    for p in range(pixels):
-        for c in range(channels):
-            shift[c] += f[p, c]
-    for c in range(channels):
-        shift[c] /= count
-    for p in range(pixels):
-        for c in range(channels):
-            difference = f[p, c] - shift[c]
-            scale[c] += difference * difference
+    sum_moments(f, shift, scale)
     for c in range(channels):
         scale[c] = weight[c] / np.sqrt(scale[c] / count + eps)
         shift[c] = bias[c] - shift[c] * scale[c]
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def _sum_of_powers(values, power):  # type: ignore[no-untyped-def]
-    """``Σ values ** power`` of values ≥ 0."""
+@kernel(fastmath=True)
+def _sum_of_powers(values, power):
+    """Return ``Σ values ** power`` of values ≥ 0."""
     total = ZERO
     if power == np.float32(4):
         for c in range(len(values)):
@@ -52,8 +46,8 @@ def _sum_of_powers(values, power):  # type: ignore[no-untyped-def]
     return total
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True, error_model="numpy")
-def _add_powers(values, sums, power):  # type: ignore[no-untyped-def]
+@kernel(fastmath=True)
+def _add_powers(values, sums, power):
     """Add ``values ** power`` (values ≥ 0) to ``sums``, element by element."""
     if power == np.float32(4):
         for c in range(len(values)):
@@ -70,12 +64,12 @@ def _add_powers(values, sums, power):  # type: ignore[no-untyped-def]
             sums[c] += values[c] ** power
 
 
-@numba.njit(fastmath=True, nogil=True, cache=True, parallel=True, error_model="numpy")
-def norm_relu_sums_pool(f, weight, bias, pooled, by_pixel, by_channel, eps, spatial, channel):  # type: ignore[no-untyped-def]
-    """Over images ``f [N, H, W, C]`` (H and W even; overwritten): ``pooled [N, H/2, W/2, C]`` is set,
-    ``by_pixel [N, H, W]`` set and ``by_channel [N, C]`` added to; a power of 0 leaves that sum out.
+@kernel(fastmath=True, parallel=True)
+def norm_relu_sums_pool(f, weight, bias, pooled, by_pixel, by_channel, eps, spatial, channel):
+    """Normalise, rectify, sum powers of and pool images ``f [N, H, W, C]`` (H and W even).
 
-    Every loop runs over the channels of one pixel: short, contiguous, and vectorised by the compiler.
+    Overwrites ``f``, sets ``pooled [N, H/2, W/2, C]`` and ``by_pixel [N, H, W]``, and adds to
+    ``by_channel [N, C]``. A power of 0 leaves out that sum.
     """
     images, height, width, channels = f.shape
     for n in numba.prange(images):

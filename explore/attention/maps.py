@@ -1,9 +1,9 @@
-"""Spatial and channel attention of feature maps, as plain differentiable formulas."""
+"""Spatial and channel attention of feature maps, as differentiable formulas."""
 
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import normalize as unit
+from torch.nn.functional import normalize as l2_normalize
 
 from explore.errors import InvalidInput
 
@@ -11,9 +11,9 @@ from explore.errors import InvalidInput
 def spatial_attention(
     features: torch.Tensor, power: float = 4.0, normalize: bool = True
 ) -> torch.Tensor:
-    """Where a feature map is active: ``Σ_c |f|^power``.
+    """Return where a feature map is active: ``Σ_c |f|^power``.
 
-    A high power lets the few strongest channels decide; at 4 a map is nearly one spot.
+    With a high power the few strongest channels decide; with 4 a map is nearly one spot.
 
     Args:
         features: ``[N, C, H, W]``, any float dtype; gradients flow through.
@@ -35,14 +35,14 @@ def spatial_attention(
         >>> spatial_attention(f)
         tensor([[[1., 0.]]])
     """
-    collapsed = raised(_checked(features, power), power).sum(1)
-    return unit(collapsed.flatten(1), dim=1).view_as(collapsed) if normalize else collapsed
+    collapsed = abs_power(_validated(features, power), power).sum(1)
+    return l2_normalize(collapsed.flatten(1), dim=1).view_as(collapsed) if normalize else collapsed
 
 
 def channel_attention(
     features: torch.Tensor, power: float = 4.0, normalize: bool = True
 ) -> torch.Tensor:
-    """How active each channel is over the whole map: ``Σ_hw |f|^power``.
+    """Return how active each channel is over the map: ``Σ_hw |f|^power``.
 
     Args:
         features: ``[N, C, H, W]``, any float dtype; gradients flow through.
@@ -61,12 +61,15 @@ def channel_attention(
         >>> channel_attention(torch.ones(1, 2, 3, 3), power=4, normalize=False)
         tensor([[9., 9.]])
     """
-    collapsed = raised(_checked(features, power), power).sum((2, 3))
-    return unit(collapsed, dim=1) if normalize else collapsed
+    collapsed = abs_power(_validated(features, power), power).sum((2, 3))
+    return l2_normalize(collapsed, dim=1) if normalize else collapsed
 
 
-def raised(values: torch.Tensor, power: float) -> torch.Tensor:
-    """``|values|^power``; 4 as two squarings, which is several times faster than ``pow`` and as exact."""
+def abs_power(values: torch.Tensor, power: float) -> torch.Tensor:
+    """Return ``|values|^power``.
+
+    The power 4 is two squarings, which is several times faster than ``pow`` and as exact.
+    """
     if power == 1:
         return values.abs()
     if power == 2:
@@ -76,7 +79,7 @@ def raised(values: torch.Tensor, power: float) -> torch.Tensor:
     return values.abs().pow(power)
 
 
-def _checked(features: torch.Tensor, power: float) -> torch.Tensor:
+def _validated(features: torch.Tensor, power: float) -> torch.Tensor:
     if features.ndim != 4:
         raise InvalidInput(f"features must be [N, C, H, W], got {list(features.shape)}")
     if not power > 0:

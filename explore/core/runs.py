@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from explore._parallel.cpus import usable_cpus
 from explore.core.environment import processor, threads, versions
 from explore.core.recording import describe_difference, open_recording
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, RecordingFailed
@@ -223,10 +224,7 @@ def spare_core() -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
-    )
-    torch.set_num_threads(max(1, min(before, usable - 1)))
+    torch.set_num_threads(max(1, min(before, usable_cpus() - 1)))
     try:
         yield
     finally:

@@ -1,8 +1,7 @@
-"""conv2d and prepare: a convolution by the method of your choice, at once or with its weights repacked for many calls."""
+"""conv2d and prepare: convolutions by a chosen method, at once or with weights repacked for many calls."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -13,14 +12,14 @@ import numpy as np
 from explore.errors import UnknownName
 from explore.sparseconv._compiled.products import product
 from explore.sparseconv._engine.convolution import BitmapConvolution
-from explore.sparseconv.encoding import ENCODERS, check_options, encode
+from explore.sparseconv.encoding import ENCODERS, check_options, encode_maps
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.validation import as_bias, as_maps, as_pair, as_weight
 
-DENSE_FROM = 0.8
-"""Density from which on "auto" leaves a convolution to PyTorch."""
+DENSE_THRESHOLD = 0.8
+"""Density of a map from which on the method "auto" uses PyTorch's dense convolution."""
 
-METHODS = ("auto", "bitmap", "torch", *(name for name in ENCODERS if name != "bitmap"))
+METHOD_NAMES = ("auto", "bitmap", "torch", *(name for name in ENCODERS if name != "bitmap"))
 
 
 def conv2d(
@@ -32,29 +31,31 @@ def conv2d(
     method: str = "auto",
     **options: Any,
 ) -> Any:
-    """Convolve maps (cross-correlation, as in networks).
+    """Convolve maps; "auto" skips zeros, or uses PyTorch where more than 80 % of a map is not zero.
 
-    NaN and infinities in the maps propagate as in a dense product. The sparse methods skip zeros, so that a weight
-    which is NaN or infinite makes no NaN of them. Nothing here has a gradient: tensors that require one are detached.
-    To convolve many maps by the same weights, see ``prepare``.
+    This is a cross-correlation, as in networks. The method "auto" imports PyTorch only when a map is
+    that dense. NaN and infinities in the maps propagate as in a dense product. The sparse methods
+    skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0. Nothing here
+    has a gradient: tensors that require one are detached. To convolve many maps by the same weights,
+    see ``prepare``.
 
     Args:
-        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any strides; an array, or a
-            tensor in main memory. Channels-last maps need not be turned round.
+        x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any
+            strides; an array, or a tensor in main memory. Channels-last maps are not copied.
         weight: float32 ``[K, C, Kh, Kw]``.
         bias: float32 ``[K]``, or None.
         stride: a whole number, or (Sh, Sw).
         padding: a whole number, or (above and below, left and right).
-        method: "auto", "bitmap", "torch", "im2col", "mec", "cscc", "cpo" or "cps" (see ``prepare``); all give the same up to
-            rounding.
+        method: "auto", "bitmap", "torch", "im2col", "mec", "cscc", "cpo" or "cps" (see ``prepare``);
+            all give the same result up to rounding.
         **options: of the format, see ``encode``.
 
     Returns:
-        float32 ``[N, K, Oh, Ow]``; N = 1 where ``x`` has no such axis. A tensor if ``x`` is one, without a gradient; else an
-        array. With channels last in memory if ``x`` has them so.
+        float32 ``[N, K, Oh, Ow]``; N = 1 where ``x`` has no such axis. A tensor if ``x`` is one,
+        without a gradient; else an array. With channels last in memory if ``x`` has them last.
 
     Raises:
-        InvalidInput: what is given cannot be used, or does not fit together; the message says which.
+        InvalidInput: an input cannot be used, or two do not fit together; the message says which.
         UnknownName: no such method.
 
     Example:
@@ -75,23 +76,25 @@ def prepare(
     method: str = "auto",
     relu: bool = False,
 ) -> Layer:
-    """Repack the weights of a convolution once.
+    """Repack weights for many calls; "auto" skips zeros, or uses PyTorch where a map is dense.
+
+    A map is dense if more than 80 % of its values (``DENSE_THRESHOLD``) are not zero. They are
+    counted in each call. PyTorch is imported when the first dense map comes.
 
     Args:
         weight: float32 ``[K, C, Kh, Kw]``.
         bias: float32 ``[K]``, or None.
         stride: a whole number, or (Sh, Sw).
         padding: a whole number, or (above and below, left and right).
-        method: "bitmap" (the fast engine), "torch" (dense), "cpo", "cps", "cscc", "im2col", "mec", or "auto": the engine, unless
-            more than 80 % of the map is not zero, which is found out at each call; then PyTorch where it is imported
-            already, else im2col.
+        method: "auto", "bitmap" (the fast engine that skips zeros), "torch" (dense), "cpo", "cps",
+            "cscc", "im2col" or "mec".
         relu: set negative outputs to 0.
 
     Returns:
         A ``Layer``: call it with maps.
 
     Raises:
-        InvalidInput: weights, bias, stride or padding that cannot be used; the message says which.
+        InvalidInput: weights, bias, stride or padding cannot be used; the message says which.
         UnknownName: no such method.
 
     Example:
@@ -104,11 +107,11 @@ def prepare(
 
 
 class Layer:
-    """A convolution with repacked weights; see ``prepare``. May be called from several threads.
+    """A convolution with repacked weights, see ``prepare``; several threads may call it.
 
     Args:
         weight, bias, stride, padding, method, relu: as for ``prepare``.
-        dense_from: density from which on "auto" leaves it to PyTorch.
+        dense_from: density from which on "auto" uses PyTorch.
         **options: of the format, see ``encode``.
     """
 
@@ -120,21 +123,16 @@ class Layer:
         padding: Any = 0,
         method: str = "auto",
         relu: bool = False,
-        dense_from: float = DENSE_FROM,
+        dense_from: float = DENSE_THRESHOLD,
         **options: Any,
     ) -> None:
-        if method not in METHODS:
-            raise UnknownName("method", method, METHODS)
+        if method not in METHOD_NAMES:
+            raise UnknownName("method", method, METHOD_NAMES)
         check_options(method, options)
-        self.method, self.relu, self.dense_from, self._options = (
-            method,
-            bool(relu),
-            dense_from,
-            options,
-        )
-        self.weight = np.array(
-            as_weight(weight), order="C"
-        )  # ours: who gave it may go on training it
+        self.method, self.relu, self.dense_from = method, bool(relu), dense_from
+        self._options = options
+        # A copy: the caller may go on training the weights.
+        self.weight = np.array(as_weight(weight), order="C")
         self.bias = np.array(as_bias(bias, len(self.weight)))
         self.stride, self.padding = as_pair("stride", stride, 1), as_pair("padding", padding, 0)
         self._engine = None
@@ -144,7 +142,7 @@ class Layer:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is made of the weights when it is needed."""
+        """Leave out PyTorch's convolution, which is built when it is needed."""
         return {name: value for name, value in self.__dict__.items() if name != "_dense"}
 
     def __repr__(self) -> str:
@@ -155,70 +153,66 @@ class Layer:
         """Convolve maps.
 
         Args:
-            x: float32 ``[N, C, H, W]``, ``[C, H, W]`` or ``[H, W]``; an array, or a tensor in main memory. Channels-last maps
-                need not be turned round.
+            x: float32 ``[N, C, H, W]``, ``[C, H, W]`` or ``[H, W]``; an array, or a tensor in main
+                memory. Channels-last maps are not copied.
 
         Returns:
-            float32 ``[N, K, Oh, Ow]``: a tensor if ``x`` is one, without a gradient; else an array; in its memory format.
+            float32 ``[N, K, Oh, Ow]``: a tensor if ``x`` is one, without a gradient; else an array;
+            in the memory format of ``x``.
 
         Raises:
-            InvalidInput: maps that cannot be used, or of another number of channels.
+            InvalidInput: maps that cannot be used, or have another number of channels.
         """
         maps = as_maps(x)
         if maps.shape[1] != self.weight.shape[1]:
-            as_weight(self.weight, maps.shape[1])  # says so
-        moved = maps.transpose(0, 2, 3, 1)
-        last = moved.flags.c_contiguous and not maps.flags.c_contiguous
-        found = self._convolved(maps, moved, last)
-        found = (
-            np.ascontiguousarray(found.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
-            if last
-            else np.ascontiguousarray(found)
-        )
-        torch = sys.modules.get("torch")  # where nobody imported it, x is no tensor
-        return (
-            torch.from_numpy(found) if torch is not None and isinstance(x, torch.Tensor) else found
-        )
+            as_weight(self.weight, maps.shape[1])  # raises the error
+        channels_last = maps.transpose(0, 2, 3, 1)
+        last = channels_last.flags.c_contiguous and not maps.flags.c_contiguous
+        y = self._convolve(maps, channels_last, last)
+        if last:
+            y = y.transpose(0, 2, 3, 1)
+        y = np.ascontiguousarray(y)
+        if last:
+            y = y.transpose(0, 3, 1, 2)
+        if not hasattr(x, "detach"):
+            return y
+        import torch
 
-    def _convolved(self, maps: np.ndarray, moved: np.ndarray, last: bool) -> np.ndarray:
-        """Outputs ``[N, K, Oh, Ow]``, in memory as it comes."""
-        if self._engine is not None:
-            most = self.dense_from if self.method == "auto" else 1.0
-            found = self._engine.unless_dense(np.ascontiguousarray(moved), most)
-            if found is not None:
-                return found.transpose(0, 3, 1, 2)
-        if self.method == "torch" or (
-            self.method == "auto" and sys.modules.get("torch") is not None
-        ):
-            Geometry(
-                maps.shape, self.weight.shape[2:], self.stride, self.padding
-            )  # says what does not fit
+        return torch.from_numpy(y)
+
+    def _convolve(self, maps: np.ndarray, channels_last: np.ndarray, last: bool) -> np.ndarray:
+        """Return outputs ``[N, K, Oh, Ow]`` in any memory format."""
+        if self._engine is not None:  # it validates the geometry itself, once for each size
+            density = self.dense_from if self.method == "auto" else 1.0
+            y = self._engine.convolve_if_sparse(np.ascontiguousarray(channels_last), density)
+            if y is not None:
+                return y.transpose(0, 3, 1, 2)
             return self._dense(maps if last else np.ascontiguousarray(maps))
-        method = "im2col" if self.method == "auto" else self.method
-        encoded = encode(
-            maps, self.weight.shape[2:], self.stride, self.padding, method, **self._options
-        )
+        geometry = Geometry(maps.shape, self.weight.shape[2:], self.stride, self.padding)
+        if self.method in ("auto", "torch"):
+            return self._dense(maps if last else np.ascontiguousarray(maps))
+        encoding = encode_maps(maps, geometry, self.method, self._options)
         if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # noqa: SIM108
-            found = encoded.convolve(self.weight, self.bias)
+            y = encoding.convolve(self.weight, self.bias)
         else:
-            found = product(encoded, self.weight, self.bias, last)
-        return np.maximum(found, np.float32(0), out=found) if self.relu else found
+            y = product(encoding, self.weight, self.bias, last)
+        return np.maximum(y, np.float32(0), out=y) if self.relu else y
 
     @cached_property
     def _dense(self) -> Callable[[np.ndarray], np.ndarray]:
-        """PyTorch's convolution of the same weights, arrays in and out."""
+        """PyTorch's convolution of the same weights, from arrays to arrays."""
         import torch
 
-        first = torch.from_numpy(self.weight)
-        last = first.contiguous(memory_format=torch.channels_last)
+        channels_first = torch.from_numpy(self.weight)
+        channels_last = channels_first.contiguous(memory_format=torch.channels_last)
         bias = torch.from_numpy(self.bias)
 
         def convolve(maps: np.ndarray) -> np.ndarray:
-            weight = first if maps.flags.c_contiguous else last
+            weight = channels_first if maps.flags.c_contiguous else channels_last
             with torch.inference_mode():
-                found = torch.nn.functional.conv2d(
+                y = torch.nn.functional.conv2d(
                     torch.from_numpy(maps), weight, bias, self.stride, self.padding
                 )
-                return np.asarray((found.relu_() if self.relu else found).numpy())
+                return np.asarray((y.relu_() if self.relu else y).numpy())
 
         return convolve

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 import numba
+import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv._compiled.dense import compiled_im2col, compiled_mec
@@ -82,7 +83,14 @@ def encode(
         raise UnknownName("method", method, ENCODERS)
     check_options(method, options)
     maps = as_maps(x)
-    geometry = _shared_geometry(Geometry(maps.shape, kernel_size, stride, padding))
+    return encode_maps(maps, Geometry(maps.shape, kernel_size, stride, padding), method, options)
+
+
+def encode_maps(
+    maps: np.ndarray, geometry: Geometry, method: str, options: Mapping[str, Any]
+) -> Encoding:
+    """Encode like ``encode``, from validated maps, geometry, method and options."""
+    geometry = _shared_geometry(geometry)
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         return NUMPY_ENCODERS[method](maps, geometry, **options)
     return ENCODERS[method](maps, geometry, **options, product=product)

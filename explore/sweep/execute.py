@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from explore._parallel.cpus import usable_cpus
 from explore.core.runs import Progress, Stop
 from explore.errors import DependencyMissing, InvalidInput
 from explore.sweep.plan import Task, outcome, place_of, plan, read, short
@@ -186,9 +187,7 @@ def _cluster(
     if client is not None:
         yield client, threads or 1
         return
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores = usable_cpus()
     processes = workers or min(cores, tasks)
     # Dask's own setting gives memory back to the system after every step, which then has to be asked for again
     keep = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from explore._parallel.thread_pool import shared
+from explore._parallel.work_sharing import run_shared
 from explore.mixtures._kernels import local as local_kernels, pairs as kernels
 from explore.mixtures._kernels.pairs import LANES, PAD
 from explore.mixtures.components import REMOVED, Parts
@@ -148,7 +148,7 @@ class GlobalMerging(Merging):
             same,
             tasks,
         )
-        shared(work, kernels.rate, *arguments, out=self.pairs)
+        run_shared(work, kernels.rate, *arguments, out=self.pairs)
 
     def _refresh(self, weights: np.ndarray, rows: np.ndarray, rho: np.ndarray) -> None:
         n = len(self.alive)
@@ -164,7 +164,7 @@ class GlobalMerging(Merging):
             all_tasks(n),
         )
         work = 3 * n * n // 2
-        shared(work, kernels.refresh, *arguments, out=self.pairs)
+        run_shared(work, kernels.refresh, *arguments, out=self.pairs)
 
     def choose(self, parts: Parts) -> Step:
         """Merge the best pair, or remove a component where that is better."""
@@ -313,7 +313,7 @@ class LocalMerging(Merging):
             tasks,
         )
         work = 4 * int(tasks[:, 2].sum())
-        shared(work, local_kernels.cost, *arguments, out=self.costs)
+        run_shared(work, local_kernels.cost, *arguments, out=self.costs)
 
     def choose(self, parts: Parts) -> Step:
         """Merge the cheapest pair."""

@@ -1,4 +1,4 @@
-"""Products of parts of matrices, shared among threads, each by BLAS on one thread."""
+"""Products of parts of matrices, shared among threads; each part by BLAS on one thread."""
 
 from __future__ import annotations
 
@@ -9,36 +9,37 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads
 from threadpoolctl import ThreadpoolController
 
-from explore._parallel.thread_pool import shared
+from explore._parallel.policy import kernel_threads
+from explore._parallel.work_sharing import run_shared
 from explore.sparseconv._engine.simd import LANES
 
-PIXELS = 64
-"""Pixels of a part, at least; for fewer, BLAS spends its time on preparing the weights."""
+MIN_PIXELS = 64
+"""Pixels of a piece, at least; for fewer, BLAS spends its time on preparing the weights."""
 
 _lock = Lock()
-_inside: list[Any] = []
+_limits: list[Any] = []  # one item for each caller; the first is the limit of all
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep BLAS to one thread; the first caller sets it, and the last one, of several at a time, sets it back.
+def single_threaded_blas() -> Iterator[None]:
+    """Limit BLAS to one thread; the last of several callers at a time removes the limit.
 
-    Its own threads meet at a barrier in each product, which on busy cores takes as long as thousands of small products.
+    BLAS's own threads wait for each other in each product, which on busy cores takes as long as
+    thousands of small products.
     """
     with _lock:
-        _inside.append(None)
-        if len(_inside) == 1:
-            _inside[0] = _controller().limit(limits=1)
+        _limits.append(None)
+        if len(_limits) == 1:
+            _limits[0] = _controller().limit(limits=1)
     try:
         yield
     finally:
         with _lock:
-            limit = _inside[0]
-            _inside.pop()
-            if not _inside:
+            limit = _limits[0]
+            _limits.pop()
+            if not _limits:
                 limit.restore_original_limits()
 
 
@@ -48,20 +49,20 @@ def _controller() -> ThreadpoolController:
 
 
 def multiply_parts(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    """Set ``out [N, P, K, pixels]`` to ``left [K, terms]`` times each ``right [N, P, terms, pixels]``, in float32.
+    """Set ``out [N, P, K, pixels]`` to ``left [K, terms]`` times each ``right [N, P, terms, pixels]``.
 
-    Views are not copied, as long as one of the last two axes is contiguous. Where there are fewer parts than threads,
-    the pixels are shared.
+    In float32. Views are not copied if one of the last two axes is contiguous. Where there are fewer
+    parts than threads, the pixels of a part are split into pieces.
     """
     images, parts, _, pixels = right.shape
-    threads = get_num_threads()
-    pieces = (
-        1 if threads == 1 else max(1, min(-(-2 * threads // (images * parts)), pixels // PIXELS))
-    )
-    across = -(-pixels // (pieces * LANES)) * LANES
-    with one_thread_each():
-        work = out.size * left.shape[1] // 100  # BLAS does some forty a nanosecond
-        shared(work, _multiply, left, right, (pieces, across), out=out)
+    threads = kernel_threads()
+    pieces = 1
+    if threads > 1:
+        pieces = max(1, min(-(-2 * threads // (images * parts)), pixels // MIN_PIXELS))
+    piece_pixels = -(-pixels // (pieces * LANES)) * LANES
+    work = out.size * left.shape[1] // 100  # BLAS computes about forty terms in a nanosecond
+    with single_threaded_blas():
+        run_shared(work, _multiply, left, right, (pieces, piece_pixels), out=out)
 
 
 def _multiply(
@@ -73,11 +74,10 @@ def _multiply(
     out: np.ndarray,
 ) -> None:
     images, parts = right.shape[:2]
-    pieces, across = split
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # infinities may meet: that is the answer, not an accident
+    pieces, piece_pixels = split
+    # Infinities may meet in a product: then NaN is the right result, not an error.
+    with np.errstate(over="ignore", invalid="ignore"):
         for task in range(first, images * parts * pieces, step):
             n, part, piece = task // (parts * pieces), task // pieces % parts, task % pieces
-            some = slice(piece * across, (piece + 1) * across)
-            np.matmul(left, right[n, part, :, some], out=out[n, part, :, some])
+            pixels = slice(piece * piece_pixels, (piece + 1) * piece_pixels)
+            np.matmul(left, right[n, part, :, pixels], out=out[n, part, :, pixels])

@@ -1,18 +1,19 @@
-"""Compiled products: every format times the weights, on all cores, in the order in which the format stores its entries."""
+"""Compiled products: every format times the weights, in the order of its entries."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from numba import get_num_threads
 
-from explore._parallel.thread_pool import shared
+from explore._parallel.policy import kernel_threads
+from explore._parallel.work_sharing import run_shared
 from explore.errors import InvalidInput
 from explore.sparseconv._compiled import product_kernels as kernels
 from explore.sparseconv._compiled.dense import im2col_product, mec_product
+from explore.sparseconv._compiled.encoders import EMPTY
 from explore.sparseconv._engine.convolution import BitmapConvolution
-from explore.sparseconv._engine.simd import LANES, aligned
+from explore.sparseconv._engine.simd import LANES, aligned_empty
 from explore.sparseconv.formats.base import Encoding
 from explore.sparseconv.formats.bitmap import Bitmap
 from explore.sparseconv.formats.cpo import CPO
@@ -24,17 +25,14 @@ from explore.sparseconv.formats.mec import MEC
 from explore.sparseconv.formats.pointers import pointer_counts
 from explore.sparseconv.formats.validation import as_bias, as_weight
 
-TILE = 24_000
-"""Sums that one step of the loops over entries should touch at most; a few more than the first cache holds, as what is
-done for each entry, whatever the filters, weighs more."""
+TILE_SUMS = 24_000
+"""Sums that the loops over entries work on at a time, at most.
 
-TASKS = 4
-"""Tasks for each thread, if there is enough to share: their work differs as the maps do."""
+A few more than the first cache holds, because what is done once for each entry weighs more.
+"""
 
-
-EMPTY = (np.empty(0, np.uint16), np.empty(0, np.uint32))
-for _empty in EMPTY:
-    _empty.flags.writeable = False
+TASKS_PER_THREAD = 4
+"""Tasks for each thread, if there is enough work: maps differ, and so does the work of a task."""
 
 
 def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = False) -> np.ndarray:
@@ -46,7 +44,7 @@ def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = Fal
         encoding: from any encoder.
         weight: float32 ``[K, C, Kh, Kw]``.
         bias: float32 ``[K]``, or None.
-        last: whether the filters of a pixel shall lie next to one another in memory (channels last).
+        last: whether the result has channels last in memory.
 
     Returns:
         float32 ``[N, K, Oh, Ow]``.
@@ -54,7 +52,8 @@ def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = Fal
     Raises:
         InvalidInput: weights or a bias that do not fit, or an encoding of another kind.
 
-    Source: the loops of CSCC and CPO (arXiv 2104.08314) in our reading, with all filters of a block in the innermost one.
+    Source: the loops of CSCC and CPO (arXiv 2104.08314) in our reading, with all filters of a block in
+    the innermost loop.
 
     Example:
         >>> from explore.sparseconv import encode
@@ -70,18 +69,15 @@ def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = Fal
 def product(
     encoding: Encoding, weight: np.ndarray, bias: np.ndarray, last: bool = False
 ) -> np.ndarray:
-    """The same, of weights and a bias that are checked."""
+    """Convolve encoded maps like ``multiply``, with validated weights and bias."""
     if isinstance(encoding, Im2col):
         return im2col_product(encoding, weight, bias, last)
     if isinstance(encoding, MEC):
         return mec_product(encoding, weight, bias, last)
     if isinstance(encoding, Bitmap):  # packed anew, in the blocks that suit these weights
-        x = np.ascontiguousarray(encoding.decode().transpose(0, 2, 3, 1))
-        found = BitmapConvolution(
-            weight, bias, encoding.geometry.stride, encoding.geometry.padding
-        )(x)
-        found = found.transpose(0, 3, 1, 2)
-        return found if last else np.ascontiguousarray(found)
+        g, x = encoding.geometry, np.ascontiguousarray(encoding.decode().transpose(0, 2, 3, 1))
+        outputs = BitmapConvolution(weight, bias, g.stride, g.padding)(x).transpose(0, 3, 1, 2)
+        return outputs if last else np.ascontiguousarray(outputs)
     if isinstance(encoding, CSCC | CPO | CPS):
         return _scatter(encoding, weight, bias, last)
     raise InvalidInput(f"encoding must be one of explore.sparseconv, got {type(encoding).__name__}")
@@ -91,131 +87,104 @@ def _scatter(
     encoding: CSCC | CPO | CPS, weight: np.ndarray, bias: np.ndarray, last: bool
 ) -> np.ndarray:
     g, filters = encoding.geometry, len(weight)
-    (n, c, _, _), (tall, _), (kh, kw), (oh, ow) = g.shape, g.padded, g.kernel, g.output
+    (n, c, _, _), padded_rows, (kh, kw), (oh, ow) = g.shape, g.padded[0], g.kernel, g.output
     index = encoding.words if isinstance(encoding, CPS) else encoding.indices
-    if index.itemsize > 4:
-        index = index.astype(np.uint32) if index.max(initial=0) < 2**32 else index
-    if index.itemsize > 4:  # as nobody needs so many, the plain way
+    if index.itemsize > 4 and index.max(initial=0) < 2**32:
+        index = index.astype(np.uint32)
+    if index.itemsize > 4:  # the compiled kernels have no indices of 8 bytes
         return (encoding._product(weight) + bias[:, None, None]).astype(np.float32)
-    numbers = (frozen(index), EMPTY[1]) if index.dtype == np.uint16 else (EMPTY[0], frozen(index))
+    indices = frozen(index)
+    pair = (indices, frozen(EMPTY[1])) if index.dtype == np.uint16 else (frozen(EMPTY[0]), indices)
     classes = 1 if isinstance(encoding, CSCC) else g.classes
-    split = shares(g, filters, classes)
-    packed = pack(weight, split[0], g.stride[1])
-    row = np.arange(tall)
-    reach = np.stack(
-        [
-            np.maximum(0, -((kh - 1 - row) // g.stride[0])),
-            np.minimum(oh - 1, row // g.stride[0]) + 1,
-        ]
-    )
+    split = split_work(g, filters, classes)
     out = np.empty((n, oh, ow, filters) if last else (n, filters, oh, ow), np.float32)
-    by = (
-        (oh * ow * filters, 1, ow * filters, filters)
-        if last
-        else (filters * oh * ow, oh * ow, ow, 1)
-    )
+    strides = (oh * ow * filters, 1, ow * filters, filters)
+    if not last:
+        strides = (filters * oh * ow, oh * ow, ow, 1)
     maps = None if isinstance(encoding, CSCC) else encoding.maps
     image, channel = np.divmod((np.arange(n) * c if maps is None else maps).astype(np.int64), c)
-    groups, tables = (
-        (np.searchsorted(image, np.arange(n + 1)), channel),
-        (column_places(kw, g.stride[1]), reach),
-    )
-    stored, weights = (frozen(encoding.values), *numbers), (packed, bias + np.float32(0))
-    kernel, sizes = (kh, kw, *g.stride), (filters, oh, ow, *by)
-    readers = -(-kh // g.stride[0]) * classes  # of a value, at most
-    work = encoding.values.size * (5 + readers * split[0] * split[1] // LANES // 2) + out.size // 2
+    groups = (np.searchsorted(image, np.arange(n + 1)), channel)
+    row = np.arange(padded_rows)
+    first_row = np.maximum(0, -((kh - 1 - row) // g.stride[0]))
+    end_row = np.minimum(oh - 1, row // g.stride[0]) + 1
+    tables = (column_places(kw, g.stride[1]), np.stack([first_row, end_row]))
+    stored = (frozen(encoding.values), *pair)
+    padded_sizes: tuple[int, ...] = (padded_rows, c, classes)
     if isinstance(encoding, CPS):
-        starts, code = places_of_words(encoding, numbers)
-        told = c if maps is None else 1
-        rest: tuple[Any, ...] = (kernel, (tall, c, classes, told), weights, sizes, split)
-        shared(
-            work, kernels.add_sets, stored, starts, code, groups, tables, *rest, out=out.reshape(-1)
-        )
+        starts, code = word_starts(encoding, pair)
+        padded_sizes += (c if maps is None else 1,)
+        kernel, positions = kernels.add_sets, (starts, code)
     else:
-        rest = (kernel, (tall, c, classes), weights, sizes, split)
-        shared(
-            work,
-            kernels.add_entries,
-            stored,
-            ends(bucket_counts(encoding)),
-            groups,
-            tables,
-            *rest,
-            out=out.reshape(-1),
-        )
+        kernel, positions = kernels.add_entries, (starts_of(bucket_counts(encoding)),)
+    weights = (pack_weights(weight, split[0], g.stride[1]), bias + np.float32(0))
+    sizes = ((kh, kw, *g.stride), padded_sizes, weights, (filters, oh, ow, *strides), split)
+    readers = -(-kh // g.stride[0]) * classes  # of one value, at most
+    work = encoding.values.size * (5 + readers * split[0] * split[1] // LANES // 2) + out.size // 2
+    run_shared(work, kernel, stored, *positions, groups, tables, *sizes, out=out.reshape(-1))
     return out.transpose(0, 3, 1, 2) if last else out
 
 
 def bucket_counts(encoding: CSCC | CPO) -> np.ndarray:
-    """How many entries each bucket has, in their order."""
+    """Return the number of entries in each bucket, in their order."""
     if isinstance(encoding, CSCC):
         return np.diff(encoding.pointers.astype(np.int64))
     return pointer_counts(encoding.pointers, encoding.geometry)
 
 
 def frozen(array: np.ndarray) -> np.ndarray:
-    """An array as the kernels take it: contiguous and read-only, for one type of each is compiled."""
-    found = np.require(array, requirements=["C", "A"]).view()
-    found.flags.writeable = False
-    return found
+    """Return an array as contiguous and read-only: the kernels are compiled for that type only."""
+    view = np.require(array, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view
 
 
-def ends(held: np.ndarray) -> np.ndarray:
-    """Where each of some parts begins, and where the last one ends, of how much each holds."""
-    found = np.zeros(held.size + 1, np.int64)
-    np.cumsum(held.ravel(), out=found[1:])
-    return found
+def starts_of(counts: np.ndarray) -> np.ndarray:
+    """Return where each part begins, and where the last one ends, from the sizes of all parts."""
+    starts = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts.ravel(), out=starts[1:])
+    return starts
 
 
-def places_of_words(
-    encoding: CPS, numbers: tuple[np.ndarray, np.ndarray]
+def word_starts(
+    encoding: CPS, pair: tuple[np.ndarray, np.ndarray]
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Where the values, and where the words of each bucket begin; and what to add to the columns that words spell."""
+    """Return where each bucket's values and its words begin, and the ``code`` of ``add_sets``."""
     g, ow = encoding.geometry, encoding.geometry.output[1]
     buckets = g.classes * ow
     if encoding.maps is None:
-        words = ends(pointer_counts(encoding.pointers, g))
-        held: np.ndarray = np.zeros(len(words) - 1, np.int64)
-        kernels.sum_bits(*numbers, words, held)
+        words = starts_of(pointer_counts(encoding.pointers, g))
+        values: np.ndarray = np.zeros(len(words) - 1, np.int64)
+        kernels.count_bucket_values(*pair, words, values)
         code = np.zeros(buckets, np.int64)
         first = g.order[g.rank == 0]
         code[(g.windows[first] - 1) * ow + g.owner[first]] = first - g.owner[first] * g.stride[1]
-        return (ends(held), words), code
-    many, held = (np.zeros((len(encoding.maps), buckets), np.int64) for _ in range(2))
+        return (starts_of(values), words), code
+    counts, values = (np.zeros((len(encoding.maps), buckets), np.int64) for _ in range(2))
     bucket = np.maximum(0, (g.windows - 1) * ow + g.owner)
-    kernels.tally(
-        *numbers,
-        encoding.pointers[0].astype(np.int64),
-        bucket,
-        -(-g.padded[0] // SET_ROWS),
-        many,
-        held,
-    )
-    return (ends(held), ends(many)), np.tile(-np.arange(ow) * g.stride[1], g.classes)
+    column_sets, group_starts = -(-g.padded[0] // SET_ROWS), encoding.pointers[0].astype(np.int64)
+    kernels.count_buckets(*pair, group_starts, bucket, column_sets, counts, values)
+    return (starts_of(values), starts_of(counts)), np.tile(-np.arange(ow) * g.stride[1], g.classes)
 
 
-def shares(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, int, int]:
-    """How a product is split: filters of a block, blocks, output columns of a range, ranges."""
+def split_work(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, int, int]:
+    """Return the split of a product: filters of a block, blocks, output columns of a range, ranges."""
     (oh, ow), vectors = geometry.output, -(-filters // LANES)
-    fitting = [
-        many
-        for many in range(1, vectors + 1)
-        if vectors % many == 0 and many * LANES * oh * classes <= TILE
-    ]
+    sizes = (size for size in range(1, vectors + 1) if vectors % size == 0)
+    fitting = [size for size in sizes if size * LANES * oh * classes <= TILE_SUMS]
     block = max(fitting, default=1) * LANES
     blocks = vectors * LANES // block
-    threads = get_num_threads()
-    wanted = 1 if threads == 1 else -(-TASKS * threads // (geometry.shape[0] * blocks))
-    ranges = max(
-        1, min(wanted, ow // (2 * classes))
-    )  # not narrower: what a range reads of its neighbour is read twice
-    across = -(-ow // ranges)
-    return block, blocks, across, -(-ow // across)
+    threads = kernel_threads()
+    enough = 1 if threads == 1 else -(-TASKS_PER_THREAD * threads // (geometry.shape[0] * blocks))
+    # Not more ranges: what a range reads of its neighbour's columns is read twice.
+    ranges = max(1, min(enough, ow // (2 * classes)))
+    range_columns = -(-ow // ranges)
+    return block, blocks, range_columns, -(-ow // range_columns)
 
 
 def column_places(width: int, stride: int) -> np.ndarray:
-    """In which order the columns of a kernel are kept, so that the taps with which neighbouring windows, from left to
-    right, read one value lie side by side: ``[Kw]``, the place of each.
+    """Return the place of each kernel column in the repacked weights, ``[Kw]``.
+
+    The taps with which neighbouring windows, from left to right, read one value are neighbours.
 
     Example:
         >>> column_places(3, 1), column_places(5, 2)
@@ -225,20 +194,15 @@ def column_places(width: int, stride: int) -> np.ndarray:
     return np.argsort(order)
 
 
-def pack(weight: np.ndarray, block: int, stride: int) -> np.ndarray:
-    """Weights ``[K, C, Kh, Kw]`` as ``[blocks, C, Kh, Kw, filters of a block]``, flat; zero beyond the last filter.
+def pack_weights(weight: np.ndarray, block: int, stride: int) -> np.ndarray:
+    """Repack weights ``[K, C, Kh, Kw]`` as ``[blocks, C, Kh, Kw, filters of a block]``, flat.
 
-    Columns are in the order that suits a horizontal stride (see ``column_places``).
+    They are zero beyond the last filter. Columns are in the order of ``column_places``.
     """
-    filters, channels = weight.shape[:2]
-    kh, kw = weight.shape[2:]
-    taps = kh * kw
-    places, sizes = (
-        np.arange(kh)[:, None] * kw + column_places(kw, stride),
-        (filters, channels, taps, block),
-    )
-    out = aligned(-(-filters // block) * block * channels * taps)
-    shared(
-        out.size // 2, kernels.repack, frozen(weight).reshape(-1), sizes, places.ravel(), out=out
-    )
+    filters, channels, kh, kw = weight.shape
+    places = np.arange(kh)[:, None] * kw + column_places(kw, stride)
+    sizes = (filters, channels, kh * kw, block)
+    out = aligned_empty(-(-filters // block) * block * channels * kh * kw)
+    arguments = (frozen(weight).reshape(-1), sizes, places.ravel())
+    run_shared(out.size // 2, kernels.repack, *arguments, out=out)
     return out

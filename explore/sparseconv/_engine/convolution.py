@@ -1,4 +1,8 @@
-"""The bitmap engine: a convolution of maps with zeros, from a bit for each channel of each pixel, faster than a dense one."""
+"""The bitmap engine: a convolution that skips zeros, faster than a dense one.
+
+Maps are stored as their values that are not zero, and a word of bits for each pixel that says which
+channels these are.
+"""
 
 from __future__ import annotations
 
@@ -8,105 +12,107 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
-from explore._parallel.openmp import Pace
-from explore._parallel.work_sharing import join
-from explore.sparseconv._engine.kernels import (
-    FOUND,
-    MAPS,
-    MOST,
-    OUTPUTS,
-    WORDS,
-    convolution,
-    job_of,
-)
-from explore.sparseconv._engine.microkernel import sweep
-from explore.sparseconv._engine.simd import LANES, aligned
+from explore._parallel import policy
+from explore._parallel.policy import BestTime
+from explore._parallel.work_sharing import run_cooperative
+from explore.sparseconv._engine.call_record import PROGRESS, SHARE, call_record
+from explore.sparseconv._engine.kernels import convolution_kernel
+from explore.sparseconv._engine.microkernel import row_microkernel
+from explore.sparseconv._engine.simd import LANES, aligned_empty
 from explore.sparseconv.formats.bitmap import BLOCK_CHANNELS
 from explore.sparseconv.formats.geometry import Geometry, Pair
 
-UNDER_WAY = 4
-"""Sums that must be computed at a time, at least: a fused multiply-add takes four cycles, and one can begin in each."""
+MIN_SUMS = 4
+"""Sums in work at a time, at least: a multiply-add takes four cycles, and one can begin in each."""
 
-NEAR = 28_672
-"""Bytes of weights that stay in the nearest cache (32 KiB on most processors) while a row goes by."""
+WEIGHT_BYTES = 28_672
+"""Bytes of weights that stay in the first cache (32 KiB on most processors) during one map row."""
 
-STRIP = 65_536
+STRIP_BYTES = 65_536
 """Bytes of sums that a task works on, at most; they stay in the second cache."""
 
-PARALLEL_FROM = 4_000_000
-"""Multiply-adds of the dense convolution from which on other threads are asked to join; fewer are done by then."""
-
-TASKS = 4
-"""Tasks for each thread, if there is enough to share."""
+TASKS_PER_THREAD = 4
+"""Tasks for each thread, if there is enough work."""
 
 
-def pieces(whole: int, size: int) -> int:
-    """How many pieces of a size make the whole, the last perhaps smaller.
+def ceil_div(total: int, size: int) -> int:
+    """Return ⌈total / size⌉.
 
     Example:
-        >>> pieces(17, 16)
+        >>> ceil_div(17, 16)
         2
     """
-    return (whole + size - 1) // size
+    return (total + size - 1) // size
 
 
-def _place(array: np.ndarray) -> int:
-    """Address of a contiguous array; by ``array.ctypes`` it takes more than twice as long, which a small layer notices."""
+def address_of(array: np.ndarray) -> int:
+    """Return the address of a contiguous array.
+
+    ``array.ctypes`` takes more than twice as long, which matters for a small layer.
+    """
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    except TypeError:  # it is not to be written to
+    except TypeError:  # a read-only array
         return int(array.ctypes.data)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a convolution is cut up: decided once for its sizes, never for its values.
+    """How a convolution is split. It depends on the sizes only, never on values.
 
     Attributes:
-        vectors: filters that are computed together (a group), / 16.
-        groups: of filters.
-        parts: channels whose bits are one word (a block), / 16.
-        blocks: of channels.
+        filter_vectors: filters that are computed together (a group), / 16.
+        groups: number of groups.
+        channel_vectors: channels whose bits are one word (a block), / 16.
+        blocks: number of blocks.
     """
 
-    vectors: int
+    filter_vectors: int
     groups: int
-    parts: int
+    channel_vectors: int
     blocks: int
 
     @classmethod
     def of(cls, filters: int, channels: int, width: int, stride: int) -> Plan:
-        """The plan for a kernel's width and horizontal stride.
+        """Return the plan for a kernel's width and horizontal stride.
 
-        At least ``UNDER_WAY`` sums, or else each waits for the one before, and groups that leave as few filters over as can be;
-        and the weights of a block of channels and a group of filters, for one kernel row, stay in the nearest cache.
+        At least ``MIN_SUMS`` sums are in work, or else each waits for the one before. Groups leave as
+        few filters over as possible. The weights of a block of channels and a group of filters, for
+        one kernel row, stay in the first cache.
         """
-        wanted = pieces(filters, LANES)
-        least = min(
-            pieces(UNDER_WAY * stride, max(width, stride)), wanted
-        )  # width / stride kernel columns meet a column
-        vectors = min(range(least, 2 * least + 1), key=lambda v: pieces(wanted, v) * v)
-        most = max(1, min(BLOCK_CHANNELS // LANES, NEAR // (4 * width * vectors * LANES * LANES)))
-        sixteens = pieces(channels, LANES)
-        blocks = pieces(sixteens, most)
-        return cls(vectors, pieces(filters, vectors * LANES), pieces(sixteens, blocks), blocks)
+        vectors = ceil_div(filters, LANES)
+        # Each map column meets width / stride kernel columns.
+        least = min(ceil_div(MIN_SUMS * stride, max(width, stride)), vectors)
+        group = min(range(least, 2 * least + 1), key=lambda v: ceil_div(vectors, v) * v)
+        limit = WEIGHT_BYTES // (4 * width * group * LANES * LANES)
+        block = max(1, min(BLOCK_CHANNELS // LANES, limit))
+        channel_vectors = ceil_div(channels, LANES)
+        blocks = ceil_div(channel_vectors, block)
+        return cls(
+            group, ceil_div(filters, group * LANES), ceil_div(channel_vectors, blocks), blocks
+        )
 
 
-class Room(NamedTuple):
-    """Buffers of one call at a time, for maps of one size, and what the kernels are told in each."""
+class CallBuffers(NamedTuple):
+    """Buffers of one call at a time, for maps of one size, and the record that lists them.
+
+    ``maps``, ``outputs``, ``nonzero_limit`` and ``nonzero_values`` are views of single fields.
+    """
 
     key: tuple[int, ...]
     threads: int
-    output: tuple[int, ...]
-    counters: np.ndarray
-    job: np.ndarray
+    output_shape: tuple[int, ...]
+    read_values: int
+    best_time: BestTime
     address: int
-    read: int
-    pace: Pace
-    buffers: tuple[np.ndarray, ...]
+    maps: np.ndarray
+    outputs: np.ndarray
+    nonzero_limit: np.ndarray
+    nonzero_values: np.ndarray
+    counters: np.ndarray
+    arrays: tuple[np.ndarray, ...]
 
 
 class BitmapConvolution:
@@ -118,8 +124,9 @@ class BitmapConvolution:
         stride, padding: (vertical, horizontal).
         relu: whether negative outputs become 0.
 
-    Source: ours. CPO's and CPS's principle, each value stored once and the positions of neighbours packed (arXiv 2104.08314),
-    with neighbours along the channels; the register blocking is that of SparseTrain (arXiv 1911.10175), for any kernel.
+    Source: ours. CPO's and CPS's principle, each value stored once and the positions of neighbours
+    packed (arXiv 2104.08314), with neighbours along the channels; the register blocking is that of
+    SparseTrain (arXiv 1911.10175), for any kernel.
     """
 
     def __init__(
@@ -129,20 +136,19 @@ class BitmapConvolution:
         self.shape, self.stride, self.padding = weight.shape, stride, padding
         self._relu = bool(relu)
         self.plan = plan = Plan.of(filters, channels, width, stride[1])
-        lanes, inside = plan.vectors * LANES, plan.parts * LANES
-        padded = np.zeros((plan.groups * lanes, plan.blocks * inside, high, width), np.float32)
+        group, block = plan.filter_vectors * LANES, plan.channel_vectors * LANES
+        padded = np.zeros((plan.groups * group, plan.blocks * block, high, width), np.float32)
         padded[:filters, :channels] = weight
-        cut = padded.reshape(plan.groups, lanes, plan.blocks, inside, high, width).transpose(
-            0, 2, 4, 3, 5, 1
-        )
-        self._weights, self._bias = aligned(padded.size), aligned(plan.groups * lanes)
-        self._weights.reshape(cut.shape)[:] = cut
+        split = padded.reshape(plan.groups, group, plan.blocks, block, high, width)
+        repacked = split.transpose(0, 2, 4, 3, 5, 1)
+        self._weights, self._bias = aligned_empty(padded.size), aligned_empty(plan.groups * group)
+        self._weights.reshape(repacked.shape)[:] = repacked
         self._bias[:] = 0
         self._bias[:filters] = bias
-        self._free: deque[Room] = deque(maxlen=4)
+        self._free: deque[CallBuffers] = deque(maxlen=4)
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy has rooms of its own: addresses in them are those of one object in one process."""
+        """Leave out the buffers: their addresses are those of one object in one process."""
         return {**self.__dict__, "_free": deque(maxlen=self._free.maxlen)}
 
     def __call__(self, x: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
@@ -150,7 +156,7 @@ class BitmapConvolution:
 
         Args:
             x: float32 ``[N, H, W, C]``, contiguous; it is not checked, ``Layer`` does that.
-            out: where to write, contiguous; new memory if left out.
+            out: where to write, contiguous; new memory if None.
 
         Returns:
             float32 ``[N, Oh, Ow, K]``.
@@ -158,111 +164,123 @@ class BitmapConvolution:
         Raises:
             InvalidInput: the kernel is larger than the padded maps.
         """
-        found = self.unless_dense(x, 1.0, out)
-        assert found is not None, "no map has more values than places"
-        return found
+        return self._run(x, 1.0, out)[0]
 
-    def unless_dense(
-        self, x: np.ndarray, most: float, out: np.ndarray | None = None
-    ) -> np.ndarray | None:
-        """The same, or None where more than a share ``most`` of the values that windows read is not zero: that is known after
-        packing."""
-        room = self._room((*x.shape, numba.get_num_threads()))
+    def convolve_if_sparse(self, x: np.ndarray, max_density: float) -> np.ndarray | None:
+        """Convolve maps, or return None if they are too dense, which is known after packing.
+
+        Args:
+            x: as for a call.
+            max_density: of the values that windows read, the share that may differ from zero.
+        """
+        out, is_sparse = self._run(x, max_density, None)
+        return out if is_sparse else None
+
+    def _run(
+        self, x: np.ndarray, max_density: float, out: np.ndarray | None
+    ) -> tuple[np.ndarray, bool]:
+        """Return outputs, and whether the maps were sparse enough for them to be computed."""
+        buffers = self._buffers((*x.shape, policy.kernel_threads()))
         if out is None:
-            out = np.empty(room.output, np.float32)
-        limit = math.floor(most * room.read)
-        room.job[MAPS], room.job[OUTPUTS], room.job[MOST] = _place(x), _place(out), limit
-        room.counters[:] = 0
-        join(room.threads, convolution(), room.address, room.pace)
-        found = room.counters[FOUND]
-        self._free.append(room)
-        return out if found <= limit else None
+            out = np.empty(buffers.output_shape, np.float32)
+        limit = math.floor(max_density * buffers.read_values)
+        buffers.maps[0], buffers.outputs[0] = address_of(x), address_of(out)
+        buffers.nonzero_limit[0] = limit
+        buffers.counters[:] = 0
+        run_cooperative(buffers.threads, convolution_kernel(), buffers.address, buffers.best_time)
+        is_sparse = bool(buffers.nonzero_values[0] <= limit)
+        self._free.append(buffers)
+        return out, is_sparse
 
-    def _room(self, key: tuple[int, ...]) -> Room:
-        """That of an earlier call, if one fits and nobody else has it, or a new one."""
+    def _buffers(self, key: tuple[int, ...]) -> CallBuffers:
+        """Return the buffers of an earlier call if they fit and are free, or new ones."""
         for _ in range(len(self._free)):
             try:
-                found = self._free.pop()
-            except IndexError:  # others took them
+                buffers = self._free.pop()
+            except IndexError:  # other threads took them
                 break
-            if found.key == key:
-                return found
-            self._free.appendleft(found)
-        return self._furnished(key)
+            if buffers.key == key:
+                return buffers
+            self._free.appendleft(buffers)
+        return self._new_buffers(key)
 
-    def _furnished(self, key: tuple[int, ...]) -> Room:
-        count, height, width, channels, threads = key
-        (filters, _, high, kernel), (down, across), plan = self.shape, self.stride, self.plan
-        g = Geometry((count, channels, height, width), (high, kernel), self.stride, self.padding)
-        (tall, wide), lanes = g.output, plan.vectors * LANES
-        if count * tall * wide * high * kernel * channels * filters < PARALLEL_FROM:
+    def _new_buffers(self, key: tuple[int, ...]) -> CallBuffers:
+        images, height, width, channels, threads = key
+        (filters, _, high, kernel_width), stride, plan = self.shape, self.stride, self.plan
+        g = Geometry((images, channels, height, width), (high, kernel_width), stride, self.padding)
+        (out_height, out_width), (above, left) = g.output, self.padding
+        multiply_adds = images * out_height * out_width * high * kernel_width * channels * filters
+        if multiply_adds < policy.MIN_SHARED_MULTIPLY_ADDS:
             threads = 1
-        rows = self._rows(tall, wide, count, threads)
-        pitch, space = (wide + g.classes - 1) * across, width * plan.parts * LANES + LANES
-        segments = count * plan.blocks * height
-        tiles = (pieces(tall, rows), high, down, self.padding[0], rows)
-        one = (
-            plan.parts * LANES * kernel * lanes
-        )  # weights of a kernel row, a block of channels and a group of filters
-        by_tiles = self._weights.size < math.prod(
-            key[:4]
-        )  # all threads read all weights, or all of the maps: what is less
-        given = (
-            count,
-            height,
-            width,
-            channels,
-            plan.parts,
-            plan.blocks,
-            self.padding[1],
-            pitch,
-            space,
-            kernel,
-            across,
-            threads,
-        )
-        asked = (
-            count,
-            height,
-            tall,
-            wide,
-            filters,
-            plan.vectors,
-            plan.blocks,
-            pitch,
-            space,
-            *tiles,
-            one,
-            threads,
-            by_tiles,
-        )
-        columns = np.arange(self.padding[1], min(self.padding[1] + width, pitch))
-        read = (
-            count * height * channels * int((columns % across < kernel).sum())
-        )  # values, as ``pack`` counts them
-        values, strips = aligned(segments * space + LANES), aligned(threads * rows * wide * lanes)
-        masks, counters = (
-            aligned(segments * pitch, np.uint64),
-            aligned(WORDS * (1 + threads), np.uint64),
-        )
-        arrays = (values, self._weights, self._bias, strips, masks, counters)
-        sizes = (math.prod(key[:4]), math.prod((count, tall, wide, filters)))
-        job = job_of(sizes, arrays, sweep(kernel, across, plan.vectors), self._relu, given, asked)
-        return Room(
+        rows = self._tile_rows(out_height, out_width, images, threads)
+        group, block = plan.filter_vectors * LANES, plan.channel_vectors * LANES
+        segment_masks = (out_width + g.classes - 1) * stride[1]
+        segment_values = width * block + LANES
+        segments = images * plan.blocks * height
+        sizes = {
+            "images": images,
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "output_height": out_height,
+            "output_width": out_width,
+            "filters": filters,
+            "kernel_height": high,
+            "kernel_width": kernel_width,
+            "stride_y": stride[0],
+            "stride_x": stride[1],
+            "padding_y": above,
+            "padding_x": left,
+            "channel_vectors": plan.channel_vectors,
+            "channel_blocks": plan.blocks,
+            "filter_vectors": plan.filter_vectors,
+            "segment_masks": segment_masks,
+            "segment_values": segment_values,
+            "tile_rows": rows,
+            "tiles": ceil_div(out_height, rows),
+            "row_weights": block * kernel_width * group,
+            "threads": threads,
+            # Either all threads read all weights, or all of the maps: the smaller of the two.
+            "split_by_tiles": self._weights.size < math.prod(key[:4]),
+        }
+        counters = aligned_empty(8 * (1 + threads), np.uint64)
+        progress, shares = counters[:8].view(PROGRESS), counters[8:].view(SHARE)
+        arrays = {
+            "values": aligned_empty(segments * segment_values + LANES),
+            "weights": self._weights,
+            "bias": self._bias,
+            "strips": aligned_empty(threads * rows * out_width * group),
+            "masks": aligned_empty(segments * segment_masks, np.uint64),
+            "progress": progress,
+            "shares": shares,
+        }
+        microkernel = row_microkernel(kernel_width, stride[1], plan.filter_vectors)
+        record = call_record(arrays, microkernel, self._relu, sizes)
+        columns = np.arange(left, min(left + width, segment_masks))
+        read_columns = int((columns % stride[1] < kernel_width).sum())  # those that are packed
+        return CallBuffers(
             key,
             threads,
-            (count, tall, wide, filters),
+            (images, out_height, out_width, filters),
+            images * height * channels * read_columns,
+            BestTime(),
+            record.ctypes.data,
+            record["maps"],
+            record["outputs"],
+            record["nonzero_limit"],
+            progress["nonzero_values"],
             counters,
-            job,
-            job.ctypes.data,
-            read,
-            Pace(),
-            arrays,
+            (record, *arrays.values()),
         )
 
-    def _rows(self, tall: int, wide: int, count: int, threads: int) -> int:
-        """Rows of a tile: few enough to stay in the second cache and to give every thread several tiles."""
-        tiles = pieces(tall, max(1, STRIP // (4 * wide * self.plan.vectors * LANES)))
+    def _tile_rows(self, out_height: int, out_width: int, images: int, threads: int) -> int:
+        """Return the output rows of a tile.
+
+        They are few enough to stay in the second cache and to give every thread several tiles.
+        """
+        strip = max(1, STRIP_BYTES // (4 * out_width * self.plan.filter_vectors * LANES))
+        tiles = ceil_div(out_height, strip)
         if threads > 1:
-            tiles = max(tiles, min(tall, pieces(TASKS * threads, self.plan.groups * count)))
-        return pieces(tall, tiles)
+            enough = ceil_div(TASKS_PER_THREAD * threads, self.plan.groups * images)
+            tiles = max(tiles, min(out_height, enough))
+        return ceil_div(out_height, tiles)

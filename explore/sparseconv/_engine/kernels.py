@@ -1,326 +1,271 @@
-"""The two compiled steps of the bitmap engine: pack maps into bits and values, and convolve them."""
+"""The two compiled steps of the bitmap engine: pack maps into bits and values, then convolve."""
 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import numba
 import numpy as np
 from numba import types
-from numba.np.unsafe.ndarray import to_fixed_tuple
 
-from explore._parallel._libc import YIELD
-from explore._parallel.intrinsics import let_others, pointer, seen, take
-from explore._parallel.work_sharing import SPINS
-from explore.sparseconv._engine.microkernel import call_sweep
+from explore._parallel.compile import kernel
+from explore._parallel.intrinsics import (
+    as_pointer,
+    as_record,
+    atomic_fetch_add,
+    atomic_load,
+    yield_core,
+)
+from explore._parallel.thread_pool import CHECKS_PER_YIELD
+from explore.sparseconv._engine.call_record import CALL, PROGRESS, SHARE
+from explore.sparseconv._engine.microkernel import call_microkernel
 from explore.sparseconv._engine.simd import (
     LANES,
-    at_least,
-    fetch_soon,
+    clamp,
+    compress,
     load,
     load_first,
     nonzero_bits,
-    packed,
     popcount,
+    prefetch,
     store,
     store_first,
 )
 
-U = np.uintp  # signed indices would be tested for being negative, each time
+U = np.uintp  # Indices are unsigned: signed ones would be tested for being negative, each time.
 FLOAT, WORD = U(4), U(8)  # bytes
+CHUNKS = U(4)  # in which a thread packs its rows, at most
 
 
-ROWS_DONE, TASKS_DONE, FOUND = U(0), U(1), U(2)
-"""What all threads of a call count together: packed rows, tasks, values that are not zero."""
+@kernel
+def pack_maps(call, x, progress, shares, thread, masks, values):
+    """Pack maps ``[N, H, W, C]``, flat, into masks and values.
 
-NEXT_ROW, NEXT_TASK = U(0), U(1)
-"""What is counted of each thread's own share of the work, in a cache line of its own."""
+    Returns when all rows are packed, by whatever thread. A *segment* is one block of channels of
+    one row; segments are ordered by image, block and row. Segment s has its masks, one word for each
+    padded column, from ``masks[s · segment_masks]`` on, and its values, pixel by pixel, from
+    ``values[s · segment_values]`` on.
 
-WORDS = 8
-"""Of a cache line."""
-
-CHUNKS = U(4)
-"""In which a thread packs its rows, at most."""
-
-TOLD = 49  # numbers of a job
-MAPS, OUTPUTS, MOST = 0, 2, 16  # those of them that are set in each call
-
-
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def pack(x, sizes, counters, number, others, masks, values):  # type: ignore[no-untyped-def]
-    """Maps ``[N, H, W, C]``, flat, into words of bits and values; returns when all are, by whatever thread.
-
-    A *segment* is one block of channels of one row: segments go by image, block, row. Segment s has its words in
-    ``masks[s · pitch :]``, one for each padded column, and its values, pixel by pixel, in ``values[s · room :]``.
-
-    Thread ``number`` begins with a share of the rows that is its own, the same in each call: what it then writes is in its
-    cache, not in another's.
+    Each thread begins with its own share of the rows, the same in each call: what it then writes is
+    in its own cache. Later it helps with the shares of other threads.
     """
-    count, height, width, channels, parts, blocks, left, pitch, room, kernel, stride, threads = (
-        sizes
+    height, width, channels = call.height, call.width, call.channels
+    parts, blocks, left, stride = (
+        call.channel_vectors,
+        call.channel_blocks,
+        call.padding_x,
+        call.stride_x,
     )
-    whole, tail, every = (
-        U(channels // LANES),
-        U(channels % LANES),
-        U((channels + LANES - 1) // LANES),
-    )
-    last = U(max(0, min(width, pitch - left)))
-    lines = U(count * height)
+    pitch, room, kernel_width = call.segment_masks, call.segment_values, call.kernel_width
+    threads = call.threads
+    full_vectors, tail = U(channels // LANES), U(channels % LANES)
+    all_vectors = U((channels + LANES - 1) // LANES)
+    columns = U(max(0, min(width, pitch - left)))
+    rows = U(call.images * height)
     for turn in range(U(threads)):
-        share = (number + turn) % U(threads)
-        end = lines * (share + U(1)) // U(threads)
-        begin = lines * share // U(threads)
+        share = (thread + turn) % U(threads)
+        end = rows * (share + U(1)) // U(threads)
+        begin = rows * share // U(threads)
         chunk = (end - begin + CHUNKS - U(1)) // CHUNKS
         while chunk > U(0):
-            first_line = begin + take(counters, (share + U(1)) * U(WORDS) + NEXT_ROW, chunk)
-            if first_line >= end:
+            first_row = begin + atomic_fetch_add(shares[share], "next_row", chunk)
+            if first_row >= end:
                 break
-            last_line, held = min(first_line + chunk, end), U(0)
-            for line in range(first_line, last_line):
-                image, row = line // U(height), line % U(height)
+            last_row, nonzero = min(first_row + chunk, end), U(0)
+            for image_row in range(first_row, last_row):
+                image, row = image_row // U(height), image_row % U(height)
                 for block in range(U(blocks)):
                     segment = (image * U(blocks) + block) * U(height) + row
-                    at, bit = segment * U(room), segment * U(pitch)
-                    held -= at
+                    value, mask = segment * U(room), segment * U(pitch)
+                    nonzero -= value
                     for column in range(U(min(left, pitch))):
-                        masks[bit + column] = np.uint64(0)
-                    for column in range(U(left) + last, U(pitch)):
-                        masks[bit + column] = np.uint64(0)
-                    bit += U(left)
+                        masks[mask + column] = np.uint64(0)
+                    for column in range(U(left) + columns, U(pitch)):
+                        masks[mask + column] = np.uint64(0)
+                    mask += U(left)
                     first = block * U(parts)
-                    stop = min(first + U(parts), whole)
-                    pixel = line * U(width) * U(channels)
-                    for column in range(last):
+                    stop = min(first + U(parts), full_vectors)
+                    pixel = image_row * U(width) * U(channels)
+                    for column in range(columns):
                         bits, shift = np.uint64(0), np.uint64(0)
-                        if (U(left) + column) % U(stride) < U(
-                            kernel
-                        ):  # else in a gap between windows, where nobody reads it
+                        # No window reads the columns in a gap between windows.
+                        if (U(left) + column) % U(stride) < U(kernel_width):
                             for part in range(first, stop):
-                                some = load(x, pixel + part * U(LANES))
-                                which = nonzero_bits(some)
-                                store(values, at, packed(some))
-                                at += popcount(which)
-                                bits |= which << shift
+                                vector = load(x, pixel + part * U(LANES))
+                                vector_bits = nonzero_bits(vector)
+                                store(values, value, compress(vector))
+                                value += popcount(vector_bits)
+                                bits |= vector_bits << shift
                                 shift += np.uint64(LANES)
-                            if tail and first + U(parts) >= every:
-                                some = load_first(x, pixel + whole * U(LANES), tail)
-                                which = nonzero_bits(some)
-                                store(values, at, packed(some))
-                                at += popcount(which)
-                                bits |= which << shift
-                        masks[bit + column] = bits
+                            if tail and first + U(parts) >= all_vectors:
+                                vector = load_first(x, pixel + full_vectors * U(LANES), tail)
+                                vector_bits = nonzero_bits(vector)
+                                store(values, value, compress(vector))
+                                value += popcount(vector_bits)
+                                bits |= vector_bits << shift
+                        masks[mask + column] = bits
                         pixel += U(channels)
-                    held += at
-            take(counters, FOUND, held)
-            take(counters, ROWS_DONE, last_line - first_line)
-    looks = U(0)
-    while seen(counters, ROWS_DONE) < lines:  # another thread has a row in hand
-        looks += U(1)
-        if looks % SPINS == 0:
-            let_others(others)
+                    nonzero += value
+            atomic_fetch_add(progress, "nonzero_values", nonzero)
+            atomic_fetch_add(progress, "rows_done", last_row - first_row)
+    checks = U(0)
+    while atomic_load(progress, "rows_done") < rows:  # another thread still packs a row
+        checks += U(1)
+        if checks % CHECKS_PER_YIELD == 0:
+            yield_core(call.sched_yield)
 
 
-@numba.njit(nogil=True, cache=True, error_model="numpy")
-def _convolve(
-    x,
-    given,
-    most,
-    values,
-    masks,
-    weights,
-    bias,
-    strips,
-    asked,
-    floor,
-    address,
-    counters,
-    number,
-    others,
-    out,
-):  # type: ignore[no-untyped-def]
-    """Outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; below ``floor`` they become it.
+@kernel
+def _convolve(call, x, progress, shares, thread, masks, values, weights, bias, strips, floor, out):
+    """Set outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; at least ``floor``.
 
-    Called by so many threads as the work is shared among, at most, at whatever time, each with its ``number``; each returns
-    when everything is done, by whomever: who has done its own share goes on with the others'. Nothing is computed where
-    more than ``most`` values are not zero: ``counters[FOUND]`` says how many are.
+    Called by at most ``call.threads`` threads, at whatever time, each with its number. Each call
+    returns when everything is done, by whatever thread: a thread that has done its own share goes on
+    with those of others. Nothing is computed where more than ``call.nonzero_limit`` values are not
+    zero; ``progress.nonzero_values`` says how many are.
 
-    ``address`` is what ``sweep`` returned. A task is a group of filters and a tile: rows of an image. Its sums are in a strip
-    of the thread's own, ``[rows, Ow, filters of a group]``, until the last of them go where they belong. A share is some
-    tiles for all groups, or some groups for all tiles (``by_tiles``).
+    A task is a group of filters and a tile, which is some rows of an image. Its sums are in a strip of
+    the thread's own, ``[rows, Ow, filters of a group]``, until the last kernel row writes them to
+    the output. A share is some tiles for all groups, or some groups for all tiles
+    (``split_by_tiles``).
     """
-    pack(x, given, counters, number, others, masks, values)
-    if seen(counters, FOUND) > most:
+    pack_maps(call, x, progress, shares, thread, masks, values)
+    if atomic_load(progress, "nonzero_values") > call.nonzero_limit:
         return
-    (
-        count,
-        height,
-        tall,
-        wide,
-        filters,
-        vectors,
-        blocks,
-        pitch,
-        room,
-        tiles,
-        high,
-        down,
-        above,
-        rows,
-        one,
-        threads,
-        by_tiles,
-    ) = asked
-    lanes, all_tiles = U(vectors * LANES), U(count * tiles)
+    height, out_height, out_width = call.height, call.output_height, call.output_width
+    filters, blocks, pitch, room = (
+        call.filters,
+        call.channel_blocks,
+        call.segment_masks,
+        call.segment_values,
+    )
+    kernel_height, stride, above = call.kernel_height, call.stride_y, call.padding_y
+    tiles, rows, row_weights = call.tiles, call.tile_rows, call.row_weights
+    threads, by_tiles, microkernel = call.threads, call.split_by_tiles, call.microkernel
+    lanes, all_tiles = U(call.filter_vectors * LANES), U(call.images * tiles)
     groups = (U(filters) + lanes - U(1)) // lanes
-    values_at, masks_at, weights_at = (
+    values_address, masks_address, weights_address = (
         U(values.ctypes.data),
         U(masks.ctypes.data),
         U(weights.ctypes.data),
     )
-    bias_at, strips_at, out_at = U(bias.ctypes.data), U(strips.ctypes.data), U(out.ctypes.data)
-    strip = number * U(rows) * U(wide) * lanes
+    bias_address, strips_address, out_address = (
+        U(bias.ctypes.data),
+        U(strips.ctypes.data),
+        U(out.ctypes.data),
+    )
+    strip = thread * U(rows) * U(out_width) * lanes
     for turn in range(U(threads)):
-        share = (number + turn) % U(threads)
-        shared = all_tiles if by_tiles else groups
-        begin, end = shared * share // U(threads), shared * (share + U(1)) // U(threads)
+        share = (thread + turn) % U(threads)
+        units = all_tiles if by_tiles else groups
+        begin, end = units * share // U(threads), units * (share + U(1)) // U(threads)
         first_tile, first_group = (begin, U(0)) if by_tiles else (U(0), begin)
-        mine_tiles = end - begin if by_tiles else all_tiles
-        tasks = mine_tiles * groups if by_tiles else mine_tiles * (end - begin)
+        share_tiles = end - begin if by_tiles else all_tiles
+        tasks = share_tiles * groups if by_tiles else share_tiles * (end - begin)
         while True:
-            task = take(counters, (share + U(1)) * U(WORDS) + NEXT_TASK, U(1))
+            task = atomic_fetch_add(shares[share], "next_task", U(1))
             if task >= tasks:
                 break
-            group, place = (
-                first_group + task // mine_tiles,
-                first_tile + task % mine_tiles,
-            )  # consecutive tasks share weights
-            image, tile = place // U(tiles), place % U(tiles)
+            # Consecutive tasks share weights.
+            group, image_tile = first_group + task // share_tiles, first_tile + task % share_tiles
+            image, tile = image_tile // U(tiles), image_tile % U(tiles)
             top = tile * U(rows)
-            bottom = min(top + U(rows), U(tall))
-            mine = min(lanes, U(filters) - group * lanes)
-            ahead = U(one) // (U(LANES) * (bottom - top)) + U(1)
+            bottom = min(top + U(rows), U(out_height))
+            group_filters = min(lanes, U(filters) - group * lanes)
+            ahead = U(row_weights) // (U(LANES) * (bottom - top)) + U(1)
             for block in range(U(blocks)):
-                for line in range(U(high)):
-                    weight = ((group * U(blocks) + block) * U(high) + line) * U(one)
+                for line in range(U(kernel_height)):
+                    weight = ((group * U(blocks) + block) * U(kernel_height) + line) * U(
+                        row_weights
+                    )
                     for y in range(top, bottom):
                         for near in range((y - top) * ahead, (y - top + U(1)) * ahead):
-                            fetch_soon(weights, weight + U(one) + near * U(LANES))
-                        row = y * U(down) + line
+                            prefetch(weights, weight + U(row_weights) + near * U(LANES))
+                        row = y * U(stride) + line
                         if row < U(above) or row >= U(above + height):
                             continue  # in the padding
                         segment = (image * U(blocks) + block) * U(height) + row - U(above)
-                        kept = strips_at + (strip + (y - top) * U(wide) * lanes) * FLOAT
-                        before, grown, target, step, lowest = (
-                            kept,
+                        sums = strips_address + (strip + (y - top) * U(out_width) * lanes) * FLOAT
+                        source, source_step, target, target_step, lowest = (
+                            sums,
                             lanes,
-                            kept,
+                            sums,
                             lanes,
                             -np.float32(np.inf),
                         )
-                        if block == U(0) and (
-                            line == U(0) or row == U(above)
-                        ):  # the first sums begin with the bias
-                            before, grown = bias_at + group * lanes * FLOAT, U(0)
+                        # The first sums begin with the bias.
+                        if block == U(0) and (line == U(0) or row == U(above)):
+                            source, source_step = bias_address + group * lanes * FLOAT, U(0)
                         if block == U(blocks - 1) and (
-                            line == U(high - 1) or row == U(above + height - 1)
+                            line == U(kernel_height - 1) or row == U(above + height - 1)
                         ):
                             lowest = floor
-                            if mine == lanes:  # the last ones go where they belong
-                                pixel = (image * U(tall) + y) * U(wide)
-                                target, step = (
-                                    out_at + (pixel * U(filters) + group * lanes) * FLOAT,
+                            if group_filters == lanes:  # the last sums go straight to the output
+                                pixel = (image * U(out_height) + y) * U(out_width)
+                                target, target_step = (
+                                    out_address + (pixel * U(filters) + group * lanes) * FLOAT,
                                     U(filters),
                                 )
-                        value = values_at + segment * U(room) * FLOAT
-                        mask = masks_at + segment * U(pitch) * WORD
-                        filters_at = weights_at + weight * FLOAT
-                        call_sweep(
-                            address,
-                            (value, mask, filters_at, before, grown, target, step, U(wide), lowest),
+                        call_microkernel(
+                            microkernel,
+                            (
+                                values_address + segment * U(room) * FLOAT,
+                                masks_address + segment * U(pitch) * WORD,
+                                weights_address + weight * FLOAT,
+                                source,
+                                source_step,
+                                target,
+                                target_step,
+                                U(out_width),
+                                lowest,
+                            ),
                         )
             for y in range(top, bottom):
-                bare = y * U(down) >= U(above + height) or y * U(down) + U(high) <= U(
-                    above
-                )  # reads padding alone
-                if mine == lanes and not bare:
+                only_padding = y * U(stride) >= U(above + height) or y * U(stride) + U(
+                    kernel_height
+                ) <= U(above)
+                if group_filters == lanes and not only_padding:
                     continue
-                for column in range(U(wide)):
-                    to = ((image * U(tall) + y) * U(wide) + column) * U(filters) + group * lanes
-                    at = strip + ((y - top) * U(wide) + column) * lanes
-                    for part in range((mine + U(LANES - 1)) // U(LANES)):
-                        held = part * U(LANES)
-                        some = (
-                            at_least(load(bias, group * lanes + held), floor)
-                            if bare
-                            else load(strips, at + held)
+                for column in range(U(out_width)):
+                    pixel = (image * U(out_height) + y) * U(out_width) + column
+                    target = pixel * U(filters) + group * lanes
+                    source = strip + ((y - top) * U(out_width) + column) * lanes
+                    for part in range((group_filters + U(LANES - 1)) // U(LANES)):
+                        lane = part * U(LANES)
+                        vector = (
+                            clamp(load(bias, group * lanes + lane), floor)
+                            if only_padding
+                            else load(strips, source + lane)
                         )
-                        store_first(out, to + held, some, min(U(LANES), mine - held))
-            take(counters, TASKS_DONE, U(1))
-    looks = U(0)
-    while seen(counters, TASKS_DONE) < all_tiles * groups:  # another thread has a task in hand
-        looks += U(1)
-        if looks % SPINS == 0:
-            let_others(others)
+                        store_first(out, target + lane, vector, min(U(LANES), group_filters - lane))
+            atomic_fetch_add(progress, "tasks_done", U(1))
+    checks = U(0)
+    while atomic_load(progress, "tasks_done") < all_tiles * groups:  # another thread has a task
+        checks += U(1)
+        if checks % CHECKS_PER_YIELD == 0:
+            yield_core(call.sched_yield)
 
 
 @cache
-def convolution() -> int:
-    """The address of the convolution as threads that join call it: with the address of a job."""
+def convolution_kernel() -> int:
+    """Return the address of the convolution for ``run_cooperative``; its arguments are a ``CALL``."""
 
     @numba.cfunc(types.void(types.uintp, types.uintp), cache=True)
-    def run(job, number):  # type: ignore[no-untyped-def]
-        floats, words = np.empty(0, np.float32), np.empty(0, np.uint64)
-        told = numba.carray(pointer(job, np.empty(0, np.int64)), TOLD)
-        parts = numba.carray(pointer(job, words), TOLD)
-        x, out, values, weights, bias, strips = (
-            numba.carray(pointer(parts[MAPS], floats), told[1]),
-            numba.carray(pointer(parts[OUTPUTS], floats), told[3]),
-            numba.carray(pointer(parts[4], floats), told[5]),
-            numba.carray(pointer(parts[6], floats), told[7]),
-            numba.carray(pointer(parts[8], floats), told[9]),
-            numba.carray(pointer(parts[10], floats), told[11]),
-        )
-        masks, counters = (
-            numba.carray(pointer(parts[12], words), told[13]),
-            numba.carray(pointer(parts[14], words), told[15]),
-        )
-        floor = np.float32(0) if told[18] else -np.float32(np.inf)
-        given: Any = to_fixed_tuple(told[19:31], 12)  # type: ignore[call-arg]
-        asked: Any = to_fixed_tuple(told[31:48], 17)  # type: ignore[call-arg]
+    def run(address, thread):
+        call = as_record(address, CALL)
         _convolve(
-            x,
-            given,
-            parts[MOST],
-            values,
-            masks,
-            weights,
-            bias,
-            strips,
-            asked,
-            floor,
-            parts[17],
-            counters,
-            number,
-            parts[48],
-            out,
+            call,
+            numba.carray(as_pointer(call.maps, np.float32), call.maps_size),
+            as_record(call.progress, PROGRESS),
+            numba.carray(as_pointer(call.shares, SHARE), call.shares_size),
+            thread,
+            numba.carray(as_pointer(call.masks, np.uint64), call.masks_size),
+            numba.carray(as_pointer(call.values, np.float32), call.values_size),
+            numba.carray(as_pointer(call.weights, np.float32), call.weights_size),
+            numba.carray(as_pointer(call.bias, np.float32), call.bias_size),
+            numba.carray(as_pointer(call.strips, np.float32), call.strips_size),
+            np.float32(0) if call.relu else -np.float32(np.inf),
+            numba.carray(as_pointer(call.outputs, np.float32), call.outputs_size),
         )
 
     return int(run.address)  # type: ignore[arg-type]
-
-
-def job_of(
-    sizes: tuple[int, int],
-    buffers: tuple[np.ndarray, ...],
-    address: int,
-    relu: bool,
-    given: tuple[int, ...],
-    asked: tuple[int, ...],
-) -> np.ndarray:
-    """What the convolution is told, as numbers: places (each call sets them, and ``MOST``) and lengths of maps and outputs;
-    the same of values, weights, bias, strips, masks and counters; the address of the sweep; whether negative outputs become
-    0; the sizes of both steps; and ``YIELD``."""
-    ours = [number for array in buffers for number in (array.ctypes.data, array.size)]
-    return np.array(
-        [0, sizes[0], 0, sizes[1], *ours, 0, address, relu, *given, *asked, YIELD], np.int64
-    )

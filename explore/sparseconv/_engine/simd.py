@@ -1,6 +1,7 @@
-"""Vectors of sixteen floats inside Numba functions: the few operations that the compiled convolutions are made of, as LLVM code.
+"""Vectors of sixteen floats inside Numba functions: the few operations of the compiled convolutions.
 
-LLVM maps them to whatever the processor has: one register of 512 bits, two of 256 or four of 128.
+LLVM maps them to what the processor has: one register of 512 bits, two of 256 or four of 128. The
+comment above each piece of LLVM code is the C, with AVX-512 intrinsics, that it stands for.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from explore._parallel.intrinsics import intrinsic
 LANES = 16
 """Floats in a vector."""
 
-LINE = 64
-"""Bytes of a cache line, where a vector should begin: across two lines it takes half as long again."""
+CACHE_LINE = 64
+"""Bytes. A vector should begin at a line: across two lines it takes half as long again."""
 
 FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-FLOATS, INTS, BITS = (ir.VectorType(kind, LANES) for kind in (FLOAT, INT32, ir.IntType(1)))
-ZERO = ir.Constant(FLOATS, [0.0] * LANES)
-FUSED = ("contract",)
-"""Lets a product and a sum become one instruction where the processor has it; changes nothing else about NaN or infinity."""
+FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT32, LANES)
+ZEROS = ir.Constant(FLOATS, [0.0] * LANES)
+ALLOW_FMA = ("contract",)
+"""Lets a product and a sum become one instruction; changes nothing else about NaN or infinity."""
 
 
 class Vector(types.Type):
-    """Numba's type of sixteen floats."""
+    """Numba's type of sixteen floats (``__m512``)."""
 
     def __init__(self) -> None:
         super().__init__(name="explore.float32x16")
@@ -44,62 +45,74 @@ class _VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, FLOATS)
 
 
-def aligned(count: int, kind: Any = np.float32) -> np.ndarray:
-    """So many numbers, not set, beginning at a cache line."""
+def aligned_empty(count: int, kind: Any = np.float32) -> np.ndarray:
+    """Return an array that begins at a cache line; its values are not set."""
     size = count * np.dtype(kind).itemsize
-    room = np.empty(size + LINE, np.uint8)
-    start = -room.ctypes.data % LINE
-    return room[start : start + size].view(kind)
+    memory = np.empty(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(kind)
 
 
-# ---- LLVM code, for other generators too
+# ---- builders of LLVM code, also for the microkernel
 
 
-def number(value: int) -> ir.Constant:
-    """A 64-bit constant."""
+def constant(value: int) -> ir.Constant:
+    """Return a 64-bit constant."""
     return ir.Constant(INT64, value)
 
 
-def place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
-    """The address of an element of a contiguous array, seen flat."""
+def element_address(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
+    """Return the address of an element of a contiguous array, seen as flat."""
+    # return &array[index];
     return builder.gep(context.make_array(kind)(context, builder, array).data, [index])
 
 
-def read(builder: Any, address: Any) -> Any:
-    """Sixteen floats from an address that need not be aligned."""
-    found = builder.load(builder.bitcast(address, FLOATS.as_pointer()))
-    found.align = 4
-    return found
+def load_vector(builder: Any, address: Any) -> Any:
+    """Load sixteen floats from an address that need not be aligned."""
+    # return _mm512_loadu_ps(address);
+    vector = builder.load(builder.bitcast(address, FLOATS.as_pointer()))
+    vector.align = 4
+    return vector
 
 
-def write(builder: Any, address: Any, value: Any) -> None:
-    """Sixteen floats to an address that need not be aligned."""
+def store_vector(builder: Any, address: Any, value: Any) -> None:
+    """Store sixteen floats to an address that need not be aligned."""
+    # _mm512_storeu_ps(address, value);
     builder.store(value, builder.bitcast(address, FLOATS.as_pointer())).align = 4
 
 
-def repeated(builder: Any, value: Any) -> Any:
-    """One float in all lanes."""
-    nothing = ir.Constant(FLOATS, ir.Undefined)
-    first = builder.insert_element(nothing, value, ir.Constant(INT32, 0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(INTS, [0] * LANES))
+def broadcast(builder: Any, value: Any) -> Any:
+    """Copy one float to all lanes."""
+    # return _mm512_set1_ps(value);
+    undefined = ir.Constant(FLOATS, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(INT32, 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(INTS, [0] * LANES))
 
 
-def call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
-    """A call of one of LLVM's own functions."""
+def multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
+    """Compute a · b + c in each lane."""
+    # return _mm512_fmadd_ps(a, b, c);
+    return builder.fadd(builder.fmul(a, b, flags=ALLOW_FMA), c, flags=ALLOW_FMA)
+
+
+def call_llvm(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    """Call one of LLVM's own functions."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-def differ_from_zero(builder: Any, value: Any) -> Any:
-    """A bit for each lane that is not zero; NaN is not, −0.0 is."""
-    return builder.fcmp_unordered("!=", value, ZERO)
+def nonzero_mask(builder: Any, value: Any) -> Any:
+    """Return one bit for each lane that is not zero: NaN is not zero, −0.0 is."""
+    # return _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+    return builder.fcmp_unordered("!=", value, ZEROS)
 
 
 def _first_lanes(builder: Any, count: Any) -> Any:
-    """A bit for each of the first ``count`` lanes."""
-    nothing = ir.Constant(INTS, ir.Undefined)
-    first = builder.insert_element(nothing, builder.trunc(count, INT32), ir.Constant(INT32, 0))
-    everywhere = builder.shuffle_vector(first, nothing, ir.Constant(INTS, [0] * LANES))
+    """Return one bit for each of the first ``count`` lanes."""
+    # return (__mmask16)((1u << count) - 1);
+    undefined = ir.Constant(INTS, ir.Undefined)
+    first = builder.insert_element(undefined, builder.trunc(count, INT32), ir.Constant(INT32, 0))
+    everywhere = builder.shuffle_vector(first, undefined, ir.Constant(INTS, [0] * LANES))
     return builder.icmp_unsigned("<", ir.Constant(INTS, list(range(LANES))), everywhere)
 
 
@@ -108,42 +121,42 @@ def _first_lanes(builder: Any, count: Any) -> Any:
 
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """``array[index : index + 16]``."""
+    """Return ``array[index : index + 16]``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return read(builder, place(context, builder, signature.args[0], *arguments))
+        # return _mm512_loadu_ps(&array[index]);
+        return load_vector(
+            builder, element_address(context, builder, signature.args[0], *arguments)
+        )
 
     return vector(array, types.uintp), generate
 
 
 @intrinsic
 def load_first(typing: Any, array: Any, index: Any, count: Any) -> Any:
-    """``array[index : index + count]`` and zeros, for count ≤ 16; nothing behind is touched."""
+    """Return ``array[index : index + count]`` and zeros (count ≤ 16); reads nothing behind them."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = builder.bitcast(
-            place(context, builder, signature.args[0], *arguments[:2]), FLOATS.as_pointer()
+        # return _mm512_maskz_loadu_ps((1u << count) - 1, &array[index]);
+        element = element_address(context, builder, signature.args[0], *arguments[:2])
+        address, lanes = (
+            builder.bitcast(element, FLOATS.as_pointer()),
+            _first_lanes(builder, arguments[2]),
         )
-        lanes = _first_lanes(builder, arguments[2])
-        return call(
-            builder,
-            "llvm.masked.load.v16f32.p0",
-            FLOATS,
-            address,
-            ir.Constant(INT32, 4),
-            lanes,
-            ZERO,
-        )
+        name, alignment = "llvm.masked.load.v16f32.p0", ir.Constant(INT32, 4)
+        return call_llvm(builder, name, FLOATS, address, alignment, lanes, ZEROS)
 
     return vector(array, types.uintp, types.uintp), generate
 
 
 @intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """``array[index : index + 16] = value``."""
+    """Set ``array[index : index + 16] = value``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        write(builder, place(context, builder, signature.args[0], *arguments[:2]), arguments[2])
+        # _mm512_storeu_ps(&array[index], value);
+        target = element_address(context, builder, signature.args[0], *arguments[:2])
+        store_vector(builder, target, arguments[2])
         return context.get_dummy_value()
 
     return types.void(array, types.uintp, vector), generate
@@ -151,22 +164,17 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def store_first(typing: Any, array: Any, index: Any, value: Any, count: Any) -> Any:
-    """``array[index : index + count] = value[:count]``, for count ≤ 16; nothing behind is touched."""
+    """Set ``array[index : index + count] = value[:count]`` (count ≤ 16); writes nothing behind."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = builder.bitcast(
-            place(context, builder, signature.args[0], *arguments[:2]), FLOATS.as_pointer()
+        # _mm512_mask_storeu_ps(&array[index], (1u << count) - 1, value);
+        element = element_address(context, builder, signature.args[0], *arguments[:2])
+        address, lanes = (
+            builder.bitcast(element, FLOATS.as_pointer()),
+            _first_lanes(builder, arguments[3]),
         )
-        lanes = _first_lanes(builder, arguments[3])
-        call(
-            builder,
-            "llvm.masked.store.v16f32.p0",
-            ir.VoidType(),
-            arguments[2],
-            address,
-            ir.Constant(INT32, 4),
-            lanes,
-        )
+        name, alignment = "llvm.masked.store.v16f32.p0", ir.Constant(INT32, 4)
+        call_llvm(builder, name, ir.VoidType(), arguments[2], address, alignment, lanes)
         return context.get_dummy_value()
 
     return types.void(array, types.uintp, vector, types.uintp), generate
@@ -174,72 +182,76 @@ def store_first(typing: Any, array: Any, index: Any, value: Any, count: Any) -> 
 
 @intrinsic
 def nonzero_bits(typing: Any, value: Any) -> Any:
-    """A bit for each lane that is not zero, the first lane lowest."""
+    """Return one bit for each lane that is not zero, the first lane lowest."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.zext(
-            builder.bitcast(differ_from_zero(builder, arguments[0]), ir.IntType(LANES)), INT64
-        )
+        # return (uint64_t)_mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        mask = nonzero_mask(builder, arguments[0])
+        return builder.zext(builder.bitcast(mask, ir.IntType(LANES)), INT64)
 
     return types.uint64(vector), generate
 
 
 @intrinsic
-def packed(typing: Any, value: Any) -> Any:
-    """The lanes that are not zero, side by side; zeros behind them."""
+def compress(typing: Any, value: Any) -> Any:
+    """Return the lanes that are not zero, side by side, and zeros behind them."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        # as integers: the form for floats aborts the process where the processor has no AVX-512
-        lanes = builder.bitcast(arguments[0], INTS)
-        held = differ_from_zero(builder, arguments[0])
-        found = call(
-            builder,
+        # __mmask16 mask = _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        # return _mm512_castsi512_ps(_mm512_maskz_compress_epi32(mask, _mm512_castps_si512(value)));
+        #
+        # As integers: LLVM's form for floats aborts the process where there is no AVX-512.
+        lanes, mask = builder.bitcast(arguments[0], INTS), nonzero_mask(builder, arguments[0])
+        name, zeros = (
             "llvm.experimental.vector.compress.v16i32",
-            INTS,
-            lanes,
-            held,
             ir.Constant(INTS, [0] * LANES),
         )
-        return builder.bitcast(found, FLOATS)
+        return builder.bitcast(call_llvm(builder, name, INTS, lanes, mask, zeros), FLOATS)
 
     return vector(vector), generate
 
 
 @intrinsic
-def add_product(typing: Any, out: Any, at: Any, factor: Any, weight: Any, index: Any) -> Any:
-    """``out[at : at + 16] += factor · weight[index : index + 16]``.
+def add_product(typing: Any, out: Any, start: Any, factor: Any, weight: Any, index: Any) -> Any:
+    """Set ``out[start : start + 16] += factor · weight[index : index + 16]``.
 
-    Written out as vectors, for in a loop the compiler must assume that the two arrays overlap, and test it each time.
+    Written as vectors, because in a loop the compiler must assume that the two arrays overlap, and
+    test it each time.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target = place(context, builder, signature.args[0], *arguments[:2])
-        filters = read(builder, place(context, builder, signature.args[3], *arguments[3:]))
-        product = builder.fmul(repeated(builder, arguments[2]), filters, flags=FUSED)
-        write(builder, target, builder.fadd(product, read(builder, target), flags=FUSED))
+        # __m512 sums = _mm512_loadu_ps(&out[start]), filters = _mm512_loadu_ps(&weight[index]);
+        # _mm512_storeu_ps(&out[start], _mm512_fmadd_ps(_mm512_set1_ps(factor), filters, sums));
+        target = element_address(context, builder, signature.args[0], *arguments[:2])
+        source = element_address(context, builder, signature.args[3], *arguments[3:])
+        filters, factors = load_vector(builder, source), broadcast(builder, arguments[2])
+        sums = multiply_add(builder, factors, filters, load_vector(builder, target))
+        store_vector(builder, target, sums)
         return context.get_dummy_value()
 
     return types.void(out, types.uintp, types.float32, weight, types.uintp), generate
 
 
 @intrinsic
-def other_than_zero(typing: Any, array: Any, index: Any) -> Any:
-    """A bit for each of ``array[index : index + 16]`` that is not zero (NaN is not, −0.0 is)."""
+def load_nonzero_bits(typing: Any, array: Any, index: Any) -> Any:
+    """Return one bit for each of ``array[index : index + 16]`` that is not zero."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = differ_from_zero(
-            builder, read(builder, place(context, builder, signature.args[0], *arguments))
-        )
-        return builder.zext(builder.bitcast(found, ir.IntType(LANES)), INT32)
+        # __m512 value = _mm512_loadu_ps(&array[index]);
+        # return _mm512_cmp_ps_mask(value, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+        address = element_address(context, builder, signature.args[0], *arguments)
+        mask = nonzero_mask(builder, load_vector(builder, address))
+        return builder.zext(builder.bitcast(mask, ir.IntType(LANES)), INT32)
 
     return types.uint32(array, types.uintp), generate
 
 
 @intrinsic
 def lowest_bit(typing: Any, bits: Any) -> Any:
-    """Place of the lowest bit that is set, of 32 bits that are not all 0."""
+    """Return the position of the lowest bit that is set, of 32 bits that are not all 0."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        # return _tzcnt_u32(bits);
         return builder.zext(builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1)), INT64)
 
     return types.uint64(types.uint32), generate
@@ -247,68 +259,72 @@ def lowest_bit(typing: Any, bits: Any) -> Any:
 
 @intrinsic
 def popcount(typing: Any, bits: Any) -> Any:
-    """How many bits are set."""
+    """Return how many bits are set."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return call(builder, "llvm.ctpop.i64", INT64, arguments[0])
+        # return _mm_popcnt_u64(bits);
+        return call_llvm(builder, "llvm.ctpop.i64", INT64, arguments[0])
 
     return types.uint64(types.uint64), generate
 
 
 @intrinsic
-def at_least(typing: Any, value: Any, least: Any) -> Any:
-    """Each lane, or ``least`` where it is below; NaN stays NaN, as in ``torch.relu``."""
+def clamp(typing: Any, value: Any, floor: Any) -> Any:
+    """Set each lane that is below ``floor`` to it; NaN stays NaN, as in ``torch.relu``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        floor = repeated(builder, arguments[1])
-        return builder.select(builder.fcmp_ordered("<", arguments[0], floor), floor, arguments[0])
+        # __m512 floors = _mm512_set1_ps(floor);
+        # return _mm512_mask_mov_ps(value, _mm512_cmp_ps_mask(value, floors, _CMP_LT_OQ), floors);
+        floors = broadcast(builder, arguments[1])
+        return builder.select(builder.fcmp_ordered("<", arguments[0], floors), floors, arguments[0])
 
     return vector(vector, types.float32), generate
 
 
 @intrinsic
-def fetch_soon(typing: Any, array: Any, index: Any) -> Any:
-    """Have the line of ``array[index]`` in the second cache when it is needed."""
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Fetch the cache line of ``array[index]`` into the second cache."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        address = builder.bitcast(
-            place(context, builder, signature.args[0], *arguments), ir.IntType(8).as_pointer()
-        )
+        # _mm_prefetch((const char *)&array[index], _MM_HINT_T1);
+        element = element_address(context, builder, signature.args[0], *arguments)
+        address = builder.bitcast(element, ir.IntType(8).as_pointer())
         hints = (ir.Constant(INT32, flag) for flag in (0, 2, 1))  # to read, second cache, data
-        call(builder, "llvm.prefetch.p0", ir.VoidType(), address, *hints)
+        call_llvm(builder, "llvm.prefetch.p0", ir.VoidType(), address, *hints)
         return context.get_dummy_value()
 
     return types.void(array, types.uintp), generate
 
 
 @intrinsic
-def burn(typing: Any, out: Any, index: Any, steps: Any) -> Any:
-    """Twelve fused multiply-adds of vectors a step, none waiting for another: what the processor can do at most."""
+def burn_multiply_adds(typing: Any, out: Any, index: Any, steps: Any) -> Any:
+    """Compute twelve independent multiply-adds of vectors in each step: the processor's peak."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        target = place(context, builder, signature.args[0], *arguments[:2])
-        factor, before = read(builder, target), builder.block
+        # __m512 factor = _mm512_loadu_ps(&out[index]), sums[12] = {factor, …, factor};
+        # for (uint64_t step = 0; step < steps; step++)
+        #     for (int k = 0; k < 12; k++) sums[k] = _mm512_fmadd_ps(factor, sums[k], factor);
+        # _mm512_storeu_ps(&out[index], sums[0] + … + sums[11]);
+        target = element_address(context, builder, signature.args[0], *arguments[:2])
+        factor, before = load_vector(builder, target), builder.block
         loop, end = builder.append_basic_block("step"), builder.append_basic_block("done")
         builder.branch(loop)
         builder.position_at_end(loop)
         step, sums = builder.phi(INT64), [builder.phi(FLOATS) for _ in range(12)]
-        step.add_incoming(number(0), before)
+        step.add_incoming(constant(0), before)
         for phi in sums:
             phi.add_incoming(factor, before)
-        found = [
-            builder.fadd(builder.fmul(factor, phi, flags=FUSED), factor, flags=FUSED)
-            for phi in sums
-        ]
-        for phi, value in zip(sums, found, strict=True):
+        new_sums = [multiply_add(builder, factor, phi, factor) for phi in sums]
+        for phi, value in zip(sums, new_sums, strict=True):
             phi.add_incoming(value, loop)
-        following = builder.add(step, number(1))
-        step.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_unsigned("<", following, arguments[2]), loop, end)
+        next_step = builder.add(step, constant(1))
+        step.add_incoming(next_step, loop)
+        builder.cbranch(builder.icmp_unsigned("<", next_step, arguments[2]), loop, end)
         builder.position_at_end(end)
-        total = found[0]
-        for value in found[1:]:
+        total = new_sums[0]
+        for value in new_sums[1:]:
             total = builder.fadd(total, value)
-        write(builder, target, total)
+        store_vector(builder, target, total)
         return context.get_dummy_value()
 
     return types.void(out, types.uintp, types.uintp), generate

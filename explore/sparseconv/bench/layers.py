@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from explore._parallel.work_sharing import helpers
+from explore._parallel.work_sharing import helper_threads
 from explore.core import benchmark
 from explore.core.environment import processor
 from explore.errors import UnknownName
@@ -91,7 +91,7 @@ def main(
     rows = measure(shapes, numbers, names, rounds, seconds, sys.stderr.write)
     top = peak(threads)
     lines = [
-        f"batch 1, {threads} threads each ({helpers()} help ours); "
+        f"batch 1, {threads} threads each ({helper_threads()} help ours); "
         f"medians of {rounds} rounds, interleaved; milliseconds, packing included",
         f"multiply-adds alone reach {top / 1e9:.0f} GF/s; "
         f"largest difference {max(row['apart'] for row in rows):.0e}",

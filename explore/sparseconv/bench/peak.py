@@ -8,15 +8,15 @@ import numba
 import numpy as np
 from numba import types
 
-from explore._parallel.intrinsics import pointer, take
-from explore._parallel.openmp import Pace
-from explore._parallel.work_sharing import join
+from explore._parallel.intrinsics import as_pointer, atomic_fetch_add
+from explore._parallel.policy import BestTime
+from explore._parallel.work_sharing import run_cooperative
 from explore.core import benchmark
-from explore.sparseconv._engine.simd import LANES, burn
+from explore.sparseconv._engine.simd import LANES, burn_multiply_adds
 
 STEPS = 3_000_000
 OPERATIONS_PER_STEP = 2 * LANES * 12
-"""``burn`` computes twelve vectors of multiply-adds in each step."""
+"""``burn_multiply_adds`` computes twelve vectors of multiply-adds in each step."""
 
 
 def peak(threads: int, rounds: int = 10) -> float:
@@ -26,7 +26,7 @@ def peak(threads: int, rounds: int = 10) -> float:
 
     def compute() -> None:
         job[0] = 0
-        join(threads, _kernel_address(), job.ctypes.data, Pace())
+        run_cooperative(threads, _kernel_address(), job.ctypes.data, BestTime())
 
     seconds = benchmark.time_rounds({"peak": compute}, rounds, pause=benchmark.PAUSE)["peak"]
     return threads * STEPS * OPERATIONS_PER_STEP / min(seconds)
@@ -38,13 +38,13 @@ def _kernel_address() -> int:
 
     @numba.cfunc(types.void(types.uintp, types.uintp))
     def kernel(job, number):  # type: ignore[no-untyped-def]
-        fields = numba.carray(pointer(job, np.empty(0, np.uint64)), 4)
+        fields = numba.carray(as_pointer(job, np.uint64), 4)
         size = fields[1] * np.uint64(LANES)
-        outputs = numba.carray(pointer(fields[3], np.empty(0, np.float32)), size)
+        outputs = numba.carray(as_pointer(fields[3], np.float32), size)
         while True:
-            thread = take(fields, np.uintp(0), np.uintp(1))
+            thread = atomic_fetch_add(fields, np.uintp(0), np.uintp(1))
             if thread >= fields[1]:
                 break
-            burn(outputs, thread * np.uintp(LANES), fields[2])
+            burn_multiply_adds(outputs, thread * np.uintp(LANES), fields[2])
 
     return int(kernel.address)  # type: ignore[arg-type]

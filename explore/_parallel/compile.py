@@ -1,0 +1,26 @@
+"""The decorator of compiled functions: Numba with the options that all kernels share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+
+
+def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile a function with ``numba.njit``, without the GIL, cached on disk.
+
+    Arithmetic follows NumPy: a division by zero gives infinity or NaN, not an exception.
+
+    Args:
+        function: what to compile.
+        **options: further ones of ``numba.njit``, such as ``fastmath`` and ``parallel``.
+
+    Example:
+        >>> @kernel(inline="always")
+        ... def double(x):
+        ...     return 2 * x
+    """
+    decorate = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
+    return decorate if function is None else decorate(function)
