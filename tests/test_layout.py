@@ -19,7 +19,8 @@ FILES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 MODULES = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in FILES}
 
 RANKS = (
-    ("explore", "errors", "_parallel"),
+    ("explore", "errors"),
+    ("_parallel",),
     ("core",),
     ("data", "plotting", "sweep"),
     ("models", "widgets"),

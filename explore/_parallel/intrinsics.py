@@ -39,7 +39,7 @@ SCHED_YIELD, GETCPU, GET_AFFINITY, SET_AFFINITY = (
 # ---- atomic operations on 64-bit counters: counters[index], or record, "field"
 
 
-def _counter(context: Any, builder: Any, kind: Any, container: Any, index: Any, name: Any) -> Any:
+def _counter(context: Any, builder: Any, kind: Any, name: Any, container: Any, index: Any) -> Any:
     """Return the address of ``array[index]``, or of a field of a record."""
     if isinstance(kind, types.Record):
         offset = ir.Constant(WORD, kind.offset(name.literal_value))
@@ -59,7 +59,7 @@ def atomic_fetch_add(typing: Any, counters: Any, index: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # return atomic_fetch_add(&counters[index], count);
-        address = _counter(context, builder, *signature.args[:1], *arguments[:2], index)
+        address = _counter(context, builder, signature.args[0], index, *arguments[:2])
         return builder.atomic_rmw("add", address, arguments[2], "seq_cst")
 
     return types.uintp(counters, _index_type(counters, index), types.uintp), generate
@@ -71,7 +71,7 @@ def atomic_load(typing: Any, counters: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # return atomic_load(&counters[index]);
-        address = _counter(context, builder, *signature.args[:1], *arguments, index)
+        address = _counter(context, builder, signature.args[0], index, *arguments)
         return builder.bitcast(builder.load_atomic(address, "seq_cst", 8), WORD)
 
     return types.uintp(counters, _index_type(counters, index)), generate
@@ -83,7 +83,7 @@ def atomic_store(typing: Any, counters: Any, index: Any, value: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # atomic_exchange(&counters[index], value);
-        address = _counter(context, builder, *signature.args[:1], *arguments[:2], index)
+        address = _counter(context, builder, signature.args[0], index, *arguments[:2])
         builder.atomic_rmw("xchg", address, arguments[2], "seq_cst")
         return context.get_dummy_value()
 

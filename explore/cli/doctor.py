@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import explore
+from explore._parallel.cpus import affinity_cpus, cpu_quota, usable_cpus
 from explore.core.resources import PACKAGE, shipped
 from explore.errors import DataMissing, ExploreError
 
@@ -134,10 +135,10 @@ def probe_numba() -> dict[str, Any]:
 
 def probe_sparse() -> dict[str, Any]:
     """Does the engine of sparse convolutions agree with torch, and which threads help it; for ``apart``."""
-    import numba
     import torch
 
-    from explore._parallel.work_sharing import helpers
+    from explore._parallel.policy import kernel_threads
+    from explore._parallel.work_sharing import helper_threads
     from explore.sparseconv import prepare
 
     weight, x = (
@@ -150,7 +151,7 @@ def probe_sparse() -> dict[str, Any]:
     )
     if not torch.allclose(found, wanted, atol=1e-3):
         raise ArithmeticError(f"the engine is off by {float((found - wanted).abs().max()):.2g}")
-    return {"threads": numba.get_num_threads(), "helpers": helpers()}
+    return {"threads": kernel_threads(), "helpers": helper_threads()}
 
 
 def probe_sets() -> dict[str, Any]:
@@ -198,10 +199,7 @@ def _torch(probe: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("torch pair", f"torchvision does not fit torch: {unlike}", remedy)
     else:
         yield Finding("torch pair", "torch and torchvision match")
-    yield Finding(
-        "processor",
-        f"{_usable()} of {os.cpu_count()} CPU threads usable, torch computes with {probe['threads']}",
-    )
+    yield Finding("processor", _cpus(probe["threads"]))
     yield Finding("CUDA", probe["cuda"] or "none; not needed")
 
 
@@ -221,12 +219,20 @@ def _sparse(probe: dict[str, Any]) -> Finding:
         return Finding("sparse conv", f"no: {probe['error']}", remedy)
     return Finding(
         "sparse conv",
-        f"agrees with torch; {probe['threads']} threads, the helpers are {probe['helpers']}",
+        f"agrees with torch; {probe['threads']} threads, helpers: {probe['helpers']}",
     )
 
 
-def _usable() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _cpus(torch_threads: int) -> str:
+    """Describe the CPUs that this process may use, and the threads of PyTorch."""
+    usable, affinity, quota = usable_cpus(), affinity_cpus(), cpu_quota()
+    text = f"{usable} of {os.cpu_count()} CPUs usable"
+    if quota is not None and quota < affinity:
+        text += f" (a quota allows {quota:g}, the affinity {affinity})"
+    text += f", torch computes with {torch_threads} threads"
+    if torch_threads > usable:
+        text += f"; set OMP_NUM_THREADS={usable}, as more threads than CPUs are slower"
+    return text
 
 
 def _memory() -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from explore._parallel.cpus import usable_cpus
 from explore.data._chunks import rows_per_chunk
 from explore.data._memmap import allocate_pixels
 from explore.data.image_set import channel_statistics
@@ -145,8 +145,7 @@ def whole_number(name: str, given: Any, least: int) -> int:
 def _thread_count(file: Path) -> int:
     if file.stat().st_size < SMALL_FILE_BYTES:
         return 1  # Pillow opens a file under Python's lock.
-    has_affinity = hasattr(os, "sched_getaffinity")
-    return min(4, len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1)
+    return min(4, usable_cpus())
 
 
 def _decode(path: Path, size: int | None, grey: bool) -> np.ndarray:

@@ -30,6 +30,20 @@ def test_examines_this_machine() -> None:
     }
 
 
+def test_a_cpu_quota_below_the_affinity_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = {"usable_cpus": 1, "affinity_cpus": 16, "cpu_quota": 0.5}
+    for name, number in numbers.items():
+        monkeypatch.setattr(doctor, name, lambda number=number: number)
+    monkeypatch.setattr(doctor.os, "cpu_count", lambda: 32)
+    assert doctor._cpus(8) == (
+        "1 of 32 CPUs usable (a quota allows 0.5, the affinity 16), torch computes with 8 threads; "
+        "set OMP_NUM_THREADS=1, as more threads than CPUs are slower"
+    )
+    monkeypatch.setattr(doctor, "cpu_quota", lambda: None)
+    monkeypatch.setattr(doctor, "usable_cpus", lambda: 16)
+    assert doctor._cpus(8) == "16 of 32 CPUs usable, torch computes with 8 threads"
+
+
 def test_report_is_aligned_and_says_what_to_do() -> None:
     well = [Finding("python", "3.11"), Finding("data folder", "here")]
     assert doctor.report(well) == "python       3.11\ndata folder  here\n\nall is well"

@@ -20,7 +20,7 @@ from mixture_oracles import (
     without,
 )
 
-from explore._parallel import thread_pool as sharing
+from explore._parallel import policy
 from explore.errors import UnknownName
 from explore.mixtures import GaussianMixture, distances, gram_log, load_mixture, pdf_angle, reduce
 from explore.mixtures._kernels import pairs as kernels
@@ -330,7 +330,7 @@ def test_one_thread_and_many_give_the_same_bits(method, d, monkeypatch) -> None:
     found = []
     monkeypatch.setattr(numba, "get_num_threads", lambda: 3)
     for least in (0, 10**18):
-        monkeypatch.setattr(sharing, "PARALLEL_FROM", least)
+        monkeypatch.setattr(policy, "MIN_SHARED_STEPS", least)
         found.append(reduce(f, 4, method, refine="none"))
     assert found[0].path == found[1].path
     for name in ("weights", "means", "covariances"):

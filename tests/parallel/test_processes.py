@@ -1,4 +1,4 @@
-"""Threads that join, in processes of their own: forks, and teams that are smaller than asked for."""
+"""Helper threads in processes of their own: forks, and fewer OpenMP threads than requested."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ import pytest
 
 
 @pytest.mark.skipif(
-    not Path("/proc/self/stat").exists(), reason="only Linux says that a process is a fork"
+    not Path("/proc/self/stat").exists(), reason="only on Linux a process knows that it is a fork"
 )
-def test_a_fork_that_imports_it_later_has_threads_of_its_own() -> None:
+def test_a_fork_that_imports_explore_later_has_threads_of_its_own() -> None:
     code = """
 import os, signal, sys
 import numpy as np, torch
 torch.rand(600, 600).matmul(torch.rand(600, 600))
 child = os.fork()
 if child == 0:
-    signal.alarm(60)  # where it hangs, it ends
-    from explore._parallel.work_sharing import helpers
+    signal.alarm(60)  # ends the process if it hangs
+    from explore._parallel.work_sharing import helper_threads
     from explore.sparseconv import prepare
     weight, x = np.ones((32, 32, 3, 3), np.float32), np.ones((1, 32, 40, 40), np.float32)  # PyTorch itself would hang
-    found = prepare(weight, method="bitmap")(x)
-    os._exit(0 if helpers() == "explore's own" and bool((found == 288).all()) else 1)
+    y = prepare(weight, method="bitmap")(x)
+    os._exit(0 if helper_threads() == "explore's own" and bool((y == 288).all()) else 1)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize(
     "setting", [{"OMP_THREAD_LIMIT": "1"}, {"OMP_DYNAMIC": "true"}, {"OMP_NUM_THREADS": "1"}]
 )
-def test_a_smaller_team_does_everything_too(setting: dict[str, str]) -> None:
+def test_fewer_openmp_threads_do_all_work(setting: dict[str, str]) -> None:
     code = """
 import numba, torch
 from explore.sparseconv import prepare
-found = prepare(torch.ones(32, 32, 3, 3), method="bitmap")(torch.ones(1, 32, 40, 40))
-assert bool((found == 288).all())
+y = prepare(torch.ones(32, 32, 3, 3), method="bitmap")(torch.ones(1, 32, 40, 40))
+assert bool((y == 288).all())
 """
     environment = {**os.environ, **setting, "NUMBA_NUM_THREADS": "2"}
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         env=environment,
         capture_output=True,
@@ -53,4 +53,4 @@ assert bool((found == 288).all())
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr

@@ -1,7 +1,8 @@
-"""Tasks shared among threads: each is done once, whoever does it, and nobody waits for a thread that has not begun."""
+"""``run_shared``: every task is done once, and no thread is waited for that has not started."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -9,54 +10,66 @@ import numba
 import numpy as np
 import pytest
 
-from explore._parallel import thread_pool as sharing
+from explore._parallel import policy, thread_pool
+from explore._parallel.work_sharing import run_shared
 
 
-def note(done: np.ndarray, first: int, step: int, out: list[int]) -> None:
-    """Stands for a kernel: counts its tasks, and notes who did them."""
-    done[first::step] += 1
+def count_tasks(counts: np.ndarray, first: int, step: int, out: list[int]) -> None:
+    """Stand in for a kernel: count its tasks, and record which threads did them."""
+    counts[first::step] += 1
     out.append(threading.get_ident())
     time.sleep(0.001)
+
+
+def set_threads(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    monkeypatch.setattr(policy, "kernel_threads", lambda: threads)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("work", [0, 10**6, 10**7])
 def test_every_task_is_done_once(threads: int, work: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
-    done, who = np.zeros(1000, int), []  # type: ignore[var-annotated]
-    sharing.shared(work, note, done, out=who)
-    assert (done == 1).all()
-    assert len(set(who)) <= threads
-    if threads > 1 and work > sharing.PARALLEL_FROM:
-        assert len(who) == max(2 * threads, work // sharing.PIECE)
-        assert len(set(who)) > 1
+    set_threads(monkeypatch, threads)
+    counts, callers = np.zeros(1000, int), []  # type: ignore[var-annotated]
+    run_shared(work, count_tasks, counts, out=callers)
+    assert (counts == 1).all()
+    assert len(set(callers)) <= threads
+    if threads > 1 and work > policy.MIN_SHARED_STEPS:
+        assert len(callers) == max(2 * threads, work // policy.STEPS_PER_PIECE)
+        assert len(set(callers)) > 1
 
 
 def test_small_work_stays_with_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_threads(monkeypatch, 4)
+    callers: list[int] = []
+    run_shared(policy.MIN_SHARED_STEPS - 1, count_tasks, np.zeros(10, int), out=callers)
+    assert callers == [threading.get_ident()]
+
+
+def test_the_kill_switch_leaves_all_work_to_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba, "get_num_threads", lambda: 4)
-    who: list[int] = []
-    sharing.shared(sharing.PARALLEL_FROM - 1, note, np.zeros(10, int), out=who)
-    assert who == [threading.get_ident()]
+    monkeypatch.setattr(policy, "single_threaded", lambda: True)
+    callers: list[int] = []
+    run_shared(10**7, count_tasks, np.zeros(10, int), out=callers)
+    assert callers == [threading.get_ident()]
 
 
-def test_a_thread_that_cannot_begin_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
-    free = threading.Event()
-    busy = sharing._pool(sharing.os.getpid(), 1).submit(
-        free.wait
-    )  # the only helper has something else to do
-    done, who = np.zeros(100, int), []  # type: ignore[var-annotated]
+def test_a_thread_that_cannot_start_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_threads(monkeypatch, 2)
+    release = threading.Event()
+    # The only helper is busy.
+    busy = thread_pool._executor(os.getpid(), 1).submit(release.wait)
+    counts, callers = np.zeros(100, int), []  # type: ignore[var-annotated]
     try:
-        sharing.shared(10**6, note, done, out=who)
+        run_shared(10**6, count_tasks, counts, out=callers)
     finally:
-        free.set()
-    assert (done == 1).all()
-    assert set(who) == {threading.get_ident()}
+        release.set()
+    assert (counts == 1).all()
+    assert set(callers) == {threading.get_ident()}
     assert busy.result(10)
 
 
-def test_what_a_helper_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numba, "get_num_threads", lambda: 2)
+def test_an_exception_in_a_helper_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_threads(monkeypatch, 2)
     caller = threading.get_ident()
 
     def fail(first: int, step: int, out: None) -> None:
@@ -65,4 +78,4 @@ def test_what_a_helper_raises_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
         time.sleep(0.01)
 
     with pytest.raises(ZeroDivisionError, match="in a helper"):
-        sharing.shared(10**6, fail, out=None)
+        run_shared(10**6, fail, out=None)

@@ -1,4 +1,4 @@
-"""Threads that join a compiled function: all work is done once, by whoever is there, and nobody waits for who is not."""
+"""Cooperative kernels: all work is done once, by whichever threads are there, and no thread is waited for that has not started."""
 
 from __future__ import annotations
 
@@ -17,217 +17,240 @@ import pytest
 import torch
 from numba import types
 
-from explore._parallel import _libc as libc, openmp as team, work_sharing as joining
-from explore._parallel.intrinsics import ask, pointer, take
-from explore._parallel.openmp import Pace
+from explore._parallel import intrinsics, openmp, policy, thread_pool, work_sharing
+from explore._parallel.intrinsics import as_pointer, as_record, atomic_fetch_add, call_for_int
+from explore._parallel.policy import BestTime
+from explore._parallel.work_sharing import run_cooperative
+
+COUNTERS = np.dtype([(name, np.uint64) for name in ("next_piece", "pieces", "callers", "marks")])
 
 
 @pytest.fixture(scope="module")
-def work() -> Any:
-    """A compiled function that takes piece after piece: job = [next, pieces, callers, marks …, results …]."""
+def address() -> int:
+    """A compiled kernel that works on one piece after another, and marks each."""
 
     @numba.cfunc(types.void(types.uintp, types.uintp))
-    def run(job, number):  # type: ignore[no-untyped-def]
-        words = np.empty(0, np.uint64)
-        told = numba.carray(pointer(job, words), 3)
-        pieces = told[1]
-        marks = numba.carray(pointer(job, words), 3 + 2 * pieces)
-        take(marks, np.uintp(2), np.uintp(1))
+    def run(arguments, thread):  # type: ignore[no-untyped-def]
+        counters = as_record(arguments, COUNTERS)
+        pieces = counters.pieces
+        marks = numba.carray(as_pointer(counters.marks, np.uint64), 2 * pieces)
+        atomic_fetch_add(counters, "callers", np.uintp(1))
         while True:
-            piece = take(marks, np.uintp(0), np.uintp(1))
+            piece = atomic_fetch_add(counters, "next_piece", np.uintp(1))
             if piece >= pieces:
                 break
-            busy = np.uint64(piece)
+            number = np.uint64(piece)
             for step in range(20_000):
-                busy = busy * np.uint64(6364136223846793005) + np.uint64(step)
-            marks[np.uintp(3) + pieces + piece] = busy
-            take(marks, np.uintp(3) + piece, np.uintp(1))
+                number = number * np.uint64(6364136223846793005) + np.uint64(step)
+            marks[pieces + piece] = number
+            atomic_fetch_add(marks, np.uintp(piece), np.uintp(1))
 
-    return run
+    global _kernel
+    _kernel = run  # keeps the machine code alive
+    return int(run.address)
 
 
-def job_of(pieces: int) -> np.ndarray:
-    job = np.zeros(3 + 2 * pieces, np.uint64)
-    job[1] = pieces
-    return job
+class Work:
+    """The arguments of one call: counters and marks."""
+
+    def __init__(self, pieces: int) -> None:
+        self.all_marks, self.pieces = np.zeros(2 * pieces, np.uint64), pieces
+        self.counters = np.zeros(1, COUNTERS)
+        self.counters["pieces"], self.counters["marks"] = pieces, self.all_marks.ctypes.data
+
+    @property
+    def arguments(self) -> int:
+        return int(self.counters.ctypes.data)
+
+    @property
+    def callers(self) -> int:
+        return int(self.counters["callers"][0])
+
+    @property
+    def is_done_once(self) -> bool:
+        return bool((self.all_marks[: self.pieces] == 1).all())
 
 
 @pytest.fixture(autouse=True, params=["own threads", "PyTorch's"])
-def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Each test twice: with threads of our own, and with PyTorch's."""
-    joining._helpers.cache_clear()
-    joining._owner.cache_clear()
+def owner(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Run each test twice: with threads of our own, and with PyTorch's."""
+    caches = (thread_pool.start_helpers, work_sharing._callers, policy.single_threaded)
+    for cached in caches:
+        cached.cache_clear()
     if request.param == "own threads":
-        monkeypatch.setattr(team, "team", lambda: None)
-    elif team.team() is None:
-        pytest.skip("PyTorch's OpenMP library here has no GOMP_parallel")
+        for module in (openmp, work_sharing):
+            monkeypatch.setattr(module, "find_openmp", lambda: None)
+    elif openmp.find_openmp() is None:
+        pytest.skip("PyTorch's OpenMP library has no GOMP_parallel on this system")
     yield request.param
-    joining._helpers.cache_clear()
-    joining._owner.cache_clear()
+    for cached in caches:
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
-def test_every_piece_is_done_once(threads: int, work: Any) -> None:
+def test_every_piece_is_done_once(threads: int, address: int) -> None:
     most, end = 0, time.monotonic() + 20
     while most < min(2, threads) and time.monotonic() < end:
-        job = job_of(60)
-        joining.join(threads, work.address, job.ctypes.data, Pace())
-        assert (job[3:63] == 1).all()
-        assert 1 <= job[2] <= threads
-        most = max(most, int(job[2]))
-    assert (most > 1) == (threads > 1), "somebody comes in time, sooner or later"
+        work = Work(60)
+        run_cooperative(threads, address, work.arguments, BestTime())
+        assert work.is_done_once
+        assert 1 <= work.callers <= threads
+        most = max(most, work.callers)
+    assert (most > 1) == (threads > 1), "a helper starts in time, sooner or later"
 
 
-def test_a_job_may_vanish_when_it_is_done(work: Any) -> None:
-    for _ in range(200):  # a helper that came late would write into memory of the next one
-        job = job_of(1)
-        joining.join(3, work.address, job.ctypes.data, Pace())
-        assert job[3] == 1
-        job[:] = 0
-        del job
+def test_arguments_may_be_freed_after_the_call(address: int) -> None:
+    for _ in range(200):  # a late helper would write into the memory of the next call
+        work = Work(1)
+        run_cooperative(3, address, work.arguments, BestTime())
+        assert work.is_done_once
+        work.counters[:] = 0
+        del work
 
 
-def test_callers_who_meet_do_not_share_helpers(work: Any) -> None:
-    def one(_: int) -> bool:
-        job = job_of(30)
-        joining.join(2, work.address, job.ctypes.data, Pace())
-        return bool((job[3:33] == 1).all() and job[2] <= 2)
+def test_callers_at_the_same_time_do_not_share_helpers(address: int) -> None:
+    def call(_: int) -> bool:
+        work = Work(30)
+        run_cooperative(2, address, work.arguments, BestTime())
+        return work.is_done_once and work.callers <= 2
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(one, range(200)))
+        assert all(pool.map(call, range(200)))
 
 
-def test_helpers_are_daemons_and_as_many_as_asked_for(work: Any, kind: str) -> None:
+def test_helpers_are_daemons_and_as_many_as_requested(address: int, owner: str) -> None:
     before = {thread.ident for thread in threading.enumerate()}
-    joining.join(3, work.address, job_of(5).ctypes.data, Pace())
-    joining.join(3, work.address, job_of(5).ctypes.data, Pace())
+    for _ in range(2):
+        run_cooperative(3, address, Work(5).arguments, BestTime())
     new = [thread for thread in threading.enumerate() if thread.ident not in before]
-    assert len(new) == (2 if kind == "own threads" else 0)
+    assert len(new) == (2 if owner == "own threads" else 0)
     assert all(thread.daemon for thread in new)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity"), reason="cores are told apart on Linux only"
-)
-def test_helpers_may_run_on_every_core_afterwards(work: Any, kind: str) -> None:
-    if kind != "own threads":
-        pytest.skip("PyTorch's threads are left where they are")
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system has no CPU affinity")
+def test_helpers_may_run_on_every_core_afterwards(address: int, owner: str) -> None:
+    if owner != "own threads":
+        pytest.skip("PyTorch's threads have no Python name")
     for _ in range(20):
-        joining.join(2, work.address, job_of(20).ctypes.data, Pace())
+        run_cooperative(2, address, Work(20).arguments, BestTime())
     (helper,) = [t for t in threading.enumerate() if t.name == "explore-0" and t.is_alive()][-1:]
     assert os.sched_getaffinity(helper.native_id) == os.sched_getaffinity(0)
 
 
-def test_without_the_c_librarys_functions_it_works_too(
-    work: Any, monkeypatch: pytest.MonkeyPatch
+def test_work_is_done_without_the_functions_of_the_c_library(
+    address: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(joining, "YIELD", 0)
-    monkeypatch.setattr(joining, "GETCPU", 0)
-    monkeypatch.setattr(team, "CALLS", (0, 0, 0))
+    for module in (thread_pool, openmp):
+        for name in ("SCHED_YIELD", "GETCPU", "GET_AFFINITY", "SET_AFFINITY"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, 0)
     for _ in range(20):
-        job = job_of(20)
-        joining.join(2, work.address, job.ctypes.data, Pace())
-        assert (job[3:23] == 1).all()
+        work = Work(20)
+        run_cooperative(2, address, work.arguments, BestTime())
+        assert work.is_done_once
+
+
+def test_the_kill_switch_leaves_all_work_to_the_caller(
+    address: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(policy.VARIABLE, "simple")
+    before = threading.active_count()
+    for _ in range(20):
+        work = Work(20)
+        run_cooperative(4, address, work.arguments, BestTime())
+        assert work.is_done_once
+        assert work.callers == 1
+    assert threading.active_count() == before
+    assert work_sharing.helper_threads() == "no other threads"
 
 
 # ---- PyTorch's threads
 
 
 @numba.njit
-def on(getcpu):  # type: ignore[no-untyped-def]
-    return ask(getcpu)
+def current_core(getcpu):  # type: ignore[no-untyped-def]
+    return call_for_int(getcpu)
 
 
-def test_a_thread_leaves_a_core_and_may_come_back() -> None:
-    """It is on another core afterwards, and still allowed to be on all that it was allowed to be on."""
+def test_a_thread_leaves_a_core_and_may_return() -> None:
+    """It is on another core afterwards, and may still run on all cores as before."""
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
-        pytest.skip("one core, or a system that does not tell them apart")
-    allowed, left = os.sched_getaffinity(0), 0
-    for here in 20 * sorted(allowed)[:2]:
-        os.sched_setaffinity(0, {here})
+        pytest.skip("one core, or a system without CPU affinity")
+    getcpu, get_affinity, set_affinity = (
+        np.uint64(getattr(intrinsics, name)) for name in ("GETCPU", "GET_AFFINITY", "SET_AFFINITY")
+    )
+    allowed, moves = os.sched_getaffinity(0), 0
+    for core in 20 * sorted(allowed)[:2]:
+        os.sched_setaffinity(0, {core})
         os.sched_setaffinity(0, allowed)
-        team.leave(np.uint64(here), np.uint64(libc.ASK_CORES), np.uint64(libc.SET_CORES))
-        left += on(np.uint64(libc.GETCPU)) != here
+        openmp.leave_core(np.uint64(core), get_affinity, set_affinity)
+        moves += current_core(getcpu) != core
         assert os.sched_getaffinity(0) == allowed
-    assert left > 20, "the system may have brought it back, now and then"
-    os.sched_setaffinity(0, {here})
+    assert moves > 20, "the system may move it back, now and then"
+    os.sched_setaffinity(0, {core})
     try:
-        team.leave(np.uint64(here), np.uint64(libc.ASK_CORES), np.uint64(libc.SET_CORES))
-        assert os.sched_getaffinity(0) == {here}, "it may be nowhere else"
+        openmp.leave_core(np.uint64(core), get_affinity, set_affinity)
+        assert os.sched_getaffinity(0) == {core}, "it may run nowhere else"
     finally:
         os.sched_setaffinity(0, allowed)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_a_fork_has_threads_of_its_own(work: Any) -> None:
-    """OpenMP's team is not there in a child, where a parallel region of it would wait for ever."""
-    assert (
-        torch.rand(400, 400).matmul(torch.rand(400, 400)).isfinite().all()
-    )  # PyTorch's threads have begun
-    joining.join(2, work.address, job_of(20).ctypes.data, Pace())
+def test_a_fork_has_threads_of_its_own(address: int) -> None:
+    """OpenMP's threads do not exist in a child, where a parallel region would wait for ever."""
+    # This starts PyTorch's threads.
+    assert torch.rand(400, 400).matmul(torch.rand(400, 400)).isfinite().all()
+    run_cooperative(2, address, Work(20).arguments, BestTime())
     child = os.fork()
     if child == 0:
         try:
-            job = job_of(20)
-            joining.join(2, work.address, job.ctypes.data, Pace())
-            os._exit(0 if (job[3:23] == 1).all() else 1)
+            work = Work(20)
+            run_cooperative(2, address, work.arguments, BestTime())
+            os._exit(0 if work.is_done_once else 1)
         finally:
             os._exit(2)
     end = time.monotonic() + 20
-    while (done := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
+    while (status := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < end:
         time.sleep(0.01)
-    if done[0] == 0:
+    if status[0] == 0:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    assert done == (child, 0)
+    assert status == (child, 0)
 
 
-def test_a_call_with_nothing_to_do_is_forgotten(work: Any, kind: str) -> None:
-    """Else every other would count as held up for ever."""
-    pace, job = Pace(fastest=1e-9), job_of(5)
+def test_a_best_time_decays(address: int, owner: str) -> None:
+    """One call with nothing to do does not make all later calls count as stalls."""
+    best_time, work = BestTime(seconds=1e-9), Work(5)
     for _ in range(60):
-        team.Calls()(2, work.address, job.ctypes.data, pace)
-    assert (pace.fastest > 1e-6) == (kind != "own threads")
+        openmp.OpenMPCalls()(2, address, work.arguments, best_time)
+    assert (best_time.seconds > 1e-6) == (owner != "own threads")
 
 
-def test_the_team_is_left_alone_for_a_moment_when_a_call_was_held_up(
-    work: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_openmp_is_not_used_for_a_while_after_a_stall(
+    address: int, owner: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls, job = team.Calls(), job_of(5)
-    pace = Pace()
-    if kind == "own threads":
-        assert not calls(2, work.address, job.ctypes.data, pace)
+    calls, work, best_time = openmp.OpenMPCalls(), Work(5), BestTime()
+
+    def call() -> bool:
+        return calls(2, address, work.arguments, best_time)
+
+    if owner == "own threads":
+        assert not call()
         return
-    clock = iter(
-        [
-            0.0,
-            0.1,
-            0.2,
-            0.6,
-            0.7,
-            0.8,
-            1.0,
-            2.0,
-            2.0 + team.APART - 0.01,
-            2.0 + team.APART + 0.01,
-            3.0,
-        ]
-    )
-    monkeypatch.setattr(team, "perf_counter", lambda: next(clock))
-    assert calls(2, work.address, job.ctypes.data, pace)  # 0.1 s, the fastest
-    assert calls(2, work.address, job.ctypes.data, pace)  # 0.4 s: not yet held up
-    assert calls(2, work.address, job.ctypes.data, pace)  # 0.1 s
-    assert calls(2, work.address, job.ctypes.data, pace)  # 1 s
-    assert not calls(2, work.address, job.ctypes.data, pace), "it is kept away from"
-    assert calls(2, work.address, job.ctypes.data, pace), (
-        "and asked again a quarter of a second later"
-    )
+    end = 2.0 + policy.OPENMP_COOLDOWN_S
+    clock = iter([0.0, 0.1, 0.2, 0.6, 0.7, 0.8, 1.0, 2.0, end - 0.01, end + 0.01, 3.0])
+    monkeypatch.setattr(openmp, "perf_counter", lambda: next(clock))
+    assert call()  # 0.1 s, the best time
+    assert call()  # 0.4 s: not a stall
+    assert call()  # 0.1 s
+    assert call()  # 1 s: a stall
+    assert not call()
+    assert call(), "it is used again after the cooldown"
 
 
-def test_without_pytorch_there_is_no_team(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_there_is_no_openmp_without_pytorch(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     monkeypatch.undo()
-    assert team._linked(str(tmp_path / "torch" / "__init__.py")) is None, (
-        "a package without libraries"
-    )
+    package = str(tmp_path / "torch" / "__init__.py")
+    assert openmp._linked_openmp(package) is None, "a package without libraries"
     monkeypatch.delitem(sys.modules, "torch")
-    assert team.team() is None
+    assert openmp.find_openmp() is None

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, cases, made, maps
 
-from explore._parallel import thread_pool as sharing
+from explore._parallel import policy
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Encoding, Geometry, encode
 from explore.sparseconv._compiled import encoder_kernels
@@ -62,7 +62,7 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 def threads(request, monkeypatch) -> int:
     """One thread, or two that share even the smallest work."""
     monkeypatch.setattr(numba, "get_num_threads", lambda: request.param)
-    monkeypatch.setattr(sharing, "PARALLEL_FROM", 0)
+    monkeypatch.setattr(policy, "MIN_SHARED_STEPS", 0)
     return request.param
 
 
@@ -80,7 +80,7 @@ def test_arrays_are_the_plain_encoders(case) -> None:
 def test_many_threads_write_the_same(many, case) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba, "get_num_threads", lambda: many)
-        patch.setattr(sharing, "PARALLEL_FROM", 0)
+        patch.setattr(policy, "MIN_SHARED_STEPS", 0)
         for method, options in WAYS:
             for x in (case.x, channels_last(case.x)):
                 same_as_plain(x, case.sizes, method, options)
@@ -236,11 +236,11 @@ class Canaries:
 def test_kernels_write_inside_their_arrays(case: Case) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name, written in {
-            "count": (8,),
-            "place": (4, 5, 6),
-            "place_windows": (4, 5),
-            "fill": (9, 10, 13),
-            "fill_sets": (8, 9, 12),
+            "count_columns": (8,),
+            "assign_positions": (4, 5, 6),
+            "assign_window_positions": (4, 5),
+            "write_entries": (9, 10, 13),
+            "write_sets": (8, 9, 12),
         }.items():
             patch.setattr(encoder_kernels, name, Canaries(getattr(encoder_kernels, name), written))
         for method, options in SPARSE:

@@ -15,13 +15,13 @@ from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, assert_close, cases, ma
 from test_compiled_encoders import PLAIN, Canaries, channels_last
 from toys import output
 
-from explore._parallel import thread_pool as sharing
+from explore._parallel import policy
 from explore.errors import InvalidInput
 from explore.sparseconv import Encoding, Geometry, conv2d, encode, multiply
 from explore.sparseconv._compiled import blas, dense, encoder_kernels, product_kernels, products
 from explore.sparseconv._compiled.dense import write_patches, write_windows
-from explore.sparseconv._compiled.products import column_places, pack, shares
-from explore.sparseconv._engine.simd import LANES, LINE, aligned
+from explore.sparseconv._compiled.products import column_places, pack_weights, split_work
+from explore.sparseconv._engine.simd import CACHE_LINE, LANES, aligned_empty
 from explore.sparseconv.formats.entries import convolve_entries
 
 
@@ -39,9 +39,8 @@ class Threads:
         self.patch, self.many = pytest.MonkeyPatch(), many
 
     def __enter__(self) -> None:
-        for module in (numba, products, blas):
-            self.patch.setattr(module, "get_num_threads", lambda: self.many)
-        self.patch.setattr(sharing, "PARALLEL_FROM", 0 if self.many > 1 else 10**18)
+        self.patch.setattr(numba, "get_num_threads", lambda: self.many)
+        self.patch.setattr(policy, "MIN_SHARED_STEPS", 0 if self.many > 1 else 10**18)
 
     def __exit__(self, *_: Any) -> None:
         self.patch.undo()
@@ -100,7 +99,7 @@ def test_blocks_of_filters(filters, threads) -> None:
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 7), (7, 1), (5, 4)])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
 def test_ranges_of_windows_meet(tile, kernel, stride, monkeypatch) -> None:
-    monkeypatch.setattr(products, "TILE", tile)
+    monkeypatch.setattr(products, "TILE_SUMS", tile)
     case = filtered(made(1, 3, 1, (12, 90), kernel, stride, (2, 3), 0.4, 5), 33)
     with Threads(3):
         for method, options in SPARSE:
@@ -113,7 +112,7 @@ def test_work_is_split_without_a_gap() -> None:
             for filters in (1, 16, 40, 64, 272):
                 for shape, kernel in (((1, 3, 56, 56), 3), ((4, 3, 7, 7), 7), ((1, 1, 300, 5), 1)):
                     g = Geometry(shape, kernel)
-                    block, blocks, across, ranges = shares(g, filters, g.classes)
+                    block, blocks, across, ranges = split_work(g, filters, g.classes)
                     assert block % LANES == 0
                     assert 0 <= block * blocks - filters < LANES
                     assert (ranges - 1) * across < g.output[1] <= ranges * across
@@ -121,8 +120,8 @@ def test_work_is_split_without_a_gap() -> None:
 
 def test_weights_are_repacked() -> None:
     weight = np.random.default_rng(0).normal(size=(20, 3, 2, 5)).astype(np.float32)
-    packed = pack(weight, 16, 2)
-    assert packed.ctypes.data % LINE == 0
+    packed = pack_weights(weight, 16, 2)
+    assert packed.ctypes.data % CACHE_LINE == 0
     found = (
         packed.reshape(2, 3, 2, 5, 16)[:, :, :, column_places(5, 2)]
         .transpose(0, 4, 1, 2, 3)
@@ -131,7 +130,7 @@ def test_weights_are_repacked() -> None:
     assert np.array_equal(found[:20], weight)
     assert not found[20:].any()
     assert all(
-        aligned(size).ctypes.data % LINE == 0 and aligned(size).size == size
+        aligned_empty(size).ctypes.data % CACHE_LINE == 0 and aligned_empty(size).size == size
         for size in range(1, 40)
     )
 
@@ -270,9 +269,30 @@ x = np.ones((1, 1, 3, 3), np.float32)
 assert encode_cpo(x, Geometry(x.shape, 2)).convolve(np.ones((1, 1, 2, 2), np.float32)).tolist() == [[[[4, 4], [4, 4]]]]
 assert "numba" not in sys.modules
 from explore.sparseconv import conv2d
-print(conv2d(x, np.ones((1, 1, 3, 3), np.float32)).tolist())
+sparse = np.eye(3, dtype=np.float32)
+print(conv2d(sparse, np.ones((1, 1, 3, 3), np.float32)).tolist())
+print(conv2d(x, np.ones((1, 1, 3, 3), np.float32), method="im2col").tolist())
 """
-    assert output(code).strip() == "[[[[9.0]]]]"
+    assert output(code).split() == ["[[[[3.0]]]]", "[[[[9.0]]]]"]
+
+
+def test_the_automatic_method_is_the_same_whether_or_not_torch_was_imported() -> None:
+    code = """
+import sys
+{first}
+import numpy as np
+from explore.sparseconv import conv2d
+rng = np.random.default_rng(0)
+weight = rng.normal(size=(5, 3, 3, 3)).astype(np.float32)
+dense = rng.normal(size=(1, 3, 9, 9)).astype(np.float32)
+sparse = np.where(dense > 1, dense, 0)
+print(conv2d(sparse, weight).tobytes().hex(), "torch" in sys.modules)
+print(conv2d(dense, weight).tobytes().hex(), "torch" in sys.modules)
+"""
+    without, with_torch = (output(code.format(first=first)) for first in ("", "import torch"))
+    lines = [text.splitlines() for text in (without, with_torch)]
+    assert [line.split()[1] for line in lines[0]] == ["False", "True"]
+    assert [line.split()[0] for line in lines[0]] == [line.split()[0] for line in lines[1]]
 
 
 # ---- threads, and bounds
@@ -283,10 +303,10 @@ def test_blas_has_its_threads_back() -> None:
         return [pool["num_threads"] for pool in blas._controller().info()]
 
     before, case = threads(), made(2, 5, 7, (20, 20), (3, 3), (1, 1), (1, 1), 0.5, 0)
-    with blas.one_thread_each(), blas.one_thread_each():
+    with blas.single_threaded_blas(), blas.single_threaded_blas():
         assert set(threads()) <= {1}
     assert threads() == before
-    with pytest.raises(ZeroDivisionError), blas.one_thread_each():
+    with pytest.raises(ZeroDivisionError), blas.single_threaded_blas():
         raise ZeroDivisionError
     assert threads() == before
     wrong: list[Any] = []
@@ -312,11 +332,17 @@ def test_blas_has_its_threads_back() -> None:
 def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
     case = filtered(case, filters)
     with Threads(1), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(products, "get_num_threads", lambda: ranges)
+        patch.setattr(products, "kernel_threads", lambda: ranges)
         for name in ("repack", "add_entries", "add_sets"):
             patch.setattr(product_kernels, name, Canaries(getattr(product_kernels, name), (-1,)))
-        patch.setattr(product_kernels, "tally", Canaries(product_kernels.tally, (-2, -1)))
-        patch.setattr(product_kernels, "sum_bits", Canaries(product_kernels.sum_bits, (-1,)))
+        patch.setattr(
+            product_kernels, "count_buckets", Canaries(product_kernels.count_buckets, (-2, -1))
+        )
+        patch.setattr(
+            product_kernels,
+            "count_bucket_values",
+            Canaries(product_kernels.count_bucket_values, (-1,)),
+        )
         for kernel in (write_patches, write_windows):
             patch.setattr(dense, kernel.__name__, Canaries(kernel, (-1,)))
         for method, options in WAYS:
@@ -335,9 +361,9 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
         assert (out.ctypes.data // 4 + at) % LANES == place % LANES == 0
         out[at : at + LANES] += factor * weight[place : place + LANES]
 
-    def other_than_zero(flat: np.ndarray, at: int) -> np.uint32:
-        assert flat[at : at + LANES].size == LANES
-        return np.uint32(sum(1 << b for b in range(LANES) if flat[int(at) + b] != 0))
+    def load_nonzero_bits(flat: np.ndarray, start: int) -> np.uint32:
+        assert flat[start : start + LANES].size == LANES
+        return np.uint32(sum(1 << b for b in range(LANES) if flat[int(start) + b] != 0))
 
     def lowest_bit(bits: int) -> np.uint64:
         assert bits
@@ -345,15 +371,15 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
 
     case = filtered(case._replace(x=case.x[:1, :2], weight=case.weight[:, :2]), filters)
     with Threads(1), pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
-        patch.setattr(products, "get_num_threads", lambda: ranges)
+        patch.setattr(products, "kernel_threads", lambda: ranges)
         for module, names in {
-            encoder_kernels: ("_bits", "fill", "fill_sets"),
-            product_kernels: ("_add", "_give", "add_entries", "add_sets"),
+            encoder_kernels: ("_bits", "write_entries", "write_sets"),
+            product_kernels: ("_add_value", "_write_tile", "add_entries", "add_sets"),
         }.items():
             for name in names:
                 patch.setattr(module, name, getattr(module, name).py_func)
             patch.setattr(module, "lowest_bit", lowest_bit)
-        patch.setattr(encoder_kernels, "other_than_zero", other_than_zero)
+        patch.setattr(encoder_kernels, "load_nonzero_bits", load_nonzero_bits)
         patch.setattr(product_kernels, "add_product", add_product)
         for method, options in (
             ("cscc", {}),

@@ -17,7 +17,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 from sparse_oracles import EXAMPLES, Case, assert_close, cases, made, maps, oracle
 
-from explore._parallel.intrinsics import call
+from explore._parallel import policy
+from explore._parallel.intrinsics import call_kernel
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Geometry, conv2d, encode, prepare
 from explore.sparseconv._engine import convolution as engine
@@ -97,7 +98,7 @@ def test_nothing_is_written_outside_a_buffer(case, threads) -> None:
         return room[start : start + size].view(kind)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "aligned", fenced)
+        patch.setattr(engine, "aligned_empty", fenced)
         patch.setattr(numba, "get_num_threads", lambda: threads)
         convolution = BitmapConvolution(*case[1:])
         x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
@@ -159,18 +160,20 @@ def test_a_plan_holds_everything_and_fits_where_it_must(width, stride) -> None:
         for channels in (1, 16, 17, 64, 65, 448):
             plan = Plan.of(filters, channels, width, stride)
             assert (
-                plan.groups * plan.vectors * LANES
+                plan.groups * plan.filter_vectors * LANES
                 >= filters
-                > (plan.groups - 1) * plan.vectors * LANES
+                > (plan.groups - 1) * plan.filter_vectors * LANES
             )
             assert (
-                plan.blocks * plan.parts * LANES
+                plan.blocks * plan.channel_vectors * LANES
                 >= channels
-                > (plan.blocks - 1) * plan.parts * LANES
+                > (plan.blocks - 1) * plan.channel_vectors * LANES
             )
-            assert plan.parts * LANES <= 64
+            assert plan.channel_vectors * LANES <= 64
             assert (
-                4 * width * plan.vectors * plan.parts * LANES**2 <= engine.NEAR or plan.parts == 1
+                4 * width * plan.filter_vectors * plan.channel_vectors * LANES**2
+                <= engine.WEIGHT_BYTES
+                or plan.channel_vectors == 1
             )
 
 
@@ -179,8 +182,8 @@ def test_too_dense_maps_are_left_alone() -> None:
     x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
     share = np.count_nonzero(x) / x.size
     convolution = BitmapConvolution(*case[1:])
-    assert convolution.unless_dense(x, share * 0.999) is None
-    assert_close(convolution.unless_dense(x, share).transpose(0, 3, 1, 2), case)
+    assert convolution.convolve_if_sparse(x, share * 0.999) is None
+    assert_close(convolution.convolve_if_sparse(x, share).transpose(0, 3, 1, 2), case)
 
 
 def test_one_layer_takes_maps_of_any_size_from_several_threads() -> None:
@@ -306,9 +309,9 @@ def test_sizes_that_alternate_keep_their_buffers(monkeypatch) -> None:
     weight = np.ones((4, 4, 3, 3), np.float32)
     layer = prepare(weight, padding=1, method="bitmap")
     made_now: list[Any] = []
-    furnished = layer._engine._furnished
+    new_buffers = layer._engine._new_buffers
     monkeypatch.setattr(
-        layer._engine, "_furnished", lambda key: made_now.append(key) or furnished(key)
+        layer._engine, "_new_buffers", lambda key: made_now.append(key) or new_buffers(key)
     )
     for _ in range(5):
         for count in (1, 2, 3):
@@ -323,9 +326,9 @@ def test_a_full_map_is_dense_with_gaps_between_windows_too() -> None:
     """A pointwise convolution of stride 2 reads every second column: that all of those are full makes it dense."""
     layer = prepare(np.ones((4, 4, 1, 1), np.float32), stride=2)
     x = np.ones((1, 9, 9, 4), np.float32)
-    assert layer._engine.unless_dense(x, 0.8) is None
+    assert layer._engine.convolve_if_sparse(x, 0.8) is None
     x[:, :, ::2, 1:] = 0
-    assert layer._engine.unless_dense(x, 0.8) is not None
+    assert layer._engine.convolve_if_sparse(x, 0.8) is not None
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None)
@@ -333,20 +336,20 @@ def test_a_full_map_is_dense_with_gaps_between_windows_too() -> None:
 def test_one_thread_alone_does_the_shares_of_all(case, threads, alone) -> None:
     """Whichever it is, and however many shares are empty."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "PARALLEL_FROM", 0)
-        patch.setattr(engine.numba, "get_num_threads", lambda: threads)
+        patch.setattr(policy, "MIN_SHARED_MULTIPLY_ADDS", 0)
+        patch.setattr(numba, "get_num_threads", lambda: threads)
         numbered: list[int] = []
 
-        def one(count: int, function: int, job: int, pace: Any) -> None:
+        def run(count: int, address: int, arguments: int, best_time: Any) -> None:
             numbered.append(count)
-            call_compiled(np.uint64(function), np.uint64(job), np.uint64(alone % count))
+            call_compiled(np.uint64(address), np.uint64(arguments), np.uint64(alone % count))
 
-        patch.setattr(engine, "join", one)
+        patch.setattr(engine, "run_cooperative", run)
         layer = prepare(*case[1:], method="bitmap")
         assert_close(layer(case.x), case)
     assert numbered == [threads]
 
 
 @numba.njit
-def call_compiled(function, job, number):  # type: ignore[no-untyped-def]
-    call(function, job, number)
+def call_compiled(address, arguments, thread):  # type: ignore[no-untyped-def]
+    call_kernel(address, arguments, thread)

@@ -110,6 +110,7 @@ def _scatter(
     tables = (column_places(kw, g.stride[1]), np.stack([first_row, end_row]))
     stored = (frozen(encoding.values), *pair)
     padded_sizes: tuple[int, ...] = (padded_rows, c, classes)
+    positions: tuple[Any, ...]
     if isinstance(encoding, CPS):
         starts, code = word_starts(encoding, pair)
         padded_sizes += (c if maps is None else 1,)

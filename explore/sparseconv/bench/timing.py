@@ -10,10 +10,10 @@ import numba
 import numpy as np
 import torch
 
+from explore._parallel.work_sharing import match_pytorch_threads
 from explore.core import benchmark
 from explore.core.environment import processor
 from explore.errors import InvalidInput
-from explore._parallel.work_sharing import match_pytorch_threads
 from explore.sparseconv.bench.shapes import LAYER_LISTS, Shape
 from explore.sparseconv.convolution import prepare
 from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
@@ -120,5 +120,4 @@ def limit_threads() -> int:
     """Let PyTorch and Numba compute with the same number of threads, and return it."""
     most = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
     torch.set_num_threads(min(torch.get_num_threads(), most))
-    match_pytorch_threads()
-    return torch.get_num_threads()
+    return match_pytorch_threads()

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv.convolution import METHODS
+from explore.sparseconv.convolution import METHOD_NAMES
 from explore.sparseconv.networks.convert import as_layer, convert
 from explore.sparseconv.networks.density import ConvolutionInput, convolved_maps
 from explore.sparseconv.networks.tuning_result import Choice, Selection
@@ -56,8 +56,8 @@ def select(
         >>> sorted(found.layers)
         ['blocks.0.conv', 'blocks.1.conv', 'blocks.2.conv']
     """
-    if odd := [name for name in methods if name not in METHODS or name == "auto"]:
-        raise UnknownName("method", odd[0], [name for name in METHODS if name != "auto"])
+    if odd := [name for name in methods if name not in METHOD_NAMES or name == "auto"]:
+        raise UnknownName("method", odd[0], [name for name in METHOD_NAMES if name != "auto"])
     if "torch" not in methods:
         raise InvalidInput(
             f"methods must hold 'torch', what the others are compared with; got {list(methods)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from explore.errors import InvalidInput, UnknownName
-from explore.sparseconv.convolution import METHODS
+from explore.sparseconv.convolution import METHOD_NAMES
 
 FORMAT = 1
 
@@ -86,8 +86,8 @@ class Selection:
                 )
                 for name, c in kept["layers"].items()
             }
-            if odd := [c.method for c in layers.values() if c.method not in METHODS]:
-                raise UnknownName("method", odd[0], METHODS)
+            if odd := [c.method for c in layers.values() if c.method not in METHOD_NAMES]:
+                raise UnknownName("method", odd[0], METHOD_NAMES)
             return cls(layers, kept["about"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
             if isinstance(error, InvalidInput):
