@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import tempfile
 import threading
 from functools import cache, partial
@@ -16,10 +15,11 @@ from explore.core.resources import shipped
 from explore.core.runs import spare_core
 from explore.distill.figures.evolution import NAMES, Evolution, evolution
 from explore.distill.figures.untrained import Accuracies, Untrained, untrained
-from explore.errors import ExploreError, InvalidInput, UnknownName
+from explore.errors import InvalidInput, UnknownName
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
+from explore.widgets.live import Live
 
 if TYPE_CHECKING:
     import xarray
@@ -104,12 +104,7 @@ def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
 
 def explorer_of(recording: xarray.Dataset) -> Explorer:
     """Your own recording of an attention-matching run, step by step, class by class."""
-    controls: dict[str, Control] = {
-        "step": Slider(
-            "step", recording.step.values.tolist(), start=int(recording.step.values[-1])
-        ),
-        "label": Choice("class", [str(name) for name in recording.label.values]),
-    }
+    controls = _step_and_class(recording)
     return Explorer(partial(evolution, recording), Evolution, controls, "attention")
 
 
@@ -119,7 +114,7 @@ def live(
     steps: int = 200,
     folder: str | Path | None = None,
     **options: Any,
-) -> Live:
+) -> LiveDistillation:
     """Distil now: Start, Stop, scrub; then compare with random, herded and mean images.
 
     Args:
@@ -135,165 +130,119 @@ def live(
     """
     if method not in METHODS:
         raise UnknownName("method", method, METHODS)
-    if data not in _found():
+    if data not in available_sets():
         from explore.data import load
 
         load(data)  # says what is missing, and where to put it
-        raise UnknownName("data set of this lab", data, _found())
-    return Live(data, method, steps, folder, options)
+        raise UnknownName("data set of this lab", data, available_sets())
+    return LiveDistillation(data, method, steps, folder, options)
 
 
-class Live:
-    """A run in a thread with its explorer, and the comparison after it; made by ``live``."""
+class LiveDistillation(Live):
+    """A distillation with its recording, and a comparison of accuracies; created by ``live``."""
 
     def __init__(
         self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]
     ) -> None:
         self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
         self.protocol: dict[str, Any] = {}
-        self._temporary = (
-            tempfile.TemporaryDirectory(prefix="explore-", ignore_cleanup_errors=True)
-            if folder is None
-            else None
-        )
-        self.folder = Path(folder if self._temporary is None else self._temporary.name)  # type: ignore[arg-type]
-        self._data = ipywidgets.Dropdown(
-            options=_found(), value=data, description="data", layout={"width": "max-content"}
-        )
-        self._method = ipywidgets.Dropdown(
-            options=[(NAMES[m], m) for m in METHODS],
-            value=method,
-            description="method",
-            layout={"width": "max-content"},
-        )
-        self._again = ipywidgets.Button(
-            description="New noise",
-            tooltip="Start over from other noise",
-            layout={"width": "max-content"},
-        )
-        self._again.on_click(lambda _: self._start_over())
-        self.job = Job(self._distill, "Start", self._follow)
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(
+                prefix="explore-", ignore_cleanup_errors=True
+            )
+            folder = self._temporary.name
+        self.folder = Path(folder)
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
-        self._one = threading.Lock()  # of the two jobs, one computes at a time
-        self._explorer_place, self._comparison_place = ipywidgets.VBox(), ipywidgets.VBox()
-        self._said = ipywidgets.HTML()
-        self._make()
-        for chooser in (self._data, self._method):
-            chooser.observe(lambda _: self._try_to_make(), "value")
-        row = ipywidgets.HBox(
-            [self._data, self._method, self._again], layout={"flex_flow": "row wrap"}
-        )
-        self.widget = ipywidgets.VBox(
-            [
-                row,
-                self._said,
-                self.job.widget,
-                self._explorer_place,
-                self.comparison.widget,
-                self._comparison_place,
-            ]
-        )
+        self._lock = threading.Lock()  # only one of the two jobs computes at a time
+        self.comparison_box = ipywidgets.VBox()
+        controls: dict[str, Control] = {
+            "data": Choice("data", available_sets(), data),
+            "method": Choice("method", METHODS, method, NAMES),
+            "noise": Button("New noise", self._change_noise, "Start again from other noise"),
+        }
+        super().__init__(controls, self._distill, self._create_run, self._refresh)
+        self.widget.children += (self.comparison.widget, self.comparison_box)
+        self._create_run()
 
-    def _start_over(self) -> None:
+    def _change_noise(self, _: Any) -> None:
         self.seed += 1
-        self._try_to_make()
+        self.apply_settings()
 
-    def _try_to_make(self) -> None:
-        """Make a new run; if that cannot be, say why, for an exception in a callback is seen by nobody."""
-        try:
-            self._make()
-            self._said.value = ""
-        except ExploreError as error:
-            self._said.value = f"<b>Nothing was changed.</b> {html.escape(str(error))}"
-
-    def _make(self) -> None:
-        """A new run with its first frame recorded and shown."""
+    def _create_run(self) -> None:
+        """Create a run, record its first frame and show it."""
         from explore.core.registry import build
         from explore.core.runs import record
 
         for job in (self.job, self.comparison):
             job.stop()
             job.wait()
-        data, method = self._data.value, self._method.value
-        config = {
-            "data": data,
-            "method": method,
-            "steps": self.steps,
-            "preset": "lesson",
-            **self.options,
-            "seed": self.seed,
-        }
-        self.run: Any = build(config)
-        self.path = self.folder / f"{method}-{data}-{self.seed}.zarr"
-        with spare_core():  # as the job will, for the last bits depend on the number of threads
-            first = record(self.run, self.path, stop=lambda: True)
-        self._steps = Slider("step", first.step.values.tolist(), start=int(first.step.values[-1]))
-        self._labels = Choice("class", [str(name) for name in first.label.values])
-        self._recording = first.load()
-        self.explorer: Any = Explorer(
-            lambda **state: evolution(self._recording, **state),
-            Evolution,
-            {"step": self._steps, "label": self._labels},
-            f"live-{method}-{data}",
+        config = {**self.state, "steps": self.steps, "preset": "lesson", **self.options}
+        self.run = build({**config, "seed": self.seed})
+        name = f"{self.state['method']}-{self.state['data']}"
+        self.path = self.folder / f"{name}-{self.seed}.zarr"
+        with spare_core():  # as in the job, because the last bits depend on the number of threads
+            self._recording = record(self.run, self.path, stop=lambda: True).load()
+        self.show(
+            Explorer(
+                lambda **state: evolution(self._recording, **state),
+                Evolution,
+                _step_and_class(self._recording),
+                f"live-{name}",
+            )
         )
-        self._explorer_place.children = [self.explorer.widget]
-        self._comparison_place.children = []
+        self.comparison_box.children = []
 
     def _distill(self, progress: Any, stop: Any) -> Any:
         from explore.core.runs import record
 
         self.comparison.stop()
-        with self._one, spare_core():
+        with self._lock, spare_core():
             return record(self.run, self.path, progress=progress, stop=stop)
 
-    def _follow(self) -> None:
+    def _refresh(self) -> None:
         """Show the newest frame, unless the reader has moved away from the last one."""
         recording = open_recording(self.path).load()
-        steps = recording.step.values.tolist()
-        if steps == self._steps.values:
+        steps, last = recording.step.values.tolist(), int(self._recording.step[-1])
+        if steps[-1] == last:
             return
-        following = self.explorer.step == self._steps.values[-1]
         self._recording = recording
-        self.explorer.offer("step", steps, steps[-1] if following else None)
+        self.explorer.offer(
+            "step", steps, steps[-1] if self.explorer.state["step"] == last else None
+        )
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import DistilledSet, load
         from explore.distill.evaluation.config import EvaluationProtocol
         from explore.distill.evaluation.fair_comparison import compare, starting_points
 
-        train, test = load(self._data.value), load(self._data.value, "test")
+        train, test = load(self.settings.data), load(self.settings.data, "test")
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
         self.job.stop()
-        with self._one, spare_core():
+        with self._lock, spare_core():
             mine = {f"{NAMES[self.run.name]}, step {self.run.step}": DistilledSet.of(self.run)}
             protocol = EvaluationProtocol(**{"seed": self.seed, **self.protocol})
             return compare({**mine, **rivals}, test, protocol, progress, stop)
 
     def _show_comparison(self, result: Any) -> None:
-        self._comparison_place.children = [
-            Explorer(lambda: result, Accuracies, {}, "accuracy").widget
-        ]
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Live in a front end, the explorer's picture everywhere else."""
-        return {
-            **self.explorer._repr_mimebundle_(**options),
-            **self.widget._repr_mimebundle_(**options),
-            "text/plain": repr(self),
-        }
-
-    def __repr__(self) -> str:
-        return self.explorer.alt
+        self.comparison_box.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
 
 
-def _found() -> list[str]:
-    """Data sets of this lab that can be loaded here."""
+def available_sets() -> list[str]:
+    """Return the data sets of this lab that can be loaded."""
     from explore.data.datasets.folders import data_folder
 
     return [
         "digits",
         *(["fashion-mnist"] if (data_folder() / "FashionMNIST" / "raw").is_dir() else []),
     ]
+
+
+def _step_and_class(recording: xarray.Dataset) -> dict[str, Control]:
+    steps = recording.step.values.tolist()
+    return {
+        "step": Slider("step", steps, start=steps[-1]),
+        "label": Choice("class", [str(name) for name in recording.label.values]),
+    }
 
 
 def _with_network(survey: xarray.Dataset, number: int) -> xarray.Dataset:

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets
-
 from explore.core.recording import open_recording, that_hold
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
@@ -21,7 +19,7 @@ from explore.subclass.figures.style import HEATS, SAW, WHO
 from explore.subclass.study_tables import MEASURES, NAMES
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
-from explore.widgets.job import Job
+from explore.widgets.live import Live
 
 if TYPE_CHECKING:
     import xarray
@@ -167,7 +165,7 @@ def live(
     seeds: int = 5,
     data: Any = None,
     **options: Any,
-) -> Live:
+) -> LiveStudy:
     """Choose the setting, train now: teachers once, then students in a second or two.
 
     Args:
@@ -176,20 +174,20 @@ def live(
         data: the name of a set, its description, or two ``ImageSet`` to train and to score on; digits if left out.
         **options: other options of ``StudyConfig``.
     """
-    return Live(labels, widths, temperatures, seeds, DIGITS if data is None else data, options)
+    return LiveStudy(labels, widths, temperatures, seeds, DIGITS if data is None else data, options)
 
 
-class Live:
-    """Four dials, Start and Stop, and every run of every lesson at this setting; made by ``live``.
+class LiveStudy(Live):
+    """All runs of all lessons at one setting, trained in the page; created by ``live``.
 
-    A teacher is trained once for each amount of data it may see, and kept.
+    A teacher is trained once for each number of its images, and used again.
     """
 
     def __init__(
         self,
-        labels: Any,
-        widths: Any,
-        temperatures: Any,
+        labels: Sequence[int],
+        widths: Sequence[int],
+        temperatures: Sequence[float],
         seeds: int,
         data: Any,
         options: dict[str, Any],
@@ -197,62 +195,34 @@ class Live:
         self.seeds, self.data, self.options = seeds, data, options
         self._teachers: dict[str, Any] = {}
 
-        def choice(values: Any, name: str, start: Any) -> ipywidgets.Dropdown:
-            pairs = (
-                values
-                if isinstance(values[0], tuple)
-                else [(f"{value:g}", value) for value in values]
-            )
-            start = start if start in [value for _, value in pairs] else pairs[0][1]
-            style = {"description_width": "initial"}
-            return ipywidgets.Dropdown(
-                options=pairs,
-                value=start,
-                description=name,
-                style=style,
-                layout={"width": "max-content"},
-            )
+        def choice(label: str, values: Sequence[float], start: float) -> Choice:
+            names = {value: f"{value:g}" for value in values}
+            return Choice(label, values, start if start in values else values[0], names)
 
-        self.dials = {
-            "labels": choice(list(labels), "labelled images", 50),
-            "widths": choice(list(widths), "student's width", 16),
-            "temperatures": choice(list(temperatures), "temperature T", 4.0),
-            "teacher_images": choice(
-                [(text, value) for value, text in SAW.items()], "the teacher saw", 0
-            ),
+        controls: dict[str, Control] = {
+            "labels": choice("labelled images", labels, 50),
+            "widths": choice("student's width", widths, 16),
+            "temperatures": choice("temperature T", temperatures, 4.0),
+            "teacher_images": Choice("the teacher saw", list(SAW), 0, SAW),
         }
-        self.job = Job(self._train, "Train", self._show, lambda _: self._show())
-        self._said = ipywidgets.HTML()
-        self.run: Any = None
-        self.explorer = Explorer(self._scores, Scores, {}, "live")
-        for dial in self.dials.values():
-            dial.observe(lambda _: self._say(), "value")
-        row = ipywidgets.HBox(list(self.dials.values()), layout={"flex_flow": "row wrap"})
-        self.widget = ipywidgets.VBox([row, self.job.widget, self._said, self.explorer.widget])
+        super().__init__(controls, self._train, self._explain, self._refresh, "Train")
+        self.show(Explorer(self._scores, Scores, {}, "live"))
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """The values of the dials."""
-        return {name: dial.value for name, dial in self.dials.items()}
-
-    def _made(self) -> Any:
+    def _create_run(self) -> Any:
         from explore.subclass.config import StudyConfig
         from explore.subclass.study import StudyRun
 
-        chosen: dict[str, Any] = {name: [value] for name, value in self.state.items()}
-        return StudyRun(
-            StudyConfig(seeds=self.seeds, **chosen, **self.options),
-            self.data,
-            teachers=self._teachers,
-        )
+        setting: dict[str, Any] = {name: [value] for name, value in self.state.items()}
+        config = StudyConfig(seeds=self.seeds, **setting, **self.options)
+        return StudyRun(config, self.data, teachers=self._teachers)
 
-    def _say(self) -> None:
-        self._said.value = "The picture shows the setting before; press Train for this one."
+    def _explain(self) -> None:
+        self.say("The picture shows the setting before; press Train for this one.")
 
     def _train(self, progress: Any, stop: Any) -> Any:
         with spare_core():
-            self.run = run = self._made()
-            self._said.value = ""
+            self.run = run = self._create_run()
+            self.say("")
             while run.step < run.steps and not stop():
                 run.advance()
                 progress(run.step, run.steps, run.message)
@@ -268,10 +238,10 @@ class Live:
                     .assign(at=0)
                     .assign_attrs(data="digits (shipped)")
                 )
-            self.run = self._made()
+            self.run = self._create_run()
         return students(self.run.snapshot().assign_attrs(config=self.run.config))
 
-    def _show(self) -> None:
+    def _refresh(self) -> None:
         self.explorer.redraw()
         kinds = {"subclass": "true", "random": "random", "found": "found"}
         about = [
@@ -280,7 +250,7 @@ class Live:
             if right == right  # NaN while it is not trained
         ]
         if about:
-            self._said.value = "Teachers of " + "; of ".join(about) + "."
+            self.say("Teachers of " + "; of ".join(about) + ".")
 
     def _teachers_now(self) -> tuple[Any, Any, Any]:
         """Kinds, mean accuracy and mean bits of the teachers that are trained."""
@@ -293,17 +263,6 @@ class Live:
                 for name in ("teacher_accuracy", "teacher_bits")
             )
             return (now["kind"].values, *means)
-
-    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
-        """Live in a front end, the explorer's picture everywhere else."""
-        return {
-            **self.explorer._repr_mimebundle_(**options),
-            **self.widget._repr_mimebundle_(**options),
-            "text/plain": repr(self),
-        }
-
-    def __repr__(self) -> str:
-        return self.explorer.alt
 
 
 def _who(recording: xarray.Dataset) -> list[str]:

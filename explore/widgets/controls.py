@@ -144,15 +144,17 @@ class Button:
     Args:
         label: the text on the button.
         action: called with the explorer, in the kernel.
+        tooltip: the label if left out.
     """
 
     label: str
     action: Callable[[Any], None]
+    tooltip: str = ""
 
     def link(self, owner: Any, report: Callable[[str], None]) -> ipywidgets.Widget:
         """Create the widget. A click calls ``action(owner)``; ``report`` shows an error's text."""
         self.widget = ipywidgets.Button(
-            description=self.label, tooltip=self.label, layout=FIT_CONTENT
+            description=self.label, tooltip=self.tooltip or self.label, layout=FIT_CONTENT
         )
 
         def on_click(_: Any) -> None:

@@ -87,16 +87,21 @@ def test_a_set_without_recordings_is_named() -> None:
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> lab.Live:
+def live(tmp_path: Path) -> lab.LiveDistillation:
     return lab.live(steps=30, folder=tmp_path, width=8, batch=4)
 
 
-def test_a_live_run_shows_its_first_frame_before_it_starts(live: lab.Live) -> None:
+def change_noise(live: lab.LiveDistillation) -> None:
+    buttons = live.widget.children[0].children
+    next(button for button in buttons if button.description == "New noise").click()
+
+
+def test_a_live_run_shows_its_first_frame_before_it_starts(live: lab.LiveDistillation) -> None:
     assert live.explorer.step == 0
     assert "DataDAM at step 0" in repr(live)
 
 
-def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.Live) -> None:
+def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.LiveDistillation) -> None:
     live.job.start()
     deadline = time.monotonic() + 60
     while live.run.step < 3 and live.job.running and time.monotonic() < deadline:
@@ -110,19 +115,20 @@ def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.Live) -> None:
     assert "stopped" not in live.job.text
 
 
-def test_stopped_and_resumed_ends_as_if_never_stopped(live: lab.Live, tmp_path: Path) -> None:
-    live.job.work = lambda progress, stop: lab.Live._distill(
-        live, progress, lambda: live.run.step == 7
-    )
+def test_stopped_and_resumed_ends_as_if_never_stopped(
+    live: lab.LiveDistillation, tmp_path: Path
+) -> None:
+    work = live.job.work
+    live.job.work = lambda progress, stop: work(progress, lambda: live.run.step == 7)
     live.job.start(inline=True)
-    live.job.work = live._distill
+    live.job.work = work
     live.job.start(inline=True)
     other = lab.live(steps=30, folder=tmp_path / "other", width=8, batch=4)
     other.job.start(inline=True)
     assert np.array_equal(live.run.result().images, other.run.result().images)
 
 
-def test_a_reader_who_looked_back_is_left_there(live: lab.Live) -> None:
+def test_a_reader_who_looked_back_is_left_there(live: lab.LiveDistillation) -> None:
     live.job.start(inline=True)
     live.explorer.step = 2
     live.run.steps = live.steps = 40
@@ -131,17 +137,17 @@ def test_a_reader_who_looked_back_is_left_there(live: lab.Live) -> None:
     assert live.explorer.controls["step"].values[-1] == 40
 
 
-def test_another_method_or_new_noise_starts_over(live: lab.Live) -> None:
+def test_another_method_or_new_noise_starts_over(live: lab.LiveDistillation) -> None:
     live.job.start(inline=True)
     first = live.run.images.detach().clone()
-    live._again.click()
+    change_noise(live)
     assert (live.run.step, live.explorer.step) == (0, 0)
     assert not bool((live.run.images == first).all())
-    live._method.value = "dm"
+    live.settings.method = "dm"
     assert "DM at step 0" in live.explorer.alt
 
 
-def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
+def test_a_job_leaves_one_core_and_gives_it_back(live: lab.LiveDistillation) -> None:
     import torch
 
     before = torch.get_num_threads()
@@ -150,7 +156,9 @@ def test_a_job_leaves_one_core_and_gives_it_back(live: lab.Live) -> None:
     assert torch.get_num_threads() == before
 
 
-def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live) -> None:
+def test_accuracy_is_compared_with_random_herded_and_mean_images(
+    live: lab.LiveDistillation,
+) -> None:
     live.protocol |= {"epochs": 2, "width": 8}
     result = live.comparison.start(inline=True).join()
     assert [str(name) for name in result.set.values] == [
@@ -159,19 +167,19 @@ def test_accuracy_is_compared_with_random_herded_and_mean_images(live: lab.Live)
         "herding = k-center",
         "class mean",
     ]
-    shown = live._comparison_place.children[0].children[1].alt
+    shown = live.comparison_box.children[0].children[1].alt
     assert "class mean:" in shown
 
 
-def test_a_failed_job_does_not_stop_the_next_run(live: lab.Live) -> None:
+def test_a_failed_job_does_not_stop_the_next_run(live: lab.LiveDistillation) -> None:
     def fail(progress: Any, stop: Any) -> None:
         raise InvalidInput("nothing to do")
 
-    live.job.work = fail
+    work, live.job.work = live.job.work, fail
     live.job.start(inline=True)
     assert "nothing to do" in live.job.text
-    live._again.click()
-    live.job.work = live._distill
+    change_noise(live)
+    live.job.work = work
     assert live.job.start(inline=True).join().step.values[-1] == 30
 
 
@@ -187,16 +195,16 @@ def test_missing_data_and_unknown_methods_are_named(
         lab.live(method="dam")
 
 
-def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.Live) -> None:
+def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.LiveDistillation) -> None:
     live.options["learning_rate"] = -1.0
-    live._again.click()
-    assert "learning_rate must be above 0" in live._said.value
+    change_noise(live)
+    assert "learning_rate must be above 0" in live.message
     live.options["learning_rate"] = 1.0
-    live._again.click()
-    assert live._said.value == ""
+    change_noise(live)
+    assert live.message == ""
 
 
-def test_of_two_jobs_one_computes_at_a_time(live: lab.Live) -> None:
+def test_of_two_jobs_one_computes_at_a_time(live: lab.LiveDistillation) -> None:
     live.protocol |= {"epochs": 2}
     live.job.start()
     live.comparison.start()

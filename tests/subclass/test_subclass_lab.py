@@ -115,7 +115,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 @pytest.fixture
-def live() -> lab.Live:
+def live() -> lab.LiveStudy:
     return lab.live(
         labels=(30, 60),
         widths=(2, 4),
@@ -127,7 +127,7 @@ def live() -> lab.Live:
     )
 
 
-def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.Live) -> None:
+def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.LiveStudy) -> None:
     assert "not trained" in live.explorer.alt
     live.job.start(inline=True)
     assert live.job.error is None
@@ -135,12 +135,12 @@ def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.Live) -
     assert "not trained" not in live.explorer.alt
     kept = dict(live.run.teachers)
     assert len(kept) == 4  # of true and of random subclasses, in two runs
-    live.dials["labels"].value = 60
-    assert "Train" in live._said.value
+    live.settings.labels = 60
+    assert "Train" in live.message
     live.job.start(inline=True)
     assert "60 labelled images" in live.explorer.alt
     assert all(live.run.teachers[key] is network for key, network in kept.items())
-    live.dials["teacher_images"].value = -1
+    live.settings.teacher_images = -1
     live.job.start(inline=True)
     assert "just the student's" in live.explorer.alt
     assert len(live.run.teachers) == 8
@@ -165,13 +165,13 @@ def test_the_live_lab_begins_with_what_ships() -> None:
     assert row["accuracy"].item() == pytest.approx(float(shipped_rows.sel(place)))
 
 
-def test_live_says_how_good_its_teachers_are(live: lab.Live) -> None:
+def test_live_says_how_good_its_teachers_are(live: lab.LiveStudy) -> None:
     live.job.start(inline=True)
-    assert "Teachers of true subclasses:" in live._said.value
-    assert "soft bits" in live._said.value
+    assert "Teachers of true subclasses:" in live.message
+    assert "soft bits" in live.message
 
 
-def test_live_equals_the_study_from_the_registry(live: lab.Live) -> None:
+def test_live_equals_the_study_from_the_registry(live: lab.LiveStudy) -> None:
     live.job.start(inline=True)
     run = build(live.run.config)
     while run.step < run.steps:
@@ -179,7 +179,7 @@ def test_live_equals_the_study_from_the_registry(live: lab.Live) -> None:
     xarray.testing.assert_identical(run.snapshot(), live.run.snapshot())
 
 
-def test_live_stops_and_says_what_went_wrong(live: lab.Live) -> None:
+def test_live_stops_and_says_what_went_wrong(live: lab.LiveStudy) -> None:
     live.job.stop()
     live.options["labels"] = [10**6]
     live.job.start(inline=True)
