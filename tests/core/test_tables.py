@@ -1,4 +1,4 @@
-"""Tables as text: cells by hand, what other programs would stumble over, and recordings picked from a full folder."""
+"""Tables as text: cells by hand, special characters, and tables of the recordings in a folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from explore.errors import DataMissing, InvalidInput, RecordingDamaged, UnknownN
 NAN = float("nan")
 
 
-def small(**more: Any) -> pandas.DataFrame:
+def example_table(**more: Any) -> pandas.DataFrame:
     columns = {
         "data": ["digits", "digits"],
         "images_per_class": [1, 1],
@@ -34,14 +34,9 @@ def small(**more: Any) -> pandas.DataFrame:
 
 
 def write_recording(path: Path, name: str, frame: xarray.Dataset, **config: Any) -> Path:
-    """A recording of one frame, made up."""
-    attributes = {
-        "config": {"method": name, **config},
-        "name": name,
-        "steps": 1,
-        "seconds": 1.0,
-        "threads": 1,
-    }
+    """Write a recording of one frame."""
+    attributes = {"config": {"method": name, **config}, "name": name}
+    attributes |= {"steps": 1, "seconds": 1.0, "threads": 1}
     with Writer.create(path, attributes, frame, 1, 1):
         return path
 
@@ -50,27 +45,19 @@ def write_evaluation(path: Path, method: str, accuracy: float, **more: Any) -> P
     from explore.distill.evaluation.config import EvaluateConfig
 
     data = {"name": "digits", "options": {}, "shape": [4], "sha256": "t"}
-    made = {
-        "config": {
-            "method": method,
-            "images_per_class": 1,
-            "seed": 0,
-            "data": {**data, "sha256": "s"},
-        },
-        "step": 1,
-    }
-    config = EvaluateConfig(
-        distilled={**made, "shape": [1], "sha256": method}, networks=2, **more
-    ).identity(data)
-    known = {"architecture": ("architecture", np.array(["convnet"], object))}
+    settings = {"method": method, "images_per_class": 1, "seed": 0}
+    provenance = {"config": {**settings, "data": {**data, "sha256": "s"}}, "step": 1}
+    distilled = {**provenance, "shape": [1], "sha256": method}
+    config = EvaluateConfig(distilled=distilled, networks=2, **more).identity(data)
     frame = xarray.Dataset(
-        {"accuracy": (("architecture", "network"), np.float32([[accuracy, accuracy]]))}, known
+        {"accuracy": (("architecture", "network"), np.float32([[accuracy, accuracy]]))},
+        {"architecture": ("architecture", np.array(["convnet"], object))},
     )
     return write_recording(path, "evaluate", frame, **config)
 
 
 def test_markdown_by_hand() -> None:
-    table = small()
+    table = example_table()
     table.attrs["notes"] = ["One.", "Two."]
     assert format_table(table) == (
         "| data | images per class | accuracy, % | n | minus random, % | distil s |\n"
@@ -83,7 +70,7 @@ def test_markdown_by_hand() -> None:
 
 
 def test_latex_by_hand() -> None:
-    table = small()
+    table = example_table()
     table.attrs["notes"] = ["95 % of it."]
     assert format_table(table, "latex") == (
         "\\begin{tabular}{llllll}\n\\hline\n"
@@ -94,20 +81,20 @@ def test_latex_by_hand() -> None:
     )
 
 
-def test_csv_is_read_back_to_the_bit() -> None:
-    table = small(data=['a, "b"', "c\nd"], accuracy=[1 / 3, 0.1 + 0.2])
+def test_csv_keeps_all_bits() -> None:
+    table = example_table(data=['a, "b"', "c\nd"], accuracy=[1 / 3, 0.1 + 0.2])
     again = pandas.read_csv(io.StringIO(format_table(table, "csv")))
     pandas.testing.assert_frame_equal(again, table, check_exact=True)
 
 
-def test_gains_have_a_sign_and_losses_too() -> None:
+def test_differences_have_a_sign() -> None:
     rows = format_table(
         pandas.DataFrame({"minus random": [0.1234, -0.1234, 0.0], "±": [0.01, 0.01, NAN]})
     ).splitlines()[2:]
     assert rows == ["| +12.3 ± 1.0 |", "| −12.3 ± 1.0 |", "| +0.0 |"]
 
 
-def test_a_spread_stands_behind_what_is_no_share_as_well() -> None:
+def test_a_spread_also_follows_a_value_that_is_not_in_percent() -> None:
     assert "| 0.123 ± 0.0457 |" in format_table(
         pandas.DataFrame({"brier": [0.1234], "std": [0.0457]})
     )
@@ -126,7 +113,7 @@ def test_cells_of_every_kind() -> None:
     ]
 
 
-def test_markdown_keeps_its_columns_whatever_is_in_a_cell() -> None:
+def test_markdown_keeps_its_columns_for_any_cell() -> None:
     lines = format_table(
         pandas.DataFrame({"data": ["a|b", "c\nd", "---"], "n": [1, 2, 3]})
     ).splitlines()
@@ -145,25 +132,25 @@ def test_latex_escapes_special_characters() -> None:
 
 
 @pytest.mark.parametrize("form", ["md", "latex", "csv"])
-def test_no_rows_are_a_table_of_heads(form: str) -> None:
-    text = format_table(small().iloc[:0], form)
+def test_a_table_without_rows_has_its_heads(form: str) -> None:
+    text = format_table(example_table().iloc[:0], form)
     assert "data" in text
     assert "digits" not in text
 
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(UnknownName, match="unknown table format 'html'; known: csv, latex, md"):
-        format_table(small(), "html")
+        format_table(example_table(), "html")
 
 
-def test_text_is_written_where_there_was_no_folder(tmp_path: Path) -> None:
+def test_writing_creates_the_folder(tmp_path: Path) -> None:
     assert write_text("± −\n", tmp_path / "new" / "t.md").read_bytes() == "± −\n".encode()
 
 
-# ---- of a folder
+# ---- tables of recordings
 
 
-def test_other_files_are_passed_over(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     a, b = (
         write_evaluation(tmp_path / "a.zarr", "random", 0.25),
         write_evaluation(tmp_path / "b.zarr", "dm", 0.5),
@@ -182,12 +169,12 @@ def test_other_files_are_passed_over(tmp_path: Path) -> None:
     )
 
 
-def test_a_slash_at_the_end_which_shells_add_does_not_matter(tmp_path: Path) -> None:
+def test_a_slash_at_the_end_is_ignored(tmp_path: Path) -> None:
     path = write_evaluation(tmp_path / "a.zarr", "random", 0.25)
     assert len(build_table([f"{path}/"])) == 1
 
 
-def test_what_is_asked_for_is_handed_on(tmp_path: Path) -> None:
+def test_options_reach_the_table_of_the_method(tmp_path: Path) -> None:
     paths = [
         write_evaluation(tmp_path / "a.zarr", "random", 0.25),
         write_evaluation(tmp_path / "b.zarr", "dm", 0.5, epochs=2),
@@ -197,7 +184,7 @@ def test_what_is_asked_for_is_handed_on(tmp_path: Path) -> None:
     assert "minus dm" in build_table(paths, against="dm", unlike=True)
 
 
-def test_a_study_is_tabled_by_its_own_table_and_not_with_evaluations(tmp_path: Path) -> None:
+def test_a_study_has_its_own_table_and_does_not_mix_with_evaluations(tmp_path: Path) -> None:
     study = Path(__file__).parents[2] / "data" / "digits-students.zarr.zip"
     made = build_table([study], against="kd")
     assert "minus kd" in made
@@ -209,7 +196,7 @@ def test_a_study_is_tabled_by_its_own_table_and_not_with_evaluations(tmp_path: P
         build_table([study, write_evaluation(tmp_path / "a.zarr", "dm", 0.5)])
 
 
-def test_nothing_to_table_is_said(tmp_path: Path) -> None:
+def test_paths_without_a_table_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"no recording \(.zarr, .zarr.zip\) among 1 paths"):
         build_table([tmp_path / "notes.md"])
     write_recording(tmp_path / "d.zarr", "dm", xarray.Dataset({"loss": 0.5}))
@@ -220,7 +207,7 @@ def test_nothing_to_table_is_said(tmp_path: Path) -> None:
         build_table([tmp_path / "d.zarr"])
 
 
-def test_what_is_missing_or_damaged_is_an_error_and_not_passed_over(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_recording_is_an_error(tmp_path: Path) -> None:
     whole = write_evaluation(tmp_path / "a.zarr", "random", 0.25)
     with pytest.raises(DataMissing, match=r"b\.zarr does not exist"):
         build_table([whole, tmp_path / "b.zarr"])

@@ -1,4 +1,4 @@
-"""Time over density: what is drawn is what was measured, and where the curves meet."""
+"""Pictures of time and speedup over density, the points where curves meet, and the lab of times."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABOUT = {"machine": "an abacus", "threads": 2}
 
 
 def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
-    """Of one layer, at densities .2, .4, …"""
+    """Return times of one layer at the densities 0.2, 0.4, …"""
     return [
         {
             "layer": "one",
@@ -38,7 +38,7 @@ def rows(sparse: list[float], dense: list[float]) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_better_dense_layout_is_compared_with() -> None:
+def test_methods_are_compared_with_the_faster_dense_layout() -> None:
     data = time_by_density(rows([1, 2, 4, 6], [3, 3, 3, 3]), ABOUT)
     assert data["seconds"].sel(method_name="dense").values.tolist() == [3, 3, 3, 3]
     assert float(data["break_even"].sel(method_name="bitmap")) == pytest.approx(0.5), (
@@ -55,7 +55,7 @@ def test_the_better_dense_layout_is_compared_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("densities", "sparse", "dense", "wanted"),
+    ("densities", "sparse", "dense", "expected"),
     [
         ([0.1, 0.5, 1.0], [1, 2, 3], [4, 4, 4], 1.0),
         ([0.1, 0.5], [1, 2], [4, 4], np.nan),
@@ -64,11 +64,11 @@ def test_the_better_dense_layout_is_compared_with() -> None:
         ([0.5], [1], [4], np.nan),
     ],
 )
-def test_curves_meet_where_the_first_slower_one_begins(densities, sparse, dense, wanted) -> None:
-    assert break_even(np.array(densities), sparse, dense) == pytest.approx(wanted, nan_ok=True)
+def test_curves_meet_where_the_first_slower_one_begins(densities, sparse, dense, expected) -> None:
+    assert break_even(np.array(densities), sparse, dense) == pytest.approx(expected, nan_ok=True)
 
 
-def test_another_layer_is_refused() -> None:
+def test_an_unknown_layer_is_refused() -> None:
     with pytest.raises(InvalidInput, match="times of layer 'two'; there are those of one"):
         time_by_density(rows([1], [2]), ABOUT, "two")
     with pytest.raises(InvalidInput, match="none"):
@@ -80,7 +80,7 @@ def test_another_layer_is_refused() -> None:
 # ---- the picture of a benchmark
 
 
-def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
+def test_ratios_use_the_faster_layout_and_means_are_geometric() -> None:
     two = [{**row, "layer": "8² 1→1 1×7"} for row in rows([1, 1], [2, 4])]
     data = speedup_by_density(
         [{**row, "layer": "8² 1→1 3×3"} for row in rows([1, 4], [3, 2])] + two, ABOUT
@@ -105,20 +105,20 @@ def test_the_ratio_is_to_the_better_layout_and_means_are_geometric() -> None:
         speedup_by_density(rows([1], [2]), ABOUT, "mec")
 
 
-def test_the_lab_shows_what_ships() -> None:
+def test_the_lab_shows_the_shipped_times() -> None:
     explorer = lab.times()
-    kept = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
-    assert kept["about"]["machine"] in explorer.alt
+    content = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
+    assert content["about"]["machine"] in explorer.alt
     check_controls(explorer)
     check_size(explorer)
-    row = next(r for r in kept["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
+    row = next(r for r in content["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
     assert (
         float(explorer.data["seconds"].sel(method_name="bitmap", density=0.1))
         == row["seconds"]["bitmap"]
     )
 
 
-def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lab_measures_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
     monkeypatch.setattr(lab, "SECONDS", 0.05)
     explorer = lab.times()
@@ -131,4 +131,4 @@ def test_the_lab_measures_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "measured here" in explorer.message
     explorer.layer = "14² 256→256 3×3"
     explorer.layer = "7² 512→512 3×3"
-    assert np.array_equal(explorer.data["seconds"].values, after), "it is kept"
+    assert np.array_equal(explorer.data["seconds"].values, after), "the lab keeps its measurements"

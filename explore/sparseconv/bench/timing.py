@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,10 +31,26 @@ def make_inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray
     return weight, np.where(rng.random(x.shape) < density, x, 0).astype(np.float32)
 
 
+def make_candidates(
+    shape: Shape, density: float, layers: Mapping[str, Callable[..., Any]]
+) -> dict[str, Callable[[], Any]]:
+    """Return functions that convolve one map: PyTorch in both layouts, and the prepared layers."""
+    weight, x = make_inputs(shape, density)
+    channels_last = torch.from_numpy(x).permute(0, 3, 1, 2)
+    channels_first, filters = channels_last.contiguous(), torch.from_numpy(weight)
+    filters_last = filters.contiguous(memory_format=torch.channels_last)
+    inputs = ((channels_first, filters), (channels_last, filters_last))
+    dense = {
+        name: partial(torch.conv2d, *tensors, None, shape.stride, shape.padding)
+        for name, tensors in zip(DENSE_LAYOUTS, inputs, strict=True)
+    }
+    return dense | {name: partial(layer, channels_last) for name, layer in layers.items()}
+
+
 def measure(
-    shapes: Iterable[Shape],
-    densities: Iterable[float],
-    methods: Iterable[str],
+    shapes: Sequence[Shape],
+    densities: Sequence[float],
+    methods: Sequence[str],
     rounds: int,
     seconds: float,
     progress: Callable[[str], Any] = lambda text: None,
@@ -52,44 +68,39 @@ def measure(
         seconds: time for each candidate in all rounds, about.
         progress: function that prints a text.
     """
-    cases = [(shape, density) for shape in dict.fromkeys(shapes) for density in densities]
-    all_seconds: dict[tuple[Shape, float], dict[str, list[float]]] = {}
+    times: dict[tuple[Shape, float], dict[str, list[float]]] = {}
     errors: dict[tuple[Shape, float], float] = {}
     for number in range(rounds):
-        previous, layers = None, {}
-        for shape, density in cases:
-            weight, x = make_inputs(shape, density)
+        for shape in dict.fromkeys(shapes):
+            weight, _ = make_inputs(shape, 1.0)
             geometry = (shape.stride, shape.padding)
-            if shape != previous:
-                layers = {name: prepare(weight, None, *geometry, name) for name in methods}
-                previous = shape
-            channels_last = torch.from_numpy(x).permute(0, 3, 1, 2)
-            channels_first, filters = channels_last.contiguous(), torch.from_numpy(weight)
-            last_filters = filters.contiguous(memory_format=torch.channels_last)
-            candidates: dict[str, Callable[[], torch.Tensor]] = {
-                DENSE_LAYOUTS[0]: partial(torch.conv2d, channels_first, filters, None, *geometry),
-                DENSE_LAYOUTS[1]: partial(
-                    torch.conv2d, channels_last, last_filters, None, *geometry
-                ),
-                **{name: partial(layer, channels_last) for name, layer in layers.items()},
-            }
-            with torch.inference_mode():
-                if number == 0:
-                    expected = candidates[DENSE_LAYOUTS[0]]()
-                    differences = [(candidates[n]() - expected).abs().max() for n in layers]
-                    errors[shape, density] = float(max(differences) / expected.abs().max())
-                    all_seconds[shape, density] = {name: [] for name in candidates}
-                times = benchmark.time_rounds(
-                    candidates, pause=benchmark.PAUSE, warmups=1, budget=seconds / rounds
+            layers = {name: prepare(weight, None, *geometry, name) for name in methods}
+            for density in densities:
+                case = (shape, density)
+                candidates = make_candidates(shape, density, layers)
+                with torch.inference_mode():
+                    if case not in times:
+                        expected = candidates[DENSE_LAYOUTS[0]]()
+                        differences = [(candidates[n]() - expected).abs().max() for n in methods]
+                        errors[case] = float(max(differences) / expected.abs().max())
+                        times[case] = {name: [] for name in candidates}
+                    more = benchmark.time_rounds(
+                        candidates, pause=benchmark.PAUSE, warmups=1, budget=seconds / rounds
+                    )
+                for name, values in more.items():
+                    times[case][name] += values
+                progress(
+                    f"\rround {number + 1} of {rounds}: {shape.name}, density {density}" + " " * 10
                 )
-            for name, more in times.items():
-                all_seconds[shape, density][name] += more
-            progress(f"\rround {number + 1} of {rounds}: {shape.name}, density {density}          ")
     progress("\n")
     return [
-        {"shape": shape, "density": density, "apart": errors[shape, density]}
-        | {"seconds": benchmark.medians(times)}
-        for (shape, density), times in all_seconds.items()
+        {
+            "shape": shape,
+            "density": density,
+            "apart": errors[shape, density],
+            "seconds": benchmark.medians(seconds_by_name),
+        }
+        for (shape, density), seconds_by_name in times.items()
     ]
 
 
