@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from explore.data import load
 from explore.models import Fit, accuracy
-from explore.models._init import draw
+from explore.models._init import initialise
 from explore.sparseconv.networks.model_zoo import KNOWN
 
 NETWORK_NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
@@ -25,7 +25,7 @@ def main(folder: str) -> None:
     train, val = load("scenes", size=64, count=6000), load("scenes", "val", size=64)
     for name in NETWORK_NAMES:
         network = KNOWN[name].make()
-        draw(network, 0)
+        initialise(network, 0)
         fit = Fit(
             network,
             train.batch(),

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from explore.data import load
 from explore.models import Fit, accuracy
-from explore.models._init import draw
+from explore.models._init import initialise
 from explore.sparseconv.networks.model_zoo import KNOWN
 
 IMAGE_COUNT, EPOCHS = 20_000, 3
@@ -24,7 +24,7 @@ IMAGE_COUNT, EPOCHS = 20_000, 3
 def main(folder: str) -> None:
     train, val = load("fashion-mnist"), load("fashion-mnist", "val")
     network = KNOWN["vgg11"].make()
-    draw(network, 0)
+    initialise(network, 0)
     fit = Fit(
         network.to(memory_format=torch.channels_last),
         train.batch(range(IMAGE_COUNT)),

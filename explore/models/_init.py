@@ -1,4 +1,7 @@
-"""Layers without weights, and weights from a seed: so that making a network neither reads nor changes the global random state."""
+"""Layers that are created without random weights, and weights from a seed.
+
+To create a network neither reads nor changes PyTorch's global random state.
+"""
 
 from __future__ import annotations
 
@@ -9,48 +12,54 @@ from torch import nn
 
 from explore.errors import UnknownName
 
-NORMS = ("instance", "batch", "layer", "group", "none")
+NORM_NAMES = ("instance", "batch", "layer", "group", "none")
+
+# torch.nn.utils.skip_init and torch.device("meta") would need no classes, but their first use in a
+# process imports SymPy, which takes more than a second.
 
 
 class Conv2d(nn.Conv2d):
-    """A convolution whose weights ``draw`` fills."""
+    """A convolution whose weights ``initialise`` sets."""
 
     def reset_parameters(self) -> None:
-        """Leave them: drawing here would use the global random state."""
+        """Do nothing: PyTorch's method would use the global random state."""
 
 
 class Linear(nn.Linear):
-    """A linear layer whose weights ``draw`` fills."""
+    """A linear layer whose weights ``initialise`` sets."""
 
     def reset_parameters(self) -> None:
-        """Leave them: drawing here would use the global random state."""
+        """Do nothing: PyTorch's method would use the global random state."""
 
 
 @torch.no_grad()
-def draw(network: nn.Module, seed: int) -> None:
-    """Draw all weights of a network anew, in place, from a private generator: PyTorch's default distributions."""
+def initialise(network: nn.Module, seed: int) -> None:
+    """Set all weights of a network, in place, from a private random generator.
+
+    The distributions are PyTorch's defaults.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            bound = 1 / math.sqrt(
-                module.weight[0].numel()
-            )  # = Kaiming-uniform with a = √5, PyTorch's default
+            # PyTorch's default, Kaiming-uniform with a = √5, has this bound.
+            bound = 1 / math.sqrt(module.weight[0].numel())
             for parameter in module.parameters(recurse=False):
-                parameter.copy_(
-                    torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
-                )
+                values = torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+                parameter.copy_(values)
         elif isinstance(module, nn.GroupNorm | nn.BatchNorm2d | nn.LayerNorm):
             module.reset_parameters()
 
 
-def norm_of(name: str, width: int, side: int) -> nn.Module:
-    """A normalisation layer for maps ``[N, width, side, side]``; "instance" is GroupNorm with one channel a group.
+def norm_layer(name: str, width: int, side: int) -> nn.Module:
+    """Return a normalisation layer for maps ``[N, width, side, side]``.
+
+    "instance" is GroupNorm with one channel for each group.
 
     Raises:
-        UnknownName: none of ``NORMS``.
+        UnknownName: the name is not in ``NORM_NAMES``.
     """
-    if name not in NORMS:
-        raise UnknownName("norm", name, NORMS)
+    if name not in NORM_NAMES:
+        raise UnknownName("norm", name, NORM_NAMES)
     if name == "batch":
         return nn.BatchNorm2d(width)
     if name == "layer":

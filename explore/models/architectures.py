@@ -1,15 +1,19 @@
-"""Small AlexNet-, VGG- and ResNet-style networks: what a distilled set must train too, besides the network it was made with."""
+"""Small AlexNet-, VGG- and ResNet-style networks, on which a distilled set is evaluated besides ConvNet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
-from explore.models._init import Conv2d, Linear, draw, norm_of
+from explore.models._init import Conv2d, Linear, initialise, norm_layer
 from explore.models.convnet import ConvNet
+
+VGG11_WIDTHS = (1, 2, 4, 4, 8, 8, 8, 8)
+VGG11_POOLED = (True, True, False, True, False, True, False, True)
+RESNET18_WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8)
 
 
 def architecture(
@@ -22,21 +26,21 @@ def architecture(
     norm: str = "instance",
     seed: int = 0,
 ) -> nn.Module:
-    """A network by name.
+    """Create a network by name.
 
     Args:
         name: "convnet" (ConvNet-D), "alexnet", "vgg11" or "resnet18".
         channels, classes, size: of the images.
-        width: channels of the first block; what is 64 in the usual VGG-11 and ResNet-18, and 128 in ConvNet.
-        norm: as for ``ConvNet``. Batch norm fails where a step has few images, as on one image a class.
-        seed: weights are drawn from a private generator.
+        width: channels of the first block; 64 in the usual VGG-11 and ResNet-18, 128 in ConvNet.
+        norm: as for ``ConvNet``. Batch norm fails if a step has few images, as with one image per class.
+        seed: of the private generator that sets the weights.
 
     Raises:
-        UnknownName: no such network or norm.
-        InvalidInput: images below 8 pixels a side.
+        UnknownName: an unknown network or norm.
+        InvalidInput: images with fewer than 8 pixels a side.
 
-    Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``, and pooled less
-    often where images are small.
+    Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``, and
+    with fewer poolings for small images.
 
     Example:
         >>> [sum(p.numel() for p in architecture(n, 1, 10, 16, width=8).parameters()) for n in sorted(ARCHITECTURES)]
@@ -45,9 +49,9 @@ def architecture(
     if name not in ARCHITECTURES:
         raise UnknownName("architecture", name, ARCHITECTURES)
     if size < 8:
-        raise InvalidInput(f"images must have at least 8 pixels a side, got {size}")
+        raise InvalidInput(f"images must have 8 or more pixels a side, got {size}")
     network = ARCHITECTURES[name](channels, classes, size, width, norm)
-    draw(network, seed)
+    initialise(network, seed)
     return network
 
 
@@ -56,83 +60,78 @@ def _convnet(channels: int, classes: int, size: int, width: int, norm: str) -> n
 
 
 def _alexnet(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
-    """Five convolutions: 5×5 twice, then 3×3, pooled after the first, second and fifth."""
-    plan = [
+    """Create five convolutions: 5×5 twice, then 3×3, pooled after the first, second and fifth."""
+    layers = [
         (width, 5, True),
         (width * 3 // 2, 5, True),
         (width * 2, 3, False),
         (width * 3 // 2, 3, False),
         (width * 3 // 2, 3, True),
     ]
-    return _stacked(channels, classes, size, plan, norm)
+    return _stack(channels, classes, size, layers, norm)
 
 
 def _vgg11(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
-    """Eight convolutions 3×3 of 1, 2, 4, 4, 8, 8, 8, 8 times the width."""
-    plan = [
-        (width * m, 3, pooled)
-        for m, pooled in zip((1, 2, 4, 4, 8, 8, 8, 8), (1, 1, 0, 1, 0, 1, 0, 1), strict=True)
-    ]
-    return _stacked(channels, classes, size, [(w, k, bool(p)) for w, k, p in plan], norm)
+    """Create eight convolutions 3×3 of 1, 2, 4, 4, 8, 8, 8, 8 times the width."""
+    layers = [(width * m, 3, pooled) for m, pooled in zip(VGG11_WIDTHS, VGG11_POOLED, strict=True)]
+    return _stack(channels, classes, size, layers, norm)
 
 
-def _stacked(
-    channels: int, classes: int, size: int, plan: list[tuple[int, int, bool]], norm: str
+def _stack(
+    channels: int, classes: int, size: int, layers: Sequence[tuple[int, int, bool]], norm: str
 ) -> nn.Module:
-    layers: list[nn.Module] = []
+    """Create a chain of convolutions, each given by its width, kernel size and whether it is pooled."""
+    modules: list[nn.Module] = []
     side = size
-    for index, (width, kernel, pooled) in enumerate(plan):
-        layers += [
-            Conv2d(channels, width, kernel, padding=kernel // 2),
-            norm_of(norm, width, side),
-            nn.ReLU(),
-        ]
+    for index, (width, kernel, is_pooled) in enumerate(layers):
+        convolution = Conv2d(channels, width, kernel, padding=kernel // 2)
+        modules += [convolution, norm_layer(norm, width, side), nn.ReLU()]
         channels = width
-        last = index == len(plan) - 1
-        if pooled and side >= (
-            2 if last else 4
-        ):  # instance norm of a map of one pixel is 0: no norm may see one
-            layers.append(nn.MaxPool2d(2))
+        # Instance norm of a map of one pixel is 0, so only the last layer may be pooled to one pixel.
+        is_last = index == len(layers) - 1
+        if is_pooled and side >= (2 if is_last else 4):
+            modules.append(nn.MaxPool2d(2))
             side //= 2
-    return nn.Sequential(*layers, nn.Flatten(), Linear(channels * side * side, classes))
+    return nn.Sequential(*modules, nn.Flatten(), Linear(channels * side * side, classes))
 
 
 def _resnet18(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
-    """A convolution 3×3 and eight residual blocks of 1, 1, 2, 2, 4, 4, 8, 8 times the width, then a global mean."""
-    layers: list[nn.Module] = [
+    """Create a convolution 3×3, eight residual blocks of 1 to 8 times the width, and a global mean."""
+    modules: list[nn.Module] = [
         Conv2d(channels, width, 3, padding=1, bias=False),
-        norm_of(norm, width, size),
+        norm_layer(norm, width, size),
         nn.ReLU(),
     ]
-    side, before = size, width
-    for index, times in enumerate((1, 1, 2, 2, 4, 4, 8, 8)):
-        stride = 2 if index in (2, 4, 6) and side >= 4 else 1  # as above
-        layers.append(Residual(before, width * times, side, stride, norm))
-        side, before = -(-side // stride), width * times
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(before, classes))
+    side, inputs = size, width
+    for index, times in enumerate(RESNET18_WIDTHS):
+        # As in ``_stack``, a norm must not follow a map of one pixel.
+        stride = 2 if index in (2, 4, 6) and side >= 4 else 1
+        modules.append(Residual(inputs, width * times, side, stride, norm))
+        side, inputs = -(-side // stride), width * times
+    return nn.Sequential(*modules, nn.AdaptiveAvgPool2d(1), nn.Flatten(), Linear(inputs, classes))
 
 
 class Residual(nn.Module):
-    """Two convolutions 3×3 beside a shortcut, which is a convolution 1×1 where the shape changes."""
+    """Two convolutions 3×3 and a shortcut, which is a convolution 1×1 if the shape changes."""
 
-    def __init__(self, before: int, width: int, side: int, stride: int, norm: str) -> None:
+    def __init__(self, inputs: int, width: int, side: int, stride: int, norm: str) -> None:
         super().__init__()
-        after = -(-side // stride)
+        side = -(-side // stride)
         self.body = nn.Sequential(
-            Conv2d(before, width, 3, stride=stride, padding=1, bias=False),
-            norm_of(norm, width, after),
+            Conv2d(inputs, width, 3, stride=stride, padding=1, bias=False),
+            norm_layer(norm, width, side),
             nn.ReLU(),
             Conv2d(width, width, 3, padding=1, bias=False),
-            norm_of(norm, width, after),
+            norm_layer(norm, width, side),
         )
         self.shortcut: nn.Module = nn.Identity()
-        if stride > 1 or before != width:
+        if stride > 1 or inputs != width:
             self.shortcut = nn.Sequential(
-                Conv2d(before, width, 1, stride=stride, bias=False), norm_of(norm, width, after)
+                Conv2d(inputs, width, 1, stride=stride, bias=False), norm_layer(norm, width, side)
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Both added, then ReLU."""
+        """Return the ReLU of the sum of both."""
         return torch.relu(self.body(x) + self.shortcut(x))
 
 

@@ -1,22 +1,22 @@
-"""ConvNet-D: the convolutional network of the dataset-distillation line, with one contract for all uses."""
+"""ConvNet-D: the convolutional network of the dataset-distillation literature."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
 
 from explore.errors import InvalidInput, UnknownName
 from explore.models._fused import module as fused
-from explore.models._init import NORMS, Conv2d, Linear, draw, norm_of
+from explore.models._init import NORM_NAMES, Conv2d, Linear, initialise, norm_layer
 
 ACTIVATIONS = {"relu": nn.ReLU, "leakyrelu": nn.LeakyReLU, "sigmoid": nn.Sigmoid, "swish": nn.SiLU}
-POOLINGS: dict[str, Callable[..., nn.Module]] = {
-    "avg": nn.AvgPool2d,
-    "max": nn.MaxPool2d,
+POOLINGS: dict[str, Callable[[], nn.Module]] = {
+    "avg": lambda: nn.AvgPool2d(2),
+    "max": lambda: nn.MaxPool2d(2),
     "none": nn.Identity,
 }
 
@@ -24,25 +24,24 @@ POOLINGS: dict[str, Callable[..., nn.Module]] = {
 class ConvNet(nn.Module):
     """``depth`` blocks of convolution 3×3, norm, activation, pooling 2×2; then one linear layer.
 
-    The contract: ``forward(x)`` gives logits, ``taps(x)`` the feature map of each block *before*
-    its pooling, ``embed(x)`` the flattened output of the last block, ``taps_and_embed(x)`` both in
-    one pass.
+    ``forward(x)`` returns logits, ``taps(x)`` the feature map of each block *before* its pooling,
+    ``embed(x)`` the flattened output of the last block, ``taps_and_embed(x)`` both in one pass.
 
     Args:
         channels: of the images.
         classes: number of logits.
-        size: side of the square images, in pixels. For 28 the first convolution pads by 3, so
-            that the maps are 32×32, as in the released code of this line.
+        size: side of the square images, in pixels. For 28 the first convolution pads by 3, so that the
+            maps are 32×32, as in the released code of this line.
         width: channels of every block.
-        depth: blocks; by default 3 up to 32 pixels, 4 at 64, 5 at 128.
-        norm: "instance" (GroupNorm with one channel a group), "batch", "layer", "group" (4) or "none".
+        depth: number of blocks; by default 3 up to 32 pixels, 4 at 64, 5 at 128.
+        norm: "instance" (GroupNorm with one channel for each group), "batch", "layer", "group" (4) or "none".
         activation: "relu", "leakyrelu", "sigmoid" or "swish".
         pooling: "avg", "max" or "none".
-        seed: weights are drawn from a private generator (PyTorch's default distributions); the
+        seed: of the private generator that sets the weights (PyTorch's default distributions). The
             global random state is neither read nor changed.
 
     Raises:
-        UnknownName: norm, activation or pooling is not one of the above.
+        UnknownName: an unknown norm, activation or pooling.
         InvalidInput: the images are too small for that many poolings.
 
     Source: the ConvNet of DC/DSA/DM (arXiv 2006.05929), used by DataDAM, ATOM, MTT, DATM and EDF.
@@ -69,34 +68,30 @@ class ConvNet(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for kind, name, known in (
-            ("norm", norm, NORMS),
+        for kind, name, names in (
+            ("norm", norm, NORM_NAMES),
             ("activation", activation, ACTIVATIONS),
             ("pooling", pooling, POOLINGS),
         ):
-            if name not in known:
-                raise UnknownName(kind, name, known)
+            if name not in names:
+                raise UnknownName(kind, name, names)
         depth = depth_for(size) if depth is None else depth
         side = 32 if size == 28 else size
         if pooling != "none" and side >> depth < 1:
             raise InvalidInput(
-                f"{depth} poolings need images of at least {2**depth} pixels a side, got {size}"
+                f"{depth} poolings need images of {2**depth} or more pixels a side, got {size}"
             )
-        blocks = []
+        self.blocks = nn.ModuleList()
         for index in range(depth):
             padding = 3 if index == 0 and size == 28 else 1
+            inputs = channels if index == 0 else width
             block = nn.Sequential()
-            block.add_module(
-                "conv", Conv2d(channels if index == 0 else width, width, 3, padding=padding)
-            )
-            block.add_module("norm", norm_of(norm, width, side))
+            block.add_module("conv", Conv2d(inputs, width, 3, padding=padding))
+            block.add_module("norm", norm_layer(norm, width, side))
             block.add_module("activation", ACTIVATIONS[activation]())
-            block.add_module(
-                "pool", POOLINGS[pooling]() if pooling == "none" else POOLINGS[pooling](2)
-            )
-            blocks.append(block)
+            block.add_module("pool", POOLINGS[pooling]())
+            self.blocks.append(block)
             side = side if pooling == "none" else side // 2
-        self.blocks = nn.ModuleList(blocks)
         self.classifier = Linear(width * side * side, classes)
         self.draw(seed)
 
@@ -106,11 +101,11 @@ class ConvNet(nn.Module):
         return self.classifier.in_features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``[N, classes]``."""
+        """Return logits ``[N, classes]``."""
         return self.classifier(self.embed(x))
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
-        """The flattened output of the last block, ``[N, embedding]``."""
+        """Return the flattened output of the last block, ``[N, embedding]``."""
         if fused.applies(self, x):
             return fused.embed(self, x)
         for block in self.blocks:
@@ -118,11 +113,11 @@ class ConvNet(nn.Module):
         return x.flatten(1)
 
     def taps(self, x: torch.Tensor) -> list[torch.Tensor]:
-        """The feature map of each block before its pooling, ``[N, width, H_l, W_l]``."""
+        """Return the feature map of each block before its pooling, ``[N, width, H_l, W_l]``."""
         return self.taps_and_embed(x)[0]
 
     def taps_and_embed(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-        """``taps(x)`` and ``embed(x)`` in one pass."""
+        """Return ``taps(x)`` and ``embed(x)`` from one pass."""
         maps: list[torch.Tensor] = []
         block: Any
         for block in self.blocks:
@@ -130,12 +125,12 @@ class ConvNet(nn.Module):
             x = block.pool(maps[-1])
         return maps, x.flatten(1)
 
-    def draw(self, seed: int) -> ConvNet:
-        """Draw all weights anew, in place, from ``seed``; much cheaper than a new network."""
-        draw(self, seed)
+    def draw(self, seed: int) -> Self:
+        """Initialise all weights again, in place; much cheaper than a new network."""
+        initialise(self, seed)
         return self
 
 
 def depth_for(size: int) -> int:
-    """The usual number of blocks for square images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at 128."""
+    """Return the usual number of blocks for images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at 128."""
     return max(3, round(math.log2(size)) - 2)

@@ -1,4 +1,4 @@
-"""MLP with one hidden layer, and many networks trained as one: the experiment with five seeds in one go."""
+"""MLPs with one hidden layer, and several networks that are trained together."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from explore.errors import InvalidInput
 
 
 class MLPs(nn.Module):
-    """``K`` networks of one hidden layer, trained at once: a sample is K inputs, one for each.
+    """``K`` networks of one hidden layer, trained together: a sample is K inputs, one for each.
 
-    With a loss that sums over the networks and an optimizer that treats every weight alone (SGD, Adam), each
-    is trained as if it were alone. On small networks a step of 25 costs what
-    a few steps of one cost (``explore bench subclass``).
+    With a loss that is a sum over the networks and an optimizer that treats every weight separately
+    (SGD, Adam), each network is trained as if it were alone. With small networks, a step of 25 takes as
+    long as a few steps of one (``explore bench subclass``).
+
+    ``forward`` takes ``[N, K, ...]``, or ``[N, 1, ...]`` if all networks have the same input, and returns
+    logits ``[N, K, outputs]``.
 
     Args:
-        inputs: values a sample has for one network; images are flattened.
-        width: hidden units of each.
-        outputs: logits of each.
-        seeds: K seeds; network k has the weights of ``MLPs(inputs, width, outputs, [seeds[k]])``. They come from a
-            private generator (PyTorch's default distributions); the global random state is neither read nor changed.
-
-    ``forward`` takes ``[N, K, ...]``, or ``[N, 1, ...]`` if all see the same, and returns logits ``[N, K, outputs]``.
+        inputs: number of values of a sample for one network; images are flattened.
+        width: number of hidden units of each.
+        outputs: number of logits of each.
+        seeds: K seeds; network k has the weights of ``MLPs(inputs, width, outputs, [seeds[k]])``. They
+            are from a private generator (PyTorch's default distributions); the global random state is
+            neither read nor changed.
 
     Raises:
-        InvalidInput: a size below 1, no seeds.
+        InvalidInput: a size below 1, or no seeds.
 
     Example:
         >>> net = MLPs(16, 8, 10, seeds=[0, 1, 2])
@@ -40,32 +42,30 @@ class MLPs(nn.Module):
         super().__init__()
         if min(inputs, width, outputs) < 1 or not len(seeds):
             raise InvalidInput(
-                f"inputs {inputs}, width {width}, outputs {outputs}, {len(seeds)} seeds: at least 1 of each"
+                f"inputs, width, outputs and the number of seeds must be 1 or more, got {inputs}, "
+                f"{width}, {outputs} and {len(seeds)}"
             )
-        drawn = [self._drawn(inputs, width, outputs, seed) for seed in seeds]
+        weights = [_initial_weights(inputs, width, outputs, seed) for seed in seeds]
         self.hidden, self.hidden_bias, self.classifier, self.bias = (
-            nn.Parameter(torch.stack(values)) for values in zip(*drawn, strict=True)
+            nn.Parameter(torch.stack(values)) for values in zip(*weights, strict=True)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``[N, K, outputs]``."""
-        each = x.flatten(2).transpose(0, 1)
-        each = each.expand(
-            len(self.hidden), *each.shape[1:]
-        )  # one input for all, if there is only one
-        return torch.baddbmm(
-            self.bias, torch.baddbmm(self.hidden_bias, each, self.hidden).relu(), self.classifier
-        ).transpose(0, 1)
+        """Return logits ``[N, K, outputs]``."""
+        x = x.flatten(2).transpose(0, 1)
+        x = x.expand(len(self.hidden), *x.shape[1:])
+        hidden = torch.baddbmm(self.hidden_bias, x, self.hidden).relu()
+        return torch.baddbmm(self.bias, hidden, self.classifier).transpose(0, 1)
 
-    @staticmethod
-    def _drawn(inputs: int, width: int, outputs: int, seed: int) -> tuple[torch.Tensor, ...]:
-        generator = torch.Generator().manual_seed(seed)
-        sizes = ((inputs, width), (1, width), (width, outputs), (1, outputs))
-        reach = (inputs, inputs, width, width)
-        return tuple(
-            torch.empty(size).uniform_(-1 / math.sqrt(n), 1 / math.sqrt(n), generator=generator)
-            for size, n in zip(sizes, reach, strict=True)
-        )
+
+def _initial_weights(inputs: int, width: int, outputs: int, seed: int) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    shapes = ((inputs, width), (1, width), (width, outputs), (1, outputs))
+    bounds = [1 / math.sqrt(n) for n in (inputs, inputs, width, width)]
+    return [
+        torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        for shape, bound in zip(shapes, bounds, strict=True)
+    ]
 
 
 class MLP(MLPs):
@@ -80,12 +80,14 @@ class MLP(MLPs):
         super().__init__(inputs, width, outputs, [seed])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``[N, outputs]``."""
+        """Return logits ``[N, outputs]``."""
         return super().forward(x[:, None])[:, 0]
 
 
 class Several(nn.Module):
-    """Any ``K`` networks as one, with the inputs and outputs of ``MLPs``; one after the other, so no faster.
+    """Any ``K`` networks as one module, with the inputs and outputs of ``MLPs``.
+
+    They are computed one after another, so this is no faster than the networks alone.
 
     Args:
         networks: each takes ``[N, ...]`` and returns logits ``[N, outputs]``.
@@ -96,8 +98,7 @@ class Several(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``[N, K, outputs]`` of inputs ``[N, K, ...]`` or ``[N, 1, ...]``."""
-        return torch.stack(
-            [network(x[:, k if x.shape[1] > 1 else 0]) for k, network in enumerate(self.networks)],
-            1,
-        )
+        """Return logits ``[N, K, outputs]`` of inputs ``[N, K, ...]`` or ``[N, 1, ...]``."""
+        is_shared = x.shape[1] == 1
+        logits = [net(x[:, 0 if is_shared else k]) for k, net in enumerate(self.networks)]
+        return torch.stack(logits, 1)

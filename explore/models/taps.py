@@ -1,4 +1,4 @@
-"""Feature maps of any network, by hooks that cannot outlive their ``with`` block."""
+"""Record the feature maps of any network with hooks that end with their ``with`` block."""
 
 from __future__ import annotations
 
@@ -10,34 +10,26 @@ from torch import nn
 
 from explore.errors import InvalidInput
 
-ACTIVATIONS = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Hardswish,
-    nn.Mish,
-)
+ACTIVATION_TYPES = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Sigmoid, nn.Hardswish, nn.Mish,
+)  # fmt: skip
 
 
 class Taps:
-    """See what chosen modules of a network put out (or take in), and what its last linear layer takes in.
+    """The outputs (or inputs) of selected modules of a network, and the input of its last linear layer.
 
-    Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also when it is left
-    by an exception; a map is copied when a later module works in place, so it is never corrupted.
+    Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also if an exception ends
+    it. Maps are copied, so that a later module that works in place does not change them.
 
     Args:
         model: any network.
-        layers: names of modules as in ``model.named_modules()``; by default every activation
-            module whose output is a map ``[N, C, H, W]``, with ``inputs`` every convolution.
-        inputs: see what the modules take in, not what they put out.
+        layers: names of modules as in ``model.named_modules()``; by default every activation module
+            whose output is a map ``[N, C, H, W]``, with ``inputs`` every convolution.
+        inputs: record the inputs of the modules, not their outputs.
 
     Attributes (after a forward pass inside the block):
-        maps: name → output (or input) ``[N, C, H, W]``, in the order in which they were computed; a module
-            that is called twice appears as ``name`` and ``name#2``.
+        maps: name → output (or input) ``[N, C, H, W]``, in the order of computation; a module that is
+            called twice appears as ``name`` and ``name#2``.
         embedding: input of the last linear layer that was called, ``[N, D]``; None if there is none.
 
     Raises:
@@ -56,16 +48,16 @@ class Taps:
     ) -> None:
         modules = dict(model.named_modules())
         if layers is None:
-            usual = nn.Conv2d if inputs else ACTIVATIONS
-            chosen = [name for name, module in modules.items() if isinstance(module, usual)]
+            types = nn.Conv2d if inputs else ACTIVATION_TYPES
+            names = [name for name, module in modules.items() if isinstance(module, types)]
         else:
-            chosen = list(layers)
-            unknown = [name for name in chosen if name not in modules]
+            names = list(layers)
+            unknown = [name for name in names if name not in modules]
             if unknown:
                 raise InvalidInput(
                     f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}"
                 )
-        self._chosen = {name: modules[name] for name in chosen}
+        self._modules = {name: modules[name] for name in names}
         self._linear = [module for module in modules.values() if isinstance(module, nn.Linear)]
         self._inputs = inputs
         self._handles: list[Any] = []
@@ -74,20 +66,16 @@ class Taps:
 
     def __enter__(self) -> Self:
         self.maps, self.embedding = {}, None
-        for name, module in self._chosen.items():
-            keep = self._keep(name)
+        for name, module in self._modules.items():
+            store = self._map_store(name)
             if self._inputs:
-                self._handles.append(
-                    module.register_forward_pre_hook(_before(keep), with_kwargs=True)
-                )
+                handle = module.register_forward_pre_hook(_input_hook(store), with_kwargs=True)
             else:
-                self._handles.append(
-                    module.register_forward_hook(lambda _, given, output, keep=keep: keep(output))
-                )
-        embed = _before(self._keep_embedding)
-        self._handles += [
-            module.register_forward_pre_hook(embed, with_kwargs=True) for module in self._linear
-        ]
+                handle = module.register_forward_hook(_output_hook(store))
+            self._handles.append(handle)
+        for module in self._linear:
+            hook = _input_hook(self._store_embedding)
+            self._handles.append(module.register_forward_pre_hook(hook, with_kwargs=True))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,24 +83,28 @@ class Taps:
             handle.remove()
         self._handles.clear()
 
-    def _keep(self, name: str) -> Callable[[Any], None]:
-        def keep(found: Any) -> None:
-            if isinstance(found, torch.Tensor) and found.ndim == 4:
-                times = sum(key == name or key.startswith(name + "#") for key in self.maps)
-                # `clone` because the next module may overwrite this map in place
-                self.maps[f"{name}#{times + 1}" if times else name] = found.clone()
+    def _map_store(self, name: str) -> Callable[[Any], None]:
+        def store(value: Any) -> None:
+            if isinstance(value, torch.Tensor) and value.ndim == 4:
+                calls = sum(key == name or key.startswith(name + "#") for key in self.maps)
+                # The next module may overwrite this map in place.
+                self.maps[f"{name}#{calls + 1}" if calls else name] = value.clone()
 
-        return keep
+        return store
 
-    def _keep_embedding(self, found: Any) -> None:
-        if isinstance(found, torch.Tensor):
-            self.embedding = found.flatten(1)
+    def _store_embedding(self, value: Any) -> None:
+        if isinstance(value, torch.Tensor):
+            self.embedding = value.flatten(1)
 
 
-def _before(keep: Callable[[Any], None]) -> Callable[..., None]:
-    """A hook that hands on the first thing that a module is called with, by place or by name (``conv(input=x)``)."""
+def _output_hook(store: Callable[[Any], None]) -> Callable[..., None]:
+    return lambda module, args, output: store(output)
 
-    def hook(module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        keep(next(iter((*given, *named.values())), None))
+
+def _input_hook(store: Callable[[Any], None]) -> Callable[..., None]:
+    """Return a hook that stores a module's first argument, by position or by name (``conv(input=x)``)."""
+
+    def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        store(next(iter((*args, *kwargs.values())), None))
 
     return hook

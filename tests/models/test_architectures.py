@@ -90,5 +90,5 @@ def test_what_is_not_known_is_refused() -> None:
         architecture("vgg12", 1, 10, 16)
     with pytest.raises(UnknownName, match="unknown norm 'batchnorm'"):
         architecture("vgg11", 1, 10, 16, norm="batchnorm")
-    with pytest.raises(InvalidInput, match="at least 8 pixels a side, got 4"):
+    with pytest.raises(InvalidInput, match="8 or more pixels a side, got 4"):
         architecture("alexnet", 1, 10, 4)

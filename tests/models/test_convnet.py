@@ -12,7 +12,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from explore.errors import InvalidInput, UnknownName
 from explore.models import ConvNet
-from explore.models.convnet import ACTIVATIONS, NORMS, POOLINGS, depth_for
+from explore.models.convnet import ACTIVATIONS, NORM_NAMES, POOLINGS, depth_for
 
 
 def images(count: int, channels: int, size: int) -> torch.Tensor:
@@ -132,7 +132,7 @@ def test_norms(name, kind):
         assert [norm.normalized_shape for norm in norms] == [(8, 16, 16), (8, 8, 8), (8, 4, 4)]
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", NORM_NAMES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_every_combination_computes(norm, activation, pooling):
@@ -258,6 +258,6 @@ def test_an_unknown_name_lists_the_known(option, name, known):
 
 def test_images_too_small_for_the_poolings_are_refused():
     with pytest.raises(
-        InvalidInput, match="3 poolings need images of at least 8 pixels a side, got 4"
+        InvalidInput, match="3 poolings need images of 8 or more pixels a side, got 4"
     ):
         ConvNet(1, 2, 4)

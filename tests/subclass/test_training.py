@@ -138,7 +138,7 @@ def test_mlps_leave_the_global_random_state_alone():
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1, [0]), (1, 0, 1, [0]), (1, 1, 0, [0]), (1, 1, 1, [])])
 def test_networks_without_any_size_are_refused(sizes):
-    with pytest.raises(InvalidInput, match="at least 1 of each"):
+    with pytest.raises(InvalidInput, match="number of seeds must be 1 or more"):
         MLPs(*sizes)
 
 
