@@ -1,30 +1,29 @@
-"""Gaussian mixtures: closed-form distances, and reduction by ten methods, merge by merge. NumPy float64, no torch."""
+"""Gaussian mixtures: closed-form distances, and reduction by ten methods. NumPy float64, no torch."""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "components": ["merge_moments"],
         "distances": [
             "cauchy_schwarz",
             "distance",
             "distance_matrix",
-            "gram_log",
-            "inner_log",
             "ise",
-            "kl_divergence",
             "nise",
             "pdf_angle",
             "pdf_chord",
         ],
+        "divergence": ["kl_divergence"],
+        "error_metrics": ["Yardstick"],
         "examples": ["load_mixture"],
-        "reduction.gradients": ["gradient"],
-        "reduction.run": ["ReduceRun", "Reduction", "reduce"],
+        "inner_products": ["gram_log", "inner_log"],
         "mixture": ["GaussianMixture"],
         "modes": ["modes"],
-        "components": ["merge_moments"],
-        "reduction.refine": ["best_weights"],
         "pair_costs": ["score_pairs"],
-        "error_metrics": ["Yardstick"],
+        "reduction.gradients": ["gradient"],
+        "reduction.refine": ["best_weights"],
+        "reduction.run": ["ReduceRun", "Reduction", "reduce"],
     },
 )

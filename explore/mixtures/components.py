@@ -1,4 +1,4 @@
-"""What a reduction works on: components in numbered slots that are merged, removed or regrouped; and the merge itself."""
+"""Moment-matching merges, and the mutable mixture that a reduction works on."""
 
 from __future__ import annotations
 
@@ -11,33 +11,36 @@ from explore.errors import InvalidInput
 from explore.mixtures.mixture import GaussianMixture
 
 REMOVED = -1
-"""Label of a component that was removed, and second slot of the step that removed it."""
+"""Label of a removed component, and second slot of the step that removed it."""
+
+STATE_NAMES = ("w", "means", "covariances", "alive", "labels")
 
 
 def merge_moments(
     mixture: GaussianMixture, indices: int | Sequence[int]
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """Weight, mean ``[d]`` and covariance ``[d, d]`` of components taken together: what keeps their mass and first two moments.
+    """Return weight, mean ``[d]`` and covariance ``[d, d]`` of the merge of some components.
 
-    ``W = Σ w_i``, ``m = Σ w_i μ_i / W``, ``P = Σ w_i (Σ_i + (μ_i − m)(μ_i − m)ᵀ) / W``. The order of merges does not
-    matter. Where all weights are zero, the first component stays as it is.
+    The merge keeps their mass and their first two moments: ``W = Σ w_i``, ``m = Σ w_i μ_i / W``,
+    ``P = Σ w_i (Σ_i + (μ_i − m)(μ_i − m)ᵀ) / W``. The order of merges does not matter. Where all
+    weights are zero, mean and covariance are those of the first component.
 
     Raises:
-        InvalidInput: no index, one out of range, or one twice.
+        InvalidInput: no index, an index out of range, or the same index twice.
 
     Example:
         >>> two = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])
         >>> merge_moments(two, [0, 1])
         (1.0, array([0.]), array([[1.1]]))
     """
-    given = np.atleast_1d(np.asarray(indices, int)).tolist()
-    if not given or min(given) < 0 or max(given) >= len(mixture) or len(set(given)) < len(given):
+    rows = np.atleast_1d(np.asarray(indices, int))
+    distinct = set(rows.tolist())
+    if not distinct or not distinct <= set(range(len(mixture))) or len(distinct) < len(rows):
         raise InvalidInput(
-            f"indices must be of the {len(mixture)} components, at least one, each once, got {given}"
+            f"indices must be different numbers from 0 to {len(mixture) - 1}, at least one, got {rows.tolist()}"
         )
-    chosen = np.array(given)
     weight, mean, covariance = moments(
-        mixture.weights[chosen], mixture.means[chosen], mixture.covariances[chosen]
+        mixture.weights[rows], mixture.means[rows], mixture.covariances[rows]
     )
     return float(weight), mean, covariance
 
@@ -45,62 +48,67 @@ def merge_moments(
 def moments(
     w: np.ndarray, means: np.ndarray, covariances: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray]:
-    """``merge_moments`` of arrays ``[k]``, ``[k, d]``, ``[k, d, d]``."""
+    """Compute ``merge_moments`` from arrays ``[k]``, ``[k, d]``, ``[k, d, d]``."""
     total = w.sum()
     if total <= 0:
         return 0.0, means[0].copy(), covariances[0].copy()
     share = w / total
     mean = share @ means
-    away = means - mean
-    return total, mean, np.tensordot(share, covariances, 1) + (away.T * share) @ away
+    centred = means - mean
+    return total, mean, np.tensordot(share, covariances, 1) + (centred.T * share) @ centred
 
 
-class Parts:
-    """The components of a mixture on their way to fewer: N slots, of which some are ``alive``.
+class MutableMixture:
+    """A mixture under reduction: components in N numbered slots, which are merged, removed or regrouped.
 
     Args:
-        original: N components, one a slot.
+        original: N components, one for each slot.
 
     Attributes:
-        w, means, covariances: ``[N]``, ``[N, d]``, ``[N, d, d]``; of slots that are not alive, leftovers.
-        alive: ``[N]`` bool.
+        w, means, covariances: ``[N]``, ``[N, d]``, ``[N, d, d]``; meaningless in slots that are not alive.
+        alive: ``[N]`` bool, whether the slot holds a component.
         labels: ``[N]``, the slot that each original component went to; ``REMOVED`` if it was removed.
+        count: how many components are left.
     """
 
     def __init__(self, original: GaussianMixture) -> None:
         self.original = original
-        self.w, self.means, self.covariances = (
-            np.array(given) for given in (original.weights, original.means, original.covariances)
-        )
+        self.w, self.means = original.weights.copy(), original.means.copy()
+        self.covariances = original.covariances.copy()
         self.alive = np.ones(len(original), bool)
         self.labels = np.arange(len(original))
         self.count = len(original)
 
     def merge(self, i: int, j: int) -> None:
-        """Put slot ``j`` into slot ``i``."""
+        """Merge the component in slot ``j`` into slot ``i``."""
         total = self.w[i] + self.w[j]
         if total > 0:
-            share, other = self.w[i] / total, self.w[j] / total
-            away = self.means[j] - self.means[i]
+            share_i, share_j = self.w[i] / total, self.w[j] / total
+            shift = self.means[j] - self.means[i]
             self.covariances[i] = (
-                share * self.covariances[i]
-                + other * self.covariances[j]
-                + share * other * np.outer(away, away)
+                share_i * self.covariances[i]
+                + share_j * self.covariances[j]
+                + share_i * share_j * np.outer(shift, shift)
             )
-            self.means[i] = share * self.means[i] + other * self.means[j]
+            self.means[i] = share_i * self.means[i] + share_j * self.means[j]
         self.w[i] = total
-        self._close(j)
+        self._clear(j)
         self.labels[self.labels == j] = i
 
     def remove(self, i: int) -> None:
-        """Take slot ``i`` out and share its weight among the others in proportion."""
-        self._close(i)
+        """Remove the component in slot ``i`` and rescale the weights of the others to sum one."""
+        self._clear(i)
         self.labels[self.labels == i] = REMOVED
-        left = self.w.sum()
-        self.w = self.w / left if left > 0 else self.alive / self.count
+        total = self.w.sum()
+        self.w = self.w / total if total > 0 else self.alive / self.count
+
+    def _clear(self, i: int) -> None:
+        self.w[i] = 0
+        self.alive[i] = False
+        self.count -= 1
 
     def regroup(self, labels: np.ndarray) -> None:
-        """Form every slot anew from the original components that ``labels [N]`` (slot numbers) gives it."""
+        """Rebuild every slot from the original components that ``labels [N]`` (slot numbers) assigns to it."""
         self.labels = np.array(labels)
         self.alive[:] = False
         self.w[:] = 0
@@ -113,42 +121,31 @@ class Parts:
             self.alive[slot] = True
         self.count = int(self.alive.sum())
 
-    def put(self, mixture: GaussianMixture) -> None:
-        """Give the slots that are alive, in their order, the parameters of ``mixture``."""
-        at = np.flatnonzero(self.alive)
-        self.w[at], self.means[at], self.covariances[at] = (
-            mixture.weights,
-            mixture.means,
-            mixture.covariances,
-        )
+    def set_parameters(self, mixture: GaussianMixture) -> None:
+        """Assign the components of ``mixture`` to the slots that are alive, in their order."""
+        slots = np.flatnonzero(self.alive)
+        self.w[slots], self.means[slots] = mixture.weights, mixture.means
+        self.covariances[slots] = mixture.covariances
 
-    def mixture(self) -> GaussianMixture:
-        """The components that are alive, in the order of their slots."""
-        at = self.alive
-        weights = self.w[at]
-        return GaussianMixture.trusted(
-            weights / weights.sum(), self.means[at], self.covariances[at]
+    def freeze(self) -> GaussianMixture:
+        """Return the components that are left as a mixture, in the order of their slots."""
+        alive = self.alive
+        weights = self.w[alive]
+        return GaussianMixture._unchecked(
+            weights / weights.sum(), self.means[alive], self.covariances[alive]
         )
 
     def compact_labels(self) -> np.ndarray:
-        """Index into ``mixture()`` of each original component, ``[N]``; ``REMOVED`` if it was removed."""
-        place = np.cumsum(self.alive) - 1
-        return np.where(self.labels == REMOVED, REMOVED, place[self.labels])
+        """Return the index into ``freeze()`` of each original component, ``[N]``; ``REMOVED`` if it was removed."""
+        index = np.cumsum(self.alive) - 1
+        return np.where(self.labels == REMOVED, REMOVED, index[self.labels])
 
     def state(self) -> dict[str, Any]:
-        """What ``restore`` takes."""
-        return {
-            name: getattr(self, name).copy()
-            for name in ("w", "means", "covariances", "alive", "labels")
-        }
+        """Return the arrays that ``restore`` needs."""
+        return {name: getattr(self, name).copy() for name in STATE_NAMES}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to a ``state``."""
-        for name in ("w", "means", "covariances", "alive", "labels"):
+        """Continue from a ``state``."""
+        for name in STATE_NAMES:
             setattr(self, name, np.array(state[name]))
         self.count = int(self.alive.sum())
-
-    def _close(self, i: int) -> None:
-        self.w[i] = 0
-        self.alive[i] = False
-        self.count -= 1

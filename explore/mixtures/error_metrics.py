@@ -1,14 +1,16 @@
-"""How far a reduced mixture is from the original, by every measure side by side, none of which tells all."""
+"""Error metrics of a reduced mixture against the original; no single one shows every kind of loss."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from explore.mixtures.distances import KINDS, divergence_of, inner_log, overlap
+from explore.mixtures.distances import CLOSED_FORM_DISTANCES
+from explore.mixtures.divergence import mean_log_ratio
+from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.modes import modes
 
-MEASURES = {
+ERROR_METRICS = {
     "angle": ("angle in L2", "rad"),
     "ise": ("integrated squared error", "1 / volume"),
     "nise": ("normalised integrated squared error", "1"),
@@ -22,63 +24,63 @@ MEASURES = {
     ),
     "peaks": ("local maxima of the density", "1"),
 }
-"""What ``measure`` returns: long name and unit."""
+"""Long name and unit of every value that ``Yardstick.measure`` returns; recordings contain them."""
 
-
-ON_A_LINE = 100
-"""In one dimension and up to so many components the KL divergence is integrated, not sampled."""
+MAX_INTEGRATED = 100
+"""In one dimension and up to this many components, the KL divergence is integrated instead of sampled."""
 
 
 class Yardstick:
-    """Measures mixtures against one original; what concerns the original alone is computed once.
+    """Error metrics against one original; what depends on the original alone is computed once.
 
     Args:
         original: f.
-        draws: points of f that the KL divergence is averaged over, the same for every mixture, so that their
-            differences are surer than each. In one dimension it is integrated on a fine grid (see ``ON_A_LINE``).
-        seed: of the draws.
+        draws: number of samples of f for the KL divergence. All mixtures are measured at the same
+            samples, so that their differences are more accurate than each value. In one dimension
+            the divergence is integrated on a fine grid (see ``MAX_INTEGRATED``).
+        seed: of the samples.
 
     Example:
         >>> f = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])
-        >>> found = Yardstick(f).measure(GaussianMixture([1.0], [0.0], [1.1]))
-        >>> round(found["angle"], 3), found["peaks"], abs(found["mean_error"]) < 1e-12
+        >>> errors = Yardstick(f).measure(GaussianMixture([1.0], [0.0], [1.1]))
+        >>> round(errors["angle"], 3), errors["peaks"], abs(errors["mean_error"]) < 1e-12
         (0.805, 1.0, True)
     """
 
     def __init__(self, original: GaussianMixture, draws: int = 10_000, seed: int = 0) -> None:
         self.original = original
-        self._own = inner_log(original, original)
+        self._norm = inner_log(original, original)
         self._mass: np.ndarray | None = None
-        if original.dimension == 1 and len(original) <= ON_A_LINE:
-            spread = np.sqrt(original.covariances[:, :, 0])
-            self._points = np.unique(original.means + spread * np.linspace(-9, 9, 721))
+        if original.dimension == 1 and len(original) <= MAX_INTEGRATED:
+            deviations = np.sqrt(original.covariances[:, :, 0])
+            self._points = np.unique(original.means + deviations * np.linspace(-9, 9, 721))
             width = np.gradient(self._points)
-            width[[0, -1]] *= 0.5  # the trapezoidal rule
+            width[[0, -1]] *= 0.5  # This is the trapezoidal rule.
             self._mass = width * original.pdf(self._points)
         else:
             self._points = original.sample(draws, seed)
         self._log_f = original.log_pdf(self._points)
-        self._inverse = np.linalg.inv(np.linalg.cholesky(original.covariance))
+        self._whitening = np.linalg.inv(np.linalg.cholesky(original.covariance))
 
     def measure(self, g: GaussianMixture) -> dict[str, float]:
-        """Every one of ``MEASURES``, of ``g``."""
-        f, products = self.original, overlap(self.original, g, self._own)
-        found = {
-            name: KINDS[name.replace("_", "-")](f, g, products)
+        """Compute all ``ERROR_METRICS`` of ``g``."""
+        f, whitening = self.original, self._whitening
+        products = inner_products(f, g, self._norm)
+        errors = {
+            name: CLOSED_FORM_DISTANCES[name.replace("_", "-")](f, g, products)
             for name in ("angle", "ise", "nise", "cauchy_schwarz")
         }
-        found["kl"], found["kl_error"] = self.divergence(g)
-        found["mean_error"] = float(np.linalg.norm(self._inverse @ (g.mean - f.mean)))
-        found["covariance_error"] = float(
-            np.linalg.norm(self._inverse @ (g.covariance - f.covariance) @ self._inverse.T)
-        )
-        found["peaks"] = float(len(modes(g)))
-        return found
+        errors["kl"], errors["kl_error"] = self.divergence(g)
+        change = whitening @ (g.covariance - f.covariance) @ whitening.T
+        errors["mean_error"] = float(np.linalg.norm(whitening @ (g.mean - f.mean)))
+        errors["covariance_error"] = float(np.linalg.norm(change))
+        errors["peaks"] = float(len(modes(g)))
+        return errors
 
     def divergence(self, g: GaussianMixture) -> tuple[float, float]:
-        """``KL(original‖g)`` in nats, and its standard error (0 where it was integrated)."""
-        surplus = self._log_f - g.log_pdf(self._points)
+        """Compute ``KL(original‖g)`` in nats, and its standard error (0 where it is integrated)."""
+        log_ratios = self._log_f - g.log_pdf(self._points)
         if self._mass is None:
-            return divergence_of(surplus)
-        felt = self._mass > 0
-        return float(self._mass[felt] @ surplus[felt]), 0.0
+            return mean_log_ratio(log_ratios)
+        positive = self._mass > 0
+        return float(self._mass[positive] @ log_ratios[positive]), 0.0

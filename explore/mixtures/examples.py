@@ -1,4 +1,4 @@
-"""Mixtures by name: the field's benchmarks with their exact parameters, and one fitted to handwritten digits."""
+"""Example mixtures by name: published benchmarks with their exact parameters, and one fitted to handwritten digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from explore.mixtures.mixture import GaussianMixture
 
 
 def standard_1d() -> GaussianMixture:
-    """Ten components in 1-D: the field's standard case, from the examples of the Tracker Component Library."""
+    """Return ten components in 1-D, a standard test case from the examples of the Tracker Component Library."""
     weights = [0.03, 0.18, 0.12, 0.19, 0.02, 0.16, 0.06, 0.10, 0.08, 0.06]
     means = [1.45, 2.20, 0.67, 0.48, 1.49, 0.91, 1.01, 1.42, 2.77, 0.89]
     variances = [0.0487, 0.0305, 0.1171, 0.0174, 0.0295, 0.0102, 0.0323, 0.0380, 0.0115, 0.0679]
@@ -20,7 +20,7 @@ def standard_1d() -> GaussianMixture:
 
 
 def bivariate() -> GaussianMixture:
-    """Three components in 2-D, from the examples of the Tracker Component Library."""
+    """Return three components in 2-D, from the examples of the Tracker Component Library."""
     covariances = [
         [[4 / 9, 14 / 45], [14 / 45, 4 / 9]],
         [[4 / 9, 0], [0, 4 / 9]],
@@ -30,23 +30,20 @@ def bivariate() -> GaussianMixture:
 
 
 def claw() -> GaussianMixture:
-    """The claw: a standard normal with five narrow fingers (Marron and Wand, 1992)."""
+    """Return the claw: a standard normal with five narrow fingers (Marron and Wand, 1992)."""
     means = [0.0, *(finger / 2 - 1 for finger in range(5))]
     return GaussianMixture([0.5, *[0.1] * 5], means, [1.0, *[0.01] * 5])
 
 
 def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianMixture:
-    """Dirichlet(1) weights, means uniform on ``[0, 3]^d``, covariances Wishart(d + 1, I/50).
+    """Draw Dirichlet(1) weights, means uniform on ``[0, 3]^d`` and Wishart(d + 1, I/50) covariances.
 
-    In four dimensions with ten components: the random benchmark of Crouse et al. (FUSION 2011).
+    With ten components in four dimensions, this is the random benchmark of Crouse et al. (FUSION 2011).
     """
-    for name, value, least in (
-        ("components", components, 1),
-        ("dimension", dimension, 1),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise InvalidInput(f"{name} must be at least {least}, got {value}")
+    options = (("components", components, 1), ("dimension", dimension, 1), ("seed", seed, 0))
+    for name, value, minimum in options:
+        if value < minimum:
+            raise InvalidInput(f"{name} must be at least {minimum}, got {value}")
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.ones(components))
     means = rng.uniform(0, 3, (components, dimension))
@@ -55,17 +52,18 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
 
 
 def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
-    """Fitted by expectation maximisation to 1,797 handwritten digits in their first two principal components."""
+    """Fit a mixture by expectation maximisation to 1,797 handwritten digits in their first two principal components."""
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture as Fitted
 
     if not 1 <= components <= 600:
-        raise InvalidInput(f"components must be 1 to 600, got {components}: three digits each")
+        raise InvalidInput(
+            f"components must be 1 to 600 (at least three digits for each), got {components}"
+        )
     points = PCA(2, svd_solver="full").fit_transform(load_digits().data)
-    return GaussianMixture.from_sklearn(
-        Fitted(components, random_state=seed, reg_covar=1.0).fit(points)
-    )
+    model = Fitted(components, random_state=seed, reg_covar=1.0)
+    return GaussianMixture.from_sklearn(model.fit(points))
 
 
 EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {
@@ -78,17 +76,17 @@ EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {
 
 
 def load_mixture(name: str, **options: int) -> GaussianMixture:
-    """A mixture by name, or from an ``.npz`` file with ``weights``, ``means`` and ``covariances``.
+    """Return a mixture by its name, or from an ``.npz`` file with ``weights``, ``means`` and ``covariances``.
 
     Args:
         name: "standard-1d", "bivariate", "claw", "random" (``components``, ``dimension``, ``seed``),
             "digits" (``components``, ``seed``), or the path of an ``.npz``.
-        **options: of those that take some.
+        **options: those in parentheses; ``normalize`` for a file.
 
     Raises:
-        UnknownName: no such example.
-        DataMissing: no such file.
-        InvalidInput: an option that it does not have.
+        UnknownName: there is no example with this name.
+        DataMissing: there is no such file.
+        InvalidInput: the example does not have this option.
 
     Example:
         >>> load_mixture("standard-1d")
@@ -97,10 +95,11 @@ def load_mixture(name: str, **options: int) -> GaussianMixture:
         GaussianMixture(30 components in 2 dimensions)
     """
     if str(name).endswith(".npz"):
-        return GaussianMixture.load(Path(name), **options).named(str(name), **options)  # type: ignore[arg-type]
+        mixture = GaussianMixture.load(Path(name), **options)  # type: ignore[arg-type]
+        return mixture.with_origin(str(name), **options)
     if not isinstance(name, str) or name not in EXAMPLES:
         raise UnknownName("mixture", name, EXAMPLES)
     try:
-        return EXAMPLES[name](**options).named(name, **options)
+        return EXAMPLES[name](**options).with_origin(name, **options)
     except TypeError as error:
         raise InvalidInput(f"mixture {name}: {error}") from error

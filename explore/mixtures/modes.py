@@ -1,4 +1,4 @@
-"""The peaks of a mixture's density."""
+"""The modes (local maxima) of a mixture's density."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 
 from explore.mixtures.mixture import GaussianMixture
 
-SAME = 0.05
-"""Points closer than this, in standard deviations around them, are one peak."""
+DUPLICATE_DISTANCE = 0.05
+"""Two maxima closer than this, in local standard deviations, are counted as one."""
 
-NEAR, MOST = 3.0, 1_000
-"""Pairs of components that may have a peak between them: how far apart they are at most, and how many are tried."""
+MAX_PAIR_DISTANCE, MAX_PAIRS = 3.0, 1_000
+"""Pairs of components with a start between them: their largest distance, and how many at most."""
 
 
 def modes(mixture: GaussianMixture) -> np.ndarray:
-    """Local maxima of the density, ``[k, d]``, the highest first.
+    """Find the local maxima of the density, ``[k, d]``, the highest first.
 
-    In one dimension from the sign of the slope on a grid that is as fine as an eighth of a standard deviation around
-    every component. Beyond, the points that hill climbing arrives at (Carreira-Perpiñán, 2000), from each mean and from the
-    middle of the ridge between every two components that overlap (Ray and Lindsay, 2005): there may be peaks where no
-    component is.
+    In one dimension, from the sign of the slope on a grid with steps of an eighth of a standard
+    deviation around every component. In more, by hill climbing (Carreira-Perpiñán, 2000) from each
+    mean and from the middle of the ridge between every two components that overlap (Ray and
+    Lindsay, 2005), because a density may have maxima where no component is.
 
     Example:
         >>> modes(GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.1])).round(3).ravel()
@@ -28,47 +28,47 @@ def modes(mixture: GaussianMixture) -> np.ndarray:
         1
     """
     if mixture.dimension == 1:
-        found = _on_a_line(mixture)
+        maxima = _modes_in_1d(mixture)
     else:
         from explore.mixtures._kernels.modes import climb
 
-        usable = mixture.weights > 0
-        precisions = np.linalg.inv(mixture.covariances[usable])
-        logs = np.log(mixture.weights[usable]) + 0.5 * np.linalg.slogdet(precisions)[1]
-        means = mixture.means[usable]
-        starts = np.vstack([means, _between(means, mixture.covariances[usable], precisions)])
-        found = climb(starts, means, precisions, logs, SAME)
-    return found[np.argsort(-mixture.log_pdf(found), kind="stable")]
+        positive = mixture.weights > 0
+        means, covariances = mixture.means[positive], mixture.covariances[positive]
+        precisions = np.linalg.inv(covariances)
+        logs = np.log(mixture.weights[positive]) + 0.5 * np.linalg.slogdet(precisions)[1]
+        starts = np.vstack([means, _ridge_points(means, covariances, precisions)])
+        maxima = climb(starts, means, precisions, logs, DUPLICATE_DISTANCE)
+    return maxima[np.argsort(-mixture.log_pdf(maxima), kind="stable")]
 
 
-def _between(means: np.ndarray, covariances: np.ndarray, precisions: np.ndarray) -> np.ndarray:
-    """The middles of the ridges between components that overlap, ``[k, d]``, at most ``MOST``."""
+def _ridge_points(means: np.ndarray, covariances: np.ndarray, precisions: np.ndarray) -> np.ndarray:
+    """Return the middles of the ridges between components that overlap, ``[k, d]``."""
     i, j = np.triu_indices(len(means), 1)
-    apart = means[i] - means[j]
-    far = (apart * np.linalg.solve(covariances[i] + covariances[j], apart[..., None])[..., 0]).sum(
-        1
-    )
-    near = np.argsort(far, kind="stable")[: min(MOST, int((far < NEAR**2).sum()))]
-    i, j = i[near], j[near]
-    pull = precisions[i] @ means[i][..., None] + precisions[j] @ means[j][..., None]
-    return np.linalg.solve(precisions[i] + precisions[j], pull)[..., 0]
+    shift = means[i] - means[j]
+    scaled = np.linalg.solve(covariances[i] + covariances[j], shift[..., None])[..., 0]
+    squares = (shift * scaled).sum(1)
+    count = min(MAX_PAIRS, int((squares < MAX_PAIR_DISTANCE**2).sum()))
+    nearest = np.argsort(squares, kind="stable")[:count]
+    i, j = i[nearest], j[nearest]
+    weighted = precisions[i] @ means[i][..., None] + precisions[j] @ means[j][..., None]
+    return np.linalg.solve(precisions[i] + precisions[j], weighted)[..., 0]
 
 
-def _on_a_line(mixture: GaussianMixture) -> np.ndarray:
+def _modes_in_1d(mixture: GaussianMixture) -> np.ndarray:
     means, widths = mixture.means[:, 0], np.sqrt(mixture.covariances[:, 0, 0])
     x = np.unique(means[:, None] + widths[:, None] * np.linspace(-4, 4, 65))
 
-    def rises(x: np.ndarray) -> np.ndarray:
-        away = means - x[:, None]
+    def is_rising(x: np.ndarray) -> np.ndarray:
+        shift = means - x[:, None]
         with np.errstate(divide="ignore"):
-            logs = np.log(mixture.weights / widths) - 0.5 * (away / widths) ** 2
-        return (np.exp(logs - logs.max(1, keepdims=True)) * away / widths**2).sum(1) > 0
+            logs = np.log(mixture.weights / widths) - 0.5 * (shift / widths) ** 2
+        return (np.exp(logs - logs.max(1, keepdims=True)) * shift / widths**2).sum(1) > 0
 
-    rising = rises(x)
-    at = np.flatnonzero(rising[:-1] & ~rising[1:])
-    low, high = x[at], x[at + 1]
-    for _ in range(40):  # halve the intervals down to rounding
+    rising = is_rising(x)
+    tops = np.flatnonzero(rising[:-1] & ~rising[1:])
+    low, high = x[tops], x[tops + 1]
+    for _ in range(40):  # Bisection down to rounding.
         middle = 0.5 * (low + high)
-        up = rises(middle)
+        up = is_rising(middle)
         low, high = np.where(up, middle, low), np.where(up, high, middle)
     return low[:, None]

@@ -1,27 +1,33 @@
-"""Which two to merge next: what every pair would cost, by any criterion, in plain NumPy; for one look, not for a reduction."""
+"""The cost of merging each pair of components, in plain NumPy: for inspection, not for a reduction."""
 
 from __future__ import annotations
+
+from itertools import combinations
 
 import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
-from explore.mixtures.components import Parts, moments
-from explore.mixtures.distances import KINDS, inner_log, overlap
+from explore.mixtures.components import MutableMixture, moments
+from explore.mixtures.distances import CLOSED_FORM_DISTANCES, ise
+from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 
-CRITERIA = ("angle", "ise", "ise-local", "runnalls", "salmond")
+PAIR_CRITERIA = ("angle", "ise", "ise-local", "runnalls", "salmond")
 
 
 def score_pairs(
     mixture: GaussianMixture, criterion: str = "angle", original: GaussianMixture | None = None
 ) -> np.ndarray:
-    """What merging components i and j would cost, ``[n, n]``, symmetric, NaN on the diagonal; the least is merged next.
+    """Compute what merging components i and j would cost, ``[n, n]``, symmetric, NaN on the diagonal.
+
+    A reduction merges the pair of least cost next.
 
     Args:
-        mixture: as it stands.
-        criterion: "angle" (radians) or "ise": of the mixture after the merge to ``original``;
-            "ise-local": of the pair to its merge; "runnalls" (nats) or "salmond": see Runnalls, 2007.
-        original: what the first two compare with; ``mixture`` itself if left out.
+        mixture: the present mixture.
+        criterion: "angle" (radians) or "ise": the distance from ``original`` to the mixture after
+            the merge; "ise-local": from the pair to its merge; "runnalls" (nats) or "salmond": see
+            Runnalls, 2007.
+        original: the reference of "angle" and "ise"; ``mixture`` itself if left out.
 
     Raises:
         UnknownName: another criterion.
@@ -31,57 +37,54 @@ def score_pairs(
         >>> score_pairs(three, "runnalls").round(4)[0]
         array([   nan, 0.0085, 0.8327])
     """
-    if criterion not in CRITERIA:
-        raise UnknownName("criterion", criterion, CRITERIA)
+    if criterion not in PAIR_CRITERIA:
+        raise UnknownName("criterion", criterion, PAIR_CRITERIA)
     f = mixture if original is None else original
-    n, own = len(mixture), inner_log(f, f)
-    found = np.full((n, n), np.nan)
-    for j in range(n):
-        for i in range(j):
-            if criterion in ("angle", "ise"):
-                after = merged_pair(mixture, i, j)
-                found[i, j] = found[j, i] = KINDS[criterion](f, after, overlap(f, after, own))
-            else:
-                found[i, j] = found[j, i] = _cost(mixture, i, j, criterion)
-    return found
+    n, norm = len(mixture), inner_log(f, f)
+    scores = np.full((n, n), np.nan)
+    for i, j in combinations(range(n), 2):
+        if criterion in ("angle", "ise"):
+            g = merged_pair(mixture, i, j)
+            cost = CLOSED_FORM_DISTANCES[criterion](f, g, inner_products(f, g, norm))
+        else:
+            cost = _local_cost(mixture, i, j, criterion)
+        scores[i, j] = scores[j, i] = cost
+    return scores
 
 
 def best_pair(scores: np.ndarray) -> tuple[int, int]:
-    """The pair ``(i, j)``, i < j, of least score; ties go to the lowest.
+    """Return the pair ``(i, j)``, i < j, of least score; of equal pairs, the first.
 
     Raises:
         InvalidInput: there is only one component.
     """
     if len(scores) < 2:
-        raise InvalidInput("one component is left; there is nothing to merge it with")
-    i, j = np.unravel_index(
-        np.nanargmin(np.where(np.tri(len(scores), dtype=bool), np.nan, scores)), scores.shape
-    )
+        raise InvalidInput("the mixture has one component; there is nothing to merge it with")
+    upper = np.where(np.tri(len(scores), dtype=bool), np.nan, scores)
+    i, j = np.unravel_index(np.nanargmin(upper), scores.shape)
     return int(i), int(j)
 
 
 def merged_pair(mixture: GaussianMixture, i: int, j: int) -> GaussianMixture:
-    """The mixture with component ``j`` merged into ``i`` (see ``merge_moments``); the order of the others is kept."""
-    parts = Parts(mixture)
-    parts.merge(i, j)
-    return parts.mixture()
+    """Return the mixture with component ``j`` merged into ``i``; the others keep their order."""
+    current = MutableMixture(mixture)
+    current.merge(i, j)
+    return current.freeze()
 
 
-def _cost(mixture: GaussianMixture, i: int, j: int, criterion: str) -> float:
+def _local_cost(mixture: GaussianMixture, i: int, j: int, criterion: str) -> float:
     w, pair = mixture.weights, np.array([i, j])
-    total, mean, covariance = moments(w[pair], mixture.means[pair], mixture.covariances[pair])
+    means, covariances = mixture.means[pair], mixture.covariances[pair]
+    total, mean, covariance = moments(w[pair], means, covariances)
     if criterion == "runnalls":
-        merged, *own = np.linalg.slogdet(np.stack([covariance, *mixture.covariances[pair]]))[1]
-        return float(max(0.0, 0.5 * (w[i] * (merged - own[0]) + w[j] * (merged - own[1]))))
-    if criterion == "salmond":
-        apart = mixture.means[i] - mixture.means[j]
-        return (
-            float(w[i] * w[j] / total * apart @ np.linalg.solve(mixture.covariance, apart))
-            if total > 0
-            else 0.0
-        )
+        log_det, log_det_i, log_det_j = np.linalg.slogdet(np.stack([covariance, *covariances]))[1]
+        bound = 0.5 * (w[i] * (log_det - log_det_i) + w[j] * (log_det - log_det_j))
+        return float(max(0.0, bound))
     if total <= 0:
         return 0.0
-    two = GaussianMixture.trusted(w[pair] / total, mixture.means[pair], mixture.covariances[pair])
-    one = GaussianMixture.trusted(np.ones(1), mean[None], covariance[None])
-    return float(total**2 * KINDS["ise"](two, one, overlap(two, one)))
+    if criterion == "salmond":
+        shift = means[0] - means[1]
+        return float(w[i] * w[j] / total * shift @ np.linalg.solve(mixture.covariance, shift))
+    two = GaussianMixture._unchecked(w[pair] / total, means, covariances)
+    one = GaussianMixture._unchecked(np.ones(1), mean[None], covariance[None])
+    return float(total**2 * ise(two, one))

@@ -1,19 +1,21 @@
-"""Numba: hill climbing on a Gaussian mixture."""
+"""Compiled hill climbing on the density of a Gaussian mixture."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-ROUNDS, TOLERANCE = 2_000, 1e-7
-TRUST = 0.5
-"""Longest Newton step, in standard deviations around the point."""
+MAX_ITERATIONS, TOLERANCE = 2_000, 1e-7
+MAX_NEWTON_STEP = 0.5
+"""In standard deviations around the point."""
 
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
-def look(x, means, precisions, logs, share, slope, pull, total, curve):  # type: ignore[no-untyped-def]
-    """Log density at ``x``; sets ``pull`` to its gradient, ``total`` to the precision around x, ``curve`` to minus the
-    density's second derivatives (both relative to the density).
+def evaluate(x, means, precisions, logs, share, slope, gradient, precision, curvature):  # type: ignore[no-untyped-def]
+    """Compute the log density at ``x`` and its derivatives.
+
+    Sets ``gradient`` to that of the log density, ``precision`` to the mean precision around x, and
+    ``curvature`` to minus the second derivatives of the density, relative to the density.
     """
     n, d = means.shape
     top = -np.inf
@@ -25,9 +27,9 @@ def look(x, means, precisions, logs, share, slope, pull, total, curve):  # type:
         share[i] = logs[i] - 0.5 * square
         top = max(top, share[i])
     weight = 0.0
-    pull[:] = 0.0
-    total[:] = 0.0
-    curve[:] = 0.0
+    gradient[:] = 0.0
+    precision[:] = 0.0
+    curvature[:] = 0.0
     for i in range(n):
         r = np.exp(share[i] - top)
         if r < 1e-18:
@@ -38,21 +40,21 @@ def look(x, means, precisions, logs, share, slope, pull, total, curve):  # type:
             for v in range(d):
                 slope[u] += precisions[i, u, v] * (means[i, v] - x[v])
         for u in range(d):
-            pull[u] += r * slope[u]
+            gradient[u] += r * slope[u]
             for v in range(d):
-                total[u, v] += r * precisions[i, u, v]
-                curve[u, v] += r * (precisions[i, u, v] - slope[u] * slope[v])
+                precision[u, v] += r * precisions[i, u, v]
+                curvature[u, v] += r * (precisions[i, u, v] - slope[u] * slope[v])
     for u in range(d):
-        pull[u] /= weight
+        gradient[u] /= weight
         for v in range(d):
-            total[u, v] /= weight
-            curve[u, v] /= weight
+            precision[u, v] /= weight
+            curvature[u, v] /= weight
     return top + np.log(weight)
 
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
-def is_positive(matrix):  # type: ignore[no-untyped-def]
-    """Whether a symmetric matrix is positive definite."""
+def is_positive_definite(matrix):  # type: ignore[no-untyped-def]
+    """Return whether a symmetric matrix is positive definite."""
     a, d = matrix.copy(), len(matrix)
     for j in range(d):
         if not a[j, j] > 0.0:
@@ -65,48 +67,46 @@ def is_positive(matrix):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def climb(starts, means, precisions, logs, same):  # type: ignore[no-untyped-def]
-    """The maxima ``[k, d]`` that climbing from each of ``starts`` arrives at; saddles are left out.
+    """Find the maxima ``[k, d]`` that hill climbing from each of ``starts`` reaches, without saddles.
 
-    The fixed-point iteration ``x ← (Σ r_i P_i)⁻¹ Σ r_i P_i μ_i`` never goes down but is slow; where the density is
-    concave a short Newton step is tried, and taken back if it went down. ``logs`` are log weights plus half the log
-    determinants of the precisions; ``same``: points closer than this, in standard deviations, are one.
+    The fixed-point iteration ``x ← (Σ r_i P_i)⁻¹ Σ r_i P_i μ_i`` never lowers the density but
+    converges slowly. Where the density is concave, a short Newton step is tried first, and
+    reverted if it lowers the density. ``logs`` are log weights plus half the log determinants of
+    the precisions. Points closer than ``same``, in standard deviations, are one maximum.
     """
     n, d = means.shape
-    found, count = np.empty((len(starts), d)), 0
-    share, slope, pull, total, curve = (
-        np.empty(n),
-        np.empty(d),
-        np.empty(d),
-        np.empty((d, d)),
-        np.empty((d, d)),
-    )
+    maxima, count = np.empty((len(starts), d)), 0
+    share, slope, gradient = np.empty(n), np.empty(d), np.empty(d)
+    precision, curvature = np.empty((d, d)), np.empty((d, d))
+    work = share, slope, gradient, precision, curvature
     for start in range(len(starts)):
         x = starts[start].copy()
-        height, tried = look(x, means, precisions, logs, share, slope, pull, total, curve), False
-        for _ in range(ROUNDS):
-            safe = np.linalg.solve(total, pull)
-            step, tried = safe, False
-            if is_positive(curve):
-                newton = np.linalg.solve(curve, pull)
-                if newton @ (total @ newton) < TRUST * TRUST:
-                    step, tried = newton, True
-            small = step @ (total @ step) < TOLERANCE * TOLERANCE
-            before = x
-            x = before + step
-            now = look(x, means, precisions, logs, share, slope, pull, total, curve)
-            if tried and now < height - 1e-12 * abs(height):
-                x = before + safe
-                now = look(x, means, precisions, logs, share, slope, pull, total, curve)
-            height = now
-            if small:
+        height = evaluate(x, means, precisions, logs, *work)
+        for _ in range(MAX_ITERATIONS):
+            safe_step = np.linalg.solve(precision, gradient)
+            step, is_newton = safe_step, False
+            if is_positive_definite(curvature):
+                newton_step = np.linalg.solve(curvature, gradient)
+                length = newton_step @ (precision @ newton_step)
+                if length < MAX_NEWTON_STEP * MAX_NEWTON_STEP:
+                    step, is_newton = newton_step, True
+            converged = step @ (precision @ step) < TOLERANCE * TOLERANCE
+            previous = x
+            x = previous + step
+            new_height = evaluate(x, means, precisions, logs, *work)
+            if is_newton and new_height < height - 1e-12 * abs(height):
+                x = previous + safe_step
+                new_height = evaluate(x, means, precisions, logs, *work)
+            height = new_height
+            if converged:
                 break
-        if not is_positive(curve):
+        if not is_positive_definite(curvature):
             continue
-        known = False
+        is_duplicate = False
         for k in range(count):
-            away = x - found[k]
-            known = known or away @ (total @ away) < same * same
-        if not known:
-            found[count] = x
+            difference = x - maxima[k]
+            is_duplicate = is_duplicate or difference @ (precision @ difference) < same * same
+        if not is_duplicate:
+            maxima[count] = x
             count += 1
-    return found[:count]
+    return maxima[:count]

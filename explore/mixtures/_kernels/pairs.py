@@ -1,132 +1,29 @@
-"""Numba: Gaussian product integrals, many at a time, and what every pair of components would lose by being merged.
-
-Components lie side by side, ``c [F, N]``: d rows of means, then the lower triangle of the covariances row by row, so
-that every inner loop runs over neighbouring components (lanes) and is vectorised by the compiler in any dimension;
-``rows [N, F]`` holds the same, one component after another. All inner products are in units of the largest
-self-product (``unit``, per dimension), so that nothing overflows and what underflows is nothing beside it.
-"""
+"""Compiled kernels for the merges of pairs of components; the arrays are those of ``products``."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-LANES = 64
-"""Components handled together; their temporaries fit in the first cache."""
+from explore.mixtures._kernels.products import (
+    FAST_MATH,
+    LANES,
+    PAD,
+    add_products,
+    compute_products,
+    product_in_2d,
+)
 
-PAD = 8
-"""Lanes are computed in multiples of this, a whole vector register; so ``c`` and ``w`` have as many empty columns more."""
-
-LOG2E = 1.4426950408889634
-LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
-ROUNDER = 6755399441055744.0  # 1.5 · 2^52: adding it leaves an integer in the lowest bits
-A = tuple(1.0 / float(np.prod(np.arange(1, k + 1, dtype=float))) for k in range(14))
-"""Coefficients of the exponential series."""
-
-GONE = -1.0
-"""Stands for the self-product of a component that was merged into another one, or removed."""
-
-FAST = {"contract", "nsz", "arcp"}
+MERGED = -1.0
+"""Marks the self-product of a component that was merged into another one, or removed."""
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def exp_of_negative(x):  # type: ignore[no-untyped-def]
-    """``exp(x)`` for x ≤ 0 to two units in the last place; below 1e-307 that number stays.
-
-    A Taylor polynomial around the nearest multiple of log 2. Free of branches and calls, unlike the library's, and so
-    the loops around it are vectorised.
-    """
-    x = max(x, -707.0)
-    whole = np.floor(x * LOG2E + 0.5)
-    rest = (x - whole * LN2_HIGH) - whole * LN2_LOW
-    total = A[13]
-    for k in range(12, -1, -1):
-        total = total * rest + A[k]
-    power = (np.float64(whole + ROUNDER).view(np.int64) + 1023) << 52
-    return total * np.int64(power).view(np.float64)
-
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def kernel_in_2d(one, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
-    """``exp(-r' C^-1 r / 2) / √det C`` of a component ``[5]`` with the one at (x, y) with covariance (xx, xy, yy)."""
-    x, y, xx, xy, yy = x - one[0], y - one[1], xx + one[2], xy + one[3], yy + one[4]
-    inverse = 1.0 / (xx * yy - xy * xy)
-    square = (yy * x * x - 2.0 * xy * x * y + xx * y * y) * inverse
-    return np.sqrt(inverse) * exp_of_negative(min(0.0, -0.5 * square))
-
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def add_kernels(d, unit, factor, one, lanes, count, total, work):  # type: ignore[no-untyped-def]
-    """Add ``factor · k(one, lane)`` to ``total [count]``, for one component ``[F]`` and ``count`` lanes ``[F, LANES]``.
-
-    ``k`` is the product integral without ``(2π)^(-d/2)``, in units that make ``unit^d / √det`` of it. Up to three
-    dimensions by closed forms, beyond by a factorisation L D Lᵀ in ``work [F, LANES]``.
-    """
-    if d == 1:
-        for b in range(count):
-            inverse = 1.0 / (one[1] + lanes[1, b])
-            away = lanes[0, b] - one[0]
-            total[b] += (
-                factor * unit * np.sqrt(inverse) * exp_of_negative(-0.5 * away * away * inverse)
-            )
-    elif d == 2:
-        for b in range(count):
-            value = kernel_in_2d(
-                one, lanes[0, b], lanes[1, b], lanes[2, b], lanes[3, b], lanes[4, b]
-            )
-            total[b] += factor * unit * unit * value
-    elif d == 3:
-        for b in range(count):
-            x, y, z = lanes[0, b] - one[0], lanes[1, b] - one[1], lanes[2, b] - one[2]
-            xx, xy, yy = one[3] + lanes[3, b], one[4] + lanes[4, b], one[5] + lanes[5, b]
-            xz, yz, zz = one[6] + lanes[6, b], one[7] + lanes[7, b], one[8] + lanes[8, b]
-            first = 1.0 / xx
-            xy_, xz_ = xy * first, xz * first
-            yy_ = yy - xy * xy_
-            yz_ = (yz - xy * xz_) / yy_
-            zz_ = zz - xz * xz_ - yz_ * yz_ * yy_
-            y_ = y - xy_ * x
-            z_ = z - xz_ * x - yz_ * y_
-            square = x * x * first + y_ * y_ / yy_ + z_ * z_ / zz_
-            total[b] += factor * unit**3 / np.sqrt(xx * yy_ * zz_) * exp_of_negative(-0.5 * square)
-    else:
-        _add_in_any_dimension(d, unit, factor, one, lanes, count, total, work)
-
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def _add_in_any_dimension(d, unit, factor, one, lanes, count, total, work):  # type: ignore[no-untyped-def]
-    squares, before = work[len(one)], work[len(one) + 1]
-    for b in range(count):
-        squares[b], before[b] = 0.0, factor
-    for u in range(d):
-        for b in range(count):
-            work[u, b] = lanes[u, b] - one[u]
-    for u in range(d, len(one)):
-        for b in range(count):
-            work[u, b] = lanes[u, b] + one[u]
-    for j in range(d):  # column by column: the pivot, then what it takes from all that follows
-        pivot = d + j * (j + 1) // 2 + j
-        for b in range(count):
-            inverse = 1.0 / work[pivot, b]
-            work[pivot, b] = inverse
-            before[b] *= unit * np.sqrt(inverse)
-            squares[b] += work[j, b] * work[j, b] * inverse
-        for i in range(j + 1, d):
-            row = d + i * (i + 1) // 2
-            for b in range(count):
-                work[i, b] -= work[row + j, b] * work[pivot, b] * work[j, b]
-            for k in range(j + 1, i + 1):
-                other = d + k * (k + 1) // 2 + j
-                for b in range(count):
-                    work[row + k, b] -= work[row + j, b] * work[pivot, b] * work[other, b]
-    for b in range(count):
-        total[b] += before[b] * exp_of_negative(-0.5 * squares[b])
-
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def]
-    """Set ``lanes [F + 1, LANES]`` to the merges of component ``i`` with each of ``start …``; weightless pairs stay as ``i``
-    is. The last row is left with the other component's share.
+    """Set ``lanes [F + 1, LANES]`` to the merges of component ``i`` with each of ``start …``.
+
+    Where both weights are zero, the merge equals component ``i``. The last row is set to the other
+    component's share of the weight.
     """
     share = lanes[len(c)]
     for b in range(count):
@@ -139,27 +36,24 @@ def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def
         for v in range(u + 1):
             f = d + u * (u + 1) // 2 + v
             for b in range(count):
-                apart = (c[u, start + b] - c[u, i]) * (c[v, start + b] - c[v, i])
-                lanes[f, b] += share[b] * (1.0 - share[b]) * apart
+                outer = (c[u, start + b] - c[u, i]) * (c[v, start + b] - c[v, i])
+                lanes[f, b] += share[b] * (1.0 - share[b]) * outer
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  # type: ignore[no-untyped-def]
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
+def compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  # type: ignore[no-untyped-def]
     """Set ``loss [count]`` to ``‖W N − w_i N_i − w_l N_l‖²`` of merging ``i`` with each lane l from ``start``.
 
-    ``lanes`` are those merges, ``own [N]`` the self-products, ``temporary`` is ``[2 F + 7, LANES]``.
+    ``lanes`` holds those merges, ``own [N]`` the self-products; ``temporary`` is ``[2 F + 7, LANES]``.
     """
     features = len(c)
-    work, sums, others = (
-        temporary[: features + 2],
-        temporary[features + 2 : 2 * features + 2],
-        temporary[2 * features + 2 :],
-    )
+    work, sums = temporary[: features + 2], temporary[features + 2 : 2 * features + 2]
+    products = temporary[2 * features + 2 :]
     full = (count + PAD - 1) // PAD * PAD
-    nothing = np.zeros(features)
+    zero = np.zeros(features)
     for k in range(4):
         for b in range(full):
-            others[k, b] = 0.0
+            products[k, b] = 0.0
     for kind in range(4):  # i with l, i with the merge, l with the merge, the merge with itself
         for f in range(features):
             sign = -1.0 if f < d else 1.0
@@ -172,47 +66,23 @@ def losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  
                     sums[f, b] = lanes[f, b] + sign * c[f, start + b]
                 else:
                     sums[f, b] = lanes[f, b] + sign * lanes[f, b]
-        add_kernels(d, unit, 1.0, rows[i] if kind < 2 else nothing, sums, full, others[kind], work)
+        add_products(d, unit, 1.0, rows[i] if kind < 2 else zero, sums, full, products[kind], work)
     for b in range(count):
         p, q = w[i], w[start + b]
         weight = p + q
-        singles = p * p * own[i] + q * q * own[start + b] + 2.0 * p * q * others[0, b]
-        with_merge = p * others[1, b] + q * others[2, b]
-        loss[b] = max(0.0, weight * weight * others[3, b] + singles - 2.0 * weight * with_merge)
+        singles = p * p * own[i] + q * q * own[start + b] + 2.0 * p * q * products[0, b]
+        with_merge = p * products[1, b] + q * products[2, b]
+        loss[b] = max(0.0, weight * weight * products[3, b] + singles - 2.0 * weight * with_merge)
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def products(d, unit, w, rows, c, first, last, total):  # type: ignore[no-untyped-def]
-    """Set ``total [first : last]`` to the product of those components of ``c`` with the mixture of ``w`` and ``rows`` (the
-    longer of the two is cut).
-    """
-    features = len(c)
-    lanes, work, sums = (
-        np.empty((features, LANES)),
-        np.empty((features + 2, LANES)),
-        np.empty(LANES),
-    )
-    for start in range(first, last, LANES):
-        count = min(LANES, last - start)
-        full = (count + PAD - 1) // PAD * PAD
-        for f in range(features):
-            for b in range(full):
-                lanes[f, b] = c[f, start + b]
-        for b in range(full):
-            sums[b] = 0.0
-        for k in range(min(len(w), len(rows))):
-            if w[k] != 0.0:
-                add_kernels(d, unit, w[k], rows[k], lanes, full, sums, work)
-        for b in range(count):
-            total[start + b] = sums[b]
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
+def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):  # type: ignore[no-untyped-def]
+    """Merge component ``j`` into ``i`` and update everything except the products of pairs.
 
-
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def merge(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):  # type: ignore[no-untyped-def]
-    """Merge component ``j`` into ``i``: everything but the pairs' products, for which ``refresh`` and ``rate`` are there.
+    Those are updated by ``update_products`` and ``rate_pairs``.
 
     Returns:
-        What g rose by: weights ``[3]``, components ``[3, F]`` and products with every component ``[N]``.
+        The change of g: weights ``[3]``, components ``[3, F]`` and products with every component ``[N]``.
     """
     features, n = len(c), len(rows)
     lanes = np.empty((features + 1, LANES))
@@ -220,51 +90,48 @@ def merge(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):  # type: ig
     hw, hrows, rho = np.array([w[i] + w[j], -w[i], -w[j]]), np.empty((3, features)), np.empty(n)
     for f in range(features):
         hrows[0, f], hrows[1, f], hrows[2, f] = lanes[f, 0], rows[i, f], rows[j, f]
-    products(d, unit, hw, hrows, c, 0, n, rho)
+    compute_products(d, unit, hw, hrows, c, 0, n, rho)
     for k in range(n):
         s[k] += rho[k]
     for f in range(features):
         c[f, i] = rows[i, f] = lanes[f, 0]
     w[i], w[j] = hw[0], 0.0
-    products(d, unit, np.ones(1), hrows, c, i, i + 1, own)
-    products(d, unit, fw, frows, c, i, i + 1, phi)
-    products(d, unit, w, rows, c, i, i + 1, s)
-    own[j] = GONE
+    compute_products(d, unit, np.ones(1), hrows, c, i, i + 1, own)
+    compute_products(d, unit, fw, frows, c, i, i + 1, phi)
+    compute_products(d, unit, w, rows, c, i, i + 1, s)
+    own[j] = MERGED
     for k in range(n):
         if k != j:
             pairs[1, max(j, k), min(j, k)] = np.inf
     return hw, hrows, rho
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
-    """What merging two components changes, ``pairs [3, N, N]`` (lower triangle): the rise of ``<f, g>``, the squared norm of
-    the change, and its product with g.
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
+def rate_pairs(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+    """Set ``pairs [3, N, N]`` (lower triangle) to what each merge of two components changes.
 
-    Each of ``tasks [T, 3]`` is a component, the first of its partners and how many (``LANES`` at most); every ``step``-th
-    from ``first`` on is done. ``phi`` and ``s`` are the components' products with f and with g, ``own`` with themselves,
-    or ``GONE``, which makes a pair's loss infinite; ``same``: g is f.
+    The three numbers are the increase of ``<f, g>``, the squared norm of the change, and its
+    product with g. Each of ``tasks [T, 3]`` is a component, the first of its partners and their
+    number (``LANES`` at most); this call computes every ``step``-th task from ``first`` on. ``phi``
+    and ``s`` are the components' products with f and with g, ``own`` with themselves, or
+    ``MERGED``, which makes a pair's loss infinite. ``same`` says that g is f.
     """
     features = len(c)
-    lanes, temporary, out = (
-        np.empty((features + 1, LANES)),
-        np.empty((2 * features + 7, LANES)),
-        np.empty((3, LANES)),
-    )
+    lanes, out = np.empty((features + 1, LANES)), np.empty((3, LANES))
+    temporary = np.empty((2 * features + 7, LANES))
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
         full = (count + PAD - 1) // PAD * PAD
         merge_lanes(d, c, w, i, start, full, lanes)
-        losses(d, unit, w, c, rows, own, i, start, count, lanes, out[1], temporary)
+        compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, out[1], temporary)
         for b in range(full):
             out[0, b] = out[2, b] = 0.0
-        for which in range(1 if same else 2):
-            weights, components = (w, rows) if which else (fw, frows)
+        for side in range(1 if same else 2):  # with f, then with g
+            weights, components = (w, rows) if side else (fw, frows)
+            total = out[2 * side]
             for n in range(len(components)):
                 if weights[n] > 0.0:
-                    add_kernels(
-                        d, unit, weights[n], components[n], lanes, full, out[2 * which], temporary
-                    )
+                    add_products(d, unit, weights[n], components[n], lanes, full, total, temporary)
         for b in range(count):
             j = start + b
             weight = w[i] + w[j]
@@ -279,36 +146,34 @@ def rate(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, 
 
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
-def as_numbers(row):  # type: ignore[no-untyped-def]
-    """The first five numbers of a component as a tuple; as many as it has in two dimensions."""
+def unpack_2d(row):  # type: ignore[no-untyped-def]
+    """Return the first five numbers of a component, all that it has in 2-D; zeros if it has fewer."""
     if len(row) < 5:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     return row[0], row[1], row[2], row[3], row[4]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
-    """After g rose by ``h`` (weights ``hw [3]``, components ``hrows [3, F]``; ``rho`` its product with each component): the
-    pairs' products with g. ``tasks``, ``first`` and ``step`` as in ``rate``.
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
+def update_products(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+    """Update the products of ``pairs`` with g after g changed by h.
+
+    h has weights ``hw [3]``, components ``hrows [3, F]`` and products ``rho [N]`` with each
+    component. ``tasks``, ``first`` and ``step`` as in ``rate_pairs``.
     """
     features = len(c)
-    lanes, work, total = (
-        np.empty((features + 1, LANES)),
-        np.empty((features + 2, LANES)),
-        np.empty(LANES),
-    )
-    # numbers, not arrays, in the loop below: the compiler cannot know that a store leaves them as they are
-    first_, second, third = as_numbers(hrows[0]), as_numbers(hrows[1]), as_numbers(hrows[2])
+    lanes, total = np.empty((features + 1, LANES)), np.empty(LANES)
+    work = np.empty((features + 2, LANES))
+    # The loop below uses numbers instead of arrays: the compiler cannot exclude that a store
+    # changes an array.
+    first_, second, third = unpack_2d(hrows[0]), unpack_2d(hrows[1]), unpack_2d(hrows[2])
     hw0, hw1, hw2 = hw[0] * unit * unit, hw[1] * unit * unit, hw[2] * unit * unit
     for t in range(first, len(tasks), step):
         i, start, count = tasks[t, 0], tasks[t, 1], tasks[t, 2]
-        if (
-            w[i] == 0.0
-        ):  # no component is left there, or it has no weight and no merge of it changes anything
+        if w[i] == 0.0:  # The component was merged or removed, or no merge of it changes anything.
             continue
-        if d == 2:  # merge and products in one loop that keeps everything in registers
+        if d == 2:  # One loop computes merge and products and keeps everything in registers.
             full = (count + PAD - 1) // PAD * PAD
-            wi, own = w[i], as_numbers(rows[i])
+            wi, own = w[i], unpack_2d(rows[i])
             for b in range(full):
                 j = start + b
                 share = w[j] / (wi + w[j])
@@ -318,9 +183,9 @@ def refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # 
                 xy = own[3] + share * (c[3, j] - own[3]) + spread * x * y
                 yy = own[4] + share * (c[4, j] - own[4]) + spread * y * y
                 x, y = own[0] + share * x, own[1] + share * y
-                change = hw0 * kernel_in_2d(first_, x, y, xx, xy, yy)
-                change += hw1 * kernel_in_2d(second, x, y, xx, xy, yy)
-                change += hw2 * kernel_in_2d(third, x, y, xx, xy, yy)
+                change = hw0 * product_in_2d(first_, x, y, xx, xy, yy)
+                change += hw1 * product_in_2d(second, x, y, xx, xy, yy)
+                change += hw2 * product_in_2d(third, x, y, xx, xy, yy)
                 total[b] = change
             for b in range(count):
                 j = start + b
@@ -331,32 +196,33 @@ def refresh(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # 
         for b in range(full):
             total[b] = 0.0
         for k in range(3):
-            add_kernels(d, unit, hw[k], hrows[k], lanes, full, total, work)
+            add_products(d, unit, hw[k], hrows[k], lanes, full, total, work)
         for b in range(count):
             j = start + b
             pairs[2, i, j] += (w[i] + w[j]) * total[b] - w[i] * rho[i] - w[j] * rho[j]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST, nogil=True, cache=True)
-def best_pair(angle, a, b, pairs):  # type: ignore[no-untyped-def]
-    """The pair ``(i, j)``, i < j, whose merge leaves the largest cosine (``angle``) or the smallest ISE, and its score.
+@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
+def find_best_pair(angle, a, b, pairs):  # type: ignore[no-untyped-def]
+    """Return the pair ``(i, j)``, i < j, whose merge gives the largest cosine (``angle``) or the smallest ISE, and its score.
 
-    Cosines are compared as what they change, ``(c'/c)² − 1``, in which nothing cancels. Ties go to the lowest pair.
-    Pairs with an infinite loss are out: their scores are minus infinity, or no number, which is larger than nothing.
+    Cosines are compared by their relative change ``(c'/c)² − 1``, in which nothing cancels. Ties go
+    to the lowest pair. Pairs with an infinite loss are never the best: their scores are minus
+    infinity, or NaN, which is not larger than any number.
     """
     n = pairs.shape[1]
     scores = np.empty(n)
-    best, at_i, at_j = -np.inf, -1, -1
+    best, best_i, best_j = -np.inf, -1, -1
     for j in range(n):
-        rises, losses, products_ = pairs[0, j], pairs[1, j], pairs[2, j]
+        rises, losses, products = pairs[0, j], pairs[1, j], pairs[2, j]
         if angle:
             for i in range(j):
-                x, y = rises[i] / a, (losses[i] + 2.0 * products_[i]) / b
+                x, y = rises[i] / a, (losses[i] + 2.0 * products[i]) / b
                 scores[i] = (2.0 * x + x * x - y) / (1.0 + y)
         else:
             for i in range(j):
-                scores[i] = 2.0 * (rises[i] - products_[i]) - losses[i]
+                scores[i] = 2.0 * (rises[i] - products[i]) - losses[i]
         for i in range(j):
-            if scores[i] >= best and (scores[i] > best or i < at_i):  # rows come in the order of j
-                best, at_i, at_j = scores[i], i, j
-    return at_i, at_j, best
+            if scores[i] >= best and (scores[i] > best or i < best_i):  # j only grows
+                best, best_i, best_j = scores[i], i, j
+    return best_i, best_j, best

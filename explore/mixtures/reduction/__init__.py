@@ -1,3 +1,3 @@
-"""Mixture reduction: ten methods, stage by stage."""
+"""Mixture reduction: ten methods, each a sequence of stages."""
 
 import explore._parallel  # noqa: F401  (Numba needs a folder for compiled code before the first kernel)

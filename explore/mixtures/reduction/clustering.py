@@ -1,53 +1,56 @@
-"""GMRC's clustering (Schieferdecker and Huber, 2009): k-means among components, by the divergence to each cluster's moments."""
+"""The clustering of GMRC (Schieferdecker and Huber, 2009): k-means of components, by divergence."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
-from explore.mixtures.components import Parts
+from explore.mixtures._gaussian import gaussian_kl
+from explore.mixtures.components import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
-from explore.mixtures.reduction.pruning import gaussian_kl
-from explore.mixtures.reduction.stages import Kept
+from explore.mixtures.reduction.stages import Stage
 
-SWEEPS = 50
-"""At most."""
+MAX_SWEEPS = 50
 
 
-class Clustering(Kept):
-    """Assign every original component to the cluster it diverges least from, then match the clusters' moments; repeat.
+class Clustering(Stage):
+    """Assign every original component to the cluster of least divergence, match the moments of the clusters, and repeat.
 
-    It never raises ``Σ w_i KL(f_i ‖ g_k)``, of which Runnalls' costs, summed along a path, are the value at its end. A cluster
-    that loses all its components starts again at the one that is worst represented.
+    A sweep never raises ``Σ w_i KL(f_i ‖ g_k)``; at the end of a path, this is the sum of Runnalls'
+    costs along it. A cluster that loses all its components restarts at the component that is
+    represented worst.
     """
 
-    phase, values = "clustering", ("taken", "evaluations", "settled")
+    phase = "clustering"
+    state_values: ClassVar[dict[str, str]] = {**Stage.state_values, "stable": "settled"}
 
     def __init__(self, original: GaussianMixture) -> None:
-        self.original, self.steps, self.settled = original, SWEEPS, False
+        self.original, self.steps, self.stable = original, MAX_SWEEPS, False
 
-    def advance(self, parts: Parts) -> None:
-        """One sweep."""
-        f, slots = self.original, np.flatnonzero(parts.alive)
+    def advance(self, current: MutableMixture) -> None:
+        """Do one sweep."""
+        f, slots = self.original, np.flatnonzero(current.alive)
+        means, covariances = current.means[slots], current.covariances[slots]
         costs = np.stack(
             [
-                gaussian_kl(mean, covariance, parts.means[slots], parts.covariances[slots])
+                gaussian_kl(mean, covariance, means, covariances)
                 for mean, covariance in zip(f.means, f.covariances, strict=True)
             ]
         )
-        chosen = costs.argmin(1)
-        least = f.weights * costs[np.arange(len(f)), chosen]
-        for empty in np.setdiff1d(np.arange(len(slots)), chosen):
-            alone = np.bincount(chosen, minlength=len(slots))[chosen] == 1
-            worst = int(np.argmax(np.where(alone, -np.inf, least)))
-            chosen[worst], least[worst] = empty, 0.0
-        labels = slots[chosen]
-        self.settled = self.converged = bool(np.array_equal(labels, parts.labels))
-        self.taken += 1
-        self.message = (
-            f"clusters {'settled' if self.settled else 'still changed'} after {self.taken} sweeps"
-        )
-        parts.regroup(labels)
+        clusters = costs.argmin(1)
+        weighted_costs = f.weights * costs[np.arange(len(f)), clusters]
+        for empty in np.setdiff1d(np.arange(len(slots)), clusters):
+            alone = np.bincount(clusters, minlength=len(slots))[clusters] == 1
+            worst = int(np.argmax(np.where(alone, -np.inf, weighted_costs)))
+            clusters[worst], weighted_costs[worst] = empty, 0.0
+        labels = slots[clusters]
+        self.stable = self.converged = bool(np.array_equal(labels, current.labels))
+        self.steps_done += 1
+        status = "settled" if self.stable else "still changed"
+        self.message = f"clusters {status} after {self.steps_done} sweeps"
+        current.regroup(labels)
 
-    def done(self, parts: Parts) -> bool:
-        """Whether the last sweep changed nothing, or the sweeps are used up."""
-        return self.settled or self.taken >= SWEEPS
+    def done(self, current: MutableMixture) -> bool:
+        """Return whether the last sweep changed nothing, or no sweeps are left."""
+        return self.stable or self.steps_done >= MAX_SWEEPS

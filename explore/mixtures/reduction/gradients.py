@@ -1,4 +1,4 @@
-"""How distances change with the second mixture's weights, means and covariances; all in the log domain."""
+"""Gradients of distances by the second mixture's weights, means and covariances, in the log domain."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
-from explore.mixtures.distances import check_pair, inner_log
-from explore.mixtures.mixture import LOG_2PI, GaussianMixture, log_sum_exp
+from explore.mixtures._gaussian import LOG_2PI, log_sum_exp
+from explore.mixtures.inner_products import InnerProducts, check_pair, inner_log
+from explore.mixtures.mixture import GaussianMixture
 
-KINDS = ("cauchy-schwarz", "ise", "angle")
+DIFFERENTIABLE_DISTANCES = ("cauchy-schwarz", "ise", "angle")
 
 
 class Gradient(NamedTuple):
-    """A distance and its derivatives by ``weights [m]``, ``means [m, d]`` and ``covariances [m, d, d]`` (symmetric: each
-    entry by itself).
+    """A distance and its derivatives by ``weights [m]``, ``means [m, d]`` and ``covariances [m, d, d]``.
+
+    The last is symmetric; each entry is differentiated as if it were independent.
     """
 
     value: float
@@ -27,53 +29,57 @@ class Gradient(NamedTuple):
 def gradient(
     f: GaussianMixture, g: GaussianMixture, kind: str = "cauchy-schwarz", ff: float | None = None
 ) -> Gradient:
-    """The distance from ``f`` to ``g`` and its derivatives by the parameters of ``g``, weights taken as free.
+    """Compute the distance from ``f`` to ``g`` and its derivatives by the parameters of ``g``.
+
+    The weights are differentiated as independent numbers.
 
     Args:
         f, g: of equal dimension.
-        kind: "cauchy-schwarz", "ise" or "angle". The last has no derivative where the angle is zero (it is infinite), and
-            numbers lose their meaning near there: optimise the first, which has the same minimum.
-        ff: ``inner_log(f, f)``, if known.
+        kind: "cauchy-schwarz", "ise" or "angle". The angle has no derivative where it is zero, and
+            numbers near there are inaccurate: minimise the Cauchy–Schwarz divergence instead, which
+            has the same minimum.
+        ff: ``inner_log(f, f)``, if it is already computed.
 
     Raises:
         UnknownName: another kind.
-        InvalidInput: unlike dimensions, or the derivative of an angle of zero.
+        InvalidInput: different dimensions, or the derivative of an angle of zero.
     """
-    if kind not in KINDS:
-        raise UnknownName("distance with a gradient", kind, KINDS)
+    if kind not in DIFFERENTIABLE_DISTANCES:
+        raise UnknownName("distance with a gradient", kind, DIFFERENTIABLE_DISTANCES)
     check_pair(f, g)
     ff = inner_log(f, f) if ff is None else ff
     v = g.weights
-    fg, by_weight, by_mean, by_covariance = _pull(f, g)
-    gg, own_weight, own_mean, own_covariance = _pull(g, g)
-    cross = by_weight, v[:, None] * by_mean, v[:, None, None] * by_covariance  # of log <f, g>
-    own = (
-        2 * own_weight,
-        2 * v[:, None] * own_mean,
-        2 * v[:, None, None] * own_covariance,
-    )  # of log <g, g>
+    fg, fg_weights, fg_means, fg_covariances = _log_inner_derivatives(f, g)
+    gg, gg_weights, gg_means, gg_covariances = _log_inner_derivatives(g, g)
+    by_mean, by_covariance = v[:, None], v[:, None, None]
+    cross = fg_weights, by_mean * fg_means, by_covariance * fg_covariances
+    own = 2 * gg_weights, 2 * by_mean * gg_means, 2 * by_covariance * gg_covariances
     if kind == "ise":
         value = float(np.exp(ff) - 2 * np.exp(fg) + np.exp(gg))
-        return Gradient(
-            value, *(np.exp(gg) * b - 2 * np.exp(fg) * a for a, b in zip(cross, own, strict=True))
-        )
-    log_cosine = min(0.0, fg - 0.5 * (ff + gg))
+        pairs = zip(cross, own, strict=True)
+        return Gradient(value, *(np.exp(gg) * b - 2 * np.exp(fg) * a for a, b in pairs))
+    log_cosine = InnerProducts(ff, fg, gg).log_cosine
     changes = [0.5 * b - a for a, b in zip(cross, own, strict=True)]
     if kind == "cauchy-schwarz":
         return Gradient(-log_cosine, *changes)
     if log_cosine == 0:
         raise InvalidInput(
-            "the angle is zero, and has no derivative there; take cauchy-schwarz, which has the same minimum"
+            "the angle is zero and has no derivative there; use cauchy-schwarz, which has the same minimum"
         )
     cosine = float(np.exp(log_cosine))
-    steep = cosine / np.sqrt(-np.expm1(2 * log_cosine))
-    return Gradient(float(np.arccos(cosine)), *(steep * change for change in changes))
+    slope = cosine / np.sqrt(-np.expm1(2 * log_cosine))
+    return Gradient(float(np.arccos(cosine)), *(slope * change for change in changes))
 
 
-def _pull(
+def _log_inner_derivatives(
     f: GaussianMixture, g: GaussianMixture
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
-    """``log <f, g>`` and, of it, the derivative by g's weights ``[m]``, and by means and covariances over the weight."""
+    """Compute ``log <f, g>`` and its derivatives.
+
+    Returns:
+        The value; the derivatives by g's weights ``[m]``, and by its means and covariances, divided
+        by the weights.
+    """
     with np.errstate(divide="ignore"):
         log_w, log_v = np.log(f.weights), np.log(g.weights)
     lower = np.linalg.cholesky(f.covariances[:, None] + g.covariances)

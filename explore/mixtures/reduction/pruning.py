@@ -1,37 +1,36 @@
-"""Methods that take the lightest component first: pruning, West's algorithm and its enhanced forms, COWA."""
+"""Methods that process the lightest component first: pruning, West's algorithm and its enhanced forms, COWA."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from explore.mixtures.components import REMOVED, Parts
-from explore.mixtures.distances import log_gaussian
+from explore.mixtures._gaussian import gaussian_kl, log_gaussian
+from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.refine import best_weights
 from explore.mixtures.reduction.stages import Merging, Step
 
 
 class Pruning(Merging):
-    """Remove the component of least weight and scale the others up. Moments are not kept."""
+    """Remove the component of least weight and rescale the others. Moments are not preserved."""
 
-    def choose(self, parts: Parts) -> Step:
-        """Remove one."""
-        weights = np.where(parts.alive, parts.w, np.inf)
-        i = int(np.argmin(weights))
-        score = float(parts.w[i])
-        parts.remove(i)
+    def reduce_once(self, current: MutableMixture) -> Step:
+        """Remove one component."""
+        i = int(np.argmin(np.where(current.alive, current.w, np.inf)))
+        score = float(current.w[i])
+        current.remove(i)
         return Step(i, REMOVED, score)
 
 
 class LightestFirst(Merging):
-    """Merge the least component into its nearest (West, 1993; enhanced: Chen, Chang and Smith, 2010).
+    """Merge the lightest component with its nearest (West, 1993; enhanced: Chen, Chang and Smith, 2010).
 
     Args:
         original: the mixture.
         components: where to end.
-        order: which is the least; see ``config.ORDERS``.
-        partner: which is the nearest; see ``config.PARTNERS``.
-        reweigh: after each merge choose all weights anew for the least ISE, none of them negative (COWA).
+        order: which component is the lightest; see ``config.ORDERS``.
+        partner: which component is the nearest; see ``config.PARTNERS``.
+        reweigh: after each merge, choose all weights again for the least ISE, not negative (COWA).
     """
 
     def __init__(
@@ -45,20 +44,18 @@ class LightestFirst(Merging):
         super().__init__(original, components)
         self.order, self.partner, self.reweigh = order, partner, reweigh
 
-    def choose(self, parts: Parts) -> Step:
+    def reduce_once(self, current: MutableMixture) -> Step:
         """Merge one pair."""
-        at = np.flatnonzero(parts.alive)
-        i = int(at[np.argmin(self._size(parts.w[at], parts.covariances[at]))])
-        others = at[at != i]
-        far = self._distances(
-            parts.means[i], parts.covariances[i], parts.means[others], parts.covariances[others]
-        )
+        slots = np.flatnonzero(current.alive)
+        i = int(slots[np.argmin(self._size(current.w[slots], current.covariances[slots]))])
+        others = slots[slots != i]
+        distances = self._distances(current, i, others)
         self.evaluations += (2 * len(others) + 1) * (self.partner == "ise")
-        j, score = int(others[np.argmin(far)]), float(far.min())
-        parts.merge(min(i, j), max(i, j))
+        j, score = int(others[np.argmin(distances)]), float(distances.min())
+        current.merge(min(i, j), max(i, j))
         if self.reweigh:
-            reweigh(parts)
-            self.evaluations += len(self.original) * parts.count + parts.count**2
+            reweigh(current)
+            self.evaluations += len(self.original) * current.count + current.count**2
         return Step(min(i, j), max(i, j), score)
 
     def _size(self, w: np.ndarray, covariances: np.ndarray) -> np.ndarray:
@@ -69,40 +66,21 @@ class LightestFirst(Merging):
                 return np.log(w) - np.log(np.trace(covariances, axis1=1, axis2=2))
             return np.log(w) - np.linalg.slogdet(covariances)[1]
 
-    def _distances(
-        self, mean: np.ndarray, covariance: np.ndarray, means: np.ndarray, covariances: np.ndarray
-    ) -> np.ndarray:
+    def _distances(self, current: MutableMixture, i: int, others: np.ndarray) -> np.ndarray:
+        mean, covariance = current.means[i], current.covariances[i]
+        means, covariances = current.means[others], current.covariances[others]
         if self.partner == "kl":
             return gaussian_kl(mean, covariance, means, covariances)
-        away = (means - mean).T
-        between = log_gaussian(away, np.moveaxis(covariances + covariance, 0, -1))
-        own = log_gaussian(np.zeros_like(away), 2 * np.moveaxis(covariances, 0, -1))
-        mine = log_gaussian(np.zeros((len(mean), 1)), 2 * covariance[:, :, None])[0]
+        shifts = (means - mean).T
+        cross = log_gaussian(shifts, np.moveaxis(covariances + covariance, 0, -1))
+        norms = log_gaussian(np.zeros_like(shifts), 2 * np.moveaxis(covariances, 0, -1))
+        norm = log_gaussian(np.zeros((len(mean), 1)), 2 * covariance[:, :, None])[0]
         with np.errstate(over="ignore"):
-            return np.maximum(0.0, np.exp(own) + np.exp(mine) - 2 * np.exp(between))
+            return np.maximum(0.0, np.exp(norms) + np.exp(norm) - 2 * np.exp(cross))
 
 
-def reweigh(parts: Parts) -> None:
-    """Choose all weights anew for the least ISE, none of them negative."""
-    mixture = parts.mixture()
-    parts.put(
-        GaussianMixture.trusted(
-            best_weights(parts.original, mixture, "ise"), mixture.means, mixture.covariances
-        )
-    )
-
-
-def gaussian_kl(
-    mean: np.ndarray, covariance: np.ndarray, means: np.ndarray, covariances: np.ndarray
-) -> np.ndarray:
-    """``KL(N(mean, covariance) ‖ N(means[k], covariances[k]))`` for each k, ``[k]``, in nats."""
-    lower = np.linalg.cholesky(covariances)
-    spread = np.linalg.solve(
-        lower, np.broadcast_to(np.linalg.cholesky(covariance), covariances.shape)
-    )
-    away = np.linalg.solve(lower, (means - mean)[:, :, None])[..., 0]
-    logs = (
-        np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(1)
-        - np.log(np.diag(np.linalg.cholesky(covariance))).sum()
-    )
-    return 0.5 * ((spread**2).sum((1, 2)) + (away**2).sum(1) - len(mean)) + logs
+def reweigh(current: MutableMixture) -> None:
+    """Choose all weights again for the least ISE, none of them negative."""
+    mixture = current.freeze()
+    weights = best_weights(current.original, mixture, "ise")
+    current.set_parameters(GaussianMixture._unchecked(weights, mixture.means, mixture.covariances))

@@ -1,4 +1,4 @@
-"""Better parameters for a given number of components: weights by non-negative least squares, then everything by L-BFGS."""
+"""Refinement of a reduced mixture: weights by non-negative least squares, or all parameters by L-BFGS."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import numpy as np
 from scipy.optimize import minimize, nnls
 
 from explore.errors import UnknownName
-from explore.mixtures.components import Parts
+from explore.mixtures._gaussian import symmetric
+from explore.mixtures.components import MutableMixture
 from explore.mixtures.config import CRITERIA, ReduceConfig
-from explore.mixtures.distances import distance, gram_log, inner_log
-from explore.mixtures.mixture import GaussianMixture, symmetric
+from explore.mixtures.distances import distance
+from explore.mixtures.inner_products import gram_log, inner_log
+from explore.mixtures.mixture import GaussianMixture
+from explore.mixtures.reduction._coordinates import MixtureCoordinates
 from explore.mixtures.reduction.gradients import gradient
-from explore.mixtures.reduction.stages import Kept
+from explore.mixtures.reduction.stages import Stage
 
-NOTHING = 1e-12
+MIN_WEIGHT = 1e-12
 """Weights below this are set to zero."""
 
-ASTRAY = 1e6
-"""What the search is told of a mixture with a singular covariance."""
+SINGULAR_COST = 1e6
+"""The cost of a mixture with a singular covariance during the search."""
 
 
 class Refined(NamedTuple):
-    """A mixture, whether the search for it ended by itself, what ended it, and kernel evaluations."""
+    """A refined mixture, whether the search converged, its message, and the kernel evaluations."""
 
     mixture: GaussianMixture
     converged: bool
@@ -32,15 +35,16 @@ class Refined(NamedTuple):
 
 
 def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle") -> np.ndarray:
-    """Weights ``[m]`` (≥ 0, sum one) with which the components of ``g`` come closest to ``f``.
+    """Compute the weights ``[m]`` (≥ 0, sum one) with which the components of ``g`` are closest to ``f``.
 
-    The angle does not see a common factor, so its best weights are the projection of f on the cone that the components
-    span: non-negative least squares, then division by the sum. For the ISE the sum counts: the nearest point to f in the
-    components' convex hull, which is non-negative least squares with one more equation (a minimum-norm point).
+    The angle does not depend on a common factor, so its best weights are the projection of f on the
+    cone that the components span: non-negative least squares, then division by the sum. For the ISE
+    the sum matters: the solution is the nearest point to f in the convex hull of the components,
+    which is non-negative least squares with one more equation (a minimum-norm point).
 
     Args:
         f: the original.
-        g: gives means and covariances.
+        g: the mixture whose means and covariances are used.
         criterion: "angle" or "ise".
 
     Raises:
@@ -51,166 +55,126 @@ def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle
     own, cross = gram_log(g, g), gram_log(f, g)
     scale = own.max()
     gram, target = np.exp(own - scale), f.weights @ np.exp(cross - scale)
-    lower = _factor(gram)
-    aim = np.linalg.solve(lower, target)
+    lower = _robust_cholesky(gram)
+    solved = np.linalg.solve(lower, target)
     if criterion == "angle":
-        weights = nnls(lower.T, aim)[0]
+        weights = nnls(lower.T, solved)[0]
     else:
-        apart = lower.T - aim[:, None]
-        apart /= np.sqrt((apart**2).sum(0).max()) or 1.0
-        weights = nnls(np.vstack([apart, np.ones(len(g))]), np.append(np.zeros(len(g)), 1.0))[0]
-    if weights.sum() <= 0:  # nothing of f is where g is
+        differences = lower.T - solved[:, None]
+        differences /= np.sqrt((differences**2).sum(0).max()) or 1.0
+        equations = np.vstack([differences, np.ones(len(g))])
+        weights = nnls(equations, np.append(np.zeros(len(g)), 1.0))[0]
+    if weights.sum() <= 0:  # f and g do not overlap.
         return g.weights.copy()
     weights = weights / weights.sum()
-    weights[weights < NOTHING] = 0.0
+    weights[weights < MIN_WEIGHT] = 0.0
     return weights / weights.sum()
 
 
-def refine_weights(f: GaussianMixture, g: GaussianMixture, criterion: str) -> Refined:
-    """``g`` with the best weights, if that is no worse."""
-    better = GaussianMixture.trusted(best_weights(f, g, criterion), g.means, g.covariances)
-    evaluations = len(f) * len(g) + len(g) ** 2
-    taken = distance(f, better, criterion) <= distance(f, g, criterion)
-    return Refined(
-        better if taken else g,
-        True,
-        "weights chosen" if taken else "weights kept: no better ones",
-        evaluations,
-    )
-
-
-def refine_all(
-    f: GaussianMixture, g: GaussianMixture, criterion: str, max_iterations: int, min_weight: float
-) -> Refined:
-    """``g`` after L-BFGS over softmax logits, means and Cholesky factors (diagonal as logarithms), if that is no worse.
-
-    The angle is minimised through the Cauchy–Schwarz divergence, whose gradient stays finite. Weights stay above
-    ``min_weight``: without a floor they drift to zero for a thousand iterations. Moments are not kept.
-    """
-    lower = np.linalg.cholesky(f.covariance)
-    inverse = np.linalg.inv(
-        lower
-    )  # whiten: the criterion does not mind, the search is better conditioned
-    f_, g_ = (
-        GaussianMixture.trusted(
-            m.weights, (m.means - f.mean) @ inverse.T, inverse @ m.covariances @ inverse.T
-        )
-        for m in (f, g)
-    )
-    coordinates = _Coordinates(g_, min(min_weight, 0.999 / len(g)))
-    kind, ff, count = {"angle": "cauchy-schwarz", "ise": "ise"}[criterion], inner_log(f_, f_), 0
-    unit = 1.0 if criterion == "angle" else float(np.exp(-ff))
-
-    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
-        nonlocal count
-        count += 1
-        try:
-            found = gradient(f_, coordinates.mixture(x), kind, ff)
-        except (
-            np.linalg.LinAlgError
-        ):  # a step so long that a covariance is singular: the line search takes a shorter one
-            return ASTRAY, np.zeros_like(x)
-        return unit * found.value, unit * coordinates.back(
-            x, found.weights, found.means, found.covariances
-        )
-
-    options = {
-        "maxiter": max_iterations,
-        "ftol": 1e-10,
-        "gtol": 1e-6,
-        "maxfun": 20 * max_iterations,
-    }
-    result = minimize(objective, coordinates.start, jac=True, method="L-BFGS-B", options=options)
-    there = coordinates.mixture(result.x)
-    moved = lower @ there.covariances @ lower.T
-    better = GaussianMixture.trusted(
-        there.weights, there.means @ lower.T + f.mean, symmetric(moved)
-    )
-    evaluations = count * (len(f) * len(g) + len(g) ** 2)
-    try:
-        taken = bool(np.isfinite(result.x).all()) and distance(f, better, criterion) <= distance(
-            f, g, criterion
-        )
-    except np.linalg.LinAlgError:
-        taken = False
-    said = f"L-BFGS: {result.nit} iterations, {str(result.message).strip().lower()}"
-    return Refined(
-        better if taken else g,
-        bool(result.success),
-        said if taken else f"{said}; not taken, no better",
-        evaluations,
-    )
-
-
-class Refinement(Kept):
-    """One step that refines what the merges left: the weights, or everything."""
-
-    def __init__(self, original: GaussianMixture, what: str, options: ReduceConfig) -> None:
-        self.original, self.what, self.options, self.steps = original, what, options, 1
-        self.phase = {"weights": "choosing weights", "full": "L-BFGS"}[what]
-
-    def advance(self, parts: Parts) -> None:
-        """Refine."""
-        f, g, options = self.original, parts.mixture(), self.options
-        if self.what == "weights":
-            found = refine_weights(f, g, options.criterion)
-        else:
-            found = refine_all(f, g, options.criterion, options.max_iterations, options.min_weight)
-        parts.put(found.mixture)
-        self.taken, self.evaluations = 1, found.evaluations
-        self.converged, self.message = found.converged, found.message
-
-    def done(self, parts: Parts) -> bool:
-        """Whether it was done."""
-        return self.taken > 0
-
-
-class _Coordinates:
-    """A mixture as one vector: logits, means, factors row by row with the diagonal as logarithms."""
-
-    def __init__(self, mixture: GaussianMixture, floor: float) -> None:
-        self.m, self.d = mixture.means.shape
-        self.floor, self.rest = floor, 1 - self.m * floor
-        self.below = np.tril_indices(self.d)
-        self.diagonal = np.flatnonzero(self.below[0] == self.below[1])
-        entries = mixture.factors[:, *self.below].copy()
-        entries[:, self.diagonal] = np.log(entries[:, self.diagonal])
-        share = np.maximum((mixture.weights - floor) / self.rest, 1e-12)
-        self.start = np.concatenate(
-            [np.log(share / share.sum()), mixture.means.ravel(), entries.ravel()]
-        )
-
-    def _split(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        logits, means, entries = np.split(x, [self.m, self.m + self.m * self.d])
-        share = np.exp(logits - logits.max())
-        filled = entries.reshape(self.m, -1).copy()
-        filled[:, self.diagonal] = np.exp(np.clip(filled[:, self.diagonal], -300, 300))
-        lower = np.zeros((self.m, self.d, self.d))
-        lower[:, *self.below] = filled
-        return share / share.sum(), means.reshape(self.m, self.d), lower
-
-    def mixture(self, x: np.ndarray) -> GaussianMixture:
-        share, means, lower = self._split(x)
-        return GaussianMixture.trusted(
-            self.floor + self.rest * share, means, lower @ np.swapaxes(lower, 1, 2)
-        )
-
-    def back(
-        self, x: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray
-    ) -> np.ndarray:
-        """The derivative by the vector, from those by the parameters."""
-        share, _, lower = self._split(x)
-        logits = self.rest * share * (weights - share @ weights)
-        entries = (2 * covariances @ lower)[:, *self.below]
-        entries[:, self.diagonal] *= np.diagonal(lower, axis1=1, axis2=2)
-        return np.concatenate([logits, means.ravel(), entries.ravel()])
-
-
-def _factor(gram: np.ndarray) -> np.ndarray:
-    """Lower Cholesky factor; equal components make the Gram matrix singular, so as little is added as is needed."""
+def _robust_cholesky(gram: np.ndarray) -> np.ndarray:
+    """Compute the lower Cholesky factor; the diagonal is lifted where equal components make the Gram matrix singular."""
     jitter, scale = 0.0, np.trace(gram) / len(gram)
     while True:
         try:
             return np.linalg.cholesky(gram + jitter * scale * np.eye(len(gram)))
         except np.linalg.LinAlgError:
             jitter = max(1e-15, 10 * jitter)
+
+
+def refine_weights(f: GaussianMixture, g: GaussianMixture, criterion: str) -> Refined:
+    """Return ``g`` with the best weights, or ``g`` itself where they are not better."""
+    weights = best_weights(f, g, criterion)
+    candidate = GaussianMixture._unchecked(weights, g.means, g.covariances)
+    evaluations = len(f) * len(g) + len(g) ** 2
+    if distance(f, candidate, criterion) <= distance(f, g, criterion):
+        return Refined(candidate, True, "weights chosen", evaluations)
+    return Refined(g, True, "weights kept: no better ones", evaluations)
+
+
+def refine_all(
+    f: GaussianMixture, g: GaussianMixture, criterion: str, max_iterations: int, min_weight: float
+) -> Refined:
+    """Return ``g`` after L-BFGS over all parameters, or ``g`` itself where that is not better.
+
+    The search is over softmax logits, means and Cholesky factors with logarithmic diagonals. The
+    angle is minimised through the Cauchy–Schwarz divergence, whose gradient stays finite. Weights
+    stay above ``min_weight``, because without a lower bound they approach zero for a thousand
+    iterations. Moments are not preserved.
+    """
+    # The criterion does not depend on the axes, and the search is better conditioned in white ones.
+    lower = np.linalg.cholesky(f.covariance)
+    inverse = np.linalg.inv(lower)
+    white_f, white_g = (
+        GaussianMixture._unchecked(
+            m.weights, (m.means - f.mean) @ inverse.T, inverse @ m.covariances @ inverse.T
+        )
+        for m in (f, g)
+    )
+    coordinates = MixtureCoordinates(white_g, min(min_weight, 0.999 / len(g)))
+    kind = "cauchy-schwarz" if criterion == "angle" else "ise"
+    ff, count = inner_log(white_f, white_f), 0
+    unit = 1.0 if criterion == "angle" else float(np.exp(-ff))
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal count
+        count += 1
+        try:
+            value, *derivatives = gradient(white_f, coordinates.mixture(x), kind, ff)
+        except np.linalg.LinAlgError:
+            # A long step may make a covariance singular; the line search then tries a shorter one.
+            return SINGULAR_COST, np.zeros_like(x)
+        return unit * value, unit * coordinates.gradient(x, *derivatives)
+
+    limits = {"maxiter": max_iterations, "maxfun": 20 * max_iterations}
+    options = {**limits, "ftol": 1e-10, "gtol": 1e-6}
+    result = minimize(objective, coordinates.start, jac=True, method="L-BFGS-B", options=options)
+    white = coordinates.mixture(result.x)
+    candidate = GaussianMixture._unchecked(
+        white.weights,
+        white.means @ lower.T + f.mean,
+        symmetric(lower @ white.covariances @ lower.T),
+    )
+    try:
+        is_finite = bool(np.isfinite(result.x).all())
+        better = is_finite and distance(f, candidate, criterion) <= distance(f, g, criterion)
+    except np.linalg.LinAlgError:
+        better = False
+    message = f"L-BFGS: {result.nit} iterations, {str(result.message).strip().lower()}"
+    return Refined(
+        candidate if better else g,
+        bool(result.success),
+        message if better else f"{message}; not better, so the mixture stays as it was",
+        count * (len(f) * len(g) + len(g) ** 2),
+    )
+
+
+class Refinement(Stage):
+    """One step that refines the merged mixture: its weights, or all parameters.
+
+    Args:
+        original: the mixture.
+        scope: "weights" or "full".
+        options: criterion and limits of the search.
+    """
+
+    steps = 1
+
+    def __init__(self, original: GaussianMixture, scope: str, options: ReduceConfig) -> None:
+        self.original, self.scope, self.options = original, scope, options
+        self.phase = {"weights": "choosing weights", "full": "L-BFGS"}[scope]
+
+    def advance(self, current: MutableMixture) -> None:
+        """Refine the mixture."""
+        f, g, options = self.original, current.freeze(), self.options
+        if self.scope == "weights":
+            refined = refine_weights(f, g, options.criterion)
+        else:
+            limits = options.max_iterations, options.min_weight
+            refined = refine_all(f, g, options.criterion, *limits)
+        current.set_parameters(refined.mixture)
+        self.steps_done, self.evaluations = 1, refined.evaluations
+        self.converged, self.message = refined.converged, refined.message
+
+    def done(self, current: MutableMixture) -> bool:
+        """Return whether the step is done."""
+        return self.steps_done > 0

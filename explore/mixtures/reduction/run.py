@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.errors import InvalidInput
-from explore.mixtures.components import REMOVED, Parts
+from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.config import PHASES, ReduceConfig
-from explore.mixtures.distances import angle_of, inner_log, overlap
-from explore.mixtures.error_metrics import MEASURES, Yardstick
+from explore.mixtures.distances import pdf_angle
+from explore.mixtures.error_metrics import ERROR_METRICS, Yardstick
 from explore.mixtures.examples import load_mixture
+from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.stages import Stage, Step
 
@@ -123,7 +124,7 @@ class Reduction:
         """Every mixture on the path, the original first."""
         from explore.mixtures.reduction.pruning import reweigh
 
-        parts, found = Parts(self.original), [self.original]
+        parts, found = MutableMixture(self.original), [self.original]
         for i, j, _ in self.path:
             if j == REMOVED:
                 parts.remove(i)
@@ -131,14 +132,16 @@ class Reduction:
                 parts.merge(i, j)
             if self.reweighed:
                 reweigh(parts)
-            found.append(parts.mixture())
+            found.append(parts.freeze())
         return found
 
     @cached_property
     def trace(self) -> np.ndarray:
         """Angle to the original after each step of the path, in radians; before any refinement."""
         f, own = self.original, inner_log(self.original, self.original)
-        return np.array([angle_of(f, here, overlap(f, here, own)) for here in self._walk()[1:]])
+        return np.array(
+            [pdf_angle(f, here, inner_products(f, here, own)) for here in self._walk()[1:]]
+        )
 
     def __repr__(self) -> str:
         return f"Reduction({len(self.original)} → {len(self.mixture)} components in {self.seconds:.2g} s; {self.message})"
@@ -165,7 +168,7 @@ class ReduceRun:
             raise InvalidInput(
                 f"components must be at most {n}, which the mixture has, got {options.components}"
             )
-        self.parts = Parts(self.original)
+        self.parts = MutableMixture(self.original)
         self._stages = stages_of(options, self.original)
         self._at = 0
         self.step, self.steps = 0, 0
@@ -195,7 +198,7 @@ class ReduceRun:
     def mixture(self) -> GaussianMixture:
         """As it stands."""
         if self._mixture is None:
-            self._mixture = self.parts.mixture()
+            self._mixture = self.parts.freeze()
         return self._mixture
 
     @property
@@ -222,7 +225,7 @@ class ReduceRun:
             self._at += 1
         left = self._stages[self._at :]
         self.steps = self.step + sum(
-            stage.steps - (stage.taken if k == 0 else 0) for k, stage in enumerate(left)
+            stage.steps - (stage.steps_done if k == 0 else 0) for k, stage in enumerate(left)
         )
 
     def reduction(self) -> Reduction:
@@ -284,7 +287,7 @@ class ReduceRun:
             for name, dims, values, text in seen
         }
         for name, value in self._yardstick.measure(self.mixture).items():
-            text, unit = MEASURES[name]
+            text, unit = ERROR_METRICS[name]
             frame[name] = ((), np.float64(value), {"long_name": text, "units": unit})
         return xarray.Dataset(frame, _coordinates(f))
 
@@ -347,12 +350,12 @@ def stages_of(options: ReduceConfig, f: GaussianMixture) -> list[Stage]:
         return []
     found: list[Stage]
     if name in ("oggmr", "williams"):
-        from explore.mixtures.reduction.greedy import GlobalMerging
+        from explore.mixtures.reduction.global_merging import GlobalMerging
 
-        found = [GlobalMerging(f, m, criterion, removes=name == "williams")]
+        found = [GlobalMerging(f, m, criterion, removals=name == "williams")]
     elif name in ("runnalls", "salmond", "ise-local", "gmrc"):
         from explore.mixtures.reduction.clustering import Clustering
-        from explore.mixtures.reduction.greedy import LocalMerging
+        from explore.mixtures.reduction.local_merging import LocalMerging
 
         cost = {"gmrc": "runnalls", "ise-local": "ise"}.get(name, name)
         found = [LocalMerging(f, m, cost), *([Clustering(f)] if name == "gmrc" else [])]

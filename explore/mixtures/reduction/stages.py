@@ -1,19 +1,20 @@
-"""What a method is made of: stages, each of which takes the parts of a mixture some steps further."""
+"""The stages of a reduction method: each changes a mutable mixture step by step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from explore.mixtures.components import Parts
+from explore.mixtures.components import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 
 
 class Step(NamedTuple):
-    """One step of a reduction: slot ``j`` was merged into slot ``i`` (or ``i`` was removed, ``j = -1``); ``score`` as the
-    method counts it.
+    """A step of a reduction: slot ``j`` was merged into slot ``i``, or ``i`` was removed (``j = -1``).
+
+    ``score`` is its cost by the criterion of the method.
     """
 
     i: int
@@ -21,60 +22,50 @@ class Step(NamedTuple):
     score: float
 
 
-class Stage(Protocol):
-    """A part of a method.
+class Stage:
+    """A stage of a method.
 
     Attributes:
         phase: one of ``config.PHASES``.
-        steps, taken: how many it takes at most, and has taken.
+        steps, steps_done: the largest number of steps, and how many are done.
         evaluations: product integrals computed so far.
         converged, message: whether and how it ended.
+        state_arrays: attributes that a checkpoint holds, once they exist, under the same names.
+        state_values: attributes that a checkpoint holds, and their names in it.
     """
 
-    phase: str
-    steps: int
-    taken: int
-    evaluations: int
-    converged: bool
-    message: str
-
-    def advance(self, parts: Parts) -> Step | None:
-        """One step; None where it is no merge."""
-
-    def done(self, parts: Parts) -> bool:
-        """Whether nothing is left to do."""
-
-    def state(self) -> dict[str, Any]:
-        """What ``restore`` takes."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to a ``state``."""
-
-
-class Kept:
-    """What every stage shares: ``arrays`` and ``values`` name the attributes that resume it, those that exist by then."""
-
-    arrays: tuple[str, ...] = ()
-    values: tuple[str, ...] = ("taken", "evaluations")
-    steps = taken = evaluations = 0
+    phase = ""
+    steps = steps_done = evaluations = 0
     converged, message = True, ""
+    state_arrays: tuple[str, ...] = ()
+    state_values: ClassVar[dict[str, str]] = {"steps_done": "taken", "evaluations": "evaluations"}
+
+    def advance(self, current: MutableMixture) -> Step | None:
+        """Do one step; return it if it is a merge or a removal."""
+        raise NotImplementedError
+
+    def done(self, current: MutableMixture) -> bool:
+        """Return whether the stage is finished."""
+        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
-        """What ``restore`` takes."""
-        kept = {name: np.array(getattr(self, name)) for name in self.arrays if hasattr(self, name)}
-        return kept | {name: getattr(self, name) for name in self.values}
+        """Return the values that ``restore`` needs."""
+        arrays = {
+            name: np.array(getattr(self, name)) for name in self.state_arrays if hasattr(self, name)
+        }
+        return arrays | {key: getattr(self, name) for name, key in self.state_values.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to a ``state``."""
-        for name in self.arrays:
+        """Continue from a ``state``."""
+        for name in self.state_arrays:
             if name in state:
                 setattr(self, name, np.array(state[name]))
-        for name in self.values:
-            setattr(self, name, type(getattr(self, name))(state[name]))
+        for name, key in self.state_values.items():
+            setattr(self, name, type(getattr(self, name))(state[key]))
 
 
-class Merging(Kept):
-    """A stage that ends at a number of components."""
+class Merging(Stage):
+    """A stage that merges or removes one component in each step, down to a number of components."""
 
     phase = "merging"
 
@@ -83,15 +74,15 @@ class Merging(Kept):
         self.steps = len(original) - components
         self.message = f"merged to {components} components"
 
-    def done(self, parts: Parts) -> bool:
-        """Whether that number is reached."""
-        return parts.count <= self.components
+    def done(self, current: MutableMixture) -> bool:
+        """Return whether the number of components is reached."""
+        return current.count <= self.components
 
-    def advance(self, parts: Parts) -> Step:
+    def advance(self, current: MutableMixture) -> Step:
         """Merge one pair, or remove one component."""
-        self.taken += 1
-        return self.choose(parts)
+        self.steps_done += 1
+        return self.reduce_once(current)
 
-    def choose(self, parts: Parts) -> Step:
-        """Do so."""
+    def reduce_once(self, current: MutableMixture) -> Step:
+        """Merge one pair, or remove one component."""
         raise NotImplementedError
