@@ -67,6 +67,6 @@ def handle_at(box: dict[str, float]) -> tuple[float, float]:
     explorer = lab.by_hand()
     picture, data = explorer.picture, explorer.data
     place = picture.handles(data)["centre"]
-    at = picture.figure.transFigure.inverted().transform(picture._axes.transData.transform(place))
+    at = picture.figure.transFigure.inverted().transform(picture.axes.transData.transform(place))
     assert np.all((at > 0) & (at < 1))
     return box["x"] + at[0] * box["width"], box["y"] + (1 - at[1]) * box["height"]

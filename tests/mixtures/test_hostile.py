@@ -1,4 +1,4 @@
-"""What a hostile or hurried user gives: each is refused in words, or simply works."""
+"""Test unusual and invalid input: it is rejected with a message, or it works."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
         (lambda: CLAW.sample(-1), "whole number ≥ 0, got -1"),
         (lambda: CLAW.sample(2.5), "whole number ≥ 0, got 2.5"),
         (lambda: load_mixture("random", seed=-1), "seed must be at least 0"),
-        (lambda: load_mixture("digits", components=5000), "1 to 600, got 5000"),
+        (lambda: load_mixture("digits", components=5000), "1 to 600 .* got 5000"),
         (lambda: load_mixture({}), "unknown mixture"),
         (lambda: load_mixture("claw", fingers=3), "mixture claw"),
         (lambda: reduce(CLAW, 5, data="claw"), "reduce has no option 'data'"),
@@ -50,17 +50,17 @@ ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
         (lambda: load_mixture("bivariate").affine([[0.0, 0.0], [0.0, 1.0]]), "independent rows"),
     ],
 )
-def test_it_is_refused_in_words(call: Callable[[], Any], match: str) -> None:
+def test_invalid_input_is_rejected(call: Callable[[], Any], match: str) -> None:
     with pytest.raises((InvalidInput, UnknownName), match=match):
         call()
 
 
-def test_weights_of_any_size_are_normalised() -> None:
+def test_very_large_weights_are_normalised() -> None:
     huge = GaussianMixture([1e308, 1e308], [0, 1], [1, 1], normalize=True)
     assert huge.weights.tolist() == [0.5, 0.5]
 
 
-def test_axes_of_any_unit_are_taken() -> None:
+def test_affine_maps_accept_very_small_units() -> None:
     mixture = load_mixture("bivariate")
     squeezed, plain = (
         reduce(g, 1, "runnalls").mixture for g in (mixture.affine(np.diag([1e-20, 1])), mixture)
@@ -68,27 +68,29 @@ def test_axes_of_any_unit_are_taken() -> None:
     assert squeezed.means[0] == pytest.approx(plain.means[0] * [1e-20, 1], abs=1e-25)
 
 
-def test_one_index_is_a_list_of_one() -> None:
+def test_merge_moments_accepts_one_index() -> None:
     assert merge_moments(CLAW, 2)[0] == CLAW.weights[2]
 
 
-def test_a_count_may_be_a_float() -> None:
+def test_at_accepts_a_whole_float() -> None:
     assert len(reduce(CLAW, 2, "runnalls").at(4.0)) == 4
 
 
 @pytest.mark.parametrize("method", ["oggmr", "williams"])
 @pytest.mark.parametrize("weight", [1e-300, 1e-3])
-def test_a_needle_of_no_weight_in_twenty_dimensions(method: str, weight: float) -> None:
+def test_a_narrow_component_of_little_weight_in_twenty_dimensions(
+    method: str, weight: float
+) -> None:
     means = np.arange(4)[:, None] * np.ones((4, 20))
     mixture = GaussianMixture(
         [weight, 0.5, 0.3, 0.2], means, [1e-12, 1e12, 1e12, 1e12], normalize=True
     )
-    found = reduce(mixture, 2, method, refine="none")
-    assert 0 <= pdf_angle(mixture, found.mixture) <= np.pi / 2
-    assert np.isfinite([step.score for step in found.path]).all()
+    result = reduce(mixture, 2, method, refine="none")
+    assert 0 <= pdf_angle(mixture, result.mixture) <= np.pi / 2
+    assert np.isfinite([step.score for step in result.path]).all()
 
 
-def test_two_components_may_have_three_peaks() -> None:
+def test_two_components_with_three_modes() -> None:
     with pytest.warns(ExploreWarning, match=r"read as the variances of 2 components"):
         crossed = GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [[1, 0.05], [0.05, 1]])
     peaks = modes(crossed)

@@ -1,4 +1,4 @@
-"""GaussianMixture: densities against SciPy and scikit-learn, moments against sums and draws, and everything it must refuse."""
+"""Test GaussianMixture: densities against SciPy and scikit-learn, moments against sums and samples, and invalid input."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from mixture_oracles import drawn, each, line, log_density, mixtures, same_mixture
+from mixture_oracles import (
+    assert_same_mixture,
+    components_of,
+    log_density,
+    mixtures,
+    quadrature_points,
+    random_mixture,
+)
 from scipy.stats import kstest, norm
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture as Fitted
 
@@ -28,7 +35,7 @@ def arrays(f: GaussianMixture) -> tuple[np.ndarray, ...]:
 # ---- construction
 
 
-def test_variances_and_one_variance_for_all_axes_are_full_covariances_in_short() -> None:
+def test_diagonal_and_spherical_covariances() -> None:
     diagonal = GaussianMixture(WEIGHTS, MEANS, [[1, 2], [3, 4], [5, 6]])
     assert diagonal.covariances.tolist() == [[[1, 0], [0, 2]], [[3, 0], [0, 4]], [[5, 0], [0, 6]]]
     spherical = GaussianMixture(WEIGHTS, MEANS, [1, 2, 3])
@@ -41,29 +48,29 @@ def test_variances_and_one_variance_for_all_axes_are_full_covariances_in_short()
 
 @pytest.mark.parametrize("covariances", [[0.1, 0.2], [[0.1], [0.2]], [[[0.1]], [[0.2]]]])
 @pytest.mark.parametrize("means", [[-1.0, 1.0], [[-1.0], [1.0]]])
-def test_one_dimension_may_be_left_out(means, covariances) -> None:
+def test_the_axis_of_one_dimension_may_be_omitted(means, covariances) -> None:
     f = GaussianMixture([0.5, 0.5], means, covariances)
     assert f.means.tolist() == [[-1], [1]]
     assert f.covariances.tolist() == [[[0.1]], [[0.2]]]
     assert (f.dimension, len(f)) == (1, 2)
 
 
-def test_two_variances_of_two_components_in_two_dimensions_are_one_each() -> None:
+def test_n_variances_are_one_for_each_component() -> None:
     assert GaussianMixture([0.5, 0.5], [[0, 0], [1, 1]], [1, 2]).covariances[1].tolist() == [
         [2, 0],
         [0, 2],
     ]
 
 
-def test_arrays_are_float64_contiguous_and_frozen_copies() -> None:
+def test_arrays_are_read_only_float64_copies() -> None:
     weights, means = np.array([0.25, 0.75]), np.arange(8).reshape(4, 2)[::2]
     covariances = np.stack([np.eye(3)] * 2)[:, :2, :2]
     f = GaussianMixture(weights, means, covariances)
-    for array, given_ in zip(arrays(f), (weights, means, covariances), strict=True):
+    for array, arguments in zip(arrays(f), (weights, means, covariances), strict=True):
         assert array.dtype == np.float64
         assert array.flags.c_contiguous
-        assert not np.shares_memory(array, given_)
-        assert given_.flags.writeable
+        assert not np.shares_memory(array, arguments)
+        assert arguments.flags.writeable
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
     with pytest.raises(AttributeError):
@@ -73,16 +80,16 @@ def test_arrays_are_float64_contiguous_and_frozen_copies() -> None:
 @pytest.mark.parametrize(
     "again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
 )
-def test_copies_are_frozen_too(again) -> None:
-    f = again(drawn(3, 2, 0))
+def test_copies_are_read_only(again) -> None:
+    f = again(random_mixture(3, 2, 0))
     assert not any(array.flags.writeable for array in arrays(f))
 
 
-def test_lists_integers_float32_and_read_only_arrays_will_do() -> None:
-    wanted = GaussianMixture([0.25, 0.75], [[0.0, 1.0], [2.0, 3.0]], [np.eye(2), 2 * np.eye(2)])
+def test_lists_integers_float32_and_read_only_arrays_are_accepted() -> None:
+    expected = GaussianMixture([0.25, 0.75], [[0.0, 1.0], [2.0, 3.0]], [np.eye(2), 2 * np.eye(2)])
     fixed = np.array([0.25, 0.75])
     fixed.flags.writeable = False
-    for given_ in (
+    for arguments in (
         ((0.25, 0.75), [[0, 1], [2, 3]], [[1, 1], [2, 2]]),
         (fixed, np.array([[0, 2], [1, 3]], np.int8).T, np.array([1, 2], np.float32)),
         (
@@ -91,26 +98,26 @@ def test_lists_integers_float32_and_read_only_arrays_will_do() -> None:
             np.stack([np.eye(2), 2 * np.eye(2)]),
         ),
     ):
-        for array, other in zip(arrays(GaussianMixture(*given_)), arrays(wanted), strict=True):
+        for array, other in zip(arrays(GaussianMixture(*arguments)), arrays(expected), strict=True):
             assert np.array_equal(array, other)
 
 
-def test_what_float32_leaves_of_a_sum_is_divided_away() -> None:
+def test_float32_weights_are_divided_by_their_sum() -> None:
     weights = np.full(30, 1 / 30, np.float32)
     assert weights.astype(float).sum() != 1
     assert abs(GaussianMixture(weights, np.arange(30), np.ones(30)).weights.sum() - 1) < 1e-15
 
 
-def test_weights_of_any_sum_are_divided_by_it_on_demand() -> None:
+def test_normalize_divides_weights_by_their_sum() -> None:
     assert GaussianMixture([1, 3], [0, 1], [1, 1], normalize=True).weights.tolist() == [0.25, 0.75]
 
 
-def test_a_little_asymmetry_is_halved() -> None:
+def test_slightly_asymmetric_covariances_are_made_symmetric() -> None:
     f = GaussianMixture([1], [[0, 0]], [[[1, 1e-9], [0, 1]]])
     assert f.covariances[0, 0, 1] == f.covariances[0, 1, 0] == 5e-10
 
 
-BAD = [
+INVALID_PARAMETERS = [
     (([], [], []), "means must be .* got shape \\(0,\\)"),
     (([1.0], np.zeros((1, 0)), np.zeros((1, 0, 0))), "means must be .* got shape \\(1, 0\\)"),
     (([1.0], np.zeros((1, 1, 1)), [1.0]), "means must be .* got shape \\(1, 1, 1\\)"),
@@ -148,23 +155,23 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("given_", "message"), BAD)
-def test_what_is_no_mixture_is_refused_with_a_message_that_says_why(given_, message) -> None:
+@pytest.mark.parametrize(("arguments", "message"), INVALID_PARAMETERS)
+def test_invalid_parameters_are_rejected_with_the_reason(arguments, message) -> None:
     with pytest.raises(InvalidInput, match=message):
-        GaussianMixture(*given_)
+        GaussianMixture(*arguments)
 
 
-def test_a_sum_of_zero_cannot_be_divided_by() -> None:
+def test_weights_with_sum_zero_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="not all be zero"):
         GaussianMixture([0, 0], [0, 1], [1, 1], normalize=True)
 
 
-def test_negative_weights_are_refused_even_where_their_sum_is_divided_by() -> None:
+def test_negative_weights_are_rejected_with_normalize() -> None:
     with pytest.raises(InvalidInput, match="component 0 has -1"):
         GaussianMixture([-1, 3], [0, 1], [1, 1], normalize=True)
 
 
-def test_jitter_lifts_only_what_needs_it_and_says_so() -> None:
+def test_jitter_changes_only_singular_covariances_and_warns() -> None:
     fine, flat = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
     with pytest.warns(
         ExploreWarning, match="component 1 was nearly singular; 1e-10 of its mean variance"
@@ -174,10 +181,10 @@ def test_jitter_lifts_only_what_needs_it_and_says_so() -> None:
     np.testing.assert_allclose(f.covariances[1], flat + 1e-10 * np.eye(2), rtol=1e-15, atol=0)
 
 
-def test_jitter_grows_tenfold_until_it_is_enough() -> None:
+def test_jitter_grows_tenfold_until_it_suffices() -> None:
     flat = np.array(
         [[1.0, 1.0 + 3e-8], [1.0 + 3e-8, 1.0]]
-    )  # eigenvalue −3e-8: 1e-10, 1e-9, 1e-8 are too little
+    )  # The eigenvalue is −3e-8: 1e-10, 1e-9 and 1e-8 are too small.
     with pytest.warns(ExploreWarning, match="1e-07 of its mean variance"):
         f = GaussianMixture([1], [[0, 0]], [flat], jitter=1e-10)
     assert f.covariances[0, 0, 0] == pytest.approx(1 + 1e-7, abs=1e-15)
@@ -185,13 +192,13 @@ def test_jitter_grows_tenfold_until_it_is_enough() -> None:
 
 @pytest.mark.parametrize("jitter", [0.0, 1e-10])
 @pytest.mark.parametrize("below", [1e-3, 1.0])
-def test_jitter_stops_at_a_ten_thousandth(jitter, below) -> None:
+def test_jitter_has_an_upper_limit(jitter, below) -> None:
     with pytest.raises(InvalidInput, match="component 0 has the eigenvalue"):
         GaussianMixture([1], [[0, 0]], [[[1, 1 + below], [1 + below, 1]]], jitter=jitter)
 
 
-def test_jitter_that_is_not_needed_changes_nothing() -> None:
-    f = drawn(3, 2, 1)
+def test_unnecessary_jitter_changes_nothing() -> None:
+    f = random_mixture(3, 2, 1)
     assert np.array_equal(GaussianMixture(*arrays(f), jitter=1e-5).covariances, f.covariances)
 
 
@@ -199,75 +206,75 @@ def test_jitter_that_is_not_needed_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 6])
-def test_densities_are_scipys(d) -> None:
-    f = drawn(5, d, 2)
+def test_densities_equal_scipy(d) -> None:
+    f = random_mixture(5, d, 2)
     x = np.random.default_rng(3).normal(0, 4, (7, 11, d))
-    wanted = log_density(f, x)
-    np.testing.assert_allclose(f.log_pdf(x), wanted, rtol=1e-12)
-    np.testing.assert_allclose(f.pdf(x), np.exp(wanted), rtol=1e-11)
+    expected = log_density(f, x)
+    np.testing.assert_allclose(f.log_pdf(x), expected, rtol=1e-12)
+    np.testing.assert_allclose(f.pdf(x), np.exp(expected), rtol=1e-11)
     assert f.pdf(x[0, 0]).shape == (
         (1,) if d == 1 else ()
-    )  # on a line a vector is many points, even of length one
+    )  # In 1-D a vector is many points, even of length one.
 
 
 @settings(max_examples=25)
 @given(f=mixtures(2))
-def test_densities_of_all_sorts_of_mixtures_are_scipys(f) -> None:
+def test_densities_of_arbitrary_mixtures_equal_scipy(f) -> None:
     np.testing.assert_allclose(f.log_pdf(POINTS), log_density(f, POINTS), rtol=1e-10, atol=1e-10)
 
 
-def test_densities_have_the_integral_one() -> None:
-    f = drawn(4, 1, 3)
-    x, step = line(f)
+def test_densities_integrate_to_one() -> None:
+    f = random_mixture(4, 1, 3)
+    x, step = quadrature_points(f)
     assert np.sum(f.pdf(x)) * step == pytest.approx(1, abs=1e-12)
-    g = drawn(3, 2, 4, spread=1)
+    g = random_mixture(3, 2, 4, spread=1)
     side = np.linspace(-30, 30, 601)
     assert np.sum(g.pdf(np.stack(np.meshgrid(side, side), -1))) * 0.01 == pytest.approx(1, abs=1e-9)
 
 
-def test_in_one_dimension_the_last_axis_may_be_left_out() -> None:
-    f, x = drawn(3, 1, 5), np.linspace(-2, 2, 6)
-    wanted = log_density(f, x)
+def test_the_last_axis_of_points_may_be_omitted_in_1d() -> None:
+    f, x = random_mixture(3, 1, 5), np.linspace(-2, 2, 6)
+    expected = log_density(f, x)
     assert f.log_pdf(0.5).shape == ()
-    np.testing.assert_allclose(f.log_pdf(x), wanted, rtol=1e-12)
-    np.testing.assert_allclose(f.log_pdf(x[:, None]), wanted, rtol=1e-12)
-    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3)), wanted.reshape(2, 3), rtol=1e-12)
-    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3, 1)), wanted.reshape(2, 3), rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x), expected, rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x[:, None]), expected, rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3)), expected.reshape(2, 3), rtol=1e-12)
+    np.testing.assert_allclose(f.log_pdf(x.reshape(2, 3, 1)), expected.reshape(2, 3), rtol=1e-12)
 
 
-def test_many_points_are_taken_in_parts_that_nobody_sees() -> None:
-    f = drawn(200, 3, 6)
-    x = np.random.default_rng(7).normal(0, 2, (8_000, 3))  # a part holds 3,333
-    got = f.log_pdf(x)
-    for k in (0, 3_332, 3_333, 6_666, 7_999):
-        assert got[k] == pytest.approx(log_density(f, x[k]), rel=1e-12)
+def test_densities_of_many_points_are_computed_in_blocks() -> None:
+    f = random_mixture(200, 3, 6)
+    x = np.random.default_rng(7).normal(0, 2, (8_000, 3))  # a block has 500 points
+    actual = f.log_pdf(x)
+    for k in (0, 499, 500, 4_321, 7_999):
+        assert actual[k] == pytest.approx(log_density(f, x[k]), rel=1e-12)
 
 
-def test_no_points_have_no_densities() -> None:
-    assert drawn(3, 2, 0).pdf(np.zeros((0, 2))).shape == (0,)
-    assert drawn(3, 2, 0).pdf(np.zeros((4, 0, 2))).shape == (4, 0)
+def test_densities_of_no_points() -> None:
+    assert random_mixture(3, 2, 0).pdf(np.zeros((0, 2))).shape == (0,)
+    assert random_mixture(3, 2, 0).pdf(np.zeros((4, 0, 2))).shape == (4, 0)
 
 
-def test_far_away_the_logarithm_stays_finite() -> None:
+def test_log_density_is_finite_at_distant_points() -> None:
     f = GaussianMixture([0.5, 0.5], [[0, 0], [1, 0]], [1.0, 1.0])
     assert f.pdf([1e6, 0.0]) == 0
-    # the nearer of both is at a distance of 999999; the other is e^(−1e6) of it
+    # The nearer component is at a distance of 999999; the other contributes e^(−1e6) of its density.
     assert f.log_pdf([1e6, 0.0]) == pytest.approx(
         np.log(0.5 / (2 * np.pi)) - 0.5 * 999_999.0**2, rel=1e-15
     )
 
 
 @pytest.mark.parametrize("points", [0.0, [1.0, 2.0, 3.0], np.zeros((4, 1)), []])
-def test_points_of_another_dimension_are_refused(points) -> None:
+def test_points_of_another_dimension_are_rejected(points) -> None:
     with pytest.raises(InvalidInput, match=r"points must be \[\.\.\., 2\]"):
-        drawn(3, 2, 0).pdf(points)
+        random_mixture(3, 2, 0).pdf(points)
 
 
-def test_weights_of_1e_300_and_zero_neither_vanish_nor_hurt() -> None:
+def test_log_density_with_tiny_and_zero_weights() -> None:
     f = GaussianMixture([1, 1e-300, 0], [0, 100, 200], [1, 1, 1])
     assert f.weights[1] == 1e-300
-    wanted = np.log(1e-300) + norm.logpdf(0)
-    assert f.log_pdf(100.0) == pytest.approx(wanted, rel=1e-14)
+    expected = np.log(1e-300) + norm.logpdf(0)
+    assert f.log_pdf(100.0) == pytest.approx(expected, rel=1e-14)
     assert f.log_pdf(200.0) == pytest.approx(np.log(1e-300) + norm.logpdf(100), rel=1e-14)
 
 
@@ -279,45 +286,45 @@ def test_variances_from_1e_300_to_1e300(variance) -> None:
     assert f.covariance[0, 0] == pytest.approx(2 * variance, rel=1e-14)
 
 
-# ---- moments and draws
+# ---- moments and samples
 
 
 @pytest.mark.parametrize("d", [1, 2, 4])
-def test_moments_are_the_sums_they_stand_for(d) -> None:
-    f = drawn(5, d, 8)
-    mean = sum(w * m for w, m, _ in each(f))
-    second = sum(w * (c + np.outer(m, m)) for w, m, c in each(f))
+def test_moments_equal_explicit_sums(d) -> None:
+    f = random_mixture(5, d, 8)
+    mean = sum(w * m for w, m, _ in components_of(f))
+    second = sum(w * (c + np.outer(m, m)) for w, m, c in components_of(f))
     np.testing.assert_allclose(f.mean, mean, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(f.covariance, second - np.outer(mean, mean), rtol=1e-11, atol=1e-12)
 
 
-def test_far_from_the_origin_the_covariance_loses_nothing() -> None:
+def test_covariance_is_exact_far_from_the_origin() -> None:
     f = GaussianMixture([0.5, 0.5], [1e8, 1e8 + 2], [1, 1])
     assert f.covariance[0, 0] == 2
 
 
-def test_draws_have_the_moments_of_the_density() -> None:
-    f, count = drawn(4, 3, 9), 200_000
+def test_samples_have_the_moments_of_the_density() -> None:
+    f, count = random_mixture(4, 3, 9), 200_000
     x = f.sample(count, 1)
     assert x.shape == (count, 3)
     error = np.sqrt(np.diag(f.covariance) / count)
     assert (np.abs(x.mean(0) - f.mean) < 4 * error).all()
-    away = x - f.mean
-    products = away[:, :, None] * away[:, None]
+    shift = x - f.mean
+    products = shift[:, :, None] * shift[:, None]
     assert (np.abs(products.mean(0) - f.covariance) < 4 * products.std(0) / np.sqrt(count)).all()
 
 
-def test_draws_follow_the_distribution() -> None:
+def test_samples_follow_the_distribution() -> None:
     f = load_mixture("standard-1d")
 
     def cdf(x: np.ndarray) -> np.ndarray:
-        return sum(w * norm.cdf(x, m[0], np.sqrt(c[0, 0])) for w, m, c in each(f))
+        return sum(w * norm.cdf(x, m[0], np.sqrt(c[0, 0])) for w, m, c in components_of(f))
 
     assert kstest(f.sample(20_000, 2)[:, 0], cdf).pvalue > 1e-3
 
 
-def test_a_seed_repeats_draws_and_a_generator_goes_on() -> None:
-    f = drawn(3, 2, 10)
+def test_sample_uses_its_generator_or_seed() -> None:
+    f = random_mixture(3, 2, 10)
     assert np.array_equal(f.sample(5, 7), f.sample(5, np.random.default_rng(7)))
     assert not np.array_equal(f.sample(5, 7), f.sample(5, 8))
     rng = np.random.default_rng(7)
@@ -325,7 +332,7 @@ def test_a_seed_repeats_draws_and_a_generator_goes_on() -> None:
     assert f.sample(0).shape == (0, 2)
 
 
-def test_components_without_weight_are_never_drawn() -> None:
+def test_components_without_weight_are_never_sampled() -> None:
     assert (GaussianMixture([1, 0], [0, 1e9], [1, 1]).sample(1000) < 100).all()
 
 
@@ -333,15 +340,15 @@ def test_components_without_weight_are_never_drawn() -> None:
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
-def test_a_linear_map_divides_the_density_by_its_determinant(d) -> None:
-    f, rng = drawn(4, d, 11), np.random.default_rng(12)
+def test_affine_maps_divide_the_density_by_the_determinant(d) -> None:
+    f, rng = random_mixture(4, d, 11), np.random.default_rng(12)
     a, b, x = rng.standard_normal((d, d)), rng.standard_normal(d), rng.normal(0, 2, (50, d))
-    wanted = log_density(f, x) - np.log(abs(np.linalg.det(a)))
-    np.testing.assert_allclose(f.affine(a, b).log_pdf(x @ a.T + b), wanted, rtol=1e-9)
+    expected = log_density(f, x) - np.log(abs(np.linalg.det(a)))
+    np.testing.assert_allclose(f.affine(a, b).log_pdf(x @ a.T + b), expected, rtol=1e-9)
 
 
-def test_a_projection_integrates_the_rest_away() -> None:
-    f = drawn(3, 2, 13, spread=1)
+def test_projections_are_marginal_densities() -> None:
+    f = random_mixture(3, 2, 13, spread=1)
     side = np.linspace(-40, 40, 8001)
     at = np.array([-1.0, 0.3, 2.0])
     for axis, shown in ((0, [[1, 0]]), (1, [0, 1])):
@@ -350,8 +357,8 @@ def test_a_projection_integrates_the_rest_away() -> None:
         np.testing.assert_allclose(f.affine(shown).pdf(at), f.pdf(points).sum(1) * 0.01, rtol=1e-10)
 
 
-def test_moments_go_with_the_map() -> None:
-    f, a = drawn(4, 3, 14), np.random.default_rng(15).standard_normal((2, 3))
+def test_affine_maps_transform_the_moments() -> None:
+    f, a = random_mixture(4, 3, 14), np.random.default_rng(15).standard_normal((2, 3))
     g = f.affine(a, [1, -2])
     np.testing.assert_allclose(g.mean, a @ f.mean + [1, -2], rtol=1e-12)
     np.testing.assert_allclose(g.covariance, a @ f.covariance @ a.T, rtol=1e-11)
@@ -361,14 +368,14 @@ def test_moments_go_with_the_map() -> None:
 @pytest.mark.parametrize(
     "matrix", [np.eye(3), np.ones((2, 2)), np.zeros((2, 2)), np.ones((3, 2)), np.zeros((2, 2, 2))]
 )
-def test_maps_that_do_not_fit_or_lose_rank_are_refused(matrix) -> None:
+def test_affine_maps_of_wrong_shape_or_rank_are_rejected(matrix) -> None:
     with pytest.raises(InvalidInput, match=r"matrix must be \[k, 2\] with independent rows"):
-        drawn(3, 2, 0).affine(matrix)
+        random_mixture(3, 2, 0).affine(matrix)
 
 
-def test_a_shift_of_another_length_is_refused() -> None:
+def test_shifts_of_another_length_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="shift"):
-        drawn(3, 2, 0).affine(np.eye(2), [1, 2, 3])
+        random_mixture(3, 2, 0).affine(np.eye(2), [1, 2, 3])
 
 
 # ---- scikit-learn
@@ -383,7 +390,7 @@ def fitted(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
 
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_every_covariance_type_of_sklearn_gives_its_densities(kind) -> None:
+def test_from_sklearn_keeps_densities_of_every_covariance_type(kind) -> None:
     model, x = fitted(kind)
     f = GaussianMixture.from_sklearn(model)
     np.testing.assert_allclose(f.log_pdf(x), model.score_samples(x), rtol=1e-8)
@@ -392,11 +399,11 @@ def test_every_covariance_type_of_sklearn_gives_its_densities(kind) -> None:
     assert np.array_equal(back.predict(x), model.predict(x))
     np.testing.assert_allclose(back.precisions_ @ f.covariances, [np.eye(3)] * 3, atol=1e-8)
     assert back.sample(5)[0].shape == (5, 3)
-    same_mixture(GaussianMixture.from_sklearn(back), f)
+    assert_same_mixture(GaussianMixture.from_sklearn(back), f)
 
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
-def test_models_that_were_fitted_in_float32_are_taken_too(kind) -> None:
+def test_from_sklearn_accepts_float32_models(kind) -> None:
     model, x = fitted(kind, np.float32)
     assert model.covariances_.dtype == np.float32
     np.testing.assert_allclose(
@@ -404,16 +411,16 @@ def test_models_that_were_fitted_in_float32_are_taken_too(kind) -> None:
     )
 
 
-def test_bayesian_mixtures_are_taken_too() -> None:
+def test_from_sklearn_accepts_bayesian_mixtures() -> None:
     model = BayesianGaussianMixture(n_components=2, random_state=0).fit(fitted("full")[1])
     f = GaussianMixture.from_sklearn(model)
-    for array, wanted in zip(
+    for array, expected in zip(
         arrays(f), (model.weights_, model.means_, model.covariances_), strict=True
     ):
-        np.testing.assert_allclose(array, wanted, rtol=1e-12)
+        np.testing.assert_allclose(array, expected, rtol=1e-12)
 
 
-def test_what_was_not_fitted_is_refused() -> None:
+def test_from_sklearn_rejects_unfitted_models() -> None:
     with pytest.raises(InvalidInput, match="GaussianMixture without covariances_"):
         GaussianMixture.from_sklearn(Fitted(2))
 
@@ -421,8 +428,8 @@ def test_what_was_not_fitted_is_refused() -> None:
 # ---- files
 
 
-def test_a_saved_mixture_comes_back_bit_by_bit(tmp_path: Path) -> None:
-    f = drawn(4, 3, 17)
+def test_saved_mixtures_load_with_the_same_bits(tmp_path: Path) -> None:
+    f = random_mixture(4, 3, 17)
     for path in (tmp_path / "mixture.npz", str(tmp_path / "no suffix")):
         f.save(path)
         for array, other in zip(arrays(GaussianMixture.load(path)), arrays(f), strict=True):
@@ -431,7 +438,7 @@ def test_a_saved_mixture_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mixture.npz", "no suffix"]
 
 
-def test_files_of_others_are_checked_as_arguments_are(tmp_path: Path) -> None:
+def test_loaded_files_are_validated(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
     np.savez(path, weights=[1.0, 3.0], means=[0, 1], covariances=[1, 1])
     with pytest.raises(InvalidInput, match="sum one, got 4"):
@@ -440,7 +447,7 @@ def test_files_of_others_are_checked_as_arguments_are(tmp_path: Path) -> None:
     assert load_mixture(str(path), normalize=True).weights.tolist() == [0.25, 0.75]
 
 
-def test_files_that_are_missing_or_no_mixtures_are_named(tmp_path: Path) -> None:
+def test_missing_and_invalid_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match=r"no mixture at .*nowhere\.npz"):
         GaussianMixture.load(tmp_path / "nowhere.npz")
     (tmp_path / "text.npz").write_text("no arrays")

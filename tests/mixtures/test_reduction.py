@@ -1,4 +1,4 @@
-"""Reductions against published and recomputed tables, another package, and a search through all partitions written here."""
+"""Test reductions against published and recomputed tables, another package, and a plain search of all partitions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mixture_oracles import drawn, grouped, kl_on_a_line, plain_distance, same_mixture
+from mixture_oracles import (
+    assert_same_mixture,
+    kl_by_quadrature,
+    merge_groups,
+    random_mixture,
+    reference_distance,
+)
 
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import (
@@ -22,23 +28,23 @@ from explore.mixtures import (
     pdf_angle,
     reduce,
 )
-from explore.mixtures.components import Parts
-from explore.mixtures.error_metrics import MEASURES, Yardstick
+from explore.mixtures.components import MutableMixture
+from explore.mixtures.error_metrics import ERROR_METRICS, Yardstick
 from explore.mixtures.reduction.clustering import Clustering
 
 STANDARD = load_mixture("standard-1d")
-NONE: dict[str, Any] = {"refine": "none"}
-# method, options, then ISE, NISE, angle and KL as in the table
-TABLE = [
+UNREFINED: dict[str, Any] = {"refine": "none"}
+# method, options, ISE, NISE, angle and KL
+REFERENCE_ERRORS = [
     ("prune", {}, 0.035926, 0.034156, 0.250691, 0.3097),
     ("west", {}, 0.015900, 0.016480, 0.181702, 0.0385),
     ("west", {"order": "trace"}, 0.026635, 0.027716, 0.235781, 0.0284),
     ("runnalls", {}, 0.026635, 0.027716, 0.235781, 0.0284),
-    ("gmrc", NONE, 0.026635, 0.027716, 0.235781, 0.0284),
+    ("gmrc", UNREFINED, 0.026635, 0.027716, 0.235781, 0.0284),
     ("salmond", {}, 0.018314, 0.019185, 0.195490, 0.0195),
-    ("oggmr", NONE, 0.002952, 0.002995, 0.075912, 0.0059),
-    ("oggmr", {"criterion": "ise", **NONE}, 0.002952, 0.002995, 0.075912, 0.0059),
-    ("williams", NONE, 0.002952, 0.002995, 0.075912, 0.0059),
+    ("oggmr", UNREFINED, 0.002952, 0.002995, 0.075912, 0.0059),
+    ("oggmr", {"criterion": "ise", **UNREFINED}, 0.002952, 0.002995, 0.075912, 0.0059),
+    ("williams", UNREFINED, 0.002952, 0.002995, 0.075912, 0.0059),
     ("ise-local", {}, 0.002952, 0.002995, 0.075912, 0.0059),
     ("brute", {}, 0.002952, 0.002995, 0.075912, 0.0059),
     ("brute", {"criterion": "ise"}, 0.002952, 0.002995, 0.075912, 0.0059),
@@ -53,14 +59,16 @@ TABLE = [
 # ---- the standard case in 1-D
 
 
-def test_the_standard_case_is_the_one_in_the_table() -> None:
+def test_moments_of_the_standard_case() -> None:
     assert STANDARD.mean[0] == pytest.approx(1.2641, abs=1e-12)
     assert STANDARD.covariance[0, 0] == pytest.approx(0.57233519, abs=5e-9)
     assert np.exp(inner_log(STANDARD, STANDARD)) == pytest.approx(0.4852794018, abs=5e-11)
 
 
-@pytest.mark.parametrize(("method", "options", "squared", "normalised", "angle", "kl"), TABLE)
-def test_five_of_ten_are_as_far_off_as_in_the_table(
+@pytest.mark.parametrize(
+    ("method", "options", "squared", "normalised", "angle", "kl"), REFERENCE_ERRORS
+)
+def test_errors_of_five_from_ten_components(
     method, options, squared, normalised, angle, kl
 ) -> None:
     g = reduce(STANDARD, 5, method, **options).mixture
@@ -68,26 +76,26 @@ def test_five_of_ten_are_as_far_off_as_in_the_table(
     assert ise(STANDARD, g) == pytest.approx(squared, abs=6e-7)
     assert nise(STANDARD, g) == pytest.approx(normalised, abs=6e-7)
     assert pdf_angle(STANDARD, g) == pytest.approx(angle, abs=1.5e-6)
-    assert kl_on_a_line(STANDARD, g) == pytest.approx(kl, abs=6e-5)
+    assert kl_by_quadrature(STANDARD, g) == pytest.approx(kl, abs=6e-5)
 
 
 @pytest.mark.parametrize("method", ["oggmr", "runnalls", "salmond", "brute", "ise-local"])
-def test_everything_refined_ends_at_the_same_optimum(method) -> None:
+def test_full_refinement_ends_at_the_same_optimum(method) -> None:
     assert (
         pdf_angle(STANDARD, reduce(STANDARD, 5, method, criterion="angle", refine="full").mixture)
         <= 0.0183
     )
 
 
-def test_one_group_of_six_wins() -> None:
+def test_the_best_five_groups_of_the_standard_case() -> None:
     weights, means = [0.18, 0.19, 0.16, 0.08, 0.39], [2.2, 0.48, 0.91, 2.77, 1.0505]
-    wanted = GaussianMixture(weights, means, [0.0305, 0.0174, 0.0102, 0.0115, 0.1724])
+    expected = GaussianMixture(weights, means, [0.0305, 0.0174, 0.0102, 0.0115, 0.1724])
     for method in ("oggmr", "brute", "ise-local"):
-        found = reduce(STANDARD, 5, method, refine="none")
-        same_mixture(found.mixture, wanted, rtol=0, atol=6e-5)
-        sixth = found.labels[0]
-        assert np.flatnonzero(found.labels == sixth).tolist() == [0, 2, 4, 6, 7, 9]
-        assert len(set(found.labels[[1, 3, 5, 8]])) == 4
+        result = reduce(STANDARD, 5, method, refine="none")
+        assert_same_mixture(result.mixture, expected, rtol=0, atol=6e-5)
+        sixth = result.labels[0]
+        assert np.flatnonzero(result.labels == sixth).tolist() == [0, 2, 4, 6, 7, 9]
+        assert len(set(result.labels[[1, 3, 5, 8]])) == 4
 
 
 @pytest.mark.parametrize(
@@ -103,9 +111,9 @@ def test_one_group_of_six_wins() -> None:
         ),
     ],
 )
-def test_from_nine_to_one_angles_are_those_of_the_sweep(method, angles) -> None:
-    found = reduce(STANDARD, 1, method, refine="none")
-    np.testing.assert_allclose(found.trace, angles, atol=6e-6)
+def test_angles_from_nine_to_one_components(method, angles) -> None:
+    result = reduce(STANDARD, 1, method, refine="none")
+    np.testing.assert_allclose(result.trace, angles, atol=6e-6)
     for count, angle in zip(range(9, 0, -1), angles, strict=True):
         assert pdf_angle(
             STANDARD, reduce(STANDARD, count, method, refine="none").mixture
@@ -115,7 +123,7 @@ def test_from_nine_to_one_angles_are_those_of_the_sweep(method, angles) -> None:
 # ---- the other cases
 
 
-def test_two_of_three_bivariate_components() -> None:
+def test_errors_of_the_bivariate_case() -> None:
     f = load_mixture("bivariate")
     two = GaussianMixture([2 / 3, 1 / 3], f.means[1:], f.covariances[1:])
     assert ise(f, two) == pytest.approx(0.023315, abs=6e-7)
@@ -127,18 +135,18 @@ def test_two_of_three_bivariate_components() -> None:
         assert pdf_angle(f, one) == pytest.approx(0.364327, abs=6e-7)
 
 
-def test_the_claw_from_five_to_one() -> None:
+def test_angles_of_the_claw_from_five_to_one_components() -> None:
     trace = reduce(load_mixture("claw"), 1, "oggmr", refine="none").trace
     np.testing.assert_allclose(trace, [0.23725, 0.28673, 0.30355, 0.33945, 0.38665], atol=6e-6)
 
 
 RANDOM = {
     "runnalls": ({}, 0.0856),
-    "gmrc": (NONE, 0.0856),
+    "gmrc": (UNREFINED, 0.0856),
     "west": ({}, 0.1126),
     "cowa": ({}, 0.1111),
-    "oggmr": (NONE, 0.0488),
-    "oggmr by ise": ({"criterion": "ise", **NONE}, 0.0488),
+    "oggmr": (UNREFINED, 0.0488),
+    "oggmr by ise": ({"criterion": "ise", **UNREFINED}, 0.0488),
     "ise-local": ({}, 0.0489),
     "prune": ({}, 0.1009),
     "salmond": ({}, 0.4388),
@@ -147,7 +155,7 @@ RANDOM = {
 
 @pytest.fixture(scope="module")
 def errors() -> dict[str, np.ndarray]:
-    """ISE of five for ten in 4-D, ``[150]`` by method."""
+    """Return the ISE of five from ten components in 4-D, ``[150]`` for each method."""
     originals = [load_mixture("random", seed=seed) for seed in range(150)]
     return {
         name: np.array(
@@ -158,18 +166,18 @@ def errors() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", RANDOM)
-def test_random_mixtures_in_4d_lose_as_much_as_in_the_table(name, errors) -> None:
-    values, wanted = errors[name], RANDOM[name][1]
-    assert abs(values.mean() - wanted) < 3 * values.std(ddof=1) / np.sqrt(150)
+def test_mean_errors_of_random_mixtures_in_4d(name, errors) -> None:
+    values, expected = errors[name], RANDOM[name][1]
+    assert abs(values.mean() - expected) < 3 * values.std(ddof=1) / np.sqrt(150)
 
 
-def test_random_mixtures_rank_methods_as_the_table_does(errors) -> None:
+def test_ranking_of_methods_on_random_mixtures(errors) -> None:
     means = {name: values.mean() for name, values in errors.items()}
     assert means["oggmr by ise"] < means["runnalls"] < means["west"] < means["salmond"]
     assert means["oggmr"] == pytest.approx(means["oggmr by ise"], rel=0.01)
 
 
-def test_random_mixtures_are_the_same_each_time_and_as_described() -> None:
+def test_random_mixtures_are_reproducible_and_follow_their_distribution() -> None:
     f = load_mixture("random", seed=3)
     assert f.means.shape == (10, 4)
     assert np.array_equal(f.means, load_mixture("random", components=10, dimension=4, seed=3).means)
@@ -180,7 +188,7 @@ def test_random_mixtures_are_the_same_each_time_and_as_described() -> None:
     assert abs(means.mean() - 1.5) < 4 * np.sqrt(9 / 12 / means.size)
     covariances = np.concatenate(
         [g.covariances for g in several]
-    )  # Wishart(d + 1, I / 50) has the mean (d + 1) / 50 · I
+    )  # The mean of Wishart(d + 1, I / 50) is (d + 1) / 50 · I.
     assert (
         np.abs(covariances.mean(0) - 0.08 * np.eye(3))
         < 4 * covariances.std(0) / np.sqrt(len(covariances))
@@ -191,7 +199,7 @@ def test_random_mixtures_are_the_same_each_time_and_as_described() -> None:
 
 
 def set_partitions(n: int, m: int) -> Iterator[list[list[int]]]:
-    """All ways to put 0 … n − 1 into m groups."""
+    """Generate all partitions of 0 … n − 1 into m groups."""
     if n == 0:
         if m == 0:
             yield []
@@ -205,27 +213,27 @@ def set_partitions(n: int, m: int) -> Iterator[list[list[int]]]:
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
 @pytest.mark.parametrize(("n", "m", "d"), [(7, 3, 1), (6, 4, 2), (7, 2, 3), (5, 1, 2), (6, 5, 4)])
-def test_brute_force_finds_the_best_of_all_partitions(n, m, d, criterion) -> None:
+def test_brute_force_returns_the_best_partition(n, m, d, criterion) -> None:
     for seed in range(3):
-        f = drawn(n, d, 60 + seed, spread=1)
-        found = reduce(f, m, "brute", criterion=criterion)
+        f = random_mixture(n, d, 60 + seed, spread=1)
+        result = reduce(f, m, "brute", criterion=criterion)
         costs = {}
         for groups in set_partitions(n, m):
-            costs[tuple(map(tuple, groups))] = distance(f, grouped(f, groups), criterion)
+            costs[tuple(map(tuple, groups))] = distance(f, merge_groups(f, groups), criterion)
         best = min(costs, key=costs.__getitem__)
         assert costs[best] == pytest.approx(
-            plain_distance(f, grouped(f, best), criterion), rel=1e-6, abs=1e-9
+            reference_distance(f, merge_groups(f, best), criterion), rel=1e-6, abs=1e-9
         )
-        same_mixture(found.mixture, grouped(f, best))
-        assert {tuple(np.flatnonzero(found.labels == k)) for k in range(m)} == {
+        assert_same_mixture(result.mixture, merge_groups(f, best))
+        assert {tuple(np.flatnonzero(result.labels == k)) for k in range(m)} == {
             tuple(sorted(group)) for group in best
         }
 
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
-def test_no_greedy_merge_beats_brute_force(criterion) -> None:
+def test_no_greedy_method_beats_brute_force(criterion) -> None:
     for seed in range(12):
-        f = drawn(8, 1 + seed % 3, 70 + seed, spread=1)
+        f = random_mixture(8, 1 + seed % 3, 70 + seed, spread=1)
         least = distance(f, reduce(f, 3, "brute", criterion=criterion).mixture, criterion)
         for method in ("oggmr", "runnalls", "salmond", "west", "ise-local", "gmrc"):
             assert (
@@ -237,12 +245,12 @@ def test_no_greedy_merge_beats_brute_force(criterion) -> None:
             )
 
 
-def test_too_many_partitions_are_refused_with_their_number() -> None:
+def test_too_many_partitions_are_rejected_with_their_number() -> None:
     with pytest.raises(
         InvalidInput,
         match="13 components can be grouped into 6 in 9,321,312 ways, more than the 2,000,000",
     ):
-        reduce(drawn(13, 1, 0), 6, "brute")
+        reduce(random_mixture(13, 1, 0), 6, "brute")
 
 
 # ---- another package
@@ -250,10 +258,10 @@ def test_too_many_partitions_are_refused_with_their_number() -> None:
 
 @pytest.fixture(scope="module")
 def tcl() -> Any:
-    """The Tracker Component Library in Python (``nrl-tracker``)."""
+    """Import the Tracker Component Library in Python (``nrl-tracker``)."""
     return importlib.import_module(
         "pytcl.clustering.gaussian_mixture"
-    )  # of the test extra: an oracle is not skipped
+    )  # It is a test dependency: an oracle must not be skipped.
 
 
 def by_tcl(tcl: Any, f: GaussianMixture, m: int, name: str, **options: Any) -> GaussianMixture:
@@ -261,60 +269,64 @@ def by_tcl(tcl: Any, f: GaussianMixture, m: int, name: str, **options: Any) -> G
         tcl.GaussianComponent(float(w), k, c)
         for w, k, c in zip(f.weights, f.means, f.covariances, strict=True)
     ]
-    found = getattr(tcl, f"reduce_mixture_{name}")(components, m, 0.0, **options).components
+    result = getattr(tcl, f"reduce_mixture_{name}")(components, m, 0.0, **options).components
     return GaussianMixture(
-        *(np.array([getattr(c, part) for c in found]) for part in ("weight", "mean", "covariance"))
+        *(np.array([getattr(c, part) for c in result]) for part in ("weight", "mean", "covariance"))
     )
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(5))
-def test_runnalls_and_west_are_those_of_the_tracker_component_library(tcl, d, seed) -> None:
-    f = drawn(14, d, 80 + seed)
-    same_mixture(reduce(f, 5, "runnalls").mixture, by_tcl(tcl, f, 5, "runnalls"), rtol=1e-6)
-    same_mixture(reduce(f, 5, "west").mixture, by_tcl(tcl, f, 5, "west"), rtol=1e-6)
-    same_mixture(
+def test_runnalls_and_west_equal_the_tracker_component_library(tcl, d, seed) -> None:
+    f = random_mixture(14, d, 80 + seed)
+    assert_same_mixture(reduce(f, 5, "runnalls").mixture, by_tcl(tcl, f, 5, "runnalls"), rtol=1e-6)
+    assert_same_mixture(reduce(f, 5, "west").mixture, by_tcl(tcl, f, 5, "west"), rtol=1e-6)
+    assert_same_mixture(
         reduce(f, 5, "west", partner="ise").mixture,
         by_tcl(tcl, f, 5, "west", distance="ise"),
         rtol=1e-6,
     )
     enhanced = by_tcl(tcl, f, 5, "west", distance="ise", enhanced=True)
-    same_mixture(reduce(f, 5, "west", order="determinant").mixture, enhanced, rtol=1e-6)
+    assert_same_mixture(reduce(f, 5, "west", order="determinant").mixture, enhanced, rtol=1e-6)
 
 
-def test_the_standard_case_is_the_librarys_too(tcl) -> None:
+def test_the_standard_case_equals_the_tracker_component_library(tcl) -> None:
     for name, options in (("runnalls", {}), ("west", {})):
-        same_mixture(
+        assert_same_mixture(
             reduce(STANDARD, 5, name).mixture, by_tcl(tcl, STANDARD, 5, name, **options), rtol=1e-6
         )
 
 
-# ---- methods that take the lightest first, by a loop
+# ---- West, pruning and clustering
 
 
 def lightest_first(f: GaussianMixture, m: int, order: str, partner: str) -> GaussianMixture:
     groups = [[k] for k in range(len(f))]
     while len(groups) > m:
-        here = grouped(f, groups)
+        current = merge_groups(f, groups)
         trace, determinant = (
-            np.trace(here.covariances, axis1=1, axis2=2),
-            np.linalg.det(here.covariances),
+            np.trace(current.covariances, axis1=1, axis2=2),
+            np.linalg.det(current.covariances),
         )
         i = int(
             np.argmin(
-                here.weights / {"weight": 1.0, "trace": trace, "determinant": determinant}[order]
+                current.weights / {"weight": 1.0, "trace": trace, "determinant": determinant}[order]
             )
         )
 
-        def far(j: int, here: GaussianMixture = here, i: int = i) -> float:
+        def far(j: int, current: GaussianMixture = current, i: int = i) -> float:
             if i == j:
                 return np.inf
             one, other = (
-                GaussianMixture([1], here.means[[k]], here.covariances[[k]]) for k in (i, j)
+                GaussianMixture([1], current.means[[k]], current.covariances[[k]]) for k in (i, j)
             )
             if partner == "ise":
-                return plain_distance(one, other, "ise")
-            r, p, q = here.means[i] - here.means[j], here.covariances[i], here.covariances[j]
+                return reference_distance(one, other, "ise")
+            r, p, q = (
+                current.means[i] - current.means[j],
+                current.covariances[i],
+                current.covariances[j],
+            )
             inverse = np.linalg.inv(q)
             return (
                 np.trace(inverse @ p)
@@ -326,41 +338,43 @@ def lightest_first(f: GaussianMixture, m: int, order: str, partner: str) -> Gaus
         groups = [group for k, group in enumerate(groups) if k not in (i, j)] + [
             groups[i] + groups[j]
         ]
-    return grouped(f, groups)
+    return merge_groups(f, groups)
 
 
 @pytest.mark.parametrize("order", ["weight", "trace", "determinant"])
 @pytest.mark.parametrize("partner", ["kl", "ise"])
-def test_west_in_all_its_forms_is_the_loop(order, partner) -> None:
+def test_all_forms_of_west_equal_a_plain_loop(order, partner) -> None:
     for seed in range(5):
-        f = drawn(9, 1 + seed % 3, 90 + seed, spread=1)
-        found = reduce(f, 4, "west", order=order, partner=partner).mixture
-        same_mixture(found, lightest_first(f, 4, order, partner))
+        f = random_mixture(9, 1 + seed % 3, 90 + seed, spread=1)
+        result = reduce(f, 4, "west", order=order, partner=partner).mixture
+        assert_same_mixture(result, lightest_first(f, 4, order, partner))
 
 
-def test_west_takes_the_ise_once_another_order_is_asked_for() -> None:
-    f = drawn(9, 2, 95, spread=1)
-    same_mixture(reduce(f, 4, "west", order="trace").mixture, lightest_first(f, 4, "trace", "ise"))
-
-
-def test_pruning_keeps_the_heaviest_and_their_proportions() -> None:
-    f = drawn(9, 2, 96)
-    found = reduce(f, 4, "prune")
-    keep = np.sort(np.argsort(-f.weights)[:4])
-    assert np.array_equal(found.mixture.means, f.means[keep])
-    np.testing.assert_allclose(
-        found.mixture.weights, f.weights[keep] / f.weights[keep].sum(), rtol=1e-14
+def test_enhanced_west_uses_the_ise() -> None:
+    f = random_mixture(9, 2, 95, spread=1)
+    assert_same_mixture(
+        reduce(f, 4, "west", order="trace").mixture, lightest_first(f, 4, "trace", "ise")
     )
-    assert found.labels[keep].tolist() == [0, 1, 2, 3]
-    assert (np.delete(found.labels, keep) == -1).all()
 
 
-def test_clusters_end_where_every_component_is_nearest_to_its_own() -> None:
+def test_pruning_keeps_the_heaviest_components_and_their_proportions() -> None:
+    f = random_mixture(9, 2, 96)
+    result = reduce(f, 4, "prune")
+    keep = np.sort(np.argsort(-f.weights)[:4])
+    assert np.array_equal(result.mixture.means, f.means[keep])
+    np.testing.assert_allclose(
+        result.mixture.weights, f.weights[keep] / f.weights[keep].sum(), rtol=1e-14
+    )
+    assert result.labels[keep].tolist() == [0, 1, 2, 3]
+    assert (np.delete(result.labels, keep) == -1).all()
+
+
+def test_every_component_ends_in_its_nearest_cluster() -> None:
     for seed in range(20):
-        f = drawn(14, 1 + seed % 3, 200 + seed, spread=1)
-        found = reduce(f, 4, "gmrc", refine="none")
-        assert found.converged
-        g = found.mixture
+        f = random_mixture(14, 1 + seed % 3, 200 + seed, spread=1)
+        result = reduce(f, 4, "gmrc", refine="none")
+        assert result.converged
+        g = result.mixture
 
         def divergence(i: int, k: int, f: GaussianMixture = f, g: GaussianMixture = g) -> float:
             r, inverse = f.means[i] - g.means[k], np.linalg.inv(g.covariances[k])
@@ -370,58 +384,58 @@ def test_clusters_end_where_every_component_is_nearest_to_its_own() -> None:
             )
 
         costs = np.array([[divergence(i, k) for k in range(4)] for i in range(14)])
-        assert np.array_equal(costs.argmin(1), found.labels)
+        assert np.array_equal(costs.argmin(1), result.labels)
         runnalls = reduce(f, 4, "runnalls")
-        own = f.weights @ costs[np.arange(14), found.labels]
+        own = f.weights @ costs[np.arange(14), result.labels]
         assert (
             own <= sum(step.score for step in runnalls.path) + 1e-12
-        )  # sweeps never raise what Runnalls' costs sum to
+        )  # Sweeps never raise the sum of Runnalls' costs.
 
 
-def test_a_cluster_that_nobody_chose_starts_again_at_the_worst_represented() -> None:
+def test_an_empty_cluster_restarts_at_the_worst_represented_component() -> None:
     f = GaussianMixture([0.1, 0.5, 0.39, 0.01], [0.0, 1.0, 10.0, 30.0], [1, 1, 1, 1])
-    parts, stage = Parts(f), Clustering(f)
-    parts.regroup(np.array([0, 0, 2, 2]))
+    current, stage = MutableMixture(f), Clustering(f)
+    current.regroup(np.array([0, 0, 2, 2]))
     for slot, (mean, variance) in {
         0: (6.0, 50.0),
         2: (1e6, 1.0),
-    }.items():  # the second is where nobody is
-        parts.means[slot], parts.covariances[slot] = mean, variance
+    }.items():  # No component is near the second cluster.
+        current.means[slot], current.covariances[slot] = mean, variance
     costs = (
         f.weights * 0.5 * ((1 + (f.means[:, 0] - 6) ** 2) / 50 - 1 + np.log(50))
     )  # w_i KL(f_i‖g_0)
     assert costs.argmax() == 1
-    stage.advance(parts)
-    assert parts.labels.tolist() == [0, 2, 0, 0]
-    same_mixture(parts.mixture(), grouped(f, [[0, 2, 3], [1]]))
-    assert not stage.done(parts)
+    stage.advance(current)
+    assert current.labels.tolist() == [0, 2, 0, 0]
+    assert_same_mixture(current.freeze(), merge_groups(f, [[0, 2, 3], [1]]))
+    assert not stage.done(current)
 
 
-# ---- what a reduction tells
+# ---- attributes of a reduction
 
 
 @pytest.mark.parametrize(
     "method", ["oggmr", "williams", "ise-local", "runnalls", "salmond", "west", "cowa", "prune"]
 )
-def test_the_path_leads_through_every_count_to_the_result(method) -> None:
-    for f in (STANDARD, drawn(12, 3, 97, spread=1)):
+def test_the_path_contains_every_number_of_components(method) -> None:
+    for f in (STANDARD, random_mixture(12, 3, 97, spread=1)):
         n = len(f)
-        found = reduce(f, 3, method, refine="none")
-        assert len(found.path) == n - 3
-        assert [len(found.at(count)) for count in range(3, n + 1)] == list(range(3, n + 1))
-        same_mixture(found.at(n), f)
-        same_mixture(found.at(3), found.mixture)
+        result = reduce(f, 3, method, refine="none")
+        assert len(result.path) == n - 3
+        assert [len(result.at(count)) for count in range(3, n + 1)] == list(range(3, n + 1))
+        assert_same_mixture(result.at(n), f)
+        assert_same_mixture(result.at(3), result.mixture)
         for count in range(3, n):
-            same_mixture(found.at(count), reduce(f, count, method, refine="none").mixture)
+            assert_same_mixture(result.at(count), reduce(f, count, method, refine="none").mixture)
         np.testing.assert_allclose(
-            found.trace,
-            [pdf_angle(f, found.at(count)) for count in range(n - 1, 2, -1)],
+            result.trace,
+            [pdf_angle(f, result.at(count)) for count in range(n - 1, 2, -1)],
             rtol=1e-12,
         )
 
 
 @pytest.mark.parametrize("count", [2, 0, -1, 11])
-def test_the_path_does_not_lead_elsewhere(count) -> None:
+def test_numbers_outside_the_path_are_rejected(count) -> None:
     with pytest.raises(InvalidInput, match=f"goes from 10 to 3 components, not to {count}"):
         reduce(STANDARD, 3, "runnalls").at(count)
 
@@ -429,48 +443,48 @@ def test_the_path_does_not_lead_elsewhere(count) -> None:
 @pytest.mark.parametrize(
     "method", ["oggmr", "ise-local", "runnalls", "salmond", "west", "gmrc", "brute"]
 )
-def test_labels_form_the_mixture_anew(method) -> None:
-    for f in (STANDARD, drawn(9, 2, 98, spread=1)):
-        found = reduce(f, 4, method, refine="none")
-        again = grouped(f, [np.flatnonzero(found.labels == k) for k in range(4)])
+def test_labels_reproduce_the_mixture(method) -> None:
+    for f in (STANDARD, random_mixture(9, 2, 98, spread=1)):
+        result = reduce(f, 4, method, refine="none")
+        again = merge_groups(f, [np.flatnonzero(result.labels == k) for k in range(4)])
         for name in ("weights", "means", "covariances"):
             np.testing.assert_allclose(
-                getattr(found.mixture, name), getattr(again, name), rtol=1e-10, atol=1e-12
+                getattr(result.mixture, name), getattr(again, name), rtol=1e-10, atol=1e-12
             )
 
 
 @pytest.mark.parametrize("method", ["williams", "prune"])
-def test_removed_components_have_the_label_minus_one_and_the_others_keep_their_shapes(
+def test_removed_components_have_label_minus_one(
     method,
 ) -> None:
     removed = 0
     for seed in range(20):
-        f = drawn(9, 2, 300 + seed, spread=1)
-        found = reduce(f, 4, method, refine="none")
-        removed += (found.labels < 0).any()
-        groups = [np.flatnonzero(found.labels == k) for k in range(4)]
-        again = grouped(f, groups)
+        f = random_mixture(9, 2, 300 + seed, spread=1)
+        result = reduce(f, 4, method, refine="none")
+        removed += (result.labels < 0).any()
+        groups = [np.flatnonzero(result.labels == k) for k in range(4)]
+        again = merge_groups(f, groups)
         whole = np.array([f.weights[group].sum() for group in groups])
-        np.testing.assert_allclose(found.mixture.weights, whole / whole.sum(), rtol=1e-10)
-        np.testing.assert_allclose(found.mixture.means, again.means, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(result.mixture.weights, whole / whole.sum(), rtol=1e-10)
+        np.testing.assert_allclose(result.mixture.means, again.means, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(
-            found.mixture.covariances, again.covariances, rtol=1e-10, atol=1e-12
+            result.mixture.covariances, again.covariances, rtol=1e-10, atol=1e-12
         )
     assert removed > 5
 
 
-def test_a_reduction_says_what_it_did() -> None:
-    found = reduce(STANDARD, 5)
-    assert isinstance(found, Reduction)
-    assert found.original is STANDARD
-    assert found.converged
-    assert found.seconds > 0
-    assert "10 → 5 components" in repr(found)
-    assert found.kernel_evaluations > reduce(STANDARD, 5, refine="none").kernel_evaluations > 0
+def test_attributes_of_a_reduction() -> None:
+    result = reduce(STANDARD, 5)
+    assert isinstance(result, Reduction)
+    assert result.original is STANDARD
+    assert result.converged
+    assert result.seconds > 0
+    assert "10 → 5 components" in repr(result)
+    assert result.kernel_evaluations > reduce(STANDARD, 5, refine="none").kernel_evaluations > 0
     assert not reduce(STANDARD, 5, max_iterations=1).converged
 
 
-def test_as_many_components_as_there_are_change_nothing() -> None:
+def test_reduction_to_the_same_number_changes_nothing() -> None:
     for method in (
         "oggmr",
         "williams",
@@ -483,60 +497,63 @@ def test_as_many_components_as_there_are_change_nothing() -> None:
         "prune",
         "brute",
     ):
-        found = reduce(STANDARD, 10, method)
-        assert found.labels.tolist() == list(range(10))
-        assert found.path == ()
-        assert len(found.trace) == 0
+        result = reduce(STANDARD, 10, method)
+        assert result.labels.tolist() == list(range(10))
+        assert result.path == ()
+        assert len(result.trace) == 0
         for name in ("weights", "means", "covariances"):
-            assert np.array_equal(getattr(found.mixture, name), getattr(STANDARD, name))
+            assert np.array_equal(getattr(result.mixture, name), getattr(STANDARD, name))
 
 
-def test_on_a_line_the_divergence_is_integrated() -> None:
+def test_yardstick_integrates_the_divergence_in_1d() -> None:
     for seed in range(5):
-        f, g = drawn(5, 1, 990 + seed, spread=1), drawn(3, 1, 995 + seed, spread=1)
-        found = Yardstick(f).measure(g)
-        assert found["kl"] == pytest.approx(kl_on_a_line(f, g), rel=1e-4)
-        assert found["kl_error"] == 0
+        f, g = (
+            random_mixture(5, 1, 990 + seed, spread=1),
+            random_mixture(3, 1, 995 + seed, spread=1),
+        )
+        result = Yardstick(f).measure(g)
+        assert result["kl"] == pytest.approx(kl_by_quadrature(f, g), rel=1e-4)
+        assert result["kl_error"] == 0
     near = reduce(STANDARD, 9, "runnalls").mixture
     assert Yardstick(STANDARD).measure(near)["kl"] == pytest.approx(
-        kl_on_a_line(STANDARD, near), rel=1e-3, abs=0
+        kl_by_quadrature(STANDARD, near), rel=1e-3, abs=0
     )
 
 
-def test_a_yardstick_measures_what_the_functions_do() -> None:
-    f, g = drawn(6, 2, 99, spread=1), drawn(3, 2, 99, spread=1)
-    found = Yardstick(f, draws=4_000, seed=3).measure(g)
-    assert set(found) == set(MEASURES)
+def test_yardstick_equals_the_single_functions() -> None:
+    f, g = random_mixture(6, 2, 99, spread=1), random_mixture(3, 2, 99, spread=1)
+    result = Yardstick(f, draws=4_000, seed=3).measure(g)
+    assert set(result) == set(ERROR_METRICS)
     for name in ("angle", "ise", "nise", "cauchy-schwarz"):
-        assert found[name.replace("-", "_")] == distance(f, g, name)
+        assert result[name.replace("-", "_")] == distance(f, g, name)
     points = f.sample(4_000, 3)
     logs = f.log_pdf(points) - g.log_pdf(points)
-    assert found["kl"] == pytest.approx(logs.mean(), rel=1e-12)
-    assert found["kl_error"] == pytest.approx(logs.std(ddof=1) / np.sqrt(4_000), rel=1e-12)
-    away = g.mean - f.mean
-    assert found["mean_error"] == pytest.approx(
-        np.sqrt(away @ np.linalg.solve(f.covariance, away)), rel=1e-9
+    assert result["kl"] == pytest.approx(logs.mean(), rel=1e-12)
+    assert result["kl_error"] == pytest.approx(logs.std(ddof=1) / np.sqrt(4_000), rel=1e-12)
+    shift = g.mean - f.mean
+    assert result["mean_error"] == pytest.approx(
+        np.sqrt(shift @ np.linalg.solve(f.covariance, shift)), rel=1e-9
     )
     ratio = np.linalg.solve(f.covariance, g.covariance) - np.eye(2)
-    assert found["covariance_error"] == pytest.approx(np.sqrt(np.trace(ratio @ ratio)), rel=1e-9)
+    assert result["covariance_error"] == pytest.approx(np.sqrt(np.trace(ratio @ ratio)), rel=1e-9)
 
 
-# ---- refusals
+# ---- invalid input
 
 
 @pytest.mark.parametrize("components", [0, -1, 2.5, True, "5", None, np.nan, np.inf, [5]])
-def test_counts_that_are_none_are_refused(components) -> None:
+def test_invalid_numbers_of_components_are_rejected(components) -> None:
     with pytest.raises(InvalidInput, match="components must be a whole number ≥ 1"):
         reduce(STANDARD, components)
 
 
 @pytest.mark.parametrize("method", ["oggmr", "runnalls", "west", "prune", "brute"])
-def test_whole_numbers_of_any_type_will_do(method) -> None:
+def test_whole_numbers_of_any_type_are_accepted(method) -> None:
     for components in (np.int64(5), 5.0, np.float64(5)):
         assert len(reduce(STANDARD, components, method, refine="none").mixture) == 5
 
 
-def test_more_components_than_there_are_are_refused() -> None:
+def test_too_many_components_are_rejected() -> None:
     with pytest.raises(
         InvalidInput, match="components must be at most 10, which the mixture has, got 11"
     ):
@@ -559,12 +576,12 @@ def test_more_components_than_there_are_are_refused() -> None:
         ({"method": "cowa", "criterion": "angle"}, "cowa has no criterion other than ise"),
     ],
 )
-def test_options_out_of_range_are_refused(options, message) -> None:
+def test_options_out_of_range_are_rejected(options, message) -> None:
     with pytest.raises(InvalidInput, match=message):
         reduce(STANDARD, 5, **options)
 
 
-def test_unknown_methods_and_what_is_no_mixture_are_refused() -> None:
+def test_unknown_methods_and_other_types_are_rejected() -> None:
     with pytest.raises(UnknownName, match=r"unknown method 'runnals'.*Did you mean 'runnalls'"):
         reduce(STANDARD, 5, "runnals")
     with pytest.raises(
@@ -574,7 +591,7 @@ def test_unknown_methods_and_what_is_no_mixture_are_refused() -> None:
         reduce([1, 2, 3], 2)  # type: ignore[arg-type]
 
 
-def test_mixtures_by_name() -> None:
+def test_load_mixture_by_name() -> None:
     assert (len(load_mixture("bivariate")), load_mixture("bivariate").dimension) == (3, 2)
     claw = load_mixture("claw")
     np.testing.assert_allclose(claw.weights, [0.5, *[0.1] * 5])

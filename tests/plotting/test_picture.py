@@ -77,26 +77,30 @@ def decided(*pairs: tuple[int, int] | None) -> xarray.Dataset:
 
 
 def handled(name: str, chosen: int, shift: float, width: float, weight: float) -> xarray.Dataset:
-    from explore.mixtures.figures.drag import DISTANCES, bent
+    from explore.mixtures.figures.editor import DISTANCE_LABELS, editor_data
 
     mixture = load_mixture(name)
     n, d = mixture.means.shape
     shifts, widths, weights = np.zeros((n, d)), np.ones(n), np.ones(n)
     shifts[chosen], widths[chosen], weights[chosen] = shift, width, weight
-    return bent(mixture, shifts, widths, weights, chosen, dict.fromkeys(DISTANCES, shift + width))
+    distances = dict.fromkeys(DISTANCE_LABELS, shift + width)
+    return editor_data(mixture, shifts, widths, weights, chosen, distances)
 
 
 def blinded(chosen: float) -> xarray.Dataset:
-    from explore.mixtures.figures.lessons import blindness
+    from explore.mixtures.figures.dropped_component import dropped_component
 
     angle, kl, reverse = np.array([4.0, 0.1, 0.004]), np.array([1.0, 400.0, 4e4]), np.full(3, 0.36)
-    return blindness(np.array([1.0, 10.0, 100.0]), angle, kl, reverse, 0.3, 0.3, 3.0, chosen)
+    return dropped_component(
+        np.array([1.0, 10.0, 100.0]), angle, kl, reverse, 0.3, 0.3, 3.0, chosen
+    )
 
 
 def detoured(share: float) -> xarray.Dataset:
-    from explore.mixtures.figures.lessons import KINDS, detours
+    from explore.mixtures.figures.triangle_inequality import DISTANCE_LABELS, triangle_inequality
 
-    return detours(*(dict.fromkeys(KINDS, length) for length in (share, 1 - share, 1.1)), share)
+    legs = (dict.fromkeys(DISTANCE_LABELS, length) for length in (share, 1 - share, 1.1))
+    return triangle_inequality(*legs, share)
 
 
 def softened(**state: Any) -> xarray.Dataset:
@@ -213,21 +217,21 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "bent": (
-        "explore.mixtures.figures.drag:Bent",
+        "explore.mixtures.figures.editor:MixtureEditor",
         lambda: [
             handled("standard-1d", *s) for s in ((0, 0, 1, 1), (3, 0.5, 2, 1), (5, -0.2, 1, 0))
         ],
     ),
     "bent in 2-D": (
-        "explore.mixtures.figures.drag:Bent",
+        "explore.mixtures.figures.editor:MixtureEditor",
         lambda: [handled("bivariate", *s) for s in ((0, 0, 1, 1), (1, 0.5, 2, 1), (2, -0.2, 1, 3))],
     ),
     "blindness": (
-        "explore.mixtures.figures.lessons:Blindness",
+        "explore.mixtures.figures.dropped_component:DroppedComponent",
         lambda: [blinded(1.0), blinded(10.0), blinded(100.0)],
     ),
     "detours": (
-        "explore.mixtures.figures.lessons:Detours",
+        "explore.mixtures.figures.triangle_inequality:TriangleInequality",
         lambda: [detoured(0.5), detoured(0.2), detoured(0.9)],
     ),
     "softened": (

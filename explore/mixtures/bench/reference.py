@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explore.mixtures.distances import log_gaussian
+from explore.mixtures._gaussian import log_gaussian
 from explore.mixtures.mixture import GaussianMixture
 
 BLOCK = 2_000
@@ -94,7 +94,7 @@ def plain_greedy(
         i, j = np.concatenate([i, low]), np.concatenate([j, high])
         pairs = [np.concatenate(columns) for columns in zip(pairs, new, strict=True)]
     weights = w[alive]
-    return GaussianMixture.trusted(weights / weights.sum(), m[alive], s[alive]), path
+    return GaussianMixture._unchecked(weights / weights.sum(), m[alive], s[alive]), path
 
 
 def inner_products(
@@ -127,7 +127,7 @@ def _pair_columns(
     mean = share * m[i] + (1 - share) * m[j]
     square = (share * (1 - share))[:, :, None] * offset[:, :, None] * offset[:, None, :]
     spread = share[:, :, None] * s[i] + (1 - share)[:, :, None] * s[j] + square
-    g = GaussianMixture.trusted(w[alive], m[alive], s[alive])
+    g = GaussianMixture._unchecked(w[alive], m[alive], s[alive])
     with_f = inner_products(f, mean, spread, closed)
     with_g = with_f.copy() if alive.all() else inner_products(g, mean, spread, closed)
     with_merge, with_i, with_j = (

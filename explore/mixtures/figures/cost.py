@@ -1,4 +1,4 @@
-"""The picture of a benchmark: seconds against the number of components, with the power that fits."""
+"""The picture of a benchmark: seconds against the number of components, with the fitted power."""
 
 from __future__ import annotations
 
@@ -7,24 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray
 
-from explore.mixtures.figures.density import colour
+from explore.mixtures.figures.density import side_style
 from explore.plotting.picture import Picture
-from explore.plotting.style import GRID_GREY, MARKERS
+from explore.plotting.style import GRID_GREY
 
 if TYPE_CHECKING:
     import pandas
 
 
 def costs(sizes: list[int], seconds: dict[str, list[float]]) -> xarray.Dataset:
-    """What ``Costs`` shows: seconds ``[k]`` of each method at each of ``sizes [k]``."""
+    """Return the data of ``Costs``: seconds ``[k]`` of each method at each of ``sizes [k]``."""
     data = {"seconds": (("method", "components"), np.array(list(seconds.values())))}
-    return xarray.Dataset(
-        data, {"method": ("method", np.array(list(seconds), object)), "components": sizes}
-    )
+    methods = ("method", np.array(list(seconds), object))
+    return xarray.Dataset(data, {"method": methods, "components": sizes})
 
 
 def exponent(sizes: np.ndarray, seconds: np.ndarray) -> float:
-    """The power of the size that seconds grow with, fitted to their logarithms over the larger half of the sizes."""
+    """Fit the power of the size that the seconds grow with, over the larger half of the sizes."""
     half = len(sizes) // 2
     return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
 
@@ -36,24 +35,16 @@ class Costs(Picture):
     title = "What a reduction costs"
 
     def build(self, data: xarray.Dataset) -> None:
-        """One line a method; nothing moves."""
+        """Draw one line for each method; nothing changes afterwards."""
         axes = self.figure.add_axes((0.11, 0.13, 0.86, 0.78))
         axes.set(
             xscale="log", yscale="log", xlabel="components before the reduction", ylabel="seconds"
         )
         axes.set_title("Reduction to 20 components in two dimensions")
         sizes = data["components"].values
-        for side, (name, seconds) in enumerate(
-            zip(data["method"].values, data["seconds"].values, strict=True)
-        ):
+        for side, (name, seconds) in enumerate(_seconds_by_method(data).items()):
             label = f"{name}: grows with N^{exponent(sizes, seconds):.1f}"
-            axes.plot(
-                sizes,
-                seconds,
-                color=colour(side),
-                marker=MARKERS[("blue", "vermilion", "green")[side]],
-                label=label,
-            )
+            axes.plot(sizes, seconds, label=label, **{**side_style(side), "ls": "-"})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()
         axes.yaxis.set_major_formatter("{x:g}")
@@ -61,23 +52,25 @@ class Costs(Picture):
         axes.legend(loc="upper left")
 
     def show(self, data: xarray.Dataset) -> None:
-        """Nothing moves."""
+        """Do nothing: the picture does not change."""
 
     def describe(self, data: xarray.Dataset) -> str:
-        """The fitted powers."""
+        """Return the fitted powers in words."""
         sizes = data["components"].values
-        told = [
+        texts = [
             f"{name} {seconds[-1]:.2g} s at {sizes[-1]:,}, growing with N^{exponent(sizes, seconds):.1f}"
-            for name, seconds in zip(data["method"].values, data["seconds"].values, strict=True)
+            for name, seconds in _seconds_by_method(data).items()
         ]
-        return f"Seconds of a reduction to 20 components in two dimensions: {'; '.join(told)}."
+        return f"Seconds of a reduction to 20 components in two dimensions: {'; '.join(texts)}."
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """All seconds."""
+        """Return all seconds."""
         import pandas
 
-        columns = {
-            str(name): seconds
-            for name, seconds in zip(data["method"].values, data["seconds"].values, strict=True)
-        }
-        return pandas.DataFrame({"components": data["components"].values, **columns})
+        return pandas.DataFrame(
+            {"components": data["components"].values, **_seconds_by_method(data)}
+        )
+
+
+def _seconds_by_method(data: xarray.Dataset) -> dict[str, np.ndarray]:
+    return dict(zip(map(str, data["method"].values), data["seconds"].values, strict=True))

@@ -1,4 +1,4 @@
-"""What pictures of mixtures share: where to look, densities on a grid, contours and ellipses as lines."""
+"""Densities of mixtures in pictures: grids, contours, ellipses, and the style of each side."""
 
 from __future__ import annotations
 
@@ -8,64 +8,34 @@ import contourpy
 import numpy as np
 import xarray
 
-from explore.errors import InvalidInput
-from explore.mixtures.config import USUAL
 from explore.mixtures.mixture import GaussianMixture
-from explore.plotting.style import AREA_GREY, CONTOUR_GREYS, PALETTE
+from explore.plotting.style import AREA_GREY, CONTOUR_GREYS, MARKERS, PALETTE
 
-SIDES = ("blue", "vermilion", "green")
-"""Colours of up to three mixtures beside each other."""
+SIDE_COLOURS = ("blue", "vermilion", "green")
+"""Colours of up to three mixtures side by side."""
 
 LINE_POINTS, GRID_POINTS = 401, 71
-MASSES = (0.95, 0.8, 0.5, 0.2)
-"""Contours enclose these parts of the probability (of the original)."""
+CONTOUR_MASSES = (0.95, 0.8, 0.5, 0.2)
+"""Contours enclose these fractions of the probability of the original."""
 
-CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 41)), np.sin(np.linspace(0, 2 * np.pi, 41))])
-
-NAMES = {
-    "oggmr": "OGGMR",
-    "williams": "Williams (ISE)",
-    "ise-local": "local ISE",
-    "runnalls": "Runnalls",
-    "salmond": "Salmond",
-    "west": "West",
-    "cowa": "COWA",
-    "gmrc": "GMRC",
-    "prune": "pruning",
-    "brute": "brute force",
-}
+UNIT_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 41)) for f in (np.cos, np.sin)])
+MIN_RELATIVE_HEIGHT = 2e-3
+"""The tails of a component's curve below this fraction of its peak are not drawn: they would blacken the axis."""
 
 
-def name_of(recording: xarray.Dataset) -> str:
-    """How a recorded reduction is called in pictures."""
-    name, config = str(recording.attrs["name"]), recording.attrs["config"]
-    if name == "oggmr" and config["refine"] == "none":
-        return {"angle": "angle, greedy", "ise": "ISE, greedy"}[config["criterion"]]
-    refined = config["refine"] != "none" and USUAL[name].get("refine", "none") == "none"
-    return NAMES.get(name, name) + (", refined" if refined else "")
+def side_colour(side: int) -> str:
+    """Return the colour of a side."""
+    return PALETTE[SIDE_COLOURS[side]]
 
 
-def original_of(recording: xarray.Dataset) -> GaussianMixture:
-    """The mixture that a recorded reduction began with."""
-    return GaussianMixture.trusted(
-        *(
-            np.asarray(recording[f"original_{name}"].values, float)
-            for name in ("weight", "mean", "covariance")
-        )
-    )
+def side_style(side: int) -> dict[str, Any]:
+    """Return colour, marker and line style of a side."""
+    marker, line = MARKERS[SIDE_COLOURS[side]], ("-", "--", ":")[side]
+    return {"color": side_colour(side), "marker": marker, "ls": line}
 
 
-def mixture_of(frame: xarray.Dataset) -> GaussianMixture:
-    """The mixture of one recorded frame."""
-    at = frame["alive"].values.astype(bool)
-    weights = frame["weight"].values[at]
-    return GaussianMixture.trusted(
-        weights / weights.sum(), frame["mean"].values[at], frame["covariance"].values[at]
-    )
-
-
-def view_of(mixture: GaussianMixture) -> np.ndarray:
-    """The projection ``[k, d]``, k ≤ 2, that a mixture is looked at through: itself, or its two widest directions."""
+def principal_view(mixture: GaussianMixture) -> np.ndarray:
+    """Return the projection ``[k, d]``, k ≤ 2, of a picture: the identity, or the two widest directions."""
     d = mixture.dimension
     if d <= 2:
         return np.eye(d)
@@ -74,38 +44,56 @@ def view_of(mixture: GaussianMixture) -> np.ndarray:
     return axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(1)])[:, None]
 
 
-def seen(mixture: GaussianMixture, view: np.ndarray) -> GaussianMixture:
-    """The mixture in that projection."""
+def project(mixture: GaussianMixture, view: np.ndarray) -> GaussianMixture:
+    """Return the projection of a mixture."""
     if len(view) == mixture.dimension:
         return mixture
-    return GaussianMixture.trusted(
+    return GaussianMixture._unchecked(
         mixture.weights, mixture.means @ view.T, view @ mixture.covariances @ view.T
     )
 
 
-def box_of(mixture: GaussianMixture, reach: float = 3.0) -> np.ndarray:
-    """Lowest and highest coordinates ``[2, d]`` that hold nearly all of a mixture."""
+def bounding_box(mixture: GaussianMixture, deviations: float = 3.0) -> np.ndarray:
+    """Return the lowest and highest coordinates ``[2, d]`` that contain nearly all of a mixture."""
     spread = np.sqrt(np.diagonal(mixture.covariances, axis1=1, axis2=2))
     heavy = mixture.weights > 1e-3 * mixture.weights.max()
-    low, high = (mixture.means + sign * reach * spread for sign in (-1, 1))
+    low, high = (mixture.means + sign * deviations * spread for sign in (-1, 1))
     return np.stack([low[heavy].min(0), high[heavy].max(0)])
 
 
-def grid_of(box: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The axes of a grid over a box: one or two, ``[points]`` each."""
-    points = LINE_POINTS if box.shape[1] == 1 else GRID_POINTS
-    return tuple(np.linspace(low, high, points) for low, high in box.T)
-
-
 def density_on(grid: tuple[np.ndarray, ...], mixture: GaussianMixture) -> np.ndarray:
-    """Density on a grid, ``[x]`` or ``[y, x]``."""
-    if len(grid) == 1:
-        return mixture.pdf(grid[0])
-    return mixture.pdf(np.stack(np.meshgrid(*grid), -1))
+    """Compute the density on a grid, ``[x]`` or ``[y, x]``."""
+    return mixture.pdf(grid[0] if len(grid) == 1 else np.stack(np.meshgrid(*grid), -1))
+
+
+def grid_around(
+    original: GaussianMixture,
+) -> tuple[tuple[np.ndarray, ...], tuple[str, ...], dict[str, Any]]:
+    """Make the grid of a picture.
+
+    Returns:
+        Its axes, ``[points]`` each; the dimensions of a density on it; and the coordinates of the
+        data, from which ``DensityPanel`` restores it.
+    """
+    box = bounding_box(original)
+    points = LINE_POINTS if original.dimension == 1 else GRID_POINTS
+    grid = tuple(np.linspace(low, high, points) for low, high in box.T)
+    dims = ("x",) if len(grid) == 1 else ("y", "x")
+    coords = {f"grid_{name}": (name, axis) for name, axis in zip("xy", grid, strict=False)}
+    return grid, dims, {"original": (dims, density_on(grid, original)), **coords}
+
+
+def mixture_in(data: xarray.Dataset, index: Any = ()) -> GaussianMixture:
+    """Return the mixture in the data of a picture; ``index`` selects a side."""
+    present = np.isfinite(data["weight"].values[index])
+    weights, means, covariances = (
+        data[name].values[index][present] for name in ("weight", "mean", "covariance")
+    )
+    return GaussianMixture._unchecked(weights, means, covariances)
 
 
 def component_curves(x: np.ndarray, mixture: GaussianMixture) -> np.ndarray:
-    """Weighted densities of the components of a mixture in 1-D, ``[n, x]``."""
+    """Compute the weighted densities of the components of a mixture in 1-D, ``[n, x]``."""
     variances = mixture.covariances[:, 0, 0][:, None]
     return (
         mixture.weights[:, None]
@@ -114,62 +102,76 @@ def component_curves(x: np.ndarray, mixture: GaussianMixture) -> np.ndarray:
     )
 
 
-def component_lines(x: np.ndarray, mixture: GaussianMixture) -> list[np.ndarray]:
-    """Those curves as ``[points, 2]`` each, without their tails, which would blacken the axis."""
-    return [without_tails(x, curve) for curve in component_curves(x, mixture)]
+def component_heights(mixture: GaussianMixture) -> np.ndarray:
+    """Compute the weighted densities of the components of a mixture in 1-D at their means, ``[n]``."""
+    return mixture.weights / np.sqrt(2 * np.pi * mixture.covariances[:, 0, 0])
 
 
-def without_tails(x: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """The part of a curve that can be told from zero, as ``[points, 2]``."""
-    return np.column_stack([x, curve])[curve > 2e-3 * max(curve.max(), 1e-300)]
+def cut_tails(x: np.ndarray, curve: np.ndarray) -> np.ndarray:
+    """Return the part of a curve that is visibly above zero, as ``[points, 2]``."""
+    return np.column_stack([x, curve])[curve > MIN_RELATIVE_HEIGHT * max(curve.max(), 1e-300)]
 
 
-def levels_of(density: np.ndarray) -> np.ndarray:
-    """Densities whose contours enclose ``MASSES`` of what is on the grid, rising."""
+def contour_levels(density: np.ndarray) -> np.ndarray:
+    """Compute the densities whose contours enclose ``CONTOUR_MASSES`` of the grid, in increasing order."""
     ordered = np.sort(density.ravel())[::-1]
     share = np.cumsum(ordered) / ordered.sum()
-    return ordered[np.searchsorted(share, MASSES).clip(max=len(ordered) - 1)]
+    return ordered[np.searchsorted(share, CONTOUR_MASSES).clip(max=len(ordered) - 1)]
 
 
-def contours(
-    grid: tuple[np.ndarray, ...], density: np.ndarray, levels: np.ndarray
-) -> list[np.ndarray]:
-    """Contour lines as ``[points, 2]`` each."""
-    made = contourpy.contour_generator(grid[0], grid[1], density)
-    return [line for level in levels for line in made.lines(float(level))]  # type: ignore[misc]
+class DensityPanel:
+    """A panel with the original in grey, and lines for densities and components over it.
+
+    Args:
+        axes: matplotlib axes.
+        data: with the coordinates of ``grid_around``.
+    """
+
+    def __init__(self, axes: Any, data: xarray.Dataset) -> None:
+        self.axes = axes
+        self.is_1d = "grid_y" not in data.coords
+        self.grid = tuple(data[f"grid_{name}"].values for name in ("x" if self.is_1d else "xy"))
+        self.original = data["original"].values
+        if self.is_1d:
+            axes.fill_between(self.grid[0], self.original, color=AREA_GREY, lw=0, label="original")
+            axes.set_xlim(self.grid[0][0], self.grid[0][-1])
+            axes.set_ylim(0, 1.22 * self.original.max())
+            axes.set(xlabel="x", ylabel="density")
+        else:
+            self.levels = contour_levels(self.original)
+            self._draw_contours()
+
+    def _draw_contours(self) -> None:
+        levels = np.append(self.levels, np.inf)
+        levels = levels[np.append(np.diff(levels) > 0, True)]
+        greys = CONTOUR_GREYS[-(len(levels) - 1) :]
+        self.axes.contourf(*self.grid, self.original, levels=levels, colors=greys)
+        # Both axes have the same scale.
+        position = self.axes.get_position()
+        panel = np.array([position.width, position.height]) * self.axes.figure.get_size_inches()
+        low, high = (np.array([axis[end] for axis in self.grid]) for end in (0, -1))
+        centre, half = 0.5 * (low + high), 0.5 * ((high - low) / panel).max() * panel
+        self.axes.set_xlim(*(centre[0] + half[0] * np.array([-1, 1])))
+        self.axes.set_ylim(*(centre[1] + half[1] * np.array([-1, 1])))
+
+    def density_lines(self, density: np.ndarray) -> list[np.ndarray]:
+        """Return the curve of a density in 1-D or its contours in 2-D, as ``[points, 2]`` each."""
+        if self.is_1d:
+            return [np.column_stack([self.grid[0], density])]
+        generator = contourpy.contour_generator(self.grid[0], self.grid[1], density)
+        return [line for level in self.levels for line in generator.lines(float(level))]  # type: ignore[misc]
+
+    def component_lines(self, mixture: GaussianMixture) -> list[np.ndarray]:
+        """Return a curve in 1-D or the one-sigma ellipse in 2-D of each component, as ``[points, 2]`` each."""
+        if self.is_1d:
+            x = self.grid[0]
+            return [cut_tails(x, curve) for curve in component_curves(x, mixture)]
+        ellipses = mixture.means[:, :, None] + mixture.factors @ UNIT_CIRCLE
+        return list(ellipses.transpose(0, 2, 1))
 
 
-def ellipses(mixture: GaussianMixture) -> list[np.ndarray]:
-    """One standard deviation around each mean in 2-D, as ``[41, 2]`` each."""
-    return list((mixture.means[:, :, None] + mixture.factors @ CIRCLE).transpose(0, 2, 1))
-
-
-def draw_original(axes: Any, grid: tuple[np.ndarray, ...], density: np.ndarray) -> None:
-    """The original in grey: an area in 1-D, filled contours in 2-D."""
-    if len(grid) == 1:
-        axes.fill_between(grid[0], density, color=AREA_GREY, lw=0, label="original")
-        axes.set_xlim(grid[0][0], grid[0][-1])
-        axes.set_ylim(0, 1.22 * density.max())
-        axes.set(xlabel="x", ylabel="density")
-        return
-    levels = np.append(levels_of(density), np.inf)
-    levels = levels[np.append(np.diff(levels) > 0, True)]
-    axes.contourf(
-        *grid,
-        density,
-        levels=levels,
-        colors=CONTOUR_GREYS[-(len(levels) - 1) :],
-    )
-    place, (width, height) = axes.get_position(), axes.figure.get_size_inches()
-    panel = np.array([place.width * width, place.height * height])
-    low, high = (np.array([along[end] for along in grid]) for end in (0, -1))
-    half = 0.5 * ((high - low) / panel).max() * panel  # one unit is as long in both directions
-    axes.set_xlim(*(0.5 * (low + high)[0] + half[0] * np.array([-1, 1])))
-    axes.set_ylim(*(0.5 * (low + high)[1] + half[1] * np.array([-1, 1])))
-
-
-def number(value: float) -> str:
-    """A measured value in a few signs."""
+def format_value(value: float) -> str:
+    """Format a measured value in a few characters."""
     if not np.isfinite(value):
         return "∞" if value > 0 else "–"
     if abs(value) < 1e-9:
@@ -177,28 +179,3 @@ def number(value: float) -> str:
     if 0.001 <= abs(value) < 10:
         return f"{value:.4f}"
     return f"{value:.4g}" if 10 <= abs(value) < 1e4 else f"{value:.1e}"
-
-
-def check_same_original(recordings: list[xarray.Dataset]) -> None:
-    """Refuse recordings that began with unlike mixtures.
-
-    Raises:
-        InvalidInput: they did.
-    """
-    first = original_of(recordings[0])
-    for recording in recordings[1:]:
-        other = original_of(recording)
-        if other.means.shape != first.means.shape or any(
-            not np.array_equal(a, b)
-            for a, b in (
-                (first.weights, other.weights),
-                (first.means, other.means),
-                (first.covariances, other.covariances),
-            )
-        ):
-            raise InvalidInput("give one recording, or up to three of the same mixture")
-
-
-def colour(side: int) -> str:
-    """Of the side-th mixture."""
-    return PALETTE[SIDES[side]]

@@ -1,8 +1,8 @@
-"""The picture of reductions: one to three paths from the same mixture, step by step, with every measure beside each other."""
+"""The picture of reductions: one to three paths from the same mixture, step by step, with every measure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,41 +14,41 @@ from explore.core.recording import that_hold
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES
 from explore.mixtures.figures.density import (
-    box_of,
-    check_same_original,
-    colour,
-    component_lines,
-    contours,
+    DensityPanel,
     density_on,
-    draw_original,
-    ellipses,
-    grid_of,
-    levels_of,
-    mixture_of,
-    name_of,
-    number,
-    original_of,
-    seen,
-    view_of,
+    format_value,
+    grid_around,
+    mixture_in,
+    principal_view,
+    project,
+    side_colour,
+    side_style,
 )
-from explore.mixtures.mixture import GaussianMixture
+from explore.mixtures.figures.recordings import (
+    check_same_original,
+    method_label,
+    mixture_of,
+    original_of,
+)
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import CURVE_GREY, GRID_GREY, MARKERS, set_title
+from explore.plotting.style import CURVE_GREY, GRID_GREY, set_title
 
 if TYPE_CHECKING:
     import pandas
 
-NOISE = 1e-7
-"""Angles below this are rounding; so, on a logarithmic axis, is whatever is this small."""
+MIN_MEASURE = 1e-7
+"""Angles below this are rounding; on a logarithmic axis, smaller values of any measure are not drawn."""
 
-MEASURES = {
+MEASURE_LABELS = {
     "angle": "angle, rad",
     "ise": "ISE",
     "kl": "KL divergence, nat",
     "covariance_error": "change of covariance",
     "peaks": "peaks",
 }
-"""What is printed of each side, and can be drawn over the path."""
+"""The measures that are printed for each side and can be drawn along the path."""
+
+MERGING = PHASES.index("merging")
 
 
 def reduction(
@@ -56,80 +56,83 @@ def reduction(
     step: int | None = None,
     measure: str = "angle",
 ) -> xarray.Dataset:
-    """What ``Paths`` shows: up to three recorded reductions of one mixture at a step.
+    """Return the data of ``Paths``: up to three recorded reductions of one mixture at a step.
 
     Args:
         recordings: of runs that began with the same mixture.
-        step: merges (or other steps) made; the last of the longest if left out. A shorter run stays at its end.
-        measure: drawn over the path: "angle", "ise", "kl", "covariance_error" or "peaks".
+        step: number of steps; by default all of the longest run. A shorter run stays at its end.
+        measure: drawn along the path: "angle", "ise", "kl", "covariance_error" or "peaks".
 
     Raises:
-        InvalidInput: recordings of other runs, or of unlike mixtures.
+        InvalidInput: recordings of other runs, or of different mixtures.
         UnknownName: another measure.
     """
-    given = that_hold(recordings, "original_covariance", "a mixture reduction")
-    if len(given) > 3:
-        raise InvalidInput(f"give up to three recordings, got {len(given)}")
-    if measure not in MEASURES:
-        raise UnknownName("measure", measure, MEASURES)
-    check_same_original(given)
-    longest = max((r.step.values for r in given), key=len)
+    recordings = that_hold(recordings, "original_covariance", "a mixture reduction")
+    if len(recordings) > 3:
+        raise InvalidInput(f"give up to three recordings, got {len(recordings)}")
+    if measure not in MEASURE_LABELS:
+        raise UnknownName("measure", measure, MEASURE_LABELS)
+    check_same_original(recordings)
+    longest = max((r.step.values for r in recordings), key=len)
     step = int(longest[-1]) if step is None else int(step)
-    at = [max(0, int(np.searchsorted(r.step.values, step, side="right")) - 1) for r in given]
-    now = [r.isel(step=i) for r, i in zip(given, at, strict=True)]
-    original = original_of(given[0])
-    view = view_of(original)
-    shown, mixtures = seen(original, view), [seen(mixture_of(frame), view) for frame in now]
-    grid = grid_of(box_of(shown))
-    n = len(original)
-    frames = max(r.sizes["step"] for r in given)
+    frames = [
+        r.isel(step=max(0, int(np.searchsorted(r.step.values, step, side="right")) - 1))
+        for r in recordings
+    ]
+    original = original_of(recordings[0])
+    view = principal_view(original)
+    mixtures = [project(mixture_of(frame), view) for frame in frames]
+    grid, dims, coords = grid_around(project(original, view))
 
-    def over(values: Sequence[np.ndarray]) -> tuple[tuple[str, str], np.ndarray]:
-        filled = [
-            np.concatenate([np.asarray(v, float), np.full(frames - len(v), np.nan)]) for v in values
-        ]
-        return ("side", "frame"), np.stack(filled)
+    def at_step(name: str, kind: type) -> tuple[str, list[Any]]:
+        return "side", [kind(frame[name]) for frame in frames]
 
-    def slots(name: str) -> tuple[tuple[str, ...], np.ndarray]:
-        arrays = np.full((len(given), n, *getattr(shown, name).shape[1:]), np.nan)
-        for side, mixture in enumerate(mixtures):
-            arrays[side, : len(mixture)] = getattr(mixture, name)
+    def along_path(name: str) -> tuple[tuple[str, str], np.ndarray]:
+        return ("side", "frame"), _pad([r[name].values for r in recordings], len(longest))
+
+    def parameters(name: str) -> tuple[tuple[str, ...], np.ndarray]:
+        arrays = _pad([getattr(mixture, name) for mixture in mixtures], len(original))
         return ("side", "component", "axis", "axis_")[: arrays.ndim], arrays
 
-    axes = ("x",) if len(grid) == 1 else ("y", "x")
+    densities = np.stack([density_on(grid, mixture) for mixture in mixtures])
     data: dict[str, Any] = {
-        "density": (("side", *axes), np.stack([density_on(grid, mixture) for mixture in mixtures])),
-        "weight": slots("weights"),
-        "mean": slots("means"),
-        "covariance": slots("covariances"),
-        "newest": ("side", [_newest(frame) for frame in now]),
-        "now": ("side", [int(frame["step"]) for frame in now]),
-        "phase": ("side", [int(frame["phase"]) for frame in now]),
-        "components": ("side", [int(frame["components"]) for frame in now]),
-        "kl_error": ("side", [float(frame["kl_error"]) for frame in now]),
-        "path_components": over([r["components"].values for r in given]),
-        "path_phase": over([r["phase"].values for r in given]),
-        "path_step": over([r.step.values for r in given]),
-        "path_measure": over([r[measure].values for r in given]),
+        "density": (("side", *dims), densities),
+        "weight": parameters("weights"),
+        "mean": parameters("means"),
+        "covariance": parameters("covariances"),
+        "merged_component": ("side", [_merged_component(frame) for frame in frames]),
+        "present_step": at_step("step", int),
+        "phase": at_step("phase", int),
+        "components": at_step("components", int),
+        "kl_error": at_step("kl_error", float),
+        "path_components": along_path("components"),
+        "path_phase": along_path("phase"),
+        "path_step": along_path("step"),
+        "path_measure": along_path(measure),
+        **{name: at_step(name, float) for name in MEASURE_LABELS},
     }
-    data |= {name: ("side", [float(frame[name]) for frame in now]) for name in MEASURES}
-    known = {
-        "side": ("side", np.array([name_of(r) for r in given], object)),
-        "original": (axes, density_on(grid, shown)),
-        "measure": ("what", np.array([measure], object)),
-        **{f"grid_{name}": (name, values) for name, values in zip(("x", "y"), grid, strict=False)},
-    }
-    about = {
-        "data": str(given[0].attrs["config"]["data"]["name"]),
-        "start": n,
+    coords["side"] = "side", np.array([method_label(r) for r in recordings], object)
+    attrs = {
+        "data": str(recordings[0].attrs["config"]["data"]["name"]),
+        "measure": measure,
+        "start": len(original),
         "dimension": original.dimension,
-        "peaks": int(given[0]["peaks"].values[0]),
+        "peaks": int(recordings[0]["peaks"].values[0]),
     }
-    return xarray.Dataset(data, known, attrs=about)
+    return xarray.Dataset(data, coords, attrs=attrs)
 
 
-def _newest(frame: xarray.Dataset) -> int:
-    """Place of the component that the last merge made, among those that are left; -1 if there is none."""
+def _pad(arrays: Iterable[np.ndarray], length: int) -> np.ndarray:
+    """Stack arrays ``[k, ...]`` of different k as ``[n, length, ...]``, with NaN at the ends."""
+    padded = []
+    for array in arrays:
+        missing = np.full((length - len(array), *array.shape[1:]), np.nan)
+        padded.append(np.concatenate([np.asarray(array, float), missing]))
+    return np.stack(padded)
+
+
+def _merged_component(frame: xarray.Dataset) -> int:
+    """Return the index of the component that the last merge made; -1 if there is none."""
     i, j = frame["merged"].values
     return int(frame["alive"].values[: int(i)].sum()) if j >= 0 else -1
 
@@ -139,213 +142,183 @@ class Paths(Picture):
 
     size = (9.6, 6.0)
     title = "A Gaussian mixture, merged step by step"
+    structural = ("measure",)
 
     def build(self, data: xarray.Dataset) -> None:
-        """A panel for each side, the path below them, the numbers to its right."""
-        sides, self._flat = data.sizes["side"], "y" not in data.dims
-        self._grid = (
-            (data["grid_x"].values,)
-            if self._flat
-            else (data["grid_x"].values, data["grid_y"].values)
-        )
-        self._levels = None if self._flat else levels_of(data["original"].values)
-        self._parts: list[dict[str, Any]] = []
+        """Draw a panel for each side, the path below them, and the numbers to its right."""
+        sides = data.sizes["side"]
+        self._panels: list[DensityPanel] = []
+        self._lines: list[dict[str, Any]] = []
+        self._titles: list[Any] = []
         width = 0.93 / sides
         for side in range(sides):
-            left = 0.065 + side * width
-            axes = self.figure.add_axes((left, 0.5, width - 0.055, 0.41))
-            draw_original(axes, self._grid, data["original"].values)
+            axes = self.figure.add_axes((0.065 + side * width, 0.5, width - 0.055, 0.41))
+            panel = DensityPanel(axes, data)
             if side:
                 axes.set_ylabel("")
-            if not self._flat:
+            if not panel.is_1d:
                 projected = data.attrs["dimension"] > 2
-                axes.set_xlabel("widest direction" if projected else "$x_1$")
-                axes.set_ylabel(
-                    "" if side else "second widest" if projected else "$x_2$", labelpad=2
-                )
-            set_title(axes, str(data.side.values[side])).set(fontweight="bold", color=colour(side))
-            part: dict[str, Any] = {"axes": axes}
-            part["small"] = self.moving(
-                axes.add_collection(LineCollection([], lw=0.8, color=colour(side), alpha=0.65))
+                x, y = ("widest direction", "second widest") if projected else ("$x_1$", "$x_2$")
+                axes.set_xlabel(x)
+                axes.set_ylabel("" if side else y, labelpad=2)
+            colour = side_colour(side)
+            set_title(axes, str(data.side.values[side])).set(fontweight="bold", color=colour)
+            styles: dict[str, dict[str, Any]] = {
+                "components": {"lw": 0.8, "color": colour, "alpha": 0.65},
+                "density": {"lw": 2, "color": colour},
+                "merged": {"lw": 2, "color": "black", "ls": (0, (2, 1.2))},
+            }
+            self._panels.append(panel)
+            self._lines.append(
+                {
+                    name: self.moving(axes.add_collection(LineCollection([], **style)))
+                    for name, style in styles.items()
+                }
             )
-            part["main"] = self.moving(
-                axes.add_collection(LineCollection([], lw=2, color=colour(side)))
-            )
-            part["newest"] = self.moving(
-                axes.add_collection(LineCollection([], lw=2, color="black", ls=(0, (2, 1.2))))
-            )
-            part["title"] = self.moving(
-                axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")
-            )
-            self._parts.append(part)
+            title = axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")
+            self._titles.append(self.moving(title))
         self._build_path(data)
         self._build_numbers(data)
 
     def _build_path(self, data: xarray.Dataset) -> None:
-        measure = str(data["measure"].values[0])
+        measure = data.attrs["measure"]
         axes = self._path = self.figure.add_axes((0.085, 0.09, 0.45, 0.27))
-        axes.set(xlabel="components left", title=f"{MEASURES[measure]}, along the path")
-        values, left = data["path_measure"].values, data["path_components"].values
-        most, least = np.nanmax(left), np.nanmin(left)
-        margin = 0.03 * (most - least) + 0.3
-        axes.set_xlim(most + margin, least - min(margin, 0.9))
+        axes.set(xlabel="components left", title=f"{MEASURE_LABELS[measure]}, along the path")
+        values, counts = data["path_measure"].values, data["path_components"].values
+        largest, smallest = np.nanmax(counts), np.nanmin(counts)
+        margin = 0.03 * (largest - smallest) + 0.3
+        axes.set_xlim(largest + margin, smallest - min(margin, 0.9))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
         axes.grid(color=GRID_GREY, lw=0.6)
         if measure == "peaks":
             axes.set_ylim(0, np.nanmax(values) + 1)
             axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+            visible = np.isfinite(values)
         else:
-            positive = values[np.isfinite(values) & (values > NOISE)]
+            visible = values > MIN_MEASURE
+            positive = values[visible & np.isfinite(values)]
             low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
             axes.set_yscale("log")
             axes.set_ylim(low / 1.5, high * 1.5)
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if high / low < 300 else ()))
             axes.yaxis.set_minor_formatter("{x:g}")
-        merging = data["path_phase"].values <= PHASES.index("merging")
+        merging = data["path_phase"].values <= MERGING
+        refining = np.isfinite(counts) & ~merging
+        self._points = []
         for side in range(data.sizes["side"]):
-            style: dict[str, Any] = {
-                "color": colour(side),
-                "marker": MARKERS[("blue", "vermilion", "green")[side]],
-                "ms": 3.5,
-            }
-            at = merging[side] & ((values[side] > NOISE) | (measure == "peaks"))
-            axes.plot(
-                left[side][at],
-                values[side][at],
-                ls=("-", "--", ":")[side],
-                label=str(data.side.values[side]),
-                **style,
-            )
-            after = np.isfinite(left[side]) & ~merging[side]
-            label = "refining" if after.any() and not side else None
-            axes.plot(
-                left[side][after],
-                values[side][after],
-                ls="",
-                label=label,
-                **{**style, "ms": 7, "mfc": "white"},
-            )
+            style = side_style(side)
+            rows = merging[side] & visible[side]
+            name = str(data.side.values[side])
+            axes.plot(counts[side][rows], values[side][rows], label=name, ms=3.5, **style)
+            rows = refining[side]
+            style |= {"ls": "", "ms": 7, "mfc": "white"}
+            label = "refining" if rows.any() and not side else None
+            axes.plot(counts[side][rows], values[side][rows], label=label, **style)
         axes.legend(loc="best")
-        self._points = [
-            self.moving(axes.plot([], [], "o", ms=12, mfc="none", mec=colour(side), mew=2)[0])
-            for side in range(data.sizes["side"])
-        ]
+        for side in range(data.sizes["side"]):
+            colour = side_colour(side)
+            point = axes.plot([], [], "o", ms=12, mfc="none", mec=colour, mew=2)[0]
+            self._points.append(self.moving(point))
 
     def _build_numbers(self, data: xarray.Dataset) -> None:
         sides = data.sizes["side"]
-        heads = ["components left", *MEASURES.values()]
+        headings = {"components": "components left", **MEASURE_LABELS}
+        heights = {name: 0.355 - row * 0.047 for row, name in enumerate(headings)}
+        for name, heading in headings.items():
+            self.figure.text(0.575, heights[name], heading, va="center")
         self._numbers: list[dict[str, Any]] = []
-        for row, head in enumerate(heads):
-            self.figure.text(0.575, 0.355 - row * 0.047, head, va="center")
         for side in range(sides):
             x = 0.75 + side * (0.13 if sides < 3 else 0.085)
-            look: dict[str, Any] = {"va": "center", "color": colour(side), "fontsize": 9}
-            names = ("components", *MEASURES)
+            style: dict[str, Any] = {"va": "center", "color": side_colour(side), "fontsize": 9}
             self._numbers.append(
                 {
-                    name: self.moving(self.figure.text(x, 0.355 - row * 0.047, "", **look))
-                    for row, name in enumerate(names)
+                    name: self.moving(self.figure.text(x, y, "", **style))
+                    for name, y in heights.items()
                 }
             )
         text = f"the original has {data.attrs['start']} components and {data.attrs['peaks']} peaks"
-        self.figure.text(0.575, 0.355 - len(heads) * 0.047, text, va="center", color=CURVE_GREY)
+        y = 0.355 - len(headings) * 0.047
+        self.figure.text(0.575, y, text, va="center", color=CURVE_GREY)
 
     def show(self, data: xarray.Dataset) -> None:
-        """Everything moves together."""
-        for side, part in enumerate(self._parts):
-            count, newest = int(data["components"].values[side]), int(data["newest"].values[side])
-            mixture = self._mixture(data, side)
-            if self._flat:
-                x = self._grid[0]
-                lines = component_lines(x, mixture)
-                main = [np.column_stack([x, data["density"].values[side]])]
-            else:
-                lines = ellipses(mixture)
-                main = contours(self._grid, data["density"].values[side], self._levels)  # type: ignore[arg-type]
-            part["small"].set_segments(lines)
-            part["main"].set_segments(main)
-            part["newest"].set_segments([lines[newest]] if newest >= 0 else [])
-            phase = PHASES[int(data["phase"].values[side])]
-            part["title"].set_text(
-                f"{count} components"
-                + (f", after {phase}" if phase not in ("start", "merging") else "")
+        """Show the present step of every side."""
+        for side, (panel, artists) in enumerate(zip(self._panels, self._lines, strict=True)):
+            count, merged = (int(data[n].values[side]) for n in ("components", "merged_component"))
+            lines = panel.component_lines(mixture_in(data, side))
+            artists["components"].set_segments(lines)
+            artists["density"].set_segments(panel.density_lines(data["density"].values[side]))
+            artists["merged"].set_segments([lines[merged]] if merged >= 0 else [])
+            phase = int(data["phase"].values[side])
+            suffix = f", after {PHASES[phase]}" if phase > MERGING else ""
+            self._titles[side].set_text(f"{count} components{suffix}")
+            frame = np.flatnonzero(
+                data["path_step"].values[side] == data["present_step"].values[side]
             )
-            at = np.flatnonzero(data["path_step"].values[side] == data["now"].values[side])
             self._points[side].set_data(
-                data["path_components"].values[side][at], data["path_measure"].values[side][at]
+                data["path_components"].values[side][frame],
+                data["path_measure"].values[side][frame],
             )
-            numbers = self._numbers[side]
-            numbers["components"].set_text(f"{count}")
-            for name in MEASURES:
-                value = float(data[name].values[side])
-                small = name == "angle" and value < NOISE
-                numbers[name].set_text(
-                    f"{value:.0f}" if name == "peaks" or small else number(value)
-                )
-            if len(self._parts) < 3:
-                error = float(data["kl_error"].values[side])
-                plus = f" ± {error:.1g}" if error > 1e-9 else ""
-                numbers["kl"].set_text(number(float(data["kl"].values[side])) + plus)
+            self._show_numbers(data, side, count)
 
-    def _mixture(self, data: xarray.Dataset, side: int) -> GaussianMixture:
-        at = np.isfinite(data["weight"].values[side])
-        return GaussianMixture.trusted(
-            *(data[name].values[side][at] for name in ("weight", "mean", "covariance"))
-        )
+    def _show_numbers(self, data: xarray.Dataset, side: int, count: int) -> None:
+        numbers = self._numbers[side]
+        numbers["components"].set_text(f"{count}")
+        for name in MEASURE_LABELS:
+            value = float(data[name].values[side])
+            whole = name == "peaks" or (name == "angle" and value < MIN_MEASURE)
+            numbers[name].set_text(f"{value:.0f}" if whole else format_value(value))
+        error = float(data["kl_error"].values[side])
+        if len(self._numbers) < 3 and error > 1e-9:
+            numbers["kl"].set_text(f"{numbers['kl'].get_text()} ± {error:.1g}")
 
     def describe(self, data: xarray.Dataset) -> str:
-        """Components left and every measure, side by side."""
+        """Return components and measures of each side in words."""
         parts = []
         for side in range(data.sizes["side"]):
             angle, kl, peaks = (float(data[name].values[side]) for name in ("angle", "kl", "peaks"))
             parts.append(
-                f"{data.side.values[side]}, {int(data['components'].values[side])} components: angle {number(angle)}, "
-                f"KL {number(kl)}, {peaks:.0f} peaks of {data.attrs['peaks']}"
+                f"{data.side.values[side]}, {int(data['components'].values[side])} components: "
+                f"angle {format_value(angle)}, KL {format_value(kl)}, "
+                f"{peaks:.0f} peaks of {data.attrs['peaks']}"
             )
-        moves = f"step {int(data['now'].values.max())}"
         return (
-            f"Mixture {data.attrs['data']} of {data.attrs['start']} components, {moves}. "
-            + ". ".join(parts)
-            + "."
+            f"Mixture {data.attrs['data']} of {data.attrs['start']} components, "
+            f"step {int(data['present_step'].values.max())}. {'. '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """The path of the chosen measure, and where it stands."""
+        """Return the path of the selected measure; ``shown`` marks the present step."""
         import pandas
 
-        rows = [
-            {
-                "method": str(data.side.values[side]),
-                "step": int(step),
-                "components": int(left),
-                str(data["measure"].values[0]): float(value),
-                "shown": bool(step == data["now"].values[side]),
-            }
-            for side in range(data.sizes["side"])
-            for step, left, value in zip(
-                data["path_step"].values[side],
-                data["path_components"].values[side],
-                data["path_measure"].values[side],
-                strict=True,
+        rows = []
+        for side, name in enumerate(data.side.values):
+            present = data["present_step"].values[side]
+            columns = (
+                data[f"path_{column}"].values[side] for column in ("step", "components", "measure")
             )
-            if np.isfinite(step)
-        ]
+            for step, count, value in zip(*columns, strict=True):
+                if np.isfinite(step):
+                    row = {"method": str(name), "step": int(step), "components": int(count)}
+                    shown = bool(step == present)
+                    rows.append({**row, data.attrs["measure"]: float(value), "shown": shown})
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        """Each place of the path chooses its step."""
+        """Return one target for each step of the longest path."""
         longest = int(np.isfinite(data["path_step"].values).sum(1).argmax())
-        steps, left = (data[name].values[longest] for name in ("path_step", "path_components"))
-        known = np.isfinite(steps) & (data["path_phase"].values[longest] <= PHASES.index("merging"))
-        steps, left = steps[known], left[known]
-        half = 0.5 * float(np.abs(np.diff(left)).min()) if len(left) > 1 else 0.5
+        steps, counts, phases = (
+            data[f"path_{name}"].values[longest] for name in ("step", "components", "phase")
+        )
+        merging = np.isfinite(steps) & (phases <= MERGING)
+        steps, counts = steps[merging], counts[merging]
+        half = 0.5 * float(np.abs(np.diff(counts)).min()) if len(counts) > 1 else 0.5
         low, high = self._path.get_ylim()
         return [
             Target(
-                *self.box(self._path, at + half, low, at - half, high),
-                f"{at:.0f} components left",
+                *self.box(self._path, count + half, low, count - half, high),
+                f"{count:.0f} components left",
                 {"step": int(step)},
             )
-            for step, at in zip(steps, left, strict=True)
+            for step, count in zip(steps, counts, strict=True)
         ]

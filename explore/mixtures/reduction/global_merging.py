@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explore._parallel.thread_pool import shared
+from explore._parallel.work_sharing import run_shared
 from explore.mixtures._kernels import pairs as kernels
 from explore.mixtures._kernels.products import compute_products
 from explore.mixtures.components import REMOVED, MutableMixture
@@ -80,14 +80,14 @@ class GlobalMerging(Merging):
         work = n * len(self.original) * (n // 2 if same else 2)
         original = self.original.dimension, self._unit, self._weights, self._rows, self.phi
         mixture = self.w, self.c, self.rows, self.own, self.s
-        shared(work, kernels.rate_pairs, *original, *mixture, same, tasks, out=self.pairs)
+        run_shared(work, kernels.rate_pairs, *original, *mixture, same, tasks, out=self.pairs)
 
     def _update_products(self, weights: np.ndarray, rows: np.ndarray, rho: np.ndarray) -> None:
         n = len(self.alive)
         change = self.original.dimension, self._unit, weights, rows, rho
         mixture = self.w, self.c, self.rows
         tasks, work = tasks_of_all_pairs(n), 3 * n * n // 2
-        shared(work, kernels.update_products, *change, *mixture, tasks, out=self.pairs)
+        run_shared(work, kernels.update_products, *change, *mixture, tasks, out=self.pairs)
 
     def reduce_once(self, current: MutableMixture) -> Step:
         """Merge the best pair, or remove a component where that is better."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explore._parallel.thread_pool import shared
+from explore._parallel.work_sharing import run_shared
 from explore.mixtures._kernels import local as kernels
 from explore.mixtures._kernels.pairs import merge_lanes
 from explore.mixtures._kernels.products import LANES
@@ -60,7 +60,7 @@ class LocalMerging(Merging):
         return self_products(c, self._unit) if self.cost == "ise" else np.zeros(c.shape[1])
 
     def _compute_costs(self, tasks: np.ndarray) -> None:
-        shared(
+        run_shared(
             4 * int(tasks[:, 2].sum()),
             kernels.compute_costs,
             KERNEL_KINDS[self.cost],
