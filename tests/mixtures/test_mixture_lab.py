@@ -64,7 +64,7 @@ def test_runnalls_loses_more_than_the_angle_from_six_to_five() -> None:
     explorer = lab.which_two()
     explorer.pair = "1 and 2"
     data = explorer.data
-    assert data["angle_before"].values == pytest.approx([0.050], abs=5e-4)
+    assert data["angle_before"].values == pytest.approx(0.050, abs=5e-4)
     assert data["angle"].values[1:] == pytest.approx([0.236, 0.076], abs=5e-4)
     assert data["peaks_before"].values == 5
     assert data["peaks"].values[1:].tolist() == [3, 4]
