@@ -1,4 +1,4 @@
-"""The picture of the triangle inequality: is the way from A to C over a mixture B ever shorter?"""
+"""The picture of the triangle inequality: the way from A to C, directly and over a mixture B of both."""
 
 from __future__ import annotations
 
