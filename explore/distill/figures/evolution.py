@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator
 
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_bare_axes
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_title
@@ -162,13 +163,11 @@ class Evolution(Picture):
         for side in range(sides):
             left = 0.035 + side * 0.475
             span = 0.445 if sides == 2 else 0.4
-            axes = self.figure.add_axes(
-                (left, 0.635, span, 0.295) if sides == 2 else (left, 0.38, span, 0.55)
+            axes = add_bare_axes(
+                self, (left, 0.635, span, 0.295) if sides == 2 else (left, 0.38, span, 0.55)
             )
             sheet = mosaic(data["image"].values[side], self._tiles["columns"])
             self._mosaics.append(self.moving(axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)))
-            axes.set_axis_off()
-            axes.set_anchor("NW")
             set_title(axes, str(data.side.values[side])).set(
                 fontweight="bold", color=PALETTE[SIDES[side]]
             )
@@ -191,16 +190,13 @@ class Evolution(Picture):
             for place, name in enumerate(panels):
                 if sides == 2:
                     each = span / len(panels)
-                    panel = self.figure.add_axes((left + place * each, 0.375, each * 0.94, 0.15))
+                    box = (left + place * each, 0.375, each * 0.94, 0.15)
                 else:  # the picture, then a row of maps for each block
                     across, down = (
                         (0, 0) if name == "image" else (1 + (place - 1) % 2, (place - 1) // 2)
                     )
-                    panel = self.figure.add_axes(
-                        (0.5 + across * 0.165, 0.665 - down * 0.3, 0.15, 0.225)
-                    )
-                panel.set_axis_off()
-                panel.set_anchor("NW")
+                    box = (0.5 + across * 0.165, 0.665 - down * 0.3, 0.15, 0.225)
+                panel = add_bare_axes(self, box)
                 if name == "image":
                     row[name] = panel.imshow(
                         data["image"].values[side, 0], cmap="gray", vmin=0, vmax=255

@@ -12,9 +12,10 @@ from matplotlib.patches import Rectangle
 
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_bare_axes, add_heading
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL, set_title
+from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
     import pandas
@@ -82,13 +83,9 @@ class Untrained(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """Mosaic of class means, one image with its map, accuracy over the power."""
-        self._head = self.moving(
-            self.figure.text(0.035, 0.94, "", fontsize=12, fontweight="bold", va="center")
-        )
-        axes = self.figure.add_axes((0.035, 0.16, 0.40, 0.61))
-        axes.set_axis_off()
-        axes.set_anchor("NW")
-        set_title(axes, "Class-mean attention maps (click one)")
+        self._head = add_heading(self, 0.94, x=0.035)
+        box = (0.035, 0.16, 0.40, 0.61)
+        axes = add_bare_axes(self, box, "Class-mean attention maps (click one)")
         self._means = self.moving(
             axes.imshow(self._sheet(data), cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, 1))
         )
@@ -108,10 +105,7 @@ class Untrained(Picture):
         for place, (name, title) in enumerate(
             (("example", "one image"), ("example_attention", "its attention"))
         ):
-            panel = self.figure.add_axes((0.465 + place * 0.135, 0.36, 0.125, 0.41))
-            panel.set_axis_off()
-            panel.set_anchor("NW")
-            set_title(panel, title)
+            panel = add_bare_axes(self, (0.465 + place * 0.135, 0.36, 0.125, 0.41), title)
             look: dict[str, Any] = (
                 {"cmap": "gray", "vmin": 0, "vmax": 255}
                 if name == "example"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import xarray
 
+from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
-from explore.sparseconv.figures.style import add_heading
 from explore.sparseconv.figures.survey_data import chart_data, single_survey
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import xarray
 from matplotlib.colors import ListedColormap
 
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_heading, add_image_axes
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
-from explore.sparseconv.figures.style import add_heading, add_image_axes
 from explore.sparseconv.figures.survey_data import (
     chart_data,
     check_number,

@@ -9,15 +9,11 @@ import numpy as np
 import xarray
 from matplotlib.colors import ListedColormap
 
+from explore.plotting.frame import add_heading, add_image_axes
 from explore.plotting.picture import Picture
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, set_title
 from explore.sparseconv.figures.nonzero_maps import fill_square
-from explore.sparseconv.figures.style import (
-    FORMAT_LABELS,
-    FORMAT_STYLES,
-    add_heading,
-    add_image_axes,
-)
+from explore.sparseconv.figures.style import FORMAT_LABELS, FORMAT_STYLES
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import count_set_values, set_sizes
 

@@ -10,9 +10,9 @@ import xarray
 from matplotlib.ticker import FixedLocator, NullFormatter
 
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture
 from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.style import add_heading
 from explore.sparseconv.figures.time_by_density import dense_seconds, describe_computer
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import numpy as np
 import xarray
 
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture
 from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.style import FORMAT_STYLES, add_heading
+from explore.sparseconv.figures.style import FORMAT_STYLES
 
 if TYPE_CHECKING:
     import pandas

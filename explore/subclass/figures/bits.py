@@ -10,6 +10,7 @@ import numpy as np
 import xarray
 
 from explore.core.recording import that_hold
+from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
 from explore.subclass import label_information as bits
@@ -123,9 +124,7 @@ class Bits(Picture):
             name: self.moving(axes.plot([], [], marker, mec=PALETTE[colour], **look)[0])
             for name, (colour, marker, _) in CURVES.items()
         }
-        self._head = self.moving(
-            self.figure.text(0.02, 0.94, "", fontsize=12, fontweight="bold", va="center")
-        )
+        self._head = add_heading(self, 0.94)
         sheet = self.figure.add_axes((0.615, 0.14, 0.275, 0.7))
         self._sheet = self.moving(
             sheet.imshow(data["within"].values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")

@@ -10,6 +10,7 @@ import xarray
 
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
 from explore.subclass.figures.style import LOOK, class_colour, logits_in, names_of, objects
@@ -121,9 +122,7 @@ class Logits(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """Planes above, curves below."""
-        self._head = self.moving(
-            self.figure.text(0.02, 0.965, "", fontsize=12, fontweight="bold", va="center")
-        )
+        self._head = add_heading(self, 0.965)
         panels, reach = names_of(data, "panel"), data.attrs["reach"]
         width = 0.94 / len(panels)
         self._points: list[list[Any]] = []

@@ -11,8 +11,9 @@ from matplotlib.patches import Rectangle
 
 from explore.core.recording import that_hold
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import BAR_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE
+from explore.plotting.style import BAR_GREY, LIGHT_GRID_GREY, PALETTE
 from explore.subclass import label_information as bits
 from explore.subclass.figures.style import (
     SHORT,
@@ -94,9 +95,7 @@ class Softened(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """The image at the left, the bars at the right."""
-        self._head = self.moving(
-            self.figure.text(0.02, 0.935, "", fontsize=12, fontweight="bold", va="center")
-        )
+        self._head = add_heading(self, 0.935)
         left = 0.02
         if "picture" in data:
             panel = self.figure.add_axes((0.02, 0.2, 0.2, 0.6))
@@ -166,9 +165,7 @@ class Softened(Picture):
         handles = [Rectangle((0, 0), 1, 1, fc=BAR_GREY, ec="none"), self._traps[0]]
         texts = ["sum over the class", "softmax of the classes' logits / T"]
         self.figure.legend(handles, texts, loc="lower right", ncols=2, bbox_to_anchor=(0.99, 0.0))
-        self._note = self.moving(
-            self.figure.text(left + 0.06, 0.845, "", va="center", color=FRAME_GREY)
-        )
+        self._note = add_caption(self, left + 0.06, 0.845)
 
     def show(self, data: xarray.Dataset) -> None:
         """Bars, sums and the words above."""

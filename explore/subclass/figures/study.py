@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from explore.core.recording import that_hold
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
+from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import (
     EDGE_GREY,
@@ -165,10 +166,8 @@ class Students(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """Curves with bands, and the rows of one width."""
-        self._head = self.moving(
-            self.figure.text(0.02, 0.945, "", fontsize=12, fontweight="bold", va="center")
-        )
-        self._note = self.moving(self.figure.text(0.02, 0.885, "", va="center", color=FRAME_GREY))
+        self._head = add_heading(self, 0.945)
+        self._note = add_caption(self, 0.02, 0.885)
         lessons, widths = names_of(data, "lesson"), data["width"].values.astype(float)
         axes = self._axes = self.figure.add_axes((0.085, 0.135, 0.29, 0.68))
         margin = 0.04 * (data.attrs["high"] - data.attrs["low"]) + 1e-3
@@ -207,7 +206,7 @@ class Students(Picture):
         self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
         right = self.figure.add_axes((0.62, 0.135, 0.175, 0.68))
         self._rows = Rows(self, right, data)
-        self._title = self.moving(self.figure.text(0.44, 0.885, "", va="center", color=FRAME_GREY))
+        self._title = add_caption(self, 0.44, 0.885)
 
     def show(self, data: xarray.Dataset) -> None:
         """Everything is of the chosen setting."""
@@ -259,9 +258,7 @@ class Scores(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """The rows."""
-        self._head = self.moving(
-            self.figure.text(0.02, 0.93, "", fontsize=12, fontweight="bold", va="center")
-        )
+        self._head = add_heading(self, 0.93)
         axes = self.figure.add_axes((0.27, 0.17, 0.5, 0.64))
         self._rows = Rows(self, axes, data)
         set_title(

@@ -1,0 +1,44 @@
+"""What pictures are framed with: a heading, captions, and axes for images, at fixed positions.
+
+Positions and boxes (left, bottom, width, height) are fractions of the figure, from its lower left
+corner, as in Matplotlib. So an update never moves a panel, whatever the lengths of the texts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from explore.plotting.picture import Picture
+from explore.plotting.style import EDGE_GREY, FRAME_GREY, set_title
+
+Box = tuple[float, float, float, float]
+
+
+def add_heading(picture: Picture, y: float, x: float = 0.02) -> Any:
+    """Add the bold first line of a picture, whose text may change."""
+    text = picture.figure.text(x, y, "", fontsize=12, fontweight="bold", va="center")
+    return picture.moving(text)
+
+
+def add_caption(picture: Picture, x: float, y: float) -> Any:
+    """Add a grey line of text, which may change."""
+    return picture.moving(picture.figure.text(x, y, "", va="center", color=FRAME_GREY))
+
+
+def add_image_axes(picture: Picture, box: Box) -> Any:
+    """Add axes for an image, with a grey frame and without ticks."""
+    axes = picture.figure.add_axes(box)
+    axes.set(xticks=[], yticks=[])
+    for edge in axes.spines.values():
+        edge.set(visible=True, color=EDGE_GREY)
+    return axes
+
+
+def add_bare_axes(picture: Picture, box: Box, title: str | None = None) -> Any:
+    """Add axes for an image, without frame and ticks; the image is in their upper left corner."""
+    axes = picture.figure.add_axes(box)
+    axes.set_axis_off()
+    axes.set_anchor("NW")
+    if title is not None:
+        set_title(axes, title)
+    return axes
