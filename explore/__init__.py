@@ -24,7 +24,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "core": ["registry"],
         "core.recording": ["open_recording", "pack"],
         "core.registry": ["build"],
-        "core.runs": ["Run", "record"],
+        "core.record": ["record"],
+        "core.runs": ["BaseRun", "Run"],
         "data": ["coresets"],
     },
 )

@@ -76,6 +76,16 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests marked ``slow`` out, unless EXPLORE_ALL_TESTS=1 or ``-m`` asks for them."""
+    if os.environ.get("EXPLORE_ALL_TESTS") == "1" or config.getoption("-m"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests marked ``data`` (``data("FashionMNIST/raw")`` names what they need) where that folder is missing."""
     for marker in item.iter_markers("data"):

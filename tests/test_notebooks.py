@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from explore.core.registry import LABS
+from explore.core.registry import labs
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -24,7 +24,10 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 
 def test_there_is_a_notebook_for_every_lab_and_a_start() -> None:
-    assert {path.name for path in NOTEBOOKS} == {"00_start.ipynb", *(lab.notebook for lab in LABS)}
+    assert {path.name for path in NOTEBOOKS} == {
+        "00_start.ipynb",
+        *(lab.notebook for lab in labs()),
+    }
 
 
 def test_it_begins_with_its_title_and_how_to_start_it(path: Path) -> None:

@@ -188,14 +188,14 @@ def output(code: str, *arguments: object) -> str:
 KILL = """
 import json, os, signal, sys, time
 import filelock, numcodecs, zarr
-import explore.core.runs, explore.core.writer
+import explore.core.record, explore.core.writer
 SETUP
-explore.core.runs.CHECKPOINT_SECONDS = 0.02
+explore.core.record.CHECKPOINT_SECONDS = 0.02
 
 def child(path, say):
     run = make()
     say("ready")
-    explore.core.runs.record(run, path, every=1, progress=lambda step, *_: say(step))
+    explore.core.record.record(run, path, every=1, progress=lambda step, *_: say(step))
     os._exit(0)
 
 for path, after, seconds in json.loads(sys.argv[1]):

@@ -1,4 +1,4 @@
-"""What ``explore lab`` does: put the notebooks into the working folder and start JupyterLab on one of them."""
+"""``explore lab``: copies the notebooks into the working folder and starts JupyterLab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
-from explore.core.registry import LABS
+from explore.core.registry import labs
 from explore.core.resources import PACKAGE
 from explore.errors import DataMissing, DependencyMissing, UnknownName
 
@@ -32,12 +32,12 @@ PRIVATE = (
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A folder whose ``notebooks`` can be opened, and what was done for that."""
+class NotebookCopies:
+    """A folder with ``notebooks``, the files that were copied into it and those that existed already."""
 
     root: Path
     copied: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
+    existing: list[str] = field(default_factory=list)
 
 
 def checkout(folder: Path) -> Path | None:
@@ -58,7 +58,7 @@ def checkout(folder: Path) -> Path | None:
     return None
 
 
-def prepare(folder: Path, source: Path) -> Prepared:
+def prepare(folder: Path, source: Path) -> NotebookCopies:
     """Make ``folder/notebooks`` hold every notebook of ``source``; no file that is there is touched.
 
     Args:
@@ -71,7 +71,7 @@ def prepare(folder: Path, source: Path) -> Prepared:
     folder = folder.resolve()
     root = checkout(folder)
     if root is not None:
-        return Prepared(root)
+        return NotebookCopies(root)
     if not (source / START).is_file():
         raise DataMissing(
             f"{START} is not in {source}; this installation of explore is not whole: reinstall it"
@@ -80,7 +80,7 @@ def prepare(folder: Path, source: Path) -> Prepared:
         folder.name == FOLDER and (folder / START).is_file()
     ):  # started inside of what was copied before
         folder = folder.parent
-    done = Prepared(folder)
+    copies = NotebookCopies(folder)
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
         name = file.relative_to(source)
         if any(part.startswith((".", "__")) for part in name.parts):
@@ -91,10 +91,10 @@ def prepare(folder: Path, source: Path) -> Prepared:
             with file.open("rb") as given, target.open("xb") as new:
                 shutil.copyfileobj(given, new)
         except FileExistsError:
-            done.kept.append(name.as_posix())
+            copies.existing.append(name.as_posix())
         else:
-            done.copied.append(name.as_posix())
-    return done
+            copies.copied.append(name.as_posix())
+    return copies
 
 
 def notebook_name(root: Path, name: str) -> str:
@@ -103,13 +103,15 @@ def notebook_name(root: Path, name: str) -> str:
     Raises:
         UnknownName: no such notebook; the message lists those there are.
     """
-    labs = {lab.name: lab.notebook for lab in LABS}
+    notebooks = {lab.name: lab.notebook for lab in labs()}
     there = sorted(path.name for path in (root / FOLDER).glob("*.ipynb"))
-    for candidate in (name, f"{name}.ipynb", labs.get(name)):
+    for candidate in (name, f"{name}.ipynb", notebooks.get(name)):
         if candidate in there:
             return str(candidate)
     raise UnknownName(
-        "notebook", name, [*there, *(lab for lab, notebook in labs.items() if notebook in there)]
+        "notebook",
+        name,
+        [*there, *(lab for lab, notebook in notebooks.items() if notebook in there)],
     )
 
 

@@ -1,4 +1,4 @@
-"""Command-line options made of a method's config dataclass: name, type, default and help all come from its fields."""
+"""Command-line options, made from the fields of a method's configuration."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from explore.core import registry
 from explore.core.registry import Method
 
 OFF = "none"
-"""What is typed for ``None`` where an option may be that."""
+"""The text for ``None`` where an option can be None."""
 
 SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
 
 
 def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect.Parameter]:
-    """What ``explore run METHOD`` takes: the method's options, then ``data_option``, ``out`` and ``every``; for a
-    ``family`` of methods, first which one (``row`` by default).
+    """Return the parameters of ``explore run METHOD``: its options, ``data_option``, ``out`` and ``every``.
 
-    Each option's default is ``None`` for "not given", so that presets decide; the help shows what
-    the method uses without a preset.
+    For a ``family`` the first parameter is the method, by default ``row``. Each option's default is
+    ``None`` for "not given", so that presets decide; the help shows the value without a preset.
     """
     kind = registry.resolve(row.config)
     hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
@@ -37,7 +36,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
         for setting in settings
     ]
     if family is not None:
-        help = f"which of them: {', '.join(family)}; some have other defaults [default: {row.name}]"
+        help = f"one of {', '.join(family)}; some have other defaults [default: {row.name}]"
         found.insert(
             0, _keyword("method", str, row.name, metavar="NAME", show_default=False, help=help)
         )
@@ -49,7 +48,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
     about = next(
         (setting.name.upper() for setting in settings if setting.metadata.get("positional")), "DATA"
     )
-    help = f"the recording, which goes on if it exists [default: runs/{row.name}-{about}.zarr]"
+    help = f"the recording, continued if it exists [default: runs/{row.name}-{about}.zarr]"
     found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
     help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
     found.append(
@@ -67,7 +66,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
 
 
 def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of ``values`` that were given on the command line, with ``OFF`` made ``None`` where the option may be that."""
+    """Return the values that were given, with ``OFF`` as ``None`` where an option can be None."""
     hints = typing.get_type_hints(registry.resolve(row.config))
     return {
         name: None if value == OFF and type(None) in typing.get_args(hints.get(name)) else value
@@ -76,28 +75,28 @@ def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def subject(row: Method, values: Mapping[str, Any]) -> str:
-    """What is typed without an option's name, or its default; empty if the method has no such option."""
+def positional_value(row: Method, values: Mapping[str, Any]) -> str:
+    """Return the value of the option that is typed without its name; empty if there is none."""
     known = fields(registry.resolve(row.config))
     return next(
         (str(values.get(f.name, f.default)) for f in known if f.metadata.get("positional")), ""
     )
 
 
-def pairs(given: Iterable[str] | None) -> dict[str, Any]:
-    """``["size=16", "label=Bag"]`` as a mapping; values are read as JSON where they can be.
+def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
+    """Return ``["size=16", "label=Bag"]`` as a mapping; values are read as JSON where possible.
 
     Example:
         >>> pairs(["size=16", "download=true", "label=Bag", 'digit="3"'])
         {'size': 16, 'download': True, 'label': 'Bag', 'digit': '3'}
     """
-    found = {}
-    for pair in given or ():
+    values = {}
+    for pair in texts or ():
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise typer.BadParameter(f"expected KEY=VALUE, such as size=16, got {pair!r}")
-        found[key] = _literal(value)
-    return found
+        values[key] = _literal(value)
+    return values
 
 
 def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:

@@ -13,7 +13,7 @@ from explore.core import registry
 from explore.errors import InvalidInput, UnknownName
 
 RECORDING = "A folder, a .zarr.zip file or a URL."
-SET = "An option that is to be otherwise; may be repeated."
+SET_HELP = "Override an option; may be repeated."
 
 
 def pack(
@@ -32,7 +32,7 @@ def pack(
 
 def figure(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(registry.FIGURES)}.")
+        str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(registry.figures())}.")
     ],
     recording: Annotated[
         list[str],
@@ -82,15 +82,15 @@ def rerun(
         str | None, typer.Option(metavar="RUN.zarr", help="The new one [default: NAME-again.zarr].")
     ] = None,
     change: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET)
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help=SET_HELP)
     ] = None,
 ) -> None:
-    """Make a recording again from what it says of itself, and say how the two differ."""
-    from explore.core.reproduce import rerun as made_again
+    """Record a run again from its configuration and compare the two recordings."""
+    from explore.core.reproduce import rerun as repeat
 
     new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
     with progress_bar("rerun") as progress:
-        _, compared = made_again(recording, new, pairs(change), progress)
+        _, compared = repeat(recording, new, pairs(change), progress)
     typer.echo(compared.to_string(index=False))
     typer.echo(
         f"recorded in {new}: {'the same bits' if compared['same bits'].all() else 'not the same bits'}"
@@ -112,7 +112,7 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Say in what recordings differ: options, versions, machine, numbers; and show them at the same step."""
+    """Compare recordings: options, versions, machine and numbers, and a picture at the same step."""
     from explore.core.compare import differences, figure_of, named
 
     opened, names = named(recordings)
@@ -133,9 +133,7 @@ def compare(
 def table(
     paths: Annotated[
         list[str],
-        typer.Argument(
-            metavar="RECORDING ...", help="Such as runs/*: other files are passed over."
-        ),
+        typer.Argument(metavar="RECORDING ...", help="Such as runs/*; other files are ignored."),
     ],
     form: Annotated[str, typer.Option("--format", metavar="FORM", help="md, latex or csv.")] = "md",
     against: Annotated[
@@ -148,7 +146,7 @@ def table(
         Path | None, typer.Option(metavar="FILE", help="Where to write it; by default it is shown.")
     ] = None,
 ) -> None:
-    """Make one table of evaluations (or studies): means, spreads, how many of each, paired differences, seconds."""
+    """Make one table of evaluations or of studies: means, spreads, paired differences, seconds."""
     from explore.core.tables import build_table, format_table, write_text
 
     text = format_table(build_table(paths, against, unlike), form)
@@ -159,7 +157,7 @@ def export(
     distilled: Annotated[
         Path,
         typer.Argument(
-            metavar="SET.safetensors", help="A distilled set, or the recording beside it."
+            metavar="SET_HELP.safetensors", help="A distilled set, or the recording beside it."
         ),
     ],
     to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],
@@ -172,7 +170,7 @@ def export(
         ),
     ] = "torch",
 ) -> None:
-    """Hand a distilled set on to other programs."""
+    """Export a distilled set for other programs."""
     from explore.data.distilled_set import DistilledSet
 
     forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}

@@ -1,33 +1,109 @@
-"""What the config dataclass of a method is made of: options with a sentence each, and what identifies a run."""
+"""Configurations: frozen dataclasses whose fields are options with a help text and a range."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import field, fields
-from numbers import Real
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import Field, field, fields
+from typing import Any, Self
 
+from explore.core.validation import check_choice, check_flag, check_number, check_whole_number
 from explore.errors import InvalidInput
 
 UNIDENTIFYING = ("steps", "device")
-"""Options that do not decide what a run computes, only how far it goes and where."""
+"""Options that decide how far a run goes and where, but not what it computes."""
 
 
-def option(default: Any, help: str, positional: bool = False) -> Any:
-    """A dataclass field with the sentence that the command line and the schema show; ``positional`` is typed without its name."""
-    return field(default=default, metadata={"help": help, "positional": positional})
+def option(
+    default: Any,
+    help: str,
+    *,
+    positional: bool = False,
+    choices: Collection[str] = (),
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """Describe one option: a dataclass field that ``BaseConfig`` checks and the command line shows.
+
+    Args:
+        default: value of the option if none is given.
+        help: one phrase for ``--help``.
+        positional: the option is typed without its name.
+        choices: the names that the option can have.
+        above, at_least, below, at_most: limits of a number; see ``explore.core.validation``.
+    """
+    limits = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    limits = {name: limit for name, limit in limits.items() if limit is not None}
+    metadata = {"help": help, "positional": positional, "choices": choices, "limits": limits}
+    return field(default=default, metadata=metadata)
 
 
-def identity(config: Any, data: Mapping[str, Any]) -> dict[str, Any]:
-    """All options but device and number of steps, with the data described: what repeats a run."""
-    return {
-        **{f.name: getattr(config, f.name) for f in fields(config) if f.name not in UNIDENTIFYING},
-        "data": dict(data),
-    }
+def seed_option(help: str = "seed of every random stream") -> Any:
+    """Describe the option ``seed``."""
+    return option(0, help, at_least=0)
 
 
-def check_positive(name: str, value: Any) -> None:
-    """Refuse what is not a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < math.inf:
-        raise InvalidInput(f"{name} must be a number above 0, got {value!r}")
+def device_option() -> Any:
+    """Describe the option ``device``."""
+    return option("", "where to compute, such as cpu or cuda; does not identify the run")
+
+
+class BaseConfig:
+    """Base of all configurations. A subclass is a frozen dataclass whose fields are made by ``option``.
+
+    Every field is checked when a configuration is made: by its type, its limits and its choices.
+
+    Raises:
+        InvalidInput: an option has another type or lies outside its limits; the message names it.
+        UnknownName: an option has a name that is none of its choices.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, kw_only=True)
+        ... class WalkConfig(BaseConfig):
+        ...     steps: int = option(100, "steps of the walk", at_least=1)
+        ...     seed: int = seed_option()
+        >>> WalkConfig(steps=0)
+        Traceback (most recent call last):
+        ...
+        explore.errors.InvalidInput: steps must be a whole number of at least 1, got 0
+    """
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type]
+            value = check_option(setting, getattr(self, setting.name))
+            object.__setattr__(self, setting.name, value)
+
+    @classmethod
+    def make(cls, **values: Any) -> Self:
+        """Return a configuration; subclasses fill in what a preset or a method decides."""
+        return cls(**values)
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what repeats a run: all options but device and number of steps, and the data described."""
+        names = [f.name for f in fields(self) if f.name not in UNIDENTIFYING]  # type: ignore[arg-type]
+        return {**{name: getattr(self, name) for name in names}, "data": dict(data)}
+
+
+def check_option(setting: Field[Any], value: Any) -> Any:
+    """Return the value of one field in the type that the field declares.
+
+    Raises:
+        InvalidInput, UnknownName: see ``BaseConfig``.
+    """
+    kind, limits = str(setting.type), setting.metadata.get("limits", {})
+    if value is None and "None" in kind:
+        return None
+    kind = kind.removesuffix(" | None")
+    if kind == "int":
+        return check_whole_number(setting.name, value, **limits)
+    if kind == "float":
+        return check_number(setting.name, value, **limits)
+    if kind == "bool":
+        return check_flag(setting.name, value)
+    if choices := setting.metadata.get("choices"):
+        return check_choice(setting.name, value, choices)
+    if kind == "str" and not isinstance(value, str):
+        raise InvalidInput(f"{setting.name} must be a text, got {value!r}")
+    return value

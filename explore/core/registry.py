@@ -1,340 +1,176 @@
-"""The one table of methods and labs: strings only, resolved when they are used."""
+"""The registry: methods, figures, labs and data sets of all installed topics, resolved when they are used.
+
+Topics are found through the entry points of the group ``explore.topics``, this package's own as well
+as those of others. ``EXPLORE_TOPICS`` names further ones: modules or Python files, separated as in
+``PATH``. A single method of another package may also be an entry point of ``explore.methods``.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from pkgutil import resolve_name as resolve
 from typing import TYPE_CHECKING, Any
 
-from explore.errors import ExploreWarning, InvalidInput, UnknownName
+from explore.core.catalog import DataSet, Figure, Lab, Method, Topic
+from explore.errors import DataMissing, ExploreWarning, InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     from explore.core.runs import Run
 
+__all__ = ["DataSet", "Figure", "Lab", "Method", "Topic", "build", "resolve"]
 
-@dataclass(frozen=True)
-class Method:
-    """One method: where its builder and config are, what shows it, what times it, what is shipped of it.
-
-    ``builder`` is called as ``builder(config, data)`` with an instance of ``config`` and an optional
-    data set; it returns a ``Run``. ``tiny`` are options for a run of seconds, for tests and demos.
-    Methods of one ``family`` share their config; ``explore run FAMILY --method NAME`` runs them too.
-    ``keep(run, recording)`` writes what the run was for into a file beside its recording, and returns its path.
-    ``table(recordings)`` makes one table of the method's recordings.
-    """
-
-    name: str
-    summary: str
-    builder: str
-    config: str
-    figures: tuple[str, ...] = ()
-    bench: str = ""
-    recordings: tuple[str, ...] = ()
-    tiny: Mapping[str, Any] = field(default_factory=dict)
-    family: str = ""
-    keep: str = ""
-    table: str = ""
+TOPICS_GROUP, METHODS_GROUP = "explore.topics", "explore.methods"
+TOPICS_VARIABLE = "EXPLORE_TOPICS"
 
 
-@dataclass(frozen=True)
-class FigureEntry:
-    """One figure: a picture class, the function that takes its data from recordings, the state its slider moves.
-
-    The slider goes over ``positions``, or else over the recordings' coordinate of its name, or else over their steps.
-    """
-
-    name: str
-    picture: str
-    select: str
-    slider: str = "step"
-    positions: str = ""
-
-
-@dataclass(frozen=True)
-class Lab:
-    """One lab: its notebook, the question it answers and the minutes it takes."""
-
-    name: str
-    notebook: str
-    question: str
-    minutes: int
+@cache
+def topics() -> dict[str, Topic]:
+    """Return all topics by name; a topic that cannot be loaded is skipped with a warning."""
+    loaded = {topic.name: topic for topic in _load_entries(TOPICS_GROUP)}
+    for source in filter(None, os.environ.get(TOPICS_VARIABLE, "").split(os.pathsep)):
+        topic = load_topic(source)
+        loaded[topic.name] = topic
+    if not loaded:
+        text = "no topic of explore is installed; install the package again: pip install -e ."
+        warnings.warn(text, ExploreWarning, stacklevel=2)
+    return loaded
 
 
-def _distill(name: str, summary: str) -> Method:
-    return Method(
-        name,
-        summary,
-        builder="explore.distill.attention_matching:build",
-        config="explore.distill.config:DistillConfig",
-        figures=("evolution",),
-        bench="explore.distill.bench.matching:main",
-        recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
-        tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
-        family="distill",
-        keep="explore.data.distilled_set:save_beside",
-    )
+def load_topic(source: str) -> Topic:
+    """Return the topic that a module or a Python file defines as ``TOPIC``.
 
-
-def _coreset(name: str, summary: str, **tiny: Any) -> Method:
-    return Method(
-        name,
-        summary,
-        builder="explore.distill.baselines:build",
-        config="explore.distill.config:CoresetConfig",
-        tiny={"data": "digits", **tiny},
-        family="coreset",
-        keep="explore.data.distilled_set:save_beside",
-    )
-
-
-QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
-
-
-def _reduce(
-    name: str, summary: str, components: int = 6, recordings: tuple[str, ...] = ()
-) -> Method:
-    return Method(
-        name,
-        summary,
-        builder="explore.mixtures.reduction.run:build",
-        config="explore.mixtures.config:ReduceConfig",
-        figures=("reduction",),
-        bench="explore.mixtures.bench.reduction:main",
-        recordings=tuple(f"data/{mixture}-{name}.zarr.zip" for mixture in recordings),
-        tiny={
-            "data": {"name": "random", "options": {"components": 10, "dimension": 2}},
-            "components": components,
-        },
-        family="reduce",
-    )
-
-
-SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
-
-
-def _subclass(name: str, summary: str) -> Method:
-    return Method(
-        name,
-        summary,
-        builder="explore.subclass.run:build",
-        config="explore.subclass.config:SubclassConfig",
-        figures=("logits",),
-        bench="explore.subclass.bench.training:main",
-        recordings=(f"data/students-{name}.zarr.zip",),
-        tiny={"data": SMALL_DIGITS, "labels": 40, "teacher_images": 120}
-        | {"teacher_width": 4, "teacher_epochs": 2, "epochs": 3, "holdout": 20},
-        family="subclass",
-    )
-
-
-BOTH, ONE = ("standard-1d", "mixture-of-digits"), ("standard-1d",)
-"""Mixtures of which reductions ship."""
-
-SURVEYS = ("resnet20", "resnet56", "squeezenet", "scenes-vgg", "scenes-residual", "scenes-smooth")
-"""Networks whose densities ship."""
-
-METHODS = {
-    method.name: method
-    for method in (
-        _distill("dm", "distribution matching: only the mean embedding"),
-        _distill("datadam", "spatial attention and the mean embedding"),
-        _distill("channel", "channel attention and the mean embedding"),
-        _distill("atom", "spatial and channel attention and the mean embedding"),
-        Method(
-            "untrained",
-            "class-mean attention of networks that never learnt, one network a step",
-            builder="explore.distill.untrained:build",
-            config="explore.distill.config:UntrainedConfig",
-            figures=("untrained",),
-            recordings=("data/digits-untrained.zarr.zip",),
-            tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
-        ),
-        _coreset("random", "real images chosen at random"),
-        _coreset("herding", "real images whose mean follows the class mean", **QUICK_FEATURES),
-        _coreset("kcenter", "real images that leave no other far away", **QUICK_FEATURES),
-        _coreset("class-mean", "the mean image of each class"),
-        Method(
-            "evaluate",
-            "networks trained from scratch on a distilled set and scored on test images",
-            builder="explore.distill.evaluation.protocol:build",
-            config="explore.distill.evaluation.config:EvaluateConfig",
-            tiny={"distilled": {"method": "random", "data": SMALL_DIGITS}, "data": SMALL_DIGITS}
-            | {"epochs": 2, "networks": 3, "width": 4},
-            bench="explore.distill.bench.evaluation:main",
-            table="explore.distill.evaluation.table:table",
-        ),
-        _reduce(
-            "oggmr",
-            "mixture reduction, greedy on the angle of the whole, then L-BFGS",
-            recordings=BOTH,
-        ),
-        _reduce(
-            "williams",
-            "mixture reduction, greedy on the integrated squared error, with removals, then L-BFGS",
-        ),
-        _reduce(
-            "ise-local", "mixture reduction by what a pair's merge changes in L2", recordings=ONE
-        ),
-        _reduce(
-            "runnalls",
-            "mixture reduction by an upper bound on what a merge costs in KL divergence",
-            recordings=BOTH,
-        ),
-        _reduce(
-            "salmond", "mixture reduction by the distance between means (joining)", recordings=ONE
-        ),
-        _reduce("west", "mixture reduction, lightest into nearest", recordings=ONE),
-        _reduce(
-            "cowa", "mixture reduction, lightest into nearest, weights chosen anew after each merge"
-        ),
-        _reduce("gmrc", "mixture reduction by clustering from Runnalls' start, then L-BFGS"),
-        _reduce("prune", "mixture reduction by dropping the lightest", recordings=ONE),
-        _reduce("brute", "mixture reduction by trying every partition", components=8),
-        _subclass("skd", "a student learns from a teacher's subclass logits"),
-        _subclass("kd", "a student learns from the same teacher's class logits"),
-        _subclass("labels-only", "a student learns subclass labels, without a teacher"),
-        _subclass("scratch", "a student learns class labels, without a teacher"),
-        _subclass(
-            "random-subclasses", "a student learns from a teacher of subclasses that mean nothing"
-        ),
-        _subclass(
-            "found-subclasses", "a student learns from subclasses that the teacher found itself"
-        ),
-        Method(
-            "subclass-study",
-            "students of all those methods beside one another: widths, label counts, seeds",
-            builder="explore.subclass.study:build",
-            config="explore.subclass.config:StudyConfig",
-            figures=("students",),
-            bench="explore.subclass.bench.training:main",
-            recordings=("data/digits-students.zarr.zip", "data/mnist-students.zarr.zip"),
-            tiny={"data": SMALL_DIGITS, "labels": [30], "widths": [2, 4], "seeds": 2, "updates": 4}
-            | {"teacher_width": 2, "teacher_updates": 4, "methods": ["scratch", "skd"]},
-            table="explore.subclass.study_tables:tables",
-        ),
-        Method(
-            "density",
-            "how many values of a network's maps are not zero, and what each sparse format needs for them",
-            builder="explore.sparseconv.networks.survey:build",
-            config="explore.sparseconv.config:DensityConfig",
-            figures=("density", "nze"),
-            bench="explore.sparseconv.bench.layers:main",
-            recordings=tuple(f"data/density-{network}.zarr.zip" for network in SURVEYS),
-            tiny={
-                "data": {"name": "scenes", "options": {"size": 64, "count": 10}},
-                "images": 3,
-                "maps": True,
-            },
-        ),
-    )
-}
-
-
-def _figure(
-    name: str, module: str, picture: str, slider: str = "step", positions: str = ""
-) -> FigureEntry:
-    """A figure whose function has its name."""
-    return FigureEntry(name, f"{module}:{picture}", f"{module}:{name}", slider, positions)
-
-
-HEATS = "explore.subclass.figures.style:HEATS"
-
-FIGURES = {
-    entry.name: entry
-    for entry in (
-        _figure("evolution", "explore.distill.figures.evolution", "Evolution"),
-        _figure("untrained", "explore.distill.figures.untrained", "Untrained", slider="network"),
-        _figure("reduction", "explore.mixtures.figures.paths", "Paths"),
-        _figure("logits", "explore.subclass.figures.logits", "Logits"),
-        _figure("softened", "explore.subclass.figures.softened", "Softened", "temperature", HEATS),
-        _figure("students", "explore.subclass.figures.study", "Students", "width"),
-        _figure("nze", "explore.sparseconv.figures.nonzero_maps", "NonzeroMaps"),
-        _figure("density", "explore.sparseconv.figures.layer_density", "LayerDensity"),
-        _figure("label_bits", "explore.subclass.figures.bits", "Bits", "temperature", HEATS),
-    )
-}
-
-LABS = (
-    Lab(
-        "attention",
-        "02_attention_matching.ipynb",
-        "Why can networks that never learnt anything tell us what to draw?",
-        25,
-    ),
-    Lab(
-        "subclasses",
-        "04_subclass_bits.ipynb",
-        "Does a student gain from what the teacher knows inside a class, or just from more labels?",
-        35,
-    ),
-    Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),
-    Lab(
-        "zeros", "07_nze_patterns.ipynb", "If most entries are zero, who stores them how often?", 30
-    ),
-)
-
-
-def resolve(target: str) -> Any:
-    """The object that ``"package.module:name"`` stands for."""
-    module, _, name = target.partition(":")
-    return getattr(import_module(module), name)
-
-
-def methods() -> dict[str, Method]:
-    """All methods by name: ours and those of the entry-point group ``explore.methods``."""
-    found = dict(METHODS)
-    for entry in entry_points(group="explore.methods"):
-        try:
-            found[entry.name] = entry.load()
-        except Exception as error:  # one broken package must not take ours down with it
-            warnings.warn(
-                f"method {entry.name!r} of {entry.value} cannot be loaded: {error}",
-                ExploreWarning,
-                stacklevel=2,
-            )
-    return found
-
-
-def method(name: str) -> Method:
-    """The row of one method.
+    A file may define ``METHOD``, a single ``Method``, instead.
 
     Raises:
-        UnknownName: no such method; the message lists the known ones.
+        DataMissing: there is no such file or module.
+        InvalidInput: it defines neither.
     """
-    known = methods()
-    if name not in known:
-        raise UnknownName("method", name, known)
-    return known[name]
+    if source.endswith(".py"):
+        path = Path(source).resolve()
+        spec = spec_from_file_location(path.stem, path)
+        if spec is None or spec.loader is None or not path.is_file():
+            raise DataMissing(
+                f"{source} is not there; expected a Python file that defines TOPIC or METHOD"
+            )
+        module = sys.modules.get(path.stem)
+        if module is None or getattr(module, "__file__", None) != str(path):
+            module = sys.modules[path.stem] = module_from_spec(spec)
+            spec.loader.exec_module(module)
+    else:
+        try:
+            module = import_module(source)
+        except ModuleNotFoundError as error:
+            raise DataMissing(f"there is no module {source!r}: {error}") from error
+    if isinstance(topic := getattr(module, "TOPIC", None), Topic):
+        return topic
+    if isinstance(method := getattr(module, "METHOD", None), Method):
+        return Topic(method.name, methods=(method,))
+    raise InvalidInput(
+        f"{source} must define TOPIC (a Topic) or METHOD (a Method) of explore.core.catalog"
+    )
+
+
+def add_topic(source: str) -> Topic:
+    """Add the topic in a module or a Python file to the registry, also for processes started later."""
+    topic = load_topic(source)
+    before = os.environ.get(TOPICS_VARIABLE, "")
+    path = str(Path(source).resolve()) if source.endswith(".py") else source
+    if path not in before.split(os.pathsep):
+        os.environ[TOPICS_VARIABLE] = os.pathsep.join(filter(None, [before, path]))
+        forget()
+    return topic
+
+
+def forget() -> None:
+    """Forget what was read from entry points, so that it is read again."""
+    for function in (topics, methods, figures):
+        function.cache_clear()
+
+
+@cache
+def methods() -> dict[str, Method]:
+    """Return all methods by name."""
+    listed = [method for topic in topics().values() for method in topic.methods]
+    return {method.name: method for method in [*listed, *_load_entries(METHODS_GROUP)]}
+
+
+@cache
+def figures() -> dict[str, Figure]:
+    """Return all figures by name."""
+    return {figure.name: figure for topic in topics().values() for figure in topic.figures}
+
+
+def labs() -> list[Lab]:
+    """Return all labs in the order of their notebooks."""
+    return sorted(
+        (lab for topic in topics().values() for lab in topic.labs), key=lambda lab: lab.notebook
+    )
+
+
+def datasets() -> dict[str, DataSet]:
+    """Return all data sets by name."""
+    return {row.name: row for topic in topics().values() for row in topic.datasets}
 
 
 def families() -> dict[str, dict[str, Method]]:
-    """Methods that share a config, by the name of their family and their own."""
-    found: dict[str, dict[str, Method]] = {}
+    """Return the methods that share a configuration, by the name of their family and their own."""
+    grouped: dict[str, dict[str, Method]] = {}
     for row in methods().values():
         if row.family:
-            found.setdefault(row.family, {})[row.name] = row
-    return found
+            grouped.setdefault(row.family, {})[row.name] = row
+    return grouped
 
 
-def figure(name: str) -> FigureEntry:
-    """The row of one figure.
+def benchmarks() -> dict[str, str]:
+    """Return the functions that time something, by the names of methods and of topics."""
+    named = {row.name: row.bench for row in methods().values() if row.bench}
+    for topic in topics().values():
+        if first := next((method.bench for method in topic.methods if method.bench), ""):
+            named.setdefault(topic.name, first)
+    return named
+
+
+def method(name: str) -> Method:
+    """Return one method.
 
     Raises:
-        UnknownName: no such figure; the message lists the known ones.
+        UnknownName: there is no such method; the message lists those there are.
     """
-    if name not in FIGURES:
-        raise UnknownName("figure", name, FIGURES)
-    return FIGURES[name]
+    if name not in methods():
+        raise UnknownName("method", name, methods())
+    return methods()[name]
+
+
+def figure(name: str) -> Figure:
+    """Return one figure.
+
+    Raises:
+        UnknownName: there is no such figure; the message lists those there are.
+    """
+    if name not in figures():
+        raise UnknownName("figure", name, figures())
+    return figures()[name]
+
+
+def label_of(name: str) -> str:
+    """Return how a method is called in pictures and tables."""
+    row = methods().get(name)
+    return row.label if row and row.label else name
 
 
 def build(config: Mapping[str, Any], data: Any = None) -> Run:
-    """A run from its configuration: what the command line, sweeps and notebooks all use.
+    """Build a run from its configuration; the command line, sweeps and notebooks all use this.
 
     Args:
-        config: ``method`` and any of that method's options, e.g.
+        config: ``method`` and any of that method's options, such as
             ``{"method": "datadam", "data": "digits", "steps": 200}``. A recording's
             ``attrs["config"]`` is such a mapping, so a recording can be run again.
         data: the data set itself, where ``config["data"]`` is not the name of one.
@@ -343,7 +179,7 @@ def build(config: Mapping[str, Any], data: Any = None) -> Run:
         A ``Run`` at step 0.
 
     Raises:
-        UnknownName: the method or an option's value is not known.
+        UnknownName: the method or the value of an option is not known.
         InvalidInput: an option is unknown or out of range.
 
     Example:
@@ -351,51 +187,51 @@ def build(config: Mapping[str, Any], data: Any = None) -> Run:
         DistillRun(dm on digits, step 0 of 5)
     """
     if "method" not in config:
-        raise InvalidInput(
-            f"config needs 'method', one of {', '.join(sorted(methods()))}; got {sorted(config)}"
-        )
+        names = ", ".join(sorted(methods()))
+        raise InvalidInput(f"config needs 'method', one of {names}; got {sorted(config)}")
     row = method(str(config["method"]))
-    return resolve(row.builder)(make_config(row, config), data)
+    return build_run(row, make_config(row, config), data)
 
 
-def make_config(row: Method, config: Mapping[str, Any]) -> Any:
-    """An instance of the method's config dataclass (through its ``make``, if it has one, so that presets apply).
+def build_run(row: Method, config: Any, data: Any = None) -> Run:
+    """Build the run of a method from an instance of its configuration."""
+    return resolve(row.builder)(config, data)
+
+
+def make_config(row: Method, options: Mapping[str, Any]) -> Any:
+    """Return an instance of a method's configuration, in which presets are applied.
 
     Raises:
-        InvalidInput: an option that the method does not have (the message lists those it has), or of another type.
+        InvalidInput: an option that the method does not have (the message lists those it has), or
+            a value of another type.
     """
-    kind = resolve(row.config)
-    known = kind.__dataclass_fields__
-    unknown = sorted(set(config) - set(known))
-    if unknown:
+    config_class = resolve(row.config)
+    settings = config_class.__dataclass_fields__
+    if unknown := sorted(set(options) - set(settings)):
+        names = ", ".join(sorted(settings))
         raise InvalidInput(
-            f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(sorted(known))}"
+            f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {names}"
         )
-    config = {name: _typed(row, name, known[name].type, value) for name, value in config.items()}
-    try:
-        return getattr(kind, "make", kind)(**config)
-    except TypeError as error:  # a text is compared with a number, say
-        usual = {
-            name: known[name].default
-            for name in config
-            if known[name].type != "Any" and known[name].default is not None
-        }
-        odd = {
-            name
-            for name, value in usual.items()
-            if not isinstance(config[name], (type(value), int))
-        } or set(config)
-        given = ", ".join(f"{name}={config[name]!r}" for name in config if name in odd)
-        raise InvalidInput(f"{row.name} cannot take {given}: {error}") from error
+    values = {
+        name: _typed(row, name, settings[name].type, value) for name, value in options.items()
+    }
+    return getattr(config_class, "make", config_class)(**values)
 
 
 def _typed(row: Method, name: str, kind: str, value: Any) -> Any:
-    """A value as its option has it: 1 for 1.0 where that may have decimals, so that both name the same run; "none" for None,
-    which TOML has not."""
+    """Return a value as TOML and the command line mean it: "none" is None, and a float is no whole number."""
     if value == "none" and "None" in kind and "str" not in kind:
         return None
-    if kind.startswith("float") and type(value) is int:
-        return float(value)
     if kind.startswith("int") and isinstance(value, (bool, float)):
         raise InvalidInput(f"{row.name}: {name} must be a whole number, got {value!r}")
     return value
+
+
+def _load_entries(group: str) -> Iterator[Any]:
+    for entry in entry_points(group=group):
+        try:
+            yield entry.load()
+        except Exception as error:  # one broken package must not disable all others
+            kind = "topic" if group == TOPICS_GROUP else "method"
+            text = f"{kind} {entry.name!r} of {entry.value} cannot be loaded: {error}"
+            warnings.warn(text, ExploreWarning, stacklevel=3)

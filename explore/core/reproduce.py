@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explore.core.recording import open_recording
+from explore.core.record import record
+from explore.core.recording import has_ended, open_recording
 from explore.core.registry import build, method, resolve
-from explore.core.runs import Progress, ended, record
+from explore.core.runs import Progress
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def rerun(
 
     Raises:
         InvalidInput: the recording does not say what made it, or of data that cannot be loaded by name; or ``to`` is there
-            already and has ended, so that nothing would be made again.
+            already and has has_ended, so that nothing would be made again.
 
     Example:
         >>> import tempfile
@@ -52,7 +53,7 @@ def rerun(
     """
     first = open_recording(recording)
     if Path(to).exists() and (
-        Path(to).resolve() == Path(recording).resolve() or ended(open_recording(to))
+        Path(to).resolve() == Path(recording).resolve() or has_ended(open_recording(to))
     ):
         raise InvalidInput(
             f"{to} is there already; nothing would be made again. Record to another folder, or remove it"

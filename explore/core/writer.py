@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from explore.core.recording import (
-    FORMAT,
-    _chunk_keys,
-    _damaged,
-    _dumps,
-    _read_root,
-    _sealed,
-    check_frame,
-)
-from explore.errors import InvalidInput, RecordingBusy, RecordingDamaged, RecordingFailed
+from explore.core._format import FORMAT, chunk_keys, damaged, read_root, seal, to_json
+from explore.core.recording import check_frame
+from explore.errors import InvalidInput, RecordingBusy, RecordingFailed
 
 if TYPE_CHECKING:
     import xarray
@@ -40,16 +33,16 @@ class Writer:
         import zarr
 
         self.path, self._lock = path, lock
-        self._root = _read_root(path)
+        self._root = read_root(path)
         self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
         lost = [
-            f"{name}/{key}" for name, about in self._metadata.items() for key in _chunk_keys(about)
+            f"{name}/{key}" for name, about in self._metadata.items() for key in chunk_keys(about)
         ]
         lost = [
             key for key in lost if not (path / key).is_file()
         ]  # filled with zeros if it were written to again
         if lost:
-            raise RecordingDamaged(_damaged(path, f"{', '.join(lost)} missing"))
+            raise damaged(path, f"{', '.join(lost)} missing")
         try:
             with zarr.config.set(
                 {"array.write_empty_chunks": True}
@@ -61,7 +54,7 @@ class Writer:
                 self._arrays["step"][: self._metadata["step"]["shape"][0]]
             ).tolist()
         except Exception as error:  # any reader fails in its own way on a damaged file
-            raise RecordingDamaged(_damaged(path, f"{type(error).__name__}: {error}")) from error
+            raise damaged(path, f"{type(error).__name__}: {error}") from error
 
     @property
     def config(self) -> dict[str, Any]:
@@ -159,9 +152,7 @@ class Writer:
                 f"The {index} frames before it are kept; free space and record again, it goes on there"
             ) from error
         except ValueError as error:
-            raise RecordingDamaged(
-                _damaged(self.path, f"frame of step {step} could not be added: {error}")
-            ) from error
+            raise damaged(self.path, f"frame of step {step} could not be added: {error}") from error
 
     def commit(self) -> None:
         """Write the attributes as they are now.
@@ -214,7 +205,7 @@ class Writer:
         return {name: frame[name].values for name in first}
 
     def _commit(self, steps: list[int], values: Mapping[str, np.ndarray]) -> None:
-        root = json.loads(_dumps(self._root))  # a copy, so that a failure here leaves no trace
+        root = json.loads(to_json(self._root))  # a copy, so that a failure here leaves no trace
         for name, metadata in root["consolidated_metadata"]["metadata"].items():
             if self._evolves(name):
                 metadata["shape"][0] = len(steps)
@@ -223,7 +214,7 @@ class Writer:
                     _actual_range(values[name], metadata["attributes"].get("actual_range"))
                 )
         part = self.path.with_name(self.path.name + ".commit")
-        part.write_bytes(_sealed(root))
+        part.write_bytes(seal(root))
         part.replace(self.path / "zarr.json")
         self._root, self._metadata = root, root["consolidated_metadata"]["metadata"]
         self.steps = steps
@@ -291,7 +282,7 @@ def _allocate(
             dtype=VariableLengthUTF8() if text else values.dtype,  # type: ignore[arg-type]
             dimension_names=dims,
             compressors=(packed, Crc32cCodec()),
-            attributes=json.loads(_dumps(about)),
+            attributes=json.loads(to_json(about)),
             config={"write_empty_chunks": True},  # a missing chunk means damage, never "all zero"
         )
 
@@ -323,7 +314,7 @@ def _allocate(
         for name in ("step", *map(str, frame.variables))
     }
     root = json.loads((path / "zarr.json").read_text())
-    root["attributes"] = json.loads(_dumps(attributes))
+    root["attributes"] = json.loads(to_json(attributes))
     root["consolidated_metadata"] = {
         "kind": "inline",
         "must_understand": False,
@@ -332,4 +323,4 @@ def _allocate(
     for entry in metadata.values():
         if "step" in entry["dimension_names"]:
             entry["shape"][0] = 0
-    (path / "zarr.json").write_bytes(_sealed(root))
+    (path / "zarr.json").write_bytes(seal(root))

@@ -31,20 +31,6 @@ def __dir__() -> list[str]:
     return __all__
 
 
-LOADERS = {
-    "cifar10": "explore.data.datasets.cifar:cifar10",
-    "cifar10-jpeg": "explore.data.datasets.cifar_jpeg:cifar10_jpeg",
-    "cifar100": "explore.data.datasets.cifar:cifar100",
-    "crc-phenotypes": "explore.data.datasets.crc_phenotypes:crc_phenotypes",
-    "digits": "explore.data.datasets.digits:digits",
-    "fashion-mnist": "explore.data.datasets.mnist:fashion_mnist",
-    "folder": "explore.data.image_folder:image_folder",
-    "imagenette": "explore.data.datasets.imagenette:imagenette",
-    "mhist": "explore.data.datasets.mhist:mhist",
-    "mnist": "explore.data.datasets.mnist:mnist",
-    "scenes": "explore.data.datasets.synthetic_scenes:scenes",
-    "voc": "explore.data.datasets.voc:voc",
-}
 SPLITS = ("train", "val", "test")
 
 
@@ -67,13 +53,13 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
         >>> load("digits", "test")
         ImageSet('digits': 400 images, 1×16×16, 10 classes)
     """
-    from explore.core.registry import resolve
+    from explore.core.registry import datasets, resolve
 
-    if name not in LOADERS:
-        raise UnknownName("data set", name, LOADERS)
+    if name not in datasets():
+        raise UnknownName("data set", name, datasets())
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
-    loader = resolve(LOADERS[name])
+    loader = resolve(datasets()[name].loader)
     parameters = signature(loader).parameters
     known = [option for option in parameters if option != "split"]
     unknown = sorted(set(options) - set(known))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from explore.core.recording import product_path
 from explore.data.image_set import sha256_of
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 
@@ -85,8 +86,7 @@ def damage_error(path: str | os.PathLike[str], reason: object) -> RecordingDamag
 
 def path_beside(recording: str | os.PathLike[str]) -> Path:
     """Return the path of a recording's distilled set: ``runs/a.zarr`` → ``runs/a.safetensors``."""
-    path = Path(recording)
-    return path.with_name(path.name.partition(".zarr")[0] + SUFFIX)
+    return product_path(recording, SUFFIX)
 
 
 def _seal(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +11,13 @@ from torch import nn
 
 from explore.core.runs import stream_seed
 from explore.data.coresets import select
+from explore.data.training_data import TrainingData
 from explore.distill.augment import augment, draw_augmentation, strategy
+from explore.distill.checks import check_images
 from explore.distill.config import DistillConfig
 from explore.distill.matching import matching_terms, real_means, synthetic_means, weighted
 from explore.distill.probe import Probe
-from explore.distill.training_data import Source
+from explore.distill.run import DistilledSetRun
 from explore.errors import InvalidInput, RunDiverged
 from explore.models.convnet import ConvNet
 
@@ -84,7 +87,7 @@ def build(config: DistillConfig, data: Any = None) -> DistillRun:
     return DistillRun(config, config.data if data is None else data)
 
 
-class DistillRun:
+class DistillRun(DistilledSetRun):
     """One distillation by DM, DataDAM, channel-only matching or ATOM; a ``Run``.
 
     Every step draws a fresh network that is never trained, a real batch and (with augmentation)
@@ -93,13 +96,11 @@ class DistillRun:
 
     def __init__(self, options: DistillConfig, data: Any, network: Network | None = None) -> None:
         self.options = options
-        self.name, self.step, self.steps = options.method, 0, options.steps
-        self.source = Source(
-            data, options.zca, options.device, options.images_per_class, options.init
-        )
-        self.labels = torch.arange(
-            self.source.classes, device=self.source.device
-        ).repeat_interleave(options.images_per_class)
+        self.name, self.steps = options.method, options.steps
+        per_class = options.images_per_class
+        check = partial(check_images, images_per_class=per_class, init=options.init)
+        data = TrainingData(data, zca=options.zca, device=options.device, check=check)
+        super().__init__(data, per_class)
         self.config: Mapping[str, Any] = options.identity(self.source.describe())
         self.loss = float("nan")
         self._operations = strategy(options.augment, self.source.flip)
@@ -113,9 +114,6 @@ class DistillRun:
         self.images = self._initial().requires_grad_(True)
         self._velocity = torch.zeros_like(self.images, requires_grad=False)
         self._probe: Probe | None = None
-
-    def __repr__(self) -> str:
-        return f"DistillRun({self.name} on {self.source.name}, step {self.step} of {self.steps})"
 
     @property
     def message(self) -> str:
@@ -162,19 +160,15 @@ class DistillRun:
             self._probe = Probe(self.source, networks, self.options)
         return self._probe.frame(self.images.detach(), self.labels, self.loss)
 
-    def result(self) -> xarray.Dataset:
-        """The distilled set in model units, full precision, with what undoes normalisation and whitening."""
-        return self.source.packed(self.images, self.labels, self.config, self.step)
-
     def state(self) -> dict[str, Any]:
-        """Images, momentum and last loss. Random streams are counted by step, so there is nothing of them to keep."""
+        """Return step, images, momentum and last loss; random streams are a function of the step."""
         arrays = {"images": self.images, "velocity": self._velocity}
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in arrays.items()} | {
-            "loss": self.loss
-        }
+        copies = {name: tensor.detach().cpu().numpy().copy() for name, tensor in arrays.items()}
+        return {**super().state(), **copies, "loss": self.loss}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``; ``record`` sets ``step``."""
+        """Go to a ``state``."""
+        super().restore(state)
         if state["images"].shape != tuple(self.images.shape):
             raise InvalidInput(
                 f"state holds images {state['images'].shape}, this run has {tuple(self.images.shape)}"

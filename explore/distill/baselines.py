@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 
 from explore.core.runs import stream_seed
 from explore.data.coresets import select
+from explore.data.training_data import TrainingData
+from explore.distill.checks import check_images
 from explore.distill.config import CoresetConfig
-from explore.distill.training_data import Source
+from explore.distill.run import DistilledSetRun
 from explore.models.convnet import ConvNet
 from explore.models.training import Fit
 
@@ -27,18 +30,17 @@ def build(config: CoresetConfig, data: Any = None) -> CoresetRun:
     return CoresetRun(config, config.data if data is None else data)
 
 
-class CoresetRun:
+class CoresetRun(DistilledSetRun):
     """A choice of real images; a ``Run`` whose step is a class, after the epochs in which a network for features is trained."""
 
     def __init__(self, options: CoresetConfig, data: Any) -> None:
-        self.options, self.name, self.step = options, options.method, 0
+        self.options, self.name = options, options.method
         mean = options.method == "class-mean"
         self.per_class = 1 if mean else options.images_per_class
-        self.source = Source(data, False, options.device, self.per_class, "real")
+        check = partial(check_images, images_per_class=self.per_class, init="real")
+        data = TrainingData(data, device=options.device, check=check)
+        super().__init__(data, self.per_class)
         self.config: Mapping[str, Any] = options.identity(self.source.describe())
-        self.labels = torch.arange(
-            self.source.classes, device=self.source.device
-        ).repeat_interleave(self.per_class)
         self.images = torch.zeros((len(self.labels), *self.source.shape), device=self.source.device)
         self.chosen = np.full(len(self.labels), -1)
         self._fit = (
@@ -48,9 +50,6 @@ class CoresetRun:
         )
         self._epochs = self._fit.steps if self._fit else 0
         self.steps = self._epochs + self.source.classes
-
-    def __repr__(self) -> str:
-        return f"CoresetRun({self.name} of {self.source.name}, step {self.step} of {self.steps})"
 
     @property
     def message(self) -> str:
@@ -64,7 +63,6 @@ class CoresetRun:
         if self.step >= self.steps:
             return
         if self._fit and self.step < self._epochs:
-            self._fit.step = self.step  # after a resume
             self._fit.advance()
         else:
             self._choose(self.step - self._epochs)
@@ -138,7 +136,7 @@ class CoresetRun:
 
     def result(self) -> xarray.Dataset:
         """The chosen images in model units, with what undoes the normalisation."""
-        made = self.source.packed(self.images, self.labels, self.config, self.step)
+        made = super().result()
         unfinished = (
             f"images of {self.step - self._epochs} of {self.source.classes} classes are chosen"
         )
@@ -147,18 +145,17 @@ class CoresetRun:
     def state(self) -> dict[str, Any]:
         """What is chosen, and the network."""
         network = self._fit.state() if self._fit else {}
-        return {"images": self.images.cpu().numpy().copy(), "chosen": self.chosen.copy()} | {
-            f"features.{name}": value for name, value in network.items()
-        }
+        state = {"images": self.images.cpu().numpy().copy(), "chosen": self.chosen.copy()}
+        state |= {f"features.{name}": value for name, value in network.items()}
+        return {**super().state(), **state}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``."""
+        """Go to a ``state``."""
+        super().restore(state)
         self.images.copy_(torch.from_numpy(np.asarray(state["images"])))
         self.chosen = np.array(state["chosen"])
         if self._fit:
-            of_network = {
-                n.removeprefix("features."): v
-                for n, v in state.items()
-                if n.startswith("features.")
-            }
-            self._fit.restore(of_network)
+            prefix = "features."
+            network = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+            # Checkpoints of earlier versions do not hold the step of this training.
+            self._fit.restore({"step": min(self.step, self._epochs), **network})

@@ -18,7 +18,9 @@ def check_images(
     init: str = "noise",
     of_set: bool = False,
 ) -> int:
-    """Refuse what cannot be distilled; returns the number of classes. ``of_set``: the bytes of an ``ImageSet``.
+    """Refuse images that cannot be distilled; return the number of classes.
+
+    ``of_set``: they are the bytes of an ``ImageSet``.
 
     Raises:
         InvalidInput: empty set, one class, wrong rank or dtype, non-square images, NaN or Inf, labels that

@@ -13,7 +13,8 @@ import ipywidgets
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
-from explore.distill.figures.evolution import NAMES, Evolution, evolution
+from explore.distill.catalog import METHOD_LABELS
+from explore.distill.figures.evolution import Evolution, evolution
 from explore.distill.figures.untrained import Accuracies, Untrained, untrained
 from explore.errors import InvalidInput, UnknownName
 from explore.widgets.controls import Button, Choice, Control, Slider
@@ -90,8 +91,8 @@ def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str 
     controls: dict[str, Control] = {
         "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
         "label": Choice("class", [str(name) for name in first.label.values]),
-        "left": Choice("left", METHODS, left, NAMES),
-        "right": Choice("right", METHODS, right, NAMES),
+        "left": Choice("left", METHODS, left, METHOD_LABELS),
+        "right": Choice("right", METHODS, right, METHOD_LABELS),
         "by": Choice("compare at", list(BY), names=BY),
     }
     return Explorer(source, Evolution, controls, f"attention-{data}")
@@ -157,7 +158,7 @@ class LiveDistillation(Live):
         self.comparison_box = ipywidgets.VBox()
         controls: dict[str, Control] = {
             "data": Choice("data", available_sets(), data),
-            "method": Choice("method", METHODS, method, NAMES),
+            "method": Choice("method", METHODS, method, METHOD_LABELS),
             "noise": Button("New noise", self._change_noise, "Start again from other noise"),
         }
         super().__init__(controls, self._distill, self._create_run, self._refresh)
@@ -170,8 +171,8 @@ class LiveDistillation(Live):
 
     def _create_run(self) -> None:
         """Create a run, record its first frame and show it."""
+        from explore.core.record import record
         from explore.core.registry import build
-        from explore.core.runs import record
 
         for job in (self.job, self.comparison):
             job.stop()
@@ -193,7 +194,7 @@ class LiveDistillation(Live):
         self.comparison_box.children = []
 
     def _distill(self, progress: Any, stop: Any) -> Any:
-        from explore.core.runs import record
+        from explore.core.record import record
 
         self.comparison.stop()
         with self._lock, spare_core():
@@ -219,7 +220,9 @@ class LiveDistillation(Live):
         rivals = starting_points(train, self.run.options.images_per_class, self.seed)
         self.job.stop()
         with self._lock, spare_core():
-            mine = {f"{NAMES[self.run.name]}, step {self.run.step}": DistilledSet.of(self.run)}
+            mine = {
+                f"{METHOD_LABELS[self.run.name]}, step {self.run.step}": DistilledSet.of(self.run)
+            }
             protocol = EvaluationProtocol(**{"seed": self.seed, **self.protocol})
             return compare({**mine, **rivals}, test, protocol, progress, stop)
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from explore.core.runs import stream_seed
+from explore.data.training_data import TrainingData
 from explore.distill.config import DistillConfig
 from explore.distill.matching import ClassMeans, matching_terms, real_means
-from explore.distill.training_data import Source
 
 if TYPE_CHECKING:
     import xarray
@@ -23,7 +23,9 @@ POWER = 4.0
 class Probe:
     """Fixed networks and their class means over fixed real images; ``frame`` measures synthetic images against them."""
 
-    def __init__(self, source: Source, networks: list[nn.Module], options: DistillConfig) -> None:
+    def __init__(
+        self, source: TrainingData, networks: list[nn.Module], options: DistillConfig
+    ) -> None:
         self.source, self.networks, self.options = source, networks, options
         self.powers = (options.spatial or POWER, options.channel or POWER)
         chosen = source.sample(options.probe_images, stream_seed(options.seed, "probe"))

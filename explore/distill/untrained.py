@@ -10,11 +10,12 @@ import torch
 from torch.nn.functional import normalize
 
 from explore.attention.power_sums import power_sums
-from explore.core.runs import stream_seed
+from explore.core.runs import BaseRun, stream_seed
+from explore.data.training_data import TrainingData
+from explore.distill.checks import check_images
 from explore.distill.config import UntrainedConfig
 from explore.distill.matching import class_means
 from explore.distill.probe import half
-from explore.distill.training_data import Source
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
 
@@ -29,7 +30,7 @@ def build(config: UntrainedConfig, data: Any = None) -> UntrainedRun:
     return UntrainedRun(config, config.data if data is None else data)
 
 
-class UntrainedRun:
+class UntrainedRun(BaseRun):
     """Draw one untrained network a step and look through it; a ``Run``.
 
     Class means are those of training images; the images that are classified by their nearest
@@ -39,8 +40,9 @@ class UntrainedRun:
     name = "untrained"
 
     def __init__(self, options: UntrainedConfig, data: Any) -> None:
-        self.options, self.step, self.steps = options, 0, options.steps
-        self.source = Source(data, device=options.device)
+        self.options, self.steps = options, options.steps
+        self.source = TrainingData(data, device=options.device, check=check_images)
+        self.device, self.class_names = self.source.device, self.source.class_names
         order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(
             len(self.source.labels)
         )
@@ -61,9 +63,6 @@ class UntrainedRun:
                 raise InvalidInput(
                     f"{given}; give more than images={options.images}, or a larger set"
                 )
-
-    def __repr__(self) -> str:
-        return f"UntrainedRun({self.source.name}, network {self.step} of {self.steps})"
 
     @property
     def message(self) -> str:
@@ -134,14 +133,3 @@ class UntrainedRun:
             ),
         }
         return xarray.Dataset(data, known_once)
-
-    def result(self) -> xarray.Dataset:
-        """The same as ``snapshot``: there is nothing else to hand over."""
-        return self.snapshot()
-
-    def state(self) -> dict[str, Any]:
-        """Empty: the step number says all."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore but the step, which ``record`` sets."""

@@ -10,7 +10,9 @@ import numpy as np
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
+from explore.core.runs import FrameSteps
 from explore.errors import InvalidInput, UnknownName
+from explore.mixtures.catalog import METHOD_LABELS
 from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES, pdf_angle
 from explore.mixtures.divergence import kl_divergence
@@ -20,7 +22,6 @@ from explore.mixtures.figures.decision import CHOOSERS, Decision, decision
 from explore.mixtures.figures.dropped_component import DroppedComponent, dropped_component
 from explore.mixtures.figures.editor import MixtureEditor, edit_components, editor_data
 from explore.mixtures.figures.paths import MEASURE_LABELS, Paths, reduction
-from explore.mixtures.figures.recordings import METHOD_LABELS
 from explore.mixtures.figures.triangle_inequality import TriangleInequality, triangle_inequality
 from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
@@ -144,10 +145,10 @@ def record_in_memory(
     from explore.mixtures.reduction.run import ReduceRun
 
     run = ReduceRun(ReduceConfig.make(method=method, components=components, **options), mixture)
-    frames = {0: run.snapshot()}
+    frames, frame_steps = {0: run.snapshot()}, FrameSteps(run.every)
     while run.step < run.steps:
         run.advance()
-        if run.step % run.every == 0 or run.step >= run.steps:
+        if run.step in frame_steps or run.step >= run.steps:
             frames[run.step] = run.snapshot()
     variables = [frame[list(frame.data_vars)].reset_coords(drop=True) for frame in frames.values()]
     recording = xarray.concat(variables, "step").assign_coords(step=list(frames))

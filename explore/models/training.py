@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from explore.core.runs import stream_seed
+from explore.core.runs import BaseRun, stream_seed
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput, RunDiverged, UnknownName
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OPTIMIZERS, SCHEDULES = ("sgd", "adam"), ("step", "cosine", "constant")
 
 
-class Fit:
+class Fit(BaseRun):
     """Train a network; a ``Run`` whose step is one epoch.
 
     Args:
@@ -87,7 +87,7 @@ class Fit:
             if given not in known:
                 raise UnknownName(kind, given, known)
         self.network, self.images, self.labels = network, images, targets
-        self.step, self.steps, self.seed, self.batch = 0, epochs, seed, batch
+        self.steps, self.seed, self.batch = epochs, seed, batch
         self.config: Mapping[str, Any] = {
             "method": self.name,
             "loss": getattr(loss, "__name__", type(loss).__name__),
@@ -163,12 +163,6 @@ class Fit:
             else 1.0
         )
 
-    def run(self) -> Fit:
-        """Advance to the end, without recording."""
-        while self.step < self.steps:
-            self.advance()
-        return self
-
     def snapshot(self) -> xarray.Dataset:
         """Loss of the last epoch and, where the labels are classes, accuracy on the training images."""
         import xarray
@@ -194,10 +188,11 @@ class Fit:
             for name, value in self._optimizer.state.get(parameter, {}).items():
                 if isinstance(value, torch.Tensor):
                     arrays[f"optimizer.{index}.{name}"] = _array(value)
-        return arrays | {"loss": self.loss}
+        return {**super().state(), **arrays, "loss": self.loss}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``."""
+        """Go to a ``state``."""
+        super().restore(state)
         weights = {
             name.removeprefix("network."): value
             for name, value in state.items()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from explore.core.config import identity, option
-from explore.errors import InvalidInput
+from explore.core.config import BaseConfig, device_option, option, seed_option
 
 SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
 NETWORKS: dict[str, Any] = {
@@ -23,8 +21,8 @@ NETWORKS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class DensityConfig:
-    """Everything that decides a survey; every network has images that it is usually looked at with.
+class DensityConfig(BaseConfig):
+    """Options of a density survey; every network has images that it is usually surveyed with.
 
     Raises:
         InvalidInput: an option is out of range; the message names it.
@@ -40,25 +38,13 @@ class DensityConfig:
     data: Any = option(
         "", "name of the image set [default: test images of what the network was made for]"
     )
-    images: int = option(20, "how many, drawn at random, two at least; one a step")
+    images: int = option(
+        20, "how many images, drawn at random, two or more; one a step", at_least=2
+    )
     maps: bool = option(
         False,
-        "keep the maps (in 255 levels) and the images, for pictures of single maps; not for pointwise layers",
+        "record the maps (in 255 levels) and the images, for pictures of single maps; "
+        "not for pointwise layers",
     )
-    seed: int = option(0, "of the images drawn")
-    device: str = option("", "cpu, cuda or another of torch's; by default cpu")
-
-    def __post_init__(self) -> None:
-        for name in ("model", "weights", "device"):
-            if not isinstance(getattr(self, name), str):
-                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.maps, bool):
-            raise InvalidInput(f"maps must be true or false, got {self.maps!r}")
-        for name, least in (("images", 2), ("seed", 0)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInput(f"{name} must be a whole number ≥ {least}, got {value!r}")
-
-    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """What repeats the survey."""
-        return identity(self, data)
+    seed: int = seed_option("of the images drawn")
+    device: str = device_option()

@@ -192,7 +192,7 @@ class Layer:
         if self.method in ("auto", "torch"):
             return self._dense(maps if last else np.ascontiguousarray(maps))
         encoding = encode_maps(maps, geometry, self.method, self._options)
-        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # noqa: SIM108
+        if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
             y = encoding.convolve(self.weight, self.bias)
         else:
             y = product(encoding, self.weight, self.bias, last)

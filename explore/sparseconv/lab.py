@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import xarray
 
-from explore.core.recording import open_recording, that_hold
-from explore.core.registry import SURVEYS
+from explore.core.recording import open_recording, require_variable
 from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
+from explore.sparseconv.catalog import SHIPPED_NETWORKS
 from explore.sparseconv.figures.format_cells import format_cells
 from explore.sparseconv.figures.format_diagram import FormatDiagram
 from explore.sparseconv.figures.layer_density import LayerDensity, density
@@ -168,9 +168,9 @@ def densities(*networks: str) -> Explorer:
     """Density and sizes, convolution by convolution, of published networks on real images.
 
     Args:
-        *networks: of ``SURVEYS``, or paths of surveys (``explore run density``); all that ship if left out.
+        *networks: of ``SHIPPED_NETWORKS``, or paths of surveys (``explore run density``); all that ship if left out.
     """
-    names = list(networks or SURVEYS)
+    names = list(networks or SHIPPED_NETWORKS)
     recorded = {name: survey(name) for name in names}
 
     def source(network: str, image: int, layer: int, unit: str) -> xarray.Dataset:
@@ -224,13 +224,13 @@ def survey(name: str) -> xarray.Dataset:
         DataMissing: no such recording.
         InvalidInput: it is of something else.
     """
-    shipping = name in SURVEYS
+    shipping = name in SHIPPED_NETWORKS
     path = shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()
     if not path.exists():
         raise DataMissing(
-            f"there is no recording {path}; give the path of one, or a network of {', '.join(SURVEYS)}"
+            f"there is no recording {path}; give the path of one, or a network of {', '.join(SHIPPED_NETWORKS)}"
         )
-    (found,) = that_hold(
+    (found,) = require_variable(
         open_recording(path).load(), "density", "a density survey (explore run density)"
     )
     return found

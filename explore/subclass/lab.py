@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from explore.core.recording import open_recording, that_hold
+from explore.core.recording import open_recording, require_variable
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
 from explore.errors import UnknownName
+from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.config import LESSONS, USUAL
 from explore.subclass.figures.bits import Bits, label_bits
 from explore.subclass.figures.logits import ALL, Logits, logits
 from explore.subclass.figures.softened import Softened, softened
 from explore.subclass.figures.study import Scores, Students, middle, students
 from explore.subclass.figures.style import HEATS, SAW, WHO
-from explore.subclass.study_tables import MEASURES, NAMES
+from explore.subclass.study_tables import MEASURES
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.live import Live
@@ -108,7 +109,7 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     known = (
         study_of(study)
         if isinstance(study, str)
-        else that_hold(study, "score", "a study of students")[0]
+        else require_variable(study, "score", "a study of students")[0]
     )
     values = {
         name: known[name].values.tolist()
@@ -140,8 +141,8 @@ def training(left: str = "skd", right: str = "scratch") -> Explorer:
     controls: dict[str, Control] = {
         "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
         "subclass": Choice("stand out", [ALL, *map(str, first["subclass"].values)]),
-        "left": Choice("left", USUAL, left, NAMES),
-        "right": Choice("right", USUAL, right, NAMES),
+        "left": Choice("left", USUAL, left, METHOD_LABELS),
+        "right": Choice("right", USUAL, right, METHOD_LABELS),
     }
     return Explorer(source, Logits, controls, "training")
 

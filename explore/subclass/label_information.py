@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explore.core.config import check_positive
 from explore.core.label_hierarchy import as_array, check_parents, check_subclasses
+from explore.core.validation import check_number
 from explore.errors import InvalidInput, UnknownName
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
@@ -101,7 +101,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     Raises:
         InvalidInput: T is not above 0.
     """
-    check_positive("temperature", temperature)
+    check_number("temperature", temperature, above=0)
     z = np.asarray(logits, np.float64)
     with np.errstate(over="ignore"):  # of a temperature so small that only the largest is left
         e = np.exp((z - z.max(-1, keepdims=True)) / temperature)

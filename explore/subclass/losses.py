@@ -9,8 +9,8 @@ from typing import Any, Literal
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from explore.core.config import check_positive
 from explore.core.label_hierarchy import check_parents
+from explore.core.validation import check_number
 from explore.errors import InvalidInput, UnknownName
 
 Parents = Sequence[int] | torch.Tensor | Any
@@ -162,7 +162,7 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
         >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0   # the same once standardised
         0.0
     """
-    check_positive("temperature", temperature)
+    check_number("temperature", temperature, above=0)
     if logits.ndim != 2 or not logits.numel():
         raise InvalidInput(f"logits must be [B, S] with B ≥ 1, got {list(logits.shape)}")
     logits = wide(logits)
@@ -177,7 +177,7 @@ def subclass_divergence(
     student: torch.Tensor, teacher: torch.Tensor, temperature: float
 ) -> torch.Tensor:
     """T² KL(q^t ‖ q^s) of each sample, over subclasses: ``[..., S]`` twice to ``[...]``; no gradient to the teacher."""
-    check_positive("temperature", temperature)
+    check_number("temperature", temperature, above=0)
     logs = [log_softmax(wide(z) / temperature, -1) for z in (teacher.detach(), student)]
     return temperature**2 * _divergence(*logs)
 
@@ -216,7 +216,7 @@ def _class_log(
     z: torch.Tensor, parents: Parents, temperature: float, soften: Soften
 ) -> torch.Tensor:
     """Logarithms of softened class probabilities."""
-    check_positive("temperature", temperature)
+    check_number("temperature", temperature, above=0)
     if soften == "subclass":
         return class_logits(log_softmax(z / temperature, -1), parents)
     if soften == "class":
@@ -254,7 +254,7 @@ def _check(
             f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same"
         )
     known = _tuple(parents, student.shape[1])
-    check_positive("temperature", t)
+    check_number("temperature", t, above=0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise InvalidInput(f"distill_weight must be in [0, 1], got {weight!r}")
     whole = (

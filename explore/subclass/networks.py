@@ -17,7 +17,7 @@ from explore.models.convnet import ConvNet
 from explore.models.mlp import MLP, MLPs, Several
 from explore.models.training import Fit, logits_of
 from explore.subclass.losses import auxiliary_loss, class_logits, prior_correction
-from explore.subclass.training_data import Part, Source
+from explore.subclass.training_data import Part, SubclassData
 
 Factory = Callable[[int, int], nn.Module]
 """``factory(outputs, seed)`` returns a new network, ``[N, ...]`` to logits ``[N, outputs]``."""
@@ -26,7 +26,7 @@ TEACHER_HIDDEN = 256  # of a teacher that is no ConvNet
 
 
 def students(
-    source: Source,
+    source: SubclassData,
     kind: str,
     width: int,
     seeds: Sequence[int],
@@ -42,7 +42,12 @@ def students(
 
 
 def student(
-    source: Source, kind: str, width: int, seed: int, prior: bool, factory: Factory | None = None
+    source: SubclassData,
+    kind: str,
+    width: int,
+    seed: int,
+    prior: bool,
+    factory: Factory | None = None,
 ) -> nn.Module:
     """One untrained student, ``[N, ...]`` to ``[N, S]``, on the source's device."""
     if factory is not None:
@@ -56,7 +61,7 @@ def student(
 
 
 def teacher(
-    source: Source, width: int, seed: int, prior: bool, factory: Factory | None = None
+    source: SubclassData, width: int, seed: int, prior: bool, factory: Factory | None = None
 ) -> nn.Module:
     """An untrained teacher: a ConvNet of two blocks where images are square, else an MLP."""
     if factory is not None:
@@ -70,7 +75,7 @@ def teacher(
     return network.to(source.device)
 
 
-def made(factory: Factory, who: str, source: Source, seed: int, prior: bool) -> nn.Module:
+def made(factory: Factory, who: str, source: SubclassData, seed: int, prior: bool) -> nn.Module:
     """What a factory makes, if it fits.
 
     Raises:
@@ -94,7 +99,13 @@ def made(factory: Factory, who: str, source: Source, seed: int, prior: bool) -> 
 
 
 def teaching(
-    network: nn.Module, kind: str, source: Source, seen: Part, options: Any, seed: int, epochs: int
+    network: nn.Module,
+    kind: str,
+    source: SubclassData,
+    seen: Part,
+    options: Any,
+    seed: int,
+    epochs: int,
 ) -> Fit:
     """The training of a teacher: of subclasses, of subclasses shuffled within each class, or of classes alone."""
     targets = seen.subclasses
@@ -167,7 +178,7 @@ def described(**factories: Any) -> dict[str, str]:
     }
 
 
-def check_outputs(who: str, network: nn.Module, source: Source) -> None:
+def check_outputs(who: str, network: nn.Module, source: SubclassData) -> None:
     """Refuse a network that does not take the images, or whose logits do not fit the parent map."""
     images, outputs = source[:2].images, len(source.parents)
     try:
@@ -182,7 +193,7 @@ def check_outputs(who: str, network: nn.Module, source: Source) -> None:
         )
 
 
-def _convnet(source: Source, width: int, outputs: int, seed: int) -> nn.Module:
+def _convnet(source: SubclassData, width: int, outputs: int, seed: int) -> nn.Module:
     if len(source.shape) != 3 or source.shape[1] != source.shape[2]:
         raise InvalidInput(
             f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; choose mlp, or give your own"
@@ -201,7 +212,7 @@ def _convnet(source: Source, width: int, outputs: int, seed: int) -> nn.Module:
 
 
 @torch.no_grad()
-def _start(network: nn.Module, source: Source, prior: bool) -> None:
+def _start(network: nn.Module, source: SubclassData, prior: bool) -> None:
     """Start all classes alike: zero logits would favour a class with more subclasses."""
     sizes = np.bincount(source.parents)
     if not prior or sizes.min() == sizes.max():

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.core.runs import frame_steps, stream_seed
+from explore.core.runs import BaseRun, FrameSteps, stream_seed
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput, UnknownName
 from explore.models.mlp import Several
@@ -27,7 +27,7 @@ from explore.subclass.networks import (
     teaching,
 )
 from explore.subclass.objective import Objective, Taught
-from explore.subclass.training_data import Source
+from explore.subclass.training_data import SubclassData
 
 if TYPE_CHECKING:
     import xarray
@@ -66,7 +66,7 @@ def train(
         ``[N, ...]`` to subclass logits ``[N, S]``; ``run.predict`` gives class probabilities.
 
     Raises:
-        InvalidInput: see ``SubclassConfig``, ``explore.core.label_hierarchy`` and ``Source``; networks of another number of subclasses.
+        InvalidInput: see ``SubclassConfig``, ``explore.core.label_hierarchy`` and ``SubclassData``; networks of another number of subclasses.
 
     Example:
         >>> x, s = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 4
@@ -100,7 +100,7 @@ def build(config: SubclassConfig, data: Any = None) -> SubclassRun:
     return SubclassRun(config, config.data if data is None else data)
 
 
-class SubclassRun:
+class SubclassRun(BaseRun):
     """One student's training, its teacher's before it where it has one; a ``Run`` whose step is an epoch.
 
     A frame holds the logits of teacher and student for images that neither learns from.
@@ -114,9 +114,10 @@ class SubclassRun:
         student: Factory | None = None,
         classes: torch.Tensor | None = None,
     ) -> None:
-        self.options, self.name, self.step = options, options.method, 0
+        self.options, self.name = options, options.method
         self.lesson = LESSONS[options.method]
-        self.source = source = Source(data, options.parents, options.device, classes)
+        self.source = source = SubclassData(data, options.parents, options.device, classes)
+        self.device, self.class_names = source.device, source.class_names
         if options.curriculum and source.agreement is None:
             raise InvalidInput(
                 f"curriculum needs the agreement of annotators, which {source.name} does not have"
@@ -163,6 +164,7 @@ class SubclassRun:
             source, options.student, options.width, seed, options.prior, student
         )
         self.steps = self.teacher_epochs + options.epochs
+        self.every = self._frame_epochs()
         self.config: Mapping[str, Any] = {
             **options.identity(source.describe()),
             "parents": list(source.parents),
@@ -179,13 +181,9 @@ class SubclassRun:
         }
         self._learning: Fit | None = None
 
-    def __repr__(self) -> str:
-        return f"SubclassRun({self.name} on {self.source.name}, step {self.step} of {self.steps})"
-
-    @property
-    def every(self) -> list[int]:
-        """The rhythm of frames it proposes: dense at the start of the teacher's and of the student's epochs."""
-        dense = frame_steps(1.25)
+    def _frame_epochs(self) -> list[int]:
+        """Return the epochs that become frames: dense at the start of both trainings."""
+        dense = FrameSteps(1.25)
         teacher = [epoch for epoch in range(self.teacher_epochs) if epoch in dense]
         return [
             *teacher,
@@ -360,26 +358,19 @@ class SubclassRun:
         )
 
     def state(self) -> dict[str, Any]:
-        """Weights and optimizers of both."""
-        found: dict[str, Any] = {}
-        for who, fit in (("teacher", self._lessons), ("student", self._learning)):
+        """Return the step, and weights and optimizers of teacher and student."""
+        state = super().state()
+        for role, fit in (("teacher", self._lessons), ("student", self._learning)):
             if fit is not None:
-                found |= {f"{who}.{name}": value for name, value in fit.state().items()} | {
-                    f"{who}.step": fit.step
-                }
-        return found
+                state |= {f"{role}.{name}": value for name, value in fit.state().items()}
+        return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``."""
-        for who in ("teacher", "student"):
-            kept = {
-                name.removeprefix(f"{who}."): value
-                for name, value in state.items()
-                if name.startswith(f"{who}.")
-            }
-            if not kept:
-                continue
-            fit = self._lessons if who == "teacher" else self._fit()
-            assert fit is not None
-            fit.step = int(kept.pop("step"))
-            fit.restore(kept)
+        """Go to a ``state``."""
+        super().restore(state)
+        for role in ("teacher", "student"):
+            prefix = f"{role}."
+            part = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
+            fit = self._lessons if role == "teacher" else self._fit() if part else None
+            if part and fit is not None:
+                fit.restore(part)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.core.runs import stream_seed
+from explore.core.runs import BaseRun, stream_seed
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 from explore.models.training import logits_of
@@ -31,7 +31,7 @@ from explore.subclass.networks import (
 )
 from explore.subclass.objective import Objective, Taught
 from explore.subclass.study_tables import DIMS, MEASURES
-from explore.subclass.training_data import Source
+from explore.subclass.training_data import SubclassData
 
 if TYPE_CHECKING:
     import xarray
@@ -86,7 +86,7 @@ def compare(
         **options: the other fields of ``StudyConfig``, such as ``labels=[50, 200]``.
 
     Raises:
-        InvalidInput: see ``StudyConfig`` and ``Source``.
+        InvalidInput: see ``StudyConfig`` and ``SubclassData``.
 
     Example:
         >>> x, s = torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 4
@@ -98,7 +98,7 @@ def compare(
     )
 
 
-class StudyRun:
+class StudyRun(BaseRun):
     """Many students; a ``Run`` whose step trains one teacher, or all students of one width, label count and teacher's data.
 
     Run k of every method has the same images, and its students of one width start from the same weights: differences are paired.
@@ -122,11 +122,12 @@ class StudyRun:
         student: Factory | None = None,
         teachers: dict[str, nn.Module] | None = None,
     ) -> None:
-        self.options, self.step = options, 0
+        self.options = options
         self.teachers = {} if teachers is None else teachers
         train, test = _parts(data, options.split)
-        self.source = source = Source(train, options.parents, options.device)
-        scored = Source(test, source.parents, options.device)
+        self.source = source = SubclassData(train, options.parents, options.device)
+        self.device, self.class_names = source.device, source.class_names
+        scored = SubclassData(test, source.parents, options.device)
         self.test = scored[:]
         self._teacher, self._student = teacher, student
         self.config: Mapping[str, Any] = {
@@ -159,9 +160,6 @@ class StudyRun:
         self.steps = len(self._jobs)
         self.every = self.steps  # a frame at the start, one at the end
         self._done = ""
-
-    def __repr__(self) -> str:
-        return f"StudyRun({self.source.name}, step {self.step} of {self.steps})"
 
     @property
     def message(self) -> str:
@@ -322,21 +320,19 @@ class StudyRun:
         }
         return xarray.Dataset(data, known)
 
-    def result(self) -> xarray.Dataset:
-        """The same as ``snapshot``."""
-        return self.snapshot()
-
     def state(self) -> dict[str, Any]:
         """Scores, and what the teachers said."""
         said = {name: logits.cpu().numpy().copy() for name, logits in self._said.items()}
         return {
+            **super().state(),
             "scores": self._scores.copy(),
             "teacher_scores": self._teacher_scores.copy(),
             **said,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``."""
+        """Go to a ``state``."""
+        super().restore(state)
         self._scores, self._teacher_scores = (
             np.array(state[name], np.float32) for name in ("scores", "teacher_scores")
         )

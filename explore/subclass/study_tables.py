@@ -9,20 +9,11 @@ import numpy as np
 
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
+from explore.subclass.catalog import METHOD_LABELS
 
 if TYPE_CHECKING:
     import pandas
     import xarray
-
-NAMES = {
-    "scratch": "class labels",
-    "labels-only": "subclass labels",
-    "kd": "class distillation (KD)",
-    "skd": "subclass distillation (SKD)",
-    "random-subclasses": "SKD, random subclasses",
-    "found-subclasses": "SKD, subclasses found",
-}
-"""How lessons are called in pictures and tables: by what the student is taught with."""
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -94,7 +85,7 @@ def table(
                 {
                     **setting,
                     "lesson": lesson,
-                    "taught with": NAMES.get(lesson, lesson),
+                    "taught with": METHOD_LABELS.get(lesson, lesson),
                     **found,
                     f"minus {against}": difference,
                     "±": half,

@@ -1,4 +1,4 @@
-"""Source: images with classes and subclasses, whatever they were given as, and which of them student and teacher see."""
+"""Images with classes and subclasses, and which of them a student and its teacher train on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from explore.core.label_hierarchy import check_labels, check_parents, check_subc
 from explore.core.runs import stream_seed
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import ImageSet, sha256_of
+from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 
 HALVES = (0,) * 5 + (1,) * 5
@@ -40,77 +41,54 @@ class Part:
         return Part(self.images[indices], self.labels[indices], self.subclasses[indices])
 
 
-class Source:
+class SubclassData(TrainingData):
     """Images with classes and subclasses, in model units, on one device.
 
     Args:
-        data: the name of a set, its description in a recording, an ``ImageSet``, or a pair ``(images, subclasses)``
-            of float ``[N, ...]`` and integer ``[N]`` tensors.
+        data: as for ``TrainingData``; a pair of tensors is ``(images, subclasses)``.
         parents: class of each subclass; by default the set's own, or that of ``GROUPS``.
-        device: where images are to live.
-        classes: of a pair's samples, where they are to be checked against the subclasses.
+        device: where the images are.
+        classes: classes of a pair's samples, where they are to be checked against the subclasses.
 
     Raises:
-        InvalidInput: no subclasses and no parents, labels that contradict the map, a class without images, NaN or Inf.
+        InvalidInput: no subclasses and no parents, labels that contradict the map, a class without
+            images, NaN or Inf.
     """
 
     def __init__(
         self, data: Any, parents: Any = None, device: str = "", classes: torch.Tensor | None = None
     ) -> None:
-        found, images, subclasses = resolve_dataset(data)
-        self.device = torch.device(device or "cpu")
-        self.set = None if found is None else as_subclasses(found, parents)
-        if self.set is None:
+        images_set, images, subclasses = resolve_dataset(data)
+        if images_set is None:
             if parents is None:
                 raise InvalidInput(
                     "tensors come without a parent map; give parents=[class of each subclass]"
                 )
-            self.parents = tuple(check_parents(parents).tolist())
+            parents = check_parents(parents)
             check_tensors(images, subclasses)
-            labels = torch.tensor(self.parents)[
-                torch.from_numpy(check_subclasses(subclasses, len(self.parents)))
-            ]
             if classes is not None:
-                check_labels(classes, subclasses, self.parents)
-            self.name, self.options, pixels = "tensors", {}, None
+                check_labels(classes, subclasses, parents)
+            labels = torch.from_numpy(parents[check_subclasses(subclasses, len(parents))])
+            super().__init__((images, labels), device=device)
+            self.sha256 = sha256_of(images, subclasses)
+            self.parents = tuple(parents.tolist())
             self.class_names = tuple(f"class {k}" for k in range(max(self.parents) + 1))
             self.subclass_names = tuple(f"subclass {k}" for k in range(len(self.parents)))
-            self._hash = sha256_of(images, subclasses)
-            self._all = Part(
-                images.float().to(self.device),
-                labels.to(self.device),
-                subclasses.long().to(self.device),
-            )
         else:
-            self.parents, self.name, self.options = (
-                tuple(self.set.parents),
-                self.set.name,
-                dict(self.set.options),
-            )
-            self.class_names, self.subclass_names = (
-                tuple(self.set.class_names),
-                tuple(self.set.subclass_names),
-            )
-            self._hash, pixels = self.set.sha256, self.set.images
-            assert self.set.subclasses is not None
-            self._all = Part(
-                *(
-                    t.to(self.device)
-                    for t in (self.set.batch(), self.set.labels, self.set.subclasses.long())
+            images_set = as_subclasses(images_set, parents)
+            super().__init__(images_set, device=device)
+            assert images_set.subclasses is not None
+            subclasses, self.parents = images_set.subclasses, tuple(images_set.parents)
+            self.class_names = tuple(images_set.class_names)
+            self.subclass_names = tuple(images_set.subclass_names)
+        self._pixels = None if images_set is None else images_set.images
+        tensors = (self.batch(), self.labels, subclasses.long())
+        self._all = Part(*(tensor.to(self.device) for tensor in tensors))
+        for k, name in enumerate(self.class_names):
+            if not (self.labels == k).any():
+                raise InvalidInput(
+                    f"class {name!r} has no image in the training set; every class needs some"
                 )
-            )
-        self._pixels = pixels
-        self.shape = tuple(self._all.images.shape[1:])
-        absent = [
-            name for k, name in enumerate(self.class_names) if not (self._all.labels == k).any()
-        ]
-        if absent:
-            raise InvalidInput(
-                f"class {absent[0]!r} has no image in the training set; every class needs some"
-            )
-
-    def __len__(self) -> int:
-        return len(self._all)
 
     def __getitem__(self, indices: Any) -> Part:
         return self._all[indices]
@@ -119,15 +97,6 @@ class Source:
     def agreement(self) -> torch.Tensor | None:
         """Of annotators, image by image, where the set has it."""
         return None if self.set is None else self.set.agreement
-
-    def describe(self) -> dict[str, Any]:
-        """What identifies the data in a recording."""
-        return {
-            "name": self.name,
-            "options": self.options,
-            "shape": [len(self), *self.shape],
-            "sha256": self._hash,
-        }
 
     def order(self, seed: int, holdout: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
         """Indices of ``holdout`` images that nobody learns from (at most a fifth), and of all others in random order."""

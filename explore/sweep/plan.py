@@ -15,8 +15,7 @@ from typing import Any
 
 from explore.core import registry
 from explore.core.config import UNIDENTIFYING
-from explore.core.recording import open_recording
-from explore.core.runs import ended
+from explore.core.recording import has_ended, open_recording
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 
 KEYS = {"to", "evaluate", "sweep"}
@@ -141,7 +140,7 @@ def plan(
             config = registry.make_config(row, given)
             scored = (
                 None
-                if evaluate is None or not row.keep
+                if evaluate is None or not row.product
                 else {"seed": getattr(config, "seed", 0), **evaluate}
             )
             if scored is not None:
@@ -183,13 +182,13 @@ def outcome(task: Task, to: str) -> dict[str, Any] | None:
         ):  # a damaged one is said when it is opened to be gone on with
             return None
         wanted = task.config.get("steps", 0) if name == task.name else 0
-        if not ended(recording) or int(recording["step"][-1]) < wanted:
+        if not has_ended(recording) or int(recording["step"][-1]) < wanted:
             return None
         if name == task.name:
             found["seconds"] = float(recording.attrs.get("seconds", float("nan")))
         else:
             found["accuracy"] = float(recording["accuracy"].isel(step=-1).mean())
-    if row.keep and not _exists(f"{to}/{task.name}.safetensors"):
+    if row.product and not _exists(f"{to}/{task.name}{row.product}"):
         return None
     return found
 

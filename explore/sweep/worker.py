@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explore.core import registry
-from explore.core.recording import pack
-from explore.core.runs import Progress, Run, Stop, record
+from explore.core.record import record
+from explore.core.recording import pack, product_path
+from explore.core.runs import Progress, Run, Stop
 from explore.errors import DataMissing, ExploreError, RecordingBusy, RecordingFailed
 from explore.sweep.plan import Task, outcome
 
@@ -68,12 +69,12 @@ def _carry_out(task: Task, to: str, topic: str, asked: Stop) -> dict[str, Any]:
     _recorded(run, path, _reporter(topic, task.name, row.name), asked)
     if run.step < run.steps:
         return {"state": "stopped"}
-    files, kept = [path], None
-    if row.keep:
-        kept = registry.resolve(row.keep)(run, path)
-        files.append(kept)
+    files = [path]
+    product = product_path(path, row.product)
+    if row.product:
+        files.append(product)
     if task.evaluate is not None:
-        scores = registry.build({"method": "evaluate", "distilled": str(kept), **task.evaluate})
+        scores = registry.build({"method": "evaluate", "distilled": str(product), **task.evaluate})
         files.append(place / f"{task.scored}.zarr")
         _recorded(scores, files[-1], _reporter(topic, task.name, f"{row.name} scored"), asked)
         if scores.step < scores.steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from explore.core.registry import LABS
+from explore.core.registry import labs
 
 
 class Tiles:
@@ -12,10 +12,7 @@ class Tiles:
 
     Example:
         >>> print(Tiles())
-        Why can networks that never learnt anything tell us what to draw? (25 minutes, 02_attention_matching.ipynb)
-        Does a student gain from what the teacher knows inside a class, or just ... (35 minutes, 04_subclass_bits.ipynb)
-        Which two do you merge next? (35 minutes, 06_mixture_reduction.ipynb)
-        If most entries are zero, who stores them how often? (30 minutes, 07_nze_patterns.ipynb)
+        Why can networks that never learnt anything tell us what to draw? (25 minutes, ...
     """
 
     def _repr_html_(self) -> str:
@@ -26,9 +23,11 @@ class Tiles:
         tiles = [
             f'<a href="{html.escape(lab.notebook)}" style="{style}">'
             f"<b>{html.escape(lab.question)}</b><br>{lab.minutes} min</a>"
-            for lab in LABS
+            for lab in labs()
         ]
         return f'<div style="display:flex;flex-wrap:wrap;gap:1em">{"".join(tiles)}</div>'
 
     def __repr__(self) -> str:
-        return "\n".join(f"{lab.question} ({lab.minutes} minutes, {lab.notebook})" for lab in LABS)
+        return "\n".join(
+            f"{lab.question} ({lab.minutes} minutes, {lab.notebook})" for lab in labs()
+        )

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from explore.cli import doctor, main as cli
-from explore.cli.doctor import Finding
+from explore.cli import doctor, main as cli, probes
+from explore.cli.doctor import Diagnosis
 
 
-def found(findings: Any) -> dict[str, Finding]:
-    return {finding.what.strip(): finding for finding in findings}
+def by_subject(diagnoses: Any) -> dict[str, Diagnosis]:
+    return {diagnosis.subject.strip(): diagnosis for diagnosis in diagnoses}
 
 
 def test_examines_this_machine() -> None:
-    findings = found(doctor.examine())
-    assert findings["torch pair"] == Finding("torch pair", "torch and torchvision match")
-    assert findings["numba works"].found.startswith("threading layer ")
-    assert findings["sparse conv"].found.startswith("agrees with torch; ")
-    assert findings["digits"].found == findings["scenes"].found == "found"
-    assert "GiB free" in findings["memory"].found
-    assert not {name for name, finding in findings.items() if finding.mend} - {
+    diagnoses = by_subject(doctor.examine())
+    assert diagnoses["torch pair"] == Diagnosis("torch pair", "torch and torchvision match")
+    assert diagnoses["numba works"].state.startswith("threading layer ")
+    assert diagnoses["sparse conv"].state.startswith("agrees with torch; ")
+    assert diagnoses["digits"].state == diagnoses["scenes"].state == "found"
+    assert "GiB free" in diagnoses["memory"].state
+    assert not {name for name, diagnosis in diagnoses.items() if diagnosis.remedy} - {
         "recordings",
         "notebooks",
     }
@@ -45,21 +46,21 @@ def test_a_cpu_quota_below_the_affinity_is_reported(monkeypatch: pytest.MonkeyPa
 
 
 def test_report_is_aligned_and_says_what_to_do() -> None:
-    well = [Finding("python", "3.11"), Finding("data folder", "here")]
+    well = [Diagnosis("python", "3.11"), Diagnosis("data folder", "here")]
     assert doctor.report(well) == "python       3.11\ndata folder  here\n\nall is well"
-    ill = [*well, Finding("  mnist", "torn", "replace it")]
+    ill = [*well, Diagnosis("  mnist", "torn", "replace it")]
     assert doctor.report(ill).splitlines()[2:] == [
         "  mnist      torn",
         "",
-        "1 thing to mend",
+        "1 thing to repair",
         "  mnist: replace it",
     ]
-    assert "2 things to mend" in doctor.report([*ill, Finding("torch", "no", "install it")])
+    assert "2 things to repair" in doctor.report([*ill, Diagnosis("torch", "no", "install it")])
 
 
 @pytest.mark.parametrize(("mend", "code"), [("", 0), ("install it", 1)])
 def test_exit_code(mend: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: [Finding("torch", "found", mend)])
+    monkeypatch.setattr(doctor, "examine", lambda: [Diagnosis("torch", "found", mend)])
     done = CliRunner().invoke(cli.app, ["doctor"])
     assert done.exit_code == code
     assert done.output.splitlines()[-1] == ("  torch: install it" if mend else "all is well")
@@ -72,31 +73,31 @@ def test_unlike_pair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("operator torchvision::nms does not exist\nmore")
 
     monkeypatch.setattr(torchvision.ops, "nms", broken)
-    probe = doctor.probe_torch()
+    probe = probes.probe_torch()
     assert probe["mismatch"] == "RuntimeError: operator torchvision::nms does not exist"
-    pair = found(doctor._torch(probe))["torch pair"]
-    assert "does not fit" in pair.found
-    assert "matching pair" in pair.mend
+    pair = by_subject(doctor._torch(probe))["torch pair"]
+    assert "does not fit" in pair.state
+    assert "matching pair" in pair.remedy
 
 
 def test_probes_that_fail_crash_or_hang_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.apart("no_such_probe")["error"].startswith("AttributeError")
-    assert doctor.apart("os.abort")["error"].startswith("it crashed")
-    monkeypatch.setattr(doctor, "PATIENCE", 0.01)
-    assert doctor.apart("probe_numba") == {"error": "no answer within 0.01 seconds"}
-    for findings in (
+    assert probes.run_probe("no_such_probe")["error"].startswith("AttributeError")
+    assert probes.run_probe("os.abort")["error"].startswith("it crashed")
+    monkeypatch.setattr(probes, "TIMEOUT_S", 0.01)
+    assert probes.run_probe("probe_numba") == {"error": "no answer within 0.01 seconds"}
+    for diagnoses in (
         doctor._torch({"error": "gone"}),
         [doctor._numba({"error": "gone"})],
-        [doctor._sparse({"error": "gone"})],
-        doctor._sets({"error": "gone"}),
+        [doctor._topic("sparse conv", {"error": "gone"})],
+        doctor._datasets({"error": "gone"}),
     ):
-        assert any(finding.mend and "gone" in finding.found for finding in findings)
+        assert any(diagnosis.remedy and "gone" in diagnosis.state for diagnosis in diagnoses)
 
 
 def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path / "none"))
-    findings = found(
-        doctor._sets(
+    diagnoses = by_subject(
+        doctor._datasets(
             {
                 "digits": "",
                 "scenes": "ValueError: x",
@@ -106,20 +107,20 @@ def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             }
         )
     )
-    assert "(not there yet)" in findings["data folder"].found
-    assert findings["digits"] == Finding("  digits", "found")
-    assert "download=True" in findings["mnist"].found
-    assert not findings["mnist"].mend
-    assert findings["mhist"] == Finding("  mhist", "not there")  # nothing can fetch it
-    assert "reinstall" in findings["scenes"].mend
-    assert "whole ones" in findings["fashion-mnist"].mend
+    assert "(not there yet)" in diagnoses["data folder"].state
+    assert diagnoses["digits"] == Diagnosis("  digits", "found")
+    assert "download=True" in diagnoses["mnist"].state
+    assert not diagnoses["mnist"].remedy
+    assert diagnoses["mhist"] == Diagnosis("  mhist", "not there")  # nothing can fetch it
+    assert "reinstall" in diagnoses["scenes"].remedy
+    assert "complete ones" in diagnoses["fashion-mnist"].remedy
 
 
 def test_sets_that_are_not_there_are_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
-    probe = doctor.probe_sets()
+    probe = probes.probe_datasets()
     assert probe["digits"] == probe["scenes"] == ""
     assert (
         probe["mnist"]
@@ -134,40 +135,42 @@ def test_sets_that_are_not_there_are_missing(
 def test_shipped_recordings_are_read_to_the_end(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    from explore.core import registry
+    from explore.core.record import record
     from explore.core.recording import pack
-    from explore.core.registry import METHODS, build
-    from explore.core.runs import record
+    from explore.core.registry import build
 
     record(
         build({"method": "untrained", "steps": 1, "width": 4, "images": 50}), tmp_path / "run.zarr"
     )
-    names = METHODS["dm"].recordings
-    monkeypatch.setattr("explore.core.registry.METHODS", {"dm": METHODS["dm"]})
+    names = registry.method("dm").recordings
+    row = registry.method("dm")
+    monkeypatch.setattr(registry, "methods", lambda: {"dm": row})
     monkeypatch.setattr(doctor, "shipped", lambda name: tmp_path / name)
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         pack(tmp_path / "run.zarr", tmp_path / name)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "00_start.ipynb").touch()
-    whole = found(doctor._shipped_things())
-    assert whole["recordings"] == Finding(
+    whole = by_subject(doctor._shipped_files())
+    assert whole["recordings"] == Diagnosis(
         "recordings", f"{len(names)} of the {len(names)} that ship can be read"
     )
-    assert whole["notebooks"] == Finding("notebooks", "1 ship")
+    assert whole["notebooks"] == Diagnosis("notebooks", "1 ship")
 
     (tmp_path / names[0]).write_bytes((tmp_path / names[0]).read_bytes()[:-300])
     (tmp_path / names[1]).unlink()
-    torn = found(doctor._shipped_things())
-    assert torn["recordings"].mend
-    assert "RecordingDamaged" in torn[Path(names[0]).name].found
-    assert torn[Path(names[1]).name].found == "not there"
+    torn = by_subject(doctor._shipped_files())
+    assert torn["recordings"].remedy
+    assert "RecordingDamaged" in torn[Path(names[0]).name].state
+    assert torn[Path(names[1]).name].state == "not there"
 
 
 def test_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package-there-is",))
-    missing = found(doctor._versions())["no-such-package-there-is"]
-    assert missing.found == "not installed"
-    assert missing.mend.endswith("-m pip install no-such-package-there-is")
+    missing = by_subject(doctor._versions())["no-such-package-there-is"]
+    assert missing.state == "not installed"
+    assert missing.remedy.endswith("-m pip install no-such-package-there-is")
 
 
 def test_probe_uses_the_same_python(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,5 +181,5 @@ def test_probe_uses_the_same_python(monkeypatch: pytest.MonkeyPatch) -> None:
         return subprocess.CompletedProcess(command, 0, 'noise\n{"fine": 1}\n', "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert doctor.apart("probe_torch") == {"fine": 1}
-    assert seen == [doctor.sys.executable]
+    assert probes.run_probe("probe_torch") == {"fine": 1}
+    assert seen == [sys.executable]

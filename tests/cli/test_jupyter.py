@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from explore.cli import jupyter as launch
-from explore.core.registry import LABS
+from explore.core.registry import labs
 from explore.errors import DataMissing, DependencyMissing, UnknownName
 
 EMPTY = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
@@ -28,7 +28,7 @@ def source(tmp_path: Path) -> Path:
     folder = tmp_path / "shipped"
     for name in (
         "00_start.ipynb",
-        LABS[0].notebook,
+        labs()[0].notebook,
         "pictures/one.txt",
         ".ipynb_checkpoints/00_start.ipynb",
         "__pycache__/x.pyc",
@@ -53,9 +53,9 @@ def as_checkout(folder: Path) -> Path:
 
 
 def test_copies_everything_once_and_overwrites_nothing(source: Path, work: Path) -> None:
-    names = ["00_start.ipynb", LABS[0].notebook, "pictures/one.txt"]
+    names = ["00_start.ipynb", labs()[0].notebook, "pictures/one.txt"]
     first = launch.prepare(work, source)
-    assert first == launch.Prepared(work.resolve(), copied=names)
+    assert first == launch.NotebookCopies(work.resolve(), copied=names)
     assert (
         sorted(
             p.relative_to(work / "notebooks").as_posix()
@@ -68,7 +68,7 @@ def test_copies_everything_once_and_overwrites_nothing(source: Path, work: Path)
     (work / "notebooks" / "00_start.ipynb").write_text("mine")
     (work / "notebooks" / "pictures" / "one.txt").unlink()
     second = launch.prepare(work, source)
-    assert (second.copied, second.kept) == (names[2:], names[:2])
+    assert (second.copied, second.existing) == (names[2:], names[:2])
     assert (work / "notebooks" / "00_start.ipynb").read_text() == "mine"
     assert (
         launch.prepare(work / "notebooks", source).root == work.resolve()
@@ -78,7 +78,7 @@ def test_copies_everything_once_and_overwrites_nothing(source: Path, work: Path)
 def test_in_a_checkout_nothing_is_copied(source: Path, work: Path) -> None:
     inside = as_checkout(work) / "some" / "folder"
     inside.mkdir(parents=True)
-    assert launch.prepare(inside, source) == launch.Prepared(work.resolve())
+    assert launch.prepare(inside, source) == launch.NotebookCopies(work.resolve())
     assert not (inside / "notebooks").exists()
 
 
@@ -103,7 +103,7 @@ def test_installation_without_notebooks_is_said(tmp_path: Path, work: Path) -> N
 
 def test_notebook_names(source: Path, work: Path) -> None:
     launch.prepare(work, source)
-    lab = LABS[0]
+    lab = labs()[0]
     for name in (lab.name, lab.notebook, lab.notebook.removesuffix(".ipynb")):
         assert launch.notebook_name(work, name) == lab.notebook
     with pytest.raises(

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 import explore
 from explore.cli import main as cli, options
 from explore.core import registry
+from explore.core.checkpoint import load_checkpoint
 from explore.core.recording import open_recording
-from explore.core.runs import load_checkpoint
 from explore.errors import ExploreWarning, InvalidInput
 
 ROOT = Path(explore.__file__).parents[1]
@@ -139,7 +139,7 @@ def test_a_family_runs_any_of_its_methods(
         {"method": "atom", "channel": None},
     ]
     shown = " ".join(CliRunner().invoke(cli.app, ["run", "reduce", "--help"]).output.split())
-    assert "--method NAME which of them: oggmr, williams, ise-local, runnalls" in shown
+    assert "--method NAME one of oggmr, williams, ise-local, runnalls" in shown
 
 
 def test_version() -> None:
@@ -207,7 +207,7 @@ def test_only_what_is_given_reaches_the_registry(
             ["run", "reduce", "--components", "11"],
             "components must be at most 10, which the mixture has, got 11",
         ),
-        (["run", "dm", "--steps", "0"], "steps must be at least 1, got 0"),
+        (["run", "dm", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
         (["run", "dm", "--preset", "leson"], "unknown preset 'leson'; known: code, lesson, paper."),
         (
             ["run", "dm", *TINY[2:], "--out", "memory://x.zarr"],
@@ -308,9 +308,9 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(here: Path) -> Non
     out, err = asked.communicate(timeout=60)
     assert asked.returncode == 130, err
     assert out == ""
-    stopped = load_checkpoint(here / "runs/a.zarr.checkpoint.npz")[0]
+    stopped = load_checkpoint(here / "runs/a.zarr.checkpoint.npz")["step"]
     assert 0 < stopped < 16
-    assert err.splitlines()[-1] == f"stopped at step {stopped} of 16; the same command goes on"
+    assert err.splitlines()[-1] == f"stopped at step {stopped} of 16; the same command continues"
     assert "Traceback" not in err
 
     resumed = apart([*command, "--out", "runs/a.zarr"], here, **one)
@@ -320,9 +320,9 @@ def test_interrupted_and_resumed_is_the_same_as_uninterrupted(here: Path) -> Non
     left, right = (
         load_checkpoint(here / f"{name}.zarr.checkpoint.npz") for name in ("runs/a", "b")
     )
-    assert left[0] == right[0] == 16
+    assert left["step"] == right["step"] == 16
     for name in ("images", "velocity"):
-        np.testing.assert_array_equal(left[1][name], right[1][name])
+        np.testing.assert_array_equal(left[name], right[name])
     first, second = (open_recording(here / f"{name}.zarr").load() for name in ("runs/a", "b"))
     assert first.attrs.pop("seconds") > 0 < second.attrs.pop("seconds")
     xarray.testing.assert_identical(first, second)
@@ -348,14 +348,11 @@ def test_second_interrupt_is_said_as_such(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(registry, "build", lambda config: Run())
-    monkeypatch.setattr("explore.core.runs.record", interrupted)
+    monkeypatch.setattr("explore.core.record.record", interrupted)
     with pytest.raises(SystemExit) as left:
         cli.main(["run", "dm"])
     assert left.value.code == 130
-    assert (
-        capsys.readouterr().err
-        == "stopped at once, since the last checkpoint; the same command goes on\n"
-    )
+    assert capsys.readouterr().err == "stopped at the last checkpoint; the same command continues\n"
 
 
 @pytest.mark.parametrize(

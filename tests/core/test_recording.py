@@ -21,8 +21,9 @@ import xarray
 import zarr
 from toys import LABELS, CountingRun, assert_shows, bits, frames, kill, output, python, straight
 
+from explore.core.checkpoint import load_checkpoint
+from explore.core.record import record
 from explore.core.recording import describe_difference, open_recording, pack
-from explore.core.runs import load_checkpoint, record
 from explore.core.writer import Writer
 from explore.errors import (
     DataMissing,
@@ -400,9 +401,9 @@ def test_a_recording_killed_again_and_again_ends_in_the_same_bits(
 KILLED_AT_EACH = """
 import os, signal, sys
 import filelock, numcodecs, zarr
-import explore.core.runs, explore.core.writer
+import explore.core.record, explore.core.writer
 from toys import CountingRun
-explore.core.runs.CHECKPOINT_SECONDS = 0
+explore.core.record.CHECKPOINT_SECONDS = 0
 folder, part, of = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 
 def child(path, last):
@@ -415,7 +416,7 @@ def child(path, last):
                 os.kill(os.getpid(), signal.SIGKILL)
     os.makedirs(os.path.dirname(path))
     sys.addaudithook(hook)
-    explore.core.runs.record(CountingRun(2), path, every=1)
+    explore.core.record.record(CountingRun(2), path, every=1)
     os._exit(0)
 
 last = part
@@ -667,7 +668,7 @@ def test_a_second_writer_is_kept_out_while_the_recording_is_created(tmp_path: Pa
 
 HOLDING = f"""
 import sys
-from explore.core.runs import record
+from explore.core.record import record
 from toys import CountingRun
 record(CountingRun({STEPS}, side={BIG}, delay=60), sys.argv[1], every=1, progress=lambda step, *_: print(step, flush=True))
 """
@@ -704,11 +705,11 @@ import json, resource, signal, sys
 from pathlib import Path
 from explore.errors import RecordingFailed
 from explore.core.recording import open_recording
-from explore.core.runs import record
+from explore.core.record import record
 import explore.core.runs
 from toys import CountingRun, assert_shows, bits, frames, straight
 path, limit, when, side = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-explore.core.runs.CHECKPOINT_SECONDS = float(sys.argv[5])
+explore.core.record.CHECKPOINT_SECONDS = float(sys.argv[5])
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then a file that grows past the limit is an OSError, as on a full disk
 expected, whole = frames(CountingRun(6, side=side)), straight(CountingRun(6, side=side))
 

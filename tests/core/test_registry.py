@@ -1,366 +1,24 @@
-"""What every method of the registry must do, and the one supervised training run too: built, seen, stopped, resumed, repeated."""
+"""The registry: it merges the catalogs of topics, builds runs from configurations and refuses what it does not know."""
 
 from __future__ import annotations
 
 import json
-import random
-import re
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
-import xarray
-from toys import CountingRun, assert_shows, bits, digest, frames, kill, output, same_state, straight
+from toys import CountingRun, assert_shows, frames
 
+from explore import record
 from explore.core import registry
-from explore.core.recording import open_recording
-from explore.core.registry import FIGURES, LABS, METHODS, Method, build, make_config, resolve
-from explore.core.runs import Run, load_checkpoint, record, save_checkpoint
-from explore.data import load
-from explore.errors import ConfigMismatch, ExploreError, InvalidInput, UnknownName
-from explore.models import ConvNet, Fit
-
-pytestmark = pytest.mark.usefixtures("_one_thread")
-
-KINDS = [*METHODS, "fit"]
-BY_FAMILY = {"reduce": "components", "subclass": "epochs", "coreset": "images_per_class"}
-LENGTHS = {"fit": "epochs", "subclass-study": "updates", "evaluate": "networks"}
-LENGTHS |= {name: BY_FAMILY[row.family] for name, row in METHODS.items() if row.family in BY_FAMILY}
-"""The option that says how long a run is, where it is not "steps"."""
-LOADERS = {
-    "explore.mixtures.reduction.run": "explore.mixtures:load_mixture",
-    "explore.distill.evaluation.protocol": "test_registry:load_test",
-}
-"""What loads a data set of those methods by name."""
-every_kind = pytest.mark.parametrize("kind", KINDS)
-every_method = pytest.mark.parametrize("name", METHODS)
-
-
-SEEDLESS = {"class-mean"}
-"""Methods that draw nothing: another seed is another config, but the same result."""
-
-
-def load_test(name: str, **options: Any) -> Any:
-    """What an evaluation takes by name."""
-    return load(name, "test", **options)
-
-
-def make(kind: str, **options: Any) -> Any:
-    """A tiny run of this kind at step 0."""
-    if kind == "fit":
-        generator = torch.Generator().manual_seed(0)
-        images, labels = torch.randn(40, 1, 8, 8, generator=generator), torch.arange(40) % 3
-        options = {"epochs": 4, "batch": 16, "learning_rate": 0.1, **options}
-        return Fit(ConvNet(1, 3, 8, width=4, seed=0), images, labels, **options)
-    return build({**METHODS[kind].tiny, "method": kind, **options})
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A run that was recorded at every step, from a process that did nothing else with it."""
-
-    run: Any
-    path: Path
-    recording: xarray.Dataset
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _kernels_loaded() -> None:
-    make("datadam").snapshot()
-
-
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Recorded]:
-    made: dict[str, Recorded] = {}
-    folder = tmp_path_factory.mktemp("recorded")
-
-    def once(kind: str) -> Recorded:
-        if kind not in made:
-            run, path = make(kind), folder / f"{kind}.zarr"
-            made[kind] = Recorded(run, path, record(run, path, every=1).load())
-        return made[kind]
-
-    return once
-
-
-# ---- runs of every kind
-
-
-@every_kind
-def test_a_tiny_run_is_a_run_at_step_0(kind: str) -> None:
-    run = make(kind)
-    assert isinstance(run, Run)
-    assert (run.step, run.name) == (0, kind)
-    assert run.steps >= 2
-    assert isinstance(run.message, str)
-    assert 0 < len(run.message) < 60
-
-
-@every_kind
-def test_every_step_is_recorded_with_names_and_units(
-    kind: str, recorded: Callable[[str], Recorded]
-) -> None:
-    recording = recorded(kind).recording
-    assert recording.step.values.tolist() == list(range(recorded(kind).run.steps + 1))
-    lacking = [
-        str(name)
-        for name, v in recording.data_vars.items()
-        if not {"long_name", "units"} <= set(v.attrs)
-    ]
-    assert lacking == []
-    for name, variable in recording.data_vars.items():
-        values = variable.values.astype(float)
-        if np.isfinite(values).any():
-            finite = values[np.isfinite(values)]
-            assert variable.attrs["actual_range"] == [finite.min(), finite.max()], name
-
-
-@every_kind
-def test_looking_changes_nothing_and_the_same_seed_gives_the_same_bits(
-    kind: str, recorded: Callable[[str], Recorded]
-) -> None:
-    never_looked_at = straight(make(kind))
-    assert bits(never_looked_at.result()) == bits(recorded(kind).run.result())
-    assert same_state(never_looked_at.state(), recorded(kind).run.state())
-
-
-@every_kind
-def test_a_snapshot_changes_nothing_in_the_run_and_is_the_same_again(kind: str) -> None:
-    run = straight(make(kind), 1)
-    before = run.state()
-    first, second = run.snapshot(), run.snapshot()
-    assert bits(first) == bits(second)
-    assert same_state(run.state(), before)
-    assert run.step == 1
-
-
-@every_kind
-def test_what_a_snapshot_returned_does_not_change_later(kind: str) -> None:
-    run = make(kind)
-    frame, state, result = run.snapshot(), run.state(), run.result()
-    before = bits(frame), {name: np.array(value) for name, value in state.items()}, bits(result)
-    run.advance()
-    assert bits(frame) == before[0]
-    assert same_state({name: np.array(value) for name, value in state.items()}, before[1])
-    assert bits(result) == before[2]
-
-
-@every_kind
-def test_another_seed_gives_something_else(kind: str, recorded: Callable[[str], Recorded]) -> None:
-    other, first = (
-        straight(make(kind, seed=1)),
-        recorded(kind).run,
-    )  # some methods draw only what they measure with
-    if kind in SEEDLESS:
-        assert bits(other.result()) == bits(first.result())
-        return
-    assert (bits(other.result()), bits(other.snapshot())) != (
-        bits(first.result()),
-        bits(first.snapshot()),
-    )
-
-
-@every_kind
-def test_global_random_streams_and_defaults_are_left_alone(kind: str) -> None:
-    def globals_now() -> list[Any]:
-        numpy_state = np.random.get_state()  # noqa: NPY002
-        settings = (
-            torch.get_default_dtype(),
-            torch.is_grad_enabled(),
-            torch.are_deterministic_algorithms_enabled(),
-        )
-        return [
-            torch.get_num_threads(),
-            torch.get_rng_state().tolist(),
-            str(numpy_state),
-            random.getstate(),
-            settings,
-        ]
-
-    before = globals_now()
-    run = make(kind)
-    run.snapshot()
-    run.advance()
-    run.result()
-    assert globals_now() == before
-
-
-THREADS = """
-import torch
-from test_registry import KINDS, make
-torch.set_num_threads(1)
-for kind in KINDS:
-    run = make(kind)
-    run.snapshot()
-    run.advance()
-    print(kind, torch.get_num_threads())
-"""
-
-
-def test_the_number_of_threads_is_left_alone() -> None:
-    assert output(THREADS).split() == [word for kind in KINDS for word in (kind, "1")]
-
-
-@every_kind
-def test_stopped_and_resumed_it_ends_in_the_same_bits(
-    kind: str, recorded: Callable[[str], Recorded], tmp_path: Path
-) -> None:
-    path = tmp_path / "run.zarr"
-    first = make(kind)
-    record(first, path, every=1, stop=lambda: first.step >= first.steps // 2)
-    again = make(kind)
-    recording = record(again, path, every=1)
-    assert 0 < first.step < again.step == again.steps
-    assert bits(again.result()) == bits(recorded(kind).run.result())
-    assert bits(recording) == bits(recorded(kind).recording)
-
-
-@every_kind
-def test_state_goes_through_a_checkpoint_in_the_same_bits(kind: str, tmp_path: Path) -> None:
-    run, other = straight(make(kind), 1), make(kind)
-    save_checkpoint(run, tmp_path / "a.npz")
-    step, state = load_checkpoint(tmp_path / "a.npz")
-    assert step == 1
-    assert same_state(state, run.state())
-    other.restore(state)
-    other.step = step
-    assert same_state(other.state(), run.state())
-    for one in (run, other):
-        one.advance()
-    assert same_state(other.state(), run.state())
-    assert bits(other.snapshot()) == bits(run.snapshot())
-
-
-@every_kind
-def test_its_config_is_json_and_names_method_seed_and_data_but_no_device(kind: str) -> None:
-    config = make(kind).config
-    assert json.loads(json.dumps(config)) == {
-        **config,
-        "data": json.loads(json.dumps(config["data"])),
-    }
-    assert (config["method"], config["seed"]) == (kind, 0)
-    assert {"name", "shape"} <= set(config["data"])
-    assert not {"device", "steps"} & set(config)
-
-
-@every_kind
-def test_a_recording_of_another_seed_is_refused(
-    kind: str, recorded: Callable[[str], Recorded]
-) -> None:
-    with pytest.raises(ConfigMismatch, match="\n  seed: recorded 0, now 1\n"):
-        record(make(kind, seed=1), recorded(kind).path)
-
-
-@every_kind
-def test_zero_steps_are_refused(kind: str) -> None:
-    name = LENGTHS.get(kind, "steps")
-    for steps in (0, -1):
-        with pytest.raises(InvalidInput, match=name):
-            make(kind, **{name: steps})
-
-
-REPLAY = """
-import json, sys
-sys.modules["torch"] = sys.modules["numba"] = None
-import explore
-from toys import digest
-print(json.dumps([digest(explore.open_recording(path)) for path in sys.argv[1:]]))
-"""
-
-
-def test_all_replay_without_torch(recorded: Callable[[str], Recorded]) -> None:
-    shown = output(REPLAY, *(recorded(kind).path for kind in KINDS))
-    assert json.loads(shown) == [digest(recorded(kind).recording) for kind in KINDS]
-
-
-DATADAM = """
-import os
-os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
-import torch
-import explore.distill.attention_matching, explore.data.datasets.digits, sklearn.datasets
-from explore import build
-torch.set_num_threads(1)
-def make():
-    return build(OPTIONS)
-"""
-
-
-def test_a_killed_distillation_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    options = {
-        **METHODS["datadam"].tiny,
-        "method": "datadam",
-        "steps": 6,
-        "probes": 1,
-        "probe_images": 4,
-    }
-    paths = {step: tmp_path / f"{step}.zarr" for step in ("0", "2", "4")}
-    run = build(options)
-    expected = record(run, every=1)
-    kill(
-        DATADAM.replace("OPTIONS", repr(options)),
-        *((path, step, 0.01) for step, path in paths.items()),
-    )
-    for path in paths.values():
-        seen = open_recording(path)
-        assert bits(seen) == bits(expected.isel(step=slice(seen.sizes["step"])))
-        again = build(options)
-        assert bits(record(again, path, every=1)) == bits(expected)
-        assert bits(again.result()) == bits(run.result())
-
-
-# ---- what only methods of the registry must do
-
-
-@every_method
-def test_the_config_of_a_recording_repeats_the_run(
-    name: str, recorded: Callable[[str], Recorded]
-) -> None:
-    run = build(open_recording(recorded(name).path).attrs["config"])
-    assert run.step == 0
-    straight(run, recorded(name).run.steps)
-    assert bits(run.result()) == bits(recorded(name).run.result())
-    assert run.config == recorded(name).run.config
-
-
-@every_method
-def test_data_may_be_given_instead_of_named(name: str, recorded: Callable[[str], Recorded]) -> None:
-    options = {key: value for key, value in METHODS[name].tiny.items() if key != "data"}
-    loader = resolve(LOADERS.get(METHODS[name].builder.partition(":")[0], "explore.data:load"))
-    given = METHODS[name].tiny["data"]
-    data = loader(given) if isinstance(given, str) else loader(given["name"], **given["options"])
-    run = build({**options, "method": name}, data=data)
-    assert bits(straight(run).result()) == bits(recorded(name).run.result())
-    assert run.config == recorded(name).run.config
-
-
-@every_method
-def test_an_unknown_option_is_refused_and_the_known_ones_are_listed(name: str) -> None:
-    known = [f.name for f in fields(resolve(METHODS[name].config))]
-    with pytest.raises(InvalidInput) as caught:
-        build({"method": name, "learning_rat": 1})
-    said = str(caught.value)
-    assert said.startswith(f"{name} has no option 'learning_rat'; it has ")
-    assert set(known) <= set(re.findall(r"\w+", said.partition("it has ")[2]))
-
-
-@every_method
-def test_bad_values_are_refused_by_name(name: str) -> None:
-    usual = make_config(METHODS[name], {"method": name})
-    counts = [f.name for f in fields(usual) if type(getattr(usual, f.name)) is int]
-    assert "seed" in counts
-    for option, value in [*((count, -1) for count in counts), ("data", 7)]:
-        with pytest.raises(InvalidInput, match=option):
-            build({**METHODS[name].tiny, "method": name, option: value})
-    with pytest.raises(UnknownName, match="'no such set'; known: "):
-        build({**METHODS[name].tiny, "method": name, "data": "no such set"})
+from explore.core.registry import Lab, Method, Topic, build, resolve
+from explore.errors import ExploreError, ExploreWarning, InvalidInput, UnknownName
 
 
 def test_numbers_are_of_their_options_kind() -> None:
-    tiny = METHODS["dm"].tiny
+    tiny = registry.method("dm").tiny
     whole, real = (
         build({**tiny, "method": "dm", "learning_rate": rate}).config for rate in (1, 1.0)
     )
@@ -370,34 +28,14 @@ def test_numbers_are_of_their_options_kind() -> None:
             build({**tiny, "method": "dm", "steps": value})
 
 
-@every_method
-def test_a_row_points_to_things_that_exist(name: str) -> None:
-    row = METHODS[name]
-    assert row.name == name
-    assert row.summary
-    assert row.summary == row.summary.strip(" .")
-    assert callable(resolve(row.builder))
-    assert callable(resolve(row.config))
-    assert set(row.figures) <= set(FIGURES)
-    if row.bench:
-        assert callable(resolve(row.bench))
-    options = {"method": name, **row.tiny}
-    assert make_config(row, options).method == name
-
-
-@every_method
-def test_a_tiny_run_is_short(name: str) -> None:
-    assert make(name).steps <= 60
-
-
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", registry.figures())
 def test_figures_point_to_things_that_exist(name: str) -> None:
-    assert FIGURES[name].name == name
-    assert callable(resolve(FIGURES[name].picture))
-    assert callable(resolve(FIGURES[name].select))
+    assert registry.figure(name).name == name
+    assert callable(resolve(registry.figure(name).picture))
+    assert callable(resolve(registry.figure(name).select))
 
 
-@pytest.mark.parametrize("lab", LABS, ids=lambda lab: lab.name)
+@pytest.mark.parametrize("lab", registry.labs(), ids=lambda lab: lab.name)
 def test_labs_ask_a_question_and_say_how_long_they_take(lab: registry.Lab) -> None:
     assert lab.question.endswith("?")
     assert lab.notebook.endswith(".ipynb")
@@ -409,7 +47,7 @@ def test_an_unknown_method_is_refused_with_the_known_ones_and_a_hint() -> None:
         build({"method": "datadm"})
     assert (
         str(caught.value)
-        == f"unknown method 'datadm'; known: {', '.join(sorted(METHODS))}. Did you mean 'datadam'?"
+        == f"unknown method 'datadm'; known: {', '.join(sorted(registry.methods()))}. Did you mean 'datadam'?"
     )
     assert isinstance(caught.value, ExploreError | ValueError)
     assert isinstance(caught.value, LookupError)
@@ -428,7 +66,7 @@ def test_an_unknown_figure_is_refused_with_the_known_ones() -> None:
         match=r"unknown figure 'evolutions'; known: .*\bevolution\b.*Did you mean 'evolution'",
     ):
         registry.figure("evolutions")
-    assert registry.figure("evolution") is FIGURES["evolution"]
+    assert registry.figure("evolution") is registry.figures()["evolution"]
 
 
 @dataclass(frozen=True)
@@ -447,20 +85,99 @@ COUNTING = Method(
 )
 
 
-def test_others_register_methods_through_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Entry:
-        name = "counting"
+@pytest.fixture
+def _fresh() -> Iterator[None]:
+    """Read entry points anew before and after a test that changes them."""
+    registry.forget()
+    yield
+    registry.forget()
 
-        def load(self) -> Method:
-            return COUNTING
 
-    asked = []
-    monkeypatch.setattr(registry, "entry_points", lambda group: asked.append(group) or [Entry()])  # type: ignore[func-returns-value]
-    assert list(registry.methods()) == [*METHODS, "counting"]
+class Entry:
+    """An entry point whose object is given, or fails to load."""
+
+    value = "somewhere:else"
+
+    def __init__(self, name: str, target: Any) -> None:
+        self.name, self.target = name, target
+
+    def load(self) -> Any:
+        if isinstance(self.target, Exception):
+            raise self.target
+        return self.target
+
+
+def replace_entries(monkeypatch: pytest.MonkeyPatch, **groups: list[Entry]) -> None:
+    entries = registry.entry_points
+    monkeypatch.setattr(
+        registry,
+        "entry_points",
+        lambda group: [*entries(group=group), *groups.get(group.rpartition(".")[2], [])],
+    )
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_package_adds_a_method_through_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = list(registry.methods())
+    registry.forget()
+    replace_entries(monkeypatch, methods=[Entry("counting", COUNTING)])
+    assert list(registry.methods()) == [*names, "counting"]
     run = build({"method": "counting", "steps": 3, "seed": 5})
-    assert set(asked) == {"explore.methods"}
     assert_shows(record(run, every=1), frames(CountingRun(3, 5)))
     with pytest.raises(
         InvalidInput, match="counting has no option 'side'; it has method, seed, steps"
     ):
         build({"method": "counting", "side": 3})
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_package_adds_a_topic_through_an_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab("counts", "99_counts.ipynb", "How many?", 5)
+    topic = Topic("counts", methods=(COUNTING,), labs=(lab,))
+    replace_entries(monkeypatch, topics=[Entry("counts", topic)])
+    assert registry.method("counting") is COUNTING
+    assert registry.labs()[-1] is lab
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_broken_topic_is_a_warning_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_entries(monkeypatch, topics=[Entry("broken", ImportError("no such package"))])
+    with pytest.warns(ExploreWarning, match="topic 'broken' of somewhere:else cannot be loaded"):
+        names = set(registry.topics())
+    assert {"distill", "mixtures"} <= names
+
+
+METHOD_FILE = """
+from explore.core.catalog import Method
+from test_registry import CountingConfig, build_counting
+
+METHOD = Method("counting", "counts", "my_method:build_counting", "my_method:CountingConfig")
+"""
+
+
+@pytest.mark.usefixtures("_fresh")
+def test_a_file_adds_a_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "my_method.py"
+    path.write_text(METHOD_FILE)
+    monkeypatch.setenv("EXPLORE_TOPICS", "")
+    assert registry.add_topic(str(path)).methods[0].name == "counting"
+    assert build({"method": "counting", "steps": 3}).steps == 3
+    assert registry.os.environ["EXPLORE_TOPICS"] == str(path), "processes started later find it too"
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "message"),
+    [
+        ("nowhere.py", None, "is not there; expected a Python file that defines TOPIC or METHOD"),
+        ("empty_topic.py", "x = 1", "must define TOPIC .* or METHOD"),
+        ("no_such_module", None, "there is no module 'no_such_module'"),
+    ],
+)
+def test_a_file_without_a_method_is_refused(
+    source: str, text: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / source
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ExploreError, match=message):
+        registry.load_topic(str(path) if source.endswith(".py") else source)

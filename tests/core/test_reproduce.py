@@ -87,7 +87,7 @@ def test_changes_are_made_and_it_is_said_how_far_apart_they_lead(tmp_path: Path)
     assert int(longer["step"][-1]) == 6
     with pytest.raises(InvalidInput, match="dm has no option 'sed'"):
         rerun(tmp_path / "a.zarr", tmp_path / "d.zarr", {"sed": 1})
-    with pytest.raises(InvalidInput, match="dm cannot take seed='one'"):
+    with pytest.raises(InvalidInput, match="seed must be a whole number of at least 0, got 'one'"):
         rerun(tmp_path / "a.zarr", tmp_path / "d.zarr", {"seed": "one"})
 
 

@@ -15,15 +15,10 @@ import pytest
 from hypothesis import given, strategies as st
 from toys import CountingRun, assert_shows, bits, frames, output, python, same_state, straight
 
+from explore.core.checkpoint import load_checkpoint, save_checkpoint
+from explore.core.record import record
 from explore.core.recording import open_recording
-from explore.core.runs import (
-    Run,
-    frame_steps,
-    load_checkpoint,
-    record,
-    save_checkpoint,
-    stream_seed,
-)
+from explore.core.runs import FrameSteps, Run, stream_seed
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
@@ -48,7 +43,7 @@ def stopped(path: Path, at: int, steps: int = 10, **options: Any) -> CountingRun
 
 
 def chosen(every: Any, steps: int) -> list[int]:
-    due = frame_steps(every)
+    due = FrameSteps(every)
     return [step for step in range(steps + 1) if step in due]
 
 
@@ -82,7 +77,7 @@ CHOSEN = {every: set(chosen(every, 500)) for every in ("log", 1.01, 1.7, 3)}
 def test_whether_a_step_becomes_a_frame_depends_on_that_step_alone(
     asked: list[int], every: Any
 ) -> None:
-    due = frame_steps(every)
+    due = FrameSteps(every)
     assert [step in due for step in asked] == [step in CHOSEN[every] for step in asked]
 
 
@@ -199,7 +194,7 @@ def test_a_run_is_recorded_in_any_thread(tmp_path: Path) -> None:
 
 TEMPORARY = """
 import os, sys, tempfile
-from explore.core.runs import record
+from explore.core.record import record
 from toys import CountingRun
 tempfile.tempdir = sys.argv[1]
 recording = record(CountingRun(2), every=1)
@@ -332,13 +327,13 @@ def test_checkpoints_come_by_time_and_a_last_one_at_the_end(
 
     def look(*_: Any) -> None:
         kept.append(
-            load_checkpoint(checkpoint_of(path))[0] if checkpoint_of(path).exists() else None
+            load_checkpoint(checkpoint_of(path))["step"] if checkpoint_of(path).exists() else None
         )
 
     record(CountingRun(3), path, progress=look)
     assert kept == [None, None, None, None]  # thirty seconds have not passed
-    assert load_checkpoint(checkpoint_of(path))[0] == 3
-    monkeypatch.setattr("explore.core.runs.CHECKPOINT_SECONDS", -1)
+    assert load_checkpoint(checkpoint_of(path))["step"] == 3
+    monkeypatch.setattr("explore.core.record.CHECKPOINT_SECONDS", -1)
     kept.clear()
     path = tmp_path / "other.zarr"
     record(CountingRun(3), path, progress=look)
@@ -356,8 +351,8 @@ def test_a_checkpoint_keeps_arrays_and_json_in_the_same_bits(tmp_path: Path) -> 
     }
     run.state = lambda: state  # type: ignore[method-assign]
     save_checkpoint(run, tmp_path / "a.npz")
-    step, loaded = load_checkpoint(tmp_path / "a.npz")
-    assert step == 4
+    loaded = load_checkpoint(tmp_path / "a.npz")
+    assert loaded.pop("step") == 4
     assert same_state(loaded, state)
 
 
@@ -432,7 +427,7 @@ def test_another_number_of_threads_is_said(tmp_path: Path) -> None:
 
 INTERRUPTED = """
 import signal, sys
-from explore.core.runs import record
+from explore.core.record import record
 from toys import CountingRun
 
 class Slow(CountingRun):
@@ -463,10 +458,10 @@ def test_ctrl_c_finishes_the_step_writes_a_checkpoint_and_the_run_goes_on_later(
                 break
         said = process.stdout.read().splitlines()
     assert said == [
-        f"interrupted: stopped at step 3 of 8; record to {path} again to go on",
+        f"interrupted: stopped at step 3 of 8; record to {path} again to continue",
         "3 True",
     ]
-    assert load_checkpoint(checkpoint_of(path))[0] == 3
+    assert load_checkpoint(checkpoint_of(path))["step"] == 3
     assert open_recording(path).step.values.tolist() == [0, 1, 2, 3]
     run = CountingRun(8)
     recording = record(run, path, every=1)
@@ -502,12 +497,12 @@ def test_stop_is_asked_after_each_step_and_ends_the_run_there(tmp_path: Path) ->
     record(run, tmp_path / "run.zarr", stop=lambda: asked.append(run.step) or run.step == 3)  # type: ignore[func-returns-value]
     assert asked == [0, 1, 2, 3]
     assert run.step == 3
-    assert load_checkpoint(checkpoint_of(tmp_path / "run.zarr"))[0] == 3
+    assert load_checkpoint(checkpoint_of(tmp_path / "run.zarr"))["step"] == 3
 
 
 def test_a_run_that_has_ended_says_that_only_its_end_is_recorded(tmp_path: Path) -> None:
     run = straight(CountingRun(3, 0))
-    with pytest.warns(ExploreWarning, match="has ended before it was recorded"):
+    with pytest.warns(ExploreWarning, match="ended before it was recorded"):
         recording = record(run, tmp_path / "run.zarr")
     assert recording.step.values.tolist() == [3]
     record(run, tmp_path / "run.zarr")  # goes on where it stopped, which is no mistake

@@ -119,7 +119,7 @@ def test_it_is_black_until_a_class_is_chosen() -> None:
 
 def test_it_says_what_it_does_and_does_no_more_at_its_end() -> None:
     run: Any = build({"data": DATA, **NETWORK, "feature_epochs": 1})
-    assert repr(run) == "CoresetRun(herding of digits, step 0 of 11)"
+    assert repr(run) == "CoresetRun(herding on digits, step 0 of 11)"
     assert run.message.startswith("features, loss")
     run.advance()
     run.advance()
@@ -164,11 +164,11 @@ def test_colour_images_are_shown_in_colour() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"images_per_class": 0}, "images_per_class must be at least 1, got 0"),
-        ({"seed": -1}, "seed must be at least 0, got -1"),
-        ({"feature_epochs": 0}, "feature_epochs must be at least 1, got 0"),
-        ({"width": 0}, "width must be at least 1, got 0"),
-        ({"features": "gist"}, "unknown kind of features 'gist'; known: network, pixels"),
+        ({"images_per_class": 0}, "images_per_class must be a whole number of at least 1, got 0"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"feature_epochs": 0}, "feature_epochs must be a whole number of at least 1, got 0"),
+        ({"width": 0}, "width must be a whole number of at least 1, got 0"),
+        ({"features": "gist"}, "unknown features 'gist'; known: network, pixels"),
         ({"epochs": 3}, "random has no option 'epochs'; it has data, device, "),
         ({"images_per_class": 500}, "class 0 has 123 images, 500 are needed"),
         ({"images_per_class": "two"}, "images_per_class"),
@@ -183,6 +183,6 @@ def test_bad_options_are_refused_by_name(wrong: dict[str, Any], words: str) -> N
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(
         UnknownName,
-        match="unknown coreset method 'k-means'; known: class-mean, herding, kcenter, random",
+        match="unknown method 'k-means'; known: class-mean, herding, kcenter, random",
     ):
         CoresetConfig(method="k-means")

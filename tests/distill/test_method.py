@@ -12,14 +12,15 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from explore import build, record
-from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
+from explore.core.checkpoint import load_checkpoint, save_checkpoint
+from explore.core.runs import stream_seed
 from explore.data import ZCA, ImageSet, load
 from explore.data.coresets import select
+from explore.data.training_data import TrainingData
 from explore.distill import DistillRun, distill
 from explore.distill.augment import augment, draw_augmentation
 from explore.distill.config import TERMS, DistillConfig
 from explore.distill.probe import half
-from explore.distill.training_data import Source
 from explore.errors import ConfigMismatch, InvalidInput, RunDiverged
 from explore.models import ConvNet, Fit, accuracy
 
@@ -227,7 +228,7 @@ def test_looking_changes_nothing():
 def test_a_resumed_run_ends_in_the_same_bits(stop, tmp_path):
     whole, first, second = (small(augment="dsa", images_per_class=2) for _ in range(3))
     save_checkpoint(advanced(first, stop), tmp_path / "run.npz")
-    second.step, state = load_checkpoint(tmp_path / "run.npz")
+    state = load_checkpoint(tmp_path / "run.npz")
     second.restore(state)
     advanced(second, 6 - stop)
     assert bits(advanced(whole, 6)) == bits(second)
@@ -514,7 +515,7 @@ def test_it_says_what_it_is():
 
 def test_zca_is_fitted_on_the_real_images_and_applied_to_every_batch():
     images, labels = toy()
-    source = Source((images, labels), zca=True)
+    source = TrainingData((images, labels), zca=True)
     whitened = ZCA().fit(images)(images)
     torch.testing.assert_close(source.batch(), whitened)
     torch.testing.assert_close(source.batch([3, 1]), whitened[[3, 1]])
@@ -522,7 +523,7 @@ def test_zca_is_fitted_on_the_real_images_and_applied_to_every_batch():
 
 def test_a_sample_takes_each_class_without_replacement_and_all_of_a_small_one():
     images, labels = toy()
-    source = Source((images, labels))
+    source = TrainingData((images, labels))
     chosen = source.sample(5, 0)
     assert labels[chosen].tolist() == [0] * 3 + [1] * 5 + [2] * 5
     assert len(set(chosen.tolist())) == 13
@@ -547,7 +548,7 @@ def test_double_images_are_taken_as_float():
 
 def test_tensors_are_shown_over_the_range_of_the_real_ones():
     images, labels = toy()
-    shown = Source((images, labels)).to_display(images)
+    shown = TrainingData((images, labels)).to_display(images)
     wanted = (images - images.min()) / (images.max() - images.min()) * 255
     assert (shown == wanted.round().numpy()[:, 0]).all()
     assert (shown.min(), shown.max()) == (0, 255)

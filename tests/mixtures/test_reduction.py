@@ -601,5 +601,5 @@ def test_load_mixture_by_name() -> None:
     with pytest.raises(InvalidInput, match="mixture claw"):
         load_mixture("claw", seed=1)
     for wrong in ({"components": 0}, {"dimension": 0}):
-        with pytest.raises(InvalidInput, match="must be at least 1, got 0"):
+        with pytest.raises(InvalidInput, match="must be a whole number of at least 1, got 0"):
             load_mixture("random", **wrong)

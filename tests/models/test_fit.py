@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from explore import record
-from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
+from explore.core.checkpoint import load_checkpoint, save_checkpoint
+from explore.core.runs import stream_seed
 from explore.errors import ConfigMismatch, InvalidInput
 from explore.models import ConvNet, Fit, accuracy
 
@@ -127,7 +128,7 @@ def test_resumed_training_ends_in_the_same_bits(norm, stop, tmp_path):
     for _ in range(stop):
         first.advance()
     save_checkpoint(first, tmp_path / "fit.npz")
-    second.step, state = load_checkpoint(tmp_path / "fit.npz")
+    state = load_checkpoint(tmp_path / "fit.npz")
     second.restore(state)
     assert second.loss == first.loss
     second.run()

@@ -19,7 +19,7 @@ import xarray
 from PIL import Image
 
 from explore.core.recording import open_recording
-from explore.core.registry import FIGURES, resolve
+from explore.core.registry import figures, resolve
 from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import load_mixture
@@ -36,7 +36,7 @@ def accuracies(values: Any) -> xarray.Dataset:
 
 
 def evolved(**state: Any) -> xarray.Dataset:
-    select = resolve(FIGURES["evolution"].select)
+    select = resolve(figures()["evolution"].select)
     return select(
         [open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("datadam", "dm")],
         **state,
@@ -44,7 +44,7 @@ def evolved(**state: Any) -> xarray.Dataset:
 
 
 def surveyed(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["untrained"].select)(
+    return resolve(figures()["untrained"].select)(
         open_recording(shipped("data/digits-untrained.zarr.zip")), **state
     )
 
@@ -53,7 +53,7 @@ def reduced(mixture: str, **state: Any) -> xarray.Dataset:
     recordings = [
         open_recording(shipped(f"data/{mixture}-{name}.zarr.zip")) for name in ("runnalls", "oggmr")
     ]
-    return resolve(FIGURES["reduction"].select)(recordings, **state)
+    return resolve(figures()["reduction"].select)(recordings, **state)
 
 
 def decided(*pairs: tuple[int, int] | None) -> xarray.Dataset:
@@ -104,36 +104,36 @@ def detoured(share: float) -> xarray.Dataset:
 
 
 def softened(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["softened"].select)(
+    return resolve(figures()["softened"].select)(
         open_recording(shipped("data/students-skd.zarr.zip")), **state
     )
 
 
 def labelled(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["label_bits"].select)(
+    return resolve(figures()["label_bits"].select)(
         open_recording(shipped("data/students-skd.zarr.zip")), **state
     )
 
 
 def trained(*lessons: str, **state: Any) -> xarray.Dataset:
     recordings = [open_recording(shipped(f"data/students-{lesson}.zarr.zip")) for lesson in lessons]
-    return resolve(FIGURES["logits"].select)(recordings, **state)
+    return resolve(figures()["logits"].select)(recordings, **state)
 
 
 def studied(**state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["students"].select)(
+    return resolve(figures()["students"].select)(
         open_recording(shipped("data/digits-students.zarr.zip")), **state
     )
 
 
 def patterned(network: str, **state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["nze"].select)(
+    return resolve(figures()["nze"].select)(
         open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state
     )
 
 
 def dense(network: str, **state: Any) -> xarray.Dataset:
-    return resolve(FIGURES["density"].select)(
+    return resolve(figures()["density"].select)(
         open_recording(shipped(f"data/density-{network}.zarr.zip")).load(), **state
     )
 
@@ -181,7 +181,7 @@ def compared(factor: float) -> xarray.Dataset:
 
 CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": (
-        FIGURES["evolution"].picture,
+        figures()["evolution"].picture,
         lambda: [
             evolved(step=0),
             evolved(step=50, label="7"),
@@ -189,7 +189,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "untrained": (
-        FIGURES["untrained"].picture,
+        figures()["untrained"].picture,
         lambda: [
             surveyed(),
             surveyed(network=3, power=8.0, label="9"),
@@ -197,7 +197,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "reduction": (
-        FIGURES["reduction"].picture,
+        figures()["reduction"].picture,
         lambda: [
             reduced("standard-1d", step=0),
             reduced("standard-1d", step=5),
@@ -205,7 +205,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "reduction of digits": (
-        FIGURES["reduction"].picture,
+        figures()["reduction"].picture,
         lambda: [reduced("mixture-of-digits", step=step, measure="kl") for step in (20, 55, 59)],
     ),
     "decision": (
@@ -235,7 +235,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         lambda: [detoured(0.5), detoured(0.2), detoured(0.9)],
     ),
     "softened": (
-        FIGURES["softened"].picture,
+        figures()["softened"].picture,
         lambda: [
             softened(),
             softened(temperature=8.0, image=7),
@@ -243,7 +243,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "label_bits": (
-        FIGURES["label_bits"].picture,
+        figures()["label_bits"].picture,
         lambda: [labelled(), labelled(temperature=0.25), labelled(temperature=64.0)],
     ),
     "times": (
@@ -255,18 +255,18 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         lambda: [compared(1.0), compared(3.0), compared(0.7)],
     ),
     "logits": (
-        FIGURES["logits"].picture,
+        figures()["logits"].picture,
         lambda: [
             trained("skd", "scratch", step=step, subclass=s)
             for step, s in ((0, "all"), (100, "3"), (6, "all"), (610, "9"))
         ],
     ),
     "logits of students without a teacher": (
-        FIGURES["logits"].picture,
+        figures()["logits"].picture,
         lambda: [trained("scratch", step=0), trained("scratch", step=20), trained("scratch")],
     ),
     "students": (
-        FIGURES["students"].picture,
+        figures()["students"].picture,
         lambda: [
             studied(),
             studied(width=2),
@@ -279,7 +279,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         lambda: [studied(), studied(width=2), studied(labels=200)],
     ),
     "nze": (
-        FIGURES["nze"].picture,
+        figures()["nze"].picture,
         lambda: [
             patterned("scenes-residual", step=step, layer=layer, channel=channel, unit=unit)
             for step, layer, channel, unit in (
@@ -290,7 +290,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         ],
     ),
     "density": (
-        FIGURES["density"].picture,
+        figures()["density"].picture,
         lambda: [
             dense("squeezenet", step=2),
             dense("squeezenet", step=70, layer=25),
@@ -317,7 +317,7 @@ CASES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
 
 
 def test_every_figure_of_the_registry_has_a_case() -> None:
-    assert set(FIGURES) <= set(CASES)
+    assert set(figures()) <= set(CASES)
 
 
 @pytest.fixture(params=CASES)
@@ -375,7 +375,7 @@ def test_every_format_is_written_and_twice_the_same(
 
 def test_numbers_in_the_table_are_the_plotted_ones() -> None:
     data = evolved(step=20)
-    table = resolve(FIGURES["evolution"].picture)(data).table(data)
+    table = resolve(figures()["evolution"].picture)(data).table(data)
     first = table[table.method == "DataDAM"]
     recording = open_recording(shipped("data/digits-datadam.zarr.zip"))
     assert first.step.tolist() == recording.step.values.tolist()
@@ -399,7 +399,7 @@ def test_targets_lie_on_the_picture_and_say_what_they_do(
 def test_a_target_is_where_its_tile_is_drawn() -> None:
     """The box of class 3 holds exactly the pixels that change when only image 3 changes."""
     data = evolved(step=50, label="0")
-    picture = resolve(FIGURES["evolution"].picture)(data)
+    picture = resolve(figures()["evolution"].picture)(data)
     changed = data.copy(deep=True)
     changed["image"][0, 3] = 255 - changed["image"][0, 3]
     one, two = (np.asarray(pixels(p)) for p in (data, changed))
@@ -413,11 +413,11 @@ def test_a_target_is_where_its_tile_is_drawn() -> None:
 
 
 def pixels(data: xarray.Dataset) -> Any:
-    return Image.open(io.BytesIO(resolve(FIGURES["evolution"].picture)(data).png()))
+    return Image.open(io.BytesIO(resolve(figures()["evolution"].picture)(data).png()))
 
 
 def test_colour_limits_do_not_move_with_the_step() -> None:
-    picture = resolve(FIGURES["evolution"].picture)(evolved(step=0))
+    picture = resolve(figures()["evolution"].picture)(evolved(step=0))
     limits = [artist.get_clim() for row in picture._images for name, artist in row.items()]
     picture.update(evolved(step=200))
     assert [artist.get_clim() for row in picture._images for name, artist in row.items()] == limits
@@ -491,18 +491,18 @@ def test_recordings_of_another_kind_or_other_data_are_refused() -> None:
         open_recording(shipped(f"data/digits-{name}.zarr.zip")) for name in ("untrained", "dm")
     )
     with pytest.raises(InvalidInput, match="attention-matching run"):
-        resolve(FIGURES["evolution"].select)(survey)
+        resolve(figures()["evolution"].select)(survey)
     with pytest.raises(InvalidInput, match="untrained"):
-        resolve(FIGURES["untrained"].select)(run)
+        resolve(figures()["untrained"].select)(run)
     fashion = open_recording(shipped("data/fashion-dm.zarr.zip"))
     with pytest.raises(InvalidInput, match="same data"):
-        resolve(FIGURES["evolution"].select)([run, fashion])
+        resolve(figures()["evolution"].select)([run, fashion])
 
 
 def test_unknown_formats_and_states_are_named(tmp_path: Path) -> None:
     data = surveyed()
     with pytest.raises(UnknownName, match="known: csv, html, pdf, png, svg"):
-        save(resolve(FIGURES["untrained"].picture)(data), data, tmp_path / "a.jpg")
+        save(resolve(figures()["untrained"].picture)(data), data, tmp_path / "a.jpg")
     with pytest.raises(InvalidInput, match="has no state 'foo'; it has step, label, by"):
         save_figure(
             "evolution",
@@ -543,7 +543,7 @@ def test_a_page_of_too_many_positions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="1 to 60 positions, got 61"):
         write_html(
             tmp_path / "page.html",
-            resolve(FIGURES["untrained"].picture)(data),
+            resolve(figures()["untrained"].picture)(data),
             "x",
             range(61),
             lambda _: data,
@@ -599,7 +599,7 @@ def test_what_moves_is_in_files_too(case: tuple[type[Picture], list[xarray.Datas
 
 def test_the_readers_settings_survive_two_threads_that_draw() -> None:
     data = surveyed()
-    kind = resolve(FIGURES["untrained"].picture)
+    kind = resolve(figures()["untrained"].picture)
     before = dict(mpl.rcParams)
 
     def draw() -> None:
@@ -622,7 +622,7 @@ def test_recordings_of_unlike_data_are_not_compared() -> None:
         config={**two.attrs["config"], "data": {**two.attrs["config"]["data"], "sha256": "0"}}
     )
     with pytest.raises(InvalidInput, match="same data"):
-        resolve(FIGURES["evolution"].select)([one, other])
+        resolve(figures()["evolution"].select)([one, other])
 
 
 def test_only_blocks_that_both_recordings_hold_are_shown() -> None:
@@ -631,6 +631,6 @@ def test_only_blocks_that_both_recordings_hold_are_shown() -> None:
     )
     shallow = two.drop_vars(["attention_2", "real_attention_2"])
     for pair in ([one, shallow], [shallow, one]):
-        data = resolve(FIGURES["evolution"].select)(pair)
+        data = resolve(figures()["evolution"].select)(pair)
         assert "attention_2" not in data
-        resolve(FIGURES["evolution"].picture)(data).png()
+        resolve(figures()["evolution"].picture)(data).png()

@@ -17,14 +17,14 @@ from explore.models import MLP, logits_of
 from explore.subclass import (
     StudyRun,
     class_probabilities,
-    classification_metrics as report,
+    report,
     study as study_module,
 )
 from explore.subclass.config import LESSONS, StudyConfig, SubclassConfig
 from explore.subclass.losses import auxiliary_loss, class_logits
 from explore.subclass.networks import Finding, shuffled, students, teacher as untrained_teacher
 from explore.subclass.run import SubclassRun
-from explore.subclass.training_data import Part, Source
+from explore.subclass.training_data import Part, SubclassData
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -196,7 +196,7 @@ def test_methods_differ_in_what_they_teach_alone():
 @pytest.mark.parametrize("prior", [True, False])
 def test_unequal_groups_start_alike_with_the_prior_only(prior):
     x, s = blobs(400)
-    source = Source((0.1 * x, s), [0, 0, 0, 1])
+    source = SubclassData((0.1 * x, s), [0, 0, 0, 1])
     networks = [
         students(source, "mlp", 64, range(6), prior),
         untrained_teacher(source, 0, 3, prior),
@@ -213,12 +213,12 @@ def test_unequal_groups_start_alike_with_the_prior_only(prior):
 
 
 def test_a_network_without_a_last_bias_is_warned_of():
-    source = Source(blobs(), [0, 0, 0, 1])
+    source = SubclassData(blobs(), [0, 0, 0, 1])
     with pytest.warns(ExploreWarning, match="no last linear layer with biases"):
         students(source, "mlp", 4, [0], True, lambda outputs, _: nn.Linear(2, outputs, bias=False))
     students(source, "mlp", 4, [0], False, lambda outputs, _: nn.Linear(2, outputs, bias=False))
     students(
-        Source(blobs(), PARENTS),
+        SubclassData(blobs(), PARENTS),
         "mlp",
         4,
         [0],
@@ -250,9 +250,9 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
     monkeypatch.setattr(
         study_module, "students", lambda *given: kept.append(make(*given)) or kept[-1]
     )
-    order = Source.order
+    order = SubclassData.order
     monkeypatch.setattr(
-        Source,
+        SubclassData,
         "order",
         lambda self, seed, holdout=0: (order(self, seed, 8)[0], order(self, seed)[1]),
     )

@@ -14,7 +14,7 @@ from explore import build
 from explore.data import ImageSet, data_folder, load
 from explore.errors import InvalidInput
 from explore.subclass import table
-from explore.subclass.training_data import Source
+from explore.subclass.training_data import SubclassData
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 QUICK = {"teacher_width": 4, "teacher_epochs": 1, "epochs": 2, "labels": 60, "teacher_images": 120}
@@ -103,11 +103,11 @@ def test_the_classes_of_scenes_are_shapes() -> None:
 
 def test_own_subclasses_can_be_grouped_anew() -> None:
     scenes = load("scenes", count=100)
-    textures = Source(scenes, [0, 1] * 5)
+    textures = SubclassData(scenes, [0, 1] * 5)
     assert textures.parents == (0, 1) * 5
     assert torch.equal(textures[:].labels, scenes.subclasses % 2)  # type: ignore[operator]
     with pytest.raises(InvalidInput, match="parents has 3 entries, but there are 10"):
-        Source(scenes, [0, 1, 0])
+        SubclassData(scenes, [0, 1, 0])
 
 
 @pytest.mark.data("cifar10")

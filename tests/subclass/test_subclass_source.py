@@ -10,7 +10,7 @@ from explore.errors import InvalidInput, UnknownName
 from explore.subclass import train
 from explore.subclass.config import StudyConfig, SubclassConfig
 from explore.subclass.run import SubclassRun
-from explore.subclass.training_data import Source, as_subclasses
+from explore.subclass.training_data import SubclassData, as_subclasses
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
@@ -37,39 +37,42 @@ def test_sets_of_labelled_images_are_nested_and_the_students_are_the_teachers_to
 
 
 def test_orders_are_permutations_that_depend_on_the_seed_alone():
-    source = Source(blobs(), PARENTS)
+    source = SubclassData(blobs(), PARENTS)
     held, rest = source.order(3, 20)
     assert sorted(torch.cat([held, rest]).tolist()) == list(range(120))
-    assert torch.equal(rest, Source(blobs(seed=5), PARENTS).order(3, 20)[1])
+    assert torch.equal(rest, SubclassData(blobs(seed=5), PARENTS).order(3, 20)[1])
     assert torch.equal(torch.cat([held, rest]), source.order(3)[1])
     assert not torch.equal(rest, source.order(4, 20)[1])
 
 
 def test_tensors_become_a_source():
     x, s = blobs()
-    source = Source((x.double(), s.to(torch.uint8)), torch.tensor(PARENTS))
+    source = SubclassData((x.double(), s.to(torch.uint8)), torch.tensor(PARENTS))
     assert source[:].images.dtype == torch.float32
     assert torch.equal(source[:].labels, torch.tensor(PARENTS)[s])
     assert torch.equal(source[:].subclasses, s)
     assert (source.shape, source.parents, len(source)) == ((2,), tuple(PARENTS), 120)
     assert source.describe()["shape"] == [120, 2]
-    assert source.describe()["sha256"] != Source((x + 1, s), PARENTS).describe()["sha256"]
+    assert source.describe()["sha256"] != SubclassData((x + 1, s), PARENTS).describe()["sha256"]
 
 
 def test_sets_are_grouped_as_usual_as_said_or_as_they_are():
-    assert Source("digits").parents == (0,) * 5 + (1,) * 5
-    assert Source("digits", [1, 0] * 5).class_names == ("1 + 3 + 5 + 7 + 9", "0 + 2 + 4 + 6 + 8")
+    assert SubclassData("digits").parents == (0,) * 5 + (1,) * 5
+    assert SubclassData("digits", [1, 0] * 5).class_names == (
+        "1 + 3 + 5 + 7 + 9",
+        "0 + 2 + 4 + 6 + 8",
+    )
     own = small_set().grouped([0, 0, 1, 1])
     assert as_subclasses(own) is own
-    assert Source(own).parents == (0, 0, 1, 1)
+    assert SubclassData(own).parents == (0, 0, 1, 1)
     anew = as_subclasses(own, [1, 0, 0, 1])
     assert torch.equal(anew.subclasses, own.subclasses)
     assert torch.equal(anew.labels, torch.tensor([1, 0, 0, 1])[own.subclasses])
-    torch.testing.assert_close(Source(own)[:].images, own.batch())
+    torch.testing.assert_close(SubclassData(own)[:].images, own.batch())
     with pytest.raises(
         InvalidInput, match="small has no subclasses; say which class each of its 4 becomes"
     ):
-        Source(small_set())
+        SubclassData(small_set())
 
 
 X, S = blobs()
@@ -120,11 +123,11 @@ HOLED[9, 1] = float("inf")
 )
 def test_bad_data_are_named(data, parents, more, words):
     with pytest.raises(InvalidInput, match=words):
-        Source(data, parents, **more)
+        SubclassData(data, parents, **more)
 
 
 def test_a_subclass_without_images_is_no_fault():
-    assert len(Source((X, S.clamp(max=2)), PARENTS)) == 120
+    assert len(SubclassData((X, S.clamp(max=2)), PARENTS)) == 120
 
 
 def test_train_takes_tensors_and_labels_that_agree():
@@ -174,9 +177,9 @@ def test_trains_student_may_be_a_convnet():
             {"curriculum": True},
             "curriculum needs the agreement of annotators, which tensors does not have",
         ),
-        ({"width": 0}, "width must be a whole number ≥ 1"),
+        ({"width": 0}, "width must be a whole number of at least 1"),
         ({"temperature": 0}, "temperature must be a number above 0"),
-        ({"distill_weight": 2}, r"distill_weight must be in \[0, 1\]"),
+        ({"distill_weight": 2}, "distill_weight must be a number of at least 0 and of at most 1"),
         ({"student": "convnet"}, "a convnet takes square images"),
         ({"wider": 3}, "has no option 'wider'"),
     ],

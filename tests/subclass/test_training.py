@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from explore.core.runs import load_checkpoint, save_checkpoint, stream_seed
+from explore.core.checkpoint import load_checkpoint, save_checkpoint
+from explore.core.runs import stream_seed
 from explore.errors import InvalidInput, RunDiverged, UnknownName
 from explore.models import MLP, Fit, MLPs, Several, logits_of
 from explore.subclass.config import LESSONS
@@ -320,7 +321,7 @@ def test_adam_resumes_to_the_same_bits(stop, tmp_path):
     for _ in range(stop):
         first.advance()
     save_checkpoint(first, tmp_path / "fit.npz")
-    second.step, state = load_checkpoint(tmp_path / "fit.npz")
+    state = load_checkpoint(tmp_path / "fit.npz")
     second.restore(state)
     second.run()
     assert torch.equal(flat(second.network), flat(whole.network))

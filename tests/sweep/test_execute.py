@@ -20,8 +20,8 @@ from toys import bits, straight
 
 import explore
 from explore import build
-from explore.core.recording import open_recording
-from explore.core.runs import ended, load_checkpoint
+from explore.core.checkpoint import load_checkpoint
+from explore.core.recording import has_ended, open_recording
 from explore.data import DistilledSet
 from explore.sweep import execute as sweep
 
@@ -59,7 +59,7 @@ class Counted(WorkerPlugin):
                 file.write(f"{run.options.seed} {run.step}\n")
 
         DistillRun.advance = advance
-        explore.core.runs.CHECKPOINT_SECONDS = 0.0
+        explore.core.record.CHECKPOINT_SECONDS = 0.0
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def the_same_as_alone(to: Path, wanted: list[dict[str, Any]]) -> None:
     try:
         for task in sweep.plan(wanted):
             recording = open_recording(to / f"{task.name}.zarr")
-            assert ended(recording)
+            assert has_ended(recording)
             alone = straight(build(task.config))
             assert bits(alone.snapshot()) == bits(
                 recording.isel(step=-1, drop=True)[list(alone.snapshot().data_vars)]
@@ -299,7 +299,7 @@ def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
     _, said = first.communicate(timeout=60)
     if sign == signal.SIGINT:  # as Ctrl-C in a terminal: every process of the group is told
         assert first.returncode == 130
-        assert said.splitlines()[-1] == "stopped; the same command goes on"
+        assert said.splitlines()[-1] == "stopped; the same command continues"
         for path in tmp_path.glob("runs/mine/*.zarr"):
             assert load_checkpoint(path.with_name(path.name + ".checkpoint.npz"))[0] > 5
     done = subprocess.run(command, capture_output=True, check=False, timeout=120, **about)
@@ -307,6 +307,6 @@ def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
     assert done.stdout.count(" done ") == 2
     recordings = list(tmp_path.glob("runs/mine/*.zarr"))
     assert len(recordings) == 4
-    assert all(ended(open_recording(path)) for path in recordings)
+    assert all(has_ended(open_recording(path)) for path in recordings)
     once_more = subprocess.run(command, capture_output=True, check=False, timeout=60, **about)
     assert once_more.stdout.count("there already") == 2

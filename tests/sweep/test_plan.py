@@ -13,7 +13,7 @@ import pytest
 
 from explore import build, record
 from explore.core import registry
-from explore.core.recording import open_recording
+from explore.core.recording import open_recording, product_path
 from explore.data import DistilledSet, load
 from explore.data.distilled_set import save_beside
 from explore.errors import DataMissing, InvalidInput
@@ -164,7 +164,7 @@ def test_what_distils_nothing_is_not_scored() -> None:
         ({"seed": 1}, "it names no method, but only seed"),
         ({"method": "datadm"}, "unknown method 'datadm'.*Did you mean 'datadam'"),
         ({"method": "dm", "widht": 3}, "dm has no option 'widht'"),
-        ({"method": "dm", "steps": 0}, "steps must be at least 1, got 0"),
+        ({"method": "dm", "steps": 0}, "steps must be a whole number of at least 1, got 0"),
         ({"method": "dm", "steps": "ten"}, "steps"),
         ({"method": "random", "seed": "one"}, "seed"),
     ],
@@ -300,11 +300,11 @@ def test_nothing_is_there_at_first(tmp_path: Path) -> None:
 
 def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
     (task,), (scored,) = plan([TINY]), plan([TINY], SCORE)
-    run = made(task, tmp_path, stop=4)
+    made(task, tmp_path, stop=4)
     assert outcome(task, str(tmp_path)) is None
-    run = made(task, tmp_path)
-    assert outcome(task, str(tmp_path)) is None
-    kept = save_beside(run, tmp_path / f"{task.name}.zarr")
+    made(task, tmp_path)
+    kept = product_path(tmp_path / f"{task.name}.zarr", ".safetensors")
+    assert kept.is_file(), "record() writes what the run was for"
     found = outcome(task, str(tmp_path))
     assert found == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
     assert outcome(scored, str(tmp_path)) is None

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from explore.core.config import check_positive, identity, option
-from explore.distill.config import strategy
-from explore.errors import InvalidInput
+from explore.core.config import BaseConfig, device_option, option, seed_option
+from explore.core.validation import check_different
+from explore.distill.config import NORMS, strategy
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationProtocol:
+class EvaluationProtocol(BaseConfig):
     """How networks are trained on a distilled set; what must be equal for two numbers to be compared.
 
     The network at the last epoch is scored, never the best one on the test images.
@@ -38,38 +38,31 @@ class EvaluationProtocol:
         'epochs 1000 and 300, augment dsa and none'
     """
 
-    epochs: int = option(300, "passes over the distilled set")
-    learning_rate: float = option(0.01, "of the networks' SGD, divided by 10 at half of the epochs")
-    momentum: float = option(0.9, "of the networks' SGD")
-    weight_decay: float = option(5e-4, "of the networks' SGD")
-    batch: int = option(256, "distilled images a step")
+    epochs: int = option(300, "passes over the distilled set", at_least=1)
+    learning_rate: float = option(
+        0.01, "of the networks' SGD, divided by 10 at half of the epochs", above=0
+    )
+    momentum: float = option(0.9, "of the networks' SGD", at_least=0, below=1)
+    weight_decay: float = option(5e-4, "of the networks' SGD", at_least=0)
+    batch: int = option(256, "distilled images of a step", at_least=1)
     learned_rate: bool = option(
         False, "use the rate that was distilled with the images, where there is one"
     )
-    soft_labels: bool = option(True, "train on soft labels as they are; else on their largest")
+    soft_labels: bool = option(True, "train on soft labels; else on the largest of each")
     augment: str = option("none", "none, dsa, or operations such as crop_flip_rotate")
     flip: bool = option(True, "let dsa flip; not for digits, whose mirror images are others")
-    width: int = option(32, "channels of the networks")
-    norm: str = option("instance", "instance, batch, layer, group or none")
+    width: int = option(32, "channels of the networks", at_least=1)
+    norm: str = option("instance", "instance, batch, layer, group or none", choices=NORMS)
     architectures: Sequence[str] = option(
         ("convnet",), "kinds of networks: convnet, alexnet, vgg11, resnet18"
     )
-    networks: int = option(5, "networks of each kind")
-    seed: int = option(0, "of the networks' weights and of the order of images")
+    networks: int = option(5, "networks of each kind", at_least=1)
+    seed: int = seed_option("of the networks' weights and of the order of images")
 
     def __post_init__(self) -> None:
-        least = {"epochs": 1, "batch": 1, "width": 1, "networks": 1, "seed": 0}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise InvalidInput(f"{name} must be a whole number ≥ {low}, got {value!r}")
-        check_positive("learning_rate", self.learning_rate)
+        super().__post_init__()
         strategy(self.augment)
-        names = list(self.architectures)
-        if isinstance(self.architectures, str) or not names or len(set(names)) < len(names):
-            raise InvalidInput(
-                f"architectures must be a list of different names, got {self.architectures!r}"
-            )
+        names = check_different("architectures", self.architectures)
         object.__setattr__(self, "architectures", tuple(names))
 
     @classmethod
@@ -105,8 +98,8 @@ class EvaluateConfig(EvaluationProtocol):
         "", "the data set to score on; by default the one that the set was distilled from"
     )
     split: str = option("test", "the part of it: test, or val to choose settings on")
-    device: str = option("", "where to compute; not part of what identifies the run")
+    device: str = device_option()
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """What identifies the run in a recording."""
-        return {**identity(self, data), "architectures": list(self.architectures)}
+        """Return what identifies the run in a recording."""
+        return {**super().identity(data), "architectures": list(self.architectures)}

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.core.runs import stream_seed
+from explore.core.runs import BaseRun, stream_seed
 from explore.data._resolve import resolve_dataset
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
@@ -68,7 +68,7 @@ def evaluate(
         >>> digits = load("digits")
         >>> few = DistilledSet(digits.batch(range(20)), digits.labels[:20], digits.class_names, digits.mean, digits.std)
         >>> evaluate(few, load("digits", "test"), EvaluationProtocol(epochs=2, networks=3))
-        EvaluationRun(digits, network 0 of 3)
+        EvaluationRun(evaluate on digits, step 0 of 3)
     """
     return EvaluationRun(
         distilled, test, protocol or EvaluationProtocol(), factories, device, train
@@ -165,7 +165,7 @@ def _fields(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return resolve(method(config["method"]).config).__dataclass_fields__
 
 
-class EvaluationRun:
+class EvaluationRun(BaseRun):
     """Networks trained on one distilled set; a ``Run`` whose step is a network. Made by ``evaluate``."""
 
     name = "evaluate"
@@ -191,7 +191,8 @@ class EvaluationRun:
         self.factories: Mapping[str, Factory] = factories or {
             name: self._usual(name) for name in protocol.architectures
         }
-        self.step, self.steps = 0, len(self.factories) * protocol.networks
+        self.steps = len(self.factories) * protocol.networks
+        self.class_names = distilled.class_names
         self._found = np.full((len(self.factories), protocol.networks), np.nan, np.float32)
         made = {
             "config": distilled.provenance.get("config"),
@@ -210,9 +211,6 @@ class EvaluationRun:
             "sha256": test.sha256,
         }
         self.config: Mapping[str, Any] = settings.identity(tested)
-
-    def __repr__(self) -> str:
-        return f"EvaluationRun({self.test.name}, network {self.step} of {self.steps})"
 
     @property
     def message(self) -> str:
@@ -287,6 +285,10 @@ class EvaluationRun:
         """The same, with the protocol, and in ``attrs["line"]`` how it was obtained."""
         return self.snapshot().assign_attrs(config=dict(self.config), line=self.line())
 
+    def summary(self) -> str:
+        """Return how the numbers were obtained, in one line for a paper."""
+        return self.line()
+
     def line(self) -> str:
         """How the numbers were obtained, in one line for a paper."""
         p, known = self.protocol, self._found[np.isfinite(self._found)]
@@ -315,10 +317,11 @@ class EvaluationRun:
 
     def state(self) -> dict[str, Any]:
         """What was found."""
-        return {"found": self._found.copy()}
+        return {**super().state(), "found": self._found.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go back (or on) to a ``state``."""
+        """Go to a ``state``."""
+        super().restore(state)
         self._found = np.array(state["found"], np.float32)
 
 

@@ -13,7 +13,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
+from explore.distill.catalog import METHOD_LABELS
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
@@ -23,7 +24,6 @@ from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_
 if TYPE_CHECKING:
     import pandas
 
-NAMES = {"dm": "DM", "datadam": "DataDAM", "channel": "channel only", "atom": "ATOM"}
 SIDES = ("blue", "vermilion")
 MAPS = (("real_attention", "real"), ("attention", "synthetic"))
 HEADROOM = 1.25
@@ -33,7 +33,7 @@ HEADROOM = 1.25
 def name_of(recording: xarray.Dataset) -> str:
     """How a recording's method is called in pictures."""
     method = str(recording.attrs["config"]["method"])
-    return NAMES.get(method, method)
+    return METHOD_LABELS.get(method, method)
 
 
 def mean_distance(recording: xarray.Dataset) -> np.ndarray:
@@ -68,7 +68,7 @@ def evolution(
     Raises:
         InvalidInput: an unknown label or ``by``, or recordings of different data.
     """
-    given = that_hold(recordings, "attention_distance", "an attention-matching run")
+    given = require_variable(recordings, "attention_distance", "an attention-matching run")
     labels = [str(name) for name in given[0].label.values]
     label = labels[0] if label is None else str(label)
     if label not in labels or by not in ("step", "distance"):

@@ -10,7 +10,7 @@ import xarray
 from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_heading
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
@@ -38,7 +38,7 @@ def untrained(
     Raises:
         InvalidInput: network, power or label was not recorded.
     """
-    recording = that_hold(recordings, "example_attention_1", 'the method "untrained"')[0]
+    recording = require_variable(recordings, "example_attention_1", 'the method "untrained"')[0]
     labels, steps = [str(name) for name in recording.label.values], recording.step.values.tolist()
     network, label = (
         steps[0] if network is None else network,

@@ -10,7 +10,7 @@ import xarray
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES
 from explore.mixtures.figures.density import (
@@ -67,7 +67,7 @@ def reduction(
         InvalidInput: recordings of other runs, or of different mixtures.
         UnknownName: another measure.
     """
-    recordings = that_hold(recordings, "original_covariance", "a mixture reduction")
+    recordings = require_variable(recordings, "original_covariance", "a mixture reduction")
     if len(recordings) > 3:
         raise InvalidInput(f"give up to three recordings, got {len(recordings)}")
     if measure not in MEASURE_LABELS:

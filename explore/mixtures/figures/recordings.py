@@ -1,4 +1,4 @@
-"""The mixtures in recorded reductions, and the labels of the methods in pictures."""
+"""The mixtures in recorded reductions, and the labels of recordings in pictures."""
 
 from __future__ import annotations
 
@@ -6,21 +6,9 @@ import numpy as np
 import xarray
 
 from explore.errors import InvalidInput
+from explore.mixtures.catalog import METHOD_LABELS
 from explore.mixtures.config import USUAL
 from explore.mixtures.mixture import GaussianMixture
-
-METHOD_LABELS = {
-    "oggmr": "OGGMR",
-    "williams": "Williams (ISE)",
-    "ise-local": "local ISE",
-    "runnalls": "Runnalls",
-    "salmond": "Salmond",
-    "west": "West",
-    "cowa": "COWA",
-    "gmrc": "GMRC",
-    "prune": "pruning",
-    "brute": "brute force",
-}
 
 
 def method_label(recording: xarray.Dataset) -> str:

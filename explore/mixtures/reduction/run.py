@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.runs import BaseRun
 from explore.errors import InvalidInput
 from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.config import PHASES, ReduceConfig
@@ -72,10 +73,8 @@ def reduce(
         raise InvalidInput(
             f"expected a GaussianMixture, got {type(mixture).__name__}; see GaussianMixture.from_sklearn"
         )
-    run = ReduceRun(ReduceConfig.make(method=method, components=components, **options), mixture)
-    while run.step < run.steps:
-        run.advance()
-    return run.reduction()
+    config = ReduceConfig.make(method=method, components=components, **options)
+    return ReduceRun(config, mixture).run().reduction()
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def build(config: ReduceConfig, data: Any = None) -> ReduceRun:
     return ReduceRun(config, config.data if data is None else data)
 
 
-class ReduceRun:
+class ReduceRun(BaseRun):
     """Reduce a mixture, one merge (or sweep, or piece of a search) a step; a ``Run``.
 
     Args:
@@ -171,7 +170,7 @@ class ReduceRun:
         self.parts = MutableMixture(self.original)
         self._stages = stages_of(options, self.original)
         self._at = 0
-        self.step, self.steps = 0, 0
+        self.steps = 0
         self.every = max(
             1, (n - options.components) // 100
         )  # late merges tell more than early ones, so not "log"
@@ -180,11 +179,8 @@ class ReduceRun:
         self._mixture: GaussianMixture | None = self.original
         self._turn()
 
-    def __repr__(self) -> str:
-        return f"ReduceRun({self.name} on {self._origin['name']}, step {self.step} of {self.steps})"
-
     @cached_property
-    def config(self) -> Mapping[str, Any]:
+    def config(self) -> Mapping[str, Any]:  # type: ignore[override]
         """What repeats the run."""
         f = self.original
         digest = hashlib.sha256(
@@ -318,10 +314,11 @@ class ReduceRun:
             "at": self._at,
             "phase": self.phase,
         }
-        return {**kept, "converged": self.converged, "ended": self.ended, "step": self.step}
+        return {**super().state(), **kept, "converged": self.converged, "ended": self.ended}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go to a ``state``."""
+        super().restore(state)
 
         def under(prefix: str) -> dict[str, Any]:
             return {
@@ -334,7 +331,7 @@ class ReduceRun:
         for number, stage in enumerate(self._stages):
             stage.restore(under(f"{number}."))
         self.path = [Step(int(i), int(j), float(score)) for i, j, score in state["path"]]
-        self._at, self.phase, self.step = int(state["at"]), str(state["phase"]), int(state["step"])
+        self._at, self.phase = int(state["at"]), str(state["phase"])
         self.converged, self.ended, self._mixture = (
             bool(state["converged"]),
             str(state["ended"]),

@@ -87,7 +87,7 @@ def im2col_product(
     (oh, ow), filters = encoding.geometry.output, weight.reshape(len(weight), -1)
     by_tap = encoding.matrix.transpose(0, 2, 1)[:, None]  # [N, 1, C·Kh·Kw, Oh·Ow]
     out = empty_output(len(encoding.matrix), len(weight), oh, ow, last)
-    if last:  # noqa: SIM108
+    if last:
         pixels = out.transpose(0, 2, 3, 1).reshape(len(out), -1, len(weight)).swapaxes(1, 2)
     else:
         pixels = out.reshape(*out.shape[:2], -1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
@@ -25,7 +25,7 @@ def single_survey(
     Raises:
         InvalidInput: there are several recordings, or one of another kind.
     """
-    surveys = that_hold(recordings, variable, kind)
+    surveys = require_variable(recordings, variable, kind)
     if len(surveys) != 1:
         raise InvalidInput(f"give one recording, got {len(surveys)}")
     return surveys[0]

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
 
-from explore.core.runs import stream_seed
-from explore.data._resolve import resolve_dataset
-from explore.data.image_set import sha256_of
+from explore.core.runs import BaseRun, stream_seed
+from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.sparseconv.config import NETWORKS, DensityConfig
 from explore.sparseconv.networks.density import convolved_maps, frame
@@ -27,7 +25,7 @@ def build(config: DensityConfig, data: Any = None) -> DensityRun:
     return DensityRun(config, data)
 
 
-class DensityRun:
+class DensityRun(BaseRun):
     """Look at one image a step; a ``Run`` that trains nothing.
 
     Args:
@@ -42,6 +40,7 @@ class DensityRun:
     """
 
     name = "density"
+    every = 1
 
     def __init__(
         self, options: DensityConfig, data: Any = None, model: nn.Module | None = None
@@ -56,9 +55,6 @@ class DensityRun:
                 f"which images are to go through {name}? give data=, such as data='imagenette'"
             )
         self.device = device_of(options.device, model)
-        self.set, images, labels = resolve_dataset(given)
-        if self.set is None:
-            check_images(images, labels)
         statistics = None
         if model is None:
             network, known = load_network(options.model, options.weights)
@@ -66,43 +62,33 @@ class DensityRun:
         else:
             network = model
         self.network = network.to(self.device)
-        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(len(labels))[
-            : options.images
-        ]
+        self.data = TrainingData(
+            given, device=self.device, statistics=statistics, check=check_images
+        )
+        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(
+            len(self.data)
+        )[: options.images]
         if len(order) < 2:  # a run has one step at least
             raise InvalidInput(
                 f"the set has {len(order)} image; a survey has two at least (activation_density takes one)"
             )
-        self._order, self.labels, self._statistics = np.sort(order), labels, statistics
-        self._images = images
-        self.options, self.step, self.steps = options, 0, len(order) - 1
-        about: dict[str, Any] = {"name": "tensors", "shape": list(images.shape)}
-        if self.set is None:
-            about |= {"sha256": sha256_of(images, labels)}
-        else:
-            about |= {
-                "name": self.set.name,
-                "options": dict(self.set.options),
-                "sha256": self.set.sha256,
-            }
+        self._order = np.sort(order)
+        self.options, self.steps = options, len(order) - 1
+        names: Any = self.data.class_names if self.data.set is None else self.data.set.class_names
+        self.class_names = list(names)
+        about = self.data.describe()
+        if self.data.set is None:
+            del about["options"]
         self.config: Mapping[str, Any] = options.identity(about)
         if (
             model is not None
         ):  # a recording must not say that it is of the network of the same default name
             self.config = {**self.config, "model": f"your {type(model).__name__}"}
 
-    def __repr__(self) -> str:
-        return f"DensityRun({self.config['model']}, image {self.step + 1} of {self.steps + 1})"
-
     @property
     def message(self) -> str:
         """Nothing is lost or won here: no loss."""
         return "image looked at"
-
-    @property
-    def every(self) -> int:
-        """Every image is worth recording."""
-        return 1
 
     def advance(self) -> None:
         """Turn to the next image; it is looked at when it is recorded."""
@@ -110,34 +96,22 @@ class DensityRun:
 
     def snapshot(self) -> xarray.Dataset:
         """Density and sizes of every layer for this image, and with ``maps`` the image and where its values are."""
-        at = int(self._order[self.step])
-        found = frame(convolved_maps(self.network, self._batch(at)), self.options.maps)
-        found["index"] = ((), at, {"long_name": "which image of the set", "units": "1"})
-        found["label"] = ((), int(self.labels[at]), {"long_name": "its class", "units": "1"})
-        names = (
-            [str(k) for k in range(int(self.labels.max()) + 1)]
-            if self.set is None
-            else list(self.set.class_names)
-        )
-        found = found.assign_coords({"class": ("class", np.array(names, object))})
+        index = int(self._order[self.step])
+        maps = convolved_maps(self.network, self.data.batch([index]))
+        dataset = frame(maps, self.options.maps)
+        dataset["index"] = ((), index, {"long_name": "which image of the set", "units": "1"})
+        label = int(self.data.labels[index])
+        dataset["label"] = ((), label, {"long_name": "its class", "units": "1"})
         if self.options.maps:
-            found["picture"] = self._picture(at)
-        return found
+            dataset["picture"] = self._picture(index)
+        return dataset.assign_coords({"class": ("class", np.array(self.class_names, object))})
 
-    def _batch(self, at: int) -> torch.Tensor:
-        """One image as the network takes it."""
-        if self.set is None:
-            x = self._images[at : at + 1].float()
-        elif self._statistics is None:
-            x = self.set.batch([at])
+    def _picture(self, index: int) -> Any:
+        images = self.data.set
+        if images is not None:
+            image = images.images[index]
         else:
-            mean, std = (torch.tensor(values)[:, None, None] for values in self._statistics)
-            x = (self.set.images[[at]].float() / 255 - mean) / std
-        return x.to(self.device)
-
-    def _picture(self, at: int) -> Any:
-        image = self._images[at]
-        if self.set is None:
+            image = self.data.batch(index)
             low, high = float(image.min()), float(image.max())
             image = ((image - low) / ((high - low) or 1) * 255).round().byte()
         shown = (
@@ -146,14 +120,3 @@ class DensityRun:
             else image[:1].permute(1, 2, 0).expand(-1, -1, 3)
         )
         return (("y", "x", "rgb"), shown.cpu().numpy(), {"long_name": "the image", "units": "1"})
-
-    def result(self) -> xarray.Dataset:
-        """The same as ``snapshot``: there is nothing else to hand over."""
-        return self.snapshot()
-
-    def state(self) -> dict[str, Any]:
-        """Empty: the step number says all."""
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore but the step, which ``record`` sets."""

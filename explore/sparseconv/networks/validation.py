@@ -24,8 +24,10 @@ def device_of(name: str, model: nn.Module | None) -> torch.device:
         ) from error
 
 
-def check_images(images: Any, labels: Any) -> None:
+def check_images(images: Any, labels: Any, of_set: bool = False) -> None:
     """Refuse tensors that are no images with labels."""
+    if of_set:  # an ImageSet was checked when it was made
+        return
     for name, value in (("images", images), ("labels", labels)):
         if not isinstance(value, torch.Tensor):
             raise InvalidInput(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
@@ -51,7 +51,7 @@ def label_bits(
     Raises:
         InvalidInput: another recording, T ≤ 0, a run without a teacher.
     """
-    recording = that_hold(recordings, "student_logits", "subclass distillation")[0]
+    recording = require_variable(recordings, "student_logits", "subclass distillation")[0]
     z, parents = logits_in(frame_of(recording, step), who), recording["parent"].values
     found = recording["image_subclass"].values
     curves = {

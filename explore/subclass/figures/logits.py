@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
+from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.figures.style import LOOK, class_colour, logits_in, names_of, objects
-from explore.subclass.study_tables import NAMES
 
 if TYPE_CHECKING:
     import pandas
@@ -42,7 +42,7 @@ def logits(
     Raises:
         InvalidInput: other recordings, more than two, unlike images, no such subclass.
     """
-    given = that_hold(recordings, "student_logits", "subclass distillation")
+    given = require_variable(recordings, "student_logits", "subclass distillation")
     if len(given) > 2:
         raise InvalidInput(f"give one or two recordings, got {len(given)}")
     first = given[0]
@@ -74,7 +74,7 @@ def logits(
     )
     frames = [r.isel(step=_at_epoch(r, epoch)) for r in given]
     panels += [
-        (NAMES.get(str(r.attrs["name"]), str(r.attrs["name"])), logits_in(f, "student"))
+        (METHOD_LABELS.get(str(r.attrs["name"]), str(r.attrs["name"])), logits_in(f, "student"))
         for r, f in zip(given, frames, strict=True)
     ]
     place = np.stack([_shown(z, plane) for _, z in panels])
@@ -197,7 +197,7 @@ class Logits(Picture):
                 axes.plot(
                     data[f"epoch_{side}"],
                     data[f"{name}_{side}"],
-                    label=NAMES.get(lesson, lesson),
+                    label=METHOD_LABELS.get(lesson, lesson),
                     **look,
                 )
             set_title(axes, title)
@@ -244,7 +244,7 @@ class Logits(Picture):
     def describe(self, data: xarray.Dataset) -> str:
         """When, and how well each student does."""
         rows = [
-            f"{NAMES.get(lesson, lesson)}: {accuracy:.1%} of the classes right, {soft:.2f} bit within the label"
+            f"{METHOD_LABELS.get(lesson, lesson)}: {accuracy:.1%} of the classes right, {soft:.2f} bit within the label"
             for lesson, accuracy, soft in zip(
                 names_of(data, "side"), data["accuracy"].values, data["bits"].values, strict=True
             )

@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 from matplotlib.patches import Rectangle
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
@@ -52,7 +52,7 @@ def softened(
     Raises:
         InvalidInput: another recording, no such image, T ≤ 0.
     """
-    recording = that_hold(recordings, "student_logits", "subclass distillation")[0]
+    recording = require_variable(recordings, "student_logits", "subclass distillation")[0]
     if not 0 <= image < recording.sizes["image"]:
         raise InvalidInput(f"image must be 0 to {recording.sizes['image'] - 1}, got {image}")
     z = logits_in(frame_of(recording, step), who)[image]

@@ -10,7 +10,7 @@ import numpy as np
 import xarray
 from matplotlib.collections import LineCollection
 
-from explore.core.recording import that_hold
+from explore.core.recording import require_variable
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_caption, add_heading
@@ -23,8 +23,9 @@ from explore.plotting.style import (
     PALETTE,
     set_title,
 )
+from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.figures.style import LOOK, SAW, names_of, objects
-from explore.subclass.study_tables import MEASURES, NAMES, chosen
+from explore.subclass.study_tables import MEASURES, chosen
 
 if TYPE_CHECKING:
     import pandas
@@ -53,7 +54,7 @@ def students(
     Raises:
         InvalidInput: another recording, or a value that was not studied.
     """
-    study = that_hold(recordings, "score", "a study of students")[0]
+    study = require_variable(recordings, "score", "a study of students")[0]
     last = study.isel(step=-1) if "step" in study.dims else study
     widths = last["width"].values.tolist()
     width = middle(widths) if width is None else width
@@ -110,7 +111,7 @@ class Rows:
             ylim=(len(lessons) - 0.5, -0.5),
             xlim=(data.attrs["low"] - margin, data.attrs["high"] + margin),
         )
-        axes.set_yticks(range(len(lessons)), [NAMES.get(name, name) for name in lessons])
+        axes.set_yticks(range(len(lessons)), [METHOD_LABELS.get(name, name) for name in lessons])
         for tick, name in zip(axes.get_yticklabels(), lessons, strict=True):
             tick.set_color(_look(name)["color"])
         axes.xaxis.set_major_formatter(_percent(data))
@@ -297,7 +298,11 @@ def _look(lesson: str) -> dict[str, Any]:
 
 def _base(data: xarray.Dataset) -> str:
     lessons = names_of(data, "lesson")
-    return NAMES.get(BASE, BASE) if BASE in lessons else NAMES.get(lessons[0], lessons[0])
+    return (
+        METHOD_LABELS.get(BASE, BASE)
+        if BASE in lessons
+        else METHOD_LABELS.get(lessons[0], lessons[0])
+    )
 
 
 def _called(data: xarray.Dataset) -> str:
@@ -351,7 +356,7 @@ def _words(data: xarray.Dataset) -> str:
     measure, at = str(data["measure"].values), int(data["at"])
     scores, lessons = data["score"].values[:, at], names_of(data, "lesson")
     return "; ".join(
-        f"{NAMES.get(name, name)} {_number(values, measure)}"
+        f"{METHOD_LABELS.get(name, name)} {_number(values, measure)}"
         for name, values in zip(lessons, scores, strict=True)
     )
 

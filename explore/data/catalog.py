@@ -1,0 +1,23 @@
+"""What ``explore.data`` offers: the data sets that ``load`` knows by name."""
+
+from explore.core.catalog import DataSet, Topic
+
+TOPIC = Topic(
+    "data",
+    datasets=(
+        DataSet("cifar10", "explore.data.datasets.cifar:cifar10", "download"),
+        DataSet(
+            "cifar10-jpeg", "explore.data.datasets.cifar_jpeg:cifar10_jpeg", quick={"count": 1}
+        ),
+        DataSet("cifar100", "explore.data.datasets.cifar:cifar100", "download"),
+        DataSet("crc-phenotypes", "explore.data.datasets.crc_phenotypes:crc_phenotypes"),
+        DataSet("digits", "explore.data.datasets.digits:digits", "included"),
+        DataSet("fashion-mnist", "explore.data.datasets.mnist:fashion_mnist", "download"),
+        DataSet("folder", "explore.data.image_folder:image_folder", "path"),
+        DataSet("imagenette", "explore.data.datasets.imagenette:imagenette"),
+        DataSet("mhist", "explore.data.datasets.mhist:mhist"),
+        DataSet("mnist", "explore.data.datasets.mnist:mnist", "download"),
+        DataSet("scenes", "explore.data.datasets.synthetic_scenes:scenes", "included"),
+        DataSet("voc", "explore.data.datasets.voc:voc", "download", quick={"size": 8}),
+    ),
+)

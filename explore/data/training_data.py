@@ -1,0 +1,160 @@
+"""The images that a run is made from, in whatever form they come, with what undoes their normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from explore.data._resolve import resolve_dataset
+from explore.data.image_set import sha256_of
+from explore.data.whitening import ZCA
+
+if TYPE_CHECKING:
+    import xarray
+
+NO_FLIP = ("digits", "mnist")
+"""Sets in which a mirrored image is no member of its class."""
+
+
+class TrainingData:
+    """Images with labels, in model units (normalised, whitened if asked), on one device.
+
+    Args:
+        data: the name of a set, a description ``{"name": ..., "options": {...}}`` as recordings hold
+            it, an ``ImageSet``, or a pair ``(images, labels)`` of float ``[N, ...]`` and integer
+            ``[N]`` tensors.
+        zca: whiten the images (ZCA, ε = 0.1).
+        device: where batches are computed.
+        statistics: mean and standard deviation of each channel, in place of the set's own.
+        check: called as ``check(images, labels, of_set=...)`` before anything is computed; raises
+            ``InvalidInput`` where they cannot be used. ``of_set``: they are those of an ``ImageSet``.
+
+    Attributes:
+        set: the ``ImageSet``; None for tensors.
+        labels: int64 ``[N]``.
+        shape: of one image, ``(C, H, W)``.
+        name: of the set, or "tensors".
+        classes: number of classes.
+        class_names: their names; of tensors, their numbers.
+        flip: whether a mirrored image is a member of the same class.
+
+    Raises:
+        InvalidInput: ``data`` is none of these, or describes tensors.
+        UnknownName, DataMissing: see ``explore.data.load``.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        *,
+        zca: bool = False,
+        device: torch.device | str = "",
+        statistics: tuple[Any, Any] | None = None,
+        check: Callable[..., object] | None = None,
+    ) -> None:
+        self.device = torch.device(device or "cpu")
+        self.set, images, labels = resolve_dataset(data)
+        if check is not None:
+            check(images, labels, of_set=self.set is not None)
+        self.labels, self.shape = labels.long(), tuple(images.shape[1:])
+        self.classes = int(labels.max()) + 1
+        self.name = self.set.name if self.set else "tensors"
+        self.flip = self.name not in NO_FLIP
+        names = self.set.class_names if self.set else map(str, range(self.classes))
+        self.class_names: Sequence[str] = list(names)[
+            : self.classes
+        ]  # a subset may lack the last ones
+        self.zca = ZCA().fit(self.set.batch() if self.set else images) if zca else None
+        self._tensors, self._statistics = (images, labels), statistics
+        if self.set is None:
+            self._low, self._high = float(images.min()), float(images.max())
+            self._images = images.float().to(self.device)
+        elif self.device.type != "cpu":  # bytes lie on the device and are normalised batch by batch
+            self.set = replace(self.set, images=self.set.images.to(self.device))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of images and labels."""
+        return self.set.sha256 if self.set else sha256_of(*self._tensors)
+
+    @cached_property
+    def members(self) -> list[np.ndarray]:
+        """The indices of each class's images."""
+        return [(self.labels == k).nonzero().flatten().cpu().numpy() for k in range(self.classes)]
+
+    def sample(self, per_class: int, seed: int) -> np.ndarray:
+        """Draw indices of ``per_class`` images of each class, without replacement, class by class.
+
+        A class with fewer images gives all of them.
+        """
+        generator = np.random.default_rng(seed)
+        return np.concatenate(
+            [generator.choice(m, min(per_class, len(m)), replace=False) for m in self.members]
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what identifies the data in a recording."""
+        options = dict(self.set.options) if self.set else {}
+        shape = [len(self), *self.shape]
+        return {"name": self.name, "options": options, "shape": shape, "sha256": self.sha256}
+
+    def batch(self, indices: Any = slice(None)) -> torch.Tensor:
+        """Return images in model units, ``[n, C, H, W]``."""
+        if self.set is None:
+            images = self._images[indices]
+        elif self._statistics is None:
+            images = self.set.batch(indices)
+        else:
+            mean, std = (torch.tensor(values)[:, None, None] for values in self._statistics)
+            images = (self.set.images[indices].float() / 255 - mean) / std
+        return self.zca(images) if self.zca else images
+
+    def to_display(self, images: torch.Tensor) -> np.ndarray:
+        """Return uint8 ``[n, H, W]`` (one channel) or ``[n, H, W, 3]`` for images in model units."""
+        images = images.detach().cpu()
+        if self.zca:
+            images = self.zca.undo(images)
+        if self.set:
+            pixels = self.set.to_display(images)
+        else:  # the units of tensors are not known: show the range of the real images
+            unit = (images - self._low) / (self._high - self._low or 1)
+            pixels = unit.mul(255).round().clamp(0, 255).byte()
+        if pixels.shape[1] < 3:
+            return pixels[:, 0].numpy()
+        return pixels[:, :3].permute(0, 2, 3, 1).numpy()
+
+    def to_dataset(
+        self, images: torch.Tensor, labels: torch.Tensor, config: Mapping[str, Any], step: int
+    ) -> xarray.Dataset:
+        """Return images that were made from these data, with what undoes normalisation and whitening.
+
+        Args:
+            images, labels: in model units, ``[n, C, H, W]`` and ``[n]`` or ``[n, K]``.
+            config, step: of the run that made them.
+        """
+        import xarray
+
+        variables: dict[str, Any] = {
+            "images": (("image", "channel", "y", "x"), images.detach().cpu().numpy().copy()),
+            "labels": (("image", "class")[: labels.ndim], labels.cpu().numpy()),
+        }
+        if self.set:
+            variables |= {
+                "mean": ("channel", np.array(self.set.mean)),
+                "std": ("channel", np.array(self.set.std)),
+            }
+        if self.zca:
+            assert self.zca.mean is not None
+            variables |= {
+                "zca_mean": ("value", self.zca.mean.cpu().numpy()),
+                "zca_inverse": (("value", "value_2"), self.zca.inverse_matrix.cpu().numpy()),  # type: ignore[union-attr]
+            }
+        return xarray.Dataset(variables, attrs={"config": dict(config), "step": step})

@@ -1,0 +1,101 @@
+"""What the topic of dataset distillation offers."""
+
+from typing import Any
+
+from explore.core.catalog import Figure, Lab, Method, Topic
+
+
+def _matching(name: str, label: str, summary: str) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.distill.attention_matching:build",
+        config="explore.distill.config:DistillConfig",
+        label=label,
+        figures=("evolution",),
+        bench="explore.distill.bench.matching:main",
+        recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
+        tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
+        family="distill",
+        product=".safetensors",
+    )
+
+
+def _coreset(name: str, summary: str, **tiny: Any) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.distill.baselines:build",
+        config="explore.distill.config:CoresetConfig",
+        tiny={"data": "digits", **tiny},
+        length="images_per_class",
+        family="coreset",
+        product=".safetensors",
+    )
+
+
+QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
+SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
+
+TOPIC = Topic(
+    "distill",
+    methods=(
+        _matching("dm", "DM", "distribution matching: the mean embedding alone"),
+        _matching("datadam", "DataDAM", "spatial attention and the mean embedding"),
+        _matching("channel", "channel only", "channel attention and the mean embedding"),
+        _matching("atom", "ATOM", "spatial and channel attention and the mean embedding"),
+        Method(
+            "untrained",
+            "class-mean attention of untrained networks, one network a step",
+            builder="explore.distill.untrained:build",
+            config="explore.distill.config:UntrainedConfig",
+            figures=("untrained",),
+            recordings=("data/digits-untrained.zarr.zip",),
+            tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
+        ),
+        _coreset("random", "real images chosen at random"),
+        _coreset("herding", "real images whose mean follows the class mean", **QUICK_FEATURES),
+        _coreset("kcenter", "real images that leave no other image far away", **QUICK_FEATURES),
+        _coreset("class-mean", "the mean image of each class"),
+        Method(
+            "evaluate",
+            "networks trained from scratch on a distilled set and scored on test images",
+            builder="explore.distill.evaluation.protocol:build",
+            config="explore.distill.evaluation.config:EvaluateConfig",
+            tiny={
+                "distilled": {"method": "random", "data": SMALL_DIGITS},
+                "data": SMALL_DIGITS,
+                "epochs": 2,
+                "networks": 3,
+                "width": 4,
+            },
+            length="networks",
+            bench="explore.distill.bench.evaluation:main",
+            table="explore.distill.evaluation.table:table",
+        ),
+    ),
+    figures=(
+        Figure(
+            "evolution",
+            "explore.distill.figures.evolution:Evolution",
+            "explore.distill.figures.evolution:evolution",
+        ),
+        Figure(
+            "untrained",
+            "explore.distill.figures.untrained:Untrained",
+            "explore.distill.figures.untrained:untrained",
+            slider="network",
+        ),
+    ),
+    labs=(
+        Lab(
+            "attention",
+            "02_attention_matching.ipynb",
+            "Why can networks that never learnt anything tell us what to draw?",
+            25,
+        ),
+    ),
+)
+
+METHOD_LABELS = {method.name: method.label for method in TOPIC.methods if method.label}
+"""How methods are called in pictures and tables."""

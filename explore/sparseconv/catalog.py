@@ -1,0 +1,56 @@
+"""What the topic of sparse-activation convolution offers."""
+
+from explore.core.catalog import Figure, Lab, Method, Topic
+
+SHIPPED_NETWORKS = (
+    "resnet20",
+    "resnet56",
+    "squeezenet",
+    "scenes-vgg",
+    "scenes-residual",
+    "scenes-smooth",
+)
+"""Networks of which a density survey ships."""
+
+TOPIC = Topic(
+    "sparseconv",
+    methods=(
+        Method(
+            "density",
+            "how many values of a network's maps are not zero, and the size of each sparse format",
+            builder="explore.sparseconv.networks.survey:build",
+            config="explore.sparseconv.config:DensityConfig",
+            figures=("density", "nze"),
+            bench="explore.sparseconv.bench.layers:main",
+            recordings=tuple(f"data/density-{network}.zarr.zip" for network in SHIPPED_NETWORKS),
+            tiny={
+                "data": {"name": "scenes", "options": {"size": 64, "count": 10}},
+                "images": 3,
+                "maps": True,
+            },
+            length="images",
+        ),
+    ),
+    figures=(
+        Figure(
+            "nze",
+            "explore.sparseconv.figures.nonzero_maps:NonzeroMaps",
+            "explore.sparseconv.figures.nonzero_maps:nze",
+        ),
+        Figure(
+            "density",
+            "explore.sparseconv.figures.layer_density:LayerDensity",
+            "explore.sparseconv.figures.layer_density:density",
+        ),
+    ),
+    labs=(
+        Lab(
+            "zeros",
+            "07_nze_patterns.ipynb",
+            "If most entries are zero, who stores them how often?",
+            30,
+        ),
+    ),
+    packages=("numba",),
+    checks={"sparse conv": "explore.sparseconv.doctor:check"},
+)
