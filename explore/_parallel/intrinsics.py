@@ -112,7 +112,7 @@ def call_kernel(typing: Any, kernel: Any, arguments: Any, thread: Any) -> Any:
 
 @intrinsic
 def call_gomp_parallel(typing: Any, gomp: Any, member: Any, data: Any, threads: Any) -> Any:
-    """Call ``GOMP_parallel`` at the address ``gomp``: each of the threads calls ``member(data)``."""
+    """Call ``GOMP_parallel`` at the address ``gomp``; each thread then calls ``member(data)``."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         # GOMP_parallel((void (*)(void *))member, (void *)data, (unsigned)threads, 0);
@@ -126,7 +126,7 @@ def call_gomp_parallel(typing: Any, gomp: Any, member: Any, data: Any, threads: 
 
 @intrinsic
 def call_affinity(typing: Any, function: Any, cores: Any) -> Any:
-    """Call ``sched_getaffinity`` or ``sched_setaffinity`` for this thread; return whether it worked.
+    """Call ``sched_getaffinity`` or ``sched_setaffinity`` for this thread; return its success.
 
     ``cores`` has one bit for each core.
     """

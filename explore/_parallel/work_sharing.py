@@ -100,7 +100,8 @@ def match_pytorch_threads() -> int:
 
     torch = sys.modules["torch"]
     threads = torch.get_num_threads()
-    limit = 1 if policy.single_threaded() else numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]
+    config: Any = numba.config
+    limit = 1 if policy.single_threaded() else config.NUMBA_NUM_THREADS
     numba.set_num_threads(min(threads, limit))
     # Numba's first call sets the common OpenMP library to all cores.
     torch.set_num_threads(threads)
@@ -108,7 +109,7 @@ def match_pytorch_threads() -> int:
 
 
 def helper_threads() -> str:
-    """Return, in words, whose threads help ``run_cooperative`` while no other process interferes."""
+    """Return, in words, whose threads help ``run_cooperative`` if there was no stall."""
     if policy.single_threaded():
         return "no other threads"
     if _has_openmp_threads(os.getpid()) and find_openmp() is not None:
@@ -129,7 +130,7 @@ _OPENMP_PROCESS = 0 if _is_fork() else os.getpid()
 
 
 def _has_openmp_threads(process: int) -> bool:
-    """OpenMP's threads do not exist in a fork, where a parallel region would wait for them for ever."""
+    """Return whether OpenMP's threads can exist; in a fork, waiting for them would never end."""
     return process == _OPENMP_PROCESS
 
 

@@ -17,7 +17,7 @@ QUARTER = np.float32(0.25)
 
 @kernel(fastmath=True)
 def _scale_and_shift(f, weight, bias, eps, scale, shift):
-    """Set ``scale`` and ``shift`` ``[C]``: ``f · scale + shift`` is the instance norm of ``f [P, C]``."""
+    """Set ``scale, shift [C]`` of the instance norm ``f · scale + shift`` of ``f [P, C]``."""
     pixels, channels = f.shape
     count = np.float32(pixels)
     sum_moments(f, shift, scale)

@@ -27,7 +27,8 @@ from explore.models.taps import Taps
 CHUNK_BYTES = 1_300_000
 """Size of the largest map of a chunk (of at least 8 images).
 
-A constant, because another chunk size rounds differently, and a resumed run must end in the same bits.
+A constant, because another chunk size rounds differently, and a resumed run must end in the same
+bits.
 """
 
 

@@ -1,4 +1,4 @@
-"""conv2d and prepare: convolutions by a chosen method, at once or with weights repacked for many calls."""
+"""conv2d and prepare: a convolution by any method, at once or with repacked weights."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def conv2d(
 ) -> Any:
     """Convolve maps; "auto" skips zeros, or uses PyTorch where more than 80 % of a map is not zero.
 
-    This is a cross-correlation, as in networks. The method "auto" imports PyTorch only when a map is
-    that dense. NaN and infinities in the maps propagate as in a dense product. The sparse methods
-    skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0. Nothing here
-    has a gradient: tensors that require one are detached. To convolve many maps by the same weights,
-    see ``prepare``.
+    This is a cross-correlation, as in networks. The method "auto" imports PyTorch only when a map
+    is that dense. NaN and infinities in the maps propagate as in a dense product. The sparse methods
+    skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0. Nothing
+    here has a gradient: tensors that require one are detached. To convolve many maps by the same
+    weights, see ``prepare``.
 
     Args:
         x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any
@@ -46,8 +46,8 @@ def conv2d(
         bias: float32 ``[K]``, or None.
         stride: a whole number, or (Sh, Sw).
         padding: a whole number, or (above and below, left and right).
-        method: "auto", "bitmap", "torch", "im2col", "mec", "cscc", "cpo" or "cps" (see ``prepare``);
-            all give the same result up to rounding.
+        method: "auto", "bitmap", "torch", "im2col", "mec", "cscc", "cpo" or "cps" (see
+            ``prepare``); all give the same result up to rounding.
         **options: of the format, see ``encode``.
 
     Returns:
@@ -147,7 +147,8 @@ class Layer:
 
     def __repr__(self) -> str:
         k, c, kh, kw = self.weight.shape
-        return f"Layer({c} → {k} channels, {kh}×{kw}, stride {self.stride}, padding {self.padding}, {self.method})"
+        sizes = f"{kh}×{kw}, stride {self.stride}, padding {self.padding}"
+        return f"Layer({c} → {k} channels, {sizes}, {self.method})"
 
     def __call__(self, x: Any) -> Any:
         """Convolve maps.

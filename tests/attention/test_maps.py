@@ -25,9 +25,9 @@ FEATURES = arrays(
 
 
 def by_hand(power: int) -> torch.Tensor:
-    wanted = torch.zeros(1, 4, 4)
-    wanted[0, 0, 0], wanted[0, 0, 3], wanted[0, 1, 1], wanted[0, 3, 3] = BY_PIXEL[power]
-    return wanted
+    expected = torch.zeros(1, 4, 4)
+    expected[0, 0, 0], expected[0, 0, 3], expected[0, 1, 1], expected[0, 3, 3] = BY_PIXEL[power]
+    return expected
 
 
 @pytest.mark.parametrize("power", BY_PIXEL)
@@ -119,8 +119,8 @@ def test_order_of_what_is_summed_over_does_not_matter_and_of_the_rest_is_kept(po
 def test_power_2_of_one_channel_is_its_square_normalised():
     f = torch.randn(4, 1, 6, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     square = f[:, 0] ** 2
-    wanted = square / square.flatten(1).norm(dim=1)[:, None, None]
-    torch.testing.assert_close(spatial_attention(f, 2), wanted)
+    expected = square / square.flatten(1).norm(dim=1)[:, None, None]
+    torch.testing.assert_close(spatial_attention(f, 2), expected)
 
 
 @pytest.mark.parametrize("power", [1, 2, 3, 4])

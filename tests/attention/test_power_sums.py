@@ -1,4 +1,4 @@
-"""The fast sums: one pass in Numba, a few images at a time, equals the formulas written out block by block in float64."""
+"""Power sums: the fused kernel equals the formulas, written out block by block in float64."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def convnet(size: int = 16, width: int = 8, **options) -> ConvNet:
-    """A ConvNet whose norms do something: draw leaves their weights at 1 and biases at 0."""
+    """Return a ConvNet whose norms have random weights and biases."""
     net = ConvNet(options.pop("channels", 1), 10, size, width=width, **options)
     with torch.no_grad():
         for block in net.blocks:
@@ -49,7 +49,7 @@ def images_for(net: ConvNet, count: int, size: int, channels: int = 1) -> torch.
 def by_hand(
     net: ConvNet, images: torch.Tensor, spatial: float | None, channel: float | None
 ) -> PowerSums:
-    """Convolution, instance norm, ReLU and average pooling written out, in float64; the plain form of the sums."""
+    """Compute the sums from convolution, instance norm, ReLU and pooling written out in float64."""
     x, maps = images.double(), []
     for block in net.blocks:
         f = conv2d(
@@ -70,11 +70,11 @@ def by_hand(
     )
 
 
-def assert_same(found: PowerSums, wanted: PowerSums, tolerance: float = 1e-5) -> None:
-    assert (len(found.spatial), len(found.channel)) == (len(wanted.spatial), len(wanted.channel))
+def assert_same(sums: PowerSums, expected: PowerSums, tolerance: float = 1e-5) -> None:
+    assert (len(sums.spatial), len(sums.channel)) == (len(expected.spatial), len(expected.channel))
     pairs = zip(
-        [*found.spatial, *found.channel, found.embedding],
-        [*wanted.spatial, *wanted.channel, wanted.embedding],
+        [*sums.spatial, *sums.channel, sums.embedding],
+        [*expected.spatial, *expected.channel, expected.embedding],
         strict=True,
     )
     for ours, theirs in pairs:
@@ -83,8 +83,8 @@ def assert_same(found: PowerSums, wanted: PowerSums, tolerance: float = 1e-5) ->
 
 
 @pytest.fixture
-def taken(monkeypatch):
-    """The paths that were taken, with the number of images of each chunk."""
+def paths(monkeypatch):
+    """Record which paths are used, with the number of images of each chunk."""
     paths: list[tuple[str, int]] = []
     for name in ("_fused", "_plain"):
         path = getattr(module, name)
@@ -102,11 +102,11 @@ def taken(monkeypatch):
 
 @pytest.mark.parametrize("spatial", [None, 1.0, 2.0, 3.0, 4.0])
 @pytest.mark.parametrize("channel", [None, 1.0, 2.0, 3.0, 4.0])
-def test_every_combination_of_powers(spatial, channel, taken):
+def test_every_combination_of_powers(spatial, channel, paths):
     net = convnet()
     x = images_for(net, 5, 16)
     assert_same(power_sums(net, x, spatial, channel), by_hand(net, x, spatial, channel))
-    assert taken == [("_fused", 5)]
+    assert paths == [("_fused", 5)]
 
 
 @pytest.mark.parametrize("power", [0.5, 1.5, 6.0])
@@ -120,11 +120,11 @@ def test_uncommon_powers(power):
     ("size", "channels", "depth"),
     [(8, 1, None), (16, 3, None), (28, 1, None), (32, 3, None), (12, 2, 2), (64, 1, 4)],
 )
-def test_sizes_and_depths(size, channels, depth, taken):
+def test_sizes_and_depths(size, channels, depth, paths):
     net = convnet(size, channels=channels, depth=depth)
     x = images_for(net, 4, size, channels)
     assert_same(power_sums(net, x, 4.0, 2.0), by_hand(net, x, 4.0, 2.0))
-    assert taken == [("_fused", 4)]
+    assert paths == [("_fused", 4)]
 
 
 def test_28_pixels_are_padded_to_maps_of_32():
@@ -135,20 +135,20 @@ def test_28_pixels_are_padded_to_maps_of_32():
 
 
 @pytest.mark.parametrize("size", [15, 17, 20, 30])
-def test_sizes_that_cannot_be_halved_fall_back(size, taken):
+def test_sizes_that_cannot_be_halved_fall_back(size, paths):
     net = convnet(size)
     x = images_for(net, 3, size)
     assert_same(power_sums(net, x, 4.0, 1.0), by_hand(net, x, 4.0, 1.0))
-    assert taken == [("_plain", 3)]
+    assert paths == [("_plain", 3)]
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 15, 16, 17, 24, 27])
-def test_chunk_boundaries(count, taken, monkeypatch):
+def test_chunk_boundaries(count, paths, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
     net = convnet()
     x = images_for(net, count, 16)
     assert_same(power_sums(net, x, 4.0, 3.0), by_hand(net, x, 4.0, 3.0))
-    assert [images for _, images in taken] == [8] * (count // 8) + [count % 8] * bool(count % 8)
+    assert [images for _, images in paths] == [8] * (count // 8) + [count % 8] * bool(count % 8)
 
 
 @pytest.mark.parametrize("spatial", [None, 4.0])
@@ -169,11 +169,13 @@ def test_fused_equals_plain_path(monkeypatch):
     assert_same(fused, power_sums(net, x, 4.0, 4.0))
 
 
-def test_images_may_lie_in_memory_as_they_like():
+def test_images_may_have_any_memory_format():
     net = convnet(channels=3)
     x = images_for(net, 6, 16, 3)
-    wanted = power_sums(net, x, 4.0, 4.0)
-    assert_same(power_sums(net, x.contiguous(memory_format=torch.channels_last), 4.0, 4.0), wanted)
+    expected = power_sums(net, x, 4.0, 4.0)
+    assert_same(
+        power_sums(net, x.contiguous(memory_format=torch.channels_last), 4.0, 4.0), expected
+    )
     assert_same(
         power_sums(net, torch.cat([x, x])[::2], 4.0, 4.0),
         power_sums(net, torch.cat([x[::2], x[::2]]), 4.0, 4.0),
@@ -189,14 +191,14 @@ def test_neither_images_nor_network_are_changed():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e38])
-def test_an_image_beyond_all_bounds_spoils_its_own_sums_only(value):
+def test_an_image_without_bounds_changes_only_its_own_sums(value):
     net, x = convnet(), images_for(convnet(), 6, 16)
-    whole = power_sums(net, x, 4.0, 4.0)
+    before_change = power_sums(net, x, 4.0, 4.0)
     x[2] = value
-    found, others = power_sums(net, x, 4.0, 4.0), [0, 1, 3, 4, 5]
+    sums, others = power_sums(net, x, 4.0, 4.0), [0, 1, 3, 4, 5]
     for ours, theirs in zip(
-        [*found.spatial, *found.channel, found.embedding],
-        [*whole.spatial, *whole.channel, whole.embedding],
+        [*sums.spatial, *sums.channel, sums.embedding],
+        [*before_change.spatial, *before_change.channel, before_change.embedding],
         strict=True,
     ):
         assert torch.equal(ours[others], theirs[others])
@@ -219,10 +221,10 @@ def test_no_gradients_are_kept():
 
 def test_bfloat16_changes_the_third_digit_only():
     net, x = convnet(), images_for(convnet(), 4, 16)
-    found = power_sums(net, x, 1.0, 1.0, torch.bfloat16)
-    assert found.embedding.dtype == torch.float32
-    assert not torch.equal(found.embedding, power_sums(net, x, 1.0, 1.0).embedding)
-    assert_same(found, by_hand(net, x, 1.0, 1.0), tolerance=0.02)
+    sums = power_sums(net, x, 1.0, 1.0, torch.bfloat16)
+    assert sums.embedding.dtype == torch.float32
+    assert not torch.equal(sums.embedding, power_sums(net, x, 1.0, 1.0).embedding)
+    assert_same(sums, by_hand(net, x, 1.0, 1.0), tolerance=0.02)
 
 
 def test_a_chunk_is_what_fits_into_the_cache_and_at_least_8():
@@ -232,7 +234,7 @@ def test_a_chunk_is_what_fits_into_the_cache_and_at_least_8():
     assert chunk_for(ConvNet(3, 10, 64), torch.zeros(1, 3, 64, 64)) == 8
 
 
-# ---- networks that the fused path does not know
+# ---- networks that the fused path does not support
 
 
 @pytest.mark.parametrize(
@@ -248,36 +250,36 @@ def test_a_chunk_is_what_fits_into_the_cache_and_at_least_8():
     ],
     ids=lambda options: next(iter(options.values())),
 )
-def test_other_blocks_take_the_plain_path(options, taken):
+def test_unsupported_blocks_use_the_plain_path(options, paths):
     net = convnet(**options)
     x = images_for(net, 5, 16)
     maps, embedding = net.double().taps_and_embed(x.double())
-    wanted = PowerSums(
+    expected = PowerSums(
         [f.abs().pow(4).sum(1) for f in maps[:-1]],
         [f.abs().pow(3).sum((2, 3)) for f in maps[:-1]],
         embedding,
     )
-    assert_same(power_sums(net.float(), x, 4.0, 3.0), wanted)
-    assert taken == [("_plain", 5)]
+    assert_same(power_sums(net.float(), x, 4.0, 3.0), expected)
+    assert paths == [("_plain", 5)]
 
 
-def test_batch_norm_in_training_mode_sees_all_images_at_once(taken, monkeypatch):
+def test_batch_norm_in_training_mode_sees_all_images_at_once(paths, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
     net, x = convnet(norm="batch").train(), images_for(convnet(), 20, 16)
-    found = power_sums(net, x)
-    assert taken == [("_plain", 20)]
+    sums = power_sums(net, x)
+    assert paths == [("_plain", 20)]
     maps, embedding = net.taps_and_embed(x)
-    assert_same(found, PowerSums([f.abs().pow(4).sum(1) for f in maps[:-1]], [], embedding))
+    assert_same(sums, PowerSums([f.abs().pow(4).sum(1) for f in maps[:-1]], [], embedding))
 
 
-def test_batch_norm_in_evaluation_mode_may_be_chunked(taken, monkeypatch):
+def test_batch_norm_in_evaluation_mode_may_be_chunked(paths, monkeypatch):
     monkeypatch.setattr(module, "CHUNK_BYTES", 1)
     net, x = convnet(norm="batch"), images_for(convnet(), 20, 16)
     net(x)  # running statistics that are not 0 and 1
-    found = power_sums(net.eval(), x)
-    assert [images for _, images in taken] == [8, 8, 4]
+    sums = power_sums(net.eval(), x)
+    assert [images for _, images in paths] == [8, 8, 4]
     maps, embedding = net.taps_and_embed(x)
-    assert_same(found, PowerSums([f.abs().pow(4).sum(1) for f in maps[:-1]], [], embedding))
+    assert_same(sums, PowerSums([f.abs().pow(4).sum(1) for f in maps[:-1]], [], embedding))
 
 
 def sequential() -> nn.Module:
@@ -291,7 +293,7 @@ def sequential() -> nn.Module:
     return nn.Sequential(*body, nn.Flatten(), nn.Linear(6 * 6 * 6, 3))
 
 
-def test_any_network_with_activation_modules(taken):
+def test_any_network_with_activation_modules(paths):
     net, x = sequential(), images_for(convnet(), 9, 16)
     first = relu(net[0](x))
     last = relu(net[3](avg_pool2d(first, 2)))
@@ -300,10 +302,10 @@ def test_any_network_with_activation_modules(taken):
             power_sums(net, x, 2.0, 4.0),
             PowerSums([first.square().sum(1)], [first.pow(4).sum((2, 3))], last.flatten(1)),
         )
-    assert taken == [("_plain", 9)]
+    assert paths == [("_plain", 9)]
 
 
-def test_a_network_that_happens_to_have_blocks_is_not_taken_for_a_convnet():
+def test_a_network_with_blocks_that_is_no_convnet_uses_the_plain_path():
     class Blocks(nn.Module):
         def __init__(self):
             super().__init__()
@@ -328,7 +330,7 @@ def test_taps_and_embed_hands_gradients_back():
 
 
 @pytest.mark.parametrize("power", [0, -2.0, float("nan")])
-def test_powers_that_are_not_above_0_are_refused(power):
+def test_powers_that_are_not_above_0_are_an_error(power):
     x = torch.zeros(1, 1, 16, 16)
     with pytest.raises(InvalidInput, match=f"spatial power must be above 0 or None, got {power}"):
         power_sums(convnet(), x, power)
@@ -336,7 +338,7 @@ def test_powers_that_are_not_above_0_are_refused(power):
         power_sums(convnet(), x, None, power)
 
 
-def test_a_network_without_activation_modules_is_refused_and_told_how_to_mend_it():
+def test_a_network_without_activation_modules_is_an_error():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(2 * 14 * 14, 3))
     with pytest.raises(
         InvalidInput,

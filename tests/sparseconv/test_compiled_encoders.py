@@ -1,4 +1,4 @@
-"""Compiled encoders against the plain ones: the same arrays, bit for bit, whatever the memory order and however many threads."""
+"""Compiled encoders against the plain ones: the same arrays, bit for bit, in any memory order."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ PLAIN = {
 }
 
 
-def assert_same(found: Encoding, wanted: Encoding) -> None:
-    """The same class with the same arrays: names, shapes, types, bits (NaN and signs of zeros too)."""
-    assert type(found) is type(wanted)
-    assert found.geometry == wanted.geometry
-    a, b = found.arrays(), wanted.arrays()
+def assert_same(encoding: Encoding, expected: Encoding) -> None:
+    """Check that classes and arrays are equal: names, shapes, types, bits (with NaN and signs of zeros)."""
+    assert type(encoding) is type(expected)
+    assert encoding.geometry == expected.geometry
+    a, b = encoding.arrays(), expected.arrays()
     assert list(a) == list(b)
     for name, array in a.items():
         assert (name, array.dtype, array.shape) == (name, b[name].dtype, b[name].shape)
         assert array.tobytes() == b[name].tobytes(), name
         assert not array.flags.writeable
-    pointers = getattr(found, "pointers", ())
-    assert isinstance(pointers, type(getattr(wanted, "pointers", ())))
+    pointers = getattr(encoding, "pointers", ())
+    assert isinstance(pointers, type(getattr(expected, "pointers", ())))
 
 
 def same_as_plain(x: Any, sizes: dict[str, Any], method: str, options: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ def channels_last(x: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(params=[1, 2])
 def threads(request, monkeypatch) -> int:
-    """One thread, or two that share even the smallest work."""
+    """Use one thread, or two that share even the smallest work."""
     monkeypatch.setattr(numba, "get_num_threads", lambda: request.param)
     monkeypatch.setattr(policy, "MIN_SHARED_STEPS", 0)
     return request.param
@@ -68,7 +68,7 @@ def threads(request, monkeypatch) -> int:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_arrays_are_the_plain_encoders(case) -> None:
+def test_arrays_equal_those_of_the_plain_encoders(case) -> None:
     for method, options in WAYS:
         for x in (case.x, channels_last(case.x)):
             same_as_plain(x, case.sizes, method, options)
@@ -76,10 +76,10 @@ def test_arrays_are_the_plain_encoders(case) -> None:
 
 @settings(max_examples=30)
 @given(case=cases())
-@pytest.mark.parametrize("many", [2, 3])
-def test_many_threads_write_the_same(many, case) -> None:
+@pytest.mark.parametrize("threads", [2, 3])
+def test_many_threads_write_the_same(threads, case) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numba, "get_num_threads", lambda: many)
+        patch.setattr(numba, "get_num_threads", lambda: threads)
         patch.setattr(policy, "MIN_SHARED_STEPS", 0)
         for method, options in WAYS:
             for x in (case.x, channels_last(case.x)):
@@ -90,7 +90,7 @@ def test_many_threads_write_the_same(many, case) -> None:
 @pytest.mark.parametrize(
     "shape", [(2, 33, 17, 31), (1, 16, 16, 16), (3, 5, 4, 47), (1, 70, 9, 1), (1, 1, 1, 80)]
 )
-def test_whole_vectors_and_what_is_left_over(shape, method, options, threads) -> None:
+def test_full_vectors_and_remainders(shape, method, options, threads) -> None:
     x = maps(shape, 0.4, 1)
     for view in (x, channels_last(x)):
         same_as_plain(
@@ -102,8 +102,8 @@ def test_whole_vectors_and_what_is_left_over(shape, method, options, threads) ->
 def test_views_of_any_strides(method, options, threads) -> None:
     x = made(2, 3, 1, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3).x
     sizes = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)}
-    wide = np.zeros((2, 6, 6, 14), np.float32)
-    wide[:, ::2, :, ::2] = x
+    padded = np.zeros((2, 6, 6, 14), np.float32)
+    padded[:, ::2, :, ::2] = x
     bytes_ = np.zeros(x.nbytes + 1, np.uint8)
     odd = bytes_[1:].view(np.float32).reshape(x.shape)
     odd[...] = x
@@ -111,7 +111,7 @@ def test_views_of_any_strides(method, options, threads) -> None:
     fixed = x.copy()
     fixed.flags.writeable = False
     views = (
-        wide[:, ::2, :, ::2],
+        padded[:, ::2, :, ::2],
         x[:, :, ::-1, ::-1],
         x[::-1, ::-1],
         np.asfortranarray(x),
@@ -124,7 +124,7 @@ def test_views_of_any_strides(method, options, threads) -> None:
 
 
 @pytest.mark.parametrize(("method", "options"), SPARSE)
-def test_what_is_no_number_is_kept_and_every_zero_is_not(method, options, threads) -> None:
+def test_nan_is_stored_and_no_zero_is(method, options, threads) -> None:
     x = np.full((1, 20, 9, 18), -0.0, np.float32)
     x[0, ::3, ::2, ::5] = [np.nan, -np.nan, np.inf, -np.inf][: x[0, ::3, ::2, ::5].shape[-1]]
     x[0, 1, 1, 1:3] = 1e-45, -1e-45
@@ -144,7 +144,7 @@ def test_empty_channels_and_images(method, pointers, threads) -> None:
     same_as_plain(channels_last(x), sizes, method, options)
 
 
-def test_columns_that_no_window_reads_and_nothing_but_padding(threads) -> None:
+def test_columns_that_no_window_reads_and_windows_of_padding(threads) -> None:
     gaps = maps((2, 3, 4, 23), 0.9, 0)
     left_over = np.ones((1, 2, 1, 1), np.float32)
     for method, options in WAYS:
@@ -180,8 +180,8 @@ def test_index_widths_at_the_limit(method, options, more, threads) -> None:
     x = maps(shape, 0.2, more)
     x[0, -1, -1, -1] = 1
     same_as_plain(x, sizes, method, options)
-    found = encode(x, **sizes, method=method, **options)
-    index = found.arrays()["words" if method == "cps" else "indices"]
+    encoding = encode(x, **sizes, method=method, **options)
+    index = encoding.arrays()["words" if method == "cps" else "indices"]
     assert index.itemsize == (4 if more or options.get("index_bytes") == 4 else 2)
     if more:
         with pytest.raises(InvalidInput, match="does not fit in 2 bytes"):
@@ -189,7 +189,7 @@ def test_index_widths_at_the_limit(method, options, more, threads) -> None:
 
 
 @pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
-def test_wide_indices_that_nobody_needs(method) -> None:
+def test_indices_of_8_bytes(method) -> None:
     x = maps((1, 3, 5, 6), 0.5, 0)
     same_as_plain(x, {"kernel_size": 3, "stride": 1, "padding": 1}, method, {"index_bytes": 8})
     assert encode(x, 3, method=method, index_bytes=8).product is not None
@@ -197,36 +197,36 @@ def test_wide_indices_that_nobody_needs(method) -> None:
         encode(x, 3, method=method, index_bytes=3)
 
 
-def test_other_pointers_are_refused() -> None:
+def test_unknown_pointers_are_an_error() -> None:
     for method in ("cpo", "cps"):
         with pytest.raises(UnknownName, match="kind of pointers"):
             encode(np.ones((3, 3), np.float32), 2, method=method, pointers="none")
 
 
-# ---- nothing is written beside what is there to be written
+# ---- nothing is written outside the arrays
 
 
 class Canaries:
-    """Stands for a kernel; runs it on copies of what it writes, with something around them that must stay."""
+    """A kernel that works on copies of its output arrays, with guard zones around them."""
 
     def __init__(self, kernel: Any, written: tuple[int, ...]) -> None:
         self.kernel, self.written = kernel, written
 
     def __call__(self, *arguments: Any) -> Any:
-        given, kept = list(arguments), []
-        for at in self.written:
-            array = given[at]
+        values, copies = list(arguments), []
+        for index in self.written:
+            array = values[index]
             if array.size == 0:
                 continue
-            whole = np.full(array.nbytes + 256, 0xA5, np.uint8)
-            inner = whole[128:-128].view(array.dtype).reshape(array.shape)
+            memory = np.full(array.nbytes + 256, 0xA5, np.uint8)
+            inner = memory[128:-128].view(array.dtype).reshape(array.shape)
             inner[...] = array
-            given[at] = inner
-            kept.append((whole, inner, array))
-        result = self.kernel(*given)
-        for whole, inner, array in kept:
-            assert (whole[:128] == 0xA5).all()
-            assert (whole[-128:] == 0xA5).all()
+            values[index] = inner
+            copies.append((memory, inner, array))
+        result = self.kernel(*values)
+        for memory, inner, array in copies:
+            assert (memory[:128] == 0xA5).all()
+            assert (memory[-128:] == 0xA5).all()
             array[...] = inner
         return result
 
@@ -248,9 +248,9 @@ def test_kernels_write_inside_their_arrays(case: Case) -> None:
                 same_as_plain(x, case.sizes, method, options)
 
 
-def test_an_encoding_keeps_how_it_convolves() -> None:
-    found = encode(np.ones((3, 3), np.float32), 2)
-    assert found.product is not None
-    assert dataclasses.replace(found, product=None).convolve(
+def test_an_encoding_stores_how_it_convolves() -> None:
+    encoding = encode(np.ones((3, 3), np.float32), 2)
+    assert encoding.product is not None
+    assert dataclasses.replace(encoding, product=None).convolve(
         np.ones((1, 1, 2, 2), np.float32)
     ).tolist() == [[[[4, 4], [4, 4]]]]

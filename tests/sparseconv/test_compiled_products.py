@@ -1,4 +1,4 @@
-"""Compiled products against the plain replay and torch: any sizes, filters, threads; tensors; what is not finite; bounds."""
+"""Compiled products against the plain replay and torch: sizes, threads, tensors, NaN, bounds."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from explore.sparseconv.formats.entries import convolve_entries
 
 
 def filtered(case: Case, filters: int, seed: int = 0) -> Case:
-    """The same with so many filters."""
+    """Return the case with another number of filters."""
     random = np.random.default_rng(seed)
     weight = random.normal(size=(filters, *case.weight.shape[1:])).astype(np.float32)
     return case._replace(weight=weight, bias=random.normal(size=filters).astype(np.float32))
 
 
 class Threads:
-    """So many threads, which share even the smallest work."""
+    """A number of threads, which share even the smallest work."""
 
-    def __init__(self, many: int) -> None:
-        self.patch, self.many = pytest.MonkeyPatch(), many
+    def __init__(self, threads: int) -> None:
+        self.patch, self.threads = pytest.MonkeyPatch(), threads
 
     def __enter__(self) -> None:
-        self.patch.setattr(numba, "get_num_threads", lambda: self.many)
-        self.patch.setattr(policy, "MIN_SHARED_STEPS", 0 if self.many > 1 else 10**18)
+        self.patch.setattr(numba, "get_num_threads", lambda: self.threads)
+        self.patch.setattr(policy, "MIN_SHARED_STEPS", 0 if self.threads > 1 else 10**18)
 
     def __exit__(self, *_: Any) -> None:
         self.patch.undo()
@@ -48,7 +48,7 @@ class Threads:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases(), filters=st.integers(1, 40), threads=st.sampled_from([1, 2, 3]))
-def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
+def test_products_equal_torch_and_the_replay(case, filters, threads) -> None:
     case = filtered(case, filters)
     terms = oracle(
         Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True
@@ -56,9 +56,9 @@ def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
     with Threads(threads):
         for method, options in WAYS:
             encoding = encode(case.x, **case.sizes, method=method, **options)
-            found = multiply(encoding, case.weight, case.bias)
-            assert_close(found, case)
-            assert found.flags.c_contiguous
+            y = multiply(encoding, case.weight, case.bias)
+            assert_close(y, case)
+            assert y.flags.c_contiguous
             last = multiply(encoding, case.weight, case.bias, last=True)
             assert last.transpose(0, 2, 3, 1).flags.c_contiguous
             assert_close(last, case)
@@ -67,7 +67,7 @@ def test_products_are_torchs_and_the_replays(case, filters, threads) -> None:
                     convolve_entries(encoding.entries(), encoding.geometry, case.weight)
                     + case.bias[:, None, None]
                 )  # type: ignore[attr-defined]
-                assert (abs(found - plain) <= 1e-4 * terms).all()
+                assert (abs(y - plain) <= 1e-4 * terms).all()
 
 
 @settings(max_examples=30)
@@ -106,7 +106,7 @@ def test_ranges_of_windows_meet(tile, kernel, stride, monkeypatch) -> None:
             assert_close(conv2d(*case, method=method, **options), case)
 
 
-def test_work_is_split_without_a_gap() -> None:
+def test_work_is_split_without_gaps() -> None:
     for threads in (1, 2, 8):
         with Threads(threads):
             for filters in (1, 16, 40, 64, 272):
@@ -122,13 +122,13 @@ def test_weights_are_repacked() -> None:
     weight = np.random.default_rng(0).normal(size=(20, 3, 2, 5)).astype(np.float32)
     packed = pack_weights(weight, 16, 2)
     assert packed.ctypes.data % CACHE_LINE == 0
-    found = (
+    repacked = (
         packed.reshape(2, 3, 2, 5, 16)[:, :, :, column_places(5, 2)]
         .transpose(0, 4, 1, 2, 3)
         .reshape(32, 3, 2, 5)
     )
-    assert np.array_equal(found[:20], weight)
-    assert not found[20:].any()
+    assert np.array_equal(repacked[:20], weight)
+    assert not repacked[20:].any()
     assert all(
         aligned_empty(size).ctypes.data % CACHE_LINE == 0 and aligned_empty(size).size == size
         for size in range(1, 40)
@@ -145,7 +145,7 @@ def test_taps_of_neighbouring_windows_are_neighbours(width, stride) -> None:
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
 @pytest.mark.parametrize("filters", [1, 16, 33])
-def test_nan_and_infinities_reach_what_they_should(method, options, filters) -> None:
+def test_nan_and_infinities_propagate_as_in_a_dense_product(method, options, filters) -> None:
     case = filtered(made(2, 5, 1, (9, 20), (3, 3), (1, 1), (1, 1), 0.3, 0), filters)
     case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = (
         np.nan,
@@ -154,13 +154,13 @@ def test_nan_and_infinities_reach_what_they_should(method, options, filters) -> 
         np.inf,
     )
     case.weight[0, 2] = 0  # infinity times zero is NaN
-    wanted = oracle(case)
+    expected = oracle(case)
     for threads in (1, 2):
         with Threads(threads):
-            found = conv2d(*case, method=method, **options)
-        assert np.array_equal(np.isnan(found), np.isnan(wanted))
-        assert np.array_equal(np.isinf(found), np.isinf(wanted))
-        assert np.allclose(found, wanted, 1e-4, 1e-4, equal_nan=True)
+            y = conv2d(*case, method=method, **options)
+        assert np.array_equal(np.isnan(y), np.isnan(expected))
+        assert np.array_equal(np.isinf(y), np.isinf(expected))
+        assert np.allclose(y, expected, 1e-4, 1e-4, equal_nan=True)
 
 
 @pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
@@ -175,22 +175,22 @@ def test_wide_indices_are_read(method, more) -> None:
 def test_nothing_is_the_bias() -> None:
     bias = np.array([1, 2, 3], np.float32)
     for method, options in WAYS:
-        found = conv2d(
+        y = conv2d(
             np.zeros((2, 4, 5, 6), np.float32),
             np.ones((3, 4, 3, 3), np.float32),
             bias,
             method=method,
             **options,
         )
-        assert np.array_equal(found, np.broadcast_to(bias[:, None, None], (2, 3, 3, 4)))
+        assert np.array_equal(y, np.broadcast_to(bias[:, None, None], (2, 3, 3, 4)))
 
 
 def test_other_encodings_are_refused() -> None:
-    found = encode(np.ones((3, 3), np.float32), 2)
+    encoding = encode(np.ones((3, 3), np.float32), 2)
     with pytest.raises(InvalidInput, match="is for 2 channels, x has 1"):
-        multiply(found, np.ones((1, 2, 2, 2), np.float32))
+        multiply(encoding, np.ones((1, 2, 2, 2), np.float32))
     with pytest.raises(InvalidInput, match=r"bias must be \[1\]"):
-        multiply(found, np.ones((1, 1, 2, 2), np.float32), np.ones(2, np.float32))
+        multiply(encoding, np.ones((1, 1, 2, 2), np.float32), np.ones(2, np.float32))
 
     @dataclasses.dataclass(frozen=True, eq=False)
     class Other(Encoding):
@@ -206,7 +206,7 @@ def test_other_encodings_are_refused() -> None:
             raise NotImplementedError
 
     with pytest.raises(InvalidInput, match="got Other"):
-        multiply(Other(found.geometry), np.ones((1, 1, 2, 2), np.float32))
+        multiply(Other(encoding.geometry), np.ones((1, 1, 2, 2), np.float32))
 
 
 # ---- tensors
@@ -217,8 +217,8 @@ def test_tensors_come_back_in_their_memory_format(method, options) -> None:
     case = filtered(made(2, 6, 1, (7, 8), (3, 3), (1, 1), (1, 1), 0.4, 1), 5)
     x = torch.from_numpy(case.x)
     rest = (*map(torch.from_numpy, (case.weight, case.bias)), case.stride, case.padding, method)
-    wanted = conv2d(*case, method=method, **options)
-    assert isinstance(wanted, np.ndarray)
+    expected = conv2d(*case, method=method, **options)
+    assert isinstance(expected, np.ndarray)
     first, last = (
         conv2d(x, *rest, **options),
         conv2d(x.contiguous(memory_format=torch.channels_last), *rest, **options),
@@ -226,10 +226,10 @@ def test_tensors_come_back_in_their_memory_format(method, options) -> None:
     assert first.is_contiguous()
     assert last.is_contiguous(memory_format=torch.channels_last)
     assert not last.is_contiguous()
-    for found in (first, last):
-        assert isinstance(found, torch.Tensor)
-        assert found.dtype == torch.float32
-        assert np.allclose(found.numpy(), wanted, 1e-4, 1e-5)
+    for y in (first, last):
+        assert isinstance(y, torch.Tensor)
+        assert y.dtype == torch.float32
+        assert np.allclose(y.numpy(), expected, 1e-4, 1e-5)
     assert isinstance(conv2d(case.x, *rest, **options), np.ndarray)
     view = conv2d(channels_last(case.x), *rest, **options)
     assert view.transpose(0, 2, 3, 1).flags.c_contiguous
@@ -238,10 +238,10 @@ def test_tensors_come_back_in_their_memory_format(method, options) -> None:
 def test_tensors_that_want_a_gradient_are_detached() -> None:
     x = torch.ones(1, 1, 3, 3, requires_grad=True)
     weight = torch.nn.Parameter(torch.ones(1, 1, 2, 2))
-    for found in (conv2d(x, weight), conv2d(x * 2, weight)):
-        assert not found.requires_grad
-        assert found.grad_fn is None
-        found += 1  # and may be written to
+    for y in (conv2d(x, weight), conv2d(x * 2, weight)):
+        assert not y.requires_grad
+        assert y.grad_fn is None
+        y += 1  # and may be written to
 
 
 def test_tensors_elsewhere_are_refused() -> None:
@@ -298,7 +298,7 @@ print(conv2d(dense, weight).tobytes().hex(), "torch" in sys.modules)
 # ---- threads, and bounds
 
 
-def test_blas_has_its_threads_back() -> None:
+def test_blas_gets_its_threads_back() -> None:
     def threads() -> list[int]:
         return [pool["num_threads"] for pool in blas._controller().info()]
 
@@ -309,21 +309,21 @@ def test_blas_has_its_threads_back() -> None:
     with pytest.raises(ZeroDivisionError), blas.single_threaded_blas():
         raise ZeroDivisionError
     assert threads() == before
-    wrong: list[Any] = []
+    errors: list[Any] = []
 
     def work() -> None:
         try:
             for method, options in WAYS:
                 assert_close(conv2d(*case, method=method, **options), case)
         except BaseException as error:
-            wrong.append(error)
+            errors.append(error)
 
     workers = [threading.Thread(target=work) for _ in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    assert wrong == []
+    assert errors == []
     assert threads() == before
 
 
@@ -352,14 +352,14 @@ def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
 @settings(max_examples=EXAMPLES // 5)
 @given(case=cases(), filters=st.sampled_from([1, 17, 40]), ranges=st.integers(1, 3))
 def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> None:
-    """The kernels run as plain Python, with vector instructions that look where they are before they act."""
+    """The kernels run as plain Python, with vector instructions that check their addresses."""
 
     def add_product(
-        out: np.ndarray, at: int, factor: float, weight: np.ndarray, place: int
+        out: np.ndarray, start: int, factor: float, weight: np.ndarray, place: int
     ) -> None:
-        assert out[at : at + LANES].size == weight[place : place + LANES].size == LANES
-        assert (out.ctypes.data // 4 + at) % LANES == place % LANES == 0
-        out[at : at + LANES] += factor * weight[place : place + LANES]
+        assert out[start : start + LANES].size == weight[place : place + LANES].size == LANES
+        assert (out.ctypes.data // 4 + start) % LANES == place % LANES == 0
+        out[start : start + LANES] += factor * weight[place : place + LANES]
 
     def load_nonzero_bits(flat: np.ndarray, start: int) -> np.uint32:
         assert flat[start : start + LANES].size == LANES

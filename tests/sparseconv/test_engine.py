@@ -1,4 +1,4 @@
-"""The bitmap engine and the layers around it: torch as oracle on wide random cases, guard zones, threads, other processors."""
+"""The bitmap engine and its layers: torch as oracle, guard zones, threads, other processors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METHODS = ("bitmap", "auto")
 
 
 @st.composite
-def wide_cases(draw: st.DrawFn) -> Case:
+def large_cases(draw: st.DrawFn) -> Case:
     """Up to 150 channels and 80 filters: several blocks and groups, and tails of both."""
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (1, 7), (7, 1), (5, 5), (2, 3), (4, 6), (3, 1)]))
     stride = draw(st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1), (1, 3), (3, 3)]))
@@ -53,8 +53,8 @@ def wide_cases(draw: st.DrawFn) -> Case:
     )
 
 
-def last(x: np.ndarray) -> np.ndarray:
-    """The same with channels last in memory."""
+def channels_last(x: np.ndarray) -> np.ndarray:
+    """Return the same maps with channels last in memory."""
     return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
 
 
@@ -63,99 +63,101 @@ def last(x: np.ndarray) -> np.ndarray:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_small_cases_are_torchs(case) -> None:
+def test_small_cases_equal_torch(case) -> None:
     for method in METHODS:
         assert_close(conv2d(*case, method=method), case)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
-@given(case=wide_cases(), threads=st.integers(1, 2))
-def test_wide_cases_are_torchs_in_both_memory_formats(case, threads) -> None:
+@given(case=large_cases(), threads=st.integers(1, 2))
+def test_large_cases_equal_torch_in_both_memory_formats(case, threads) -> None:
     before = numba.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
         layer = prepare(*case[1:], method="bitmap")
-        first, turned = layer(case.x), layer(last(case.x))
+        first, y_last = layer(case.x), layer(channels_last(case.x))
     finally:
         numba.set_num_threads(before)
     assert_close(first, case)
-    assert np.array_equal(first, turned)
+    assert np.array_equal(first, y_last)
     assert first.flags.c_contiguous
-    if not last(case.x).flags.c_contiguous:  # with one channel, or one pixel, they are the same
-        assert turned.transpose(0, 2, 3, 1).flags.c_contiguous
+    if not channels_last(
+        case.x
+    ).flags.c_contiguous:  # with one channel, or one pixel, they are the same
+        assert y_last.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None)
-@given(case=wide_cases(), threads=st.integers(1, 4))
+@given(case=large_cases(), threads=st.integers(1, 4))
 def test_nothing_is_written_outside_a_buffer(case, threads) -> None:
-    guarded: list[np.ndarray] = []
+    guards: list[np.ndarray] = []
 
-    def fenced(count: int, kind: Any = np.float32) -> np.ndarray:
+    def guarded_empty(count: int, kind: Any = np.float32) -> np.ndarray:
         size = count * np.dtype(kind).itemsize
-        room = np.full(size + 3 * 4096, 0xA5, np.uint8)
-        start = 4096 + -(room.ctypes.data + 4096) % 64
-        guarded.extend([room[:start], room[start + size :]])
-        return room[start : start + size].view(kind)
+        memory = np.full(size + 3 * 4096, 0xA5, np.uint8)
+        start = 4096 + -(memory.ctypes.data + 4096) % 64
+        guards.extend([memory[:start], memory[start + size :]])
+        return memory[start : start + size].view(kind)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "aligned_empty", fenced)
+        patch.setattr(engine, "aligned_empty", guarded_empty)
         patch.setattr(numba, "get_num_threads", lambda: threads)
         convolution = BitmapConvolution(*case[1:])
         x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
         g = Geometry(case.x.shape, *case.sizes.values())
-        out = fenced(len(case.x) * g.output[0] * g.output[1] * len(case.weight)).reshape(
+        out = guarded_empty(len(case.x) * g.output[0] * g.output[1] * len(case.weight)).reshape(
             len(case.x), *g.output, -1
         )
-        inside = fenced(x.size).reshape(x.shape)
+        inside = guarded_empty(x.size).reshape(x.shape)
         inside[:] = x
         convolution(inside, out=out)
     assert_close(out.transpose(0, 3, 1, 2), case)
-    assert all((zone == 0xA5).all() for zone in guarded)
+    assert all((zone == 0xA5).all() for zone in guards)
     assert np.array_equal(inside, x)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_not_finite_propagates_as_in_a_dense_product(method) -> None:
+def test_nan_and_infinities_propagate_as_in_a_dense_product(method) -> None:
     case = made(2, 70, 40, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
     case.x[0, 3, 2, 2], case.x[1, 69, 5, 6], case.x[1, 0, 0, 0] = np.nan, np.inf, -np.inf
-    found, wanted = conv2d(*case, method=method), oracle(case)
-    assert np.array_equal(np.isnan(found), np.isnan(wanted))
-    assert np.array_equal(found == np.inf, wanted == np.inf)
-    assert np.array_equal(found == -np.inf, wanted == -np.inf)
+    y, expected = conv2d(*case, method=method), oracle(case)
+    assert np.array_equal(np.isnan(y), np.isnan(expected))
+    assert np.array_equal(y == np.inf, expected == np.inf)
+    assert np.array_equal(y == -np.inf, expected == -np.inf)
 
 
-def test_zeros_meet_no_weight() -> None:
+def test_zeros_are_not_multiplied_by_weights() -> None:
     case = made(1, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.0, 3)
     case.weight[:] = np.nan
-    found = conv2d(*case, method="bitmap")
-    assert np.array_equal(found, np.broadcast_to(case.bias[:, None, None], found.shape))
+    y = conv2d(*case, method="bitmap")
+    assert np.array_equal(y, np.broadcast_to(case.bias[:, None, None], y.shape))
 
 
 @pytest.mark.parametrize(
     "method", ["bitmap", "auto", "torch", "cpo", "cps", "cscc", "im2col", "mec"]
 )
-def test_relu_is_torchs(method) -> None:
+def test_relu_equals_torch(method) -> None:
     case = made(2, 20, 35, (6, 6), (3, 3), (1, 1), (2, 2), 0.4, 3)
     case.x[0, 0, 0, 0] = np.nan
-    found = prepare(*case[1:], method=method, relu=True)(case.x)
-    wanted = torch.relu(torch.from_numpy(oracle(case))).numpy()
-    assert np.allclose(found, wanted, 1e-4, 1e-4, equal_nan=True)
-    assert not np.signbit(found[found == 0]).any()
+    y = prepare(*case[1:], method=method, relu=True)(case.x)
+    expected = torch.relu(torch.from_numpy(oracle(case))).numpy()
+    assert np.allclose(y, expected, 1e-4, 1e-4, equal_nan=True)
+    assert not np.signbit(y[y == 0]).any()
 
 
-def test_a_kernel_that_sees_padding_alone_gives_the_bias() -> None:
+def test_a_kernel_that_reads_only_padding_gives_the_bias() -> None:
     case = made(1, 5, 20, (1, 1), (2, 2), (1, 1), (3, 3), 1.0, 3)
     assert_close(conv2d(*case, method="bitmap"), case)
     case.bias[:] = -1
     assert (prepare(*case[1:], method="bitmap", relu=True)(case.x)[..., 0, 0] == 0).all()
 
 
-# ---- how it is cut up
+# ---- how it is split
 
 
 @pytest.mark.parametrize("width", range(1, 12))
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_a_plan_holds_everything_and_fits_where_it_must(width, stride) -> None:
+def test_a_plan_covers_all_filters_and_channels_and_fits_the_cache(width, stride) -> None:
     for filters in (1, 16, 17, 100, 512):
         for channels in (1, 16, 17, 64, 65, 448):
             plan = Plan.of(filters, channels, width, stride)
@@ -177,16 +179,16 @@ def test_a_plan_holds_everything_and_fits_where_it_must(width, stride) -> None:
             )
 
 
-def test_too_dense_maps_are_left_alone() -> None:
+def test_maps_that_are_too_dense_are_not_convolved() -> None:
     case = made(2, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.5, 3)
     x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
-    share = np.count_nonzero(x) / x.size
+    density = np.count_nonzero(x) / x.size
     convolution = BitmapConvolution(*case[1:])
-    assert convolution.convolve_if_sparse(x, share * 0.999) is None
-    assert_close(convolution.convolve_if_sparse(x, share).transpose(0, 3, 1, 2), case)
+    assert convolution.convolve_if_sparse(x, density * 0.999) is None
+    assert_close(convolution.convolve_if_sparse(x, density).transpose(0, 3, 1, 2), case)
 
 
-def test_one_layer_takes_maps_of_any_size_from_several_threads() -> None:
+def test_several_threads_call_one_layer_with_maps_of_any_size() -> None:
     case = made(1, 33, 20, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method="bitmap")
     inputs = [
@@ -194,8 +196,8 @@ def test_one_layer_takes_maps_of_any_size_from_several_threads() -> None:
         for seed, (n, h) in enumerate([(1, 9), (2, 9), (1, 4), (3, 12)] * 8)
     ]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(layer, inputs))
-    for x, y in zip(inputs, found, strict=True):
+        outputs = list(pool.map(layer, inputs))
+    for x, y in zip(inputs, outputs, strict=True):
         assert_close(y, case._replace(x=x))
 
 
@@ -204,13 +206,13 @@ def test_a_layer_keeps_its_own_weights() -> None:
     for method in ("bitmap", "torch", "cpo"):
         layer = prepare(*case[1:], method=method)
         before = layer(case.x)
-        kept = case.weight.copy()
+        weight = case.weight.copy()
         case.weight[:] = 0
         assert np.array_equal(layer(case.x), before)
-        case.weight[:] = kept
+        case.weight[:] = weight
 
 
-# ---- tensors, and what is refused
+# ---- tensors, and errors
 
 
 @pytest.mark.parametrize("method", ["bitmap", "auto", "torch"])
@@ -218,16 +220,16 @@ def test_tensors_come_back_as_tensors_in_their_format(method) -> None:
     case = made(2, 5, 4, (6, 7), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method=method)
     x = torch.from_numpy(case.x).requires_grad_()
-    first, turned = layer(x), layer(x.contiguous(memory_format=torch.channels_last))
+    first, y_last = layer(x), layer(x.contiguous(memory_format=torch.channels_last))
     assert first.is_contiguous()
-    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert y_last.is_contiguous(memory_format=torch.channels_last)
     assert not first.requires_grad
     assert_close(first.numpy(), case)
-    assert torch.allclose(first, turned, 1e-4, 1e-4)
+    assert torch.allclose(first, y_last, 1e-4, 1e-4)
     assert_close(layer(case.x[:, :, ::-1][:, :, ::-1]), case)
 
 
-def test_what_cannot_be_convolved_is_refused() -> None:
+def test_wrong_input_is_an_error() -> None:
     case = made(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
     layer = prepare(*case[1:])
     with pytest.raises(InvalidInput, match="is for 3 channels, x has 4"):
@@ -242,12 +244,12 @@ def test_what_cannot_be_convolved_is_refused() -> None:
         conv2d(*case, method="bitmap", trim=True)
 
 
-def test_the_format_is_the_engines() -> None:
+def test_the_bitmap_format_has_the_blocks_of_the_engine() -> None:
     x = maps((2, 70, 5, 6), 0.3, 1)
-    found = encode(x, 3, padding=1, method="bitmap")
-    assert np.array_equal(found.decode(), np.where(x == 0, 0, x))
-    assert found.masks.dtype == np.uint64
-    assert found.nbytes == 4 * np.count_nonzero(x) + 8 * 2 * 2 * 5 * 6 + found.starts.nbytes
+    encoding = encode(x, 3, padding=1, method="bitmap")
+    assert np.array_equal(encoding.decode(), np.where(x == 0, 0, x))
+    assert encoding.masks.dtype == np.uint64
+    assert encoding.nbytes == 4 * np.count_nonzero(x) + 8 * 2 * 2 * 5 * 6 + encoding.starts.nbytes
     assert encode(x[:, :16], 3, method="bitmap").masks.dtype == np.uint16
 
 
@@ -294,24 +296,26 @@ def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path
 # ---- copies, sizes that alternate, gaps
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
-def test_a_copy_has_buffers_of_its_own(copied) -> None:
+@pytest.mark.parametrize(
+    "duplicate_layer", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))]
+)
+def test_a_copy_has_buffers_of_its_own(duplicate_layer) -> None:
     case = made(1, 20, 18, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method="auto")
     assert_close(layer(case.x), case)
-    layer(np.ones_like(case.x))  # dense: PyTorch's convolution is made, too
-    other = copied(layer)
+    layer(np.ones_like(case.x))  # dense, so that PyTorch's convolution is built too
+    duplicate = duplicate_layer(layer)
     del layer
-    assert_close(other(case.x), case)
+    assert_close(duplicate(case.x), case)
 
 
 def test_sizes_that_alternate_keep_their_buffers(monkeypatch) -> None:
     weight = np.ones((4, 4, 3, 3), np.float32)
     layer = prepare(weight, padding=1, method="bitmap")
-    made_now: list[Any] = []
+    new_keys: list[Any] = []
     new_buffers = layer._engine._new_buffers
     monkeypatch.setattr(
-        layer._engine, "_new_buffers", lambda key: made_now.append(key) or new_buffers(key)
+        layer._engine, "_new_buffers", lambda key: new_keys.append(key) or new_buffers(key)
     )
     for _ in range(5):
         for count in (1, 2, 3):
@@ -319,11 +323,11 @@ def test_sizes_that_alternate_keep_their_buffers(monkeypatch) -> None:
                 layer(np.ones((count, 4, 5, 5), np.float32))[:, :, 2, 2].ravel().tolist()
                 == [36.0] * 4 * count
             )
-    assert len(made_now) == 3
+    assert len(new_keys) == 3
 
 
-def test_a_full_map_is_dense_with_gaps_between_windows_too() -> None:
-    """A pointwise convolution of stride 2 reads every second column: that all of those are full makes it dense."""
+def test_a_full_map_is_dense_even_with_gaps_between_windows() -> None:
+    """A pointwise convolution of stride 2 reads every second column; only those count."""
     layer = prepare(np.ones((4, 4, 1, 1), np.float32), stride=2)
     x = np.ones((1, 9, 9, 4), np.float32)
     assert layer._engine.convolve_if_sparse(x, 0.8) is None
@@ -332,9 +336,9 @@ def test_a_full_map_is_dense_with_gaps_between_windows_too() -> None:
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None)
-@given(case=wide_cases(), threads=st.integers(2, 9), alone=st.integers(0, 8))
-def test_one_thread_alone_does_the_shares_of_all(case, threads, alone) -> None:
-    """Whichever it is, and however many shares are empty."""
+@given(case=large_cases(), threads=st.integers(2, 9), alone=st.integers(0, 8))
+def test_one_thread_alone_does_the_shares_of_all_threads(case, threads, alone) -> None:
+    """Whichever thread it is, and however many shares are empty."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policy, "MIN_SHARED_MULTIPLY_ADDS", 0)
         patch.setattr(numba, "get_num_threads", lambda: threads)

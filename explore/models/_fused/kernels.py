@@ -29,7 +29,8 @@ def _moments(f, eps, mean, inverse):
 def norm_relu_pool(f, weight, bias, eps, pooled, mean, inverse):
     """Normalise, rectify and pool images ``f [N, H, W, C]`` (H and W even).
 
-    Sets ``pooled [N, H/2, W/2, C]``, ``mean [N, C]`` and ``inverse [N, C]`` (1 / standard deviation).
+    Sets ``pooled [N, H/2, W/2, C]``, ``mean [N, C]`` and ``inverse [N, C]`` (1 / standard
+    deviation).
     """
     images, height, width, channels = f.shape
     for n in numba.prange(images):

@@ -49,10 +49,10 @@ def _controller() -> ThreadpoolController:
 
 
 def multiply_parts(left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
-    """Set ``out [N, P, K, pixels]`` to ``left [K, terms]`` times each ``right [N, P, terms, pixels]``.
+    """Set ``out [N, P, K, pixels]`` to ``left [K, terms]`` · ``right [N, P, terms, pixels]``.
 
-    In float32. Views are not copied if one of the last two axes is contiguous. Where there are fewer
-    parts than threads, the pixels of a part are split into pieces.
+    In float32. Views are not copied if one of the last two axes is contiguous. Where there are
+    fewer parts than threads, the pixels of a part are split into pieces.
     """
     images, parts, _, pixels = right.shape
     threads = kernel_threads()

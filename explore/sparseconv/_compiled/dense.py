@@ -1,4 +1,4 @@
-"""Compiled im2col and MEC: the same matrices as those of the plain encoders; BLAS multiplies them."""
+"""Compiled im2col and MEC: the matrices of the plain encoders, multiplied by BLAS."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def flatten(x: np.ndarray) -> FlatMaps:
 
 
 def count_nonzeros(x: FlatMaps, geometry: Geometry) -> np.ndarray:
-    """Count the values of each column, and the sets of four rows that have any: ``[2, N, A, B]``."""
+    """Count each column's values, and its sets of four rows that have any: ``[2, N, A, B]``."""
     n, c, h, w = geometry.shape
     counts = np.zeros((2, *x.strip_shape((n, c, w))), np.int32)
     by_a, above = x.by_column if x.channels_last else x.by_channel, geometry.padding[0]
@@ -115,7 +115,7 @@ def assign_positions(
 def empty_indices(
     count: int, limit: int, width: int | None, what: str = "indices"
 ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return an array for ``count`` indices below ``limit``, and the kernels' pair (2 bytes, 4 bytes)."""
+    """Return an array for indices below ``limit``, and the kernels' pair (2 bytes, 4 bytes)."""
     indices = np.empty(count, unsigned_type(limit, width, what))
     pair = (indices, EMPTY[1]) if indices.dtype == np.uint16 else (EMPTY[0], indices)
     return indices, pair

@@ -1,9 +1,9 @@
 """Numba: convolves from the arrays of CSCC, CPO and CPS, entry by entry in the order of storage.
 
 A task is one image, one block of filters and one range of output columns, and no two tasks share an
-output. Its sums are kept in a *tile*, ``[output rows, output columns, filters of a block]``: entries
-come column by column, so that the few tile columns to which they are added stay in the first cache.
-When the task is done the tile is written to the output, with the bias.
+output. Its sums are kept in a *tile*, ``[output rows, output columns, filters of a block]``:
+entries come column by column, so that the few tile columns to which they are added stay in the
+first cache. When the task is done the tile is written to the output, with the bias.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def _add_value(value, rows, sums, weights_start, tile_row, weight_row, vectors, 
     """Add the products of one value to all outputs that read it, for all filters of the block.
 
     Kernel rows l are a loop over output rows y = (i − l) / Sh. The windows that read the value are
-    neighbours in the tile, and so are their taps in the weights (see ``column_places``), so that the
-    loop over windows and filters is one run of vectors.
+    neighbours in the tile, and so are their taps in the weights (see ``column_places``), so that
+    the loop over windows and filters is one run of vectors.
     """
     for _ in range(rows):
         for q in range(vectors):
@@ -103,8 +103,8 @@ def add_entries(
     Args:
         stored: the values; indices of 2 bytes, or an empty array; those of 4 bytes, or empty.
         starts: where each bucket begins, by group, class and window, and where the last one ends.
-        groups: where the groups of each image begin, ``[N + 1]``; the channel of each group, 0 where
-            the index contains it.
+        groups: where the groups of each image begin, ``[N + 1]``; the channel of each group, 0
+            where the index contains it.
         tables: the place of each kernel column in the weights, ``[Kw]``; the first output row that
             reads each padded row, and the one after the last, ``[2, Hp]``.
         kernel_sizes: Kh, Kw, Sh, Sw.
@@ -203,8 +203,8 @@ def add_sets(
             the last one ends.
         code: for each class and window, what turns the column in a word into one of its window.
 
-    ``padded_sizes`` has a fourth number: the channels that a word distinguishes. The other arguments
-    are those of ``add_entries``.
+    ``padded_sizes`` has a fourth number: the channels that a word distinguishes. The other
+    arguments are those of ``add_entries``.
     """
     values, words_2, words_4 = stored
     values_starts, words_starts = starts

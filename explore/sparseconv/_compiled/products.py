@@ -52,8 +52,8 @@ def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = Fal
     Raises:
         InvalidInput: weights or a bias that do not fit, or an encoding of another kind.
 
-    Source: the loops of CSCC and CPO (arXiv 2104.08314) in our reading, with all filters of a block in
-    the innermost loop.
+    Source: the loops of CSCC and CPO (arXiv 2104.08314) in our reading, with all filters of a
+    block in the innermost loop.
 
     Example:
         >>> from explore.sparseconv import encode
@@ -168,16 +168,18 @@ def word_starts(
 
 
 def split_work(geometry: Geometry, filters: int, classes: int) -> tuple[int, int, int, int]:
-    """Return the split of a product: filters of a block, blocks, output columns of a range, ranges."""
+    """Return a product's split: filters of a block, blocks, output columns of a range, ranges."""
     (oh, ow), vectors = geometry.output, -(-filters // LANES)
     sizes = (size for size in range(1, vectors + 1) if vectors % size == 0)
     fitting = [size for size in sizes if size * LANES * oh * classes <= TILE_SUMS]
     block = max(fitting, default=1) * LANES
     blocks = vectors * LANES // block
     threads = kernel_threads()
-    enough = 1 if threads == 1 else -(-TASKS_PER_THREAD * threads // (geometry.shape[0] * blocks))
+    min_ranges = (
+        1 if threads == 1 else -(-TASKS_PER_THREAD * threads // (geometry.shape[0] * blocks))
+    )
     # Not more ranges: what a range reads of its neighbour's columns is read twice.
-    ranges = max(1, min(enough, ow // (2 * classes)))
+    ranges = max(1, min(min_ranges, ow // (2 * classes)))
     range_columns = -(-ow // ranges)
     return block, blocks, range_columns, -(-ow // range_columns)
 

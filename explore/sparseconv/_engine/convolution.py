@@ -78,14 +78,14 @@ class Plan:
     def of(cls, filters: int, channels: int, width: int, stride: int) -> Plan:
         """Return the plan for a kernel's width and horizontal stride.
 
-        At least ``MIN_SUMS`` sums are in work, or else each waits for the one before. Groups leave as
-        few filters over as possible. The weights of a block of channels and a group of filters, for
-        one kernel row, stay in the first cache.
+        At least ``MIN_SUMS`` sums are in work, or else each waits for the one before. Groups leave
+        as few filters over as possible. The weights of a block of channels and a group of filters,
+        for one kernel row, stay in the first cache.
         """
         vectors = ceil_div(filters, LANES)
         # Each map column meets width / stride kernel columns.
-        least = min(ceil_div(MIN_SUMS * stride, max(width, stride)), vectors)
-        group = min(range(least, 2 * least + 1), key=lambda v: ceil_div(vectors, v) * v)
+        min_group = min(ceil_div(MIN_SUMS * stride, max(width, stride)), vectors)
+        group = min(range(min_group, 2 * min_group + 1), key=lambda v: ceil_div(vectors, v) * v)
         limit = WEIGHT_BYTES // (4 * width * group * LANES * LANES)
         block = max(1, min(BLOCK_CHANNELS // LANES, limit))
         channel_vectors = ceil_div(channels, LANES)
@@ -281,6 +281,6 @@ class BitmapConvolution:
         strip = max(1, STRIP_BYTES // (4 * out_width * self.plan.filter_vectors * LANES))
         tiles = ceil_div(out_height, strip)
         if threads > 1:
-            enough = ceil_div(TASKS_PER_THREAD * threads, self.plan.groups * images)
-            tiles = max(tiles, min(out_height, enough))
+            min_tiles = ceil_div(TASKS_PER_THREAD * threads, self.plan.groups * images)
+            tiles = max(tiles, min(out_height, min_tiles))
         return ceil_div(out_height, tiles)

@@ -42,8 +42,8 @@ def pack_maps(call, x, progress, shares, thread, masks, values):
     """Pack maps ``[N, H, W, C]``, flat, into masks and values.
 
     Returns when all rows are packed, by whatever thread. A *segment* is one block of channels of
-    one row; segments are ordered by image, block and row. Segment s has its masks, one word for each
-    padded column, from ``masks[s · segment_masks]`` on, and its values, pixel by pixel, from
+    one row; segments are ordered by image, block and row. Segment s has its masks, one word for
+    each padded column, from ``masks[s · segment_masks]`` on, and its values, pixel by pixel, from
     ``values[s · segment_values]`` on.
 
     Each thread begins with its own share of the rows, the same in each call: what it then writes is
@@ -56,11 +56,15 @@ def pack_maps(call, x, progress, shares, thread, masks, values):
         call.padding_x,
         call.stride_x,
     )
-    pitch, room, kernel_width = call.segment_masks, call.segment_values, call.kernel_width
+    segment_masks, segment_values, kernel_width = (
+        call.segment_masks,
+        call.segment_values,
+        call.kernel_width,
+    )
     threads = call.threads
     full_vectors, tail = U(channels // LANES), U(channels % LANES)
     all_vectors = U((channels + LANES - 1) // LANES)
-    columns = U(max(0, min(width, pitch - left)))
+    columns = U(max(0, min(width, segment_masks - left)))
     rows = U(call.images * height)
     for turn in range(U(threads)):
         share = (thread + turn) % U(threads)
@@ -76,11 +80,11 @@ def pack_maps(call, x, progress, shares, thread, masks, values):
                 image, row = image_row // U(height), image_row % U(height)
                 for block in range(U(blocks)):
                     segment = (image * U(blocks) + block) * U(height) + row
-                    value, mask = segment * U(room), segment * U(pitch)
+                    value, mask = segment * U(segment_values), segment * U(segment_masks)
                     nonzero -= value
-                    for column in range(U(min(left, pitch))):
+                    for column in range(U(min(left, segment_masks))):
                         masks[mask + column] = np.uint64(0)
-                    for column in range(U(left) + columns, U(pitch)):
+                    for column in range(U(left) + columns, U(segment_masks)):
                         masks[mask + column] = np.uint64(0)
                     mask += U(left)
                     first = block * U(parts)
@@ -120,20 +124,20 @@ def _convolve(call, x, progress, shares, thread, masks, values, weights, bias, s
     """Set outputs ``[N, Oh, Ow, K]``, flat, from maps ``[N, H, W, C]``, flat; at least ``floor``.
 
     Called by at most ``call.threads`` threads, at whatever time, each with its number. Each call
-    returns when everything is done, by whatever thread: a thread that has done its own share goes on
-    with those of others. Nothing is computed where more than ``call.nonzero_limit`` values are not
-    zero; ``progress.nonzero_values`` says how many are.
+    returns when everything is done, by whatever thread: a thread that has done its own share goes
+    on with those of others. Nothing is computed where more than ``call.nonzero_limit`` values are
+    not zero; ``progress.nonzero_values`` says how many are.
 
-    A task is a group of filters and a tile, which is some rows of an image. Its sums are in a strip of
-    the thread's own, ``[rows, Ow, filters of a group]``, until the last kernel row writes them to
-    the output. A share is some tiles for all groups, or some groups for all tiles
+    A task is a group of filters and a tile, which is some rows of an image. Its sums are in a
+    strip of the thread's own, ``[rows, Ow, filters of a group]``, until the last kernel row writes
+    them to the output. A share is some tiles for all groups, or some groups for all tiles
     (``split_by_tiles``).
     """
     pack_maps(call, x, progress, shares, thread, masks, values)
     if atomic_load(progress, "nonzero_values") > call.nonzero_limit:
         return
     height, out_height, out_width = call.height, call.output_height, call.output_width
-    filters, blocks, pitch, room = (
+    filters, blocks, segment_masks, segment_values = (
         call.filters,
         call.channel_blocks,
         call.segment_masks,
@@ -209,8 +213,8 @@ def _convolve(call, x, progress, shares, thread, masks, values, weights, bias, s
                         call_microkernel(
                             microkernel,
                             (
-                                values_address + segment * U(room) * FLOAT,
-                                masks_address + segment * U(pitch) * WORD,
+                                values_address + segment * U(segment_values) * FLOAT,
+                                masks_address + segment * U(segment_masks) * WORD,
                                 weights_address + weight * FLOAT,
                                 source,
                                 source_step,
@@ -248,7 +252,7 @@ def _convolve(call, x, progress, shares, thread, masks, values, weights, bias, s
 
 @cache
 def convolution_kernel() -> int:
-    """Return the address of the convolution for ``run_cooperative``; its arguments are a ``CALL``."""
+    """Return the address of the convolution for ``run_cooperative``; its argument is a ``CALL``."""
 
     @numba.cfunc(types.void(types.uintp, types.uintp), cache=True)
     def run(address, thread):

@@ -1,7 +1,8 @@
 """Microkernel of the bitmap engine: one row of a map times one row of the kernel.
 
 Its LLVM code is generated for each width and stride of the kernel. In C, with n = ⌈width / stride⌉,
-it is this, where ``sums`` stays in registers and all loops over ``tap`` and ``vector`` are unrolled::
+it is this, where ``sums`` stays in registers and all loops over ``tap`` and ``vector`` are
+unrolled::
 
     __m512 sums[n][vectors] = {0};                       // sums[0] is the newest output column
     for (uint64_t group = 0; group < columns + n - 1; group++) {
@@ -65,8 +66,8 @@ SIGNATURE = types.void(
 def row_microkernel(width: int, stride: int, vectors: int) -> int:
     """Return the address of a compiled function for ``call_microkernel``.
 
-    It adds to a row of sums what one row of a map gives through one row of the kernel. Its arguments
-    (addresses are of float32, except that of the mask; steps are in elements):
+    It adds to a row of sums what one row of a map gives through one row of the kernel. Its
+    arguments (addresses are of float32, except that of the mask; steps are in elements):
 
     - ``value``: the values of the map row that are not zero, pixel by pixel, by channel;
     - ``mask``: uint64, one for each padded column: one bit for each channel that is not zero. There
@@ -78,9 +79,9 @@ def row_microkernel(width: int, stride: int, vectors: int) -> int:
     - ``columns``: the number of output columns;
     - ``floor``: smaller new sums are set to it; −∞ for no limit, 0 for ReLU.
 
-    An output column is complete after the last column that it reads. So n output columns are in work
-    at a time, in n · ``vectors`` registers; they move on by one after every ``stride`` columns. Each
-    value is loaded once, for all outputs that read it.
+    An output column is complete after the last column that it reads. So n output columns are in
+    work at a time, in n · ``vectors`` registers; they move on by one after every ``stride``
+    columns. Each value is loaded once, for all outputs that read it.
 
     Args:
         width: kernel columns.

@@ -1,4 +1,4 @@
-"""Vectors of sixteen floats inside Numba functions: the few operations of the compiled convolutions.
+"""Vectors of sixteen floats inside Numba functions: the operations of compiled convolutions.
 
 LLVM maps them to what the processor has: one register of 512 bits, two of 256 or four of 128. The
 comment above each piece of LLVM code is the C, with AVX-512 intrinsics, that it stands for.
