@@ -1,4 +1,4 @@
-"""The shared checks of image and label tensors: what they accept, and what each message says."""
+"""Test the shared checks of image and label tensors: what they accept, and every error message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CIFAR as published: cut where it says, its groups those of its authors, and no byte of another file is ever unpickled."""
+"""Test the original CIFAR sets: their splits, the authors' superclasses, and that no other file is ever unpickled."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ COARSE = (  # of each fine label, as in the column "coarse_labels" of the publis
 
 
 def batch(labels: np.ndarray, first: int, key: str) -> dict:
-    """A batch as in the files; the first four bytes of an image are its number."""
+    """Return a batch in the format of the files; the first four bytes of an image are its number."""
     data = np.zeros((len(labels), 3072), np.uint8)
     data[:, :4] = np.arange(first, first + len(labels), dtype="<u4").view(np.uint8).reshape(-1, 4)
     data[:, 1024] = labels  # first pixel of green
@@ -37,7 +37,7 @@ def batch(labels: np.ndarray, first: int, key: str) -> dict:
 
 
 def publish(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch, per_class: int) -> np.ndarray:
-    """Made-up files that torchvision takes for the published ones; returns the labels of the training part."""
+    """Write files that torchvision accepts as the published ones; return the labels of the training part."""
     loader, ten = getattr(datasets, kind), kind == "CIFAR10"
     monkeypatch.setenv("EXPLORE_DATA", str(root))
     classes, key = (10, "labels") if ten else (100, "fine_labels")
@@ -45,10 +45,13 @@ def publish(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch, per_class: i
     folder, sums = root / loader.base_folder, {}
     folder.mkdir()
     first = 0
-    for part, given in (("train_list", labels), ("test_list", np.arange(3 * classes) % classes)):
+    for part, part_labels in (
+        ("train_list", labels),
+        ("test_list", np.arange(3 * classes) % classes),
+    ):
         names = [name for name, _ in getattr(loader, part)]
         sums[part] = []
-        for name, share in zip(names, np.array_split(given, len(names)), strict=True):
+        for name, share in zip(names, np.array_split(part_labels, len(names)), strict=True):
             raw = pickle.dumps(batch(share, first, key))
             (folder / name).write_bytes(raw)
             sums[part].append([name, hashlib.md5(raw).hexdigest()])
@@ -60,8 +63,8 @@ def publish(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch, per_class: i
     return labels
 
 
-def numbers(made) -> np.ndarray:
-    return np.ascontiguousarray(made.images.numpy()[:, 0, 0, :4]).view("<u4").ravel()
+def numbers(image_set) -> np.ndarray:
+    return np.ascontiguousarray(image_set.images.numpy()[:, 0, 0, :4]).view("<u4").ravel()
 
 
 @pytest.mark.parametrize(
@@ -69,27 +72,27 @@ def numbers(made) -> np.ndarray:
 )
 def test_cut_where_it_says(name, kind, val, tmp_path, monkeypatch):
     labels = publish(tmp_path, kind, monkeypatch, val + 7)
-    made = {split: load(name, split) for split in SPLITS}
-    wanted: dict[str, list[int]] = {"train": [], "val": []}
+    sets = {split: load(name, split) for split in SPLITS}
+    expected: dict[str, list[int]] = {"train": [], "val": []}
     left = dict.fromkeys(range(labels.max() + 1), val + 7)
     for i, label in enumerate(
         labels
     ):  # by definition: it is in val if at most val of its class are left
-        wanted["val" if left[label] <= val else "train"].append(i)
+        expected["val" if left[label] <= val else "train"].append(i)
         left[label] -= 1
     for split in ("train", "val"):
-        assert numbers(made[split]).tolist() == wanted[split]
-        assert made[split].labels.tolist() == labels[wanted[split]].tolist()
-    assert numbers(made["test"]).tolist() == list(range(len(labels), len(labels) + 3 * len(left)))
-    for split, part in made.items():
+        assert numbers(sets[split]).tolist() == expected[split]
+        assert sets[split].labels.tolist() == labels[expected[split]].tolist()
+    assert numbers(sets["test"]).tolist() == list(range(len(labels), len(labels) + 3 * len(left)))
+    for split, part in sets.items():
         assert part.images.shape == (len(part), 3, 32, 32)
         assert (part.images[:, 1, 0, 0].long() == part.labels).all()
         assert (part.images[:, 2, 31, 31] == 7).all()
         assert part.images.is_contiguous()
         assert load(name, **json.loads(json.dumps(part.options))).sha256 == part.sha256
         assert part.options["split"] == split
-    assert made["test"].class_names == (CLASS_NAMES if name == "cifar10" else FINE_NAMES)
-    assert made["val"].labels.bincount().tolist() == [val] * len(left)
+    assert sets["test"].class_names == (CLASS_NAMES if name == "cifar10" else FINE_NAMES)
+    assert sets["val"].labels.bincount().tolist() == [val] * len(left)
 
 
 def test_the_groups_are_those_of_the_authors():
@@ -137,7 +140,7 @@ def test_missing_files_are_named_and_nothing_is_fetched(name, kind, tmp_path, mo
 
 
 class Trap:
-    """Makes a folder when it is unpickled."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -170,14 +173,14 @@ def test_a_file_that_is_not_the_published_one_is_never_unpickled(
 
 def test_download_is_torchvisions(tmp_path, monkeypatch):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
-    asked = []
+    downloads = []
     monkeypatch.setattr(
         "torchvision.datasets.cifar.download_and_extract_archive",
-        lambda *given, **more: asked.append(given),
+        lambda *part_labels, **more: downloads.append(part_labels),
     )
     with pytest.raises(DataMissing, match="test_batch"):
         load("cifar10", download=True)
-    assert asked == [(datasets.CIFAR10.url, tmp_path)]
+    assert downloads == [(datasets.CIFAR10.url, tmp_path)]
 
 
 @pytest.mark.data("cifar10")

@@ -1,4 +1,4 @@
-"""Coresets: every greedy choice against its definition by brute force, and what k-center is known to guarantee."""
+"""Test coresets: each greedy step against its definition by brute force, and the guarantee of k-center."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def toy(count: int = 40, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 @settings(max_examples=60, deadline=None)
 @given(points=POINTS)
 def test_herding_always_adds_what_brings_the_mean_nearest(points):
-    chosen = one_class(points, "herding", len(points) - 1)
-    for step, pick in enumerate(chosen):
-        free = [i for i in range(len(points)) if i not in chosen[:step]]
+    selection = one_class(points, "herding", len(points) - 1)
+    for step, pick in enumerate(selection):
+        free = [i for i in range(len(points)) if i not in selection[:step]]
         off = {
-            i: np.linalg.norm(points.mean(0) - points[[*chosen[:step], i]].mean(0)) for i in free
+            i: np.linalg.norm(points.mean(0) - points[[*selection[:step], i]].mean(0)) for i in free
         }
         assert pick in free
         assert off[pick] <= min(off.values()) + 1e-9
@@ -50,29 +50,31 @@ def test_herding_always_adds_what_brings_the_mean_nearest(points):
 @settings(max_examples=60, deadline=None)
 @given(points=POINTS)
 def test_kcenter_begins_at_the_mean_and_always_adds_the_farthest(points):
-    chosen = one_class(points, "kcenter", len(points) - 1)
+    selection = one_class(points, "kcenter", len(points) - 1)
     to_mean = np.linalg.norm(points - points.mean(0), axis=1)
-    assert to_mean[chosen[0]] <= to_mean.min() + 1e-9
-    for step in range(1, len(chosen)):
-        free = [i for i in range(len(points)) if i not in chosen[:step]]
-        away = {i: min(np.linalg.norm(points[i] - points[c]) for c in chosen[:step]) for i in free}
-        assert chosen[step] in free
-        assert away[chosen[step]] >= max(away.values()) - 1e-9
+    assert to_mean[selection[0]] <= to_mean.min() + 1e-9
+    for step in range(1, len(selection)):
+        free = [i for i in range(len(points)) if i not in selection[:step]]
+        away = {
+            i: min(np.linalg.norm(points[i] - points[c]) for c in selection[:step]) for i in free
+        }
+        assert selection[step] in free
+        assert away[selection[step]] >= max(away.values()) - 1e-9
 
 
 @settings(max_examples=40, deadline=None)
 @given(points=POINTS, count=st.integers(1, 3))
 def test_kcenter_covers_within_twice_the_best_radius(points, count):
     distances = np.linalg.norm(points[:, None] - points[None], axis=2)
-    chosen = one_class(points, "kcenter", count)
-    radius = distances[:, chosen].min(1).max()
+    selection = one_class(points, "kcenter", count)
+    radius = distances[:, selection].min(1).max()
     best = min(
         distances[:, list(centers)].min(1).max()
         for centers in combinations(range(len(points)), count)
     )
     assert radius <= 2 * best + 1e-9
     for a, b in combinations(
-        chosen, 2
+        selection, 2
     ):  # spread: no two chosen are nearer than the farthest point is to all chosen
         assert distances[a, b] >= radius - 1e-9
 
@@ -101,10 +103,10 @@ def test_duplicates_are_chosen_once():
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_indices_come_class_by_class_without_repeats(method):
     features, labels = toy()
-    chosen = select(features, labels, method, 4)
-    assert chosen.dtype == torch.int64
-    assert labels[chosen].tolist() == [0] * 4 + [1] * 4 + [2] * 4
-    assert len(set(chosen.tolist())) == 12
+    selection = select(features, labels, method, 4)
+    assert selection.dtype == torch.int64
+    assert labels[selection].tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert len(set(selection.tolist())) == 12
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -120,27 +122,27 @@ def test_one_class_does_not_depend_on_the_others(method):
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_fewer_are_the_first_of_more(method):
     features, labels = toy()
-    few, more = (
+    small, more = (
         select(features, labels, method, 2).view(3, 2),
         select(features, labels, method, 5).view(3, 5),
     )
-    assert torch.equal(few, more[:, :2])
+    assert torch.equal(small, more[:, :2])
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
 def test_whole_classes_may_be_asked_for_and_labels_may_have_gaps(method):
     features, labels = toy(12)[0], torch.tensor([7, 2] * 6)
-    chosen = select(features, labels, method, 6)
-    assert labels[chosen].tolist() == [2] * 6 + [7] * 6
-    assert sorted(chosen.tolist()) == list(range(12))
+    selection = select(features, labels, method, 6)
+    assert labels[selection].tolist() == [2] * 6 + [7] * 6
+    assert sorted(selection.tolist()) == list(range(12))
 
 
 @pytest.mark.parametrize("method", ["herding", "kcenter"])
 def test_shift_scale_and_shape_of_features_do_not_matter(method):
     features, labels = toy()
-    chosen = select(features, labels, method, 4)
-    assert torch.equal(select(3 * features.flatten(1) + 8, labels, method, 4), chosen)
-    assert torch.equal(select(features.double(), labels, method, 4), chosen)
+    selection = select(features, labels, method, 4)
+    assert torch.equal(select(3 * features.flatten(1) + 8, labels, method, 4), selection)
+    assert torch.equal(select(features.double(), labels, method, 4), selection)
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
@@ -182,9 +184,9 @@ def test_on_real_digits_herding_keeps_the_mean_and_kcenter_spreads():
     images, labels = digits.batch(), digits.labels
     off, radius = {}, {}
     for method in METHOD_NAMES:
-        chosen = select(images, labels, method, 10)
+        selection = select(images, labels, method, 10)
         pairs = [
-            (images[labels == k].flatten(1), images[chosen[labels[chosen] == k]].flatten(1))
+            (images[labels == k].flatten(1), images[selection[labels[selection] == k]].flatten(1))
             for k in range(10)
         ]
         off[method] = np.mean([(a.mean(0) - b.mean(0)).norm().item() for a, b in pairs])

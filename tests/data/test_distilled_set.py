@@ -1,4 +1,4 @@
-"""DistilledSet: what goes in comes out to the bit, others' units are never guessed, damage is named."""
+"""Test DistilledSet: files keep every bit, the units of imported images are never guessed, damage is reported."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def images(n: int = 6, channels: int = 3) -> torch.Tensor:
     return torch.randn(n, channels, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def made(**more: Any) -> DistilledSet:
-    given = {
+def distilled_set(**more: Any) -> DistilledSet:
+    images_ = {
         "images": images(),
         "labels": torch.arange(6) % 3,
         "class_names": ("a", "b", "c"),
         "mean": MEAN,
         "std": STD,
     }
-    return DistilledSet(**{**given, **more})  # type: ignore[arg-type]
+    return DistilledSet(**{**images_, **more})  # type: ignore[arg-type]
 
 
 def whitening() -> ZCA:
@@ -40,16 +40,16 @@ def whitening() -> ZCA:
 
 SOFT = torch.softmax(torch.randn(6, 3, generator=torch.Generator().manual_seed(2)), 1)
 SETS = {
-    "hard": lambda: made(),
-    "soft": lambda: made(labels=SOFT),
-    "whitened": lambda: made(zca=whitening()),
-    "with a rate": lambda: made(
+    "hard": lambda: distilled_set(),
+    "soft": lambda: distilled_set(labels=SOFT),
+    "whitened": lambda: distilled_set(zca=whitening()),
+    "with a rate": lambda: distilled_set(
         learning_rate=0.013,
         provenance={"config": {"method": "dm"}, "step": 3},
         protocol={"epochs": 300},
     ),
-    "of unknown units": lambda: made(mean=(), std=()),
-    "grey": lambda: made(images=images(channels=1), mean=(0.1,), std=(0.3,)),
+    "of unknown units": lambda: distilled_set(mean=(), std=()),
+    "grey": lambda: distilled_set(images=images(channels=1), mean=(0.1,), std=(0.3,)),
 }
 
 
@@ -77,14 +77,14 @@ def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
         {"method": "dm", "data": "digits", "preset": "lesson", "steps": 2, "zca": True, "width": 8}
     )
     run.advance()
-    whole = DistilledSet.of(run)
-    assert torch.equal(whole.images, run.images.detach())
-    assert list(whole.class_names) == [str(k) for k in range(10)]
-    assert whole.provenance["step"] == 1
-    assert whole.provenance["config"]["data"]["sha256"] == load("digits").sha256
-    shown = torch.from_numpy(run.source.to_display(run.images))
-    assert (whole.to_display()[:, 0].int() - shown.int()).abs().max() <= 1
-    again = DistilledSet.load(whole.save(tmp_path / "run.safetensors"))
+    distilled = DistilledSet.of(run)
+    assert torch.equal(distilled.images, run.images.detach())
+    assert list(distilled.class_names) == [str(k) for k in range(10)]
+    assert distilled.provenance["step"] == 1
+    assert distilled.provenance["config"]["data"]["sha256"] == load("digits").sha256
+    displayed = torch.from_numpy(run.source.to_display(run.images))
+    assert (distilled.to_display()[:, 0].int() - displayed.int()).abs().max() <= 1
+    again = DistilledSet.load(distilled.save(tmp_path / "run.safetensors"))
     assert torch.allclose(
         again.zca(load("digits").batch([0, 1])),
         run.source.zca(load("digits").batch([0, 1])),
@@ -138,38 +138,38 @@ def test_a_result_without_a_learned_rate_has_none() -> None:
 
 
 def test_the_path_of_a_recording_loads_the_set_beside_it(tmp_path: Path) -> None:
-    first = made()
+    first = distilled_set()
     first.save(tmp_path / "run.safetensors")
     for name in ("run.zarr", "run.zarr.zip"):
         assert DistilledSet.load(tmp_path / name).sha256 == first.sha256
 
 
 def test_a_loader_of_plain_torch_reads_what_is_exported(tmp_path: Path) -> None:
-    whole = made(labels=SOFT)
-    whole.to_torch(tmp_path / "out")
+    distilled = distilled_set(labels=SOFT)
+    distilled.to_torch(tmp_path / "out")
     x, y = (
         torch.load(tmp_path / "out" / f"{name}.pt", weights_only=True)
         for name in ("images", "labels")
     )
-    assert torch.equal(x, whole.images)
+    assert torch.equal(x, distilled.images)
     assert torch.equal(y, SOFT)
     assert json.loads((tmp_path / "out" / "about.json").read_text())["labels"] == "soft"
-    assert torch.equal(whole.to_dataset()[2][0], whole.images[2])
+    assert torch.equal(distilled.to_dataset()[2][0], distilled.images[2])
 
 
 def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
-    whole = made()
-    whole.to_png(tmp_path / "png")
+    distilled = distilled_set()
+    distilled.to_png(tmp_path / "png")
     folder = ImageFolder(str(tmp_path / "png"))
     assert folder.classes == ["0 a", "1 b", "2 c"]
     pixels = np.stack([np.array(Image.open(path)) for path, _ in folder.samples])
-    order = torch.argsort(whole.labels, stable=True)
-    assert np.array_equal(pixels, whole.to_display()[order].permute(0, 2, 3, 1).numpy())
+    order = torch.argsort(distilled.labels, stable=True)
+    assert np.array_equal(pixels, distilled.to_display()[order].permute(0, 2, 3, 1).numpy())
     assert "clipped" in json.loads((tmp_path / "png" / "about.json").read_text())["lossy"]
     with pytest.raises(InvalidInput, match="their units are unknown"):
-        made(mean=(), std=()).to_png(tmp_path / "none")
+        distilled_set(mean=(), std=()).to_png(tmp_path / "none")
 
 
 # ---- others' sets
@@ -188,28 +188,30 @@ def test_the_same_images_come_in_from_all_units() -> None:
     pixels = torch.randint(
         0, 256, (4, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
-    y, known = torch.arange(4), {"mean": MEAN, "std": STD}
+    y, statistics = torch.arange(4), {"mean": MEAN, "std": STD}
     normal = (pixels / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
     sets = [
-        DistilledSet.import_(pixels, y, space="bytes", **known),
-        DistilledSet.import_(pixels / 255, y, space="unit", **known),
-        DistilledSet.import_(normal, y, space="model", **known),
+        DistilledSet.import_(pixels, y, space="bytes", **statistics),
+        DistilledSet.import_(pixels / 255, y, space="unit", **statistics),
+        DistilledSet.import_(normal, y, space="model", **statistics),
     ]
-    for one in sets:
-        assert torch.allclose(one.images, normal, atol=1e-6)
-        assert torch.equal(one.to_display(), pixels)
+    for distilled in sets:
+        assert torch.allclose(distilled.images, normal, atol=1e-6)
+        assert torch.equal(distilled.to_display(), pixels)
 
 
 def test_soft_labels_may_come_as_logits() -> None:
     logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(2))
-    one = DistilledSet.import_(images(), logits, space="model", mean=MEAN, std=STD, logits=True)
-    assert torch.allclose(one.labels, SOFT)
+    distilled = DistilledSet.import_(
+        images(), logits, space="model", mean=MEAN, std=STD, logits=True
+    )
+    assert torch.allclose(distilled.labels, SOFT)
     with pytest.raises(InvalidInput, match="soft labels must be probabilities"):
         DistilledSet.import_(images(), logits, space="model", mean=MEAN, std=STD)
 
 
 @pytest.mark.parametrize(
-    ("given", "space", "words"),
+    ("images_", "space", "words"),
     [
         (images(), "unit", r"must be in \[0, 1\], got -"),
         (images(), "bytes", "which is not 'bytes'"),
@@ -217,10 +219,10 @@ def test_soft_labels_may_come_as_logits() -> None:
         (np.zeros((6, 3, 8, 8)), "model", "must be a tensor"),
     ],
 )
-def test_units_that_contradict_the_values_are_refused(given: Any, space: Any, words: str) -> None:
+def test_units_that_contradict_the_values_are_refused(images_: Any, space: Any, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         DistilledSet.import_(
-            given, torch.zeros(6, dtype=torch.long), space=space, mean=MEAN, std=STD
+            images_, torch.zeros(6, dtype=torch.long), space=space, mean=MEAN, std=STD
         )
 
 
@@ -254,17 +256,17 @@ def test_a_normalisation_must_be_said() -> None:
 )
 def test_a_set_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        made(**wrong)
+        distilled_set(**wrong)
 
 
 def test_damage_is_named(tmp_path: Path) -> None:
-    path = made().save(tmp_path / "set.safetensors")
-    whole = path.read_bytes()
-    for cut in (0, 5, len(whole) // 2, len(whole) - 1):
-        path.write_bytes(whole[:cut])
+    path = distilled_set().save(tmp_path / "set.safetensors")
+    distilled = path.read_bytes()
+    for length in (0, 5, len(distilled) // 2, len(distilled) - 1):
+        path.write_bytes(distilled[:length])
         with pytest.raises(RecordingDamaged, match="cannot be read"):
             DistilledSet.load(path)
-    flipped = bytearray(whole)
+    flipped = bytearray(distilled)
     flipped[-3] ^= 0x40
     path.write_bytes(flipped)
     with pytest.raises(
@@ -285,7 +287,7 @@ def test_files_of_others_are_not_read_as_ours(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="does not exist"):
         DistilledSet.load(tmp_path / "none.safetensors")
     with pytest.raises(InvalidInput, match=r"is a .safetensors file, got 'set.pt'"):
-        made().save("set.pt")
+        distilled_set().save("set.pt")
 
 
 def test_a_changed_header_is_damage(tmp_path: Path) -> None:
@@ -293,10 +295,10 @@ def test_a_changed_header_is_damage(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     digits = load("digits")
-    whole = DistilledSet(
+    distilled = DistilledSet(
         digits.batch([0, 1]), digits.labels[:2], digits.class_names, digits.mean, digits.std
     )
-    path = whole.save(tmp_path / "a.safetensors")
+    path = distilled.save(tmp_path / "a.safetensors")
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(file.metadata()["explore"])
@@ -306,4 +308,4 @@ def test_a_changed_header_is_damage(tmp_path: Path) -> None:
         DistilledSet.load(path)
     del about["seal"]
     save_file(tensors, path, {"explore": json.dumps(about)})
-    assert DistilledSet.load(path).sha256 == whole.sha256
+    assert DistilledSet.load(path).sha256 == distilled.sha256

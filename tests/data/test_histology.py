@@ -1,4 +1,4 @@
-"""Histology: no patient in two splits, MHIST's table read as it is written, and every fault in it named."""
+"""Test the histology sets: no patient is in two splits, and every fault of MHIST's table is reported."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def test_no_patient_is_in_two_splits_and_every_subclass_in_each(cells):
     patients: dict[bytes, set[int]] = {}
     for image, patient in zip(raw["images"].transpose(0, 3, 1, 2), raw["patient"], strict=True):
         patients.setdefault(image.tobytes(), set()).add(int(patient))
-    whose = {
+    patient_sets = {
         split: set().union(*(patients[image.numpy().tobytes()] for image in part.images))
         for split, part in cells.items()
     }
     assert (
-        sum(len(found) for found in whose.values())
-        == len(set.union(*whose.values()))
+        sum(len(result) for result in patient_sets.values())
+        == len(set.union(*patient_sets.values()))
         == len(np.unique(raw["patient"]))
     )
-    assert [len(whose[split]) for split in SPLITS] == [36, 9, 15]
+    assert [len(patient_sets[split]) for split in SPLITS] == [36, 9, 15]
     assert sum(len(part) for part in cells.values()) == len(raw["images"])
     for split, share in (("train", 0.60), ("val", 0.15), ("test", 0.25)):
         counts = cells[split].subclasses.bincount(minlength=4)
@@ -68,16 +68,16 @@ def test_cells_are_those_of_the_file(cells):
             file["subclass"],
             file["superclass"],
         )
-    wanted = Counter(
+    expected = Counter(
         (image.tobytes(), int(s), int(y))
         for image, s, y in zip(images, subclass, superclass, strict=True)
     )
-    found = Counter(
+    result = Counter(
         (image.numpy().tobytes(), int(s), int(y))
         for part in cells.values()
         for image, s, y in zip(part.images, part.subclasses, part.labels, strict=True)
     )
-    assert found == wanted
+    assert result == expected
     for part in cells.values():
         assert part.images.shape[1:] == (3, 27, 27)
         assert part.class_names == ("non-cancerous", "cancerous")
@@ -85,10 +85,10 @@ def test_cells_are_those_of_the_file(cells):
         assert part.parents == (0, 0, 1, 0)
         assert part.subclasses[:100].unique().numel() == 4  # in an order that is drawn
         assert load("crc-phenotypes", **part.options).sha256 == part.sha256
-        for mine, theirs in zip(
+        for own, reference in zip(
             (part.mean, part.std), channel_statistics(cells["train"].images), strict=True
         ):
-            assert mine == pytest.approx(theirs)
+            assert own == pytest.approx(reference)
 
 
 def fake_cells(path: Path, **changed: np.ndarray | None) -> None:
@@ -110,10 +110,10 @@ def fake_cells(path: Path, **changed: np.ndarray | None) -> None:
 def test_cells_of_another_file(monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     fake_cells(tmp_path)
-    made = [load("crc-phenotypes", split) for split in SPLITS]
-    assert [len(part) for part in made] == [120, 30, 50]
-    assert made[0].parents == (0, 0, 1, 0)
-    assert all(part.subclasses.unique().numel() == 4 for part in made)
+    sets = [load("crc-phenotypes", split) for split in SPLITS]
+    assert [len(part) for part in sets] == [120, 30, 50]
+    assert sets[0].parents == (0, 0, 1, 0)
+    assert all(part.subclasses.unique().numel() == 4 for part in sets)
 
 
 def test_patients_are_divided_the_same_way_every_time():
@@ -123,8 +123,12 @@ def test_patients_are_divided_the_same_way_every_time():
     for split in SPLITS:
         assert (first[split] == second[split]).all()
     assert sorted(np.concatenate(list(first.values()))) == list(range(500))
-    whose = [set(patient[rows]) for rows in first.values()]
-    assert not whose[0] & whose[1] | whose[0] & whose[2] | whose[1] & whose[2]
+    patient_sets = [set(patient[table_rows]) for table_rows in first.values()]
+    assert (
+        not patient_sets[0] & patient_sets[1]
+        | patient_sets[0] & patient_sets[2]
+        | patient_sets[1] & patient_sets[2]
+    )
 
 
 def test_missing_cells_say_which_file_and_where(monkeypatch, tmp_path):
@@ -143,22 +147,22 @@ def test_missing_cells_say_which_file_and_where(monkeypatch, tmp_path):
 # ---- MHIST, of which nobody here holds a copy: a made-up one
 
 
-def rows(repeats: int = 10, tested: int = 2) -> list[list[str]]:
-    """A table in the layout of MHIST: every number of votes ``repeats`` times in train and ``tested`` times in test."""
-    made = []
-    for part, times in (("train", repeats), ("test", tested)):
+def table_rows(repeats: int = 10, test_repeats: int = 2) -> list[list[str]]:
+    """Return a table like MHIST's, with each number of votes ``repeats`` times in train and ``test_repeats`` times in test."""
+    sets = []
+    for part, times in (("train", repeats), ("test", test_repeats)):
         for votes in range(8):
             for i in range(times):
-                made.append(
+                sets.append(
                     [f"MHIST_{part}_{votes}_{i}.png", ("HP", "SSA")[votes >= 4], str(votes), part]
                 )
-    return made
+    return sets
 
 
-def write(
+def write_table(
     folder: Path, table: list[list[str]], columns: tuple[str, ...] = COLUMNS, images: bool = True
 ) -> Path:
-    """The table, and an image for each row whose red says its votes."""
+    """Write the table, and an image for each row whose red channel encodes its votes."""
     home = folder / "mhist"
     (home / "images").mkdir(parents=True, exist_ok=True)
     with (home / "annotations.csv").open("w", newline="", encoding="utf-8") as file:
@@ -174,8 +178,8 @@ def home(monkeypatch, tmp_path) -> Path:
     return tmp_path
 
 
-def votes_of(made: ImageSet) -> list[int]:
-    return (made.images[:, 0, 0, 0] // 30).tolist()
+def votes_of(image_set: ImageSet) -> list[int]:
+    return (image_set.images[:, 0, 0, 0] // 30).tolist()
 
 
 @pytest.mark.parametrize(
@@ -189,60 +193,66 @@ def votes_of(made: ImageSet) -> list[int]:
     ],
 )
 def test_votes_become_subclasses(home, bands, names, grade):
-    write(home, rows())
+    write_table(home, table_rows())
     for split in SPLITS:
-        made = load("mhist", split, size=8, bands=bands)
-        assert made.class_names == ("HP", "SSA")
-        assert list(made.subclass_names) == [
+        image_set = load("mhist", split, size=8, bands=bands)
+        assert image_set.class_names == ("HP", "SSA")
+        assert list(image_set.subclass_names) == [
             f"{label}, {name} of 7" for label in ("HP", "SSA") for name in names
         ]
-        assert made.parents == (0,) * len(names) + (1,) * len(names)
+        assert image_set.parents == (0,) * len(names) + (1,) * len(names)
         for votes, label, subclass, agreement in zip(
-            votes_of(made), made.labels, made.subclasses, made.agreement, strict=True
+            votes_of(image_set),
+            image_set.labels,
+            image_set.subclasses,
+            image_set.agreement,
+            strict=True,
         ):
             agreed = max(votes, 7 - votes)
             assert label == (votes >= 4)
             assert subclass == len(names) * int(label) + grade[agreed]
             assert agreement == torch.tensor(agreed / 7)
-        assert made.agreement.dtype == torch.float32
+        assert image_set.agreement.dtype == torch.float32
 
 
 def test_splits_are_the_official_ones_with_a_tenth_of_train_for_val(home):
-    write(home, rows(20, 3))
-    made = {split: load("mhist", split, size=4) for split in SPLITS}
-    assert {split: Counter(votes_of(part)) for split, part in made.items()} == {
+    write_table(home, table_rows(20, 3))
+    sets = {split: load("mhist", split, size=4) for split in SPLITS}
+    assert {split: Counter(votes_of(part)) for split, part in sets.items()} == {
         "train": Counter(dict.fromkeys(range(8), 18)),
         "val": Counter(dict.fromkeys(range(8), 2)),
         "test": Counter(dict.fromkeys(range(8), 3)),
     }
-    for part in made.values():
-        assert part.mean == pytest.approx(channel_statistics(made["train"].images)[0])
+    for part in sets.values():
+        assert part.mean == pytest.approx(channel_statistics(sets["train"].images)[0])
         assert part.batch().isfinite().all()
     other = load("mhist", "val", size=4, bands=FOUR)
-    assert other.sha256 == made["val"].sha256  # val does not depend on the bands
+    assert other.sha256 == sets["val"].sha256  # val does not depend on the bands
 
 
 def test_the_order_of_rows_and_columns_moves_no_image_to_another_split(home):
-    write(home, rows())
-    kept = Counter(image.numpy().tobytes() for image in load("mhist", "val", size=14).images)
+    write_table(home, table_rows())
+    images_before = Counter(
+        image.numpy().tobytes() for image in load("mhist", "val", size=14).images
+    )
     order = [3, 1, 0, 2]
-    table = [[row[i] for i in order] for row in reversed(rows())]
-    write(home, table, tuple(COLUMNS[i] for i in order), images=False)
-    made = load("mhist", "val", size=14)
-    assert Counter(image.numpy().tobytes() for image in made.images) == kept
+    table = [[row[i] for i in order] for row in reversed(table_rows())]
+    write_table(home, table, tuple(COLUMNS[i] for i in order), images=False)
+    image_set = load("mhist", "val", size=14)
+    assert Counter(image.numpy().tobytes() for image in image_set.images) == images_before
 
 
 def test_the_size_is_that_asked_for_and_options_make_it_again(home):
-    write(home, rows(5, 1))
+    write_table(home, table_rows(5, 1))
     assert load("mhist", "test").images.shape == (8, 3, 64, 64)
-    made = load("mhist", "val", size=np.int64(9), bands=((6, 7), (4, 5)))
-    again = load("mhist", **json.loads(json.dumps(made.options)))
-    assert again.sha256 == made.sha256
-    assert torch.equal(again.subclasses, made.subclasses)
+    image_set = load("mhist", "val", size=np.int64(9), bands=((6, 7), (4, 5)))
+    again = load("mhist", **json.loads(json.dumps(image_set.options)))
+    assert again.sha256 == image_set.sha256
+    assert torch.equal(again.subclasses, image_set.subclasses)
 
 
 def test_a_table_from_a_spreadsheet(home):
-    path = write(home, rows(5, 1)) / "annotations.csv"
+    path = write_table(home, table_rows(5, 1)) / "annotations.csv"
     before = load("mhist", "test", size=4).sha256
     text = path.read_text(encoding="utf-8").replace(",train", ", train ")
     path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
@@ -259,24 +269,24 @@ def test_a_table_from_a_spreadsheet(home):
     ],
 )
 def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, bands, bits):
-    """H(subclass | class) of the official train part, from its counts alone: train and val together are that part."""
+    """Compare H(subclass | class) with that of the official train part, which is train and val together."""
     table = [
         [f"{part}_{votes}_{i}.png", ("HP", "SSA")[votes >= 4], str(votes), part]
         for part, counts in VOTES.items()
         for votes, count in enumerate(counts)
         for i in range(count)
     ]
-    folder = write(home, table, images=False) / "images"
+    folder = write_table(home, table, images=False) / "images"
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     for row in table:
         (folder / row[0]).hardlink_to(folder / "one.png")
-    made = {split: load("mhist", split, size=1, bands=bands) for split in ("train", "val")}
-    assert len(made["train"]) + len(made["val"]) == 2175
-    subclasses = torch.cat([part.subclasses for part in made.values()])
+    sets = {split: load("mhist", split, size=1, bands=bands) for split in ("train", "val")}
+    assert len(sets["train"]) + len(sets["val"]) == 2175
+    subclasses = torch.cat([part.subclasses for part in sets.values()])
     shares = subclasses.bincount() / len(subclasses)
-    labels = torch.cat([part.labels for part in made.values()]).bincount() / len(subclasses)
-    found = sum(-(p * p.log2()).sum() * sign for p, sign in ((shares, 1), (labels, -1)))
-    assert float(found) == pytest.approx(bits, abs=1e-4)
+    labels = torch.cat([part.labels for part in sets.values()]).bincount() / len(subclasses)
+    result = sum(-(p * p.log2()).sum() * sign for p, sign in ((shares, 1), (labels, -1)))
+    assert float(result) == pytest.approx(bits, abs=1e-4)
 
 
 # ---- bad input
@@ -309,7 +319,7 @@ def test_missing_files_are_named(home):
         match=r"expected annotations\.csv and the folder images there.*bmirds.*EXPLORE_DATA",
     ):
         load("mhist")
-    folder = write(home, rows(2, 1))
+    folder = write_table(home, table_rows(2, 1))
     for name in ("MHIST_train_3_1.png", "MHIST_test_0_0.png"):
         (folder / "images" / name).unlink()
     for split in SPLITS:
@@ -322,7 +332,7 @@ def test_missing_files_are_named(home):
 @pytest.mark.parametrize("column", range(4))
 def test_a_missing_column_is_named_beside_those_there_are(home, column):
     columns = tuple(f"other {i}" if i == column else name for i, name in enumerate(COLUMNS))
-    write(home, rows(1, 1), columns, images=False)
+    write_table(home, table_rows(1, 1), columns, images=False)
     with pytest.raises(InvalidInput) as caught:
         load("mhist")
     assert f"has no column {COLUMNS[column]!r}; it has {', '.join(map(repr, columns))}" in str(
@@ -352,21 +362,21 @@ def test_a_missing_column_is_named_beside_those_there_are(home, column):
     ],
 )
 def test_a_bad_row_is_named(home, change, words):
-    table = rows(2, 1)
+    table = table_rows(2, 1)
     row = next(row for row in table if row[0] == "MHIST_train_2_1.png")
     for column, value in change.items():
         row[column] = value
-    write(home, table, images=False)
+    write_table(home, table, images=False)
     with pytest.raises(InvalidInput, match=words) as caught:
         load("mhist")
     assert row[0] in str(caught.value)
 
 
 def test_a_row_without_a_name_or_too_short_is_named(home):
-    write(home, [*rows(1, 1), ["", "HP", "0", "train"]], images=False)
+    write_table(home, [*table_rows(1, 1), ["", "HP", "0", "train"]], images=False)
     with pytest.raises(InvalidInput, match="a row without an image name"):
         load("mhist")
-    write(home, [*rows(1, 1), ["short.png", "HP"]], images=False)
+    write_table(home, [*table_rows(1, 1), ["short.png", "HP"]], images=False)
     with pytest.raises(InvalidInput, match=r"short\.png has '' votes"):
         load("mhist")
 
@@ -375,20 +385,20 @@ def test_a_row_without_a_name_or_too_short_is_named(home):
     ("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is not a CSV table")]
 )
 def test_what_is_no_table_is_refused(home, content, words):
-    (write(home, rows(1, 1)) / "annotations.csv").write_bytes(content)
+    (write_table(home, table_rows(1, 1)) / "annotations.csv").write_bytes(content)
     with pytest.raises(InvalidInput, match=words):
         load("mhist")
 
 
 def test_a_table_of_one_part_only_leaves_nothing_for_another(home):
-    write(home, rows(10, 0))
+    write_table(home, table_rows(10, 0))
     assert len(load("mhist", "val", size=4)) == 8
     with pytest.raises(InvalidInput, match="has no image for 'test'; check that it is complete"):
         load("mhist", "test", size=4)
 
 
 def test_a_torn_image_is_named(home):
-    folder = write(home, rows(1, 1))
+    folder = write_table(home, table_rows(1, 1))
     (folder / "images" / "MHIST_test_5_0.png").write_bytes(b"")
     with pytest.raises(
         InvalidInput, match=r"MHIST_test_5_0\.png cannot be read as an image \(it is empty\)"

@@ -1,4 +1,4 @@
-"""Folders of labelled images: any sensible tree is read as it is meant, splits never overlap, what is odd is named."""
+"""Test folders of labelled images: their structures, that splits never overlap, and the error messages."""
 
 from __future__ import annotations
 
@@ -23,33 +23,35 @@ from explore.errors import DataMissing, InvalidInput, UnknownName
 SPLITS = ("train", "val", "test")
 
 
-def draw(
+def write_image(
     path: Path, number: int = 0, size: tuple[int, int] = (6, 6), mode: str = "RGB", **options
 ) -> Path:
-    """An image file whose first pixels say its ``number``."""
+    """Write an image file whose first pixels encode its ``number``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.full((size[1], size[0], 3), (number % 251, number // 251, 128), np.uint8)
     Image.fromarray(pixels).convert(mode).save(path, **options)
     return path
 
 
-def plant(root: Path, counts: dict[str, int], **options) -> dict[str, int]:
-    """``counts`` images in each folder; the number of each file, by its path."""
+def write_folders(root: Path, counts: dict[str, int], **options) -> dict[str, int]:
+    """Write ``counts`` images into each folder; return the number of each file by its path."""
     numbers = {}
     for folder, count in counts.items():
         for i in range(count):
             name = f"{folder}/{i:03}.png"
             numbers[name] = len(numbers)
-            draw(root / name, numbers[name], **options)
+            write_image(root / name, numbers[name], **options)
     return numbers
 
 
-def shown(made: ImageSet) -> list[int]:
-    """The numbers of the images of a set."""
-    return (made.images[:, 0, 0, 0].long() + 251 * made.images[:, 1, 0, 0].long()).tolist()
+def image_numbers(image_set: ImageSet) -> list[int]:
+    """Return the numbers of the images of a set."""
+    return (
+        image_set.images[:, 0, 0, 0].long() + 251 * image_set.images[:, 1, 0, 0].long()
+    ).tolist()
 
 
-def parts(root: Path, **options) -> dict[str, ImageSet]:
+def load_splits(root: Path, **options) -> dict[str, ImageSet]:
     return {split: image_folder(split, path=root, **options) for split in SPLITS}
 
 
@@ -57,63 +59,67 @@ def parts(root: Path, **options) -> dict[str, ImageSet]:
 
 
 def test_a_folder_a_class(tmp_path):
-    numbers = plant(tmp_path, {"dog": 20, "cat": 10})
-    made = parts(tmp_path)
-    assert [len(made[split]) for split in SPLITS] == [21, 3, 6]
-    assert sorted(number for part in made.values() for number in shown(part)) == list(range(30))
-    for part in made.values():
+    numbers = write_folders(tmp_path, {"dog": 20, "cat": 10})
+    sets = load_splits(tmp_path)
+    assert [len(sets[split]) for split in SPLITS] == [21, 3, 6]
+    assert sorted(number for part in sets.values() for number in image_numbers(part)) == list(
+        range(30)
+    )
+    for part in sets.values():
         assert part.class_names == ("cat", "dog")
-        assert [("dog", "cat")[number >= 20] for number in shown(part)] == [
+        assert [("dog", "cat")[number >= 20] for number in image_numbers(part)] == [
             part.class_names[y] for y in part.labels
         ]
         assert part.subclasses is None
         assert (part.subclass_names, part.parents) == ((), ())
         assert (part.images.dtype, part.labels.dtype) == (torch.uint8, torch.int64)
-    assert [part.labels.bincount().tolist() for part in made.values()] == [[7, 14], [1, 2], [2, 4]]
+    assert [part.labels.bincount().tolist() for part in sets.values()] == [[7, 14], [1, 2], [2, 4]]
     assert numbers["cat/000.png"] == 20
 
 
 def test_a_folder_a_subclass_and_classes_without_any(tmp_path):
-    plant(tmp_path, {"pet/cat/": 10, "pet/dog": 10, "wild": 10, "art/cat": 10})
-    for part in parts(tmp_path).values():
+    write_folders(tmp_path, {"pet/cat/": 10, "pet/dog": 10, "wild": 10, "art/cat": 10})
+    for part in load_splits(tmp_path).values():
         assert part.class_names == ("art", "pet", "wild")
         assert part.subclass_names == ("art / cat", "pet / cat", "dog", "wild")
         assert part.parents == (0, 1, 1, 2)
         assert part.subclasses.bincount(minlength=4).min() > 0
-        truth = [(1, 2, 3, 0)[number // 10] for number in shown(part)]
+        truth = [(1, 2, 3, 0)[number // 10] for number in image_numbers(part)]
         assert part.subclasses.tolist() == truth
 
 
 def test_folders_of_splits_are_the_splits(tmp_path):
-    numbers = plant(
+    numbers = write_folders(
         tmp_path, {"train/a": 6, "train/b": 4, "val/a": 2, "val/b": 1, "test/a": 3, "other/c": 2}
     )
-    made = parts(tmp_path)
-    for split, part in made.items():
-        assert sorted(shown(part)) == [
+    sets = load_splits(tmp_path)
+    for split, part in sets.items():
+        assert sorted(image_numbers(part)) == [
             number for name, number in numbers.items() if name.startswith(split)
         ]
         assert part.class_names == ("a", "b")
-        assert (part.mean, part.std) == (made["train"].mean, made["train"].std)
+        assert (part.mean, part.std) == (sets["train"].mean, sets["train"].std)
 
 
 def test_a_missing_val_is_cut_from_train(tmp_path):
-    plant(tmp_path, {"train/a/x": 20, "train/a/y": 30, "train/b/z": 1, "test/a/x": 5})
-    made = parts(tmp_path)
-    assert made["val"].subclasses.bincount(minlength=3).tolist() == [2, 3, 0]
-    assert made["train"].subclasses.bincount().tolist() == [18, 27, 1]
-    assert sorted(shown(made["train"]) + shown(made["val"])) == list(range(51))
-    assert shown(made["test"]) != sorted(shown(made["test"]))  # in an order that is drawn
-    assert sorted(shown(made["test"])) == [51, 52, 53, 54, 55]
+    write_folders(tmp_path, {"train/a/x": 20, "train/a/y": 30, "train/b/z": 1, "test/a/x": 5})
+    sets = load_splits(tmp_path)
+    assert sets["val"].subclasses.bincount(minlength=3).tolist() == [2, 3, 0]
+    assert sets["train"].subclasses.bincount().tolist() == [18, 27, 1]
+    assert sorted(image_numbers(sets["train"]) + image_numbers(sets["val"])) == list(range(51))
+    assert image_numbers(sets["test"]) != sorted(
+        image_numbers(sets["test"])
+    )  # in an order that is drawn
+    assert sorted(image_numbers(sets["test"])) == [51, 52, 53, 54, 55]
 
 
 def test_a_class_may_be_called_val(tmp_path):
-    plant(tmp_path, {"val": 5, "arezzo": 5})
+    write_folders(tmp_path, {"val": 5, "arezzo": 5})
     assert image_folder(path=tmp_path).class_names == ("arezzo", "val")
 
 
 def test_hidden_things_and_other_files_are_skipped(tmp_path):
-    numbers = plant(tmp_path, {"a": 3, "b": 3})
+    numbers = write_folders(tmp_path, {"a": 3, "b": 3})
     before = image_folder(path=tmp_path)
     for name in (
         ".DS_Store",
@@ -127,7 +133,7 @@ def test_hidden_things_and_other_files_are_skipped(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"nothing to see")
     assert image_folder(path=tmp_path).sha256 == before.sha256
-    assert set(shown(before)) <= set(numbers.values())
+    assert set(image_numbers(before)) <= set(numbers.values())
 
 
 @pytest.mark.parametrize("suffix", ["png", "PNG", "bmp", "tif", "TIFF", "webp", "jpg", "JPeG"])
@@ -140,12 +146,12 @@ def test_every_kind_of_file(tmp_path, suffix):
         else {}
     )
     for i, name in enumerate("ab"):
-        draw(tmp_path / name / f"1.{suffix}", 100 * i, **options)
-    made = image_folder(path=tmp_path)
+        write_image(tmp_path / name / f"1.{suffix}", 100 * i, **options)
+    image_set = image_folder(path=tmp_path)
     close = 3 if suffix.lower().startswith("jp") else 0
-    for image, label in zip(made.images, made.labels, strict=True):
-        wanted = torch.tensor([100 * int(label), 0, 128]).view(3, 1, 1)
-        assert (image.int() - wanted).abs().max() <= close
+    for image, label in zip(image_set.images, image_set.labels, strict=True):
+        expected = torch.tensor([100 * int(label), 0, 128]).view(3, 1, 1)
+        assert (image.int() - expected).abs().max() <= close
 
 
 # ---- splits
@@ -153,22 +159,25 @@ def test_every_kind_of_file(tmp_path, suffix):
 
 def test_the_split_of_a_file_depends_on_names_and_seed_only(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
-    plant(first, {"a": 30, "b": 30})
+    write_folders(first, {"a": 30, "b": 30})
     for file in sorted(first.rglob("*.png"), reverse=True):  # made in another order
         (second / file.relative_to(first)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, second / file.relative_to(first))
-    here, there = parts(first), parts(second)
-    assert all(here[split].sha256 == there[split].sha256 for split in SPLITS)
-    other = parts(first, seed=1)
-    assert set(shown(other["test"])) != set(shown(here["test"]))
+    first_sets, second_sets = load_splits(first), load_splits(second)
+    assert all(first_sets[split].sha256 == second_sets[split].sha256 for split in SPLITS)
+    reseeded = load_splits(first, seed=1)
+    assert set(image_numbers(reseeded["test"])) != set(image_numbers(first_sets["test"]))
 
 
 def test_another_class_moves_no_file_to_another_split(tmp_path):
-    plant(tmp_path, {"a": 30, "b": 30})
-    before = {split: set(shown(part)) for split, part in parts(tmp_path).items()}
+    write_folders(tmp_path, {"a": 30, "b": 30})
+    before = {split: set(image_numbers(part)) for split, part in load_splits(tmp_path).items()}
     for i in range(30):
-        draw(tmp_path / "c" / f"{i:03}.png", 60 + i)
-    after = {split: {n for n in shown(part) if n < 60} for split, part in parts(tmp_path).items()}
+        write_image(tmp_path / "c" / f"{i:03}.png", 60 + i)
+    after = {
+        split: {n for n in image_numbers(part) if n < 60}
+        for split, part in load_splits(tmp_path).items()
+    }
     assert after == before
 
 
@@ -182,20 +191,20 @@ def test_shares_of_every_group(sizes, seed, order):
     things = [(f"{g}/{i}", g) for g, size in enumerate(sizes) for i in range(size)]
     order.shuffle(things)
     names, groups = [name for name, _ in things], [g for _, g in things]
-    found = split_by_name(names, groups, val=10, test=20, seed=seed)
-    assert sorted(i for part in found.values() for i in part) == list(range(len(names)))
+    result = split_by_name(names, groups, val=10, test=20, seed=seed)
+    assert sorted(i for part in result.values() for i in part) == list(range(len(names)))
     for split, percent in (("val", 10), ("test", 20)):
-        counts = Counter(groups[i] for i in found[split])
+        counts = Counter(groups[i] for i in result[split])
         assert [counts[g] for g in range(len(sizes))] == [
             int(size * percent / 100 + 0.5) for size in sizes
         ]
-    assert {groups[i] for i in found["train"]} == set(groups)
+    assert {groups[i] for i in result["train"]} == set(groups)
     tidy = sorted(names)
     again = split_by_name(
         tidy, [int(name.partition("/")[0]) for name in tidy], val=10, test=20, seed=seed
     )
     for split in SPLITS:
-        assert [names[i] for i in found[split]] == [tidy[i] for i in again[split]]
+        assert [names[i] for i in result[split]] == [tidy[i] for i in again[split]]
 
 
 def test_a_file_more_moves_few_others():
@@ -214,7 +223,7 @@ def test_orders_differ_by_seed_and_look_random():
 
 
 def test_one_image_of_each_is_enough_to_train_but_not_to_test(tmp_path):
-    plant(tmp_path, {"a": 1, "b": 1})
+    write_folders(tmp_path, {"a": 1, "b": 1})
     assert len(image_folder(path=tmp_path)) == 2
     for split in ("val", "test"):
         with pytest.raises(
@@ -236,15 +245,15 @@ def test_images_are_resized_as_pillow_does_it(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(tmp_path / name)
-    made = image_folder(path=tmp_path, size=12)
-    wanted = {
+    image_set = image_folder(path=tmp_path, size=12)
+    expected = {
         np.asarray(Image.open(file).resize((12, 12), Image.Resampling.BILINEAR))
         .transpose(2, 0, 1)
         .tobytes()
         for file in tmp_path.rglob("*.png")
     }
-    assert {image.numpy().tobytes() for image in made.images} == wanted
-    assert made.images.shape == (3, 3, 12, 12)
+    assert {image.numpy().tobytes() for image in image_set.images} == expected
+    assert image_set.images.shape == (3, 3, 12, 12)
 
 
 def test_a_large_jpeg_is_decoded_at_less_than_its_size_and_hardly_differs(tmp_path):
@@ -258,30 +267,32 @@ def test_a_large_jpeg_is_decoded_at_less_than_its_size_and_hardly_differs(tmp_pa
         -1,
     )
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "1.jpg", quality=95)
-    whole = (
+    full_size = (
         Image.open(tmp_path / "1.jpg").convert("RGB").resize((32, 32), Image.Resampling.BILINEAR)
     )
-    made = read_images([tmp_path / "1.jpg"], size=32)[0]
-    assert np.abs(made.numpy().astype(int) - np.asarray(whole).transpose(2, 0, 1)).max() <= 3
+    image_set = read_images([tmp_path / "1.jpg"], size=32)[0]
+    assert (
+        np.abs(image_set.numpy().astype(int) - np.asarray(full_size).transpose(2, 0, 1)).max() <= 3
+    )
 
 
 def test_grey_stays_grey_only_if_all_is(tmp_path):
-    plant(tmp_path, {"a": 4, "b": 4}, mode="L")
-    made = image_folder(path=tmp_path)
-    assert made.images.shape == (6, 1, 6, 6)
-    assert len(made.mean) == len(made.std) == 1
-    draw(tmp_path / "test" / "ignored.png")  # a third class, in colour
+    write_folders(tmp_path, {"a": 4, "b": 4}, mode="L")
+    image_set = image_folder(path=tmp_path)
+    assert image_set.images.shape == (6, 1, 6, 6)
+    assert len(image_set.mean) == len(image_set.std) == 1
+    write_image(tmp_path / "test" / "ignored.png")  # a third class, in colour
     (tmp_path / "test").rename(tmp_path / "c")
-    made = image_folder(path=tmp_path)
-    assert made.images.shape[1] == 3
-    grey = made.images[made.labels < 2]
+    image_set = image_folder(path=tmp_path)
+    assert image_set.images.shape[1] == 3
+    grey = image_set.images[image_set.labels < 2]
     assert torch.equal(grey[:, 0], grey[:, 2])
 
 
 def test_the_choice_of_channels_is_that_of_all_splits(tmp_path):
-    plant(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1}, mode="L")
-    plant(tmp_path, {"test/b": 1})
-    assert {part.images.shape[1] for part in parts(tmp_path).values()} == {3}
+    write_folders(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1}, mode="L")
+    write_folders(tmp_path, {"test/b": 1})
+    assert {part.images.shape[1] for part in load_splits(tmp_path).values()} == {3}
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
@@ -297,9 +308,9 @@ def test_every_mode_becomes_bytes(tmp_path, mode):
             Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode).save(
                 tmp_path / name / f"1.{suffix}"
             )
-    made = image_folder(path=tmp_path)
-    assert made.images.shape == (2, 1 if mode in ("1", "L", "LA", "I;16") else 3, 2, 3)
-    assert made.images[0, 0].tolist() == (
+    image_set = image_folder(path=tmp_path)
+    assert image_set.images.shape == (2, 1 if mode in ("1", "L", "LA", "I;16") else 3, 2, 3)
+    assert image_set.images[0, 0].tolist() == (
         [[0, 1, 255], [0, 1, 128]] if mode == "I;16" else [[255] * 3] * 2
     )
 
@@ -322,17 +333,19 @@ def test_a_photograph_stands_upright(tmp_path):
         (tmp_path / name).mkdir()
         Image.fromarray(pixels).save(tmp_path / name / "1.jpg", exif=exif, quality=95)
     for size, shape in ((None, (2, 3, 16, 8)), (8, (2, 3, 8, 8))):
-        made = image_folder(path=tmp_path, size=size).images
-        assert made.shape == shape
-        assert made[:, :, : shape[2] // 4].min() > 200  # the white left half is now the upper one
-        assert made[:, :, -shape[2] // 4 :].max() < 50
+        image_set = image_folder(path=tmp_path, size=size).images
+        assert image_set.shape == shape
+        assert (
+            image_set[:, :, : shape[2] // 4].min() > 200
+        )  # the white left half is now the upper one
+        assert image_set[:, :, -shape[2] // 4 :].max() < 50
 
 
 def test_normalised_by_the_training_part(tmp_path):
-    plant(tmp_path, {"a": 20, "b": 20})
-    made = parts(tmp_path)
-    mean, std = channel_statistics(made["train"].images)
-    for part in made.values():
+    write_folders(tmp_path, {"a": 20, "b": 20})
+    sets = load_splits(tmp_path)
+    mean, std = channel_statistics(sets["train"].images)
+    for part in sets.values():
         assert part.mean == mean
         assert part.std == [std[0], 1.0, 1.0]  # two channels have no contrast
         assert part.batch().isfinite().all()
@@ -341,12 +354,12 @@ def test_normalised_by_the_training_part(tmp_path):
 
 @pytest.mark.parametrize("options", [{}, {"size": 4}, {"seed": 3, "size": np.int64(9)}])
 def test_made_again_from_its_options(tmp_path, options):
-    plant(tmp_path, {"a/x": 6, "a/y": 6, "b/z": 6})
+    write_folders(tmp_path, {"a/x": 6, "a/y": 6, "b/z": 6})
     for split in SPLITS:
-        made = load("folder", split, path=tmp_path, **options)
-        again = load(made.name, **json.loads(json.dumps(made.options)))
-        assert again.sha256 == made.sha256
-        assert torch.equal(again.subclasses, made.subclasses)
+        image_set = load("folder", split, path=tmp_path, **options)
+        again = load(image_set.name, **json.loads(json.dumps(image_set.options)))
+        assert again.sha256 == image_set.sha256
+        assert torch.equal(again.subclasses, image_set.subclasses)
 
 
 # ---- bad input
@@ -364,7 +377,7 @@ def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataMissing, match=r"nowhere does not exist; path must be the folder"):
         image_folder(path=tmp_path / "nowhere")
     with pytest.raises(DataMissing, match=r"1\.png is a file; path must be the folder"):
-        image_folder(path=draw(tmp_path / "a" / "1.png"))
+        image_folder(path=write_image(tmp_path / "a" / "1.png"))
 
 
 def test_load_asks_for_the_path():
@@ -411,7 +424,7 @@ def test_load_asks_for_the_path():
 def test_an_odd_tree_is_named(tmp_path, files, words):
     for name in files:
         if name.endswith("png"):
-            draw(tmp_path / name)
+            write_image(tmp_path / name)
         else:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("none")
@@ -420,7 +433,7 @@ def test_an_odd_tree_is_named(tmp_path, files, words):
 
 
 def test_an_empty_class_of_a_test_folder_is_none(tmp_path):
-    plant(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1, "test/a": 2})
+    write_folders(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1, "test/a": 2})
     (tmp_path / "test" / "b").mkdir()
     assert image_folder("test", path=tmp_path).labels.tolist() == [0, 0]
 
@@ -435,7 +448,7 @@ def test_an_empty_class_of_a_test_folder_is_none(tmp_path):
 )
 @pytest.mark.parametrize("split", SPLITS)
 def test_a_file_that_is_no_image_is_named(tmp_path, content, words, split):
-    plant(tmp_path, {"a": 10, "b": 10})
+    write_folders(tmp_path, {"a": 10, "b": 10})
     (tmp_path / "b" / "bad.png").write_bytes(content)
     with pytest.raises(
         InvalidInput,
@@ -469,9 +482,9 @@ def test_pixels_that_are_no_bytes_are_named(tmp_path):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_first_of_another_size_is_named_whatever_the_split(tmp_path, split):
-    plant(tmp_path, {"a": 10, "b": 10})
-    draw(tmp_path / "b" / "004.png", size=(7, 5))
-    draw(tmp_path / "b" / "006.png", size=(9, 9))
+    write_folders(tmp_path, {"a": 10, "b": 10})
+    write_image(tmp_path / "b" / "004.png", size=(7, 5))
+    write_image(tmp_path / "b" / "006.png", size=(9, 9))
     with pytest.raises(
         InvalidInput, match=r"b/004\.png has 7×5 pixels, .*a/000\.png has 6×6; pass size="
     ):
@@ -484,7 +497,7 @@ def test_the_first_of_another_size_is_named_whatever_the_split(tmp_path, split):
     [{"size": 0}, {"size": 3.0}, {"size": True}, {"size": (3, 3)}, {"seed": -1}, {"seed": None}],
 )
 def test_bad_numbers_are_named(tmp_path, options):
-    plant(tmp_path, {"a": 1, "b": 1})
+    write_folders(tmp_path, {"a": 1, "b": 1})
     (name,) = options
     with pytest.raises(InvalidInput, match=f"{name} must be an integer from"):
         image_folder(path=tmp_path, **options)
@@ -493,7 +506,7 @@ def test_bad_numbers_are_named(tmp_path, options):
 def test_reading_wants_files_of_one_size(tmp_path):
     with pytest.raises(InvalidInput, match="no image files were given; pass one or more"):
         read_images([])
-    files = [draw(tmp_path / "1.png"), draw(tmp_path / "2.png", size=(3, 4))]
+    files = [write_image(tmp_path / "1.png"), write_image(tmp_path / "2.png", size=(3, 4))]
     with pytest.raises(InvalidInput, match=r"2\.png has 3×4 pixels, .*1\.png has 6×6"):
         read_images(files)
     assert whole_number("count", np.int32(4), 1) == 4
@@ -504,27 +517,27 @@ def test_reading_wants_files_of_one_size(tmp_path):
 
 @pytest.mark.data("cifar10")
 def test_cifar_of_jpegs_is_cut_where_it_says():
-    made = {split: load("cifar10-jpeg", split, count=12) for split in SPLITS}
+    sets = {split: load("cifar10-jpeg", split, count=12) for split in SPLITS}
     numbers = {"train": ("train", 0), "val": ("train", 4500), "test": ("test", 0)}
     for split, (part, first) in numbers.items():
-        assert made[split].images.shape == (120, 3, 32, 32)
-        assert made[split].labels.tolist() == list(range(10)) * 12
-        assert made[split].subclasses is None
+        assert sets[split].images.shape == (120, 3, 32, 32)
+        assert sets[split].labels.tolist() == list(range(10)) * 12
+        assert sets[split].subclasses is None
         for i in (0, 13, 119):
             file = (
                 data_folder()
                 / "cifar10"
                 / part
-                / made[split].class_names[i % 10]
+                / sets[split].class_names[i % 10]
                 / f"{first + i // 10:04}.jpg"
             )
             assert (
-                np.asarray(Image.open(file)).transpose(2, 0, 1) == made[split].images[i].numpy()
+                np.asarray(Image.open(file)).transpose(2, 0, 1) == sets[split].images[i].numpy()
             ).all()
-        assert load("cifar10-jpeg", **made[split].options).sha256 == made[split].sha256
-    few = load("cifar10-jpeg", count=5)
-    assert torch.equal(few.images, made["train"].images[:50])
-    names = made["train"].class_names
+        assert load("cifar10-jpeg", **sets[split].options).sha256 == sets[split].sha256
+    small = load("cifar10-jpeg", count=5)
+    assert torch.equal(small.images, sets["train"].images[:50])
+    names = sets["train"].class_names
     assert sorted(names) == sorted(
         folder.name for folder in (data_folder() / "cifar10" / "train").iterdir()
     )
@@ -532,19 +545,19 @@ def test_cifar_of_jpegs_is_cut_where_it_says():
 
 @pytest.mark.data("cifar10")
 def test_cifar_of_jpegs_has_the_usual_statistics_and_all_of_val():
-    made = load("cifar10-jpeg", "val", count=10_000)
-    assert made.labels.bincount().tolist() == [500] * 10
-    mean, std = channel_statistics(made.images)
-    assert mean == pytest.approx(made.mean, abs=0.01)
-    assert std == pytest.approx(made.std, abs=0.01)
+    image_set = load("cifar10-jpeg", "val", count=10_000)
+    assert image_set.labels.bincount().tolist() == [500] * 10
+    mean, std = channel_statistics(image_set.images)
+    assert mean == pytest.approx(image_set.mean, abs=0.01)
+    assert std == pytest.approx(image_set.std, abs=0.01)
 
 
 @pytest.mark.data("cifar10")
 def test_cifar_of_jpegs_can_be_grouped_into_animals_and_vehicles():
-    made = load("cifar10-jpeg", "test", count=3)
+    image_set = load("cifar10-jpeg", "test", count=3)
     animals = ("bird", "cat", "deer", "dog", "frog", "horse")
-    coarse = made.grouped(
-        [int(name in animals) for name in made.class_names], ("vehicle", "animal")
+    coarse = image_set.grouped(
+        [int(name in animals) for name in image_set.class_names], ("vehicle", "animal")
     )
     assert coarse.labels.bincount().tolist() == [12, 18]
 
@@ -556,7 +569,7 @@ def test_missing_cifar_says_which_files_and_where(monkeypatch, tmp_path):
         load("cifar10-jpeg", count=2)
     assert f"{first} and 19 more of 20 files are missing" in str(caught.value)
     for name in load_names():
-        draw(tmp_path / "cifar10" / "train" / name / "0000.jpg", size=(32, 32))
+        write_image(tmp_path / "cifar10" / "train" / name / "0000.jpg", size=(32, 32))
     assert len(load("cifar10-jpeg", count=1)) == 10
     first.write_bytes(b"")
     with pytest.raises(InvalidInput, match=r"0000\.jpg cannot be read as an image \(it is empty\)"):
@@ -579,7 +592,7 @@ def test_a_bad_count_is_named(count):
 def test_photographs_of_ten_classes(tmp_path):
     (tmp_path / "train").symlink_to(data_folder() / "imagenette" / "train")
     (tmp_path / "test").symlink_to(data_folder() / "imagenette" / "val")
-    made = load("folder", "test", path=tmp_path, size=32)
-    assert made.images.shape[1:] == (3, 32, 32)
-    assert len(made.class_names) == 10
-    assert made.labels.bincount().min() > 10
+    image_set = load("folder", "test", path=tmp_path, size=32)
+    assert image_set.images.shape[1:] == (3, 32, 32)
+    assert len(image_set.class_names) == 10
+    assert image_set.labels.bincount().min() > 10

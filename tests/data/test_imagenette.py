@@ -1,4 +1,4 @@
-"""Imagenette from made-up folders: classes, splits that share nothing, sizes, and what is said where something is missing."""
+"""Test Imagenette with artificial folders: classes, disjoint splits, sizes, and messages about missing files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def publish(
     suffix: str = "JPEG",
     size: tuple[int, int] = (9, 7),
 ) -> Path:
-    """Photographs of one colour each: red says the class, green the number of the file, blue whether it is of val."""
+    """Write images of one colour: red encodes the class, green the number of the file, blue whether it is of val."""
     for part, count in (("train", train), ("val", val)):
         for label, name in enumerate(CLASS_NAMES):
             place = folder / part / name
@@ -48,13 +48,13 @@ def colours(images: torch.Tensor) -> list[tuple[int, int, int]]:
 
 def test_classes_splits_and_names(folder: Path) -> None:
     publish(folder / "imagenette", suffix="png")
-    made = {split: load("imagenette", split, size=6) for split in SPLITS}
-    assert {split: len(part) for split, part in made.items()} == {
+    sets = {split: load("imagenette", split, size=6) for split in SPLITS}
+    assert {split: len(part) for split, part in sets.items()} == {
         "train": 110,
         "val": 10,
         "test": 20,
     }
-    for split, part in made.items():
+    for split, part in sets.items():
         assert part.images.shape[1:] == (3, 6, 6)
         assert part.images.dtype == torch.uint8
         assert part.class_names == tuple(CLASS_NAMES.values())
@@ -62,11 +62,11 @@ def test_classes_splits_and_names(folder: Path) -> None:
         for (red, _, blue), label in zip(colours(part.images), part.labels.tolist(), strict=True):
             assert abs(red - 20 * label) <= 4
             assert (blue > 127) == (split == "test")
-    assert [green // 4 for _, green, _ in colours(made["val"].images)] == pytest.approx(
+    assert [green // 4 for _, green, _ in colours(sets["val"].images)] == pytest.approx(
         [9] * 10, abs=1
     )
     greens = {
-        split: {round(g / 4) for _, g, _ in colours(made[split].images)}
+        split: {round(g / 4) for _, g, _ in colours(sets[split].images)}
         for split in ("train", "val")
     }
     assert not greens["train"] & greens["val"]
@@ -75,13 +75,13 @@ def test_classes_splits_and_names(folder: Path) -> None:
 
 def test_the_first_of_each_class_by_name(folder: Path) -> None:
     publish(folder / "imagenette")
-    made = load("imagenette", size=4, count=3)
-    assert made.labels.tolist() == [label for label in range(10) for _ in range(3)]
-    assert [round(g / 4) for _, g, _ in colours(made.images)] == [0, 1, 2] * 10
+    image_set = load("imagenette", size=4, count=3)
+    assert image_set.labels.tolist() == [label for label in range(10) for _ in range(3)]
+    assert [round(g / 4) for _, g, _ in colours(image_set.images)] == [0, 1, 2] * 10
     assert len(load("imagenette", size=4, count=99)) == 110
-    assert made.options == {"split": "train", "size": 4, "count": 3}
-    again = load(made.name, **made.options)
-    assert again.sha256 == made.sha256
+    assert image_set.options == {"split": "train", "size": 4, "count": 3}
+    again = load(image_set.name, **image_set.options)
+    assert again.sha256 == image_set.sha256
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG"])
@@ -171,6 +171,6 @@ def test_numbers_of_classes_are_those_of_imagenet() -> None:
 
 @pytest.mark.data("imagenette")
 def test_the_real_one() -> None:
-    made = load("imagenette", "test", size=32, count=5)
-    assert made.labels.bincount().tolist() == [5] * 10
-    assert np.ptp(made.images.numpy()) > 200
+    image_set = load("imagenette", "test", size=32, count=5)
+    assert image_set.labels.bincount().tolist() == [5] * 10
+    assert np.ptp(image_set.images.numpy()) > 200

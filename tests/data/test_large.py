@@ -1,4 +1,4 @@
-"""Large sets: counted and hashed piece by piece, read by threads, kept in a file, and never several times in memory."""
+"""Test large sets: processed in chunks, decoded by threads, stored in a file, and never in memory more than once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> torch.Tensor:
 
 
 def photographs(folder: Path, count: int, side: int = 24) -> list[Path]:
-    """JPEGs of noise, of unlike lengths, so that threads end out of order."""
+    """Write JPEG files of noise with different sizes, so that threads do not finish in order."""
     files = []
     for i in range(count):
         files.append(folder / f"{i:03}.jpg")
@@ -80,8 +80,8 @@ def test_statistics_are_those_of_all_at_once_in_any_chunks(shape, low, span, see
 def test_statistics_are_as_they_were_before_chunks():
     images = noise((300, 3, 64, 64))
     before = images.double().div(255)
-    for given_ in (images, images.split(7), images.permute(0, 1, 3, 2)):
-        mean, std = channel_statistics(given_)
+    for tensors in (images, images.split(7), images.permute(0, 1, 3, 2)):
+        mean, std = channel_statistics(tensors)
         np.testing.assert_allclose(mean, before.mean((0, 2, 3)), rtol=1e-12)
         np.testing.assert_allclose(std, before.std((0, 2, 3)), rtol=1e-12)
 
@@ -124,13 +124,13 @@ def test_the_hash_is_that_of_the_bytes_in_one(values):
 @pytest.mark.usefixtures("tiny_chunks")
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (30, 50), (3, 1000), (40, 3, 5, 5), (5, 0)])
 def test_chunks_are_views_that_make_the_whole(shape):
-    whole = torch.zeros(shape)
-    cut = list(chunks(whole))
-    assert torch.equal(torch.cat(cut), whole.reshape(shape or (1,)))
+    full = torch.zeros(shape)
+    parts = list(chunks(full))
+    assert torch.equal(torch.cat(parts), full.reshape(shape or (1,)))
     assert all(
-        piece.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr() for piece in cut
+        piece.untyped_storage().data_ptr() == full.untyped_storage().data_ptr() for piece in parts
     )
-    assert all(len(piece) <= 1 or piece.numel() * 4 <= 100 for piece in cut)
+    assert all(len(piece) <= 1 or piece.numel() * 4 <= 100 for piece in parts)
 
 
 # ---- coresets
@@ -145,11 +145,11 @@ def test_a_choice_does_not_depend_on_the_chunks(method, monkeypatch):
         torch.randn(90, 20, generator=source),
         torch.randn(90, generator=source).half(),
     ):
-        whole = select(features, labels, method, 9)
+        full = select(features, labels, method, 9)
         with monkeypatch.context() as patch:
             patch.setattr(_chunks, "CHUNK_BYTES", 200)
-            assert torch.equal(select(features, labels, method, 9), whole)
-            assert torch.equal(select(features.double(), labels, method, 9), whole)
+            assert torch.equal(select(features, labels, method, 9), full)
+            assert torch.equal(select(features.double(), labels, method, 9), full)
 
 
 @pytest.mark.usefixtures("tiny_chunks")
@@ -168,30 +168,30 @@ def test_a_feature_that_is_not_finite_is_found_in_any_chunk():
 def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
     files = photographs(tmp_path, 70)
     monkeypatch.setattr(reading, "_thread_count", lambda _: threads)
-    made = read_images(files, **options)
-    for image, file in zip(made, files, strict=True):
-        shown = Image.open(file).convert("L" if options.get("grey") else "RGB")
+    images = read_images(files, **options)
+    for image, file in zip(images, files, strict=True):
+        picture = Image.open(file).convert("L" if options.get("grey") else "RGB")
         if size := options.get("size"):
-            shown = shown.resize((size, size), Image.Resampling.BILINEAR)
-        wanted = np.asarray(shown)
+            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+        expected = np.asarray(picture)
         assert (
-            image.numpy() == (wanted[None] if wanted.ndim == 2 else wanted.transpose(2, 0, 1))
+            image.numpy() == (expected[None] if expected.ndim == 2 else expected.transpose(2, 0, 1))
         ).all()
     monkeypatch.setattr(_chunks, "CHUNK_BYTES", 3000)
-    cut = list(read_image_chunks(files, **options))
-    assert len(cut) > 1
-    assert torch.equal(torch.cat(cut), made)
+    parts = list(read_image_chunks(files, **options))
+    assert len(parts) > 1
+    assert torch.equal(torch.cat(parts), images)
 
 
 @pytest.mark.parametrize("bad", [(0, 1), (33, 34), (17, 69), (69,)])
 def test_the_first_bad_file_is_named_whoever_is_faster(tmp_path, monkeypatch, bad):
     files = photographs(tmp_path, 70)
     monkeypatch.setattr(reading, "_thread_count", lambda _: 8)
-    whole = reading._decode
+    full = reading._decode
 
     def slow(path: Path, size: int | None, grey: bool) -> np.ndarray:
         time.sleep(0.05 if path == files[bad[0]] else 0)  # the others are reached before
-        return whole(path, size, grey)
+        return full(path, size, grey)
 
     monkeypatch.setattr(reading, "_decode", slow)
     for i in bad:
@@ -229,14 +229,14 @@ def test_a_large_set_lives_in_a_file_without_a_name(tmp_path, monkeypatch, place
         monkeypatch.setattr("tempfile.tempdir", None)
     else:
         monkeypatch.delenv("TMPDIR", raising=False)
-    before, made = len(mapped_files()), _memmap.allocate_pixels((10, 3, 40, 40))
+    before, images = len(mapped_files()), _memmap.allocate_pixels((10, 3, 40, 40))
     assert len(mapped_files()) == before + 1
     folder = tmp_path if place == "TMPDIR" else place
     assert sum(f" {folder}/" in line for line in mapped_files()) == 1
     assert not any(tmp_path.iterdir())
-    made.copy_(noise((10, 3, 40, 40)))
-    part = made[3:5]
-    del made
+    images.copy_(noise((10, 3, 40, 40)))
+    part = images[3:5]
+    del images
     assert torch.equal(part, noise((10, 3, 40, 40))[3:5])
     del part
     assert len(mapped_files()) == before
@@ -251,12 +251,12 @@ def test_images_in_a_file_are_as_those_in_memory(tmp_path, monkeypatch):
         photographs(tmp_path / name, 12)
     before = {split: image_folder(split, path=tmp_path) for split in ("train", "test")}
     monkeypatch.setattr(_memmap, "LARGE_BYTES", 0)
-    for split, wanted in before.items():
-        made = image_folder(split, path=tmp_path)
-        assert made.sha256 == wanted.sha256
-        assert (made.mean, made.std) == (wanted.mean, wanted.std)
-        assert torch.equal(made.batch([3, 1]), wanted.batch([3, 1]))
-        assert made.subset([4, 2]).sha256 == wanted.subset([4, 2]).sha256
+    for split, expected in before.items():
+        images = image_folder(split, path=tmp_path)
+        assert images.sha256 == expected.sha256
+        assert (images.mean, images.std) == (expected.mean, expected.std)
+        assert torch.equal(images.batch([3, 1]), expected.batch([3, 1]))
+        assert images.subset([4, 2]).sha256 == expected.subset([4, 2]).sha256
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "full", "refused", "unknown"])
@@ -276,8 +276,8 @@ def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble)
         monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
     elif trouble == "unknown":
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    made = _memmap.allocate_pixels((2, 5)).fill_(7)
-    assert made.tolist() == [[7] * 5] * 2
+    images = _memmap.allocate_pixels((2, 5)).fill_(7)
+    assert images.tolist() == [[7] * 5] * 2
     assert not any(tmp_path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""Overlap: by hand, and against a comparison of all pairs."""
+"""Test the overlap of two sets by hand, and against a comparison of all pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tells two subclasses of scenes apart: a texture or a colour, as far as its dial says, and nothing else."""
+"""Test that the two subclasses of a scene differ in texture or colour, by the amount asked for, and in nothing else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ both = pytest.mark.parametrize("subclass", SUBCLASS_NAMES)
 
 
 class Turned:
-    """A random stream that says 1 − u where another says u."""
+    """A random stream that returns 1 − u where another returns u."""
 
     def __init__(self, stream: np.random.Generator) -> None:
         self.stream = stream
@@ -35,7 +35,7 @@ class Turned:
 
 @pytest.fixture
 def swapped(monkeypatch: pytest.MonkeyPatch):
-    """Scenes of the same layout with every labelled object in its class's other subclass: its coin is turned."""
+    """Return a function that creates the same scenes with every labelled object in the other subclass of its class."""
     usual = _scene_layout.random_stream
 
     def make(*args: Any, **options: Any) -> ImageSet:
@@ -52,30 +52,32 @@ def swapped(monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-def colours(made: ImageSet) -> np.ndarray:
-    """Mean colour of the labelled object in each image, [N, 3] bytes; its soft edge left out."""
-    inner = -torch.nn.functional.max_pool2d(-made.masks.float()[:, None], 3, 1, 1)
-    return ((made.images * inner).sum((2, 3)) / inner.sum((2, 3))).numpy()
+def colours(image_set: ImageSet) -> np.ndarray:
+    """Return the mean colour of the labelled object in each image without its soft edge, [N, 3] in bytes."""
+    inner = -torch.nn.functional.max_pool2d(-image_set.masks.float()[:, None], 3, 1, 1)
+    return ((image_set.images * inner).sum((2, 3)) / inner.sum((2, 3))).numpy()
 
 
-def accuracy(made: ImageSet) -> float:
-    """How often a line in the space of mean colours tells the second subclass from the first."""
-    x = colours(made) / 255
-    return cross_val_score(LogisticRegression(C=100), x, made.subclasses.numpy() % 2, cv=3).mean()
+def accuracy(image_set: ImageSet) -> float:
+    """Return the accuracy of a linear classifier of the subclass by the mean colour."""
+    x = colours(image_set) / 255
+    return cross_val_score(
+        LogisticRegression(C=100), x, image_set.subclasses.numpy() % 2, cv=3
+    ).mean()
 
 
 # ---- nothing changed for those who do not ask
 
 
 def test_scenes_of_before_are_the_defaults():
-    made, asked = scenes(**MANY), scenes(**MANY, subclass="texture", difference=1)
+    image_set, explicit = scenes(**MANY), scenes(**MANY, subclass="texture", difference=1)
     for part in PARTS:
-        assert torch.equal(getattr(made, part), getattr(asked, part))
-    assert made.options == asked.options
-    assert (made.options["subclass"], made.options["difference"]) == ("texture", 1.0)
-    layout = create_layout(made.options)
+        assert torch.equal(getattr(image_set, part), getattr(explicit, part))
+    assert image_set.options == explicit.options
+    assert (image_set.options["subclass"], image_set.options["difference"]) == ("texture", 1.0)
+    layout = create_layout(image_set.options)
     assert set(layout.stripe_contrast.ravel().tolist()) == {0.0, float(np.float32(0.17))}
-    assert made.subclass_names[:4] == (
+    assert image_set.subclass_names[:4] == (
         "plain disc",
         "striped disc",
         "plain square",
@@ -88,26 +90,26 @@ def test_scenes_of_before_are_the_defaults():
 
 @both
 def test_without_a_difference_the_bytes_do_not_depend_on_the_subclass(subclass, swapped):
-    made, other = (make(**MANY, subclass=subclass, difference=0) for make in (scenes, swapped))
-    assert torch.equal(made.subclasses ^ 1, other.subclasses)  # 2 · label + second
+    image_set, other = (make(**MANY, subclass=subclass, difference=0) for make in (scenes, swapped))
+    assert torch.equal(image_set.subclasses ^ 1, other.subclasses)  # 2 · label + second
     for part in ("images", "labels", "masks", "multi_hot"):
-        assert torch.equal(getattr(made, part), getattr(other, part))
+        assert torch.equal(getattr(image_set, part), getattr(other, part))
 
 
 @both
 @pytest.mark.parametrize("difference", [0.25, 1, 2])
 def test_with_a_difference_every_image_depends_on_it_within_its_mask(subclass, difference, swapped):
-    made, other = (
+    image_set, other = (
         make(**MANY, subclass=subclass, difference=difference) for make in (scenes, swapped)
     )
-    differs = (made.images != other.images).any(1)
+    differs = (image_set.images != other.images).any(1)
     near = (
-        torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0
+        torch.nn.functional.max_pool2d(image_set.masks.float(), 5, 1, 2) > 0
     )  # the soft edge is a pixel wide
     assert differs.any((1, 2)).all()
     assert not (differs & ~near).any()
     for part in ("labels", "masks", "multi_hot"):
-        assert torch.equal(getattr(made, part), getattr(other, part))
+        assert torch.equal(getattr(image_set, part), getattr(other, part))
 
 
 @both
@@ -124,13 +126,13 @@ def test_the_dial_moves_the_pixels_in_proportion(subclass, swapped):
 @both
 @pytest.mark.parametrize("difference", [0, 2])
 def test_other_objects_stay_as_they_are(subclass, difference):
-    made, usual = scenes(**MANY, subclass=subclass, difference=difference), scenes(**MANY)
-    here, there = create_layout(made.options), create_layout(usual.options)
+    image_set, usual = scenes(**MANY, subclass=subclass, difference=difference), scenes(**MANY)
+    layout_a, layout_b = create_layout(image_set.options), create_layout(usual.options)
     for field in ("stripe_contrast", "colour"):
-        assert (getattr(here, field)[:, 1:] == getattr(there, field)[:, 1:]).all()
-    assert torch.equal(made.masks, usual.masks)
-    near = torch.nn.functional.max_pool2d(made.masks.float(), 5, 1, 2) > 0
-    assert not ((made.images != usual.images).any(1) & ~near).any()
+        assert (getattr(layout_a, field)[:, 1:] == getattr(layout_b, field)[:, 1:]).all()
+    assert torch.equal(image_set.masks, usual.masks)
+    near = torch.nn.functional.max_pool2d(image_set.masks.float(), 5, 1, 2) > 0
+    assert not ((image_set.images != usual.images).any(1) & ~near).any()
 
 
 # ---- colour
@@ -138,22 +140,22 @@ def test_other_objects_stay_as_they_are(subclass, difference):
 
 def test_a_warm_object_is_redder_and_a_cool_one_bluer_by_a_known_amount(swapped):
     options = {"count": 200, "subclass": "colour", "object_size": (0.25, 0.4), "clutter": 0}
-    made, other = scenes(**options), swapped(**options)
-    warm = np.where(made.subclasses % 2 == 1, 1, -1)[:, None]
+    image_set, other = scenes(**options), swapped(**options)
+    warm = np.where(image_set.subclasses % 2 == 1, 1, -1)[:, None]
     np.testing.assert_allclose(
-        warm * (colours(made) - colours(other)),
+        warm * (colours(image_set) - colours(other)),
         np.tile([2 * 0.12 * 255, 0, -2 * 0.12 * 255], (200, 1)),
         atol=1,
     )
-    inside = made.masks[:, None].expand_as(made.images)
-    light, dark = made.images[inside].max(), made.images[inside].min()
+    inside = image_set.masks[:, None].expand_as(image_set.images)
+    light, dark = image_set.images[inside].max(), image_set.images[inside].min()
     assert 0 < dark < light < 255  # nothing was clipped, so that the mean over channels is the same
 
 
 def test_a_colour_subclass_is_not_seen_in_lightness():
-    made = scenes(count=1000, subclass="colour", clutter=0)
-    light = colours(made).mean(1)
-    second = made.subclasses.numpy() % 2 == 1
+    image_set = scenes(count=1000, subclass="colour", clutter=0)
+    light = colours(image_set).mean(1)
+    second = image_set.subclasses.numpy() % 2 == 1
     gap = light[second].mean() - light[~second].mean()
     assert abs(gap) < 4 * light.std() * (4 / len(light)) ** 0.5
 
@@ -181,34 +183,34 @@ def test_a_texture_says_nothing_in_the_mean_colour():
 
 @pytest.mark.parametrize("difference", [1, 2])
 def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
-    made = scenes(count=2000, subclass="colour", difference=difference)
-    layout = create_layout(made.options)
+    image_set = scenes(count=2000, subclass="colour", difference=difference)
+    layout = create_layout(image_set.options)
     apart = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
     assert apart.min() > 0.14  # less than with textures, where it is 0.25
     said = cross_val_score(
-        LogisticRegression(), colours(made) / 255, made.labels.numpy(), cv=2
+        LogisticRegression(), colours(image_set) / 255, image_set.labels.numpy(), cv=2
     ).mean()
     assert said < 0.2 + 4 * np.sqrt(0.16 / 2000)
 
 
 def test_names_parents_and_balance_of_colours():
-    made = scenes("val", count=300, subclass="colour")
-    assert made.subclass_names == tuple(
+    image_set = scenes("val", count=300, subclass="colour")
+    assert image_set.subclass_names == tuple(
         f"{kind} {shape}" for shape in SHAPE_NAMES for kind in ("cool", "warm")
     )
-    assert made.parents == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)
-    assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
-    assert (made.mean, made.std) == (MEAN, STD)
+    assert image_set.parents == (0, 0, 1, 1, 2, 2, 3, 3, 4, 4)
+    assert (image_set.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
+    assert (image_set.mean, image_set.std) == (MEAN, STD)
 
 
 @both
 def test_made_again_from_its_options(subclass):
-    made = load("scenes", "test", count=20, subclass=subclass, difference=np.float32(0.5))
-    again = scenes(**json.loads(json.dumps(made.options)))
-    assert torch.equal(made.images, again.images)
-    assert torch.equal(made.subclasses, again.subclasses)
-    assert made.options["difference"] == 0.5
-    assert type(made.options["difference"]) is float
+    image_set = load("scenes", "test", count=20, subclass=subclass, difference=np.float32(0.5))
+    again = scenes(**json.loads(json.dumps(image_set.options)))
+    assert torch.equal(image_set.images, again.images)
+    assert torch.equal(image_set.subclasses, again.subclasses)
+    assert image_set.options["difference"] == 0.5
+    assert type(image_set.options["difference"]) is float
 
 
 # ---- bad input

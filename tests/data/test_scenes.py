@@ -1,4 +1,4 @@
-"""Scenes: made the same again, masks and labels true to what is painted, dials that act, colours without a clue."""
+"""Test scenes: they are reproducible, masks and labels match the pixels, options work, and colours do not give the class away."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ CROSS = 4 * (2 * 0.3) * 0.954 - (2 * 0.3) ** 2
 AREAS = (np.pi, 2.0, np.pi * (1 - 0.52**2), CROSS, 3 * np.sqrt(3) / 4)
 
 
-def same(a: ImageSet, b: ImageSet) -> bool:
+def are_equal(a: ImageSet, b: ImageSet) -> bool:
     return all(torch.equal(getattr(a, part), getattr(b, part)) for part in PARTS)
 
 
-def repaint(made: ImageSet, **changed: np.ndarray) -> np.ndarray:
-    """The images of ``made`` after a change of their layout, with the same noise."""
+def repaint(image_set: ImageSet, **changed: np.ndarray) -> np.ndarray:
+    """Return the images of a set after a change of their layout, with the same noise."""
     return paint(
-        create_layout(made.options)._replace(**changed),
-        made.options["size"],
-        random_stream(made.options, NOISE_STREAM),
+        create_layout(image_set.options)._replace(**changed),
+        image_set.options["size"],
+        random_stream(image_set.options, NOISE_STREAM),
     )[0]
 
 
@@ -51,10 +51,10 @@ def repaint(made: ImageSet, **changed: np.ndarray) -> np.ndarray:
     "options", [{"count": 30}, MANY, {"count": 3, "size": 47, "seed": 2**40, "clutter": 0}]
 )
 def test_the_same_arguments_give_the_same_bytes(options):
-    made = scenes(**options)
-    assert same(made, scenes(**options))
-    assert same(made, scenes(**json.loads(json.dumps(made.options))))
-    assert made.sha256 == scenes(**made.options).sha256
+    image_set = scenes(**options)
+    assert are_equal(image_set, scenes(**options))
+    assert are_equal(image_set, scenes(**json.loads(json.dumps(image_set.options))))
+    assert image_set.sha256 == scenes(**image_set.options).sha256
 
 
 def test_global_random_state_is_neither_used_nor_changed():
@@ -65,27 +65,31 @@ def test_global_random_state_is_neither_used_nor_changed():
     assert torch.equal(torch.get_rng_state(), before[2])
     np.random.seed(5)  # noqa: NPY002
     torch.manual_seed(5)
-    assert same(first, scenes(count=20))
+    assert are_equal(first, scenes(count=20))
 
 
 @settings(max_examples=15, deadline=None)
 @given(
-    few=st.integers(1, 90),
+    small_count=st.integers(1, 90),
     more=st.integers(0, 60),
     seed=st.integers(0, 2**63 - 1),
     objects=st.integers(1, 5),
 )
-def test_fewer_images_are_the_first_of_more(few, more, seed, objects):
-    large = scenes(count=few + more, seed=seed, objects=objects)
-    assert same(scenes(count=few, seed=seed, objects=objects), large.subset(slice(few)))
+def test_fewer_images_are_the_first_of_more(small_count, more, seed, objects):
+    large = scenes(count=small_count + more, seed=seed, objects=objects)
+    assert are_equal(
+        scenes(count=small_count, seed=seed, objects=objects), large.subset(slice(small_count))
+    )
 
 
 def test_splits_and_seeds_share_no_scene():
     sets = [
         scenes(split, count=200, seed=seed) for split in ("train", "val", "test") for seed in (0, 1)
     ]
-    assert len({image.numpy().tobytes() for made in sets for image in made.images}) == 1200
-    spots = np.concatenate([create_layout(made.options).geometry[:, 0] for made in sets])
+    assert (
+        len({image.numpy().tobytes() for image_set in sets for image in image_set.images}) == 1200
+    )
+    spots = np.concatenate([create_layout(image_set.options).geometry[:, 0] for image_set in sets])
     for column in spots.T[:2]:  # not the same place under another noise either
         assert len(np.unique(column)) > 1195
 
@@ -105,17 +109,17 @@ def test_one_dial_leaves_the_rest_in_place():
 
 @pytest.mark.parametrize("size", [32, 47, 128])
 def test_shapes_types_and_values(size):
-    made = scenes(count=20, size=size, objects=(1, 3))
-    assert (made.images.shape, made.images.dtype) == ((20, 3, size, size), torch.uint8)
-    assert (made.masks.shape, made.masks.dtype) == ((20, size, size), torch.bool)
-    assert (made.labels.dtype, made.subclasses.dtype, made.multi_hot.dtype) == (
+    image_set = scenes(count=20, size=size, objects=(1, 3))
+    assert (image_set.images.shape, image_set.images.dtype) == ((20, 3, size, size), torch.uint8)
+    assert (image_set.masks.shape, image_set.masks.dtype) == ((20, size, size), torch.bool)
+    assert (image_set.labels.dtype, image_set.subclasses.dtype, image_set.multi_hot.dtype) == (
         torch.int64,
         torch.int64,
         torch.float32,
     )
-    assert made.multi_hot.shape == (20, 5)
-    assert made.masks.any((1, 2)).all()
-    assert made.images.float().std((1, 2, 3)).min() > 5
+    assert image_set.multi_hot.shape == (20, 5)
+    assert image_set.masks.any((1, 2)).all()
+    assert image_set.images.float().std((1, 2, 3)).min() > 5
 
 
 def test_default_counts():
@@ -124,32 +128,32 @@ def test_default_counts():
 
 @pytest.mark.parametrize(("object_size", "clutter"), [((0.18, 0.30), 4), (0.45, 0), (0.12, 8)])
 def test_mask_is_where_the_object_changes_the_image(object_size, clutter):
-    made = scenes(count=200, object_size=object_size, clutter=clutter)
-    bare = repaint(made, is_requested=np.zeros((200, 1), bool))
-    differs = torch.from_numpy((bare != made.images.numpy()).any(1))
+    image_set = scenes(count=200, object_size=object_size, clutter=clutter)
+    bare = repaint(image_set, is_requested=np.zeros((200, 1), bool))
+    differs = torch.from_numpy((bare != image_set.images.numpy()).any(1))
     near, nearer = (
-        torch.nn.functional.max_pool2d(made.masks.float(), k, 1, k // 2) > 0 for k in (5, 3)
+        torch.nn.functional.max_pool2d(image_set.masks.float(), k, 1, k // 2) > 0 for k in (5, 3)
     )
     assert not (
         differs & ~near
     ).any()  # beside the mask only the soft edge, a pixel wide, a little more at sharp tips
-    assert (differs & ~nearer).sum() < 0.01 * made.masks.sum()
-    assert (differs & made.masks).sum() > 0.995 * made.masks.sum()
+    assert (differs & ~nearer).sum() < 0.01 * image_set.masks.sum()
+    assert (differs & image_set.masks).sum() > 0.995 * image_set.masks.sum()
 
 
 @pytest.mark.parametrize("kind", range(5), ids=SHAPE_NAMES)
 @pytest.mark.parametrize("radius", [0.1, 0.3, 0.48])
 def test_mask_and_cover_have_the_area_of_the_shape(kind, radius):
-    made = scenes(count=200, size=128, object_size=radius, clutter=0)
-    chosen = made.labels == kind
+    image_set = scenes(count=200, size=128, object_size=radius, clutter=0)
+    selection = image_set.labels == kind
     expected = AREAS[kind] * (radius * 128) ** 2
-    areas = made.masks[chosen].sum((1, 2)).double()
+    areas = image_set.masks[selection].sum((1, 2)).double()
     edge = 10 * radius * 128  # no outline is longer than that
     assert (areas - expected).abs().max() < 0.25 * edge
     assert areas.mean().item() == pytest.approx(expected, rel=0.02)
-    layout = create_layout(made.options)
+    layout = create_layout(image_set.options)
     cover, _ = object_coverage(layout, 0, ((np.arange(128) + 0.5) / 128).astype(np.float32))
-    assert cover[chosen.numpy()].sum((1, 2)) == pytest.approx(expected, rel=0.02)
+    assert cover[selection.numpy()].sum((1, 2)) == pytest.approx(expected, rel=0.02)
 
 
 def test_object_size_acts_on_every_image():
@@ -161,8 +165,8 @@ def test_object_size_acts_on_every_image():
 
 
 def test_object_size_is_kept_within_its_range_and_the_image():
-    made = scenes(count=500, object_size=[0.1, 0.4], objects=5)
-    spot = create_layout(made.options).geometry
+    image_set = scenes(count=500, object_size=[0.1, 0.4], objects=5)
+    spot = create_layout(image_set.options).geometry
     centre, radius = spot[..., :2], spot[..., 4]
     assert 0.1 <= radius[:, 0].min() < 0.11
     assert 0.39 < radius[:, 0].max() <= 0.4
@@ -174,8 +178,8 @@ def test_object_size_is_kept_within_its_range_and_the_image():
 def test_clutter_acts_on_the_background():
     spreads = []
     for clutter in (0, 2, 4, 8, 16):
-        made = scenes(count=300, clutter=clutter)
-        outside = np.where(made.masks[:, None], np.nan, made.images)
+        image_set = scenes(count=300, clutter=clutter)
+        outside = np.where(image_set.masks[:, None], np.nan, image_set.images)
         spreads.append(np.nanvar(outside, (2, 3)).mean())
     assert (np.diff(spreads) > 0.1 * spreads[0]).all()
 
@@ -184,7 +188,7 @@ def test_ranges_include_both_ends():
     layout = create_layout(scenes(count=400, objects=(2, 4), clutter=(1, 3)).options)
     assert set(layout.is_requested.sum(1)) == {2, 3, 4}
     assert set((layout.clutter_geometry[..., 7] > 0).sum(1)) == {1, 2, 3}
-    assert same(
+    assert are_equal(
         scenes(count=20, objects=2, clutter=3), scenes(count=20, objects=(2, 2), clutter=[3, 3])
     )
 
@@ -194,29 +198,31 @@ def test_ranges_include_both_ends():
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_labels_and_subclasses_are_balanced(split):
-    made = scenes(split, count=300)
-    assert (made.labels.view(-1, 5).sort().values == torch.arange(5)).all()
-    assert (made.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
-    assert len(made.labels.view(-1, 5).unique(dim=0)) > 30  # in no fixed order
+    image_set = scenes(split, count=300)
+    assert (image_set.labels.view(-1, 5).sort().values == torch.arange(5)).all()
+    assert (image_set.subclasses.view(-1, 10).sort().values == torch.arange(10)).all()
+    assert len(image_set.labels.view(-1, 5).unique(dim=0)) > 30  # in no fixed order
 
 
 def test_a_subclass_belongs_to_one_class_and_says_so():
-    made = scenes(count=200)
-    assert torch.equal(made.subclasses // 2, made.labels)
-    assert len(made.subclass_names) == 10
-    for label, subclass in zip(made.labels, made.subclasses, strict=True):
-        texture, shape = made.subclass_names[subclass].split()
-        assert shape == made.class_names[label]
+    image_set = scenes(count=200)
+    assert torch.equal(image_set.subclasses // 2, image_set.labels)
+    assert len(image_set.subclass_names) == 10
+    for label, subclass in zip(image_set.labels, image_set.subclasses, strict=True):
+        texture, shape = image_set.subclass_names[subclass].split()
+        assert shape == image_set.class_names[label]
         assert texture == ("plain", "striped")[subclass % 2]
 
 
 def test_stripes_can_be_seen():
-    made = scenes(count=300, object_size=(0.25, 0.45))
-    inner = -torch.nn.functional.max_pool2d(-made.masks.float(), 3, 1, 1)  # without the soft edge
-    light = made.images.float().mean(1)
+    image_set = scenes(count=300, object_size=(0.25, 0.45))
+    inner = -torch.nn.functional.max_pool2d(
+        -image_set.masks.float(), 3, 1, 1
+    )  # without the soft edge
+    light = image_set.images.float().mean(1)
     mean = (light * inner).sum((1, 2)) / inner.sum((1, 2))
     spread = (((light - mean[:, None, None]) ** 2 * inner).sum((1, 2)) / inner.sum((1, 2))).sqrt()
-    striped = made.subclasses % 2 == 1
+    striped = image_set.subclasses % 2 == 1
     assert spread[striped].min() > 2 * spread[~striped].max()
 
 
@@ -224,36 +230,38 @@ def test_one_object_makes_one_hot_and_more_contain_the_label():
     assert torch.equal(
         scenes(count=50).multi_hot, torch.nn.functional.one_hot(scenes(count=50).labels, 5).float()
     )
-    made = scenes(**MANY)
-    assert set(made.multi_hot.unique().tolist()) == {0.0, 1.0}
-    assert (made.multi_hot.gather(1, made.labels[:, None]) == 1).all()
+    image_set = scenes(**MANY)
+    assert set(image_set.multi_hot.unique().tolist()) == {0.0, 1.0}
+    assert (image_set.multi_hot.gather(1, image_set.labels[:, None]) == 1).all()
     assert (
         scenes(count=200, objects=3).multi_hot.sum(1).mean() > 2.8
     )  # there is room for nearly all
 
 
 def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
-    made = scenes(**MANY)
-    layout, grid = create_layout(made.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
+    image_set = scenes(**MANY)
+    layout, grid = create_layout(image_set.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
     covers = [object_coverage(layout, j, grid)[0].astype(float) for j in range(5)]
     left_out = 0
-    for i in range(len(made)):
+    for i in range(len(image_set)):
         free = np.ones((32, 32))
         for j, kind in enumerate(layout.classes[i]):
             share = (covers[j][i] * free).sum() / covers[j][i].sum()
             present = bool(layout.is_requested[i, j]) and share >= VISIBLE_SHARE
-            assert bool(made.multi_hot[i, kind]) == present
+            assert bool(image_set.multi_hot[i, kind]) == present
             free *= 1 - covers[j][i] * present
             left_out += bool(layout.is_requested[i, j]) and not present
     assert left_out > 5  # both cases were met
-    wanted = layout.is_requested & np.take_along_axis(made.multi_hot.numpy() > 0, layout.classes, 1)
-    assert (repaint(made, is_requested=wanted) == made.images.numpy()).all()
+    expected = layout.is_requested & np.take_along_axis(
+        image_set.multi_hot.numpy() > 0, layout.classes, 1
+    )
+    assert (repaint(image_set, is_requested=expected) == image_set.images.numpy()).all()
     for j in range(5):
-        fewer = wanted.copy()
+        fewer = expected.copy()
         fewer[:, j] = False
         assert (
-            (repaint(made, is_requested=fewer) != made.images.numpy()).any((1, 2, 3))
-            == wanted[:, j]
+            (repaint(image_set, is_requested=fewer) != image_set.images.numpy()).any((1, 2, 3))
+            == expected[:, j]
         ).all()
 
 
@@ -261,28 +269,29 @@ def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
 
 
 def test_colour_does_not_tell_the_class():
-    made = scenes(count=2000)
-    layout = create_layout(made.options)
+    image_set = scenes(count=2000)
+    layout = create_layout(image_set.options)
     features = {
-        "mean of the image": made.images.float().mean((2, 3)).numpy(),
+        "mean of the image": image_set.images.float().mean((2, 3)).numpy(),
         "colour of the object": PolynomialFeatures(2).fit_transform(layout.colour[:, 0]),
         "colours behind it": layout.background.reshape(-1, 6),
     }
     for name, x in features.items():
         x = StandardScaler().fit_transform(x)
-        accuracy = cross_val_score(LogisticRegression(), x, made.labels.numpy(), cv=2).mean()
+        accuracy = cross_val_score(LogisticRegression(), x, image_set.labels.numpy(), cv=2).mean()
         assert accuracy < 0.2 + 4 * np.sqrt(0.16 / 2000), name
 
 
 @pytest.mark.parametrize("options", [{}, {"object_size": 0.48, "clutter": 0}])
 def test_classes_have_the_same_mean_colour_although_their_areas_differ(options):
-    made = scenes(count=2500, **options)
-    means = made.images.double().mean((2, 3))
+    image_set = scenes(count=2500, **options)
+    means = image_set.images.double().mean((2, 3))
     for kind in range(5):
-        mine = means[made.labels == kind]
-        assert ((mine.mean(0) - means.mean(0)).abs() < 4 * mine.std(0) / len(mine) ** 0.5).all(), (
-            SHAPE_NAMES[kind]
-        )
+        class_means = means[image_set.labels == kind]
+        assert (
+            (class_means.mean(0) - means.mean(0)).abs()
+            < 4 * class_means.std(0) / len(class_means) ** 0.5
+        ).all(), SHAPE_NAMES[kind]
 
 
 def test_objects_stand_out_from_the_background():
@@ -338,6 +347,6 @@ def test_an_unknown_split_lists_the_known():
 
 
 def test_numpy_numbers_are_welcome():
-    made = scenes(count=np.int64(5), object_size=np.float32(0.25), clutter=(np.int32(1), 2))
-    assert type(made.options["count"]) is int
-    assert json.loads(json.dumps(made.options)) == made.options
+    image_set = scenes(count=np.int64(5), object_size=np.float32(0.25), clutter=(np.int32(1), 2))
+    assert type(image_set.options["count"]) is int
+    assert json.loads(json.dumps(image_set.options)) == image_set.options

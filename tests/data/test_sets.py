@@ -1,4 +1,4 @@
-"""Data sets: parts that never overlap, bytes as in the source, a normalisation that can be undone, and errors that help."""
+"""Test data sets: disjoint splits, bytes as in the source, a normalisation that can be undone, and the error messages."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ VISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 real = [pytest.param(name, marks=pytest.mark.data(f"{kind}/raw")) for name, kind in VISION.items()]
 
 
-def contents(made: ImageSet) -> Counter:
+def contents(image_set: ImageSet) -> Counter:
     return Counter(
         (image.numpy().tobytes(), int(label))
-        for image, label in zip(made.images, made.labels, strict=True)
+        for image, label in zip(image_set.images, image_set.labels, strict=True)
     )
 
 
 def every_byte(mean: tuple[float, ...] = (0.1307,), std: tuple[float, ...] = (0.3081,)) -> ImageSet:
-    """One image of 16×16 with all 256 bytes in each channel."""
+    """Return one image of 16×16 with all 256 bytes in each channel."""
     images = (
         torch.arange(256, dtype=torch.uint8)
         .view(1, 1, 16, 16)
@@ -46,10 +46,10 @@ def test_digits_are_scikit_learns_each_in_one_split():
     parts = [load("digits", split, size=8, margin=0) for split in SPLITS]
     assert [len(part) for part in parts] == [1297, 100, 400]
     images = np.rint(raw.images * 255 / 16).astype(np.uint8)[:, None]
-    wanted = Counter(
+    expected = Counter(
         (image.tobytes(), int(label)) for image, label in zip(images, raw.target, strict=True)
     )
-    assert sum((contents(part) for part in parts), Counter()) == wanted
+    assert sum((contents(part) for part in parts), Counter()) == expected
     assert not set(contents(parts[0])) & set(contents(parts[2]))
 
 
@@ -69,12 +69,12 @@ def test_digits_are_the_same_every_time_and_touch_no_random_state():
 
 @pytest.mark.parametrize(("size", "margin"), [(16, 2), (28, 4), (32, 0), (9, 4), (12, 2)])
 def test_digits_stand_on_a_black_margin(size, margin):
-    made = load("digits", "val", size=size, margin=margin)
-    assert made.images.shape == (100, 1, size, size)
+    image_set = load("digits", "val", size=size, margin=margin)
+    assert image_set.images.shape == (100, 1, size, size)
     inside = torch.zeros(size, size, dtype=torch.bool)
     inside[margin : size - margin, margin : size - margin] = True
-    assert not made.images[:, :, ~inside].any()
-    assert made.images[:, :, inside].any()
+    assert not image_set.images[:, :, ~inside].any()
+    assert image_set.images[:, :, inside].any()
 
 
 def test_digits_are_enlarged_as_pillow_does_it():
@@ -83,10 +83,10 @@ def test_digits_are_enlarged_as_pillow_does_it():
     small, large = load("digits", "val", size=8, margin=0), load("digits", "val", size=17, margin=2)
     assert torch.equal(small.labels, large.labels)
     for before, after in zip(small.images[:, 0], large.images[:, 0, 2:-2, 2:-2], strict=True):
-        wanted = Image.fromarray(before.numpy().astype(np.float32)).resize(
+        expected = Image.fromarray(before.numpy().astype(np.float32)).resize(
             (13, 13), Image.Resampling.BILINEAR
         )
-        assert np.abs(np.asarray(wanted) - after.numpy()).max() <= 1
+        assert np.abs(np.asarray(expected) - after.numpy()).max() <= 1
 
 
 def test_digits_are_normalised_by_the_training_part():
@@ -107,15 +107,15 @@ def test_digits_without_room_are_refused(options):
     ("name", "options"), [("digits", {"size": 12}), ("scenes", {"count": 20, "clutter": 1})]
 )
 def test_a_set_can_be_made_again_from_its_options(name, options, split):
-    made = load(name, split, **options)
-    assert load(made.name, **made.options).sha256 == made.sha256
+    image_set = load(name, split, **options)
+    assert load(image_set.name, **image_set.options).sha256 == image_set.sha256
 
 
 # ---- MNIST and Fashion-MNIST
 
 
 def idx(path: Path) -> np.ndarray:
-    """The IDX format by its definition: two zeros, type 8, number of dimensions, their lengths, bytes."""
+    """Write the IDX format by its definition: two zeros, type 8, number of dimensions, their lengths, bytes."""
     raw = path.read_bytes()
     assert raw[:3] == b"\0\0\x08"
     shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
@@ -134,38 +134,42 @@ def test_the_bytes_are_those_of_the_files_cut_where_it_says(name):
         "val": ("train", slice(55_000, 60_000)),
         "test": ("t10k", slice(0, 10_000)),
     }
-    for split, (part, cut) in cuts.items():
-        made = load(name, split)
-        assert (made.images[:, 0].numpy() == files[part][0][cut]).all()
-        assert (made.labels.numpy() == files[part][1][cut]).all()
-        assert (made.images.dtype, made.labels.dtype) == (torch.uint8, torch.int64)
-        assert len(made) == cut.stop - cut.start
+    for split, (part, rows) in cuts.items():
+        image_set = load(name, split)
+        assert (image_set.images[:, 0].numpy() == files[part][0][rows]).all()
+        assert (image_set.labels.numpy() == files[part][1][rows]).all()
+        assert (image_set.images.dtype, image_set.labels.dtype) == (torch.uint8, torch.int64)
+        assert len(image_set) == rows.stop - rows.start
         assert (
-            made.labels.unique().tolist() == list(range(10)) == list(range(len(made.class_names)))
+            image_set.labels.unique().tolist()
+            == list(range(10))
+            == list(range(len(image_set.class_names)))
         )
 
 
 @pytest.mark.parametrize("name", real)
 def test_the_normalisation_fits_and_can_be_undone_exactly(name):
-    made = load(name)
-    mean, std = channel_statistics(made.images)
-    assert mean == pytest.approx(made.mean, abs=2e-3)
-    assert std == pytest.approx(made.std, abs=2e-3)
-    assert torch.equal(made.to_display(made.batch(slice(0, 2000))), made.images[:2000])
+    image_set = load(name)
+    mean, std = channel_statistics(image_set.images)
+    assert mean == pytest.approx(image_set.mean, abs=2e-3)
+    assert std == pytest.approx(image_set.std, abs=2e-3)
+    assert torch.equal(
+        image_set.to_display(image_set.batch(slice(0, 2000))), image_set.images[:2000]
+    )
 
 
 @pytest.mark.parametrize("name", real)
 def test_resized_as_pillow_does_it(name):
     from PIL import Image
 
-    full, made = load(name, "val"), load(name, "val", size=16)
-    assert made.images.shape == (5000, 1, 16, 16)
-    for image, small in zip(full.images[:20, 0], made.images[:20, 0], strict=True):
-        wanted = np.asarray(
+    full, image_set = load(name, "val"), load(name, "val", size=16)
+    assert image_set.images.shape == (5000, 1, 16, 16)
+    for image, small in zip(full.images[:20, 0], image_set.images[:20, 0], strict=True):
+        expected = np.asarray(
             Image.fromarray(image.numpy()).resize((16, 16), Image.Resampling.BILINEAR)
         )
-        assert np.abs(wanted.astype(int) - small.numpy()).max() <= 1
-    assert load(made.name, **made.options).sha256 == made.sha256
+        assert np.abs(expected.astype(int) - small.numpy()).max() <= 1
+    assert load(image_set.name, **image_set.options).sha256 == image_set.sha256
 
 
 @pytest.mark.parametrize("name", VISION)
@@ -255,49 +259,51 @@ def test_the_folder_is_that_of_the_environment_or_the_platforms(monkeypatch, tmp
     ],
 )
 def test_every_byte_survives_the_way_there_and_back(mean, std):
-    made = every_byte(mean, std)
-    assert torch.equal(made.to_display(made.batch()), made.images)
+    image_set = every_byte(mean, std)
+    assert torch.equal(image_set.to_display(image_set.batch()), image_set.images)
 
 
 def test_a_batch_is_the_formula():
-    made = every_byte((0.2, 0.4), (0.5, 0.25))
-    wanted = (made.images.numpy() / 255 - np.array([0.2, 0.4])[:, None, None]) / np.array(
+    image_set = every_byte((0.2, 0.4), (0.5, 0.25))
+    expected = (image_set.images.numpy() / 255 - np.array([0.2, 0.4])[:, None, None]) / np.array(
         [0.5, 0.25]
     )[:, None, None]
-    np.testing.assert_allclose(made.batch(), wanted, rtol=1e-5, atol=1e-6)
-    assert made.batch().dtype == torch.float32
+    np.testing.assert_allclose(image_set.batch(), expected, rtol=1e-5, atol=1e-6)
+    assert image_set.batch().dtype == torch.float32
 
 
 def test_a_batch_may_be_chosen_in_any_way_and_changes_nothing():
-    made = load("digits", "val")
-    before, whole = made.images.clone(), made.batch()
+    image_set = load("digits", "val")
+    before, normalised = image_set.images.clone(), image_set.batch()
     for indices in ([3, 1], np.array([3, 1]), torch.tensor([3, 1])):
-        assert torch.equal(made.batch(indices), whole[[3, 1]])
-    assert torch.equal(made.batch(slice(5, 8)), whole[5:8])
-    assert torch.equal(made.batch(made.labels == 4), whole[made.labels == 4])
-    assert torch.equal(made.images, before)
+        assert torch.equal(image_set.batch(indices), normalised[[3, 1]])
+    assert torch.equal(image_set.batch(slice(5, 8)), normalised[5:8])
+    assert torch.equal(image_set.batch(image_set.labels == 4), normalised[image_set.labels == 4])
+    assert torch.equal(image_set.images, before)
 
 
 def test_display_clips_what_lies_outside_and_keeps_leading_dimensions():
-    made = every_byte()
-    assert made.to_display(torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)).flatten().tolist() == [
+    image_set = every_byte()
+    assert image_set.to_display(
+        torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)
+    ).flatten().tolist() == [
         0,
         255,
     ]
-    x = made.batch().requires_grad_(True)
-    assert made.to_display(x[0]).shape == (1, 16, 16)
-    assert made.to_display(x.expand(4, 2, 1, 16, 16)).shape == (4, 2, 1, 16, 16)
+    x = image_set.batch().requires_grad_(True)
+    assert image_set.to_display(x[0]).shape == (1, 16, 16)
+    assert image_set.to_display(x.expand(4, 2, 1, 16, 16)).shape == (4, 2, 1, 16, 16)
 
 
 def test_a_subset_keeps_all_that_belongs_to_its_images():
-    made = load("scenes", count=40, objects=(1, 3))
+    image_set = load("scenes", count=40, objects=(1, 3))
     indices = torch.tensor([30, 2, 11])
-    part = made.subset(indices)
+    part = image_set.subset(indices)
     for name in ("images", "labels", "masks", "subclasses", "multi_hot"):
-        assert torch.equal(getattr(part, name), getattr(made, name)[indices])
+        assert torch.equal(getattr(part, name), getattr(image_set, name)[indices])
     for name in ("name", "class_names", "mean", "std", "subclass_names", "options"):
-        assert getattr(part, name) == getattr(made, name)
-    assert torch.equal(part.batch(), made.batch(indices))
+        assert getattr(part, name) == getattr(image_set, name)
+    assert torch.equal(part.batch(), image_set.batch(indices))
 
 
 def test_a_subset_of_a_set_without_masks_has_none():
@@ -310,13 +316,17 @@ def test_a_subset_of_a_set_without_masks_has_none():
 def test_the_hash_is_of_images_and_labels():
     import hashlib
 
-    made = load("digits", "val")
+    image_set = load("digits", "val")
     assert (
-        made.sha256
-        == hashlib.sha256(made.images.numpy().tobytes() + made.labels.numpy().tobytes()).hexdigest()
+        image_set.sha256
+        == hashlib.sha256(
+            image_set.images.numpy().tobytes() + image_set.labels.numpy().tobytes()
+        ).hexdigest()
     )
-    assert made.subset([1, 0]).sha256 != made.subset([0, 1]).sha256
-    assert made.subset(slice(None, None, 2)).sha256 == made.subset(range(0, 100, 2)).sha256
+    assert image_set.subset([1, 0]).sha256 != image_set.subset([0, 1]).sha256
+    assert (
+        image_set.subset(slice(None, None, 2)).sha256 == image_set.subset(range(0, 100, 2)).sha256
+    )
 
 
 def test_statistics_are_numpys():

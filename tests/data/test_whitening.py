@@ -1,4 +1,4 @@
-"""ZCA: against the singular value decomposition in NumPy, its inverse, and what it refuses."""
+"""Test ZCA against NumPy's singular value decomposition, its inverse, and its error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from explore.errors import InvalidInput
 
 
 def images(count: int = 200, channels: int = 2, side: int = 4, seed: int = 0) -> torch.Tensor:
-    """Correlated pixels: noise through a random matrix, and a mean that is not 0."""
+    """Return correlated pixels: noise times a random matrix, and a mean that is not 0."""
     generator = torch.Generator().manual_seed(seed)
     values = channels * side * side
     mixed = (
@@ -23,7 +23,7 @@ def images(count: int = 200, channels: int = 2, side: int = 4, seed: int = 0) ->
 
 
 def by_numpy(x: torch.Tensor, epsilon: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, W and its inverse as the specification has them: Σ = U diag(s) Uᵀ, W = U diag((s + ε)^-1/2) Uᵀ."""
+    """Return mean, W and its inverse by their definition: Σ = U diag(s) Uᵀ, W = U diag((s + ε)^-1/2) Uᵀ."""
     flat = x.double().flatten(1).numpy()
     u, s, _ = np.linalg.svd(np.cov(flat.T))
     return (
@@ -44,9 +44,9 @@ def test_it_is_the_formula(epsilon):
     mean, forward, inverse = by_numpy(x, epsilon)
     np.testing.assert_allclose(zca.forward_matrix, forward, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(zca.inverse_matrix, inverse, rtol=1e-4, atol=1e-5)
-    for given in (x, others):
-        wanted = ((given.double().flatten(1).numpy() - mean) @ forward).reshape(given.shape)
-        np.testing.assert_allclose(zca(given), wanted, rtol=1e-3, atol=1e-4)
+    for batch in (x, others):
+        expected = ((batch.double().flatten(1).numpy() - mean) @ forward).reshape(batch.shape)
+        np.testing.assert_allclose(zca(batch), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_the_default_epsilon_is_that_of_all_released_code():
@@ -54,7 +54,7 @@ def test_the_default_epsilon_is_that_of_all_released_code():
 
 
 def test_covariance_of_what_it_was_fitted_on():
-    """U diag(s / (s + ε)) Uᵀ, which is the identity as ε goes to 0."""
+    """Return U diag(s / (s + ε)) Uᵀ, which is the identity as ε goes to 0."""
     x = images()
     u, s, _ = np.linalg.svd(covariance(x))
     np.testing.assert_allclose(
@@ -87,9 +87,9 @@ def test_real_digits_survive_the_way_there_and_back():
     white = zca(x)
     assert torch.equal(digits.to_display(zca.undo(white)), digits.images)
     s = np.linalg.eigvalsh(covariance(x))
-    found = np.linalg.eigvalsh(covariance(white))
+    result = np.linalg.eigvalsh(covariance(white))
     np.testing.assert_allclose(
-        found, np.sort(np.clip(s, 0, None) / (np.clip(s, 0, None) + 0.1)), atol=1e-3
+        result, np.sort(np.clip(s, 0, None) / (np.clip(s, 0, None) + 0.1)), atol=1e-3
     )
 
 

@@ -1,4 +1,4 @@
-"""Other architectures: torchvision's as oracles, any size and norm, nothing global touched."""
+"""Test the other architectures: torchvision's as oracles, any size and norm, no change of global state."""
 
 from __future__ import annotations
 
@@ -38,39 +38,39 @@ def test_weights_come_from_the_seed_and_from_nothing_else(name: str) -> None:
     assert not torch.equal(weights[0], weights[2])
 
 
-def same_weights(ours: nn.Module, theirs: nn.Module) -> None:
-    """Give theirs our weights, one after the other."""
-    mine, yours = list(ours.parameters()), list(theirs.parameters())
-    assert [p.shape for p in mine] == [p.shape for p in yours]
+def same_weights(ours: nn.Module, reference: nn.Module) -> None:
+    """Copy our weights into their network, one after the other."""
+    our_parameters, their_parameters = list(ours.parameters()), list(reference.parameters())
+    assert [p.shape for p in our_parameters] == [p.shape for p in their_parameters]
     with torch.no_grad():
-        for a, b in zip(mine, yours, strict=True):
+        for a, b in zip(our_parameters, their_parameters, strict=True):
             b.copy_(a)
 
 
 def test_resnet18_is_torchvisions_without_its_large_first_strides() -> None:
     from torchvision.models import resnet18
 
-    ours, theirs = (
+    ours, reference = (
         architecture("resnet18", 3, 10, 32, width=64, norm="batch", seed=0),
         resnet18(num_classes=10),
     )
-    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
-    same_weights(ours, theirs)
+    reference.conv1, reference.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    same_weights(ours, reference)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.eval()(x), reference.eval()(x), rtol=1e-4, atol=1e-5)
 
 
 def test_vgg11_has_torchvisions_convolutions() -> None:
     from torchvision.models import vgg11_bn
 
-    ours, theirs = (
+    ours, reference = (
         architecture("vgg11", 3, 10, 32, width=64, norm="batch", seed=0),
         vgg11_bn(num_classes=10).features,
     )
-    same_weights(nn.Sequential(*list(ours)[:-2]), theirs)
+    same_weights(nn.Sequential(*list(ours)[:-2]), reference)
     x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(
-        ours[:-1].eval()(x), theirs.eval()(x).flatten(1), rtol=1e-4, atol=1e-5
+        ours[:-1].eval()(x), reference.eval()(x).flatten(1), rtol=1e-4, atol=1e-5
     )
 
 

@@ -1,4 +1,4 @@
-"""ConvNet-D: counts and shapes of the published networks, PyTorch's own layers as oracle, weights from a private stream."""
+"""Test ConvNet-D: counts and shapes of the published networks, PyTorch's layers as oracle, weights from a private generator."""
 
 from __future__ import annotations
 
@@ -106,9 +106,9 @@ def test_maps_are_taken_before_pooling_and_nothing_overwrites_them():
 def test_instance_norm_is_group_norm_with_one_channel_a_group():
     norm, oracle = ConvNet(1, 2, 16, width=6).blocks[0].norm, nn.InstanceNorm2d(6, affine=True)
     for parameters in zip(norm.parameters(), oracle.parameters(), strict=True):
-        drawn = torch.randn(6, generator=torch.Generator().manual_seed(1))
+        random_network = torch.randn(6, generator=torch.Generator().manual_seed(1))
         for parameter in parameters:
-            parameter.data.copy_(drawn)
+            parameter.data.copy_(random_network)
     x = images(5, 6, 16)
     torch.testing.assert_close(norm(x), oracle(x))
 
@@ -144,7 +144,7 @@ def test_every_combination_computes(norm, activation, pooling):
 
 
 @pytest.fixture(scope="module")
-def drawn() -> ConvNet:
+def random_network() -> ConvNet:
     return ConvNet(3, 100, 32, seed=11)
 
 
@@ -152,11 +152,11 @@ def layers(net: nn.Module) -> list[nn.Module]:
     return [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
 
-def test_weights_are_drawn_as_pytorch_draws_them(drawn):
-    """Within the bounds of PyTorch's defaults, reaching them, and uniform: Kolmogorov-Smirnov at 1 in 10,000."""
+def test_weights_are_drawn_as_pytorch_draws_them(random_network):
+    """Test that weights are uniform within the bounds of PyTorch's defaults: Kolmogorov-Smirnov at 1 in 10,000."""
     from scipy.stats import kstest
 
-    for layer in layers(drawn):
+    for layer in layers(random_network):
         fan_in = math.prod(layer.weight.shape[1:])
         bound = math.sqrt(
             6 / ((1 + 5) * fan_in)
@@ -167,8 +167,8 @@ def test_weights_are_drawn_as_pytorch_draws_them(drawn):
             assert kstest(values, "uniform", args=(-bound, 2 * bound)).pvalue > 1e-4
 
 
-def test_bounds_are_those_of_pytorchs_own_layers(drawn):
-    for layer in layers(drawn):
+def test_bounds_are_those_of_pytorchs_own_layers(random_network):
+    for layer in layers(random_network):
         if layer.weight.numel() < 10_000:
             continue
         with torch.random.fork_rng():
@@ -244,15 +244,15 @@ def test_parameters_are_on_the_cpu_and_learn():
 
 
 @pytest.mark.parametrize(
-    ("option", "name", "known"),
+    ("option", "name", "names"),
     [
         ("norm", "instancenorm", "batch, group, instance"),
         ("activation", "tanh", "leakyrelu, relu"),
         ("pooling", "mean", "avg, max, none"),
     ],
 )
-def test_an_unknown_name_lists_the_known(option, name, known):
-    with pytest.raises(UnknownName, match=f"unknown {option} '{name}'; known: {known}"):
+def test_an_unknown_name_lists_the_known(option, name, names):
+    with pytest.raises(UnknownName, match=f"unknown {option} '{name}'; known: {names}"):
         ConvNet(1, 2, 16, **{option: name})
 
 

@@ -1,4 +1,4 @@
-"""Fit: the loop written by hand as oracle, learns what can be learnt, and a resumed training ends in the same bits."""
+"""Test Fit: a hand-written loop as oracle, accuracy on easy data, and that a resumed training ends in the same bits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures(
 
 
 def toy(count: int = 60, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three classes of 8×8 images with a bright bar at the top, in the middle or at the bottom; a line tells them apart."""
+    """Return images 8×8 of three linearly separable classes: a bright bar at the top, in the middle or at the bottom."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 3
     images = torch.randn(count, 1, 8, 8, generator=generator) * 0.3
@@ -64,9 +64,9 @@ def test_it_equals_the_loop_written_by_hand():
         order = torch.randperm(
             60, generator=torch.Generator().manual_seed(stream_seed(5, "batches", epoch))
         )
-        for at in range(0, 60, 16):
-            chosen = order[at : at + 16]
-            loss = cross_entropy(net(images[chosen]), labels[chosen])
+        for start in range(0, 60, 16):
+            rows = order[start : start + 16]
+            loss = cross_entropy(net(images[rows]), labels[rows])
             gradients = torch.autograd.grad(loss, list(net.parameters()))
             with torch.no_grad():
                 for parameter, v, gradient in zip(
@@ -107,7 +107,7 @@ def test_the_rate_is_divided_by_10_after_half_of_the_epochs(epochs, full):
 
 def test_the_defaults_are_those_of_the_line():
     config = Fit(network(), *toy(6)).config
-    wanted = {
+    expected = {
         "epochs": 300,
         "learning_rate": 0.01,
         "momentum": 0.9,
@@ -115,7 +115,7 @@ def test_the_defaults_are_those_of_the_line():
         "batch": 256,
         "seed": 0,
     }
-    assert {name: config[name] for name in wanted} == wanted
+    assert {name: config[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
@@ -124,7 +124,7 @@ def test_resumed_training_ends_in_the_same_bits(norm, stop, tmp_path):
     def fit():
         return Fit(network(norm), *toy(), epochs=6, learning_rate=0.1, batch=16, seed=2)
 
-    whole, first, second = fit().run(), fit(), fit()
+    complete, first, second = fit().run(), fit(), fit()
     for _ in range(stop):
         first.advance()
     save_checkpoint(first, tmp_path / "fit.npz")
@@ -132,22 +132,22 @@ def test_resumed_training_ends_in_the_same_bits(norm, stop, tmp_path):
     second.restore(state)
     assert second.loss == first.loss
     second.run()
-    assert torch.equal(weights(second.network), weights(whole.network))
-    assert second.loss == whole.loss
+    assert torch.equal(weights(second.network), weights(complete.network))
+    assert second.loss == complete.loss
 
 
 def test_a_state_is_not_changed_by_going_on_from_it():
     fit = Fit(network(), *toy(), epochs=9, learning_rate=0.1, batch=16)
     fit.advance()
     state, ends = fit.state(), []
-    kept = {name: np.array(value, copy=True) for name, value in state.items()}
+    state_copy = {name: np.array(value, copy=True) for name, value in state.items()}
     for _ in range(2):
         fit.restore(state)
         fit.step = 1
         fit.advance()
         fit.advance()
         ends.append(weights(fit.network))
-        assert all(np.array_equal(state[name], value) for name, value in kept.items())
+        assert all(np.array_equal(state[name], value) for name, value in state_copy.items())
     assert torch.equal(*ends)
 
 
@@ -167,14 +167,14 @@ def test_recorded_stopped_and_resumed(tmp_path):
     def fit(seed=0):
         return Fit(network(), *toy(seed=seed), epochs=4, learning_rate=0.1, batch=16)
 
-    path, whole, stopped = tmp_path / "fit.zarr", fit().run(), fit()
+    path, complete, stopped = tmp_path / "fit.zarr", fit().run(), fit()
     record(stopped, path, every=1, stop=lambda: stopped.step == 2)
     resumed = fit()
     recording = record(resumed, path, every=1)
-    assert torch.equal(weights(resumed.network), weights(whole.network))
+    assert torch.equal(weights(resumed.network), weights(complete.network))
     assert recording.step.values.tolist() == [0, 1, 2, 3, 4]
-    assert float(recording.accuracy[-1]) == np.float32(accuracy(whole.network, *toy()))
-    assert float(recording.loss[-1]) == np.float32(whole.loss)
+    assert float(recording.accuracy[-1]) == np.float32(accuracy(complete.network, *toy()))
+    assert float(recording.loss[-1]) == np.float32(complete.loss)
     with pytest.raises(ConfigMismatch):  # the same shape, but other images
         record(fit(seed=3), path)
 

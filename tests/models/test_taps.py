@@ -1,4 +1,4 @@
-"""Taps: what hooks see equals what modules put out, nothing is corrupted, and no hook outlives its block."""
+"""Test Taps: maps equal the outputs of the modules, nothing is corrupted, and no hook remains after the block."""
 
 from __future__ import annotations
 
@@ -143,12 +143,12 @@ def test_hooks_are_gone_after_an_exception():
 
 
 def test_hooks_of_others_stay():
-    net, seen = small(), []
-    handle = net[1].register_forward_hook(lambda *_: seen.append(1))
+    net, calls = small(), []
+    handle = net[1].register_forward_hook(lambda *_: calls.append(1))
     with Taps(net):
         net(X)
     net(X)
-    assert len(seen) == 2
+    assert len(calls) == 2
     handle.remove()
 
 
