@@ -1,4 +1,4 @@
-"""Gaussian mixtures: closed-form distances, and reduction by ten methods. NumPy float64, no torch."""
+"""Gaussian mixtures: closed-form distances and reduction by ten methods, without PyTorch."""
 
 import lazy_loader
 

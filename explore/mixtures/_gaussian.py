@@ -64,7 +64,7 @@ def log_gaussian(differences: np.ndarray, covariances: np.ndarray) -> np.ndarray
 def gaussian_kl(
     mean: np.ndarray, covariance: np.ndarray, means: np.ndarray, covariances: np.ndarray
 ) -> np.ndarray:
-    """Compute ``KL(N(mean, covariance) ‖ N(means[k], covariances[k]))`` for each k, ``[k]``, in nats."""
+    """Compute the KL divergence from one Gaussian to each of several, ``[k]``, in nats."""
     lower = np.linalg.cholesky(covariances)
     own_lower = np.linalg.cholesky(covariance)
     spread = np.linalg.solve(lower, np.broadcast_to(own_lower, covariances.shape))

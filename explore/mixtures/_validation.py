@@ -89,7 +89,10 @@ def validate_covariances(values: Any, n: int, d: int, jitter: float) -> np.ndarr
         for k in range(n):
             covariances[k], fraction = _lift_diagonal(covariances[k], k, jitter)
             if fraction:
-                text = f"component {k} was nearly singular; {fraction:g} of its mean variance was added to its diagonal"
+                text = (
+                    f"component {k} was nearly singular; {fraction:g} of its mean variance was "
+                    "added to its diagonal"
+                )
                 warnings.warn(text, ExploreWarning, stacklevel=3)
     return np.ascontiguousarray(covariances)
 
@@ -111,6 +114,8 @@ def _lift_diagonal(covariance: np.ndarray, k: int, jitter: float) -> tuple[np.nd
                 continue
             lowest = float(np.linalg.eigvalsh(covariance)[0])
             hint = "" if jitter else "; if it is only nearly singular, give jitter=1e-10"
-            text = f"covariances must be positive definite, component {k} has the eigenvalue {lowest:.3g}{hint}"
-            raise InvalidInput(text) from None
+            raise InvalidInput(
+                f"covariances must be positive definite, component {k} has the eigenvalue "
+                f"{lowest:.3g}{hint}"
+            ) from None
         return lifted, fraction

@@ -37,7 +37,8 @@ def merge_moments(
     distinct = set(rows.tolist())
     if not distinct or not distinct <= set(range(len(mixture))) or len(distinct) < len(rows):
         raise InvalidInput(
-            f"indices must be different numbers from 0 to {len(mixture) - 1}, at least one, got {rows.tolist()}"
+            f"indices must be different numbers from 0 to {len(mixture) - 1}, at least one, "
+            f"got {rows.tolist()}"
         )
     weight, mean, covariance = moments(
         mixture.weights[rows], mixture.means[rows], mixture.covariances[rows]
@@ -59,15 +60,15 @@ def moments(
 
 
 class MutableMixture:
-    """A mixture under reduction: components in N numbered slots, which are merged, removed or regrouped.
+    """A mixture under reduction: components in N slots, which are merged, removed or regrouped.
 
     Args:
         original: N components, one for each slot.
 
     Attributes:
-        w, means, covariances: ``[N]``, ``[N, d]``, ``[N, d, d]``; meaningless in slots that are not alive.
+        w, means, covariances: ``[N]``, ``[N, d]``, ``[N, d, d]``; unused where not alive.
         alive: ``[N]`` bool, whether the slot holds a component.
-        labels: ``[N]``, the slot that each original component went to; ``REMOVED`` if it was removed.
+        labels: ``[N]``, the slot of each original component; ``REMOVED`` if it was removed.
         count: how many components are left.
     """
 
@@ -108,7 +109,7 @@ class MutableMixture:
         self.count -= 1
 
     def regroup(self, labels: np.ndarray) -> None:
-        """Rebuild every slot from the original components that ``labels [N]`` (slot numbers) assigns to it."""
+        """Rebuild every slot from its original components; ``labels [N]`` are slot numbers."""
         self.labels = np.array(labels)
         self.alive[:] = False
         self.w[:] = 0
@@ -136,7 +137,7 @@ class MutableMixture:
         )
 
     def compact_labels(self) -> np.ndarray:
-        """Return the index into ``freeze()`` of each original component, ``[N]``; ``REMOVED`` if it was removed."""
+        """Return the index in ``freeze()`` of each original component, ``[N]``, or ``REMOVED``."""
         index = np.cumsum(self.alive) - 1
         return np.where(self.labels == REMOVED, REMOVED, index[self.labels])
 

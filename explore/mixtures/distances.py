@@ -25,7 +25,7 @@ from explore.mixtures.inner_products import (
 from explore.mixtures.mixture import GaussianMixture
 
 MAX_DIRECT_COSINE = 0.999
-"""Above this cosine, the angle is computed from the chord: arccos loses half of the digits near one."""
+"""Above this cosine, the angle comes from the chord: arccos loses half of the digits near one."""
 
 
 def pdf_angle(
@@ -150,7 +150,7 @@ CLOSED_FORM_DISTANCES: dict[str, Callable[..., float]] = {
     "nise": nise,
     "cauchy-schwarz": cauchy_schwarz,
 }
-"""Functions of two mixtures and, optionally, their inner products, by the ``kind`` of ``distance``."""
+"""The functions behind the kinds of ``distance``, except "kl"."""
 
 
 def distance(f: GaussianMixture, g: GaussianMixture, kind: str = "angle") -> float:

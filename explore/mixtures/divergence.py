@@ -9,7 +9,8 @@ from explore.mixtures.inner_products import check_pair
 from explore.mixtures.mixture import GaussianMixture
 
 MAX_EXCESS, DOMINANT_SHARE = 3.0, 0.01
-"""If one ``|g / f − 1|`` is above the first and has more than the second of the sum of squares, the variance is uncertain."""
+"""The variance of ``g / f − 1`` is uncertain if one value is above the first, and its square is
+more than the second of the sum of squares."""
 
 
 def kl_divergence(

@@ -1,4 +1,4 @@
-"""Error metrics of a reduced mixture against the original; no single one shows every kind of loss."""
+"""Error metrics of a reduced mixture; no single one shows every kind of loss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ERROR_METRICS = {
 """Long name and unit of every value that ``Yardstick.measure`` returns; recordings contain them."""
 
 MAX_INTEGRATED = 100
-"""In one dimension and up to this many components, the KL divergence is integrated instead of sampled."""
+"""In 1-D and up to this many components, the KL divergence is integrated instead of sampled."""
 
 
 class Yardstick:

@@ -1,4 +1,4 @@
-"""Example mixtures by name: published benchmarks with their exact parameters, and one fitted to handwritten digits."""
+"""Example mixtures by name: published benchmarks, and one fitted to handwritten digits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from explore.mixtures.mixture import GaussianMixture
 
 
 def standard_1d() -> GaussianMixture:
-    """Return ten components in 1-D, a standard test case from the examples of the Tracker Component Library."""
+    """Return ten components in 1-D, the standard case of the Tracker Component Library."""
     weights = [0.03, 0.18, 0.12, 0.19, 0.02, 0.16, 0.06, 0.10, 0.08, 0.06]
     means = [1.45, 2.20, 0.67, 0.48, 1.49, 0.91, 1.01, 1.42, 2.77, 0.89]
     variances = [0.0487, 0.0305, 0.1171, 0.0174, 0.0295, 0.0102, 0.0323, 0.0380, 0.0115, 0.0679]
@@ -20,7 +20,7 @@ def standard_1d() -> GaussianMixture:
 
 
 def bivariate() -> GaussianMixture:
-    """Return three components in 2-D, from the examples of the Tracker Component Library."""
+    """Return three components in 2-D, an example of the Tracker Component Library."""
     covariances = [
         [[4 / 9, 14 / 45], [14 / 45, 4 / 9]],
         [[4 / 9, 0], [0, 4 / 9]],
@@ -36,9 +36,9 @@ def claw() -> GaussianMixture:
 
 
 def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianMixture:
-    """Draw Dirichlet(1) weights, means uniform on ``[0, 3]^d`` and Wishart(d + 1, I/50) covariances.
+    """Draw Dirichlet(1) weights, uniform means on ``[0, 3]^d``, Wishart(d + 1, I/50) covariances.
 
-    With ten components in four dimensions, this is the random benchmark of Crouse et al. (FUSION 2011).
+    With ten components in 4-D, this is the random benchmark of Crouse et al. (FUSION 2011).
     """
     options = (("components", components, 1), ("dimension", dimension, 1), ("seed", seed, 0))
     for name, value, minimum in options:
@@ -52,7 +52,7 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
 
 
 def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
-    """Fit a mixture by expectation maximisation to 1,797 handwritten digits in their first two principal components."""
+    """Fit a mixture to 1,797 handwritten digits in their first two principal components."""
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture as Fitted
@@ -76,11 +76,11 @@ EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {
 
 
 def load_mixture(name: str, **options: int) -> GaussianMixture:
-    """Return a mixture by its name, or from an ``.npz`` file with ``weights``, ``means`` and ``covariances``.
+    """Return a mixture by its name, or from an ``.npz`` file with its three arrays.
 
     Args:
-        name: "standard-1d", "bivariate", "claw", "random" (``components``, ``dimension``, ``seed``),
-            "digits" (``components``, ``seed``), or the path of an ``.npz``.
+        name: "standard-1d", "bivariate", "claw", "digits" (``components``, ``seed``),
+            "random" (``components``, ``dimension``, ``seed``), or the path of an ``.npz``.
         **options: those in parentheses; ``normalize`` for a file.
 
     Raises:

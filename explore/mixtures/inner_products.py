@@ -30,7 +30,7 @@ class InnerProducts(NamedTuple):
 def inner_products(
     f: GaussianMixture, g: GaussianMixture, ff: float | None = None, gg: float | None = None
 ) -> InnerProducts:
-    """Compute the three inner products; ``ff`` and ``gg`` may be given if they are already computed.
+    """Compute the three inner products; give ``ff`` and ``gg`` if they are already computed.
 
     Raises:
         InvalidInput: an argument is not a mixture, or their dimensions differ.

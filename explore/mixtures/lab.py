@@ -47,7 +47,7 @@ GREEDY_LABELS = {**METHOD_LABELS, "oggmr": "angle, greedy"}
 
 
 def which_two(components: int = 6) -> Explorer:
-    """Choose the next pair of the standard 1-D mixture, then compare it with the choices of Runnalls and the angle.
+    """Choose the next pair of a mixture, then compare with the choices of Runnalls and the angle.
 
     Args:
         components: how many components Runnalls' method leaves before you choose, 3 to 9.
@@ -92,7 +92,7 @@ def side_by_side(
     """Compare two recorded reductions of one mixture to a single component, merge by merge.
 
     Args:
-        data: "standard-1d" or "digits" (60 components fitted to handwritten digits in two principal components).
+        data: "standard-1d", or "digits" (60 components, fitted to handwritten digits).
         left, right: one of ``RECORDED_METHODS``; "oggmr" is its greedy part.
     """
     if data not in RECORDED_MIXTURES:
@@ -122,7 +122,7 @@ def reductions(
     """Reduce any mixture by up to three methods, then go through their steps.
 
     Args:
-        mixture: a ``GaussianMixture`` (``GaussianMixture.from_sklearn(model)``), or the name of one.
+        mixture: a ``GaussianMixture`` (see ``GaussianMixture.from_sklearn``), or the name of one.
         components: where to end.
         methods: up to three names.
         **options: of ``ReduceConfig``, for all methods; ``refine`` is "none" by default.
@@ -173,7 +173,7 @@ def _paths_explorer(
 
 
 def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
-    """Move, widen and reweight the components of a mixture, by handles or by sliders, and watch every distance.
+    """Move, widen and reweight the components of a mixture, by handles or by sliders.
 
     Args:
         mixture: in one or two dimensions, at least two components; or the name of one.
@@ -225,7 +225,7 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
 
 
 def blind() -> Explorer:
-    """Drop a wide component with 30 % of the mass in 3-D: the wider it is, the less the angle changes."""
+    """Drop a component with 30 % of the mass: the wider it is, the less the angle changes."""
     weight, width, shift = 0.3, float(np.sqrt(0.1)), 3.0
     spreads = np.array([1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0])
     remaining = GaussianMixture([1.0], np.zeros((1, 3)), [width**2])
@@ -273,6 +273,6 @@ def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -
 def _distances(
     f: GaussianMixture, g: GaussianMixture, norm: float | None = None
 ) -> dict[str, float]:
-    """Compute all distances in closed form; ``norm`` is ``inner_log(f, f)``, if already computed."""
+    """Compute all distances in closed form; ``norm`` is ``inner_log(f, f)``, if computed."""
     products = inner_products(f, g, norm)
     return {kind: measure(f, g, products) for kind, measure in CLOSED_FORM_DISTANCES.items()}

@@ -26,15 +26,15 @@ class GaussianMixture:
     Args:
         weights: ``[n]``, not negative, with sum one.
         means: ``[n, d]``, or ``[n]`` in one dimension.
-        covariances: ``[n, d, d]``, or ``[n, d]`` variances (diagonal), or ``[n]`` (one variance for every axis).
+        covariances: ``[n, d, d]``, or ``[n, d]`` (diagonals), or ``[n]`` (one variance each).
         normalize: divide the weights by their sum.
         jitter: where a covariance is not positive definite, add this fraction of its mean variance
             to its diagonal, ten times as much if that is not enough, up to 1e-4; with a warning.
             Off by default.
 
     Raises:
-        InvalidInput: a weight is negative, the sum is not one, a value is NaN or infinite, shapes do
-            not fit, or a covariance is asymmetric or not positive definite; the message names the
+        InvalidInput: a weight is negative, the sum is not one, a value is NaN or infinite, the
+            shapes do not fit, or a covariance is asymmetric or not positive definite; the message names the
             component.
 
     Example:
@@ -85,7 +85,7 @@ class GaussianMixture:
         covariances: np.ndarray,
         origin: Mapping[str, Any] | None = None,
     ) -> GaussianMixture:
-        """Build a mixture from valid arrays (``[n]``, ``[n, d]``, ``[n, d, d]``, float64) without validating them."""
+        """Build a mixture from valid arrays without validating them."""
         mixture = object.__new__(cls)
         mixture._set_arrays(weights, means, covariances)
         object.__setattr__(mixture, "_origin", dict(origin or {}))
@@ -97,7 +97,7 @@ class GaussianMixture:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """Name and options of the ``load_mixture`` call that made this mixture; empty for others."""
+        """Name and options of the ``load_mixture`` call behind this mixture; empty for others."""
         return dict(self.__dict__.get("_origin", {}))
 
     def with_origin(self, name: str, **options: Any) -> GaussianMixture:
@@ -185,7 +185,7 @@ class GaussianMixture:
         return logs.reshape(points.shape[:-1])
 
     def pdf(self, x: Any) -> np.ndarray:
-        """Compute the density at points ``[..., d]`` (in one dimension ``[...]`` too), as ``[...]``."""
+        """Compute the density at points ``[..., d]`` (in 1-D ``[...]`` too), as ``[...]``."""
         return np.exp(self.log_pdf(x))
 
     def sample(self, count: int, rng: int | np.random.Generator = 0) -> np.ndarray:
@@ -232,7 +232,7 @@ class GaussianMixture:
 
     @classmethod
     def from_sklearn(cls, model: Any) -> GaussianMixture:
-        """Convert a fitted ``sklearn.mixture.GaussianMixture`` (or ``BayesianGaussianMixture``) of any covariance type.
+        """Convert a fitted scikit-learn ``GaussianMixture`` or ``BayesianGaussianMixture``.
 
         Example:
             >>> from sklearn.datasets import load_iris
@@ -255,7 +255,7 @@ class GaussianMixture:
         return cls(np.asarray(model.weights_, float), model.means_, covariances, normalize=True)
 
     def to_sklearn(self) -> Any:
-        """Convert to a ``sklearn.mixture.GaussianMixture``, ready to ``predict``, ``score`` and ``sample``."""
+        """Convert to a ``sklearn.mixture.GaussianMixture`` that is ready to predict and sample."""
         from sklearn.mixture import GaussianMixture as Fitted
 
         model = Fitted(len(self), covariance_type="full")

@@ -1,4 +1,4 @@
-"""The cost of merging each pair of components, in plain NumPy: for inspection, not for a reduction."""
+"""The cost of merging each pair of components, in plain NumPy, for inspection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAIR_CRITERIA = ("angle", "ise", "ise-local", "runnalls", "salmond")
 def score_pairs(
     mixture: GaussianMixture, criterion: str = "angle", original: GaussianMixture | None = None
 ) -> np.ndarray:
-    """Compute what merging components i and j would cost, ``[n, n]``, symmetric, NaN on the diagonal.
+    """Compute the costs of merging components i and j, ``[n, n]``, symmetric, NaN on the diagonal.
 
     A reduction merges the pair of least cost next.
 
@@ -85,6 +85,6 @@ def _local_cost(mixture: GaussianMixture, i: int, j: int, criterion: str) -> flo
     if criterion == "salmond":
         shift = means[0] - means[1]
         return float(w[i] * w[j] / total * shift @ np.linalg.solve(mixture.covariance, shift))
-    two = GaussianMixture._unchecked(w[pair] / total, means, covariances)
-    one = GaussianMixture._unchecked(np.ones(1), mean[None], covariance[None])
-    return float(total**2 * ise(two, one))
+    separate = GaussianMixture._unchecked(w[pair] / total, means, covariances)
+    merged = GaussianMixture._unchecked(np.ones(1), mean[None], covariance[None])
+    return float(total**2 * ise(separate, merged))

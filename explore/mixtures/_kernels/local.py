@@ -1,4 +1,4 @@
-"""Compiled kernels for costs that depend on a pair alone (Runnalls, Salmond, local ISE), and for the cheapest pair."""
+"""Compiled kernels for costs that depend on a pair alone (Runnalls, Salmond, local ISE)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lane_log_determinants(d, lanes, count, out, work):  # type: ignore[no-untype
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def compute_costs(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ignore[no-untyped-def]
-    """Set ``costs [N, N]`` (lower triangle) to the costs of merges, for ``tasks`` as in ``rate_pairs``.
+    """Set ``costs [N, N]`` (lower triangle) to the costs of merges; ``tasks`` as in ``rate_pairs``.
 
     ``own`` holds log determinants for Runnalls, self-products for the ISE. Salmond's fixed metric
     is the identity, because the components are whitened.
@@ -83,7 +83,7 @@ def find_cheapest_partner(j, alive, costs, least, partner):  # type: ignore[no-u
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def find_cheapest_pair(alive, least, partner):  # type: ignore[no-untyped-def]
-    """Return the pair ``(i, j)``, i < j, of least cost, and the cost; ties go to the lowest pair."""
+    """Return the pair ``(i, j)``, i < j, of least cost, and its cost; ties go to the lowest."""
     best, best_i, best_j = np.inf, -1, -1
     for j in range(len(alive)):
         if not alive[j] or partner[j] < 0:
@@ -96,7 +96,7 @@ def find_cheapest_pair(alive, least, partner):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def update_partners(i, j, alive, costs, least, partner):  # type: ignore[no-untyped-def]
-    """Update the cheapest partners after ``j`` was merged into ``i`` (i < j) and the costs of ``i`` changed."""
+    """Update the cheapest partners after ``j`` was merged into ``i`` (i < j)."""
     find_cheapest_partner(i, alive, costs, least, partner)
     for k in range(i + 1, len(alive)):
         if not alive[k]:

@@ -67,7 +67,7 @@ def is_positive_definite(matrix):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def climb(starts, means, precisions, logs, same):  # type: ignore[no-untyped-def]
-    """Find the maxima ``[k, d]`` that hill climbing from each of ``starts`` reaches, without saddles.
+    """Find the maxima ``[k, d]`` that hill climbing from ``starts`` reaches, without saddles.
 
     The fixed-point iteration ``x ← (Σ r_i P_i)⁻¹ Σ r_i P_i μ_i`` never lowers the density but
     converges slowly. Where the density is concave, a short Newton step is tried first, and

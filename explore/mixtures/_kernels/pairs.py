@@ -42,9 +42,12 @@ def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  # type: ignore[no-untyped-def]
-    """Set ``loss [count]`` to ``‖W N − w_i N_i − w_l N_l‖²`` of merging ``i`` with each lane l from ``start``.
+    """Set ``loss [count]`` to the squared L2 norm of the change by merging ``i`` with each lane.
 
-    ``lanes`` holds those merges, ``own [N]`` the self-products; ``temporary`` is ``[2 F + 7, LANES]``.
+    It is ``‖W N − w_i N_i − w_l N_l‖²`` for the lanes l from ``start`` on.
+
+    ``lanes`` holds the merges, ``own [N]`` the self-products; ``temporary`` is
+    ``[2 F + 7, LANES]``.
     """
     features = len(c)
     work, sums = temporary[: features + 2], temporary[features + 2 : 2 * features + 2]
@@ -82,7 +85,7 @@ def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs): 
     Those are updated by ``update_products`` and ``rate_pairs``.
 
     Returns:
-        The change of g: weights ``[3]``, components ``[3, F]`` and products with every component ``[N]``.
+        The change of g: weights ``[3]``, components ``[3, F]``, products with all components ``[N]``.
     """
     features, n = len(c), len(rows)
     lanes = np.empty((features + 1, LANES))
@@ -147,7 +150,7 @@ def rate_pairs(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, 
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def unpack_2d(row):  # type: ignore[no-untyped-def]
-    """Return the first five numbers of a component, all that it has in 2-D; zeros if it has fewer."""
+    """Return the first five numbers of a component (all in 2-D); zeros if it has fewer."""
     if len(row) < 5:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     return row[0], row[1], row[2], row[3], row[4]
@@ -204,7 +207,7 @@ def update_products(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pai
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def find_best_pair(angle, a, b, pairs):  # type: ignore[no-untyped-def]
-    """Return the pair ``(i, j)``, i < j, whose merge gives the largest cosine (``angle``) or the smallest ISE, and its score.
+    """Return the pair ``(i, j)``, i < j, of largest cosine (``angle``) or least ISE, and its score.
 
     Cosines are compared by their relative change ``(c'/c)² − 1``, in which nothing cancels. Ties go
     to the lowest pair. Pairs with an infinite loss are never the best: their scores are minus

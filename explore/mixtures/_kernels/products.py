@@ -16,7 +16,7 @@ LANES = 64
 """Components that are processed together; their temporary arrays fit in the first cache."""
 
 PAD = 8
-"""Lanes are computed in multiples of this, a whole vector register; ``c`` and ``w`` have as many empty columns more."""
+"""Lanes are computed in multiples of this (a vector register): ``c`` and ``w`` have spare columns."""
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -46,7 +46,7 @@ def exp_nonpositive(x):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def product_in_2d(component, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
-    """Compute ``exp(-r' C^-1 r / 2) / √det C`` of a component ``[5]`` with the one at (x, y) with covariance (xx, xy, yy)."""
+    """Compute ``exp(-r' C^-1 r / 2) / √det C`` of a component ``[5]`` with another one in 2-D."""
     x, y = x - component[0], y - component[1]
     xx, xy, yy = xx + component[2], xy + component[3], yy + component[4]
     inverse = 1.0 / (xx * yy - xy * xy)
@@ -56,9 +56,9 @@ def product_in_2d(component, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def add_products(d, unit, factor, component, lanes, count, total, work):  # type: ignore[no-untyped-def]
-    """Add ``factor · k(component, lane)`` to ``total [count]``, for one component ``[F]`` and ``count`` lanes ``[F, LANES]``.
+    """Add ``factor · k(component, lane)`` to ``total [count]`` for ``count`` lanes ``[F, LANES]``.
 
-    ``k`` is the product integral without ``(2π)^(-d/2)``, in units that make ``unit^d / √det`` of it.
+    ``k`` is the product integral without ``(2π)^(-d/2)``, in units of ``unit^(-d)``.
     Up to three dimensions it has a closed form; in more it needs a factorisation L D Lᵀ in
     ``work [F, LANES]``.
     """
@@ -137,9 +137,10 @@ def _add_in_any_dimension(d, unit, factor, component, lanes, count, total, work)
 
 @numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
 def compute_products(d, unit, w, rows, c, first, last, total):  # type: ignore[no-untyped-def]
-    """Set ``total [first : last]`` to the products of those components of ``c`` with the mixture of ``w`` and ``rows``.
+    """Set ``total [first : last]`` to the products of those components of ``c`` with a mixture.
 
-    The longer of ``w`` and ``rows`` is cut.
+    The mixture has the weights ``w`` and the components ``rows``. The
+    longer of the two is cut.
     """
     features = len(c)
     lanes, sums = np.empty((features, LANES)), np.empty(LANES)

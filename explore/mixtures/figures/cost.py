@@ -24,8 +24,8 @@ def costs(sizes: list[int], seconds: dict[str, list[float]]) -> xarray.Dataset:
 
 def exponent(sizes: np.ndarray, seconds: np.ndarray) -> float:
     """Fit the power of the size that the seconds grow with, over the larger half of the sizes."""
-    half = len(sizes) // 2
-    return float(np.polyfit(np.log(sizes[half:]), np.log(seconds[half:]), 1)[0])
+    middle = len(sizes) // 2
+    return float(np.polyfit(np.log(sizes[middle:]), np.log(seconds[middle:]), 1)[0])
 
 
 class Costs(Picture):
@@ -58,7 +58,8 @@ class Costs(Picture):
         """Return the fitted powers in words."""
         sizes = data["components"].values
         texts = [
-            f"{name} {seconds[-1]:.2g} s at {sizes[-1]:,}, growing with N^{exponent(sizes, seconds):.1f}"
+            f"{name} {seconds[-1]:.2g} s at {sizes[-1]:,}, "
+            f"growing with N^{exponent(sizes, seconds):.1f}"
             for name, seconds in _seconds_by_method(data).items()
         ]
         return f"Seconds of a reduction to 20 components in two dimensions: {'; '.join(texts)}."

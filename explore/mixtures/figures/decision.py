@@ -40,7 +40,7 @@ def decision(
     errors: Sequence[Mapping[str, float] | None],
     errors_before: Mapping[str, float],
 ) -> xarray.Dataset:
-    """Return the data of ``Decision``: a 1-D mixture, and up to three pairs that might be merged next.
+    """Return the data of ``Decision``: a 1-D mixture, and up to three pairs to merge next.
 
     Args:
         original: the mixture before the reduction.
@@ -71,14 +71,14 @@ def decision(
 
 
 class Decision(Picture):
-    """A mixture with numbered components, a cell for every pair, and the densities after up to three choices."""
+    """A mixture, a cell for every pair, and the densities after up to three choices."""
 
     size = (9.6, 6.0)
     title = "Which two components are merged next"
     structural = tuple(f"{name}_before" for name in MEASURE_HEADINGS)
 
     def build(self, data: xarray.Dataset) -> None:
-        """Draw the mixture above, the choices below it, the pairs to the right, and the numbers under them."""
+        """Draw the mixture above, the choices below it, and pairs and numbers to the right."""
         n = data.sizes["n"]
         self._build_mixture(data)
         below = self.figure.add_axes((0.065, 0.085, 0.555, 0.36))
@@ -172,7 +172,10 @@ class Decision(Picture):
         choices = list(_choices(data))
         if not choices:
             before = format_value(float(data["angle_before"]))
-            return f"A mixture of {n} components, at angle {before} from its original. No pair is chosen yet."
+            return (
+                f"A mixture of {n} components, at angle {before} from its original. "
+                "No pair is chosen yet."
+            )
         parts = [
             f"{chooser}: {pair}, angle {format_value(values['angle'])}, "
             f"KL {format_value(values['kl'])}, {values['peaks']:.0f} peaks"

@@ -20,7 +20,7 @@ CONTOUR_MASSES = (0.95, 0.8, 0.5, 0.2)
 
 UNIT_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 41)) for f in (np.cos, np.sin)])
 MIN_RELATIVE_HEIGHT = 2e-3
-"""The tails of a component's curve below this fraction of its peak are not drawn: they would blacken the axis."""
+"""Tails below this fraction of a curve's peak are not drawn: they would blacken the axis."""
 
 
 def side_colour(side: int) -> str:
@@ -35,7 +35,7 @@ def side_style(side: int) -> dict[str, Any]:
 
 
 def principal_view(mixture: GaussianMixture) -> np.ndarray:
-    """Return the projection ``[k, d]``, k ≤ 2, of a picture: the identity, or the two widest directions."""
+    """Return the projection ``[k, d]``, k ≤ 2: the identity, or the two widest directions."""
     d = mixture.dimension
     if d <= 2:
         return np.eye(d)
@@ -103,7 +103,7 @@ def component_curves(x: np.ndarray, mixture: GaussianMixture) -> np.ndarray:
 
 
 def component_heights(mixture: GaussianMixture) -> np.ndarray:
-    """Compute the weighted densities of the components of a mixture in 1-D at their means, ``[n]``."""
+    """Compute the weighted densities of the components in 1-D at their means, ``[n]``."""
     return mixture.weights / np.sqrt(2 * np.pi * mixture.covariances[:, 0, 0])
 
 
@@ -113,7 +113,7 @@ def cut_tails(x: np.ndarray, curve: np.ndarray) -> np.ndarray:
 
 
 def contour_levels(density: np.ndarray) -> np.ndarray:
-    """Compute the densities whose contours enclose ``CONTOUR_MASSES`` of the grid, in increasing order."""
+    """Compute the densities whose contours enclose ``CONTOUR_MASSES``, in increasing order."""
     ordered = np.sort(density.ravel())[::-1]
     share = np.cumsum(ordered) / ordered.sum()
     return ordered[np.searchsorted(share, CONTOUR_MASSES).clip(max=len(ordered) - 1)]
@@ -150,9 +150,9 @@ class DensityPanel:
         position = self.axes.get_position()
         panel = np.array([position.width, position.height]) * self.axes.figure.get_size_inches()
         low, high = (np.array([axis[end] for axis in self.grid]) for end in (0, -1))
-        centre, half = 0.5 * (low + high), 0.5 * ((high - low) / panel).max() * panel
-        self.axes.set_xlim(*(centre[0] + half[0] * np.array([-1, 1])))
-        self.axes.set_ylim(*(centre[1] + half[1] * np.array([-1, 1])))
+        centre, half_size = 0.5 * (low + high), 0.5 * ((high - low) / panel).max() * panel
+        self.axes.set_xlim(*(centre[0] + half_size[0] * np.array([-1, 1])))
+        self.axes.set_ylim(*(centre[1] + half_size[1] * np.array([-1, 1])))
 
     def density_lines(self, density: np.ndarray) -> list[np.ndarray]:
         """Return the curve of a density in 1-D or its contours in 2-D, as ``[points, 2]`` each."""
@@ -162,7 +162,7 @@ class DensityPanel:
         return [line for level in self.levels for line in generator.lines(float(level))]  # type: ignore[misc]
 
     def component_lines(self, mixture: GaussianMixture) -> list[np.ndarray]:
-        """Return a curve in 1-D or the one-sigma ellipse in 2-D of each component, as ``[points, 2]`` each."""
+        """Return the curve (1-D) or one-sigma ellipse (2-D) of each component, ``[points, 2]``."""
         if self.is_1d:
             x = self.grid[0]
             return [cut_tails(x, curve) for curve in component_curves(x, mixture)]

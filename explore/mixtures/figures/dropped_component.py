@@ -1,4 +1,4 @@
-"""The picture of a wide component that is dropped: the angle hardly changes, the KL divergence does."""
+"""The picture of a dropped wide component: the angle hardly changes, the divergence does."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dropped_component(
     shift: float,
     spread: float,
 ) -> xarray.Dataset:
-    """Return the data of ``DroppedComponent``: a component is dropped from a mixture, at several widths.
+    """Return the data of ``DroppedComponent``: a mixture loses a component, at several widths.
 
     Args:
         spreads: standard deviations of the dropped component, ``[k]``.
@@ -40,17 +40,17 @@ def dropped_component(
     """
     k = int(np.argmin(np.abs(spreads - spread)))
     x = np.linspace(-4, 8, 401)
-    narrow = np.exp(-0.5 * (x / width) ** 2) / np.sqrt(2 * np.pi) / width
-    wide = np.exp(-0.5 * ((x - shift) / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
-    full = (1 - weight) * narrow + weight * wide
-    data = {"full": ("x", full), "remaining": ("x", narrow), "spread_index": ((), k)}
+    narrow_curve = np.exp(-0.5 * (x / width) ** 2) / np.sqrt(2 * np.pi) / width
+    wide_curve = np.exp(-0.5 * ((x - shift) / spreads[k]) ** 2) / np.sqrt(2 * np.pi) / spreads[k]
+    full = (1 - weight) * narrow_curve + weight * wide_curve
+    data = {"full": ("x", full), "remaining": ("x", narrow_curve), "spread_index": ((), k)}
     curves = {"spread": spreads, "angle": angle, "kl": kl, "reverse": reverse}
     coords = {"grid_x": ("x", x), **{name: ("k", values) for name, values in curves.items()}}
     return xarray.Dataset(data, coords, attrs={"weight": weight})
 
 
 class DroppedComponent(Picture):
-    """A slice through both densities, and angle and KL divergence against the width of the dropped component."""
+    """A slice through both densities, and three measures against the width of the component."""
 
     size = (9.6, 3.8)
     title = "What the angle does not see"
@@ -104,9 +104,9 @@ class DroppedComponent(Picture):
         """Return width, angle and divergences in words."""
         spread, angle, kl, reverse = _values(data)
         return (
-            f"A component with {data.attrs['weight']:.0%} of the mass and standard deviation {spread} is gone: "
-            f"the angle to the whole f is {angle} degrees, KL(f‖g) to what is left, g, is {kl} nat, "
-            f"KL(g‖f) {reverse} nat."
+            f"A component with {data.attrs['weight']:.0%} of the mass and standard deviation {spread} "
+            f"is gone: the angle to the whole f is {angle} degrees, KL(f‖g) to what is left, g, is "
+            f"{kl} nat, KL(g‖f) {reverse} nat."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

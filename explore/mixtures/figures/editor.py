@@ -1,4 +1,4 @@
-"""The picture of a mixture that is edited by hand: its components have handles, and every distance to the original is shown."""
+"""The picture of a mixture that is edited by hand, with its distances to the original."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ MAX_WEIGHT = 0.95
 def edit_components(
     original: GaussianMixture, shifts: np.ndarray, widths: np.ndarray, weights: np.ndarray
 ) -> GaussianMixture:
-    """Return ``original`` with each mean plus ``shifts [n, d]``, and each standard deviation and weight times a factor.
+    """Shift the means and rescale the standard deviations and weights of a mixture.
 
-    The factors are ``widths [n]`` and ``weights [n]``; the weights are then divided by their sum.
+    The means are shifted by ``shifts [n, d]``; the factors are ``widths [n]`` and ``weights [n]``.
+    The weights are then divided by their sum.
     """
     scaled = original.weights * weights
     return GaussianMixture._unchecked(
@@ -152,7 +153,7 @@ class MixtureEditor(Picture):
         return mixture.means
 
     def handles(self, data: xarray.Dataset) -> dict[str, tuple[float, float]]:
-        """Return the positions of the two handles of the selected component, centre and rim, in data coordinates."""
+        """Return the positions of the handles of the selected component, in data coordinates."""
         mixture, k = mixture_in(data), int(data["selected_component"])
         x, y = map(float, self._centres(mixture)[k])
         if self._panel.is_1d:
@@ -218,7 +219,7 @@ class MixtureEditor(Picture):
         return name if distances[name] < HANDLE_RADIUS else None
 
     def pull(self, data: xarray.Dataset, handle: str, x: float, y: float) -> Mapping[str, Any]:
-        """Return the state after dragging a handle: the centre sets mean (and weight in 1-D), the rim the width."""
+        """Return the state after dragging: centre for mean (and weight in 1-D), rim for width."""
         mixture, k = mixture_in(data), int(data["selected_component"])
         point = np.array(self.place(self.axes, x, y))
         if handle == "rim":

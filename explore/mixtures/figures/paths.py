@@ -1,4 +1,4 @@
-"""The picture of reductions: one to three paths from the same mixture, step by step, with every measure."""
+"""The picture of reductions: up to three paths from one mixture, step by step."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import pandas
 
 MIN_MEASURE = 1e-7
-"""Angles below this are rounding; on a logarithmic axis, smaller values of any measure are not drawn."""
+"""Angles below this are rounding; on a logarithmic axis, smaller values are not drawn."""
 
 MEASURE_LABELS = {
     "angle": "angle, rad",
@@ -138,7 +138,7 @@ def _merged_component(frame: xarray.Dataset) -> int:
 
 
 class Paths(Picture):
-    """Up to three reductions of one mixture: densities, the numbers, and one measure along the path."""
+    """Up to three reductions of one mixture: densities, numbers, and a measure along the path."""
 
     size = (9.6, 6.0)
     title = "A Gaussian mixture, merged step by step"
@@ -266,8 +266,8 @@ class Paths(Picture):
         numbers["components"].set_text(f"{count}")
         for name in MEASURE_LABELS:
             value = float(data[name].values[side])
-            whole = name == "peaks" or (name == "angle" and value < MIN_MEASURE)
-            numbers[name].set_text(f"{value:.0f}" if whole else format_value(value))
+            is_whole = name == "peaks" or (name == "angle" and value < MIN_MEASURE)
+            numbers[name].set_text(f"{value:.0f}" if is_whole else format_value(value))
         error = float(data["kl_error"].values[side])
         if len(self._numbers) < 3 and error > 1e-9:
             numbers["kl"].set_text(f"{numbers['kl'].get_text()} ± {error:.1g}")
@@ -299,9 +299,13 @@ class Paths(Picture):
             )
             for step, count, value in zip(*columns, strict=True):
                 if np.isfinite(step):
-                    row = {"method": str(name), "step": int(step), "components": int(count)}
-                    shown = bool(step == present)
-                    rows.append({**row, data.attrs["measure"]: float(value), "shown": shown})
+                    row: dict[str, Any] = {
+                        "method": str(name),
+                        "step": int(step),
+                        "components": int(count),
+                    }
+                    row |= {data.attrs["measure"]: float(value), "shown": bool(step == present)}
+                    rows.append(row)
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
@@ -312,11 +316,11 @@ class Paths(Picture):
         )
         merging = np.isfinite(steps) & (phases <= MERGING)
         steps, counts = steps[merging], counts[merging]
-        half = 0.5 * float(np.abs(np.diff(counts)).min()) if len(counts) > 1 else 0.5
+        margin = 0.5 * float(np.abs(np.diff(counts)).min()) if len(counts) > 1 else 0.5
         low, high = self._path.get_ylim()
         return [
             Target(
-                *self.box(self._path, count + half, low, count - half, high),
+                *self.box(self._path, count + margin, low, count - margin, high),
                 f"{count:.0f} components left",
                 {"step": int(step)},
             )

@@ -51,5 +51,6 @@ def check_same_original(recordings: list[xarray.Dataset]) -> None:
             for name in ("weights", "means", "covariances")
         ):
             raise InvalidInput(
-                "the recordings began with different mixtures; give one recording, or up to three of the same mixture"
+                "the recordings began with different mixtures; give one recording, "
+                "or up to three of the same mixture"
             )

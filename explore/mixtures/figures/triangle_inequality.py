@@ -1,4 +1,4 @@
-"""The picture of the triangle inequality: the way from A to C, directly and over a mixture B of both."""
+"""The picture of the triangle inequality: the way from A to C, directly and over B."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LIGHT_BLUE = "#79b8dd"
 def triangle_inequality(
     first: dict[str, float], second: dict[str, float], direct: dict[str, float], share: float
 ) -> xarray.Dataset:
-    """Return the data of ``TriangleInequality``: the way from A to C directly and over B, by every distance.
+    """Return the data of ``TriangleInequality``: the way from A to C, directly and over B.
 
     Args:
         first, second, direct: distances A–B, B–C and A–C, by the names of ``DISTANCE_LABELS``.

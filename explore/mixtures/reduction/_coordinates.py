@@ -8,7 +8,9 @@ from explore.mixtures.mixture import GaussianMixture
 
 
 class MixtureCoordinates:
-    """The coordinates of a mixture: softmax logits, means, and Cholesky factors row by row with logarithmic diagonals.
+    """The coordinates of a mixture: softmax logits, means, and Cholesky factors row by row.
+
+    The diagonals of the factors are logarithms.
 
     Args:
         mixture: m components in d dimensions.

@@ -51,7 +51,7 @@ def log_determinants(c: np.ndarray) -> np.ndarray:
 
 
 def self_products(c: np.ndarray, unit: float) -> np.ndarray:
-    """Compute the product of each component in ``c [F, n]`` with itself, in units (see ``whiten``)."""
+    """Compute the product of each component in ``c [F, n]`` with itself (see ``whiten``)."""
     return np.exp(_dimension(c) * (np.log(unit) - 0.5 * np.log(2)) - 0.5 * log_determinants(c))
 
 
@@ -61,7 +61,7 @@ def _dimension(c: np.ndarray) -> int:
 
 @lru_cache(maxsize=4)
 def tasks_of_all_pairs(n: int) -> np.ndarray:
-    """Return all pairs of n components as tasks ``[T, 3]``: a component, the first of its partners before it, their number."""
+    """Return all pairs as tasks ``[T, 3]``: a component, its first partner before it, how many."""
     tasks = [(i, start, min(LANES, i - start)) for i in range(1, n) for start in range(0, i, LANES)]
     return np.array(tasks, np.int64).reshape(-1, 3)
 

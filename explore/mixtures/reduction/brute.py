@@ -1,4 +1,4 @@
-"""Brute force: the partition of N components into M groups whose merge is closest to the original."""
+"""Brute force: the partition of N components into M groups that is closest to the original."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from explore.mixtures.reduction.stages import Stage
 MAX_PARTITIONS = 2_000_000
 
 SEARCH_STEPS = 20
-"""The search is divided into this many steps, so that its progress is visible and it can be stopped."""
+"""The search has this many steps, so that its progress is visible and it can be stopped."""
 
 
 @cache
 def count_partitions(n: int, m: int) -> int:
-    """Count the partitions of n things into m non-empty groups (a Stirling number of the second kind).
+    """Count the partitions of n things into m groups (a Stirling number of the second kind).
 
     Example:
         >>> count_partitions(10, 5)
@@ -37,7 +37,7 @@ def count_partitions(n: int, m: int) -> int:
 
 
 class BruteForce(Stage):
-    """Try every partition; the score is the squared cosine relative to the original's, or minus the ISE.
+    """Try every partition; the score is the relative squared cosine, or minus the ISE.
 
     Raises:
         InvalidInput: there are more than two million partitions.
@@ -59,8 +59,8 @@ class BruteForce(Stage):
         self.total, self.count = count_partitions(n, components), 0
         if self.total > MAX_PARTITIONS:
             raise InvalidInput(
-                f"{n} components can be grouped into {components} in {self.total:,} ways, more than "
-                f"the {MAX_PARTITIONS:,} that brute force tries; choose another method"
+                f"{n} components can be grouped into {components} in {self.total:,} ways, more "
+                f"than the {MAX_PARTITIONS:,} that brute force tries; choose another method"
             )
         self.steps = min(SEARCH_STEPS, self.total)
         self._c, self._unit, _ = whiten(original)
@@ -91,7 +91,7 @@ class BruteForce(Stage):
 
 @numba.njit(nogil=True, cache=True)
 def next_labels(labels, m):  # type: ignore[no-untyped-def]
-    """Turn ``labels`` (a restricted growth string with m groups) into the next one; return False after the last."""
+    """Turn a restricted growth string with m groups into the next one; False after the last."""
     n = len(labels)
     highest = np.empty(n, np.int64)
     highest[0] = 0
@@ -115,7 +115,7 @@ def next_labels(labels, m):  # type: ignore[no-untyped-def]
 
 @numba.njit(error_model="numpy", nogil=True, cache=True)
 def search(d, unit, w, rows, labels, best, m, count, angle, score, norm):  # type: ignore[no-untyped-def]
-    """Try ``count`` partitions from ``labels`` on; set ``best`` to the best one and return its score.
+    """Try ``count`` partitions from ``labels`` on, set ``best`` to the best, return its score.
 
     ``labels`` is left at the next partition. The ISE is computed in units of ``norm``.
     """

@@ -15,7 +15,7 @@ MAX_SWEEPS = 50
 
 
 class Clustering(Stage):
-    """Assign every original component to the cluster of least divergence, match the moments of the clusters, and repeat.
+    """Assign every original component to the cluster of least divergence, and match moments.
 
     A sweep never raises ``Σ w_i KL(f_i ‖ g_k)``; at the end of a path, this is the sum of Runnalls'
     costs along it. A cluster that loses all its components restarts at the component that is

@@ -20,7 +20,7 @@ from explore.mixtures.reduction._layout import (
 from explore.mixtures.reduction.stages import Merging, Step
 
 RESUM_INTERVAL = 64
-"""Merges after which the inner products of the whole mixtures are summed again, to limit rounding."""
+"""Merges after which the inner products of the mixtures are summed again, to limit rounding."""
 
 
 class GlobalMerging(Merging):
@@ -130,7 +130,7 @@ class GlobalMerging(Merging):
             self.evaluations += 3 * (alive - 2) * (alive - 3) // 2 + (alive - 2) * (n + alive + 3)
 
     def _cheapest_removal(self) -> tuple[int, float]:
-        """Find the component whose removal (the others rescaled) raises the ISE least, and the increase."""
+        """Find the component whose removal raises the ISE least, and the increase."""
         _, fg, gg, _ = self.sums
         w = self._active_weights
         rest = 1 - w

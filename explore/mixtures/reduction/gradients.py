@@ -1,4 +1,4 @@
-"""Gradients of distances by the second mixture's weights, means and covariances, in the log domain."""
+"""Gradients of distances by the parameters of the second mixture, in the log domain."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ DIFFERENTIABLE_DISTANCES = ("cauchy-schwarz", "ise", "angle")
 
 
 class Gradient(NamedTuple):
-    """A distance and its derivatives by ``weights [m]``, ``means [m, d]`` and ``covariances [m, d, d]``.
+    """A distance and its derivatives by the parameters of the second mixture.
 
-    The last is symmetric; each entry is differentiated as if it were independent.
+    The shapes are ``[m]``, ``[m, d]`` and ``[m, d, d]``. The last is symmetric;
+    each entry is differentiated as if it were independent.
     """
 
     value: float
@@ -64,7 +65,8 @@ def gradient(
         return Gradient(-log_cosine, *changes)
     if log_cosine == 0:
         raise InvalidInput(
-            "the angle is zero and has no derivative there; use cauchy-schwarz, which has the same minimum"
+            "the angle is zero and has no derivative there; "
+            "use cauchy-schwarz, which has the same minimum"
         )
     cosine = float(np.exp(log_cosine))
     slope = cosine / np.sqrt(-np.expm1(2 * log_cosine))

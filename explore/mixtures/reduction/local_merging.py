@@ -1,4 +1,4 @@
-"""Greedy merging by a cost that depends on a pair of components alone (Runnalls, Salmond, local ISE)."""
+"""Greedy merging by a cost that depends on a pair alone (Runnalls, Salmond, local ISE)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class LocalMerging(Merging):
         self.evaluations += (n + n * (n - 1) // 2 * 4) * (self.cost == "ise")
 
     def _own_terms(self, c: np.ndarray) -> np.ndarray:
-        """Compute the part of the cost that depends on a component alone, for each in ``c [F, n]``."""
+        """Compute the part of the cost that depends on one component, for each in ``c [F, n]``."""
         if self.cost == "runnalls":
             return log_determinants(c)
         return self_products(c, self._unit) if self.cost == "ise" else np.zeros(c.shape[1])

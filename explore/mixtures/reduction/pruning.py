@@ -1,4 +1,4 @@
-"""Methods that process the lightest component first: pruning, West's algorithm and its enhanced forms, COWA."""
+"""Methods that process the lightest component first: pruning, West and its forms, COWA."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pruning(Merging):
 
 
 class LightestFirst(Merging):
-    """Merge the lightest component with its nearest (West, 1993; enhanced: Chen, Chang and Smith, 2010).
+    """Merge the lightest component with its nearest (West, 1993; Chen, Chang and Smith, 2010).
 
     Args:
         original: the mixture.

@@ -1,4 +1,4 @@
-"""Refinement of a reduced mixture: weights by non-negative least squares, or all parameters by L-BFGS."""
+"""Refinement of a reduced mixture: weights by least squares, or all parameters by L-BFGS."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Refined(NamedTuple):
 
 
 def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle") -> np.ndarray:
-    """Compute the weights ``[m]`` (≥ 0, sum one) with which the components of ``g`` are closest to ``f``.
+    """Compute the weights ``[m]`` (≥ 0, sum one) with which ``g`` is closest to ``f``.
 
     The angle does not depend on a common factor, so its best weights are the projection of f on the
     cone that the components span: non-negative least squares, then division by the sum. For the ISE
@@ -72,7 +72,7 @@ def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle
 
 
 def _robust_cholesky(gram: np.ndarray) -> np.ndarray:
-    """Compute the lower Cholesky factor; the diagonal is lifted where equal components make the Gram matrix singular."""
+    """Compute the lower Cholesky factor; equal components make the matrix singular, so lift it."""
     jitter, scale = 0.0, np.trace(gram) / len(gram)
     while True:
         try:

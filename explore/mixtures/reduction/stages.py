@@ -12,7 +12,7 @@ from explore.mixtures.mixture import GaussianMixture
 
 
 class Step(NamedTuple):
-    """A step of a reduction: slot ``j`` was merged into slot ``i``, or ``i`` was removed (``j = -1``).
+    """A step of a reduction: slot ``j`` is merged into ``i``, or ``i`` is removed (``j = -1``).
 
     ``score`` is its cost by the criterion of the method.
     """
