@@ -34,8 +34,8 @@ class GaussianMixture:
 
     Raises:
         InvalidInput: a weight is negative, the sum is not one, a value is NaN or infinite, the
-            shapes do not fit, or a covariance is asymmetric or not positive definite; the message names the
-            component.
+            shapes do not fit, or a covariance is asymmetric or not positive definite; the message
+            names the component.
 
     Example:
         >>> mixture = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.2])

@@ -85,7 +85,7 @@ def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs): 
     Those are updated by ``update_products`` and ``rate_pairs``.
 
     Returns:
-        The change of g: weights ``[3]``, components ``[3, F]``, products with all components ``[N]``.
+        Weights ``[3]`` and components ``[3, F]`` of the change of g, and its products ``[N]``.
     """
     features, n = len(c), len(rows)
     lanes = np.empty((features + 1, LANES))

@@ -104,8 +104,8 @@ class DroppedComponent(Picture):
         """Return width, angle and divergences in words."""
         spread, angle, kl, reverse = _values(data)
         return (
-            f"A component with {data.attrs['weight']:.0%} of the mass and standard deviation {spread} "
-            f"is gone: the angle to the whole f is {angle} degrees, KL(f‖g) to what is left, g, is "
+            f"A component with {data.attrs['weight']:.0%} of the mass and standard deviation "
+            f"{spread} is gone: the angle to the whole f is {angle} degrees, KL(f‖g) to what is left, g, is "
             f"{kl} nat, KL(g‖f) {reverse} nat."
         )
 
