@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "pair_costs": ["score_pairs"],
         "reduction.gradients": ["gradient"],
         "reduction.refine": ["best_weights"],
-        "reduction.run": ["ReduceRun", "Reduction", "reduce"],
+        "reduction.result": ["Reduction"],
+        "reduction.run": ["ReduceRun", "reduce"],
     },
 )

@@ -1,4 +1,4 @@
-"""Options of the reduction methods: one dataclass and what each method makes of it; no Numba, so that it loads fast."""
+"""Options of the reduction methods, and the defaults of each method."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from explore.core.config import BaseConfig, option, seed_option
 from explore.core.validation import check_choice
 from explore.errors import InvalidInput
 
-USUAL: dict[str, dict[str, Any]] = {
-    # Greedy on the angle of the whole mixture, then everything by L-BFGS: our reading of OGGMR (Sajedi et al. 2023).
+METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
+    # Our reading of OGGMR (Sajedi et al. 2023): greedy by the angle of the whole mixture, then L-BFGS.
     "oggmr": {"criterion": "angle", "refine": "full"},
     "williams": {"criterion": "ise", "refine": "full"},
     "ise-local": {"criterion": "ise"},
@@ -22,26 +22,27 @@ USUAL: dict[str, dict[str, Any]] = {
     "prune": {},
     "brute": {},
 }
-"""What a method does if nothing else is said."""
+"""Options of each method that differ from those of ``ReduceConfig``."""
 
 PHASES = ("start", "merging", "clustering", "searching", "choosing weights", "L-BFGS")
-"""What a step may be, in the order in which recordings number it."""
+"""The phases of a reduction; recordings contain their index."""
 
-CRITERIA, REFINE = ("angle", "ise"), ("none", "weights", "full")
-# West merges the component with the least weight w; of the enhanced algorithm the field's two sources differ: the least
-# w / tr Σ, or the least w / |Σ|. Its partner is the nearest by KL(N_i‖N_j) or by ∫ (N_i − N_j)², both without weights.
+CRITERIA, REFINEMENTS = ("angle", "ise"), ("none", "weights", "full")
+# West merges the component with the least weight w. For the enhanced algorithm, published sources
+# differ: the least w / tr Σ, or the least w / |Σ|. The partner is the nearest by KL(N_i‖N_j) or by
+# ∫ (N_i − N_j)², both without weights.
 ORDERS, PARTNERS = ("weight", "trace", "determinant"), ("kl", "ise")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReduceConfig(BaseConfig):
-    """Options of a reduction; ``ReduceConfig.make`` fills in what the method usually does.
+    """Options of a reduction; ``ReduceConfig.make`` adds the defaults of the method.
 
     Raises:
         InvalidInput: an option is out of range; the message names it.
     """
 
-    method: str = option("oggmr", "one of " + ", ".join(USUAL), choices=USUAL)
+    method: str = option("oggmr", "one of " + ", ".join(METHOD_DEFAULTS), choices=METHOD_DEFAULTS)
     data: Any = option(
         "standard-1d", "name of the mixture, or an .npz file with weights, means and covariances"
     )
@@ -54,7 +55,7 @@ class ReduceConfig(BaseConfig):
     refine: str = option(
         "none",
         "after the merges: none, weights (least squares) or full (L-BFGS over all parameters)",
-        choices=REFINE,
+        choices=REFINEMENTS,
     )
     order: str = option(
         "weight",
@@ -72,17 +73,17 @@ class ReduceConfig(BaseConfig):
     @classmethod
     def make(cls, **values: Any) -> Self:
         """Return a config in which every option is decided: by the method and ``values``."""
-        name = check_choice("method", values.get("method", "oggmr"), USUAL)
-        usual = dict(USUAL[name])
+        name = check_choice("method", values.get("method", "oggmr"), METHOD_DEFAULTS)
+        defaults = dict(METHOD_DEFAULTS[name])
         if name == "west" and values.get("order", "weight") != "weight":  # the enhanced algorithm
-            usual["partner"] = "ise"
+            defaults["partner"] = "ise"
         fixed = {"williams": {"criterion": "ise"}, "cowa": {"criterion": "ise"}}.get(name, {})
         if name not in ("west", "cowa"):
             fixed = {**fixed, "order": "weight", "partner": "kl"}
         for key, value in fixed.items():
             if values.get(key, value) != value:
                 raise InvalidInput(f"{name} has no {key} other than {value}, got {values[key]!r}")
-        return cls(**{**usual, **values})
+        return cls(**{**defaults, **values})
 
     def __post_init__(self) -> None:
         super().__post_init__()

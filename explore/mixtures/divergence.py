@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explore.errors import InvalidInput
+from explore.core.validation import check_whole_number
 from explore.mixtures.inner_products import check_pair
 from explore.mixtures.mixture import GaussianMixture
 
@@ -34,9 +34,7 @@ def kl_divergence(
         True
     """
     check_pair(f, g)
-    if not isinstance(draws, int | np.integer) or draws < 2:
-        raise InvalidInput(f"draws must be a whole number ≥ 2, got {draws!r}")
-    points = f.sample(draws, rng)
+    points = f.sample(check_whole_number("draws", draws, at_least=2), rng)
     return mean_log_ratio(f.log_pdf(points) - g.log_pdf(points))
 
 

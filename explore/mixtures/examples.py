@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.mixture import GaussianMixture
 
@@ -40,10 +41,9 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
 
     With ten components in 4-D, this is the random benchmark of Crouse et al. (FUSION 2011).
     """
-    options = (("components", components, 1), ("dimension", dimension, 1), ("seed", seed, 0))
-    for name, value, minimum in options:
-        if value < minimum:
-            raise InvalidInput(f"{name} must be at least {minimum}, got {value}")
+    components = check_whole_number("components", components, at_least=1)
+    dimension = check_whole_number("dimension", dimension, at_least=1)
+    seed = check_whole_number("seed", seed, at_least=0)
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.ones(components))
     means = rng.uniform(0, 3, (components, dimension))

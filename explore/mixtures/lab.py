@@ -145,7 +145,7 @@ def record_in_memory(
     from explore.mixtures.reduction.run import ReduceRun
 
     run = ReduceRun(ReduceConfig.make(method=method, components=components, **options), mixture)
-    frames, frame_steps = {0: run.snapshot()}, FrameSteps(run.every)
+    frame_steps, frames = FrameSteps(run.every), {0: run.snapshot()}
     while run.step < run.steps:
         run.advance()
         if run.step in frame_steps or run.step >= run.steps:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from explore.core.validation import check_whole_number
 from explore.errors import DataMissing, InvalidInput
 from explore.mixtures._gaussian import LOG_2PI, log_sum_exp, symmetric
 from explore.mixtures._validation import finite_array, validate_covariances, validate_weights
@@ -192,10 +193,9 @@ class GaussianMixture:
         """Draw ``[count, d]`` points; ``rng`` is a generator or a seed.
 
         Raises:
-            InvalidInput: ``count`` is not a whole number ≥ 0.
+            InvalidInput: ``count`` is not a whole number of at least 0.
         """
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 0:
-            raise InvalidInput(f"count must be a whole number ≥ 0, got {count!r}")
+        count = check_whole_number("count", count, at_least=0)
         generator = np.random.default_rng(rng)
         components = generator.choice(len(self), count, p=self.weights)
         noise = generator.standard_normal((count, self.dimension))

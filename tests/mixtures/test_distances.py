@@ -378,7 +378,7 @@ def test_kl_uses_its_generator_or_seed() -> None:
 
 
 def test_kl_rejects_a_single_draw() -> None:
-    with pytest.raises(InvalidInput, match="draws must be a whole number ≥ 2, got 1"):
+    with pytest.raises(InvalidInput, match="draws must be a whole number of at least 2, got 1"):
         kl_divergence(random_mixture(2, 1, 0), random_mixture(2, 1, 1), 1)
 
 

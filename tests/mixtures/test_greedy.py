@@ -25,7 +25,7 @@ from explore.errors import UnknownName
 from explore.mixtures import GaussianMixture, distance, gram_log, inner_log, load_mixture, reduce
 from explore.mixtures._kernels import products as kernels
 from explore.mixtures.components import REMOVED
-from explore.mixtures.config import USUAL, ReduceConfig
+from explore.mixtures.config import METHOD_DEFAULTS, ReduceConfig
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES
 from explore.mixtures.inner_products import InnerProducts, inner_products
 from explore.mixtures.pair_costs import PAIR_CRITERIA, best_pair, merged_pair, score_pairs
@@ -351,7 +351,7 @@ def test_one_thread_and_several_give_the_same_bits(method, d, monkeypatch) -> No
         assert np.array_equal(getattr(result[0].mixture, name), getattr(result[1].mixture, name))
 
 
-@pytest.mark.parametrize("method", USUAL)
+@pytest.mark.parametrize("method", METHOD_DEFAULTS)
 def test_resumed_runs_end_with_the_same_bits(method) -> None:
     f = random_mixture(9 if method == "brute" else 25, 2, 10)
     config = ReduceConfig.make(method=method, components=4, max_iterations=10)

@@ -35,7 +35,7 @@ from explore.mixtures import (
     reduce,
 )
 from explore.mixtures.components import MutableMixture
-from explore.mixtures.config import USUAL
+from explore.mixtures.config import METHOD_DEFAULTS
 from explore.mixtures.reduction.brute import MAX_PARTITIONS, count_partitions, next_labels
 from explore.mixtures.reduction.refine import best_weights, refine_all, refine_weights
 
@@ -211,7 +211,7 @@ def test_hundreds_of_duplicates_are_merged() -> None:
         assert pdf_angle(f, reduce(many, 25, method, refine="none").mixture) < 1e-7
 
 
-@pytest.mark.parametrize("method", USUAL)
+@pytest.mark.parametrize("method", METHOD_DEFAULTS)
 def test_a_single_component_does_not_change(method) -> None:
     f = random_mixture(1, 3, 491)
     result = reduce(f, 1, method)
@@ -250,7 +250,9 @@ def test_refinement_never_raises_its_criterion(criterion, merged_mixtures) -> No
 
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
-@pytest.mark.parametrize("method", [name for name in USUAL if name not in ("williams", "cowa")])
+@pytest.mark.parametrize(
+    "method", [name for name in METHOD_DEFAULTS if name not in ("williams", "cowa")]
+)
 def test_each_stage_is_at_least_as_good_as_the_previous(method, criterion) -> None:
     f = random_mixture(8, 2, 520, spread=1)
     stages = [
@@ -608,7 +610,7 @@ DIFFICULT: dict[str, Callable[[], GaussianMixture]] = {
 
 
 @pytest.mark.parametrize("name", DIFFICULT)
-@pytest.mark.parametrize("method", USUAL)
+@pytest.mark.parametrize("method", METHOD_DEFAULTS)
 def test_difficult_mixtures_can_be_reduced(name, method) -> None:
     f = DIFFICULT[name]()
     for count in (1, 3):
@@ -654,7 +656,7 @@ def test_merges_do_not_depend_on_affine_maps(method) -> None:
 def test_reductions_do_not_change_the_original() -> None:
     f = random_mixture(9, 2, 735)
     before = [array.copy() for array in (f.weights, f.means, f.covariances)]
-    for method in USUAL:
+    for method in METHOD_DEFAULTS:
         reduce(f, 3, method, max_iterations=5)
     assert all(
         np.array_equal(one, other)

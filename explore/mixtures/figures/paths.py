@@ -10,7 +10,7 @@ import xarray
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from explore.core.recording import require_variable
+from explore.core.recording import frame_index, require_variable
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES
 from explore.mixtures.figures.density import (
@@ -75,10 +75,7 @@ def reduction(
     check_same_original(recordings)
     longest = max((r.step.values for r in recordings), key=len)
     step = int(longest[-1]) if step is None else int(step)
-    frames = [
-        r.isel(step=max(0, int(np.searchsorted(r.step.values, step, side="right")) - 1))
-        for r in recordings
-    ]
+    frames = [r.isel(step=frame_index(r, step)) for r in recordings]
     original = original_of(recordings[0])
     view = principal_view(original)
     mixtures = [project(mixture_of(frame), view) for frame in frames]

@@ -7,7 +7,7 @@ import xarray
 
 from explore.errors import InvalidInput
 from explore.mixtures.catalog import METHOD_LABELS
-from explore.mixtures.config import USUAL
+from explore.mixtures.config import METHOD_DEFAULTS
 from explore.mixtures.mixture import GaussianMixture
 
 
@@ -16,7 +16,7 @@ def method_label(recording: xarray.Dataset) -> str:
     name, config = str(recording.attrs["name"]), recording.attrs["config"]
     if name == "oggmr" and config["refine"] == "none":
         return {"angle": "angle, greedy", "ise": "ISE, greedy"}[config["criterion"]]
-    refined = config["refine"] != "none" and USUAL[name].get("refine", "none") == "none"
+    refined = config["refine"] != "none" and METHOD_DEFAULTS[name].get("refine", "none") == "none"
     return METHOD_LABELS.get(name, name) + (", refined" if refined else "")
 
 
