@@ -565,7 +565,10 @@ def test_too_many_components_are_rejected() -> None:
     [
         ({"criterion": "kl"}, "unknown criterion 'kl'; known: angle, ise"),
         ({"refine": "all"}, "unknown refine 'all'; known: full, none, weights"),
-        ({"method": "west", "order": "mean"}, "unknown order 'mean'; known: determinant, trace, weight"),
+        (
+            {"method": "west", "order": "mean"},
+            "unknown order 'mean'; known: determinant, trace, weight",
+        ),
         ({"method": "west", "partner": "cs"}, "unknown partner 'cs'; known: ise, kl"),
         ({"max_iterations": 0}, "max_iterations must be a whole number of at least 1"),
         ({"min_weight": -0.1}, "min_weight must be a number of at least 0"),
