@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from explore.data import load
 from explore.models import Fit, accuracy
 from explore.models._init import initialise
-from explore.sparseconv.networks.model_zoo import KNOWN
+from explore.sparseconv.networks.network_table import NETWORKS
 
 NETWORK_NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
 
@@ -24,7 +24,7 @@ NETWORK_NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
 def main(folder: str) -> None:
     train, val = load("scenes", size=64, count=6000), load("scenes", "val", size=64)
     for name in NETWORK_NAMES:
-        network = KNOWN[name].make()
+        network = NETWORKS[name].build()
         initialise(network, 0)
         fit = Fit(
             network,

@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from explore.data import load
 from explore.models import Fit, accuracy
 from explore.models._init import initialise
-from explore.sparseconv.networks.model_zoo import KNOWN
+from explore.sparseconv.networks.network_table import NETWORKS
 
 IMAGE_COUNT, EPOCHS = 20_000, 3
 
 
 def main(folder: str) -> None:
     train, val = load("fashion-mnist"), load("fashion-mnist", "val")
-    network = KNOWN["vgg11"].make()
+    network = NETWORKS["vgg11"].build()
     initialise(network, 0)
     fit = Fit(
         network.to(memory_format=torch.channels_last),
@@ -40,7 +40,7 @@ def main(folder: str) -> None:
         fit.advance()
         sys.stderr.write(f"epoch {fit.step}: loss {fit.loss:.3f}\n")
     weights = {name: value.contiguous() for name, value in network.eval().state_dict().items()}
-    save_file(weights, Path(folder) / Path(KNOWN["vgg11"].weights).name)
+    save_file(weights, Path(folder) / Path(NETWORKS["vgg11"].weights).name)
     sys.stdout.write(f"accuracy {accuracy(network, val.batch(), val.labels):.3f} on val\n")
 
 

@@ -1,16 +1,7 @@
 """What the topic of sparse-activation convolution offers."""
 
 from explore.core.catalog import Figure, Lab, Method, Topic
-
-SHIPPED_NETWORKS = (
-    "resnet20",
-    "resnet56",
-    "squeezenet",
-    "scenes-vgg",
-    "scenes-residual",
-    "scenes-smooth",
-)
-"""Networks of which a density survey ships."""
+from explore.sparseconv.networks.network_table import SURVEYED_NETWORKS
 
 TOPIC = Topic(
     "sparseconv",
@@ -22,7 +13,7 @@ TOPIC = Topic(
             config="explore.sparseconv.config:DensityConfig",
             figures=("density", "nze"),
             bench="explore.sparseconv.bench.layers:main",
-            recordings=tuple(f"data/density-{network}.zarr.zip" for network in SHIPPED_NETWORKS),
+            recordings=tuple(f"data/density-{network}.zarr.zip" for network in SURVEYED_NETWORKS),
             tiny={
                 "data": {"name": "scenes", "options": {"size": 64, "count": 10}},
                 "images": 3,

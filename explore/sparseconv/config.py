@@ -1,4 +1,4 @@
-"""Options of a density survey, and the networks it knows by name; no torch, so that it loads fast."""
+"""Options of a density survey."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-
-SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
-NETWORKS: dict[str, Any] = {
-    "scenes-vgg": SCENES,
-    "scenes-residual": SCENES,
-    "scenes-smooth": SCENES,
-    "resnet20": {"name": "cifar10-jpeg", "options": {"split": "test"}},
-    "resnet56": {"name": "cifar10-jpeg", "options": {"split": "test"}},
-    "vgg11": {"name": "fashion-mnist", "options": {"split": "test"}},
-    "squeezenet": {"name": "imagenette", "options": {"split": "test"}},
-}
-"""Networks, and the images that each is usually looked at with."""
+from explore.sparseconv.networks.network_table import NETWORKS
 
 
 @dataclass(frozen=True, kw_only=True)
 class DensityConfig(BaseConfig):
-    """Options of a density survey; every network has images that it is usually surveyed with.
+    """Options of a density survey. Each network has a default image set.
 
     Raises:
         InvalidInput: an option is out of range; the message names it.
@@ -34,17 +23,15 @@ class DensityConfig(BaseConfig):
         f"one of {', '.join(NETWORKS)}, or torchvision:NAME with --weights",
         positional=True,
     )
-    weights: str = option("", "a file of weights, in place of the usual ones")
+    weights: str = option("", "a file of weights that replaces the usual one")
     data: Any = option(
-        "", "name of the image set [default: test images of what the network was made for]"
+        "", "name of the image set [default: the test images of the network's own set]"
     )
-    images: int = option(
-        20, "how many images, drawn at random, two or more; one a step", at_least=2
-    )
+    images: int = option(20, "number of random images, at least two; one a step", at_least=2)
     maps: bool = option(
         False,
         "record the maps (in 255 levels) and the images, for pictures of single maps; "
         "not for pointwise layers",
     )
-    seed: int = seed_option("of the images drawn")
+    seed: int = seed_option("seed of the choice of images")
     device: str = device_option()

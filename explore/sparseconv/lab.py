@@ -1,8 +1,9 @@
-"""The sparse-convolution lab: one function a notebook cell, each returning something that shows itself."""
+"""The sparse-convolution lab: one function for each notebook cell; each returns an explorer."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,7 @@ import xarray
 from explore.core.recording import open_recording, require_variable
 from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
-from explore.sparseconv.catalog import SHIPPED_NETWORKS
-from explore.sparseconv.figures.format_cells import format_cells
+from explore.sparseconv.figures.format_cells import format_cells, value_names
 from explore.sparseconv.figures.format_diagram import FormatDiagram
 from explore.sparseconv.figures.layer_density import LayerDensity, density
 from explore.sparseconv.figures.nonzero_maps import NonzeroMaps, nze
@@ -35,32 +35,29 @@ from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import keep_largest, shuffle_values
+from explore.sparseconv.networks.network_table import (
+    MAPPED_NETWORKS,
+    NETWORKS,
+    SURVEYED_NETWORKS,
+)
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
-EXAMPLE = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
-"""A map on which every format can be written out by hand."""
+EXAMPLE_MAP = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
+"""A map on which every format can be written by hand."""
 
-UNCHOSEN = "choose …"
-KEPT = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
-"""Shares of the values that are not zero, the largest of which stay."""
+NO_VALUE = "choose …"
+KEPT_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
+"""Shares of the non-zero values, of which the largest stay."""
 
-SECONDS = 4.0
-"""What measuring here takes, about."""
+MEASURE_SECONDS = 4.0
+"""Approximate time of one measurement in the lab."""
 
-PATTERNS = ("scenes-vgg", "scenes-residual", "scenes-smooth")
-TITLES = {
-    "scenes-vgg": "scenes-vgg (ReLU)",
-    "scenes-residual": "scenes-residual (ReLU, shortcuts)",
-    "scenes-smooth": "scenes-smooth (SiLU, no ReLU)",
-    "resnet20": "ResNet-20 on CIFAR-10 (JPEG)",
-    "resnet56": "ResNet-56 on CIFAR-10 (JPEG)",
-    "squeezenet": "SqueezeNet on Imagenette",
-}
+NETWORK_TITLES = {name: entry.title for name, entry in NETWORKS.items()}
 
 
-def copies(x: Any = EXAMPLE, kernel_size: int = 3) -> Explorer:
-    """A small map written out in five formats: choose a value (click it), and every copy of it lights up.
+def copies(x: Any = EXAMPLE_MAP, kernel_size: int = 3) -> Explorer:
+    """Explore a small map in five formats: choose or click a value to highlight every copy of it.
 
     Args:
         x: ``[H, W]``, at most 8×8, with at least one value that is not zero.
@@ -72,186 +69,202 @@ def copies(x: Any = EXAMPLE, kernel_size: int = 3) -> Explorer:
         raise InvalidInput(f"x must be one map of numbers [H, W]: {error}") from error
     if x.ndim != 2 or not x.size:
         raise InvalidInput(f"x must be one map [H, W], got shape {list(x.shape)}")
-    names = [f"{i + 1}, {j + 1}" for i, j in np.argwhere(x != 0)]
 
     def source(value: str, stride: int) -> xarray.Dataset:
-        return format_cells(x, kernel_size, stride, "" if value == UNCHOSEN else value)
+        return format_cells(x, kernel_size, stride, "" if value == NO_VALUE else value)
 
     controls: dict[str, Control] = {
-        "value": Choice("value in row, column", [UNCHOSEN, *names]),
+        "value": Choice("value in row, column", [NO_VALUE, *value_names(x)]),
         "stride": Choice("stride", [1, 2, 3]),
     }
     return Explorer(source, FormatDiagram, controls, "copies")
 
 
 def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
-    """Real maps beside the same values at other places of their channels: which format gains from neighbours?
+    """Explore maps and the same values at random positions: which format gains from neighbours?
 
     Args:
-        network: one of ``PATTERNS``, or the path of a survey with maps.
-        image: of the survey, from 1 on.
+        network: "scenes-vgg", "scenes-residual", "scenes-smooth", or the path of a survey with
+            maps.
+        image: number of an image of the survey, from 1 on.
     """
-    recorded = _with_maps(network)
-    check_number("image", image, 1, recorded.sizes["step"])
+    recording = _survey_with_maps(network)
+    check_number("image", image, 1, recording.sizes["step"])
 
     @cache
-    def measured(
+    def arrange(
         layer: int,
     ) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
-        maps, geometry = layer_maps(recorded, image - 1, layer - 1)
-        sides = {
-            share: {
-                ARRANGEMENTS[0]: (kept := keep_largest(maps, share)),
-                ARRANGEMENTS[1]: shuffle_values(kept),
-            }
-            for share in KEPT
+        maps, geometry = layer_maps(recording, image - 1, layer - 1)
+        largest = {share: keep_largest(maps, share) for share in KEPT_SHARES}
+        arrangements = {
+            share: dict(zip(ARRANGEMENTS, (kept, shuffle_values(kept)), strict=True))
+            for share, kept in largest.items()
         }
         sizes = [
             [
-                [_bytes(sides[share][side], geometry, name) for name in SHUFFLED_FORMATS]
-                for side in ARRANGEMENTS
+                [_encoded_bytes(m, geometry, name) for name in SHUFFLED_FORMATS]
+                for m in pair.values()
             ]
-            for share in KEPT
+            for pair in arrangements.values()
         ]
-        count = np.array([np.count_nonzero(sides[share][ARRANGEMENTS[0]]) for share in KEPT])
-        known = {
-            "share": list(KEPT),
+        count = np.array([np.count_nonzero(kept) for kept in largest.values()])
+        coordinates = {
+            "share": list(KEPT_SHARES),
             "density": ("share", count / maps.size),
             "count": ("share", np.maximum(1, count)),
         }
-        return geometry, sides, xarray.DataArray(sizes, known, ("share", "side", "format"))
+        return (
+            geometry,
+            arrangements,
+            xarray.DataArray(sizes, coordinates, ("share", "side", "format")),
+        )
 
     def source(layer: int, kept: float, channel: int) -> xarray.Dataset:
-        geometry, sides, sizes = measured(layer)
-        shown = min(channel, geometry.shape[1]) - 1
-        share = float(sizes["density"].sel(share=kept))
-        title = f"{recorded.attrs['config']['model']}, convolution {layer}: density {share:.1%}; the maps are of channel {shown + 1}"
-        return shuffling_cost(sides[kept], geometry, shown, sizes, kept, title)
+        geometry, arrangements, sizes = arrange(layer)
+        index = min(channel, geometry.shape[1]) - 1
+        model, share = recording.attrs["config"]["model"], float(sizes["density"].sel(share=kept))
+        title = f"{model}, convolution {layer}: density {share:.1%}; the maps are of channel {index + 1}"
+        return shuffling_cost(arrangements[kept], geometry, index, sizes, kept, title)
 
-    layers = layers_with_maps(recorded)
+    layers = layers_with_maps(recording)
     controls: dict[str, Control] = {
-        "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
-        "kept": Slider("largest values kept", list(KEPT)),
-        "channel": Slider("channel", list(range(1, _channels(recorded) + 1))),
+        "layer": _layer_slider(layers),
+        "kept": Slider("largest values kept", list(KEPT_SHARES)),
+        "channel": _number_slider("channel", _channels(recording)),
     }
     return Explorer(source, ShufflingCost, controls, "neighbours")
 
 
 def patterns(*networks: str) -> Explorer:
-    """Where a layer's values are not zero, and how many windows read each; every network, image, layer and channel.
+    """Explore where the values of a layer are not zero, and how many windows read each.
 
     Args:
-        *networks: of ``PATTERNS``, or paths of surveys with maps (``explore run density --maps``); all that ship if left out.
+        *networks: "scenes-vgg", "scenes-residual", "scenes-smooth", or paths of surveys with maps
+            (``explore run density --maps``); all shipped ones by default.
     """
-    names = list(networks or PATTERNS)
-    recorded = {name: _with_maps(name) for name in names}
+    recordings = {name: _survey_with_maps(name) for name in networks or MAPPED_NETWORKS}
 
     def source(network: str, image: int, layer: int, channel: int, unit: str) -> xarray.Dataset:
-        chosen = recorded[network]
-        nearest = min(layers_with_maps(chosen), key=lambda number: abs(number - layer))
-        return nze(chosen, min(image, chosen.sizes["step"]) - 1, nearest, channel, unit)
+        recording = recordings[network]
+        nearest = min(layers_with_maps(recording), key=lambda number: abs(number - layer))
+        return nze(recording, min(image, recording.sizes["step"]) - 1, nearest, channel, unit)
 
-    layers = sorted({number for r in recorded.values() for number in layers_with_maps(r)})
+    layers = sorted({number for r in recordings.values() for number in layers_with_maps(r)})
     controls: dict[str, Control] = {
-        "network": Choice("network", names, names=TITLES),
-        "image": Slider(
-            "image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))
-        ),
-        "layer": Slider("convolution", layers, layers[min(1, len(layers) - 1)]),
-        "channel": Slider("channel", list(range(1, max(map(_channels, recorded.values())) + 1))),
-        "unit": Choice("count in", list(SIZE_UNIT_LABELS), names=SIZE_UNIT_LABELS),
+        **_survey_controls(recordings, _layer_slider(layers)),
+        "channel": _number_slider("channel", max(map(_channels, recordings.values()))),
+        "unit": _unit_choice(),
     }
     return Explorer(source, NonzeroMaps, controls, "patterns")
 
 
 def densities(*networks: str) -> Explorer:
-    """Density and sizes, convolution by convolution, of published networks on real images.
+    """Explore density and size of each convolution of published networks on real images.
 
     Args:
-        *networks: of ``SHIPPED_NETWORKS``, or paths of surveys (``explore run density``); all that ship if left out.
+        *networks: names of networks with a shipped survey, or paths of surveys
+            (``explore run density``); all shipped ones by default.
     """
-    names = list(networks or SHIPPED_NETWORKS)
-    recorded = {name: survey(name) for name in names}
+    recordings = {name: survey(name) for name in networks or SURVEYED_NETWORKS}
 
     def source(network: str, image: int, layer: int, unit: str) -> xarray.Dataset:
-        chosen = recorded[network]
-        last = chosen.sizes["layer"]
-        return density(chosen, min(image, chosen.sizes["step"]) - 1, min(layer, last), unit)
+        recording = recordings[network]
+        image, layer = min(image, recording.sizes["step"]), min(layer, recording.sizes["layer"])
+        return density(recording, image - 1, layer, unit)
 
+    most = max(r.sizes["layer"] for r in recordings.values())
     controls: dict[str, Control] = {
-        "network": Choice("network", names, names=TITLES),
-        "image": Slider(
-            "image", list(range(1, max(r.sizes["step"] for r in recorded.values()) + 1))
-        ),
-        "layer": Slider(
-            "convolution", list(range(1, max(r.sizes["layer"] for r in recorded.values()) + 1)), 3
-        ),
-        "unit": Choice("count in", list(SIZE_UNIT_LABELS), names=SIZE_UNIT_LABELS),
+        **_survey_controls(recordings, _number_slider("convolution", most, 3)),
+        "unit": _unit_choice(),
     }
     return Explorer(source, LayerDensity, controls, "densities")
 
 
 def times() -> Explorer:
-    """How long one convolution takes over the density of its map, as it was measured once, or here and now (some seconds)."""
-    kept = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
-    known: dict[str, tuple[list[Any], dict[str, Any]]] = {"": (kept["rows"], kept["about"])}
+    """Explore the time of one convolution over the density of its map.
+
+    The times that ship are shown first. A button measures the layer on this computer.
+    """
+    saved = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
+    measurements: dict[str, tuple[list[Any], dict[str, Any]]] = {}
 
     def source(layer: str) -> xarray.Dataset:
-        rows, about = known.get(layer, known[""])
+        rows, about = measurements.get(layer, (saved["rows"], saved["about"]))
         return time_by_density(rows, about, layer)
 
-    def measure_here(explorer: Explorer) -> None:
+    def measure(explorer: Explorer) -> None:
         from explore.sparseconv.bench.timing import measure_layer
 
         explorer.say("measuring …")
         layer = explorer.layer  # type: ignore[attr-defined]
-        known[layer] = measure_layer(layer, SECONDS)
+        measurements[layer] = measure_layer(layer, MEASURE_SECONDS)
         explorer.redraw()
         explorer.say("measured here")
 
-    layers = list(dict.fromkeys(row["layer"] for row in kept["rows"]))
     controls: dict[str, Control] = {
-        "layer": Choice("convolution", layers),
-        "here": Button("Measure here", measure_here),
+        "layer": Choice("convolution", list(dict.fromkeys(row["layer"] for row in saved["rows"]))),
+        "here": Button("Measure here", measure),
     }
     return Explorer(source, TimeByDensity, controls, "times")
 
 
 def survey(name: str) -> xarray.Dataset:
-    """A recorded survey by the name of its network, if it ships, or by its path.
+    """Load a recorded survey by the name of its network, if it ships, or by its path.
 
     Raises:
-        DataMissing: no such recording.
-        InvalidInput: it is of something else.
+        DataMissing: the recording does not exist.
+        InvalidInput: the recording is of another kind.
     """
-    shipping = name in SHIPPED_NETWORKS
-    path = shipped(f"data/density-{name}.zarr.zip") if shipping else Path(name).expanduser()
+    ships = name in SURVEYED_NETWORKS
+    path = shipped(f"data/density-{name}.zarr.zip") if ships else Path(name).expanduser()
     if not path.exists():
         raise DataMissing(
-            f"there is no recording {path}; give the path of one, or a network of {', '.join(SHIPPED_NETWORKS)}"
+            f"there is no recording {path}; give the path of one, or a network of "
+            f"{', '.join(SURVEYED_NETWORKS)}"
         )
-    (found,) = require_variable(
-        open_recording(path).load(), "density", "a density survey (explore run density)"
-    )
-    return found
+    kind = "a density survey (explore run density)"
+    return require_variable(open_recording(path).load(), "density", kind)[0]
 
 
-def _with_maps(name: str) -> xarray.Dataset:
-    found = survey(name)
-    if "offset" not in found or not layers_with_maps(found):
+def _survey_with_maps(name: str) -> xarray.Dataset:
+    recording = survey(name)
+    if "offset" not in recording or not layers_with_maps(recording):
         raise InvalidInput(f"{name} holds no maps; record it with explore run density --maps")
-    return found
+    return recording
 
 
-def _channels(recorded: xarray.Dataset) -> int:
-    """The most channels that a layer with maps has."""
-    return max(
-        int(recorded["shape"].values[number - 1, 0]) for number in layers_with_maps(recorded)
-    )
+def _channels(recording: xarray.Dataset) -> int:
+    """Return the largest number of channels of a layer with maps."""
+    return max(int(recording["shape"].values[k - 1, 0]) for k in layers_with_maps(recording))
 
 
-def _bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:
-    """Size of maps ``[C, H, W]`` in a format; by the plain encoders, which need not be compiled first."""
-    return {"cpo": encode_cpo, "cps": encode_cps}[method](
-        maps[None].astype(np.float32), geometry
-    ).nbytes
+def _survey_controls(
+    recordings: Mapping[str, xarray.Dataset], layers: Slider
+) -> dict[str, Control]:
+    images = max(recording.sizes["step"] for recording in recordings.values())
+    return {
+        "network": Choice("network", list(recordings), names=NETWORK_TITLES),
+        "image": _number_slider("image", images),
+        "layer": layers,
+    }
+
+
+def _layer_slider(layers: Iterable[int]) -> Slider:
+    """Return a slider over convolutions that starts at the second one."""
+    layers = list(layers)
+    return Slider("convolution", layers, layers[min(1, len(layers) - 1)])
+
+
+def _number_slider(label: str, most: int, start: int | None = None) -> Slider:
+    return Slider(label, list(range(1, most + 1)), start)
+
+
+def _unit_choice() -> Choice:
+    return Choice("count in", list(SIZE_UNIT_LABELS), names=SIZE_UNIT_LABELS)
+
+
+def _encoded_bytes(maps: np.ndarray, geometry: Geometry, method: str) -> int:
+    """Return the size of maps ``[C, H, W]``. The NumPy encoders need no compilation."""
+    encode = {"cpo": encode_cpo, "cps": encode_cps}[method]
+    return encode(maps[None].astype(np.float32), geometry).nbytes

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from torch import nn
 
 EXAMPLES = int(os.environ.get("EXPLORE_EXAMPLES", "150"))
 """How many random cases a property is tried on: EXPLORE_EXAMPLES=2000 for the long way."""
@@ -125,6 +126,22 @@ def assert_same_products(found: np.ndarray, case: Case, method: str, wanted: np.
         assert_close(np.asarray(found), case)
     else:
         assert np.array_equal(found, wanted)
+
+
+# ---- networks
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Normal values of a seed."""
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def net(*layers: nn.Module) -> nn.Sequential:
+    """A network with normal weights, in evaluation mode."""
+    made = nn.Sequential(*layers).eval()
+    for index, parameter in enumerate(made.parameters()):
+        parameter.data = noise(*parameter.shape, seed=index)
+    return made
 
 
 # ---- brute force

@@ -1,4 +1,4 @@
-"""The authors' stream of CPS indices: what it holds, and that one stream can stand for two maps."""
+"""The authors' stream of CPS indices: its content, and that one stream can stand for two maps."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_indices_alone_are_ambiguous() -> None:
     assert len(single.readings()) == len(coded.readings()) == 1
 
 
-def test_the_whole_stream_with_values_and_pointers_is_ambiguous_too() -> None:
+def test_values_and_pointers_do_not_remove_the_ambiguity() -> None:
     one, other = column([0, 1, 2, 8, 11], 12), column([0, 7, 8, 9, 11], 12)
     a, b = stream(one), stream(other)
     assert a.indices.tolist() == b.indices.tolist() == [0, 7, 8, 11]
@@ -65,7 +65,7 @@ def test_the_whole_stream_with_values_and_pointers_is_ambiguous_too() -> None:
     assert words[0] != words[1]  # what the words are for
 
 
-def test_the_worked_example_happens_to_be_clear() -> None:
+def test_the_worked_example_has_one_reading() -> None:
     assert [x.tolist() for x in stream(M).readings()] == [M.tolist()]
 
 
@@ -90,7 +90,7 @@ def test_a_mask_beyond_the_map_is_no_position() -> None:
     assert [found.tolist() for found in stream(x).readings(pointers=False)] == [x[0, 0].tolist()]
 
 
-def test_its_input_is_checked() -> None:
+def test_invalid_maps_are_refused() -> None:
     with pytest.raises(InvalidInput, match="x must be float32, got float64"):
         encode_cps_stream(M.astype(float), 3)
     with pytest.raises(InvalidInput, match="larger than the padded map"):
@@ -102,7 +102,7 @@ def test_readings_are_of_one_map() -> None:
         stream(np.ones((1, 2, 4, 4), np.float32)).readings()
 
 
-def test_channels_follow_one_another() -> None:
+def test_positions_of_channels_are_consecutive() -> None:
     x = np.concatenate([column([0], 8), column([0, 1, 2], 8)], axis=1)
     found = stream(x)
     assert found.indices.tolist() == [0, 8 * 4, 7]
@@ -110,7 +110,7 @@ def test_channels_follow_one_another() -> None:
     assert found.nbytes == 4 * 4 + 3 * 2 + 9 * 2
 
 
-def test_its_indices_grow_wider_where_they_must() -> None:
+def test_wider_indices_are_used_when_needed() -> None:
     assert stream(np.ones((1, 16, 64, 64), np.float32)).indices.dtype == np.uint16
     assert stream(np.ones((1, 16, 65, 64), np.float32)).indices.dtype == np.uint32
     with pytest.raises(InvalidInput, match="does not fit in 2 bytes"):

@@ -1,4 +1,4 @@
-"""Density bounds: one value fewer and CPO is smaller, one more and it is not; and what they come to on usual layers."""
+"""Density bounds: sizes cross at the bound, and the bounds of usual layers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_usual_layers() -> None:
     assert abs(density_bound(layer, "im2col") - 4.5) < 0.4
 
 
-def test_narrower_indices_move_a_bound_by_their_share() -> None:
+def test_narrow_indices_scale_a_bound() -> None:
     layer = Geometry((1, 64, 56, 56), 3, padding=1)
     for versus in ("im2col", "mec", "map"):
         assert math.isclose(
@@ -100,7 +100,7 @@ def test_a_batch_changes_nothing() -> None:
     assert density_bound(one, "cscc", 0.2) == density_bound(many, "cscc", 0.2)
 
 
-def test_what_is_refused() -> None:
+def test_invalid_arguments_are_refused() -> None:
     g = Geometry((1, 1, 8, 8), 3)
     with pytest.raises(UnknownName, match="format to compare with"):
         density_bound(g, "cps")

@@ -1,4 +1,4 @@
-"""Surveys on the command line: recorded, gone on with, drawn, compared and repeated; what cannot be is one clean message."""
+"""Density surveys on the command line: record, resume, draw, compare, reproduce; invalid options."""
 
 from __future__ import annotations
 
@@ -28,55 +28,68 @@ def done(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0
     return shown.out if code == 0 else shown.err
 
 
-def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def surveys(here: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """The paths of a survey with maps and of one without."""
     run = ["run", "density", "scenes-vgg", *SMALL, "--images", "3"]
-    shown = done([*run, "--maps", "--out", "maps.zarr"], capsys)
+    output = done([*run, "--maps", "--out", "maps.zarr"], capsys)
     assert (
-        "3 frames, to step 2 of 2. To see them: explore figure density --recording maps.zarr --out density.html"
-        in shown
-    )
-    kept = open_recording("maps.zarr").load()
-    assert kept.sizes["step"] == 3
-    assert "levels" in kept
+        "3 frames, to step 2 of 2. To see them: explore figure density --recording maps.zarr "
+        "--out density.html"
+    ) in output
     default = str(Path("runs") / "density-scenes-vgg.zarr")
     assert f"recorded in {default}: 3 frames" in done(run, capsys)
-    assert "levels" not in open_recording(default)
-    assert f"recorded in {default}: 3 frames" in done(run, capsys)  # nothing is left to do
-    assert "maps: recorded True, now False" in done([*run, "--out", "maps.zarr"], capsys, 2)
-    assert "images: recorded 3, now 4" in done(
-        ["run", "density", *SMALL, "--images", "4"], capsys, 2
-    )  # scenes-vgg by default
+    return "maps.zarr", default
 
-    starts = {"png": b"\x89PNG", "pdf": b"%PDF", "csv": b"layer,map", "html": b"<!"}
-    for figure in ("density", "nze"):
+
+def test_a_survey_is_recorded_resumed_and_compared(
+    surveys: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, plain = surveys
+    run = ["run", "density", "scenes-vgg", *SMALL, "--images", "3"]
+    recording = open_recording(maps).load()
+    assert recording.sizes["step"] == 3
+    assert "levels" in recording
+    assert "levels" not in open_recording(plain)
+    assert f"recorded in {plain}: 3 frames" in done(run, capsys)  # nothing is left to do
+    assert "maps: recorded True, now False" in done([*run, "--out", maps], capsys, 2)
+    scenes_vgg_by_default = ["run", "density", *SMALL, "--images", "4"]
+    assert "images: recorded 3, now 4" in done(scenes_vgg_by_default, capsys, 2)
+    assert "explore run evaluate" in done(["table", maps], capsys, 2)
+    assert "maps" in done(["compare", maps, plain], capsys)
+
+
+def test_a_survey_is_drawn_and_invalid_states_are_refused(
+    surveys: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, plain = surveys
+    starts = {"png": b"\x89PNG", "csv": b"layer,map"}
+    for name in ("density", "nze"):
         for suffix, start in starts.items():
-            done(
-                [
-                    "figure",
-                    figure,
-                    "--recording",
-                    "maps.zarr",
-                    "--out",
-                    f"{figure}.{suffix}",
-                    "--state",
-                    "layer=3",
-                ],
-                capsys,
-            )
-            assert Path(f"{figure}.{suffix}").read_bytes().lower().startswith(start.lower())
-        page = Path(f"{figure}.html").read_text(encoding="utf-8")
-        assert [f"image {k}" in page for k in (1, 2, 3, 4)] == [True, True, True, False]
-    done(["figure", "density", "--recording", default, "--out", "plain.png"], capsys)
-    words = "expected a recording of a density survey with maps (explore run density --maps)"
-    assert words in done(["figure", "nze", "--recording", default], capsys, 2)
+            out = f"{name}.{suffix}"
+            state = ["--state", "layer=3"]
+            done(["figure", name, "--recording", maps, "--out", out, *state], capsys)
+            assert Path(out).read_bytes().startswith(start)
+    done(["figure", "density", "--recording", plain, "--out", "plain.png"], capsys)
+    message = "expected a recording of a density survey with maps (explore run density --maps)"
+    assert message in done(["figure", "nze", "--recording", plain], capsys, 2)
     for state in ("layer=foo", "layer=7", "unit=bits", "channel=0", "step=x", "colour=red"):
-        said = done(["figure", "nze", "--recording", "maps.zarr", "--state", state], capsys, 2)
-        assert said.startswith("error: ")
-    assert "explore run evaluate" in done(["table", "maps.zarr"], capsys, 2)
-    assert "maps" in done(["compare", "maps.zarr", default], capsys)
-    assert "the same bits" in done(["rerun", "maps.zarr"], capsys)
+        error = done(["figure", "nze", "--recording", maps, "--state", state], capsys, 2)
+        assert error.startswith("error: ")
+
+
+@pytest.mark.slow
+def test_a_survey_is_written_as_a_page_and_as_pdf_and_is_reproduced(
+    surveys: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, _ = surveys
+    for name in ("density", "nze"):
+        for suffix, start in {"pdf": b"%pdf", "html": b"<!"}.items():
+            done(["figure", name, "--recording", maps, "--out", f"{name}.{suffix}"], capsys)
+            assert Path(f"{name}.{suffix}").read_bytes().lower().startswith(start)
+        page = Path(f"{name}.html").read_text(encoding="utf-8")
+        assert [f"image {k}" in page for k in (1, 2, 3, 4)] == [True, True, True, False]
+    assert "the same bits" in done(["rerun", maps], capsys)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +99,7 @@ def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(
         (["scenes-vgq"], "Did you mean 'scenes-vgg'?"),
         (
             ["torchvision:resnet18"],
-            "which images are to go through torchvision:resnet18? give data=",
+            "torchvision:resnet18 needs images; give data=",
         ),
         (
             ["torchvision:resnet18", *SMALL],
@@ -96,7 +109,10 @@ def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(
             ["torchvision:resnet18", *SMALL, "--weights", "no.pth"],
             "weights of torchvision:resnet18 are looked for in no.pth",
         ),
-        (["scenes-vgg", *SMALL, "--images", "1"], "images must be a whole number ≥ 2, got 1"),
+        (
+            ["scenes-vgg", *SMALL, "--images", "1"],
+            "images must be a whole number of at least 2, got 1",
+        ),
         (
             ["scenes-vgg", "--data", "digits"],
             "the network does not take images of float32 [1, 1, 16, 16]",
@@ -104,7 +120,7 @@ def test_a_survey_is_recorded_gone_on_with_drawn_and_repeated(
         (["scenes-vgg", *SMALL, "--device", "gpu"], "device 'gpu' cannot be used"),
     ],
 )
-def test_what_cannot_be_surveyed_is_one_clean_message(
+def test_an_invalid_survey_prints_one_message(
     arguments: list[str], words: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = done(["run", "density", *arguments], capsys, 2)
@@ -122,7 +138,7 @@ def test_missing_weights_and_images_name_their_place(
     assert words in done(["run", "density", "squeezenet", *SMALL], capsys, 2)
 
 
-def test_help_names_the_networks_and_the_usual_file() -> None:
+def test_help_names_the_networks_and_the_default_file() -> None:
     shown = " ".join(CliRunner().invoke(cli.app, ["run", "density", "--help"]).output.split())
     assert "[MODEL]" in shown
     for words in (
@@ -135,7 +151,7 @@ def test_help_names_the_networks_and_the_usual_file() -> None:
         assert words in shown
 
 
-def test_a_name_with_odd_letters_is_a_file_name(
+def test_special_characters_of_a_name_are_replaced_in_the_file_name(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []

@@ -1,4 +1,4 @@
-"""Sizes: counted by loops and by the papers' formulas, widths at their limits, and ratios on the layers of real networks."""
+"""Sizes of encodings: loops, formulas of the papers, index widths, and ratios on layers of real networks."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_bytes_are_the_widths_times_the_counts(case) -> None:
         assert counted == found.elements
 
 
-def test_what_the_spec_works_out_for_an_8_by_8_layer_of_448_channels() -> None:
+def test_sizes_of_an_8_by_8_layer_of_448_channels() -> None:
     x = np.zeros((448, 8, 8), np.float32)
     x.reshape(-1)[: 6 * 4480 : 6] = 1  # a tenth of the padded map, all channels in use
     g = encode(x, 3, padding=1)
@@ -118,7 +118,7 @@ def test_what_the_spec_works_out_for_an_8_by_8_layer_of_448_channels() -> None:
     assert encode(x, 3, padding=1, pointers="per-channel", trim=True).elements == 8_960 + 21 * 420
 
 
-def test_what_the_authors_log_says_of_an_8_by_8_map() -> None:
+def test_ratio_of_an_8_by_8_map_in_the_authors_log() -> None:
     x = np.zeros((8, 8), np.float32)
     x[[0, 2, 5, 7], [1, 7, 0, 4]] = 1
     found = encode(x, 3, trim=True)
@@ -126,7 +126,7 @@ def test_what_the_authors_log_says_of_an_8_by_8_map() -> None:
     assert round(found.compression_ratio(unit="elements"), 2) == 12.96
 
 
-def test_empty_channels_cost_nothing_with_pointers_of_their_own() -> None:
+def test_empty_channels_need_no_bytes_with_pointers_per_channel() -> None:
     x = np.zeros((3, 100, 9, 9), np.float32)
     x[1, 57] = maps((9, 9), 0.5, 0)
     for method in ("cpo", "cps"):
@@ -149,7 +149,7 @@ def test_padding_is_never_stored() -> None:
             assert counts == {np.count_nonzero(x)}
 
 
-def test_at_no_and_at_full_density() -> None:
+def test_sizes_at_density_0_and_1() -> None:
     full = np.ones((1, 8, 16, 16), np.float32)
     assert encode(full, 3).elements == 2 * 2048 + 3 * 15
     assert encode(full, 3, method="cps").arrays()["words"].size == 2048 // 4
@@ -157,7 +157,7 @@ def test_at_no_and_at_full_density() -> None:
     assert encode(0 * full, 3, method="cscc").elements == 15
 
 
-def test_words_for_each_value_are_what_chance_says() -> None:
+def test_words_per_value_have_their_expected_number() -> None:
     for density in (0.1, 0.3, 0.5):
         arrays = encode(maps((1, 64, 64, 64), density, 0), 1, method="cps").arrays()
         chance = (1 - (1 - density) ** 4) / (4 * density)
@@ -165,7 +165,7 @@ def test_words_for_each_value_are_what_chance_says() -> None:
 
 
 @pytest.mark.parametrize("bad", ["csr", "IM2COL", None])
-def test_other_comparisons_are_refused(bad) -> None:
+def test_unknown_formats_and_units_are_refused(bad) -> None:
     found = encode(np.ones((3, 3), np.float32), 3)
     with pytest.raises(UnknownName, match="format to compare with"):
         found.compression_ratio(bad)
@@ -173,7 +173,7 @@ def test_other_comparisons_are_refused(bad) -> None:
         found.compression_ratio(unit="bits")
 
 
-def test_an_encoding_says_what_it_is() -> None:
+def test_repr_of_an_encoding() -> None:
     assert (
         repr(encode(np.ones((3, 3), np.float32), 3, trim=True))
         == "CPO(1×1×3×3 in 24 elements, 66 bytes)"
@@ -208,7 +208,7 @@ def last_cell(c: int, h: int, w: int) -> np.ndarray:
         ("cps", {"pointers": "per-channel"}, (3, 16, 1025), (1, 1), False),
     ],
 )
-def test_indices_grow_wider_where_they_must(method, options, shape, kernel, fits) -> None:
+def test_index_widths_at_the_limit_of_16_bits(method, options, shape, kernel, fits) -> None:
     x = last_cell(*shape)
     found = encode(x, kernel, method=method, **options)
     index = found.arrays()["words" if method == "cps" else "indices"]
@@ -225,7 +225,7 @@ def test_indices_grow_wider_where_they_must(method, options, shape, kernel, fits
     assert_close(found.convolve(weight), Case(x, weight, np.zeros(2, np.float32), (1, 1), (0, 0)))
 
 
-def test_padding_counts_where_16_bits_end() -> None:
+def test_padding_counts_for_the_index_width() -> None:
     """At the limits above, with two of the rows or columns for padding: the first fits, one channel or column more does not."""
     for method, options, shapes, kernel, padding in (
         ("cpo", {}, ((1024, 14, 4), (1025, 14, 4)), (1, 4), (1, 0)),
@@ -239,7 +239,7 @@ def test_padding_counts_where_16_bits_end() -> None:
             assert np.array_equal(found.decode(), x)
 
 
-def test_maps_grow_wider_where_they_must() -> None:
+def test_width_of_the_list_of_maps() -> None:
     for maps_in_all, width in ((65_536, 2), (65_537, 4)):
         x = last_cell(maps_in_all, 4, 1)
         for method in ("cpo", "cps"):
@@ -250,7 +250,7 @@ def test_maps_grow_wider_where_they_must() -> None:
 
 
 @pytest.mark.parametrize("method", ["cpo", "cps"])
-def test_pointers_of_a_channel_grow_wider_where_they_must(method) -> None:
+def test_width_of_pointers_per_channel(method) -> None:
     for high, width in ((127, 2), (128, 4)) if method == "cps" else ((255, 2), (256, 4)):
         x = np.ones((1, 1, 4 * high, 516) if method == "cps" else (1, 1, high, 256), np.float32)
         found = encode(x, 1, method=method, pointers="per-channel")
@@ -259,7 +259,7 @@ def test_pointers_of_a_channel_grow_wider_where_they_must(method) -> None:
 
 
 @pytest.mark.parametrize(("size", "width"), [((255, 257), 2), ((256, 256), 4)])
-def test_pointers_grow_wider_where_they_must(size, width) -> None:
+def test_width_of_shared_pointers(size, width) -> None:
     x = np.ones((1, 1, *size), np.float32)
     for method in ("cpo", "cscc"):
         found = encode(x, 1, method=method)
@@ -270,7 +270,7 @@ def test_pointers_grow_wider_where_they_must(size, width) -> None:
 
 
 @pytest.mark.parametrize("bad", [1, 3, 16, "2", 2.5])
-def test_other_widths_are_refused(bad) -> None:
+def test_invalid_widths_are_refused(bad) -> None:
     for method in ("cscc", "cpo", "cps"):
         with pytest.raises(InvalidInput, match="index_bytes must be 2, 4, 8 or None"):
             encode(np.ones((3, 3), np.float32), 3, method=method, index_bytes=bad)
@@ -293,7 +293,7 @@ def test_ratios_on_the_3_by_3_layers_of_vgg_16_and_resnet_18(channels, size) -> 
     assert cpo.compression_ratio("mec") > 15
 
 
-def test_case_of_a_layer_is_convolved() -> None:
+def test_a_layer_of_64_channels_is_convolved() -> None:
     case = made(1, 64, 8, (56, 56), (3, 3), (1, 1), (1, 1), 0.1, 0)
     for method, options in SPARSE:
         assert_close(

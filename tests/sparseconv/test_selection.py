@@ -17,12 +17,12 @@ from explore.models import architecture
 from explore.sparseconv import Selection, SparseConv2d, agreement, convert, load_network, select
 from explore.sparseconv.bench import layers as bench, networks as bench_networks
 from explore.sparseconv.bench.shapes import LAYER_LISTS, Shape
-from explore.sparseconv.networks.tuning_result import Choice
+from explore.sparseconv.networks.tuning_result import MethodChoice
 
-EVERYTHING = Choice("bitmap", (0.0, 1.0), 1.0, {})
+EVERYTHING = MethodChoice("bitmap", (0.0, 1.0), 1.0, {})
 
 
-def all_of(network: nn.Module, choice: Choice = EVERYTHING) -> Selection:
+def all_of(network: nn.Module, choice: MethodChoice = EVERYTHING) -> Selection:
     """Every plain convolution by one method."""
     names = [
         n
@@ -52,14 +52,14 @@ def random_norms(network: nn.Module) -> nn.Module:
 
 
 @pytest.mark.parametrize("name", ["scenes-vgg", "scenes-residual", "scenes-smooth"])
-def test_a_converted_network_names_what_its_original_names(name) -> None:
+def test_a_converted_network_predicts_the_same_classes(name) -> None:
     network, _ = load_network(name)
     images = load("scenes", "test", size=64, count=60).batch()
     before = copy.deepcopy(network.state_dict())
     for choice in (
         EVERYTHING,
-        Choice("bitmap", (0.0, 0.3), 0.3, {}),
-        Choice("cps", (0.0, 1.0), 1.0, {}),
+        MethodChoice("bitmap", (0.0, 0.3), 0.3, {}),
+        MethodChoice("cps", (0.0, 1.0), 1.0, {}),
     ):
         same, apart = agreement(network, convert(network, all_of(network, choice)), images)
         assert same == 1
@@ -78,7 +78,7 @@ def test_every_architecture_is_converted(kind, fold) -> None:
     assert not fast(x).requires_grad
 
 
-def test_a_relu_goes_into_its_convolution_only_if_nobody_else_needs_it() -> None:
+def test_a_relu_is_merged_only_if_nothing_else_uses_its_input() -> None:
     class Shared(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -117,7 +117,7 @@ def test_a_network_that_cannot_be_traced_is_converted_without_folding() -> None:
     assert any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
 
 
-def test_dense_maps_and_gradients_go_the_dense_way() -> None:
+def test_dense_maps_and_gradients_use_the_dense_convolution() -> None:
     conv = nn.Conv2d(4, 5, 3, padding=1)
     sparse = SparseConv2d(conv, "bitmap", dense_from=0.2)
     x = torch.randn(2, 4, 6, 6)
@@ -129,7 +129,7 @@ def test_dense_maps_and_gradients_go_the_dense_way() -> None:
     assert torch.allclose(sparse.double()(x.detach().double()), conv.double()(x.detach().double()))
 
 
-def test_what_cannot_be_converted_is_refused() -> None:
+def test_invalid_conversions_are_refused() -> None:
     network = nn.Sequential(nn.Conv2d(4, 4, 3, groups=2), nn.ReLU())
     with pytest.raises(InvalidInput, match=r"training mode; call model\.eval\(\)"):
         convert(network, Selection({}, {}))
@@ -143,7 +143,7 @@ def test_what_cannot_be_converted_is_refused() -> None:
 # ---- selection
 
 
-def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
+def test_a_selection_is_measured_saved_and_loaded(tmp_path: Path) -> None:
     network = nn.Sequential(
         nn.Conv2d(3, 8, 3),
         nn.ReLU(),
@@ -191,14 +191,14 @@ def test_a_selection_is_timed_kept_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"format": 2}', '{"format": 1, "about": {}, "layers": {"a": {}}}']
 )
-def test_another_file_is_no_selection(text, tmp_path: Path) -> None:
+def test_an_invalid_selection_file_is_refused(text, tmp_path: Path) -> None:
     path = tmp_path / "selection.json"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"selection\.json"):
         Selection.load(path)
 
 
-def test_an_unknown_method_in_a_file_is_named(tmp_path: Path) -> None:
+def test_an_unknown_method_in_a_file_is_refused(tmp_path: Path) -> None:
     path = Selection({"a": EVERYTHING}, {}).save(tmp_path / "selection.json")
     path.write_text(
         path.read_text(encoding="utf-8").replace("bitmap", "os.system"), encoding="utf-8"
@@ -207,7 +207,7 @@ def test_an_unknown_method_in_a_file_is_named(tmp_path: Path) -> None:
         Selection.load(path)
 
 
-def test_what_cannot_be_selected_is_refused() -> None:
+def test_invalid_arguments_of_select_are_refused() -> None:
     network, x = nn.Sequential(nn.Conv2d(3, 8, 3)).eval(), torch.rand(2, 3, 6, 6)
     with pytest.raises(InvalidInput, match="must hold 'torch'"):
         select(network, x, ["bitmap"])

@@ -1,4 +1,4 @@
-"""The worked example, a 4×5 map under a 3×3 kernel, array by array in every format, as worked out by hand."""
+"""The worked example, a 4×5 map with a 3×3 kernel: every array of every format, computed by hand."""
 
 from __future__ import annotations
 
@@ -95,13 +95,13 @@ def test_cpo(trim) -> None:
     assert found.compression_ratio("map") == 80 / found.nbytes
 
 
-def test_cpo_with_pointers_of_its_own_knows_the_map() -> None:
+def test_cpo_with_pointers_per_channel_lists_the_maps() -> None:
     found = encode(M, 3, pointers="per-channel", trim=True)
     assert whole(**found.arrays())["maps"] == [0]
     assert (found.elements, found.nbytes) == (27, 70 + 2)
 
 
-def test_cps_with_words_that_know_their_column() -> None:
+def test_cps_with_words_that_contain_their_column() -> None:
     found = encode(M, 3, method="cps", pointers="per-channel")
     assert whole(**found.arrays()) == {
         "values": [1, 3, 7, 8, 2, 4, 5, 6],

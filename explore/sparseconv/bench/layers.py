@@ -6,7 +6,6 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,12 +21,7 @@ from explore.sparseconv.bench.peak import peak
 from explore.sparseconv.bench.shapes import LAYER_LISTS
 from explore.sparseconv.bench.timing import SPARSE_METHODS, limit_threads, measure
 from explore.sparseconv.figures.speedup_by_density import SpeedupByDensity, speedup_by_density
-from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
-
-
-def best_dense(seconds: Mapping[str, float]) -> float:
-    """Return the seconds of the faster of PyTorch's two layouts."""
-    return min(seconds[name] for name in DENSE_LAYOUTS)
+from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS, best_dense
 
 
 def mean_ratio(

@@ -12,7 +12,7 @@ from torch import nn
 
 from explore.core import benchmark
 from explore.data import load
-from explore.sparseconv.config import NETWORKS
+from explore.data.normalization import normalize_bytes
 from explore.sparseconv.networks.autotune import select
 from explore.sparseconv.networks.convert import agreement, convert
 from explore.sparseconv.networks.model_zoo import load_network
@@ -27,17 +27,14 @@ folded: batch norms in the convolutions
 
 def load_case(name: str, count: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
     """Return a network by name, sixteen calibration images and test images, with channels last in memory."""
-    network, known = load_network(name)
-    data = dict(NETWORKS[name])
+    network, entry = load_network(name)
+    description = entry.images or {}
 
     def images(split: str, most: int) -> torch.Tensor:
-        dataset = load(data["name"], **{**data["options"], "split": split})
+        dataset = load(description["name"], **{**description["options"], "split": split})
         indices = torch.arange(len(dataset))[:: max(1, len(dataset) // most)][:most]
-        if known.statistics is None:
-            x = dataset.batch(indices)
-        else:
-            mean, std = (torch.tensor(values)[:, None, None] for values in known.statistics)
-            x = (dataset.images[indices].float() / 255 - mean) / std
+        mean, std = entry.statistics or (dataset.mean, dataset.std)
+        x = normalize_bytes(dataset.images[indices], mean, std)
         return x.contiguous(memory_format=torch.channels_last)
 
     return network.to(memory_format=torch.channels_last), images("val", 16), images("test", count)

@@ -13,7 +13,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture
 from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.time_by_density import dense_seconds, describe_computer
+from explore.sparseconv.figures.time_by_density import best_dense, describe_computer
 
 if TYPE_CHECKING:
     import pandas
@@ -48,7 +48,7 @@ def speedup_by_density(
     ratio = np.full((len(layers), len(densities)), np.nan)
     for row in rows:
         index = layers.index(str(row["layer"])), densities.index(float(row["density"]))
-        ratio[index] = dense_seconds(row) / row["seconds"][method]
+        ratio[index] = best_dense(row["seconds"]) / row["seconds"][method]
     plain, other = LAYER_KIND_STYLES
     kinds = [plain if "3×3" in layer and "/" not in layer else other for layer in layers]
     coordinates = {"layer": layers, "density": densities, "kind": ("layer", kinds)}

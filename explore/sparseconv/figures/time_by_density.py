@@ -62,7 +62,7 @@ def time_by_density(
         method: [row["seconds"].get(method, np.nan) for row in layer_rows]
         for method in METHOD_STYLES
     }
-    seconds["dense"] = [dense_seconds(row) for row in layer_rows]
+    seconds["dense"] = [best_dense(row["seconds"]) for row in layer_rows]
     crossings = [break_even(densities, times, seconds["dense"]) for times in seconds.values()]
     variables = {
         "seconds": (("method_name", "density"), np.array(list(seconds.values()))),
@@ -73,9 +73,9 @@ def time_by_density(
     return xarray.Dataset(variables, coordinates, attributes)
 
 
-def dense_seconds(row: Mapping[str, Any]) -> float:
-    """Return the time of the dense convolution in its faster memory format."""
-    return min(row["seconds"][name] for name in DENSE_LAYOUTS)
+def best_dense(seconds: Mapping[str, float]) -> float:
+    """Return the seconds of the dense convolution in the faster of its two memory formats."""
+    return min(seconds[name] for name in DENSE_LAYOUTS)
 
 
 def describe_computer(about: Mapping[str, Any]) -> str:

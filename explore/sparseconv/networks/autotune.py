@@ -1,9 +1,9 @@
-"""select: which convolutions of a network are faster by another method, timed once on real activations."""
+"""The function ``select``, which times each convolution of a network by several methods."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,11 +15,11 @@ from torch import nn
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.convolution import METHOD_NAMES
 from explore.sparseconv.networks.convert import as_layer, convert
-from explore.sparseconv.networks.density import ConvolutionInput, convolved_maps
-from explore.sparseconv.networks.tuning_result import Choice, Selection
+from explore.sparseconv.networks.convolution_inputs import ConvolutionInput, convolution_inputs
+from explore.sparseconv.networks.tuning_result import MethodChoice, Selection
 
-WORTH = 0.97
-"""Share of the dense network's time below which a selection is worth while; closer is noise."""
+MAX_TIME_RATIO = 0.97
+"""Share of the dense network's time below which a selection is used. A smaller gain is noise."""
 
 
 def select(
@@ -32,120 +32,128 @@ def select(
     seconds: float = 0.1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Selection:
-    """Time every convolution of a network by each method, on what it really takes in; packing of the maps is counted.
+    """Select the fastest method of each convolution, timed on its real input.
 
-    In the end the whole network is timed with all that was chosen and without: if that is not faster, nothing is chosen.
+    The times include the encoding of the maps. At the end the whole network is timed with and
+    without the selected methods. If it is not faster with them, the dense library is selected for
+    all convolutions.
 
     Args:
-        model: any network, in evaluation mode; convolutions that are grouped, dilated or unevenly padded are left out.
-        images: float32 ``[N, ...]``, what the network takes: for calibration, not from a test set.
+        model: any network, in evaluation mode. Convolutions that are grouped, dilated or unevenly
+            padded are left out.
+        images: float32 ``[N, ...]``, the input of the network: for calibration, not from a test
+            set.
         methods: of ``prepare``; "torch" must be one of them.
-        batch: images that are convolved at a time, as they will be later.
-        pointwise: also kernels of 1×1.
-        seconds: spent on each method of each convolution, about, and ten times as many on the whole network.
-        progress: called with the number of convolutions done and of all.
+        batch: number of images that are convolved at a time, as in later use.
+        pointwise: include kernels of 1×1.
+        seconds: approximate time for each method of each convolution. The whole network takes ten
+            times as long.
+        progress: called with the number of finished convolutions and of all.
 
     Raises:
-        InvalidInput: fewer images than ``batch``, or no "torch".
-        UnknownName: no such method.
+        InvalidInput: there are fewer images than ``batch``, or "torch" is missing.
+        UnknownName: a method is unknown.
 
     Example:
         >>> from explore.models import ConvNet
         >>> net = ConvNet(1, 10, 16, width=16, pooling="max").eval()
-        >>> found = select(net, torch.rand(2, 1, 16, 16), seconds=0.001)
-        >>> sorted(found.layers)
+        >>> selection = select(net, torch.rand(2, 1, 16, 16), seconds=0.001)
+        >>> sorted(selection.layers)
         ['blocks.0.conv', 'blocks.1.conv', 'blocks.2.conv']
     """
-    if odd := [name for name in methods if name not in METHOD_NAMES or name == "auto"]:
-        raise UnknownName("method", odd[0], [name for name in METHOD_NAMES if name != "auto"])
+    names = [name for name in METHOD_NAMES if name != "auto"]
+    if unknown := [name for name in methods if name not in names]:
+        raise UnknownName("method", unknown[0], names)
     if "torch" not in methods:
         raise InvalidInput(
-            f"methods must hold 'torch', what the others are compared with; got {list(methods)}"
+            f"methods must hold 'torch', with which the others are compared; got {list(methods)}"
         )
     if not 1 <= batch <= len(images):
         raise InvalidInput(f"batch must be 1 to {len(images)}, the number of images, got {batch}")
-    found: dict[str, Choice] = {}
-    chosen = [
-        one
-        for one in convolved_maps(model, images)
-        if one.geometry is not None and (pointwise or not one.pointwise)
-    ]
-    first: dict[str, ConvolutionInput] = {}
-    for one in chosen:
-        first.setdefault(
-            one.name.partition("#")[0], one
-        )  # a module that is called twice is timed once
-    for done, (name, one) in enumerate(first.items()):
-        found[name] = _timed(
-            one,
-            images[:batch].is_contiguous(memory_format=torch.channels_last),
-            methods,
-            batch,
-            seconds,
-        )
+    inputs: dict[str, ConvolutionInput] = {}
+    for layer in convolution_inputs(model, images):
+        if layer.geometry is not None and (pointwise or not layer.pointwise):
+            # A module that is called several times is timed on its first input.
+            inputs.setdefault(layer.name.partition("#")[0], layer)
+    choices: dict[str, MethodChoice] = {}
+    channels_last = images[:batch].is_contiguous(memory_format=torch.channels_last)
+    for count, (name, layer) in enumerate(inputs.items(), 1):
+        choices[name] = _fastest_method(layer, channels_last, methods, batch, seconds)
         if progress is not None:
-            progress(done + 1, len(first))
+            progress(count, len(inputs))
     about: dict[str, Any] = {"batch": batch, "threads": numba.get_num_threads()}
     about |= {"torch": str(torch.__version__), "numba": numba.__version__}
-    return _as_a_whole(model, images[:batch], Selection(found, about), seconds)
+    return _faster_network(model, images[:batch], Selection(choices, about), seconds)
 
 
-def _as_a_whole(
+def _fastest_method(
+    layer: ConvolutionInput,
+    channels_last: bool,
+    methods: Sequence[str],
+    batch: int,
+    seconds: float,
+) -> MethodChoice:
+    maps = torch.from_numpy(layer.maps)
+    if channels_last:
+        maps = maps.contiguous(memory_format=torch.channels_last)
+    densities = (maps != 0).flatten(1).float().mean(1)
+    layers = {name: as_layer(layer.module, name) for name in methods}
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    starts = range(0, len(maps) - batch + 1, batch)
+    for name, convolve in layers.items():
+        convolve(maps[:batch])  # compiles, and allocates the buffers
+        times[name].append(_seconds(convolve, maps[:batch]))
+    slowest = max(first for (first,) in times.values())
+    rounds = max(3, math.ceil(seconds / slowest / len(starts)))
+    for _ in range(rounds):
+        # Interleaved, so that system noise affects all methods equally.
+        for name, convolve in layers.items():
+            for start in starts:
+                times[name].append(_seconds(convolve, maps[start : start + batch]))
+    medians = {name: median(values) for name, values in times.items()}
+    method = min(medians, key=lambda name: medians[name])
+    low, high = float(densities.min()), float(densities.max())
+    dense_from = _dense_threshold(method, medians, float(densities.mean()), high)
+    return MethodChoice(method, (low, high), dense_from, medians)
+
+
+def _dense_threshold(
+    method: str, medians: Mapping[str, float], mean_density: float, max_density: float
+) -> float:
+    """Estimate from which density on the dense convolution is faster.
+
+    The time of a sparse method grows about in proportion to the density. The estimate is not below
+    the largest measured density, at which the sparse method was faster.
+    """
+    if method == "torch":
+        return max_density
+    return min(1.0, max(max_density, mean_density * medians["torch"] / medians[method]))
+
+
+def _faster_network(
     model: nn.Module, images: torch.Tensor, selection: Selection, seconds: float
 ) -> Selection:
-    """The selection, or one without sparse convolutions if the whole network is not faster with them.
+    """Return the selection, or one of the dense library if the whole network is not faster.
 
-    Alone a convolution may win and yet lose in its network: there it finds other things in the caches, and threads that
-    PyTorch's last operation left watching.
+    A convolution may be faster alone and slower in its network. There the caches hold other data,
+    and the threads of PyTorch's last operation are still spinning.
     """
     dense = selection.without_sparse()
     networks = {"dense": convert(model, dense), "selected": convert(model, selection)}
-    taken: dict[str, list[float]] = {name: [] for name in networks}
+    times: dict[str, list[float]] = {name: [] for name in networks}
     end = perf_counter() + 10 * seconds
     with torch.inference_mode():
-        while len(taken["dense"]) < 3 or perf_counter() < end:
+        while len(times["dense"]) < 3 or perf_counter() < end:
             for name, network in networks.items():
                 network(images)
-                for _ in range(3):
-                    begin = perf_counter()
-                    network(images)
-                    taken[name].append(perf_counter() - begin)
-    whole = {name: median(times) for name, times in taken.items()}
-    better = whole["selected"] < WORTH * whole["dense"]
-    return Selection(
-        selection.layers if better else dense.layers,
-        {**selection.about, "whole network, seconds": whole},
-    )
+                times[name] += [_seconds(network, images) for _ in range(3)]
+    medians = {name: median(values) for name, values in times.items()}
+    is_faster = medians["selected"] < MAX_TIME_RATIO * medians["dense"]
+    about = {**selection.about, "whole network, seconds": medians}
+    return Selection(selection.layers if is_faster else dense.layers, about)
 
 
-def _timed(
-    one: ConvolutionInput, last: bool, methods: Sequence[str], batch: int, seconds: float
-) -> Choice:
-    module, maps = one.module, torch.from_numpy(one.maps)
-    if last:
-        maps = maps.contiguous(memory_format=torch.channels_last)
-    shares = (maps != 0).flatten(1).float().mean(1)
-    layers = {name: as_layer(module, name) for name in methods}
-    taken: dict[str, list[float]] = {name: [] for name in methods}
-    starts = range(0, len(maps) - batch + 1, batch)
-    for name, layer in layers.items():
-        layer(maps[:batch])  # compiled, and its buffers made
-        begin = perf_counter()
-        layer(maps[:batch])
-        taken[name].append(perf_counter() - begin)
-    rounds = max(3, math.ceil(seconds / max(times[0] for times in taken.values()) / len(starts)))
-    for _ in range(rounds):
-        for name, layer in layers.items():  # in turn, so that all meet the same weather
-            for start in starts:
-                some = maps[start : start + batch]
-                begin = perf_counter()
-                layer(some)
-                taken[name].append(perf_counter() - begin)
-    medians = {name: median(times) for name, times in taken.items()}
-    method = min(medians, key=lambda name: medians[name])
-    most = float(shares.max())
-    if (
-        method != "torch"
-    ):  # time grows with density, about in proportion: where would the dense one win?
-        most = min(1.0, max(most, float(shares.mean()) * medians["torch"] / medians[method]))
-    return Choice(method, (float(shares.min()), float(shares.max())), most, medians)
+def _seconds(function: Callable[[torch.Tensor], Any], x: torch.Tensor) -> float:
+    begin = perf_counter()
+    function(x)
+    return perf_counter() - begin

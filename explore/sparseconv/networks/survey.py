@@ -1,39 +1,43 @@
-"""A density survey as a run: one image a step goes through a network, and what every convolution takes in is counted."""
+"""A density survey as a run: each step measures the inputs of all convolutions for one image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
-from explore.sparseconv.config import NETWORKS, DensityConfig
-from explore.sparseconv.networks.density import convolved_maps, frame
-from explore.sparseconv.networks.model_zoo import known_network, load_network
-from explore.sparseconv.networks.validation import check_images, device_of
+from explore.sparseconv.config import DensityConfig
+from explore.sparseconv.networks.convolution_inputs import convolution_inputs
+from explore.sparseconv.networks.density import density_frame
+from explore.sparseconv.networks.model_zoo import find_network, load_network
 
 if TYPE_CHECKING:
     import xarray
 
+MOST_CLASSES = 100_000
+"""The largest label. A recording holds the name of each class."""
+
 
 def build(config: DensityConfig, data: Any = None) -> DensityRun:
-    """The registry's builder."""
+    """Build the run for the registry."""
     return DensityRun(config, data)
 
 
 class DensityRun(BaseRun):
-    """Look at one image a step; a ``Run`` that trains nothing.
+    """A run over images, one a step, that trains nothing.
 
     Args:
         options: see ``DensityConfig``.
-        data: an ``ImageSet`` or (images, labels), images float ``[N, C, H, W]`` as the network takes them; what
-            ``options.data`` names if left out.
-        model: a network of your own, in place of the one that ``options.model`` names; takes normalised images. It stays
-            in the mode and on the device that it is in, unless ``options.device`` names another.
+        data: an ``ImageSet`` or (images, labels), images float ``[N, C, H, W]`` as the network
+            takes them; by default the images that ``options.data`` names.
+        model: a network that replaces the one of ``options.model``; it takes normalised images. It
+            stays in its mode, and on its device unless ``options.device`` names another.
 
     Raises:
         InvalidInput, UnknownName, DataMissing: network, weights or images; the message says which.
@@ -45,78 +49,91 @@ class DensityRun(BaseRun):
     def __init__(
         self, options: DensityConfig, data: Any = None, model: nn.Module | None = None
     ) -> None:
-        if model is None:
-            known_network(options.model)  # says so at once if there is no such network
-        usual = NETWORKS.get(options.model) if model is None else None
-        given = (options.data or usual) if data is None else data
-        if given is None or (isinstance(given, str) and not given):
+        # An unknown network is an error before any data are read.
+        entry = find_network(options.model) if model is None else None
+        if data is None:
+            data = options.data or (entry and entry.images)
+        if data is None or (isinstance(data, str) and not data):
             name = options.model if model is None else "the network"
-            raise InvalidInput(
-                f"which images are to go through {name}? give data=, such as data='imagenette'"
-            )
-        self.device = device_of(options.device, model)
-        statistics = None
-        if model is None:
-            network, known = load_network(options.model, options.weights)
-            statistics = known.statistics
-        else:
-            network = model
-        self.network = network.to(self.device)
+            raise InvalidInput(f"{name} needs images; give data=, such as data='imagenette'")
+        self.device = _compute_device(options.device, model)
         self.data = TrainingData(
-            given, device=self.device, statistics=statistics, check=check_images
+            data,
+            device=self.device,
+            statistics=entry.statistics if entry else None,
+            check=_check_labelled_images,
         )
-        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(
-            len(self.data)
-        )[: options.images]
-        if len(order) < 2:  # a run has one step at least
+        network = load_network(options.model, options.weights)[0] if model is None else model
+        self.network = network.to(self.device)
+        generator = np.random.default_rng(stream_seed(options.seed, "probe"))
+        self._order = np.sort(generator.permutation(len(self.data))[: options.images])
+        if len(self._order) < 2:  # a run has at least one step
             raise InvalidInput(
-                f"the set has {len(order)} image; a survey has two at least (activation_density takes one)"
+                f"the set has {len(self._order)} image; a survey needs at least two. "
+                "For one image use activation_density."
             )
-        self._order = np.sort(order)
-        self.options, self.steps = options, len(order) - 1
-        names: Any = self.data.class_names if self.data.set is None else self.data.set.class_names
-        self.class_names = list(names)
-        about = self.data.describe()
+        self.options, self.steps = options, len(self._order) - 1
+        # The set has the names of all its classes, also of those without an image.
+        source = self.data.set or self.data
+        self.class_names = list(source.class_names)
+        description = self.data.describe()
         if self.data.set is None:
-            del about["options"]
-        self.config: Mapping[str, Any] = options.identity(about)
-        if (
-            model is not None
-        ):  # a recording must not say that it is of the network of the same default name
+            del description["options"]
+        self.config = options.identity(description)
+        if model is not None:
+            # The recording must not name the default network.
             self.config = {**self.config, "model": f"your {type(model).__name__}"}
 
     @property
     def message(self) -> str:
-        """Nothing is lost or won here: no loss."""
-        return "image looked at"
+        """Text for a progress bar. A survey has no loss."""
+        return "image measured"
 
     def advance(self) -> None:
-        """Turn to the next image; it is looked at when it is recorded."""
+        """Go to the next image. ``snapshot`` measures it."""
         self.step += 1
 
     def snapshot(self) -> xarray.Dataset:
-        """Density and sizes of every layer for this image, and with ``maps`` the image and where its values are."""
+        """Return density and sizes of every layer for this image; with ``maps`` also the maps."""
         index = int(self._order[self.step])
-        maps = convolved_maps(self.network, self.data.batch([index]))
-        dataset = frame(maps, self.options.maps)
-        dataset["index"] = ((), index, {"long_name": "which image of the set", "units": "1"})
+        inputs = convolution_inputs(self.network, self.data.batch([index]))
+        frame = density_frame(inputs, self.options.maps)
+        frame["index"] = ((), index, {"long_name": "which image of the set", "units": "1"})
         label = int(self.data.labels[index])
-        dataset["label"] = ((), label, {"long_name": "its class", "units": "1"})
+        frame["label"] = ((), label, {"long_name": "its class", "units": "1"})
         if self.options.maps:
-            dataset["picture"] = self._picture(index)
-        return dataset.assign_coords({"class": ("class", np.array(self.class_names, object))})
+            attributes = {"long_name": "the image", "units": "1"}
+            frame["picture"] = (("y", "x", "rgb"), self._pixels(index), attributes)
+        return frame.assign_coords({"class": ("class", np.array(self.class_names, object))})
 
-    def _picture(self, index: int) -> Any:
-        images = self.data.set
-        if images is not None:
-            image = images.images[index]
+    def _pixels(self, index: int) -> np.ndarray:
+        """Return an image as uint8 ``[H, W, 3]``. The range of a tensor is stretched to 0 … 255."""
+        if self.data.set is not None:
+            image = self.data.set.images[index]
         else:
             image = self.data.batch(index)
             low, high = float(image.min()), float(image.max())
             image = ((image - low) / ((high - low) or 1) * 255).round().byte()
-        shown = (
-            image[:3].permute(1, 2, 0)
-            if len(image) >= 3
-            else image[:1].permute(1, 2, 0).expand(-1, -1, 3)
-        )
-        return (("y", "x", "rgb"), shown.cpu().numpy(), {"long_name": "the image", "units": "1"})
+        rgb = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
+        return rgb.permute(1, 2, 0).cpu().numpy()
+
+
+def _compute_device(name: str, model: nn.Module | None) -> torch.device:
+    """Return the named device, by default that of the model, else the CPU."""
+    parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    default = "cpu" if parameter is None else parameter.device
+    try:
+        return torch.zeros(0, device=name or default).device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
+        raise InvalidInput(
+            f"device {name!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu"
+        ) from error
+
+
+def _check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
+    if of_set:  # an ImageSet is checked when it is created
+        return
+    check_images(images, labels)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > MOST_CLASSES:
+        raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")

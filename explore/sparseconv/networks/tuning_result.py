@@ -1,4 +1,4 @@
-"""Selection: what was chosen for each convolution of a network, kept as JSON."""
+"""The result of ``select``: the fastest method for each convolution of a network, saved as JSON."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any, Self
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.convolution import METHOD_NAMES
 
-FORMAT = 1
+FILE_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was found out about one convolution.
+class MethodChoice:
+    """The fastest method of one convolution and its measurements.
 
     Attributes:
         method: the fastest.
-        density: the smallest and the largest density seen, of single images.
-        dense_from: density from which on the dense convolution is taken to be faster.
-        seconds: medians of each method, on the calibration images.
+        density: the smallest and the largest density of a single calibration image.
+        dense_from: density from which on the dense convolution is expected to be faster.
+        seconds: median of each method on the calibration images.
     """
 
     method: str
@@ -33,14 +33,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was chosen for each convolution of a network, and where it was timed.
+    """The fastest method of each convolution of a network, and how it was measured.
 
     Attributes:
         layers: by the names of the network's convolutions, as in ``model.named_modules()``.
-        about: batch size, threads, versions, medians of the whole network (batch norms folded) without and with the selection.
+        about: batch size, threads, versions, and the medians of the whole network (with folded
+            batch norms) without and with the selection.
     """
 
-    layers: Mapping[str, Choice]
+    layers: Mapping[str, MethodChoice]
     about: Mapping[str, Any]
 
     def __repr__(self) -> str:
@@ -48,48 +49,42 @@ class Selection:
         return f"Selection({sparse} of {len(self.layers)} convolutions leave the dense library)"
 
     def without_sparse(self) -> Selection:
-        """The same convolutions, all left to the dense library."""
-        return Selection(
-            {name: replace(choice, method="torch") for name, choice in self.layers.items()}, {}
-        )
+        """Return a selection of the dense library for the same convolutions."""
+        dense = {name: replace(choice, method="torch") for name, choice in self.layers.items()}
+        return Selection(dense, {})
 
     def save(self, path: str | Path) -> Path:
-        """Write it as JSON."""
-        out = Path(path)
-        kept = {
-            "format": FORMAT,
-            "about": dict(self.about),
-            "layers": {name: asdict(c) for name, c in self.layers.items()},
-        }
-        out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-        return out
+        """Write the selection as JSON."""
+        layers = {name: asdict(choice) for name, choice in self.layers.items()}
+        content = {"format": FILE_FORMAT, "about": dict(self.about), "layers": layers}
+        path = Path(path)
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        return path
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what ``save`` wrote.
+        """Read a file that ``save`` wrote.
 
         Raises:
-            InvalidInput: the file is something else.
+            InvalidInput: the file holds something else.
+            UnknownName: a method in the file is unknown.
         """
         try:
-            kept = json.loads(Path(path).read_text(encoding="utf-8"))
-            if kept["format"] != FORMAT:
+            content = json.loads(Path(path).read_text(encoding="utf-8"))
+            if content["format"] != FILE_FORMAT:
                 raise InvalidInput(
-                    f"{path} has format {kept['format']}, this version reads {FORMAT}"
+                    f"{path} has format {content['format']}, this version reads {FILE_FORMAT}"
                 )
-            layers = {
-                name: Choice(
-                    c["method"],
-                    (c["density"][0], c["density"][1]),
-                    float(c["dense_from"]),
-                    c["seconds"],
-                )
-                for name, c in kept["layers"].items()
-            }
-            if odd := [c.method for c in layers.values() if c.method not in METHOD_NAMES]:
-                raise UnknownName("method", odd[0], METHOD_NAMES)
-            return cls(layers, kept["about"])
+            layers = {}
+            for name, saved in content["layers"].items():
+                low, high = saved["density"]
+                dense_from = float(saved["dense_from"])
+                choice = MethodChoice(saved["method"], (low, high), dense_from, saved["seconds"])
+                if choice.method not in METHOD_NAMES:
+                    raise UnknownName("method", choice.method, METHOD_NAMES)
+                layers[name] = choice
+            return cls(layers, content["about"])
+        except InvalidInput:
+            raise
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            if isinstance(error, InvalidInput):
-                raise
             raise InvalidInput(f"{path} is no selection: {error!r}") from error

@@ -1,4 +1,4 @@
-"""What convolutions and encodings refuse, each with a message that says what was given, what was expected, what to do."""
+"""Invalid maps, weights, biases, sizes and options are refused with a message that says what to do."""
 
 from __future__ import annotations
 
@@ -119,14 +119,14 @@ def test_sizes_of_zero(name, bad) -> None:
         encode(X, **{"kernel_size": 3, name: bad})
 
 
-def test_maps_are_taken_without_a_copy() -> None:
+def test_maps_are_not_copied() -> None:
     for view in (X, X[0], X[0, 0], X[:, :, ::-1, ::2]):
         found = as_maps(view)
         assert found.ndim == 4
         assert np.shares_memory(found, X)
 
 
-def test_sizes_may_be_numpys_and_lists() -> None:
+def test_sizes_may_be_numpy_integers_and_lists() -> None:
     wanted = encode(X, (3, 3), (2, 1), (1, 0)).geometry
     assert encode(X, np.int8(3), [2, 1], np.array([1, 0])).geometry == wanted
 

@@ -1,4 +1,4 @@
-"""Networks by name: they are what was published, weights are read and never executed, and what is wrong is said in one line."""
+"""Networks by name: published accuracies, weights without code execution, and messages for invalid files."""
 
 from __future__ import annotations
 
@@ -15,32 +15,27 @@ from torch import nn
 from explore.core.resources import shipped
 from explore.data import data_folder, load
 from explore.data.datasets.imagenette import IMAGENET_CLASSES
+from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
 from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
 from explore.models import accuracy
 from explore.sparseconv import load_network
-from explore.sparseconv.config import NETWORKS
-from explore.sparseconv.networks.model_zoo import (
-    IMAGENET,
-    KNOWN,
-    ResNetCifar,
-    read_weights,
-    scene_network,
-)
+from explore.sparseconv.networks.model_zoo import read_weights
+from explore.sparseconv.networks.network_table import NETWORKS
+from explore.sparseconv.networks.resnet_cifar import ResNetCifar
+from explore.sparseconv.networks.scene_network import scene_network
 
 SCENES = ("scenes-vgg", "scenes-residual", "scenes-smooth")
 
 
-def normalised(images: torch.Tensor) -> torch.Tensor:
-    mean, std = (torch.tensor(values)[:, None, None] for values in IMAGENET)
-    return (images.float() / 255 - mean) / std
+IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
 
 
-def test_every_name_has_its_usual_images() -> None:
-    assert set(KNOWN) == set(NETWORKS)
+def test_every_network_has_images_and_weights() -> None:
+    assert all(entry.images and entry.weights and entry.title for entry in NETWORKS.values())
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_shipped_networks_are_frozen_in_evaluation_and_draw_nothing(name: str) -> None:
+def test_shipped_networks_are_frozen_and_need_no_random_numbers(name: str) -> None:
     random = torch.get_rng_state()
     network, known = load_network(name)
     assert torch.equal(torch.get_rng_state(), random)
@@ -61,12 +56,12 @@ def test_shipped_networks_are_frozen_in_evaluation_and_draw_nothing(name: str) -
 @pytest.mark.parametrize(
     ("name", "least"), [("scenes-vgg", 0.9), ("scenes-residual", 0.9), ("scenes-smooth", 0.9)]
 )
-def test_shipped_networks_tell_shapes_apart(name: str, least: float) -> None:
+def test_shipped_networks_classify_shapes(name: str, least: float) -> None:
     data = load("scenes", "test", size=64, count=200)
     assert accuracy(load_network(name)[0], data.batch(), data.labels) >= least
 
 
-def test_only_the_smooth_one_has_no_relu() -> None:
+def test_only_scenes_smooth_has_no_relu() -> None:
     kinds = {
         name: {type(m) for m in load_network(name)[0].modules()} & {nn.ReLU, nn.SiLU}
         for name in SCENES
@@ -83,7 +78,7 @@ def test_only_the_smooth_one_has_no_relu() -> None:
 
 @pytest.mark.data("weights")
 @pytest.mark.parametrize(("name", "percent"), [("resnet20", 91.5), ("resnet56", 92.6)])
-def test_published_residual_networks_reach_what_is_known_of_them(name: str, percent: float) -> None:
+def test_residual_networks_reach_the_published_accuracy(name: str, percent: float) -> None:
     file = data_folder() / "cifar10" / "lossless.npz"
     if not file.is_file():
         pytest.skip(f"needs the exact test images of CIFAR-10 in {file}")
@@ -92,13 +87,13 @@ def test_published_residual_networks_reach_what_is_known_of_them(name: str, perc
     network, known = load_network(name)
     assert known.statistics == IMAGENET
     found = 100 * accuracy(
-        network, normalised(torch.from_numpy(images).permute(0, 3, 1, 2)), labels
+        network, normalize_bytes(torch.from_numpy(images).permute(0, 3, 1, 2), *IMAGENET), labels
     )
     assert found == pytest.approx(percent, abs=0.1)
 
 
 @pytest.mark.data("weights", "imagenette")
-def test_the_published_squeezenet_knows_photographs() -> None:
+def test_the_published_squeezenet_classifies_photographs() -> None:
     network, _ = load_network("squeezenet")
     data = load("imagenette", "test", count=10)
     assert data.mean == IMAGENET[0]
@@ -127,7 +122,7 @@ def test_residual_networks_have_the_published_sizes() -> None:
     }  # He et al., table 6
 
 
-def test_the_shortcut_takes_every_second_pixel_between_channels_of_zeros() -> None:
+def test_the_shortcut_subsamples_and_pads_channels_with_zeros() -> None:
     block = ResNetCifar(1).layer2[0].eval()
     for parameter in block.parameters():
         nn.init.zeros_(parameter)  # what is left is the shortcut
@@ -172,7 +167,7 @@ def test_a_classifier_of_torchvision_with_weights(
         torch.testing.assert_close(value, classifier[name], rtol=tolerance, atol=tolerance)
 
 
-def test_other_weights_of_a_known_network(tmp_path: Path) -> None:
+def test_a_file_replaces_the_usual_weights(tmp_path: Path) -> None:
     network = scene_network()
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.5)
@@ -191,7 +186,7 @@ class Executed:
         return os.mkdir, (str(self.folder),)
 
 
-def test_nothing_in_a_file_is_executed_and_nobody_is_advised_to(tmp_path: Path) -> None:
+def test_no_code_in_a_file_is_executed_or_recommended(tmp_path: Path) -> None:
     for given in (Executed(tmp_path / "harm"), {"state_dict": {"a": Executed(tmp_path / "harm")}}):
         torch.save(given, tmp_path / "evil.pth")
         with pytest.raises(
@@ -213,7 +208,7 @@ ODD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_file_of_something_else_is_said(name: str, tmp_path: Path) -> None:
+def test_a_file_without_weights_is_refused(name: str, tmp_path: Path) -> None:
     torch.save(ODD[name], tmp_path / "odd.pth")
     with pytest.raises(
         InvalidInput, match=r"odd\.pth holds no tensors by name, but .*expected a state_dict"
@@ -223,7 +218,7 @@ def test_a_file_of_something_else_is_said(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors", "th"])
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02", b"PK\x03\x04"])
-def test_a_broken_file_is_said(content: bytes, suffix: str, tmp_path: Path) -> None:
+def test_a_broken_file_is_refused(content: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"w.{suffix}"
     path.write_bytes(content)
     with pytest.raises(InvalidInput, match=f"{path.name} cannot be read as weights"):
@@ -233,7 +228,7 @@ def test_a_broken_file_is_said(content: bytes, suffix: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("name", "weights"), [("resnet56", "scenes-vgg"), ("scenes-residual", "scenes-smooth")]
 )
-def test_weights_of_another_network_are_refused_shortly(name: str, weights: str) -> None:
+def test_weights_of_another_network_are_refused_in_one_line(name: str, weights: str) -> None:
     with pytest.raises(InvalidInput, match=f"holds no weights of {name}: ") as caught:
         load_network(name, shipped(f"data/{weights}.safetensors"))
     assert len(str(caught.value)) < 600
@@ -276,7 +271,7 @@ def test_weights_of_another_width_are_refused(tmp_path: Path) -> None:
         (7, "", InvalidInput, "by its name, such as 'scenes-vgg', got 7"),
     ],
 )
-def test_what_cannot_be_loaded_is_said(
+def test_unknown_networks_and_missing_weights_are_refused(
     name: str, weights: str, kind: type[ExploreError], words: str
 ) -> None:
     with pytest.raises(kind, match=words):
@@ -290,11 +285,11 @@ def test_missing_weights_name_their_place(
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     with pytest.raises(
         DataMissing,
-        match=f"weights of {name} are looked for in {tmp_path / KNOWN[name].weights}; put them there",
+        match=f"weights of {name} are looked for in {tmp_path / NETWORKS[name].weights}; put them there",
     ):
         load_network(name)
 
 
-def test_a_folder_is_no_file_of_weights(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_weights(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="are looked for in"):
         load_network("scenes-vgg", tmp_path)

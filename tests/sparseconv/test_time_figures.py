@@ -120,7 +120,7 @@ def test_the_lab_shows_the_shipped_times() -> None:
 
 def test_the_lab_measures_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
-    monkeypatch.setattr(lab, "SECONDS", 0.05)
+    monkeypatch.setattr(lab, "MEASURE_SECONDS", 0.05)
     explorer = lab.times()
     explorer.layer = "7² 512→512 3×3"
     before = explorer.data["seconds"].values.copy()

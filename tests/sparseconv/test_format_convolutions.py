@@ -1,4 +1,4 @@
-"""Every format against torch, and its arrays against plain loops, on random sizes; what is not finite; views."""
+"""Every format against torch, and its arrays against loops, on random sizes; non-finite values; views."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ SMALL = made(2, 3, 4, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_every_method_is_torchs_convolution(case) -> None:
+def test_every_method_equals_torch(case) -> None:
     for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_maps_are_read_back(case) -> None:
+def test_decoding_returns_the_maps(case) -> None:
     wanted = seen(case)
     for method, options in EVERY:
         found = encode(case.x, **case.sizes, method=method, **options).decode()
@@ -63,7 +63,7 @@ def test_maps_are_read_back(case) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_geometry_is_what_loops_find(case) -> None:
+def test_geometry_equals_loops(case) -> None:
     g, sizes = Geometry(case.x.shape, *case.sizes.values()), brute_sizes(case)
     assert (g.padded, g.output) == ((sizes.tall, sizes.wide), (sizes.oh, sizes.ow))
     assert g.windows.tolist() == [len(readers) for readers in sizes.readers]
@@ -78,7 +78,7 @@ def test_geometry_is_what_loops_find(case) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_cpo_of_one_map_is_what_its_loops_write_and_read(case) -> None:
+def test_cpo_of_one_map_equals_loops(case) -> None:
     one = Case(
         case.x[:1, :1], case.weight[:1, :1], np.zeros(1, np.float32), case.stride, case.padding
     )
@@ -96,7 +96,7 @@ def test_cpo_of_one_map_is_what_its_loops_write_and_read(case) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_trimmed_pointers_say_the_same(case) -> None:
+def test_trimmed_pointers_have_the_same_entries(case) -> None:
     for method in ("cpo", "cps"):
         whole, trimmed = (
             encode(case.x, **case.sizes, method=method, trim=trim) for trim in (False, True)
@@ -111,7 +111,7 @@ def test_trimmed_pointers_say_the_same(case) -> None:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_without_horizontal_overlap_cpo_holds_what_cscc_holds(case) -> None:
+def test_cpo_equals_cscc_without_horizontal_overlap(case) -> None:
     case = case._replace(stride=(case.stride[0], max(case.kernel[1], case.stride[1])))
     cpo, cscc = (encode(case.x, **case.sizes, method=method) for method in ("cpo", "cscc"))
     assert cpo.elements == cscc.elements
@@ -159,7 +159,7 @@ def test_minus_zero_is_zero(method, options) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_a_weight_that_is_not_finite_meets_no_zero(bad) -> None:
+def test_a_non_finite_weight_is_not_multiplied_by_zeros(bad) -> None:
     x = np.zeros((1, 1, 3, 3), np.float32)
     x[0, 0, 0, 0] = 2
     weight = np.full((1, 1, 3, 3), bad, np.float32)
@@ -179,7 +179,7 @@ def test_sums_beyond_float32_are_infinite(method, options) -> None:
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
-def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> None:
+def test_views_and_read_only_arrays_are_accepted(method, options) -> None:
     wanted = conv2d(*SMALL, method=method, **options)
     x, weight = SMALL.x, SMALL.weight
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)  # channels last
@@ -214,7 +214,7 @@ def test_views_of_any_strides_and_read_only_arrays_will_do(method, options) -> N
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
-def test_images_and_maps_without_their_first_axes_are_one(method, options) -> None:
+def test_missing_first_axes_mean_one_image_or_map(method, options) -> None:
     case = SMALL._replace(x=SMALL.x[:1, :1], weight=SMALL.weight[:, :1])
     wanted = conv2d(*case, method, **options)
     assert wanted.shape[0] == 1
@@ -231,7 +231,7 @@ def test_images_of_a_batch_are_convolved_one_by_one(method, options) -> None:
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
-def test_what_is_given_stays_and_what_is_made_is_frozen(method, options) -> None:
+def test_inputs_do_not_change_and_encodings_are_read_only(method, options) -> None:
     before = [a.copy() for a in SMALL[:3]]
     found = encode(SMALL.x, **SMALL.sizes, method=method, **options)
     found.convolve(SMALL.weight, SMALL.bias)
@@ -271,6 +271,6 @@ def test_nothing_but_zeros_and_nothing_but_padding() -> None:
             assert np.array_equal(found, np.broadcast_to(bias[:, None, None], found.shape))
 
 
-def test_maps_of_the_seed_are_what_is_asked() -> None:
+def test_random_maps_have_the_given_density() -> None:
     assert abs((maps((4, 8, 30, 30), 0.3, 0) != 0).mean() - 0.3) < 0.01
     assert np.signbit(maps((10, 10), 0, 0)).any()

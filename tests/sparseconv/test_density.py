@@ -1,45 +1,29 @@
-"""Density surveys: shares, work and sizes against loops and unfold; nothing in a network is changed; bad input is said."""
+"""Density and sizes of the inputs of convolutions, against loops and unfold; invalid networks and images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import xarray
-from sparse_oracles import brute_sizes, literal_cpo, made, stored
+from sparse_oracles import brute_sizes, literal_cpo, made, net, noise, stored
 from torch import nn
 from torch.nn.functional import pad, relu, unfold
 
-from explore import record
-from explore.core.registry import build
-from explore.data import load
-from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
+from explore.errors import InvalidInput
 from explore.models import Taps
-from explore.sparseconv import DensityConfig, DensityRun, activation_density, encode
+from explore.sparseconv import activation_density, encode
 from explore.sparseconv.formats.geometry import Geometry
-from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES, read_levels
-from explore.sparseconv.networks.density import (
+from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
+from explore.sparseconv.networks.convolution_inputs import (
     ConvolutionInput,
-    convolved_maps,
-    frame,
-    geometry_of,
-    work_left,
+    convolution_inputs,
+    module_geometry,
 )
-
-
-def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def net(*layers: nn.Module) -> nn.Sequential:
-    made = nn.Sequential(*layers).eval()
-    for index, parameter in enumerate(made.parameters()):
-        parameter.data = noise(*parameter.shape, seed=index)
-    return made
+from explore.sparseconv.networks.density import density_frame, work_left
 
 
 def expected_layer(
@@ -139,9 +123,9 @@ def test_work_is_the_filled_share_of_the_im2col_matrix(seed: int) -> None:
     ]
     values, _, pointers = literal_cpo(one)
     assert len(values) == len(stored(one))
-    assert float(frame(seen).elements.sel(layer="a", format="cpo")) == 2 * len(values) + sum(
-        map(len, pointers)
-    )
+    assert float(density_frame(seen).elements.sel(layer="a", format="cpo")) == 2 * len(
+        values
+    ) + sum(map(len, pointers))
     assert geometry.output == (sizes.oh, sizes.ow)
 
 
@@ -159,7 +143,7 @@ ODD: list[dict[str, Any]] = [
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize("options", ODD)
-def test_what_the_formats_do_not_know_has_a_density_and_no_size(options: dict[str, Any]) -> None:
+def test_unsupported_convolutions_have_a_density_and_no_size(options: dict[str, Any]) -> None:
     model = net(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, **options))
     x = noise(1, 1, 8, 8)
     found = activation_density(model, x).isel(image=0, layer=1)
@@ -169,17 +153,17 @@ def test_what_the_formats_do_not_know_has_a_density_and_no_size(options: dict[st
     assert np.isnan(float(found.work))
     assert found.padding.values.tolist() == [-1, -1]
     assert found.kernel.values.tolist() == list(model[2].kernel_size)
-    kept = frame(convolved_maps(model, x), maps=True)
+    kept = density_frame(convolution_inputs(model, x), maps=True)
     assert kept.offset.values.tolist() == [-1, -1]  # pointwise, unknown
     assert kept["levels"].size == 0
 
 
-def test_other_kinds_of_convolution_are_none() -> None:
+def test_only_conv2d_is_measured() -> None:
     model = net(nn.ConvTranspose2d(1, 2, 3), nn.Conv2d(2, 2, 3), nn.Flatten(2), nn.Conv1d(2, 2, 3))
     assert activation_density(model, noise(1, 1, 8, 8)).layer.values.tolist() == ["1"]
 
 
-def test_a_module_called_twice_is_seen_twice() -> None:
+def test_a_module_called_twice_is_measured_twice() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -197,7 +181,7 @@ def test_a_module_called_twice_is_seen_twice() -> None:
     ]
 
 
-def test_a_convolution_called_by_name_is_seen_and_so_is_one_whose_name_has_a_number_sign() -> None:
+def test_keyword_calls_and_names_with_a_number_sign_are_measured() -> None:
     class Named(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -216,7 +200,7 @@ def test_a_convolution_called_by_name_is_seen_and_so_is_one_whose_name_has_a_num
     assert taps.embedding.shape == (1, 3)
 
 
-def test_inputs_are_those_before_anybody_overwrites_them() -> None:
+def test_inputs_are_copied_before_they_are_overwritten() -> None:
     class Overwriting(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -235,7 +219,7 @@ def test_inputs_are_those_before_anybody_overwrites_them() -> None:
 
     model, x = Overwriting(), noise(1, 1, 8, 8)
     expected = [x.clone().numpy(), relu(model.first(x)).detach().numpy()]
-    seen = convolved_maps(model, x)
+    seen = convolution_inputs(model, x)
     for layer, maps in zip(seen, expected, strict=True):
         np.testing.assert_array_equal(layer.maps, maps)
 
@@ -245,12 +229,12 @@ def test_minus_zero_is_zero_and_nan_is_a_value() -> None:
     assert activation_density(net(nn.Conv2d(1, 1, 1)), x).density.item() == 0.5
 
 
-def test_half_precision_is_seen_too() -> None:
+def test_half_precision_is_measured() -> None:
     model = net(nn.Conv2d(1, 2, 3)).to(torch.bfloat16)
     assert activation_density(model, noise(1, 1, 5, 5).to(torch.bfloat16)).density.item() == 1
 
 
-def test_chosen_layers_alone_in_the_order_they_are_computed() -> None:
+def test_selected_layers_are_in_order_of_computation() -> None:
     model, x = (
         net(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3)),
         noise(2, 1, 9, 9),
@@ -268,7 +252,7 @@ def hooks(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_the_network_and_the_random_state_are_left_as_they_are(training: bool) -> None:
+def test_the_network_and_the_random_state_do_not_change(training: bool) -> None:
     model = net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 2, 3)).train(
         training
     )
@@ -288,7 +272,7 @@ def test_the_network_and_the_random_state_are_left_as_they_are(training: bool) -
         assert found.density.values[:, 1].tolist() == share
 
 
-def test_after_an_error_it_is_as_it_was_too() -> None:
+def test_the_network_does_not_change_after_an_error() -> None:
     model = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 4, 3), nn.Linear(77, 1))
     before = model[0].running_mean.clone()
     with pytest.raises(InvalidInput, match="does not take images of float32"):
@@ -352,141 +336,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_surveyed_is_said(case: str) -> None:
+def test_invalid_networks_and_images_are_refused(case: str) -> None:
     call, words = REFUSED[case]
     with pytest.raises(InvalidInput, match=words) as caught:
         call()
     assert len(str(caught.value)) < 500
 
 
-# ---- runs
-
-X, Y = noise(6, 1, 8, 8), torch.tensor([0, 2, 1, 1, 0, 2])
-
-
-def own(images: int = 3, maps: bool = False, seed: int = 0) -> DensityRun:
-    model = net(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2), nn.Conv2d(2, 2, 1)
-    )
-    return DensityRun(DensityConfig(images=images, maps=maps, seed=seed), (X, Y), model)
-
-
-def test_a_run_over_tensors_and_a_network_of_ones_own(tmp_path: Path) -> None:
-    run = own(maps=True)
-    random = torch.get_rng_state()
-    recording = record(run, tmp_path / "own.zarr")
-    assert torch.equal(torch.get_rng_state(), random)
-    assert recording.sizes["step"] == 3
-    assert recording.attrs["config"]["model"] == "your Sequential"
-    chosen = recording["index"].values
-    assert len(set(chosen.tolist())) == 3
-    assert recording["label"].values.tolist() == Y[chosen].tolist()
-    assert recording["class"].values.tolist() == ["0", "1", "2"]
-    alone = activation_density(run.network, X[chosen])
-    for name in ("density", "work", "bytes", "elements"):
-        np.testing.assert_array_equal(recording[name].values, alone[name].values)
-    assert recording["offset"].values.tolist() == [0, 64, -1]
-    for k, at in enumerate(chosen):
-        maps = relu(run.network[0](X[at][None]))[0].detach().numpy()
-        kept = recording["levels"].isel(step=k).values
-        np.testing.assert_array_equal(read_levels(kept, 64, maps.shape) != 0, maps != 0)
-        np.testing.assert_array_equal(read_levels(kept, 0, (1, 8, 8)) != 0, X[at].numpy() != 0)
-        grey = recording["picture"].isel(step=k).values
-        assert (grey[..., 0] == grey[..., 2]).all()
-        assert (grey.min(), grey.max()) == (0, 255)
-        assert int(grey[..., 0].argmax()) == int(X[at, 0].argmax())
-
-
-def test_images_are_drawn_by_the_seed_and_never_twice() -> None:
-    drawn = {seed: own(6, seed=seed)._order.tolist() for seed in range(3)}
-    assert all(order == list(range(6)) for order in drawn.values())
-    some = {tuple(own(2, seed=seed)._order.tolist()) for seed in range(8)}
-    assert len(some) > 3
-    assert own(99).steps == 5  # all there are
-
-
-def test_a_set_of_one_image_is_no_run() -> None:
-    with pytest.raises(InvalidInput, match="the set has 1 image; a survey has two at least"):
-        DensityRun(DensityConfig(), (X[:1], Y[:1]), net(nn.Conv2d(1, 1, 3)))
-
-
-def test_named_sets_are_normalised_as_they_say_or_as_the_network_learnt() -> None:
-    data = load("scenes", "test", size=64, count=4)
-    run = build({"method": "density", "images": 4}, data=data)
-    assert torch.equal(run._batch(2), data.batch([2]))
-    run._statistics = ((0.5, 0.4, 0.3), (0.1, 0.2, 0.3))
-    by_hand = data.images[2].double() / 255
-    for c, (mean, std) in enumerate(zip(*run._statistics, strict=True)):
-        by_hand[c] = (by_hand[c] - mean) / std
-    torch.testing.assert_close(run._batch(2)[0], by_hand.float())
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        ([1, 2, 3], "data must be the name of a set"),
-        (np.zeros(3), "data must be the name of a set"),
-        ((X.numpy(), Y), "images must be a torch tensor.*ndarray"),
-        ((X, Y.tolist()), "labels must be a torch tensor.*list"),
-        ((X[:0], Y[:0]), "N ≥ 1"),
-        ((X[:, 0], Y), r"\[N, C, H, W\]"),
-        ((X.byte(), Y), "/ 255"),
-        ((X, Y[:4]), r"labels must be integers \[6\]"),
-        ((X, Y.float()), "labels must be integers"),
-        ((X, Y - 1), "got -1 to 1"),
-        ((X, Y + 10**9), "labels must be 0 to 100000"),
-        ((X / 0, Y), "6 images hold NaN or Inf, the first is number 0"),
-    ],
-)
-def test_tensors_that_are_no_images_with_labels_are_refused(data: Any, words: str) -> None:
-    with pytest.raises(InvalidInput, match=words):
-        DensityRun(DensityConfig(), data, net(nn.Conv2d(1, 1, 3)))
-
-
-@pytest.mark.parametrize(
-    ("options", "kind", "words"),
-    [
-        ({"images": 1}, InvalidInput, "images must be a whole number ≥ 2, got 1"),
-        ({"images": 2.5}, InvalidInput, "images must be a whole number"),
-        ({"seed": -1}, InvalidInput, "seed must be a whole number ≥ 0"),
-        ({"maps": 3}, InvalidInput, "maps must be true or false, got 3"),
-        ({"model": 3}, InvalidInput, "model must be a text, got 3"),
-        (
-            {"model": "scenes-vgq"},
-            UnknownName,
-            "unknown network 'scenes-vgq'.*Did you mean 'scenes-vgg'",
-        ),
-        ({"model": "scenes-vgq", "data": "digits"}, UnknownName, "Did you mean 'scenes-vgg'"),
-        ({"model": "torchvision:fcn_resnet50"}, UnknownName, "classifier of torchvision"),
-        ({"model": "torchvision:resnet18"}, InvalidInput, "data='imagenette'"),
-        ({"model": "torchvision:resnet18", "data": "digits"}, InvalidInput, "weights=FILE"),
-        ({"weights": "nowhere.pth", "data": "digits"}, DataMissing, "nowhere.pth"),
-        ({"data": "digitz"}, UnknownName, "digitz"),
-        ({"device": "gpu", "data": "digits"}, InvalidInput, "device 'gpu' cannot be used"),
-    ],
-)
-def test_options_that_cannot_be_are_refused(
-    options: dict[str, Any], kind: type[ExploreError], words: str
-) -> None:
-    with pytest.raises(kind, match=words):
-        build({"method": "density", **options})
-
-
-def test_images_that_a_network_does_not_take_are_said_when_they_are_looked_at() -> None:
-    run = build({"method": "density", "data": "digits"})
-    with pytest.raises(InvalidInput, match=r"does not take images of float32 \[1, 1, 16, 16\]"):
-        run.snapshot()
-
-
-def test_a_network_of_ones_own_needs_images() -> None:
-    with pytest.raises(InvalidInput, match="which images are to go through the network"):
-        DensityRun(DensityConfig(), model=net(nn.Conv2d(1, 1, 3)))
-
-
-def test_geometry_of_plain_modules_is_that_of_torch() -> None:
+def test_geometry_of_a_module_equals_torch() -> None:
     for options, padding in PLAIN:
         module = nn.Conv2d(2, 1, **options)
-        geometry = geometry_of(module, (1, 2, 9, 11))
+        geometry = module_geometry(module, (1, 2, 9, 11))
         assert geometry is not None
         assert geometry.padding == padding
         assert geometry.output == tuple(module(torch.zeros(1, 2, 9, 11)).shape[2:])

@@ -30,9 +30,7 @@ ODD = [0.0, -0.0, 1.0, -3.0, 1e-45, 1e-30, 3e38, -3e38, np.inf, -np.inf, np.nan,
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4)), max_size=4),
     st.integers(0, 10**6),
 )
-def test_levels_say_where_values_are_and_how_large(
-    shapes: list[tuple[int, int, int]], seed: int
-) -> None:
+def test_levels_give_position_and_magnitude(shapes: list[tuple[int, int, int]], seed: int) -> None:
     random = np.random.default_rng(seed)
     maps = [np.array(random.choice(ODD, shape), np.float32) for shape in shapes]
     recorded, begin = quantise_maps(maps)
@@ -54,14 +52,14 @@ def test_levels_say_where_values_are_and_how_large(
                 assert -0.001 <= level - 255 * abs(value) / most <= 1.001  # rounded up
 
 
-def test_levels_rise_with_the_size_of_values() -> None:
+def test_levels_increase_with_the_magnitude() -> None:
     values = np.linspace(0, 1, 999, dtype=np.float32)
     recorded, _ = quantise_maps([values[None, None]])
     assert (np.diff(recorded.astype(int)) >= 0).all()
     assert set(recorded.tolist()) == set(range(256))
 
 
-def test_no_maps_have_no_levels() -> None:
+def test_an_empty_list_has_no_levels() -> None:
     recorded, begin = quantise_maps([])
     assert (recorded.size, begin) == (0, [])
 
@@ -71,7 +69,7 @@ MAPS = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.int
 
 @FEW
 @given(MAPS, st.sampled_from([0.0, 0.02, 0.3, 0.5, 1.0]))
-def test_the_strongest_are_the_largest(given: tuple[int, int, int, int], share: float) -> None:
+def test_the_largest_values_are_kept(given: tuple[int, int, int, int], share: float) -> None:
     maps = np.random.default_rng(given[3]).integers(0, 6, given[:3]).astype(np.uint8)
     kept = keep_largest(maps, share)
     assert (kept.dtype, kept.shape) == (maps.dtype, maps.shape)
@@ -85,7 +83,7 @@ def test_the_strongest_are_the_largest(given: tuple[int, int, int, int], share: 
         assert (np.diff((kept.ravel()[tied] != 0).astype(int)) <= 0).all()
 
 
-def test_the_strongest_of_numbers_below_one() -> None:
+def test_the_largest_values_below_one_are_kept() -> None:
     assert keep_largest(np.array([[[0.2, 0.9, 0.0, 0.4]]]), 2 / 3).tolist() == [
         [[0.0, 0.9, 0.0, 0.4]]
     ]
@@ -103,7 +101,7 @@ def test_shuffling_keeps_the_values_of_each_channel(given: tuple[int, int, int, 
     assert np.array_equal(mixed, shuffle_values(maps))
 
 
-def test_shuffling_moves_rows_and_columns_and_each_channel_otherwise() -> None:
+def test_shuffling_is_two_dimensional_and_different_in_each_channel() -> None:
     maps = np.stack([np.arange(64).reshape(8, 8)] * 2)
     one, other = shuffle_values(maps)
     assert (one != maps[0]).mean() > 0.8
@@ -125,7 +123,7 @@ def counted(case: Case) -> np.ndarray:
 
 @FEW
 @given(cases())
-def test_readers_are_the_windows_that_hold_a_column(case: Case) -> None:
+def test_reading_windows_equal_loops(case: Case) -> None:
     geometry = Geometry(case.x.shape, *case.sizes.values())
     assert np.array_equal(count_reading_windows(case.x[0, 0], geometry), counted(case))
 
@@ -145,7 +143,7 @@ def test_sets_are_the_words_of_cps(case: Case) -> None:
 
 @FEW
 @given(cases())
-def test_every_value_knows_how_full_its_set_is(case: Case) -> None:
+def test_set_sizes_equal_loops(case: Case) -> None:
     geometry = Geometry(case.x[:1].shape, *case.sizes.values())
     seen, sizes, (ph, pw) = set_sizes(case.x[0], geometry), brute_sizes(case), case.padding
     assert seen.shape == case.x.shape[1:]

@@ -1,0 +1,122 @@
+"""The table of networks with a name: title, architecture, weights, images and shipped survey.
+
+It does not import torch, so that the command line and the lab can list the networks quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """One network of the table.
+
+    Attributes:
+        title: for menus.
+        builder: "module:function", called with ``arguments`` and ``options``.
+        weights: file of the trained weights, inside the data folder; inside the package if it
+            begins with "data/"; empty if there is none.
+        images: description of the images with which the network is usually surveyed.
+        uses_imagenet_statistics: whether the images are normalised with the mean and the standard
+            deviation of ImageNet, and not with those of their set.
+        survey: content of the density survey that ships: "sizes", "maps" (and sizes) or empty.
+    """
+
+    title: str
+    builder: str
+    arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    images: Mapping[str, Any] | None = None
+    uses_imagenet_statistics: bool = False
+    survey: str = ""
+
+    def build(self) -> Any:
+        """Build the network, without its trained weights."""
+        return resolve_name(self.builder)(*self.arguments, **self.options)
+
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation of the images in [0, 1]; None: those of their set."""
+        if not self.uses_imagenet_statistics:
+            return None
+        from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+
+        return IMAGENET_MEAN, IMAGENET_STD
+
+
+_ARCHITECTURE = "explore.models.architectures:architecture"
+_SCENE_NETWORK = "explore.sparseconv.networks.scene_network:scene_network"
+_RESNET_CIFAR = "explore.sparseconv.networks.resnet_cifar:ResNetCifar"
+_SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
+_CIFAR = {"name": "cifar10-jpeg", "options": {"split": "test"}}
+
+NETWORKS = {
+    "resnet20": NetworkEntry(
+        "ResNet-20 on CIFAR-10 (JPEG)",
+        _RESNET_CIFAR,
+        (3,),
+        weights="weights/resnet20-12fca82f.th",
+        images=_CIFAR,
+        uses_imagenet_statistics=True,
+        survey="sizes",
+    ),
+    "resnet56": NetworkEntry(
+        "ResNet-56 on CIFAR-10 (JPEG)",
+        _RESNET_CIFAR,
+        (9,),
+        weights="weights/resnet56-4bfd9763.th",
+        images=_CIFAR,
+        uses_imagenet_statistics=True,
+        survey="sizes",
+    ),
+    "vgg11": NetworkEntry(
+        "VGG-11 on Fashion-MNIST",
+        _ARCHITECTURE,
+        ("vgg11", 1, 10, 28),
+        {"width": 64, "norm": "batch"},
+        weights="weights/vgg11-fashion.safetensors",
+        images={"name": "fashion-mnist", "options": {"split": "test"}},
+    ),
+    "squeezenet": NetworkEntry(
+        "SqueezeNet on Imagenette",
+        "torchvision.models:squeezenet1_0",
+        options={"weights": None},
+        weights="weights/squeezenet1_0_deepcompression_fp16.pth",
+        images={"name": "imagenette", "options": {"split": "test"}},
+        uses_imagenet_statistics=True,
+        survey="sizes",
+    ),
+    "scenes-vgg": NetworkEntry(
+        "scenes-vgg (ReLU)",
+        _SCENE_NETWORK,
+        weights="data/scenes-vgg.safetensors",
+        images=_SCENES,
+        survey="maps",
+    ),
+    "scenes-residual": NetworkEntry(
+        "scenes-residual (ReLU, shortcuts)",
+        _ARCHITECTURE,
+        ("resnet18", 3, 5, 64),
+        {"width": 8, "norm": "batch"},
+        weights="data/scenes-residual.safetensors",
+        images=_SCENES,
+        survey="maps",
+    ),
+    "scenes-smooth": NetworkEntry(
+        "scenes-smooth (SiLU, no ReLU)",
+        _SCENE_NETWORK,
+        ("SiLU",),
+        weights="data/scenes-smooth.safetensors",
+        images=_SCENES,
+        survey="maps",
+    ),
+}
+SURVEYED_NETWORKS = tuple(name for name, entry in NETWORKS.items() if entry.survey)
+"""Networks of which a density survey ships."""
+MAPPED_NETWORKS = tuple(name for name, entry in NETWORKS.items() if entry.survey == "maps")
+"""Networks of which the shipped survey holds maps."""

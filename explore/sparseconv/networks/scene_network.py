@@ -1,0 +1,35 @@
+"""The small network for synthetic scenes."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from explore.models._init import Conv2d, Linear
+
+
+def scene_network(activation: str = "ReLU", classes: int = 5, width: int = 16) -> nn.Sequential:
+    """Build six convolutions 3×3, with 1, 1, 2, 2, 4 and 4 times ``width`` channels.
+
+    Each has a batch norm, and each pair ends in a pooling. The weights are not initialised.
+
+    Args:
+        activation: name of a class of ``torch.nn``.
+        classes: number of logits.
+        width: channels of the first convolution.
+
+    Example:
+        >>> sum(parameter.numel() for parameter in scene_network().parameters())
+        72629
+    """
+    layers: list[nn.Module] = []
+    channels = 3
+    for index, multiple in enumerate((1, 1, 2, 2, 4, 4)):
+        layers += [
+            Conv2d(channels, width * multiple, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width * multiple),
+            getattr(nn, activation)(),
+        ]
+        channels = width * multiple
+        if index % 2:
+            layers.append(nn.MaxPool2d(2) if index < 5 else nn.AdaptiveAvgPool2d(1))
+    return nn.Sequential(*layers, nn.Flatten(), Linear(channels, classes))
