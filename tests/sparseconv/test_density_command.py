@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from explore.cli import main as cli
+from explore.cli import main as cli, run as cli_run
 from explore.core.recording import open_recording
 
 SMALL = ["--data", "scenes", "--data-option", "size=64", "--data-option", "count=10"]
@@ -142,7 +142,7 @@ def test_help_names_the_networks_and_the_default_file() -> None:
     shown = " ".join(CliRunner().invoke(cli.app, ["run", "density", "--help"]).output.split())
     assert "[MODEL]" in shown
     for words in (
-        "scenes-vgg, scenes-residual",
+        "one of resnet20, resnet56",
         "torchvision:NAME",
         "--maps / --no-maps",
         "runs/density-MODEL.zarr",
@@ -155,7 +155,7 @@ def test_special_characters_of_a_name_are_replaced_in_the_file_name(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []
-    monkeypatch.setattr(cli, "_record", lambda row, config, out, every: seen.append(out))
+    monkeypatch.setattr(cli_run, "record_run", lambda row, config, out, every: seen.append(out))
     for model in ("torchvision:resnet18", "a/b", ""):
         CliRunner().invoke(cli.app, ["run", "density", *([model] if model else [])])
     assert seen == [
