@@ -15,12 +15,12 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
     Args:
         function: what to compile.
-        **options: further ones of ``numba.njit``, such as ``fastmath`` and ``parallel``.
+        **options: other ones of ``numba.njit``, such as ``fastmath`` and ``parallel``.
 
     Example:
         >>> @kernel(inline="always")
         ... def double(x):
         ...     return 2 * x
     """
-    decorate = numba.njit(nogil=True, cache=True, error_model="numpy", **options)
+    decorate = numba.njit(**{"nogil": True, "cache": True, "error_model": "numpy", **options})
     return decorate if function is None else decorate(function)

@@ -1,3 +1,1 @@
 """Compiled kernels for pairs of components."""
-
-import explore._parallel  # noqa: F401  (Numba needs a folder for compiled code before the first kernel)

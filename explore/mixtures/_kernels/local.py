@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from explore._parallel.compile import kernel
 from explore.mixtures._kernels.pairs import compute_losses, merge_lanes
 from explore.mixtures._kernels.products import FAST_MATH, LANES, PAD
 
 RUNNALLS, SALMOND, ISE = 0, 1, 2
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def lane_log_determinants(d, lanes, count, out, work):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def lane_log_determinants(d, lanes, count, out, work):
     """Set ``out [count]`` to the log determinants of the covariances in ``lanes``."""
     if d == 1:
         for b in range(count):
@@ -38,8 +38,8 @@ def lane_log_determinants(d, lanes, count, out, work):  # type: ignore[no-untype
                         work[row + k, b] -= work[row + j, b] * work[pivot, b] * work[column, b]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def compute_costs(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def compute_costs(kind, d, unit, w, c, rows, own, tasks, first, step, costs):
     """Set ``costs [N, N]`` (lower triangle) to the costs of merges; ``tasks`` as in ``rate_pairs``.
 
     ``own`` holds log determinants for Runnalls, self-products for the ISE. Salmond's fixed metric
@@ -72,8 +72,8 @@ def compute_costs(kind, d, unit, w, c, rows, own, tasks, first, step, costs):  #
                 costs[max(i, j), min(i, j)] = values[b]
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def find_cheapest_partner(j, alive, costs, least, partner):  # type: ignore[no-untyped-def]
+@kernel
+def find_cheapest_partner(j, alive, costs, least, partner):
     """Find the cheapest partner of ``j`` among the components before it; ties go to the lowest."""
     least[j], partner[j] = np.inf, -1
     for i in range(j):
@@ -81,8 +81,8 @@ def find_cheapest_partner(j, alive, costs, least, partner):  # type: ignore[no-u
             least[j], partner[j] = costs[j, i], i
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def find_cheapest_pair(alive, least, partner):  # type: ignore[no-untyped-def]
+@kernel
+def find_cheapest_pair(alive, least, partner):
     """Return the pair ``(i, j)``, i < j, of least cost, and its cost; ties go to the lowest."""
     best, best_i, best_j = np.inf, -1, -1
     for j in range(len(alive)):
@@ -94,8 +94,8 @@ def find_cheapest_pair(alive, least, partner):  # type: ignore[no-untyped-def]
     return best_i, best_j, best
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def update_partners(i, j, alive, costs, least, partner):  # type: ignore[no-untyped-def]
+@kernel
+def update_partners(i, j, alive, costs, least, partner):
     """Update the cheapest partners after ``j`` was merged into ``i`` (i < j)."""
     find_cheapest_partner(i, alive, costs, least, partner)
     for k in range(i + 1, len(alive)):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from explore._parallel.compile import kernel
 
 MAX_ITERATIONS, TOLERANCE = 2_000, 1e-7
 MAX_NEWTON_STEP = 0.5
 """In standard deviations around the point."""
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def evaluate(x, means, precisions, logs, share, slope, gradient, precision, curvature):  # type: ignore[no-untyped-def]
+@kernel
+def evaluate(x, means, precisions, logs, share, slope, gradient, precision, curvature):
     """Compute the log density at ``x`` and its derivatives.
 
     Sets ``gradient`` to that of the log density, ``precision`` to the mean precision around x, and
@@ -52,8 +53,8 @@ def evaluate(x, means, precisions, logs, share, slope, gradient, precision, curv
     return top + np.log(weight)
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def is_positive_definite(matrix):  # type: ignore[no-untyped-def]
+@kernel
+def is_positive_definite(matrix):
     """Return whether a symmetric matrix is positive definite."""
     a, d = matrix.copy(), len(matrix)
     for j in range(d):
@@ -65,8 +66,8 @@ def is_positive_definite(matrix):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def climb(starts, means, precisions, logs, same):  # type: ignore[no-untyped-def]
+@kernel
+def climb(starts, means, precisions, logs, same):
     """Find the maxima ``[k, d]`` that hill climbing from ``starts`` reaches, without saddles.
 
     The fixed-point iteration ``x ← (Σ r_i P_i)⁻¹ Σ r_i P_i μ_i`` never lowers the density but

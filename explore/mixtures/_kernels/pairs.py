@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from explore._parallel.compile import kernel
 from explore.mixtures._kernels.products import (
     FAST_MATH,
     LANES,
@@ -18,8 +18,8 @@ MERGED = -1.0
 """Marks the self-product of a component that was merged into another one, or removed."""
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def merge_lanes(d, c, w, i, start, count, lanes):
     """Set ``lanes [F + 1, LANES]`` to the merges of component ``i`` with each of ``start …``.
 
     Where both weights are zero, the merge equals component ``i``. The last row is set to the other
@@ -40,8 +40,8 @@ def merge_lanes(d, c, w, i, start, count, lanes):  # type: ignore[no-untyped-def
                 lanes[f, b] += share[b] * (1.0 - share[b]) * outer
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, temporary):
     """Set ``loss [count]`` to the squared L2 norm of the change by merging ``i`` with each lane.
 
     It is ``‖W N − w_i N_i − w_l N_l‖²`` for the lanes l from ``start`` on.
@@ -78,8 +78,8 @@ def compute_losses(d, unit, w, c, rows, own, i, start, count, lanes, loss, tempo
         loss[b] = max(0.0, weight * weight * products[3, b] + singles - 2.0 * weight * with_merge)
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs):
     """Merge component ``j`` into ``i`` and update everything except the products of pairs.
 
     Those are updated by ``update_products`` and ``rate_pairs``.
@@ -109,8 +109,8 @@ def merge_components(d, unit, i, j, fw, frows, w, c, rows, own, phi, s, pairs): 
     return hw, hrows, rho
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def rate_pairs(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def rate_pairs(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, step, pairs):
     """Set ``pairs [3, N, N]`` (lower triangle) to what each merge of two components changes.
 
     The three numbers are the increase of ``<f, g>``, the squared norm of the change, and its
@@ -148,16 +148,16 @@ def rate_pairs(d, unit, fw, frows, phi, w, c, rows, own, s, same, tasks, first, 
                 )
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def unpack_2d(row):  # type: ignore[no-untyped-def]
+@kernel
+def unpack_2d(row):
     """Return the first five numbers of a component (all in 2-D); zeros if it has fewer."""
     if len(row) < 5:
         return 0.0, 0.0, 0.0, 0.0, 0.0
     return row[0], row[1], row[2], row[3], row[4]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def update_products(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def update_products(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pairs):
     """Update the products of ``pairs`` with g after g changed by h.
 
     h has weights ``hw [3]``, components ``hrows [3, F]`` and products ``rho [N]`` with each
@@ -205,8 +205,8 @@ def update_products(d, unit, hw, hrows, rho, w, c, rows, tasks, first, step, pai
             pairs[2, i, j] += (w[i] + w[j]) * total[b] - w[i] * rho[i] - w[j] * rho[j]
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def find_best_pair(angle, a, b, pairs):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def find_best_pair(angle, a, b, pairs):
     """Return the pair ``(i, j)``, i < j, of largest cosine (``angle``) or least ISE, and its score.
 
     Cosines are compared by their relative change ``(c'/c)² − 1``, in which nothing cancels. Ties go

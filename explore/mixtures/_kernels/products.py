@@ -9,8 +9,9 @@ that nothing overflows and what underflows is negligible.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from explore._parallel.compile import kernel
 
 LANES = 64
 """Components that are processed together; their temporary arrays fit in the first cache."""
@@ -27,8 +28,8 @@ EXP_COEFFICIENTS = tuple(1.0 / float(np.prod(np.arange(1, k + 1, dtype=float))) 
 FAST_MATH = {"contract", "nsz", "arcp"}
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def exp_nonpositive(x):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def exp_nonpositive(x):
     """Compute ``exp(x)`` for x ≤ 0 to two units in the last place, but never less than 1e-307.
 
     A Taylor polynomial around the nearest multiple of log 2. Unlike the library's function it has
@@ -44,8 +45,8 @@ def exp_nonpositive(x):  # type: ignore[no-untyped-def]
     return total * np.int64(power).view(np.float64)
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def product_in_2d(component, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def product_in_2d(component, x, y, xx, xy, yy):
     """Compute ``exp(-r' C^-1 r / 2) / √det C`` of a component ``[5]`` with another one in 2-D."""
     x, y = x - component[0], y - component[1]
     xx, xy, yy = xx + component[2], xy + component[3], yy + component[4]
@@ -54,8 +55,8 @@ def product_in_2d(component, x, y, xx, xy, yy):  # type: ignore[no-untyped-def]
     return np.sqrt(inverse) * exp_nonpositive(min(0.0, -0.5 * square))
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def add_products(d, unit, factor, component, lanes, count, total, work):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def add_products(d, unit, factor, component, lanes, count, total, work):
     """Add ``factor · k(component, lane)`` to ``total [count]`` for ``count`` lanes ``[F, LANES]``.
 
     ``k`` is the product integral without ``(2π)^(-d/2)``, in units of ``unit^(-d)``.
@@ -105,8 +106,8 @@ def add_products(d, unit, factor, component, lanes, count, total, work):  # type
         _add_in_any_dimension(d, unit, factor, component, lanes, count, total, work)
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def _add_in_any_dimension(d, unit, factor, component, lanes, count, total, work):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def _add_in_any_dimension(d, unit, factor, component, lanes, count, total, work):
     squares, scales = work[len(component)], work[len(component) + 1]
     for b in range(count):
         squares[b], scales[b] = 0.0, factor
@@ -135,8 +136,8 @@ def _add_in_any_dimension(d, unit, factor, component, lanes, count, total, work)
         total[b] += scales[b] * exp_nonpositive(-0.5 * squares[b])
 
 
-@numba.njit(error_model="numpy", fastmath=FAST_MATH, nogil=True, cache=True)
-def compute_products(d, unit, w, rows, c, first, last, total):  # type: ignore[no-untyped-def]
+@kernel(fastmath=FAST_MATH)
+def compute_products(d, unit, w, rows, c, first, last, total):
     """Set ``total [first : last]`` to the products of those components of ``c`` with a mixture.
 
     The mixture has the weights ``w`` and the components ``rows``. The

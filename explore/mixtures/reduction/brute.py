@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import ClassVar
 
-import numba
 import numpy as np
 
+from explore._parallel.compile import kernel
 from explore.errors import InvalidInput
 from explore.mixtures._kernels.products import PAD, add_products
 from explore.mixtures.components import MutableMixture
@@ -89,8 +89,8 @@ class BruteForce(Stage):
         return self.count >= self.total
 
 
-@numba.njit(nogil=True, cache=True)
-def next_labels(labels, m):  # type: ignore[no-untyped-def]
+@kernel(error_model="python")
+def next_labels(labels, m):
     """Turn a restricted growth string with m groups into the next one; False after the last."""
     n = len(labels)
     highest = np.empty(n, np.int64)
@@ -113,8 +113,8 @@ def next_labels(labels, m):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(error_model="numpy", nogil=True, cache=True)
-def search(d, unit, w, rows, labels, best, m, count, angle, score, norm):  # type: ignore[no-untyped-def]
+@kernel
+def search(d, unit, w, rows, labels, best, m, count, angle, score, norm):
     """Try ``count`` partitions from ``labels`` on, set ``best`` to the best, return its score.
 
     ``labels`` is left at the next partition. The ISE is computed in units of ``norm``.
