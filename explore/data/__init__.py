@@ -1,4 +1,8 @@
-"""Data sets by name: digits and scenes come with the install, real sets are looked for and never downloaded unasked."""
+"""Image sets, distilled sets, coresets and whitening; data sets are loaded by name.
+
+Digits and scenes are always available. Other sets are read from the data folder, and downloaded only with
+``download=True``.
+"""
 
 from __future__ import annotations
 
@@ -35,19 +39,20 @@ SPLITS = ("train", "val", "test")
 
 
 def load(name: str, split: str = "train", **options: Any) -> ImageSet:
-    """A data set by name.
+    """Load a data set by name.
 
     Args:
-        name: "digits" or "scenes", which are always there; "mnist", "fashion-mnist", "cifar10", "cifar100" or "voc", which
-            come with ``download=True`` if you do not have them; "cifar10-jpeg", "crc-phenotypes", "imagenette" or "mhist",
-            whose files you have; or "folder", any folder of labelled images (with ``path=``).
-        split: "train", "val" or "test"; they never overlap. Settings are chosen on "val".
-        **options: what the set's own function takes, e.g. ``size=16``.
+        name: "digits" or "scenes", which are always available; "mnist", "fashion-mnist", "cifar10",
+            "cifar100" or "voc", which ``download=True`` downloads if they are missing; "cifar10-jpeg",
+            "crc-phenotypes", "imagenette" or "mhist", whose files you must have; or "folder", any
+            folder of labelled images (with ``path=``).
+        split: "train", "val" or "test"; they never overlap. Choose settings on "val".
+        **options: the arguments of the set's own function, e.g. ``size=16``.
 
     Raises:
-        UnknownName: no such set or split.
-        InvalidInput: the set has no such option, or needs one that is not given.
-        DataMissing: its files are not in the data folder; says which, and where to put them.
+        UnknownName: there is no such set or split.
+        InvalidInput: the set has no such option, or a required option is missing.
+        DataMissing: a file is not in the data folder; the message says which, and where to put it.
 
     Example:
         >>> load("digits", "test")
@@ -60,20 +65,19 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     loader = resolve(datasets()[name].loader)
-    parameters = signature(loader).parameters
-    known = [option for option in parameters if option != "split"]
-    unknown = sorted(set(options) - set(known))
+    parameters = {k: p for k, p in signature(loader).parameters.items() if k != "split"}
+    unknown = sorted(set(options) - set(parameters))
     if unknown:
         raise InvalidInput(
-            f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
+            f"{name} has no option {', '.join(map(repr, unknown))}; it has {', '.join(parameters)}"
         )
-    absent = [
-        option
-        for option in known
-        if parameters[option].default is Parameter.empty and option not in options
+    missing = [
+        f"{option}="
+        for option, parameter in parameters.items()
+        if parameter.default is Parameter.empty and option not in options
     ]
-    if absent:
+    if missing:
         raise InvalidInput(
-            f"{name} needs {', '.join(f'{option}=' for option in absent)}; its options are {', '.join(known)}"
+            f"{name} needs {', '.join(missing)}; its options are {', '.join(parameters)}"
         )
     return loader(split, **options)

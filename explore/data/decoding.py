@@ -125,23 +125,6 @@ def size_error(
     )
 
 
-def whole_number(name: str, given: Any, least: int) -> int:
-    """``given`` as an int of at least ``least``.
-
-    Raises:
-        InvalidInput: it is none.
-
-    Example:
-        >>> whole_number("size", 0, 1)
-        Traceback (most recent call last):
-        ...
-        explore.errors.InvalidInput: size must be an integer from 1 on, got 0
-    """
-    if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < least:
-        raise InvalidInput(f"{name} must be an integer from {least} on, got {given!r}")
-    return int(given)
-
-
 def _thread_count(file: Path) -> int:
     if file.stat().st_size < SMALL_FILE_BYTES:
         return 1  # Pillow opens a file under Python's lock.

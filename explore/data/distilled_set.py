@@ -144,7 +144,6 @@ class DistilledSet:
             InvalidInput: the result has no images and labels, or the run is not finished.
         """
         names = class_names or getattr(result, "class_names", ())
-        names = names or getattr(getattr(result, "source", None), "class_names", ())
         dataset = result.result() if hasattr(result, "result") else result
         if not {"images", "labels"} <= set(getattr(dataset, "data_vars", ())):
             raise InvalidInput(

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import torch
 
-from explore.data.decoding import IMAGE_SUFFIXES, read_header, read_split, size_error, whole_number
+from explore.core.validation import check_whole_number
+from explore.data.decoding import IMAGE_SUFFIXES, read_header, read_split, size_error
 from explore.data.image_set import ImageSet
 from explore.data.splitting import shuffle_by_name, split_by_name
 from explore.errors import DataMissing, InvalidInput, UnknownName
@@ -70,8 +71,8 @@ def image_folder(
         raise UnknownName("split of a folder", split, SPLIT_NAMES)
     if not isinstance(path, (str, PathLike)) or not str(path):
         raise InvalidInput(f"path must be the folder that contains the class folders, got {path!r}")
-    size = None if size is None else whole_number("size", size, 1)
-    seed = whole_number("seed", seed, 0)
+    size = None if size is None else check_whole_number("size", size, 1)
+    seed = check_whole_number("seed", seed, 0)
     root = Path(path).expanduser()
     if not root.is_dir():
         problem = "is a file" if root.exists() else "does not exist"

@@ -12,6 +12,7 @@ import torch
 
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
+from explore.data.normalization import normalize_bytes, to_bytes
 from explore.data.whitening import ZCA
 
 if TYPE_CHECKING:
@@ -113,8 +114,7 @@ class TrainingData:
         elif self._statistics is None:
             images = self.set.batch(indices)
         else:
-            mean, std = (torch.tensor(values)[:, None, None] for values in self._statistics)
-            images = (self.set.images[indices].float() / 255 - mean) / std
+            images = normalize_bytes(self.set.images[indices], *self._statistics)
         return self.zca(images) if self.zca else images
 
     def to_display(self, images: torch.Tensor) -> np.ndarray:
@@ -124,9 +124,8 @@ class TrainingData:
             images = self.zca.undo(images)
         if self.set:
             pixels = self.set.to_display(images)
-        else:  # the units of tensors are not known: show the range of the real images
-            unit = (images - self._low) / (self._high - self._low or 1)
-            pixels = unit.mul(255).round().clamp(0, 255).byte()
+        else:  # The units of tensors are unknown: display the range of the real images.
+            pixels = to_bytes((images - self._low) / (self._high - self._low or 1))
         if pixels.shape[1] < 3:
             return pixels[:, 0].numpy()
         return pixels[:, :3].permute(0, 2, 3, 1).numpy()

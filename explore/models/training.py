@@ -1,4 +1,4 @@
-"""Fit: the one supervised training run, of any network, on labelled images or whatever else a loss takes."""
+"""The supervised training run for any network and loss, and the accuracy of a network."""
 
 from __future__ import annotations
 
@@ -12,41 +12,43 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.core.validation import check_choice
 from explore.data.image_set import sha256_of
-from explore.errors import InvalidInput, RunDiverged, UnknownName
+from explore.errors import InvalidInput, RunDiverged
 
 if TYPE_CHECKING:
     import xarray
 
 
-OPTIMIZERS, SCHEDULES = ("sgd", "adam"), ("step", "cosine", "constant")
+OPTIMIZER_NAMES, SCHEDULE_NAMES = ("sgd", "adam"), ("step", "cosine", "constant")
 
 
 class Fit(BaseRun):
-    """Train a network; a ``Run`` whose step is one epoch.
+    """A supervised training of a network; a step of the run is one epoch.
 
     Args:
-        network: trained in place, on the device where it is.
-        images: float ``[N, ...]``, what the network takes.
+        network: trained in place, on its device.
+        images: float ``[N, ...]``, the inputs of the network.
         labels: integers ``[N]``, or a tuple of tensors ``[N, ...]`` that ``loss`` takes.
-        loss: called with what the network returns and the labels (each of the tuple) of the same samples; returns
-            a mean over them. Cross entropy if left out.
-        epochs: passes over the images.
+        loss: called with the outputs of the network and the labels (each tensor of the tuple) of the
+            same samples; returns a mean over them. By default cross entropy.
+        epochs: number of passes over the images.
         learning_rate: at the start.
         schedule: of the rate: "step" (divided by 10 at half of the epochs), "cosine" (down to 0) or "constant".
         optimizer: "sgd" or "adam".
         momentum: of SGD.
-        weight_decay: of either (with Adam the plain L2 kind).
-        batch: images a step; the order is drawn anew each epoch from ``seed``.
-        augment: called with a batch of images and its number in the run, returns what the network is given.
-        pool: called with the epoch, returns the indices of the images to be used in it (a curriculum); all if left out.
+        weight_decay: of either optimizer (with Adam, the plain L2 kind).
+        batch: number of images in an optimizer step; ``seed`` determines their order in each epoch.
+        augment: called with a batch of images and its number in the run; returns the inputs of the network.
+        pool: called with the epoch; returns the indices of the images to use in it (a curriculum). By
+            default all.
 
     Raises:
-        InvalidInput: no images, labels that do not fit, or zero epochs.
-        UnknownName: another optimizer or schedule.
+        InvalidInput: no images, labels that do not match them, or zero epochs.
+        UnknownName: an unknown optimizer or schedule.
 
-    Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate 0.01, momentum
-    0.9, weight decay 5e-4, batch 256, divided by 10 at half.
+    Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate 0.01,
+    momentum 0.9, weight decay 5e-4, batch 256, divided by 10 at half.
 
     Example:
         >>> from explore.models import ConvNet
@@ -78,14 +80,13 @@ class Fit(BaseRun):
     ) -> None:
         targets = labels if isinstance(labels, tuple) else (labels,)
         if not len(images) or any(len(images) != len(target) for target in targets) or epochs < 1:
-            given = f"{len(images)} images, {', '.join(str(len(target)) for target in targets)} labels, {epochs} epochs"
-            raise InvalidInput(f"{given}; expected as many labels as images and at least 1 of each")
-        for kind, given, known in (
-            ("optimizer", optimizer, OPTIMIZERS),
-            ("schedule", schedule, SCHEDULES),
-        ):
-            if given not in known:
-                raise UnknownName(kind, given, known)
+            label_counts = ", ".join(str(len(target)) for target in targets)
+            raise InvalidInput(
+                f"got {len(images)} images, {label_counts} labels, {epochs} epochs; expected as many "
+                "labels as images, and one or more of each"
+            )
+        check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
+        check_choice("schedule", schedule, SCHEDULE_NAMES)
         self.network, self.images, self.labels = network, images, targets
         self.steps, self.seed, self.batch = epochs, seed, batch
         self.config: Mapping[str, Any] = {
@@ -109,78 +110,77 @@ class Fit(BaseRun):
         self._loss, self._rate, self._schedule = loss, learning_rate, schedule
         self._augment, self._pool = augment, pool
         parameters = list(network.parameters())
-        same: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
+        shared: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
         if optimizer == "adam":
             self._optimizer: torch.optim.Optimizer = torch.optim.Adam(
-                parameters, fused=True, **same
+                parameters, fused=True, **shared
             )
         else:
-            self._optimizer = torch.optim.SGD(parameters, momentum=momentum, **same)
+            self._optimizer = torch.optim.SGD(parameters, momentum=momentum, **shared)
 
     @property
     def message(self) -> str:
-        """Loss of the last epoch."""
+        """The loss of the last epoch, for the progress line."""
         return f"loss {self.loss:.3g}"
 
     def advance(self) -> None:
-        """One epoch.
+        """Train for one epoch.
 
         Raises:
-            RunDiverged: the loss is no finite number.
+            RunDiverged: the loss is NaN or infinite.
         """
-        self._optimizer.param_groups[0]["lr"] = self._rate * self._share()
+        self._optimizer.param_groups[0]["lr"] = self._rate * self._rate_factor()
         self.network.train()
         generator = torch.Generator().manual_seed(stream_seed(self.seed, "batches", self.step))
-        chosen = torch.arange(len(self.images)) if self._pool is None else self._pool(self.step)
-        order = chosen[torch.randperm(len(chosen), generator=generator)].to(self.images.device)
+        pool = torch.arange(len(self.images)) if self._pool is None else self._pool(self.step)
+        order = pool[torch.randperm(len(pool), generator=generator)].to(self.images.device)
         total = torch.zeros((), device=self.images.device)
-        parts = order.split(self.batch)
-        for number, part in enumerate(parts, self.step * len(parts)):
-            images = (
-                self.images[part]
-                if self._augment is None
-                else self._augment(self.images[part], number)
-            )
-            loss = self._loss(self.network(images), *(target[part] for target in self.labels))
+        batches = order.split(self.batch)
+        for number, rows in enumerate(batches, self.step * len(batches)):
+            images = self.images[rows]
+            if self._augment is not None:
+                images = self._augment(images, number)
+            loss = self._loss(self.network(images), *(target[rows] for target in self.labels))
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            total += loss.detach() * len(part)
+            total += loss.detach() * len(rows)
         self.loss = float(total) / len(order)
         if not math.isfinite(self.loss):
             raise RunDiverged(
-                f"the loss is {self.loss} in epoch {self.step + 1}; learning_rate {self._rate} may be too large"
+                f"the loss is {self.loss} in epoch {self.step + 1}; "
+                f"learning_rate {self._rate} may be too large"
             )
         self.step += 1
 
-    def _share(self) -> float:
-        """Of the first epoch's rate, in this one."""
+    def _rate_factor(self) -> float:
+        """Return the learning rate of this epoch, as a share of the rate at the start."""
         if self._schedule == "step":
             return 0.1 if self.step >= self.steps // 2 + 1 else 1.0
-        return (
-            0.5 + 0.5 * math.cos(math.pi * self.step / self.steps)
-            if self._schedule == "cosine"
-            else 1.0
-        )
+        if self._schedule == "cosine":
+            return 0.5 + 0.5 * math.cos(math.pi * self.step / self.steps)
+        return 1.0
 
     def snapshot(self) -> xarray.Dataset:
-        """Loss of the last epoch and, where the labels are classes, accuracy on the training images."""
+        """Return the loss of the last epoch and, with cross entropy, the accuracy on the training images."""
         import xarray
 
         values = {"loss": self.loss}
         if self._loss is cross_entropy:
             values["accuracy"] = accuracy(self.network, self.images, self.labels[0])
-        about = {name: {"long_name": name, "units": "1"} for name in values}
         return xarray.Dataset(
-            {name: ((), np.float32(value), about[name]) for name, value in values.items()}
+            {
+                name: ((), np.float32(value), {"long_name": name, "units": "1"})
+                for name, value in values.items()
+            }
         )
 
     def result(self) -> xarray.Dataset:
-        """The same as ``snapshot``: weights do not go into datasets; they are in ``network``."""
+        """Return the same as ``snapshot``. The weights are not in it; they are in ``network``."""
         return self.snapshot()
 
     def state(self) -> dict[str, Any]:
-        """Weights, buffers and what the optimizer remembers."""
+        """Return weights, buffers and the state of the optimizer."""
         arrays: dict[str, Any] = {
             f"network.{name}": _array(tensor) for name, tensor in self.network.state_dict().items()
         }
@@ -191,30 +191,27 @@ class Fit(BaseRun):
         return {**super().state(), **arrays, "loss": self.loss}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go to a ``state``."""
+        """Restore a ``state``."""
         super().restore(state)
         weights = {
-            name.removeprefix("network."): value
-            for name, value in state.items()
-            if name.startswith("network.")
+            key.removeprefix("network."): torch.from_numpy(np.asarray(value))
+            for key, value in state.items()
+            if key.startswith("network.")
         }
-        self.network.load_state_dict(
-            {name: torch.from_numpy(np.asarray(value)) for name, value in weights.items()}
-        )
+        self.network.load_state_dict(weights)
         self._optimizer.state.clear()
         parameters = list(self.network.parameters())
         for key, value in state.items():
             if key.startswith("optimizer."):
                 _, index, name = key.split(".")
-                kept, parameter = (
-                    torch.tensor(np.asarray(value)),
-                    parameters[int(index)],
-                )  # a copy: training must not change ``state``
-                if (
-                    kept.shape == parameter.shape
-                ):  # in the parameter's order in memory, which a fused step relies on
-                    kept = torch.empty_like(parameter, requires_grad=False).copy_(kept)
-                self._optimizer.state[parameter][name] = kept.to(parameter.device)
+                parameter = parameters[int(index)]
+                tensor = torch.tensor(
+                    np.asarray(value)
+                )  # A copy: training must not change ``state``.
+                if tensor.shape == parameter.shape:
+                    # A fused step relies on the memory format of the parameter.
+                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+                self._optimizer.state[parameter][name] = tensor.to(parameter.device)
         self.loss = float(state["loss"])
 
 
@@ -225,26 +222,29 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 def accuracy(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 500
 ) -> float:
-    """Share of images whose largest logit is their label, in evaluation mode; each module's mode is put back after.
+    """Return the share of images whose largest logit is their label, in evaluation mode.
+
+    The mode of each module is restored afterwards.
 
     Raises:
         InvalidInput: no images, or not as many labels.
     """
     if not len(images) or len(images) != len(labels):
         raise InvalidInput(
-            f"{len(images)} images, {len(labels)} labels; expected as many labels as images and at least 1"
+            f"got {len(images)} images, {len(labels)} labels; expected as many labels as images, and "
+            "one or more"
         )
     return hits(network, images, labels, batch) / len(images)
 
 
 def hits(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 500) -> int:
-    """How many images' largest logit is their label, as ``accuracy`` counts them."""
+    """Return the number of images whose largest logit is their label."""
     return int((logits_of(network, images, batch).argmax(1) == labels).sum())
 
 
 @torch.no_grad()
 def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
-    """What a network says of all images, in evaluation mode; each module's mode is put back after."""
+    """Return the logits of all images in evaluation mode; the mode of each module is restored afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:

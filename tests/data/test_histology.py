@@ -296,7 +296,7 @@ def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, ba
     "bands",
     [
         (), ((4, 5), (6,)), ((4, 5), (5, 6, 7)), ((4, 5, 6, 7), ()), (4, 5, 6, 7), ((3, 4), (5, 6, 7)), ((4, 5), (6, 7, 8)),
-        ((4.0, 5), (6, 7)), "4567", None, ((4, 5), (6, True)), 4,
+        ((4.5, 5), (6, 7)), "4567", None, ((4, 5), (6, True)), 4,
     ],
 )  # fmt: skip
 def test_what_is_no_partition_is_refused(home, bands):
@@ -309,7 +309,7 @@ def test_what_is_no_partition_is_refused(home, bands):
 
 @pytest.mark.parametrize("size", [0, 3.5, None, True])
 def test_a_bad_size_is_named(home, size):
-    with pytest.raises(InvalidInput, match="size must be an integer from 1 on"):
+    with pytest.raises(InvalidInput, match="size must be a whole number of at least 1"):
         load("mhist", size=size)
 
 

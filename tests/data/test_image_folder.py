@@ -14,7 +14,7 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from explore.data import data_folder, load
-from explore.data.decoding import read_images, whole_number
+from explore.data.decoding import read_images
 from explore.data.image_folder import image_folder
 from explore.data.image_set import ImageSet, channel_statistics
 from explore.data.splitting import shuffle_by_name, split_by_name
@@ -494,12 +494,12 @@ def test_the_first_of_another_size_is_named_whatever_the_split(tmp_path, split):
 
 @pytest.mark.parametrize(
     "options",
-    [{"size": 0}, {"size": 3.0}, {"size": True}, {"size": (3, 3)}, {"seed": -1}, {"seed": None}],
+    [{"size": 0}, {"size": 3.5}, {"size": True}, {"size": (3, 3)}, {"seed": -1}, {"seed": None}],
 )
 def test_bad_numbers_are_named(tmp_path, options):
     write_folders(tmp_path, {"a": 1, "b": 1})
     (name,) = options
-    with pytest.raises(InvalidInput, match=f"{name} must be an integer from"):
+    with pytest.raises(InvalidInput, match=f"{name} must be a whole number of at least"):
         image_folder(path=tmp_path, **options)
 
 
@@ -509,7 +509,6 @@ def test_reading_wants_files_of_one_size(tmp_path):
     files = [write_image(tmp_path / "1.png"), write_image(tmp_path / "2.png", size=(3, 4))]
     with pytest.raises(InvalidInput, match=r"2\.png has 3×4 pixels, .*1\.png has 6×6"):
         read_images(files)
-    assert whole_number("count", np.int32(4), 1) == 4
 
 
 # ---- real ones
@@ -584,7 +583,7 @@ def load_names() -> tuple[str, ...]:
 
 @pytest.mark.parametrize("count", [0, -1, 1.5, True, "all"])
 def test_a_bad_count_is_named(count):
-    with pytest.raises(InvalidInput, match="count must be an integer from 1 on"):
+    with pytest.raises(InvalidInput, match="count must be a whole number of at least 1"):
         load("cifar10-jpeg", count=count)
 
 

@@ -146,7 +146,9 @@ def test_a_broken_file_is_named(folder: Path) -> None:
     [{"size": 0}, {"size": 2.5}, {"size": True}, {"count": 0}, {"count": -1}, {"count": "3"}],
 )
 def test_odd_options_are_refused(folder: Path, options: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput, match=f"{next(iter(options))} must be an integer from 1 on"):
+    with pytest.raises(
+        InvalidInput, match=f"{next(iter(options))} must be a whole number of at least 1"
+    ):
         load("imagenette", **options)
 
 

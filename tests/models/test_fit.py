@@ -223,7 +223,7 @@ def test_accuracy_counts_hits_in_evaluation_mode_and_puts_each_mode_back():
     [
         (0, 0, 1, "0 images, 0 labels, 1 epochs"),
         (3, 2, 1, "3 images, 2 labels"),
-        (3, 3, 0, "0 epochs; expected .* at least 1"),
+        (3, 3, 0, "0 epochs; expected .* one or more"),
     ],
 )
 def test_bad_input_is_named(count, labels, epochs, words):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from explore.core.validation import check_whole_number
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import read_images, whole_number
+from explore.data.decoding import read_images
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing
 
@@ -43,7 +44,7 @@ def cifar10_jpeg(split: str = "train", *, count: int | None = None) -> ImageSet:
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
     folder_name, numbers = SPLIT_FILES[split]
-    count = None if count is None else whole_number("count", count, 1)
+    count = None if count is None else check_whole_number("count", count, 1)
     folder = data_folder() / "cifar10" / folder_name
     files = [folder / name / f"{i:04}.jpg" for i in numbers[:count] for name in CLASS_NAMES]
     missing = [file for file in files if not file.is_file()]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from explore.core.validation import check_whole_number
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import IMAGE_SUFFIXES, read_images, whole_number
+from explore.data.decoding import IMAGE_SUFFIXES, read_images
 from explore.data.image_set import ImageSet
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.errors import DataMissing, UnknownName
@@ -47,8 +48,8 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
 
     Source: J. Howard, github.com/fastai/imagenette; from ImageNet, for research only.
     """
-    size = whole_number("size", size, 1)
-    count = None if count is None else whole_number("count", count, 1)
+    size = check_whole_number("size", size, 1)
+    count = None if count is None else check_whole_number("count", count, 1)
     if split not in ("train", "val", "test"):
         raise UnknownName("split", split, ("train", "val", "test"))
     published_split = "val" if split == "test" else "train"

@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 
+from explore.core.validation import check_whole_number
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import read_split, whole_number
+from explore.data.decoding import read_split
 from explore.data.image_set import ImageSet
 from explore.data.splitting import split_by_name
 from explore.errors import DataMissing, InvalidInput
@@ -65,7 +66,7 @@ def mhist(
     say how it groups the images.
     """
     sorted_bands = _check_bands(bands)
-    size = whole_number("size", size, 1)
+    size = check_whole_number("size", size, 1)
     folder = data_folder() / "mhist"
     polyps = _read_table(folder / "annotations.csv")
     missing = [polyp.name for polyp in polyps if not (folder / "images" / polyp.name).is_file()]
@@ -119,7 +120,8 @@ def _check_bands(bands: Any) -> list[list[int]]:
     """Return the bands in rising order, as lists, which is what JSON in a recording returns."""
     try:
         result = sorted(
-            sorted(whole_number("a number of votes", votes, 4) for votes in band) for band in bands
+            sorted(check_whole_number("a number of votes", votes, 4) for votes in band)
+            for band in bands
         )
     except (TypeError, InvalidInput):
         result = []

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
+from explore.core.validation import check_whole_number
 from explore.data.datasets.folders import data_folder
 from explore.data.datasets.voc_annotations import AnnotatedObject, read_annotation
-from explore.data.decoding import read_images, whole_number
+from explore.data.decoding import read_images
 from explore.data.image_set import ImageSet
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.data.splitting import split_by_name
@@ -62,7 +63,7 @@ def voc(
     """
     if year not in YEARS:
         raise InvalidInput(f"year must be one of {', '.join(map(repr, YEARS))}, got {year!r}")
-    size = whole_number("size", size, 1)
+    size = check_whole_number("size", size, 1)
     root = _find_root(year, download)
     lists = _read_lists(root)
     list_name, indices = _split_indices(root, lists, split)
