@@ -10,7 +10,7 @@ from explore.core.validation import check_choice
 from explore.errors import InvalidInput
 
 METHOD_DEFAULTS: dict[str, dict[str, Any]] = {
-    # Our reading of OGGMR (Sajedi et al. 2023): greedy by the angle of the whole mixture, then L-BFGS.
+    # Our reading of OGGMR (Sajedi et al. 2023): greedy by the angle, then L-BFGS.
     "oggmr": {"criterion": "angle", "refine": "full"},
     "williams": {"criterion": "ise", "refine": "full"},
     "ise-local": {"criterion": "ise"},

@@ -17,7 +17,7 @@ LANES = 64
 """Components that are processed together; their temporary arrays fit in the first cache."""
 
 PAD = 8
-"""Lanes are computed in multiples of this (vector registers); ``c`` and ``w`` have spare columns."""
+"""Lanes are computed in multiples of this (a register), so ``c`` and ``w`` have spare columns."""
 
 LOG2E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10

@@ -1,4 +1,4 @@
-"""The stages of each reduction method. Modules are imported when a method needs them: Numba and SciPy load slowly."""
+"""The stages of each reduction method; modules that load slowly are imported when needed."""
 
 from __future__ import annotations
 

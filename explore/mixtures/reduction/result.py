@@ -82,4 +82,5 @@ class Reduction:
         return np.array([pdf_angle(f, g, inner_products(f, g, norm)) for g in mixtures])
 
     def __repr__(self) -> str:
-        return f"Reduction({len(self.original)} → {len(self.mixture)} components in {self.seconds:.2g} s; {self.message})"
+        counts = f"{len(self.original)} → {len(self.mixture)} components"
+        return f"Reduction({counts} in {self.seconds:.2g} s; {self.message})"

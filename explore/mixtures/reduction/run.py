@@ -53,13 +53,15 @@ def reduce(
         method: these refine by L-BFGS at the end, except with ``refine="none"``, and then do not
             preserve mean and covariance:
             "oggmr" (greedy by the angle of the whole mixture; our reading of Sajedi et al. 2023),
-            "williams" (greedy by the ISE of the whole mixture, with removals; Williams and Maybeck 2003),
-            "gmrc" (clustering that starts from Runnalls' result; Schieferdecker and Huber 2009).
-            These do not refine: "ise-local" (the change in L2 by a pair's merge), "runnalls" (2007),
-            "salmond" (joining; 1990), "west" (1993; ``order="trace"`` or ``"determinant"``: enhanced),
-            "cowa" (Chen, Chang and Smith 2010), "prune", "brute" (all partitions, at most two million).
-        **options: of ``ReduceConfig``: ``criterion="angle" | "ise"``, ``refine="none" | "weights" | "full"``,
-            ``order``, ``partner``, ``max_iterations``, ``min_weight``.
+            "williams" (greedy by its ISE, with removals; Williams and Maybeck 2003),
+            "gmrc" (clustering from Runnalls' result; Schieferdecker and Huber 2009).
+            These do not refine: "ise-local" (the change in L2 by a pair's merge), "runnalls"
+            (2007), "salmond" (joining; 1990), "west" (1993; ``order="trace"`` or
+            ``"determinant"``: enhanced), "cowa" (Chen, Chang and Smith 2010), "prune", "brute"
+            (all partitions, at most two million).
+        **options: of ``ReduceConfig``: ``criterion="angle" | "ise"``,
+            ``refine="none" | "weights" | "full"``, ``order``, ``partner``, ``max_iterations``,
+            ``min_weight``.
 
     Returns:
         A ``Reduction``.
@@ -83,7 +85,8 @@ def reduce(
         raise InvalidInput(f"reduce has no option {listed}; it has {', '.join(names)}")
     if not isinstance(mixture, GaussianMixture):
         raise InvalidInput(
-            f"expected a GaussianMixture, got {type(mixture).__name__}; see GaussianMixture.from_sklearn"
+            f"expected a GaussianMixture, got {type(mixture).__name__}; "
+            "see GaussianMixture.from_sklearn"
         )
     config = ReduceConfig.make(method=method, components=components, **options)
     return ReduceRun(config, mixture).run().reduction()
@@ -241,7 +244,7 @@ class ReduceRun(BaseRun):
         }
 
     def state(self) -> dict[str, Any]:
-        """Return the values that ``restore`` needs: the present mixture, the path and every stage."""
+        """Return the values that ``restore`` needs: the present mixture, the path, the stages."""
         state = {f"parts.{name}": value for name, value in self.current.state().items()}
         for number, stage in enumerate(self._stages):
             state |= {f"{number}.{name}": value for name, value in stage.state().items()}
