@@ -1,8 +1,62 @@
-"""What is special about the methods of distillation in the contract tests."""
+"""What is special about distillation in the tests of all topics."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
+import numpy as np
+import xarray
+
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
 from explore.data import load
+from explore.distill.figures.evolution import evolution
+from explore.distill.figures.untrained import untrained
+from explore.distill.lab import recording_of
 
 SEEDLESS = {"class-mean"}
 LOADERS = {"evaluate": partial(load, split="test")}
+
+
+def evolution_states() -> list[xarray.Dataset]:
+    recordings = [recording_of("digits", method) for method in ("datadam", "dm")]
+    states: list[dict[str, Any]] = [
+        {"step": 0},
+        {"step": 50, "label": "7"},
+        {"step": 3, "label": "2", "by": "distance"},
+    ]
+    return [evolution(recordings, **state) for state in states]
+
+
+def untrained_states() -> list[xarray.Dataset]:
+    recording = open_recording(shipped("data/digits-untrained.zarr.zip"))
+    states: list[dict[str, Any]] = [
+        {},
+        {"network": 3, "power": 8.0, "label": "9"},
+        {"network": 1, "power": 2.0},
+    ]
+    return [untrained(recording, **state) for state in states]
+
+
+def accuracies(values: Any) -> xarray.Dataset:
+    return xarray.Dataset(
+        {"accuracy": (("set", "network"), np.asarray(values, np.float32))},
+        {"set": ("set", np.array([f"set {row}" for row in range(len(values))], object))},
+        attrs={"data": "digits", "images": 400},
+    )
+
+
+PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
+    "evolution": ("explore.distill.figures.evolution:Evolution", evolution_states),
+    "untrained": ("explore.distill.figures.untrained:Untrained", untrained_states),
+    "accuracies": (
+        "explore.distill.figures.untrained:Accuracies",
+        lambda: [
+            accuracies([[0.5, 0.7], [np.nan, np.nan]]),
+            accuracies([[0.1, 0.2], [0.9, np.nan]]),
+            accuracies([[1, 1], [0, 0]]),
+        ],
+    ),
+}
