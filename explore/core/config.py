@@ -86,13 +86,19 @@ class BaseConfig:
         return {**{name: getattr(self, name) for name in names}, "data": dict(data)}
 
 
+def type_name(setting: Field[Any]) -> str:
+    """Return the declared type of a field as text, also where annotations are no strings."""
+    kind = setting.type
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
 def check_option(setting: Field[Any], value: Any) -> Any:
     """Return the value of one field in the type that the field declares.
 
     Raises:
         InvalidInput, UnknownName: see ``BaseConfig``.
     """
-    kind, limits = str(setting.type), setting.metadata.get("limits", {})
+    kind, limits = type_name(setting), setting.metadata.get("limits", {})
     if value is None and "None" in kind:
         return None
     kind = kind.removesuffix(" | None")

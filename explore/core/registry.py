@@ -205,6 +205,8 @@ def make_config(row: Method, options: Mapping[str, Any]) -> Any:
         InvalidInput: an option that the method does not have (the message lists those it has), or
             a value of another type.
     """
+    from explore.core.config import type_name
+
     config_class = resolve(row.config)
     settings = config_class.__dataclass_fields__
     if unknown := sorted(set(options) - set(settings)):
@@ -213,7 +215,7 @@ def make_config(row: Method, options: Mapping[str, Any]) -> Any:
             f"{row.name} has no option {', '.join(map(repr, unknown))}; it has {names}"
         )
     values = {
-        name: _typed(row, name, settings[name].type, value) for name, value in options.items()
+        name: _typed(row, name, type_name(settings[name]), value) for name, value in options.items()
     }
     return getattr(config_class, "make", config_class)(**values)
 

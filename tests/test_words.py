@@ -1,0 +1,54 @@
+"""Names are nouns and verbs of the field: some words that say nothing about a value are no names."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+from toys import ROOT
+
+BANNED = frozenset(
+    """
+    about apart asked at beside bent burn calls chosen deaf dealt drawn ended followed found given half heard here
+    joined kept kinds known learning looked made mend methods names named one other others pace pairs piece pieces
+    prepared room said seen several shown sides stuff subject taken taught teaching thing things told wanted where
+    whole wide
+    """.split()
+)
+"""Participles, adverbs and words that fit anything; compared without regard to case and underscores."""
+
+ALLOWED = {
+    "explore.models.mlp:Several": "public",
+    "explore.plotting.mosaic:where": "public",
+    "explore.core.registry:methods": "all methods, by name",
+    "explore.core.catalog:methods": "the methods of a topic",
+}
+"""Names that may stay, with the reason."""
+
+FILES = sorted((ROOT / "explore").rglob("*.py"))
+
+
+def names(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """Yield the names of functions, classes, parameters and module constants, with their lines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name, node.lineno
+        if isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+    for statement in tree.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        targets += [statement.target] if isinstance(statement, ast.AnnAssign) else []
+        for target in targets:
+            yield from ((n.id, n.lineno) for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_say_what_a_thing_is(path) -> None:
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    wrong = [
+        f"{module}:{name} (line {line})"
+        for name, line in names(ast.parse(path.read_text(encoding="utf-8")))
+        if name.strip("_").lower() in BANNED and f"{module}:{name}" not in ALLOWED
+    ]
+    assert wrong == []
