@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "attention",
         "core",
+        "coresets",
         "data",
         "distill",
         "errors",
@@ -26,6 +27,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "core.registry": ["build"],
         "core.record": ["record"],
         "core.runs": ["BaseRun", "Run"],
-        "data": ["coresets"],
     },
 )

@@ -23,7 +23,7 @@ RANKS = (
     ("_parallel",),
     ("core",),
     ("data", "plotting", "sweep"),
-    ("models", "widgets"),
+    ("models", "widgets", "coresets"),
     ("attention", "mixtures", "sparseconv"),
     ("subclass",),
     ("distill",),
