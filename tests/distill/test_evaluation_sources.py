@@ -174,6 +174,7 @@ def test_what_names_no_set_is_refused(given: Any, words: str) -> None:
 def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     record(build({"method": "random", "data": DATA}), path)
+    path_beside(path).unlink()
     with pytest.raises(DataMissing, match=r"a\.safetensors does not exist"):
         distilled_of(path)
 
