@@ -18,9 +18,11 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         **options: other ones of ``numba.njit``, such as ``fastmath`` and ``parallel``.
 
     Example:
-        >>> @kernel(inline="always")
+        >>> @kernel(cache=False)  # code at a prompt has no file, and cannot be cached
         ... def double(x):
         ...     return 2 * x
+        >>> double(3)
+        6
     """
     decorate = numba.njit(**{"nogil": True, "cache": True, "error_model": "numpy", **options})
     return decorate if function is None else decorate(function)
