@@ -146,14 +146,14 @@ def sweep(
 ) -> None:
     """Record many configurations at once. The same command does only what is missing."""
     from explore.sweep.execute import connect, run
-    from explore.sweep.plan import outcome, place_of, plan, read, short
+    from explore.sweep.plan import absolute_target, config_label, outcome, plan, read
 
     configs, evaluation, folder = read(config)
     folder = to or folder or f"runs/{config.stem}"
     if dry_run:
         for task in plan(configs, evaluation):
-            state = "to do" if outcome(task, place_of(folder)) is None else "there"
-            typer.echo(f"{state}  {task.name}  {short(task.config)}")
+            state = "to do" if outcome(task, absolute_target(folder)) is None else "there"
+            typer.echo(f"{state}  {task.name}  {config_label(task.config)}")
         return
     client = None if scheduler is None else connect(scheduler)
     try:

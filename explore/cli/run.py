@@ -93,9 +93,9 @@ def run_config(
     if config is None:
         typer.echo(context.get_help())
         raise typer.Exit
-    from explore.sweep.plan import toml
+    from explore.sweep.plan import read_toml
 
-    options = {**toml(config), **pairs(change)}
+    options = {**read_toml(config), **pairs(change)}
     path, every = options.pop("out", str(config.with_suffix(".zarr"))), options.pop("every", "auto")
     if "method" not in options:
         raise InvalidInput(f'{config} names no method; add a line such as method = "datadam"')

@@ -41,7 +41,7 @@ def unseal(content: bytes, path: object) -> dict[str, Any]:
     import google_crc32c
 
     try:
-        root = json.loads(content)
+        root: dict[str, Any] = json.loads(content)
         checksum = root["attributes"].pop("checksum", None)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise damaged(path, f"zarr.json cannot be read ({error})") from error

@@ -93,7 +93,8 @@ def record(
                     break
                 start = time.perf_counter()
                 run.advance()
-                writer.seconds += time.perf_counter() - start
+                seconds = writer.attributes.get("seconds", 0.0)
+                writer.attributes["seconds"] = seconds + time.perf_counter() - start
                 if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
                     save_checkpoint(run, checkpoint)
                     saved_at, saved_step = time.monotonic(), run.step
@@ -124,7 +125,7 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     writer = Writer.reopen(path)
     writer.attributes["steps"] = run.steps  # it may be asked to go further than at first
     try:
-        difference = describe_difference(writer.config, run.config)
+        difference = describe_difference(writer.attributes["config"], run.config)
         if difference:
             raise ConfigMismatch(
                 f"{path} was recorded by a run with another configuration:\n{difference}\n"

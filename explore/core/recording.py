@@ -61,7 +61,9 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
 
     store = open_store(str(path))
     try:
-        dataset = xarray.open_zarr(store, consolidated=True, chunks=None, decode_cf=False)  # type: ignore[arg-type]
+        dataset: xarray.Dataset = xarray.open_zarr(
+            store, consolidated=True, chunks=None, decode_cf=False
+        )
     except RecordingDamaged:
         raise
     except FileNotFoundError as error:
@@ -165,7 +167,7 @@ def product_path(recording: str | os.PathLike[str], suffix: str) -> Path:
 
 def has_ended(recording: xarray.Dataset) -> bool:
     """Return whether the run reached the last step that was planned when it was last recorded."""
-    return int(recording["step"][-1]) >= recording.attrs.get("steps", 0)
+    return int(recording["step"][-1]) >= int(recording.attrs.get("steps", 0))
 
 
 def describe_difference(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:

@@ -195,7 +195,8 @@ def build(config: Mapping[str, Any], data: Any = None) -> Run:
 
 def build_run(row: Method, config: Any, data: Any = None) -> Run:
     """Build the run of a method from an instance of its configuration."""
-    return resolve(row.builder)(config, data)
+    run: Run = resolve(row.builder)(config, data)
+    return run
 
 
 def make_config(row: Method, options: Mapping[str, Any]) -> Any:

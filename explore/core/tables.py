@@ -78,7 +78,7 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
     if form not in TABLE_FORMATS:
         raise UnknownName("table format", form, TABLE_FORMATS)
     if form == "csv":
-        return table.to_csv(index=False)
+        return str(table.to_csv(index=False))
     cells, notes = _merge_spreads(table), table.attrs.get("notes", [])
     if form == "md":  # DataFrame.to_markdown would need another package.
         escaped = [[text.replace("|", r"\|") for text in row] for row in (cells, *cells.to_numpy())]
@@ -88,7 +88,7 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
     style = (
         cells.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis=1)
     )
-    latex = style.set_table_styles(LATEX_RULES).to_latex(column_format="l" * cells.shape[1])
+    latex: str = style.set_table_styles(LATEX_RULES).to_latex(column_format="l" * cells.shape[1])
     latex = latex.replace("±", r"$\pm$").replace("−", "$-$")
     return latex + "".join(f"% {note}\n" for note in notes)
 

@@ -120,4 +120,5 @@ def check_different(name: str, values: Any) -> Sequence[Any]:
     listed = isinstance(values, Sequence) and not isinstance(values, str)
     if not listed or not len(values) or any(values.index(v) != k for k, v in enumerate(values)):
         raise InvalidInput(f"{name} must be a list of different values, got {values!r}")
-    return values
+    different: Sequence[Any] = values
+    return different

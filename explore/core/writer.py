@@ -1,4 +1,4 @@
-"""Writing a recording: allocate once, write frames in place, commit each by replacing one small file."""
+"""Write a recording: allocate it once, write frames in place, commit each by replacing one small file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import xarray
 
 CHUNK_BYTES = 1 << 18
-"""Frames are grouped into chunks of about this size: one a chunk if large, many if small. A chunk
-is rewritten whole for each frame in it (1 to 2 ms), and reading 400 small frames takes few reads."""
+"""The approximate size of a chunk: it holds one large frame or many small ones. Each frame rewrites
+its chunk (1 to 2 ms), and 400 small frames are read with few operations."""
 
 
 class Writer:
-    """The one writer of a recording folder; a lock keeps a second one away.
+    """The only writer of a recording folder; a lock excludes a second one.
 
     Use ``Writer.create`` or ``Writer.reopen`` as a context manager. ``steps`` lists the committed
     steps; ``append`` adds one.
@@ -35,45 +35,31 @@ class Writer:
         self.path, self._lock = path, lock
         self._root = read_root(path)
         self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
-        lost = [
-            f"{name}/{key}" for name, about in self._metadata.items() for key in chunk_keys(about)
+        # Zarr would fill a missing chunk with zeros and then write the next frame into it.
+        missing = [
+            f"{name}/{key}"
+            for name, metadata in self._metadata.items()
+            for key in chunk_keys(metadata)
+            if not (path / name / key).is_file()
         ]
-        lost = [
-            key for key in lost if not (path / key).is_file()
-        ]  # filled with zeros if it were written to again
-        if lost:
-            raise damaged(path, f"{', '.join(lost)} missing")
+        if missing:
+            raise damaged(path, f"{', '.join(missing)} missing")
         try:
-            with zarr.config.set(
-                {"array.write_empty_chunks": True}
-            ):  # what the arrays were created with is not stored
+            # Zarr does not store this option with the arrays.
+            with zarr.config.set({"array.write_empty_chunks": True}):
                 self._arrays = {
                     name: zarr.open_array(path / name, mode="r+") for name in self._metadata
                 }
-            self.steps: list[int] = np.asarray(
-                self._arrays["step"][: self._metadata["step"]["shape"][0]]
-            ).tolist()
-        except Exception as error:  # any reader fails in its own way on a damaged file
+            count = self._metadata["step"]["shape"][0]
+            self.steps: list[int] = np.asarray(self._arrays["step"][:count]).tolist()
+        except Exception as error:  # A damaged file makes Zarr fail in many ways.
             raise damaged(path, f"{type(error).__name__}: {error}") from error
 
     @property
-    def config(self) -> dict[str, Any]:
-        """What the recording says about the run that made it."""
-        return self._root["attributes"]["config"]
-
-    @property
-    def seconds(self) -> float:
-        """Spent in the steps so far, of all runs that wrote here; on disk as of the last frame."""
-        return self._root["attributes"].get("seconds", 0.0)
-
-    @seconds.setter
-    def seconds(self, value: float) -> None:
-        self._root["attributes"]["seconds"] = value
-
-    @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes of the recording."""
-        return self._root["attributes"]
+        """All attributes of the recording; changes are written with the next frame or ``commit``."""
+        attributes: dict[str, Any] = self._root["attributes"]
+        return attributes
 
     @classmethod
     def create(
@@ -84,34 +70,33 @@ class Writer:
         step: int,
         capacity: int,
     ) -> Self:
-        """Allocate a recording of up to ``capacity`` frames like ``frame`` and commit that frame as the first.
+        """Allocate a recording for up to ``capacity`` frames like ``frame`` and commit this frame.
 
-        The folder appears under its name only when its first frame is in it.
+        The folder gets its name only when the first frame is complete.
         """
         check_frame(frame)
         lock = lock_for(path)
         new = path.with_name(path.name + ".new")
         try:
-            shutil.rmtree(new, ignore_errors=True)  # left by a writer that was killed right here
+            shutil.rmtree(new, ignore_errors=True)  # An earlier writer may have been killed here.
             _allocate(new, {"explore_format": FORMAT, **attributes}, frame, capacity)
             writer = cls(new, lock)
             writer.append(frame, step)
             new.rename(path)
-        except OSError as error:
+        except BaseException as error:
             shutil.rmtree(new, ignore_errors=True)
             lock.release()
-            raise RecordingFailed(
-                f"cannot create {path}: {error}. Nothing was kept; free space or choose a folder"
-            ) from error
-        except BaseException:
-            shutil.rmtree(new, ignore_errors=True)
-            lock.release()
+            if isinstance(error, OSError):
+                raise RecordingFailed(
+                    f"cannot create {path}: {error}. "
+                    "No file remains; free disk space or choose another folder"
+                ) from error
             raise
         return cls(path, lock)
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
-        """Open an existing recording to go on with it."""
+        """Open an existing recording to append frames."""
         lock = lock_for(path)
         try:
             return cls(path, lock)
@@ -120,26 +105,27 @@ class Writer:
             raise
 
     def reserve(self, capacity: int) -> None:
-        """Make room for ``capacity`` frames in all. Readers see nothing of it: they go by the committed metadata."""
+        """Extend the arrays to ``capacity`` frames. Readers use the committed metadata only."""
         try:
             for name, array in self._arrays.items():
                 if self._evolves(name) and array.shape[0] < capacity:
                     array.resize((capacity, *array.shape[1:]))
         except OSError as error:
             raise RecordingFailed(
-                f"no room for more frames in {self.path}: {error}. All frames so far are kept"
+                f"cannot extend {self.path}: {error}. All earlier frames are kept; free disk space"
             ) from error
 
     def append(self, frame: xarray.Dataset, step: int) -> None:
         """Write one frame and commit it.
 
         Raises:
-            InvalidInput: variables, dimensions or dtypes are not those of the first frame.
-            RecordingDamaged: frames that share a chunk with this one cannot be read any more.
-            RecordingFailed: it could not be written (disk full, say); committed frames are untouched.
+            InvalidInput: variables, dimensions or dtypes differ from those of the first frame.
+            RecordingDamaged: other frames in the same chunk cannot be read.
+            RecordingFailed: the frame could not be written, for example because the disk is full.
+                Committed frames are unchanged.
         """
         index = len(self.steps)
-        values = self._like_first(frame)
+        values = self._check_like_first(frame)
         self.reserve(index + 1)
         try:
             self._arrays["step"][index] = step
@@ -149,16 +135,16 @@ class Writer:
         except OSError as error:
             raise RecordingFailed(
                 f"frame of step {step} could not be written to {self.path}: {error}. "
-                f"The {index} frames before it are kept; free space and record again, it goes on there"
+                f"The {index} frames before it are kept; free disk space and record again to continue"
             ) from error
         except ValueError as error:
             raise damaged(self.path, f"frame of step {step} could not be added: {error}") from error
 
     def commit(self) -> None:
-        """Write the attributes as they are now.
+        """Write the present attributes.
 
         Raises:
-            RecordingFailed: they could not be written; those on disk are kept.
+            RecordingFailed: they could not be written; those on disk are unchanged.
         """
         try:
             self._commit(self.steps, {})
@@ -168,7 +154,7 @@ class Writer:
             ) from error
 
     def close(self) -> None:
-        """Let another writer in."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> Self:
@@ -180,39 +166,33 @@ class Writer:
     def _evolves(self, name: str) -> bool:
         return "step" in (self._metadata[name]["dimension_names"] or ())
 
-    def _like_first(self, frame: xarray.Dataset) -> dict[str, np.ndarray]:
+    def _check_like_first(self, frame: xarray.Dataset) -> dict[str, np.ndarray[Any, Any]]:
         first = {name for name in self._arrays if name != "step" and self._evolves(name)}
         if first != set(frame.data_vars):
-            now = sorted(map(str, frame.data_vars))
+            names = sorted(map(str, frame.data_vars))
             raise InvalidInput(
-                f"all frames hold the same variables; the first had {sorted(first)}, this one {now}"
+                f"all frames must have the same variables; "
+                f"the first frame has {sorted(first)}, this one has {names}"
             )
         for name in first:
-            variable, array, dims = (
-                frame[name],
-                self._arrays[name],
-                self._metadata[name]["dimension_names"][1:],
-            )
-            if (
-                list(variable.dims) != dims
-                or variable.shape != array.shape[1:]
-                or variable.dtype != array.dtype
-            ):
+            variable, array = frame[name], self._arrays[name]
+            dims = self._metadata[name]["dimension_names"][1:]
+            sizes = dict(zip(dims, array.shape[1:], strict=True))
+            if (*variable.sizes.items(), variable.dtype) != (*sizes.items(), array.dtype):
                 raise InvalidInput(
                     f"{name!r} is {variable.dtype} {dict(variable.sizes)}; "
-                    f"the first frame had {array.dtype} {dict(zip(dims, array.shape[1:], strict=True))}"
+                    f"in the first frame it is {array.dtype} {sizes}"
                 )
         return {name: frame[name].values for name in first}
 
     def _commit(self, steps: list[int], values: Mapping[str, np.ndarray]) -> None:
-        root = json.loads(to_json(self._root))  # a copy, so that a failure here leaves no trace
+        root = json.loads(to_json(self._root))  # A failure must not change self._root.
         for name, metadata in root["consolidated_metadata"]["metadata"].items():
             if self._evolves(name):
                 metadata["shape"][0] = len(steps)
             if name in values:
-                metadata["attributes"].update(
-                    _actual_range(values[name], metadata["attributes"].get("actual_range"))
-                )
+                attributes = metadata["attributes"]
+                attributes |= _actual_range(values[name], attributes.get("actual_range"))
         part = self.path.with_name(self.path.name + ".commit")
         part.write_bytes(seal(root))
         part.replace(self.path / "zarr.json")
@@ -221,11 +201,11 @@ class Writer:
 
 
 def lock_for(path: Path) -> Any:
-    """Hold the writers' lock of ``path``; the system frees it when the process ends, however it ends.
+    """Acquire the writers' lock of ``path``; the system releases it when the process ends.
 
     Raises:
-        RecordingBusy: somebody else holds it.
-        RecordingFailed: the folder around ``path`` cannot be written to.
+        RecordingBusy: another writer holds it.
+        RecordingFailed: the folder around ``path`` is not writable.
     """
     from filelock import FileLock, Timeout
 
@@ -235,80 +215,47 @@ def lock_for(path: Path) -> Any:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise RecordingBusy(
-            f"{path} is being written by another run; stop that one or record to another path"
+            f"{path} is being written by another run; stop that run or record to another path"
         ) from error
     except OSError as error:
         raise RecordingFailed(
-            f"cannot record to {path}: {error}. Choose a folder that can be written to"
+            f"cannot record to {path}: {error}. Choose a folder that is writable"
         ) from error
     return lock
 
 
-def _actual_range(values: np.ndarray, known: list[float] | None = None) -> dict[str, list[float]]:
+def _actual_range(
+    values: np.ndarray[Any, Any], earlier: list[float] | None = None
+) -> dict[str, list[float]]:
+    """Return the CF attribute ``actual_range`` of finite numbers, joined with an earlier one."""
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if values.dtype.kind not in "biuf" or not finite.size:
         return {}
     low, high = float(finite.min()), float(finite.max())
-    return {"actual_range": [min(low, known[0]), max(high, known[1])] if known else [low, high]}
+    return {
+        "actual_range": [min(low, earlier[0]), max(high, earlier[1])] if earlier else [low, high]
+    }
 
 
 def _allocate(
     path: Path, attributes: Mapping[str, Any], frame: xarray.Dataset, capacity: int
 ) -> None:
     import zarr
-    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-    from zarr.core.dtype import VariableLengthUTF8
 
     group = zarr.open_group(path, mode="w", zarr_format=3)
-
-    def array(
-        name: str,
-        shape: tuple[int, ...],
-        chunks: tuple[int, ...],
-        values: np.ndarray,
-        dims: Any,
-        about: Any,
-    ) -> Any:
-        text = values.dtype.kind in "OUT"
-        packed = (
-            ZstdCodec()
-            if text
-            else BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=values.itemsize)
-        )
-        return group.create_array(
-            name,
-            shape=shape,
-            chunks=tuple(max(1, size) for size in chunks),
-            dtype=VariableLengthUTF8() if text else values.dtype,  # type: ignore[arg-type]
-            dimension_names=dims,
-            compressors=(packed, Crc32cCodec()),
-            attributes=json.loads(to_json(about)),
-            config={"write_empty_chunks": True},  # a missing chunk means damage, never "all zero"
-        )
-
-    array(
-        "step",
-        (capacity,),
-        (capacity,),
-        np.zeros(1, np.int64),
-        ("step",),
-        {"long_name": "step", "units": "1"},
-    )
+    step = np.zeros(1, np.int64)
+    about_step = {"long_name": "step", "units": "1"}
+    _create_array(group, "step", step, (capacity,), capacity, ["step"], about_step)
     for name, variable in frame.variables.items():
         values, dims = np.asarray(variable.values), [str(dim) for dim in variable.dims]
         if name in frame.coords:
             about = {**variable.attrs, **_actual_range(values)}
-            array(str(name), values.shape, values.shape, values, dims, about)[...] = values
+            array = _create_array(group, str(name), values, values.shape, None, dims, about)
+            array[...] = values
         else:
-            together = int(np.clip(CHUNK_BYTES // max(1, values.nbytes), 1, capacity))
-            array(
-                str(name),
-                (capacity, *values.shape),
-                (together, *values.shape),
-                values,
-                ["step", *dims],
-                variable.attrs,
-            )
+            frames = int(np.clip(CHUNK_BYTES // max(1, values.nbytes), 1, capacity))
+            shape, dims = (capacity, *values.shape), ["step", *dims]
+            _create_array(group, str(name), values, shape, frames, dims, variable.attrs)
     metadata = {
         name: json.loads((path / name / "zarr.json").read_text())
         for name in ("step", *map(str, frame.variables))
@@ -324,3 +271,32 @@ def _allocate(
         if "step" in entry["dimension_names"]:
             entry["shape"][0] = 0
     (path / "zarr.json").write_bytes(seal(root))
+
+
+def _create_array(
+    group: Any,
+    name: str,
+    values: np.ndarray[Any, Any],
+    shape: tuple[int, ...],
+    frames: int | None,
+    dims: list[str],
+    attributes: Mapping[Any, Any],
+) -> Any:
+    """Create an array for values of this dtype, with ``frames`` of them in a chunk (None: one chunk)."""
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
+    from zarr.core.dtype import VariableLengthUTF8
+
+    text = values.dtype.kind in "OUT"
+    size = values.itemsize
+    blosc = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=size)
+    chunks = shape if frames is None else (frames, *shape[1:])
+    return group.create_array(
+        name,
+        shape=shape,
+        chunks=tuple(max(1, size) for size in chunks),
+        dtype=VariableLengthUTF8() if text else values.dtype,
+        dimension_names=dims,
+        compressors=(ZstdCodec() if text else blosc, Crc32cCodec()),
+        attributes=json.loads(to_json(attributes)),
+        config={"write_empty_chunks": True},  # A missing chunk is damage, never all zeros.
+    )

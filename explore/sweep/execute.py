@@ -1,4 +1,4 @@
-"""Sweeps: many configurations at once on Dask; a lost worker's run goes on elsewhere, and nothing is done twice."""
+"""Record many configurations at once on Dask workers; the run of a lost worker continues on another one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from explore._parallel.cpus import usable_cpus
 from explore.core.runs import Progress, Stop
 from explore.errors import DependencyMissing, InvalidInput
-from explore.sweep.plan import Task, outcome, place_of, plan, read, short
-from explore.sweep.worker import carry_out
+from explore.sweep.plan import Task, absolute_target, config_label, outcome, plan, read
+from explore.sweep.worker import record_task
 
 if TYPE_CHECKING:
     import distributed
@@ -23,10 +23,12 @@ log = logging.getLogger("explore")
 
 __all__ = ["connect", "plan", "read", "run"]
 
-GRACE = 30.0
-"""Seconds in which what is running may end its step, after Ctrl-C; older checkpoints are as old at most."""
+STOP_TIMEOUT_S = 30.0
+"""Seconds in which runs may finish their step after Ctrl-C. A checkpoint is never older than this."""
 
-MISSING = 'sweeps need dask.distributed: pip install "dask[distributed]"'
+INSTALL_HINT = 'sweeps need dask.distributed: pip install "dask[distributed]"'
+
+RESULT_COLUMNS = ["name", "state", "accuracy", "seconds", "error"]
 
 
 def run(
@@ -41,178 +43,185 @@ def run(
     progress: Progress | bool | None = None,
     stop: Stop | None = None,
 ) -> pandas.DataFrame:
-    """Carry out many configurations on Dask workers and record each; what is there already is not done again.
+    """Record a run for each configuration on Dask workers; finished runs are not repeated.
 
-    Each is recorded in ``to/NAME.zarr``, what it distilled lies in ``to/NAME.safetensors``, and its evaluation in
-    ``to/NAME-evaluated-HASH.zarr``. If a worker is lost, its run goes on from its last checkpoint (30 seconds at
-    most) on another one, so ``to`` should be a folder that all workers see. If ``to`` is the URL of an object store, a run is
-    recorded on its worker's disk and copied up as ``.zarr.zip`` when it has ended.
+    The recording is ``to/NAME.zarr``, the distilled set ``to/NAME.safetensors``, and its evaluation
+    ``to/NAME-evaluated-HASH.zarr``. If a worker is lost, another one continues its run from the
+    last checkpoint, which is at most 30 seconds old. So ``to`` should be a folder that all workers
+    can access. If ``to`` is the URL of an object store, each run is recorded on the disk of its
+    worker and uploaded as ``.zarr.zip`` when it has ended.
 
     Args:
-        configs: what ``explore.build`` takes, one mapping a run.
-        client: of the cluster to use; by default one process a core on this machine.
-        to: a folder, or the URL of one (``s3://bucket/sweep``; needs the fsspec package of that store).
-        evaluate: options of ``EvaluationProtocol`` (and ``split``, ``data``): what the runs distil is scored so. The
-            seed of a run is that of its evaluation, if none is given.
-        workers: processes on this machine, where no client is given.
-        threads: that PyTorch computes with in each run; by default the cores of this machine shared out evenly, and 1 on
-            a cluster that was given. The last bits depend on it.
-        retries: how often a run that failed is tried again. (A worker that is lost costs none of them.)
-        progress: called with runs done, runs in all and a message; False for none. A bar by default.
-        stop: asked about once a second; if true, runs stop after their step, with a checkpoint.
+        configs: what ``explore.build`` accepts, one mapping for each run.
+        client: client of the cluster to use; by default a cluster on this machine with one process
+            for each core.
+        to: a folder, or the URL of one (``s3://bucket/sweep``; needs the fsspec package of that
+            store).
+        evaluate: options of ``EvaluationProtocol`` (and ``split``, ``data``) with which the
+            distilled sets are evaluated. The default of ``seed`` is the seed of the run.
+        workers: number of processes on this machine, if there is no ``client``.
+        threads: number of PyTorch threads in each run; by default the cores of this machine are
+            divided among the processes, and it is 1 with a ``client``. The last bits depend on it.
+        retries: how often a failed run is tried again. A lost worker does not count as a failure.
+        progress: called with the number of finished runs, the number of all runs and a message;
+            False for no progress. By default a progress bar.
+        stop: called about once a second; if it returns true, runs stop after their step, with a
+            checkpoint.
 
     Returns:
-        One row a run: ``name``, ``state`` ("done", "there already", "failed", "stopped"), ``accuracy`` (mean over
-        networks, where it was evaluated), ``seconds`` (of its steps), ``error``.
+        One row for each run: ``name``, ``state`` ("done", "there already", "failed", "stopped"),
+        ``accuracy`` (mean over networks, if it was evaluated), ``seconds`` (of its steps), ``error``.
 
     Raises:
-        InvalidInput: no configuration, or one with an option that its method does not have; before anything is started.
+        InvalidInput: there is no configuration, or one has an option that its method does not
+            have. This is checked before anything is started.
         DependencyMissing: dask.distributed is not installed.
-        KeyboardInterrupt: Ctrl-C was pressed; what was running wrote a checkpoint first.
+        KeyboardInterrupt: Ctrl-C was pressed; the active runs wrote a checkpoint first.
 
     Example:
         >>> import tempfile
-        >>> done = run([{"method": "random", "seed": k} for k in (0, 1)], to=tempfile.mkdtemp(), workers=1, progress=False)
-        >>> done["state"].tolist()
+        >>> configs = [{"method": "random", "seed": seed} for seed in (0, 1)]
+        >>> table = run(configs, to=tempfile.mkdtemp(), workers=1, progress=False)
+        >>> table["state"].tolist()
         ['done', 'done']
     """
     import pandas
 
-    tasks = plan(configs, evaluate)
-    place = place_of(to)
-    found: dict[str, dict[str, Any]] = {}
-    for task in tasks:
-        if (made := outcome(task, place)) is not None:
-            found[task.name] = {"state": "there already", **made}
-    todo = [task for task in tasks if task.name not in found]
-    if todo:
-        with (
-            _cluster(client, workers, threads, len(todo)) as (connected, each),
-            _told(progress) as tell,
-        ):
-            found |= _carried_out(connected, todo, place, each, retries, tell, stop, len(found))
-    rows = [
-        {"name": task.name, "accuracy": float("nan"), "seconds": float("nan"), "error": ""}
-        | found[task.name]
+    tasks, target = plan(configs, evaluate), absolute_target(to)
+    outcomes = {
+        task.name: {"state": "there already", **values}
         for task in tasks
-    ]
-    return pandas.DataFrame(rows)[["name", "state", "accuracy", "seconds", "error"]]
-
-
-def _carried_out(
-    client: distributed.Client,
-    tasks: Sequence[Task],
-    to: str,
-    threads: int,
-    retries: int,
-    tell: Progress,
-    stop: Stop | None,
-    already: int,
-) -> dict[str, dict[str, Any]]:
-    """Results by name, of tasks that are submitted and waited for."""
-    from distributed import Event, TimeoutError, wait
-
-    one = uuid.uuid4().hex[:8]
-    topic, asked = f"explore-progress-{one}", Event(f"explore-stop-{one}", client=client)
-    found: dict[str, dict[str, Any]] = {}
-    running: dict[str, str] = {}
-    count = already + len(tasks)
-
-    def said(entry: tuple[float, dict[str, str]]) -> None:
-        running[entry[1]["name"]] = entry[1]["text"]
-        tell(
-            already + len(found),
-            count,
-            "; ".join(running[name] for name in running if name not in found),
-        )
-
-    client.subscribe_topic(topic, said)
-    waiting = {
-        client.submit(
-            carry_out,
-            task,
-            to,
-            threads,
-            topic,
-            asked.name,
-            key=f"{task.name}-{one}",
-            retries=retries,
-            pure=False,
-        ): task
-        for task in tasks
+        if (values := outcome(task, target)) is not None
     }
-    try:
-        while waiting:
-            if stop is not None and stop():
-                asked.set()
-            try:
-                ready = wait(list(waiting), timeout=1, return_when="FIRST_COMPLETED").done
-            except TimeoutError:
-                continue
-            for future in ready:
-                task = waiting.pop(future)
+    missing = [task for task in tasks if task.name not in outcomes]
+    if missing:
+        with (
+            _cluster(client, workers, threads, len(missing)) as (connected, run_threads),
+            _progress_function(progress) as report,
+        ):
+            sweep = _Sweep(connected, missing, report, len(outcomes))
+            outcomes |= sweep.run(target, run_threads, retries, stop)
+    defaults = {"accuracy": float("nan"), "seconds": float("nan"), "error": ""}
+    rows = [{"name": task.name, **defaults, **outcomes[task.name]} for task in tasks]
+    return pandas.DataFrame(rows)[RESULT_COLUMNS]
+
+
+class _Sweep:
+    """The tasks of one call of ``run`` on a cluster, and what is known of their progress."""
+
+    def __init__(
+        self, client: distributed.Client, tasks: Sequence[Task], report: Progress, finished: int
+    ) -> None:
+        self._client, self._tasks, self._report, self._finished = client, tasks, report, finished
+        self._outcomes: dict[str, dict[str, Any]] = {}
+        self._messages: dict[str, str] = {}
+
+    def run(
+        self, target: str, threads: int, retries: int, stop: Stop | None
+    ) -> dict[str, dict[str, Any]]:
+        """Submit all tasks, wait for them and return their outcomes by name."""
+        from distributed import Event, TimeoutError, wait
+
+        identifier = uuid.uuid4().hex[:8]
+        topic = f"explore-progress-{identifier}"
+        stop_event = Event(f"explore-stop-{identifier}", client=self._client)
+        self._client.subscribe_topic(topic, self._receive)
+        pending = {
+            self._client.submit(
+                record_task,
+                *(task, target, threads, topic, stop_event.name),
+                key=f"{task.name}-{identifier}",
+                retries=retries,
+                pure=False,
+            ): task
+            for task in self._tasks
+        }
+        try:
+            while pending:
+                if stop is not None and stop():
+                    stop_event.set()
                 try:
-                    found[task.name] = future.result()
-                except Exception as error:  # of whatever kind: one run's failure is not the sweep's
-                    found[task.name] = {
-                        "state": "failed",
-                        "error": f"{type(error).__name__}: {error}",
-                    }
-                if found[task.name]["state"] == "failed":
-                    log.warning("%s failed: %s", task.name, found[task.name]["error"])
-                tell(
-                    already + len(found), count, f"{short(task.config)}: {_said(found[task.name])}"
-                )
-    except KeyboardInterrupt:
-        tell(already + len(found), count, "stopping; what is running writes a checkpoint first")
-        asked.set()
-        with suppress(TimeoutError):
-            wait(list(waiting), timeout=GRACE)
-        raise
-    finally:
-        client.unsubscribe_topic(topic)
-    return found
+                    ready = wait(list(pending), timeout=1, return_when="FIRST_COMPLETED").done
+                except TimeoutError:
+                    continue
+                for future in ready:
+                    self._finish(pending.pop(future), future)
+        except KeyboardInterrupt:
+            self._show("stopping; active runs write a checkpoint first")
+            stop_event.set()
+            with suppress(TimeoutError):
+                wait(list(pending), timeout=STOP_TIMEOUT_S)
+            raise
+        finally:
+            self._client.unsubscribe_topic(topic)
+        return self._outcomes
+
+    def _receive(self, event: tuple[float, dict[str, str]]) -> None:
+        """Show the progress message of a worker beside those of the other active runs."""
+        self._messages[event[1]["name"]] = event[1]["text"]
+        active = [text for name, text in self._messages.items() if name not in self._outcomes]
+        self._show("; ".join(active))
+
+    def _finish(self, task: Task, future: distributed.Future) -> None:
+        try:
+            values = future.result()
+        except Exception as error:  # An error of any kind in one run must not end the sweep.
+            values = {"state": "failed", "error": f"{type(error).__name__}: {error}"}
+        self._outcomes[task.name] = values
+        if values["state"] == "failed":
+            log.warning("%s failed: %s", task.name, values["error"])
+        accuracy = f"accuracy {values['accuracy']:.1%}" if "accuracy" in values else values["state"]
+        self._show(f"{config_label(task.config)}: {accuracy}")
+
+    def _show(self, message: str) -> None:
+        finished = self._finished + len(self._outcomes)
+        self._report(finished, self._finished + len(self._tasks), message)
 
 
 @contextmanager
 def _cluster(
     client: distributed.Client | None, workers: int | None, threads: int | None, tasks: int
 ) -> Iterator[tuple[Any, int]]:
-    """A client, and how many threads each run may take: the one that was given, or one of processes on this machine."""
+    """Yield a client and the number of threads of each run; start local workers without a client."""
     try:
         import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
-        raise DependencyMissing(MISSING) from error
+        raise DependencyMissing(INSTALL_HINT) from error
     if client is not None:
         yield client, threads or 1
         return
     cores = usable_cpus()
     processes = workers or min(cores, tasks)
-    # Dask's own setting gives memory back to the system after every step, which then has to be asked for again
-    keep = {"MALLOC_TRIM_THRESHOLD_": str(1 << 28), "MALLOC_MMAP_THRESHOLD_": str(1 << 28)}
+    # With Dask's own setting, memory returns to the system after every step and has to be
+    # requested again.
+    environment = {
+        f"distributed.nanny.pre-spawn-environ.MALLOC_{name}_THRESHOLD_": str(1 << 28)
+        for name in ("TRIM", "MMAP")
+    }
     with (
-        dask.config.set(
-            {f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in keep.items()}
-        ),
+        dask.config.set(environment),
         LocalCluster(
             n_workers=processes,
             threads_per_worker=1,
             memory_limit=0,
             dashboard_address="127.0.0.1:0",
-            silence_logs=logging.ERROR,  # a worker that is slow to leave is no news
+            silence_logs=logging.ERROR,  # A worker that is slow to exit needs no message.
         ) as cluster,
         Client(cluster) as connected,
     ):
-        connected.register_plugin(_deaf())
+        connected.register_plugin(_ignore_sigint())
         yield connected, threads or max(1, cores // processes)
 
 
-def _deaf() -> Any:
-    """Workers of this machine do not hear Ctrl-C, which reaches every process of a terminal: they are asked to stop instead."""
+def _ignore_sigint() -> Any:
+    """Return a plugin with which local workers ignore SIGINT; the sweep asks them to stop.
+
+    Ctrl-C in a terminal reaches every process, and would end a worker before its checkpoint.
+    """
     from distributed import WorkerPlugin
 
-    class Deaf(WorkerPlugin):
+    class IgnoreSigint(WorkerPlugin):
         def setup(self, worker: Any) -> None:
             import signal
             import threading
@@ -220,12 +229,12 @@ def _deaf() -> Any:
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    return Deaf()
+    return IgnoreSigint()
 
 
 @contextmanager
-def _told(progress: Progress | bool | None) -> Iterator[Progress]:
-    """What is to be told of progress: a bar in terminal or notebook, a function that was given, or nobody."""
+def _progress_function(progress: Progress | bool | None) -> Iterator[Progress]:
+    """Yield the function that was passed to ``run``, or one that updates a bar."""
     if callable(progress):
         yield progress
         return
@@ -233,33 +242,30 @@ def _told(progress: Progress | bool | None) -> Iterator[Progress]:
 
     with tqdm(total=0, desc="sweep", disable=progress is False, dynamic_ncols=True) as bar:
 
-        def tell(done: int, count: int, message: str) -> None:
+        def update(finished: int, count: int, message: str) -> None:
             bar.total = count
             bar.set_postfix_str(message, refresh=False)
-            bar.update(done - bar.n)
+            bar.update(finished - bar.n)
             bar.refresh()
 
-        yield tell
+        yield update
 
 
 def connect(scheduler: str) -> distributed.Client:
-    """A client of the Dask scheduler at an address, whose workers must have this version of explore.
+    """Connect to the Dask scheduler at an address; its workers must have this version of explore.
 
     Raises:
         DependencyMissing: dask.distributed is not installed.
-        InvalidInput: nobody answers there.
+        InvalidInput: no scheduler answers at this address.
     """
     try:
         from distributed import Client
     except ImportError as error:
-        raise DependencyMissing(MISSING) from error
+        raise DependencyMissing(INSTALL_HINT) from error
     try:
         return Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:
         raise InvalidInput(
-            f"no Dask scheduler at {scheduler!r} ({error}); start one (dask scheduler) and workers (dask worker)"
+            f"no Dask scheduler at {scheduler!r} ({error}); "
+            "start one (dask scheduler) and workers (dask worker)"
         ) from error
-
-
-def _said(found: Mapping[str, Any]) -> str:
-    return f"accuracy {found['accuracy']:.1%}" if "accuracy" in found else str(found["state"])

@@ -1,4 +1,4 @@
-"""The tasks of a sweep: configurations from a file or a program, checked and named, and what is there of them already."""
+"""Plan a sweep: read, validate and name its configurations, and look up which of them have results."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from explore.core.config import UNIDENTIFYING
 from explore.core.recording import has_ended, open_recording
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 
-KEYS = {"to", "evaluate", "sweep"}
-"""What a sweep's file may hold at its top."""
+FILE_KEYS = {"to", "evaluate", "sweep"}
+"""The keys that a sweep's file may have at its top level."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """One configuration of a sweep, and what its files are called.
+    """One configuration of a sweep and the names of its files.
 
     Attributes:
-        name: of its recording, ``NAME.zarr``: method, data and a hash of all that identifies the run.
-        config: what ``explore.build`` takes, with the number of steps, where the method has one.
-        evaluate: options of the evaluation of what it distils; None for none.
+        name: name of its recording, ``NAME.zarr``: the method, the data and a hash of all options
+            that identify the run.
+        config: what ``explore.build`` accepts, with the number of steps if the method has one.
+        evaluate: options for the evaluation of the distilled set; None for no evaluation.
     """
 
     name: str
@@ -37,22 +38,23 @@ class Task:
     evaluate: Mapping[str, Any] | None = None
 
     @property
-    def scored(self) -> str:
-        """Name of the evaluation's recording; the hash is of its options and of how far the run goes."""
-        far = {"steps of the run": self.config["steps"]} if "steps" in self.config else {}
-        return f"{self.name}-evaluated-{_hash({**(self.evaluate or {}), **far})}"
+    def evaluation_name(self) -> str:
+        """Name of the evaluation's recording, with a hash of its options and of the run's steps."""
+        steps = {"steps of the run": self.config["steps"]} if "steps" in self.config else {}
+        return f"{self.name}-evaluated-{_hash({**(self.evaluate or {}), **steps})}"
 
 
 def read(
     path: str | os.PathLike[str],
 ) -> tuple[list[dict[str, Any]], dict[str, Any] | None, str | None]:
-    """The configurations, the evaluation and the folder in a sweep's TOML file.
+    """Return the configurations, the evaluation and the folder in a sweep's TOML file.
 
-    Each table ``[[sweep]]`` holds options of a run; its ``grid`` holds lists, of which every combination is run.
+    Each table ``[[sweep]]`` holds options of a run. Its ``grid`` holds lists of values; every
+    combination of them becomes a run.
 
     Raises:
-        DataMissing: there is no such file.
-        InvalidInput: it is no TOML, or not of this form.
+        DataMissing: the file does not exist.
+        InvalidInput: the file is not TOML, or does not have this form.
 
     Example:
         >>> import tempfile
@@ -68,133 +70,128 @@ def read(
         >>> len(configs), configs[1]
         (4, {'data': 'digits', 'method': 'random', 'seed': 1})
     """
-    table = toml(path)
+    table = read_toml(path)
+    if unknown := sorted(set(table) - FILE_KEYS):
+        raise InvalidInput(
+            f"{path} has the unknown key {', '.join(map(repr, unknown))}; "
+            f"a sweep's file may have {', '.join(sorted(FILE_KEYS))}"
+        )
     blocks = table.get("sweep")
-    if unknown := sorted(set(table) - KEYS):
+    if not (isinstance(blocks, list) and blocks and all(isinstance(b, dict) for b in blocks)):
         raise InvalidInput(
-            f"{path} has {', '.join(map(repr, unknown))}; a sweep's file has {', '.join(sorted(KEYS))}"
+            f"{path} has no [[sweep]]. Add a table [[sweep]] with the options of a run; "
+            "lists of values go into its grid"
         )
-    if (
-        not isinstance(blocks, list)
-        or not blocks
-        or not all(isinstance(block, dict) for block in blocks)
-    ):
-        raise InvalidInput(
-            f"{path} has no [[sweep]]: a table with the options of a run, and in grid the lists to combine"
-        )
-    configs: list[dict[str, Any]] = []
-    for name, kind, what in (
+    for name, kind, expected in (
         ("evaluate", dict, "a table of options"),
         ("to", str, "a folder or a URL"),
     ):
         if not isinstance(table.get(name, kind()), kind):
-            raise InvalidInput(f"{path}: {name} must be {what}, got {table[name]!r}")
+            raise InvalidInput(f"{path}: {name} must be {expected}, got {table[name]!r}")
+    configs: list[dict[str, Any]] = []
     for block in blocks:
         grid = block.pop("grid", {})
         if not isinstance(grid, dict):
-            raise InvalidInput(
-                f"grid must be a table of lists, such as grid.seed = [0, 1], got {grid!r}"
-            )
-        wrong = [
-            name for name, values in grid.items() if not isinstance(values, list) or not values
-        ]
-        if wrong:
-            raise InvalidInput(
-                f"grid.{wrong[0]} must be a list with something in it, got {grid[wrong[0]]!r}"
-            )
-        configs += [
-            {**block, **dict(zip(grid, values, strict=True))} for values in product(*grid.values())
-        ]
+            example = "grid.seed = [0, 1]"
+            raise InvalidInput(f"grid must be a table of lists, such as {example}, got {grid!r}")
+        for name, values in grid.items():
+            if not isinstance(values, list) or not values:
+                raise InvalidInput(
+                    f"grid.{name} must be a list of one or more values, got {values!r}"
+                )
+        combinations = product(*grid.values())
+        configs += [{**block, **dict(zip(grid, values, strict=True))} for values in combinations]
     return configs, table.get("evaluate"), table.get("to")
 
 
-def toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """A TOML file as a dictionary.
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return a TOML file as a dictionary.
 
     Raises:
-        DataMissing: there is no such file.
-        InvalidInput: it is no TOML.
+        DataMissing: the file does not exist.
+        InvalidInput: it is not a TOML file.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise DataMissing(f"{path} is not there; expected a TOML file") from error
+        raise DataMissing(f"{path} does not exist; expected a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is no TOML file: {error}") from error
+        raise InvalidInput(f"{path} is not a TOML file: {error}") from error
 
 
 def plan(
     configs: Sequence[Mapping[str, Any]], evaluate: Mapping[str, Any] | None = None
 ) -> list[Task]:
-    """Configurations as tasks, checked; one that is given twice is taken once.
+    """Validate configurations and return them as tasks; equal configurations become one task.
 
     Raises:
-        InvalidInput: none, or one that its method cannot take; says which.
+        InvalidInput: there is no configuration, or one has an option that its method does not
+            accept. The message says which.
     """
     tasks: dict[str, Task] = {}
-    for number, given in enumerate(configs):
+    for number, options in enumerate(configs, 1):
         try:
-            if "method" not in given:
-                raise InvalidInput(f"it names no method, but only {', '.join(given) or 'nothing'}")
-            row = registry.method(str(given["method"]))
-            config = registry.make_config(row, given)
-            scored = (
-                None
-                if evaluate is None or not row.product
-                else {"seed": getattr(config, "seed", 0), **evaluate}
-            )
-            if scored is not None:
-                registry.make_config(registry.method("evaluate"), {"method": "evaluate", **scored})
-            whole = {
-                f.name: getattr(config, f.name)
-                for f in fields(config)
-                if f.name not in UNIDENTIFYING
-            }
-            key = _hash(whole)
+            task = _make_task(options, evaluate)
         except InvalidInput as error:
+            label = config_label(options)
             raise InvalidInput(
-                f"configuration {number + 1} of {len(configs)} ({short(given)}): {error}"
+                f"configuration {number} of {len(configs)} ({label}): {error}"
             ) from error
-        data = whole.get("data", "")
-        called = data.get("name", "data") if isinstance(data, Mapping) else str(data)
-        name = re.sub(r"[^a-zA-Z0-9_.-]+", "_", f"{given['method']}-{called[:60]}-{key}")
-        known, far = tasks.get(name), {"steps": config.steps} if hasattr(config, "steps") else {}
-        if known is None or far.get("steps", 0) > known.config.get("steps", 0):
-            tasks[name] = Task(name, {**given, **far}, scored)
+        earlier = tasks.get(task.name)
+        if earlier is None or task.config.get("steps", 0) > earlier.config.get("steps", 0):
+            tasks[task.name] = task
     if not tasks:
-        raise InvalidInput(
-            "no configuration was given; give at least one, such as {'method': 'datadam', 'data': 'digits'}"
-        )
+        example = {"method": "datadam", "data": "digits"}
+        raise InvalidInput(f"no configuration was given; give at least one, such as {example}")
+    if evaluations := [task.evaluate for task in tasks.values() if task.evaluate is not None]:
+        options = {"method": "evaluate", **evaluations[0]}  # They differ in their seeds only.
+        registry.make_config(registry.method("evaluate"), options)
     return list(tasks.values())
 
 
+def _make_task(options: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> Task:
+    if "method" not in options:
+        raise InvalidInput(f"it has no 'method', only {', '.join(options) or 'no options'}")
+    row = registry.method(str(options["method"]))
+    config = registry.make_config(row, options)
+    names = [field.name for field in fields(config) if field.name not in UNIDENTIFYING]
+    identity = {name: getattr(config, name) for name in names}
+    data = identity.get("data", "")
+    data_name = data.get("name", "data") if isinstance(data, Mapping) else str(data)
+    name = f"{options['method']}-{data_name[:60]}-{_hash(identity)}"
+    steps = {"steps": config.steps} if hasattr(config, "steps") else {}
+    scored = evaluate is not None and bool(row.product)
+    return Task(
+        re.sub(r"[^a-zA-Z0-9_.-]+", "_", name),
+        {**options, **steps},
+        {"seed": getattr(config, "seed", 0), **(evaluate or {})} if scored else None,
+    )
+
+
 def outcome(task: Task, to: str) -> dict[str, Any] | None:
-    """What is known of a task whose files are all there and whole to the end; None if something is to be done."""
-    remote = "://" in to
-    found: dict[str, Any] = {}
-    row = registry.method(str(task.config["method"]))
-    for name in (task.name, *([task.scored] if task.evaluate is not None else [])):
+    """Return ``seconds`` and ``accuracy`` of a task; None if one of its files is missing or incomplete."""
+    suffix = ".zarr.zip" if "://" in to else ".zarr"
+    values: dict[str, Any] = {}
+    for name in (task.name, *([task.evaluation_name] if task.evaluate is not None else [])):
         try:
-            recording = open_recording(f"{to}/{name}.zarr{'.zip' if remote else ''}")
-        except (
-            DataMissing,
-            RecordingDamaged,
-        ):  # a damaged one is said when it is opened to be gone on with
+            recording = open_recording(f"{to}/{name}{suffix}")
+        except (DataMissing, RecordingDamaged):  # Resuming a damaged recording says what is wrong.
             return None
-        wanted = task.config.get("steps", 0) if name == task.name else 0
-        if not has_ended(recording) or int(recording["step"][-1]) < wanted:
+        steps = task.config.get("steps", 0) if name == task.name else 0
+        if not has_ended(recording) or int(recording["step"][-1]) < steps:
             return None
         if name == task.name:
-            found["seconds"] = float(recording.attrs.get("seconds", float("nan")))
+            values["seconds"] = float(recording.attrs.get("seconds", float("nan")))
         else:
-            found["accuracy"] = float(recording["accuracy"].isel(step=-1).mean())
+            values["accuracy"] = float(recording["accuracy"].isel(step=-1).mean())
+    row = registry.method(str(task.config["method"]))
     if row.product and not _exists(f"{to}/{task.name}{row.product}"):
         return None
-    return found
+    return values
 
 
-def place_of(to: str | os.PathLike[str]) -> str:
-    """The folder, for workers that may stand elsewhere, or the URL."""
+def absolute_target(to: str | os.PathLike[str]) -> str:
+    """Return the absolute path of a folder, as workers may have another working folder; a URL as it is."""
     return str(to).rstrip("/") if "://" in str(to) else str(Path(to).absolute())
 
 
@@ -203,32 +200,31 @@ def _exists(path: str) -> bool:
         return Path(path).is_file()
     import fsspec
 
-    files, inside = fsspec.core.url_to_fs(path)
-    return bool(files.exists(inside))
+    filesystem, name = fsspec.core.url_to_fs(path)
+    return bool(filesystem.exists(name))
 
 
-def _hash(value: Any) -> str:
+def _hash(options: Mapping[str, Any]) -> str:
     try:
-        text = json.dumps(value, sort_keys=True, default=list)
+        text = json.dumps(options, sort_keys=True, default=list)
     except TypeError as error:
-        odd = [
-            f"{name} is {type(v).__name__}"
-            for name, v in value.items()
-            if not isinstance(v, str | int | float | list | tuple)
+        kinds = str | int | float | list | tuple
+        unusable = [
+            f"{name} is {type(value).__name__}"
+            for name, value in options.items()
+            if not isinstance(value, kinds)
         ]
         raise InvalidInput(
-            f"{', '.join(odd)}: data and the like must be given by name, for other processes"
+            f"{', '.join(unusable)}, which other processes cannot load; "
+            "give a name, such as data='digits'"
         ) from error
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def short(config: Mapping[str, Any]) -> str:
-    """A configuration in a few words, for progress and errors."""
-    said = {
-        name: value.get("name", "") if isinstance(value, Mapping) else value
-        for name, value in config.items()
-    }
-    return " ".join(
-        str(value) if name in ("method", "data") else f"{name}={value}"
-        for name, value in said.items()
-    )
+def config_label(config: Mapping[str, Any]) -> str:
+    """Return a configuration as a short text for progress and errors: ``"dm digits seed=3"``."""
+    texts = []
+    for name, value in config.items():
+        text = value.get("name", "") if isinstance(value, Mapping) else value
+        texts.append(str(text) if name in ("method", "data") else f"{name}={text}")
+    return " ".join(texts)

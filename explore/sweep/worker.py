@@ -1,159 +1,160 @@
-"""What a sweep does on a worker: record one configuration, keep what it distilled, score it, copy it to where it belongs."""
+"""The work of one sweep worker: record a run, evaluate its distilled set, upload the files."""
 
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explore.core import registry
 from explore.core.record import record
 from explore.core.recording import pack, product_path
-from explore.core.runs import Progress, Run, Stop
+from explore.core.runs import Progress, Stop
 from explore.errors import DataMissing, ExploreError, RecordingBusy, RecordingFailed
 from explore.sweep.plan import Task, outcome
 
-if TYPE_CHECKING:
-    import xarray
+LOCK_TIMEOUT_S = 120.0
+"""Seconds to wait for a recording that another process writes, such as a worker that seemed lost."""
 
-PATIENCE = 120.0
-"""Seconds to wait for a recording that somebody else writes: a worker that was thought lost, say, or another sweep."""
-
-PACE = 1.0
-"""Seconds between two words to the scheduler."""
+HEARTBEAT_S = 1.0
+"""Seconds between two messages to the scheduler, and between two looks at the stop event."""
 
 
-def carry_out(
+def record_task(
     task: Task, to: str, threads: int = 1, topic: str = "", stop: str = ""
 ) -> dict[str, Any]:
-    """Record one task on the worker where this is called; goes on where an earlier attempt stopped.
+    """Record one task on the worker that calls this, from the last checkpoint of an earlier attempt.
 
     Args:
-        task: what to do.
+        task: the task.
         to: folder or URL of the results.
-        threads: that PyTorch computes with.
-        topic: under which progress is told to the scheduler; to nobody if empty.
-        stop: name of the ``distributed.Event`` that asks to stop; none if empty.
+        threads: number of PyTorch threads.
+        topic: topic of the progress messages to the scheduler; empty for no messages.
+        stop: name of the ``distributed.Event`` that stops the run; empty for none.
 
     Returns:
-        ``state`` ("done", "stopped" or "failed"), and what ``explore.sweep.plan.outcome`` says, or the ``error``.
+        ``state`` ("done", "stopped" or "failed") with ``explore.sweep.plan.outcome`` or ``error``.
 
     Raises:
-        DataMissing, RecordingBusy, RecordingFailed, OSError: what another attempt, elsewhere, may not meet.
+        DataMissing, RecordingBusy, RecordingFailed, OSError: errors that may not occur when Dask
+            tries again on another worker.
     """
     try:
-        with _threads(threads):
-            return _carry_out(task, to, topic, _asked(stop))
+        with _torch_threads(threads):
+            return _record_files(task, to, topic, _stop_function(stop))
     except DataMissing as error:
-        raise DataMissing(f"on {_where()}: {error}") from error
+        raise DataMissing(f"on {_describe_worker()}: {error}") from error
     except (RecordingBusy, RecordingFailed):
         raise
-    except ExploreError as error:  # the same anywhere
+    except ExploreError as error:  # It would be the same on every worker.
         return {"state": "failed", "error": f"{type(error).__name__}: {error}"}
 
 
-def _carry_out(task: Task, to: str, topic: str, asked: Stop) -> dict[str, Any]:
-    if asked():
+def _record_files(task: Task, to: str, topic: str, stop: Stop) -> dict[str, Any]:
+    if stop():
         return {"state": "stopped"}
     remote = "://" in to
-    place = _scratch(to) if remote else Path(to)
-    place.mkdir(parents=True, exist_ok=True)
-    row, path = registry.method(str(task.config["method"])), place / f"{task.name}.zarr"
-    run = registry.build(task.config)
-    _recorded(run, path, _reporter(topic, task.name, row.name), asked)
-    if run.step < run.steps:
+    folder = _local_folder(to) if remote else Path(to)
+    folder.mkdir(parents=True, exist_ok=True)
+    row, path = registry.method(str(task.config["method"])), folder / f"{task.name}.zarr"
+    if not _record(task.config, path, _progress_function(topic, task.name, row.name), stop):
         return {"state": "stopped"}
-    files = [path]
-    product = product_path(path, row.product)
+    files, product = [path], product_path(path, row.product)
     if row.product:
         files.append(product)
     if task.evaluate is not None:
-        scores = registry.build({"method": "evaluate", "distilled": str(product), **task.evaluate})
-        files.append(place / f"{task.scored}.zarr")
-        _recorded(scores, files[-1], _reporter(topic, task.name, f"{row.name} scored"), asked)
-        if scores.step < scores.steps:
+        config = {"method": "evaluate", "distilled": str(product), **task.evaluate}
+        files.append(folder / f"{task.evaluation_name}.zarr")
+        progress = _progress_function(topic, task.name, f"{row.name} evaluated")
+        if not _record(config, files[-1], progress, stop):
             return {"state": "stopped"}
     if remote:
         _upload(files, to)
     return {"state": "done", **(outcome(task, to) or {})}
 
 
-def _recorded(run: Run, path: Path, tell: Progress, asked: Stop) -> xarray.Dataset:
-    """The run's recording, waiting for whoever else writes it."""
-    until = time.monotonic() + PATIENCE
+def _record(config: Mapping[str, Any], path: Path, progress: Progress, stop: Stop) -> bool:
+    """Record a run, after any other process that writes the recording; return whether it has ended."""
+    run = registry.build(config)
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
-            return record(run, path, progress=tell, stop=asked)
+            record(run, path, progress=progress, stop=stop)
         except RecordingBusy:
-            if asked() or time.monotonic() > until:
+            if stop() or time.monotonic() > deadline:
                 raise
-            time.sleep(PACE)
+            time.sleep(HEARTBEAT_S)
+        else:
+            return run.step >= run.steps
 
 
-def _scratch(to: str) -> Path:
-    """Where runs for an object store are recorded at first; the same folder for every worker of this machine."""
-    return (
-        Path(tempfile.gettempdir()) / f"explore-sweep-{hashlib.sha256(to.encode()).hexdigest()[:8]}"
-    )
+def _local_folder(to: str) -> Path:
+    """Return where runs for an object store are recorded first, the same for all local workers."""
+    name = f"explore-sweep-{hashlib.sha256(to.encode()).hexdigest()[:8]}"
+    return Path(tempfile.gettempdir()) / name
 
 
 def _upload(files: Sequence[Path], to: str) -> None:
-    """Copy finished files up, recordings packed into one file each, and remove them here. The run's own comes last."""
+    """Upload finished files and delete the local ones; each recording is packed into one file.
+
+    The run's own recording comes last, so that a task counts as done only when all is uploaded.
+    """
     import fsspec
 
-    there, inside = fsspec.core.url_to_fs(to)
-    there.makedirs(inside, exist_ok=True)
+    store, target = fsspec.core.url_to_fs(to)
+    store.makedirs(target, exist_ok=True)
     for path in reversed(files):
         packed = pack(path, path.with_name(path.name + ".zip")) if path.suffix == ".zarr" else path
-        there.put_file(str(packed), f"{inside}/{packed.name}")
+        store.put_file(str(packed), f"{target}/{packed.name}")
         packed.unlink()
         if packed != path:
             shutil.rmtree(path)
-            for left in (".checkpoint.npz", ".lock"):
-                path.with_name(path.name + left).unlink(missing_ok=True)
+            for suffix in (".checkpoint.npz", ".lock"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _reporter(topic: str, name: str, what: str) -> Progress:
-    """Progress of one run as words to the scheduler, one a second at most."""
-    last = [-PACE]
+def _progress_function(topic: str, name: str, title: str) -> Progress:
+    """Return a function that sends the progress of a run to the scheduler, at most once a second."""
+    last = -math.inf
 
-    def tell(step: int, steps: int, message: str) -> None:
+    def report(step: int, steps: int, message: str) -> None:
+        nonlocal last
         now = time.monotonic()
-        if topic and now - last[0] >= PACE:
+        if topic and now - last >= HEARTBEAT_S:
             from distributed import get_worker
 
-            last[0] = now
-            get_worker().log_event(
-                topic, {"name": name, "text": f"{what} {step}/{steps} {message}"}
-            )
+            last = now
+            text = f"{title} {step}/{steps} {message}"
+            get_worker().log_event(topic, {"name": name, "text": text})
 
-    return tell
+    return report
 
 
-def _asked(event: str) -> Stop:
-    """Whether the sweep is to stop: the scheduler is asked once a second."""
-    seen: dict[str, Any] = {"at": -PACE, "set": False}
+def _stop_function(event: str) -> Stop:
+    """Return a function that says whether an event is set; it asks the scheduler once a second."""
+    last, is_set = -math.inf, False
 
-    def asked() -> bool:
+    def stop() -> bool:
+        nonlocal last, is_set
         now = time.monotonic()
-        if event and not seen["set"] and now - seen["at"] >= PACE:
+        if event and not is_set and now - last >= HEARTBEAT_S:
             from distributed import Event, get_client
 
-            seen["at"], seen["set"] = now, bool(Event(event, client=get_client()).is_set())
-        return bool(seen["set"])
+            last, is_set = now, bool(Event(event, client=get_client()).is_set())
+        return is_set
 
-    return asked
+    return stop
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """PyTorch computes with so many threads, here and now."""
+def _torch_threads(count: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
@@ -164,8 +165,8 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _where() -> str:
-    """The worker, and where it looks for data."""
+def _describe_worker() -> str:
+    """Return the address of this worker and the folder in which it looks for data."""
     from distributed import get_worker
 
     try:

@@ -131,7 +131,7 @@ def test_a_file_is_checked_as_its_own_method_would(here: Path) -> None:
             "steps must be a whole number of at least 1, got 'ten'",
         ),
         ('method = "dm"\nevery = 0', [], "every must be"),
-        ("method = ", [], "mine.toml is no TOML file"),
+        ("method = ", [], "mine.toml is not a TOML file"),
         ('method = "dm"', ["--set", "steps"], "expected KEY=VALUE, such as size=16, got 'steps'"),
         ('method = "dm"', ["dm"], "cannot be combined with METHOD"),
     ],
@@ -356,7 +356,7 @@ def test_a_dry_run_says_what_is_there_and_starts_nothing(
     record(run, here / f"runs/small/{second.name}.zarr")
     kept = save_beside(run, here / f"runs/small/{second.name}.zarr")
     scores = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
-    record(scores, here / f"runs/small/{second.scored}.zarr")
+    record(scores, here / f"runs/small/{second.evaluation_name}.zarr")
     assert outcome(second, str(here / "runs/small")) is not None
     assert done("sweep", "small.toml", "--dry-run") == 0
     assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [

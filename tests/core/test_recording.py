@@ -500,7 +500,7 @@ def test_a_file_cut_short_is_reported(folder: Path, file: str) -> None:
     }
     for length in lengths:
         (folder / file).write_bytes(content[:length])
-        with pytest.raises(RecordingDamaged, match="Put a whole copy in its place, or remove it"):
+        with pytest.raises(RecordingDamaged, match="Replace it by a whole copy, or remove it"):
             read(folder)
 
 
@@ -766,7 +766,7 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path: Path) ->
         tmp_path / "run.zarr", 7_000, 2, 40, 0
     )  # chunks fit, packed; the checkpoint does not
     assert "checkpoint" in told["said"]
-    assert "The one before it is kept" in told["said"]
+    assert "The checkpoint before it is kept" in told["said"]
     assert told["steps"] == [0, 1, 2, 3, 4, 5, 6]
 
 
@@ -908,8 +908,8 @@ def test_a_frame_that_was_not_committed_is_seen_by_nobody(
 def test_the_checkpoint_is_one_file_without_pickles(tmp_path: Path) -> None:
     run = CountingRun(3)
     record(run, tmp_path / "run.zarr")
-    step, state = load_checkpoint(tmp_path / "run.zarr.checkpoint.npz")
-    assert step == 3
+    state = load_checkpoint(tmp_path / "run.zarr.checkpoint.npz")
+    assert state.pop("step") == 3
     assert {name: v.tobytes() if isinstance(v, np.ndarray) else v for name, v in state.items()} == {
         name: v.tobytes() if isinstance(v, np.ndarray) else v for name, v in run.state().items()
     }

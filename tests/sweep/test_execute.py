@@ -301,7 +301,7 @@ def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
         assert first.returncode == 130
         assert said.splitlines()[-1] == "stopped; the same command continues"
         for path in tmp_path.glob("runs/mine/*.zarr"):
-            assert load_checkpoint(path.with_name(path.name + ".checkpoint.npz"))[0] > 5
+            assert load_checkpoint(path.with_name(path.name + ".checkpoint.npz"))["step"] > 5
     done = subprocess.run(command, capture_output=True, check=False, timeout=120, **about)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" done ") == 2

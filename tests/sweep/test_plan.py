@@ -17,8 +17,8 @@ from explore.core.recording import open_recording, product_path
 from explore.data import DistilledSet, load
 from explore.data.distilled_set import save_beside
 from explore.errors import DataMissing, InvalidInput
-from explore.sweep.plan import Task, outcome, place_of, plan, read, short, toml
-from explore.sweep.worker import carry_out
+from explore.sweep.plan import Task, absolute_target, config_label, outcome, plan, read, read_toml
+from explore.sweep.worker import record_task
 
 DATA = {"name": "digits", "options": {"size": 8, "margin": 0}}
 TINY = {"method": "random", "data": DATA}
@@ -60,7 +60,7 @@ def test_the_order_of_keys_does_not_matter_at_any_depth() -> None:
     ]
     assert len(set(names(*given))) == 1
     evaluate = [{"epochs": 1, "networks": 2}, {"networks": 2, "epochs": 1}]
-    assert len({plan([TINY], e)[0].scored for e in evaluate}) == 1
+    assert len({plan([TINY], e)[0].evaluation_name for e in evaluate}) == 1
 
 
 def test_what_is_given_as_it_is_by_default_is_the_same_run() -> None:
@@ -122,7 +122,7 @@ def test_names_are_safe_as_file_names() -> None:
     for data in odd:
         (task,) = plan([{"method": "random", "data": data}])
         assert re.fullmatch(r"random-[A-Za-z0-9_.-]+-[0-9a-f]{8}", task.name) or data == ""
-        assert re.fullmatch(r"[A-Za-z0-9_.-]+", task.scored)
+        assert re.fullmatch(r"[A-Za-z0-9_.-]+", task.evaluation_name)
         assert Path(task.name).name == task.name
     assert names({"method": "evaluate", "distilled": "runs/a b.safetensors"})[0].startswith(
         "evaluate-"
@@ -138,13 +138,13 @@ def test_the_evaluation_is_named_by_its_options_and_seeded_like_its_run() -> Non
     assert (
         len(
             {
-                plan([TINY], {**SCORE, **more})[0].scored
+                plan([TINY], {**SCORE, **more})[0].evaluation_name
                 for more in ({}, {"epochs": 2}, {"split": "val"})
             }
         )
         == 3
     )
-    assert one.scored.startswith(f"{one.name}-evaluated-")
+    assert one.evaluation_name.startswith(f"{one.name}-evaluated-")
     assert plan([TINY])[0].evaluate is None
 
 
@@ -160,8 +160,8 @@ def test_what_distils_nothing_is_not_scored() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({}, "names no method"),
-        ({"seed": 1}, "it names no method, but only seed"),
+        ({}, "has no 'method', only no options"),
+        ({"seed": 1}, "it has no 'method', only seed"),
         ({"method": "datadm"}, "unknown method 'datadm'.*Did you mean 'datadam'"),
         ({"method": "dm", "widht": 3}, "dm has no option 'widht'"),
         ({"method": "dm", "steps": 0}, "steps must be a whole number of at least 1, got 0"),
@@ -190,13 +190,13 @@ def test_no_configuration_is_refused() -> None:
 
 def test_a_data_set_itself_cannot_be_sent_and_this_is_said() -> None:
     with pytest.raises(
-        InvalidInput, match=r"configuration 1 of 1 .*: data is ImageSet: .* must be given by name"
+        InvalidInput, match=r"configuration 1 of 1 .*: data is ImageSet, .* give a name"
     ):
         plan([{"method": "random", "data": load("digits", size=8, margin=0)}])
 
 
 def test_a_few_words_say_which() -> None:
-    assert short({"method": "dm", "data": DATA, "seed": 3}) == "dm digits seed=3"
+    assert config_label({"method": "dm", "data": DATA, "seed": 3}) == "dm digits seed=3"
 
 
 # ---- the file
@@ -255,16 +255,16 @@ def test_what_a_file_leaves_out_is_none(tmp_path: Path) -> None:
         ("[sweep]\nmethod = 'dm'", r"has no \[\[sweep\]\]"),
         (
             "method = 'dm'\n[[sweep]]\nseed = 1",
-            "has 'method'; a sweep's file has evaluate, sweep, to",
+            "has the unknown key 'method'; a sweep's file may have evaluate, sweep, to",
         ),
-        ("[[sweep]]\ngrid.seed = 3", "grid.seed must be a list with something in it, got 3"),
+        ("[[sweep]]\ngrid.seed = 3", "grid.seed must be a list of one or more values, got 3"),
         ("[[sweep]]\ngrid.seed = []", "grid.seed must be a list"),
         ("[[sweep]]\ngrid = [1, 2]", "grid must be a table"),
         ("[[sweep]]\ngrid = 'seed'", "grid must be a table"),
         ("evaluate = 3\n[[sweep]]\nmethod = 'dm'", "evaluate must be a table"),
         ("to = 3\n[[sweep]]\nmethod = 'dm'", "to must be a folder or a URL"),
-        ("[[sweep]\n", "is no TOML file"),
-        ("a = 1\na = 2", "is no TOML file"),
+        ("[[sweep]\n", "is not a TOML file"),
+        ("a = 1\na = 2", "is not a TOML file"),
     ],
 )
 def test_a_file_of_another_form_is_refused_with_what_is_wrong(
@@ -276,10 +276,10 @@ def test_a_file_of_another_form_is_refused_with_what_is_wrong(
 
 def test_a_file_that_is_no_text_or_not_there_is_said(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidInput, match=r"binary.toml is no TOML file"):
-        toml(tmp_path / "binary.toml")
-    with pytest.raises(DataMissing, match=r"none.toml is not there"):
-        toml(tmp_path / "none.toml")
+    with pytest.raises(InvalidInput, match=r"binary.toml is not a TOML file"):
+        read_toml(tmp_path / "binary.toml")
+    with pytest.raises(DataMissing, match=r"none.toml does not exist"):
+        read_toml(tmp_path / "none.toml")
 
 
 # ---- what is there
@@ -294,8 +294,8 @@ def made(task: Task, folder: Path, stop: int | None = None) -> Any:
 
 
 def test_nothing_is_there_at_first(tmp_path: Path) -> None:
-    assert outcome(plan([TINY])[0], place_of(tmp_path)) is None
-    assert outcome(plan([TINY])[0], place_of(tmp_path / "none")) is None
+    assert outcome(plan([TINY])[0], absolute_target(tmp_path)) is None
+    assert outcome(plan([TINY])[0], absolute_target(tmp_path / "none")) is None
 
 
 def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
@@ -309,7 +309,7 @@ def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
     assert found == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
     assert outcome(scored, str(tmp_path)) is None
     run = build({"method": "evaluate", "distilled": str(kept), **(scored.evaluate or {})})
-    recording = record(run, tmp_path / f"{scored.scored}.zarr")
+    recording = record(run, tmp_path / f"{scored.evaluation_name}.zarr")
     found = outcome(scored, str(tmp_path))
     assert found is not None
     assert found["accuracy"] == pytest.approx(float(recording["accuracy"][-1].mean()))
@@ -348,7 +348,7 @@ def test_a_shorter_recording_than_asked_is_to_be_done(tmp_path: Path) -> None:
 def test_a_run_that_went_on_is_scored_again(tmp_path: Path) -> None:
     (first,), (second,) = (plan([{**DM, "steps": steps}], SCORE) for steps in (1, 3))
     assert first.name == second.name
-    found = [carry_out(task, str(tmp_path)) for task in (first, second)]
+    found = [record_task(task, str(tmp_path)) for task in (first, second)]
     assert [one["state"] for one in found] == ["done", "done"], found
     kept = tmp_path / f"{second.name}.safetensors"
     by_hand: Any = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
@@ -360,8 +360,8 @@ def test_a_run_that_went_on_is_scored_again(tmp_path: Path) -> None:
 
 def test_a_place_is_a_whole_path_or_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    assert place_of("runs") == str(tmp_path / "runs")
-    assert place_of("s3://bucket/runs/") == "s3://bucket/runs"
+    assert absolute_target("runs") == str(tmp_path / "runs")
+    assert absolute_target("s3://bucket/runs/") == "s3://bucket/runs"
 
 
 def test_what_toml_cannot_say_is_said_by_none(tmp_path: Path) -> None:
