@@ -1,4 +1,4 @@
-"""Options of subclass distillation: what each method teaches with, one run's options and a study's; no torch."""
+"""Options of the subclass methods and of a study, and the teaching signal of each method. Does not import torch."""
 
 from __future__ import annotations
 
@@ -16,137 +16,144 @@ from explore.core.validation import (
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What a student is taught with: whose soft labels, on which level, and which hard ones."""
+class TeachingSignal:
+    """The labels that a student learns from: soft labels of a teacher, and hard labels.
+
+    Attributes:
+        teacher: what the teacher was trained on: "subclass" (the true subclasses), "random"
+            (subclasses shuffled within each class), "found" (classes alone, with the auxiliary
+            loss), or "" if there is no teacher.
+        level: of the soft labels, "subclass" or "class".
+        hard_labels: "class" or "subclass".
+    """
 
     teacher: str
-    """Whose logits: "subclass" (a teacher of the true subclasses), "random" (of subclasses shuffled within each class),
-    "found" (of classes alone, spread out by the auxiliary loss) or "" (nobody's)."""
     level: str
-    """Of the soft term: "subclass" or "class"."""
-    hard: str
-    """Labels of the hard term: "class" or "subclass"."""
+    hard_labels: str
 
 
-LESSONS = {
-    "scratch": Lesson("", "class", "class"),
-    "labels-only": Lesson("", "class", "subclass"),
-    "kd": Lesson("subclass", "class", "class"),
-    "skd": Lesson("subclass", "subclass", "class"),
-    "random-subclasses": Lesson("random", "subclass", "class"),
-    "found-subclasses": Lesson("found", "subclass", "class"),
+TEACHING_SIGNALS = {
+    "scratch": TeachingSignal("", "class", "class"),
+    "labels-only": TeachingSignal("", "class", "subclass"),
+    "kd": TeachingSignal("subclass", "class", "class"),
+    "skd": TeachingSignal("subclass", "subclass", "class"),
+    "random-subclasses": TeachingSignal("random", "subclass", "class"),
+    "found-subclasses": TeachingSignal("found", "subclass", "class"),
 }
-"""Every method, told apart by these three alone: network, data, steps and seeds are the same."""
+"""The signal of each method. Methods differ in nothing else: network, data, steps and seeds are equal."""
 
-USUAL = ("scratch", "labels-only", "kd", "skd", "random-subclasses")
-"""What a study compares if nothing else is said."""
+DEFAULT_METHODS = ("scratch", "labels-only", "kd", "skd", "random-subclasses")
+"""The methods of a study by default."""
 
-STUDENTS = ("mlp", "convnet")
-SOFTEN = ("subclass", "class")
+STUDENT_NETWORKS = ("mlp", "convnet")
+SOFTEN_LEVELS = ("subclass", "class")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SharedConfig(BaseConfig):
-    """Options that one run and a study of many have in common."""
+class _CommonConfig(BaseConfig):
+    """The options that a single run and a study share."""
 
     data: Any = option("digits", "name of the data set")
     parents: Any = option(
         None,
-        "class of each subclass, such as [0,0,1]; by default the set's own, "
-        "or digits 0 to 4 against 5 to 9 and their like",
+        "class of each subclass, such as [0,0,1]; by default that of the data set "
+        "(for digits: 0 to 4 against 5 to 9)",
     )
     seed: int = seed_option()
     distill_weight: float = option(
-        0.5, "weight λ of the soft term; the hard term has 1 − λ", at_least=0, at_most=1
+        0.5, "weight λ of the soft term; the hard term has the weight 1 − λ", at_least=0, at_most=1
     )
     soften: str = option(
         "subclass",
-        "kd: sum the softened subclasses (subclass), or soften the summed ones (class)",
-        choices=SOFTEN,
+        "kd: soften the subclass logits (subclass) or the class logits (class)",
+        choices=SOFTEN_LEVELS,
     )
     auxiliary: float = option(
         1.0,
-        "weight β of the auxiliary loss with which a teacher finds subclasses itself",
+        "found-subclasses: weight β of the auxiliary loss of the teacher",
         at_least=0,
     )
-    student: str = option("mlp", "mlp (one hidden layer) or convnet", choices=STUDENTS)
-    learning_rate: float = option(0.003, "of the students' Adam", above=0)
-    batch: int = option(64, "labelled images in a student's step", at_least=1)
+    student: str = option(
+        "mlp", "network of the student: mlp (one hidden layer) or convnet", choices=STUDENT_NETWORKS
+    )
+    learning_rate: float = option(0.003, "learning rate of the students (Adam)", above=0)
+    batch: int = option(64, "labelled images in one step of a student", at_least=1)
     teacher_width: int = option(
         16,
-        "channels of the teacher, a ConvNet of two blocks with batch norm; 0: an mlp of 256",
+        "channels of the teacher, a ConvNet with two blocks; 0: an mlp with 256 hidden units",
         at_least=0,
     )
-    teacher_rate: float = option(0.005, "of the teacher's Adam", above=0)
-    teacher_batch: int = option(128, "images in a teacher's step", at_least=2)
+    teacher_rate: float = option(0.005, "learning rate of the teacher (Adam)", above=0)
+    teacher_batch: int = option(128, "images in one step of a teacher", at_least=2)
     prior: bool = option(
         True,
-        "give all classes the same initial probability where they have different numbers "
-        "of subclasses",
+        "start with equal class probabilities, also if classes have different numbers of "
+        "subclasses",
     )
     device: str = device_option()
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubclassConfig(_SharedConfig):
-    """Options of one training: of a teacher, and then of a student that learns from it.
+class SubclassConfig(_CommonConfig):
+    """Options of one run, which trains a teacher and then a student.
 
     Raises:
-        InvalidInput: an option is out of range; the message names it.
+        InvalidInput: an option is out of range.
     """
 
-    method: str = option("skd", "one of " + ", ".join(LESSONS), choices=LESSONS)
-    labels: int = option(
-        200, "labelled images that the student trains on; 0: all images", at_least=0
-    )
+    method: str = option("skd", "one of " + ", ".join(TEACHING_SIGNALS), choices=TEACHING_SIGNALS)
+    labels: int = option(200, "labelled images for the student; 0: all images", at_least=0)
     teacher_images: int = option(
         0,
-        "images that the teacher trains on, the student's among them; 0: all images",
+        "images for the teacher, which include those of the student; 0: all images",
         at_least=0,
     )
     width: int = option(16, "hidden units (mlp) or channels (convnet) of the student", at_least=1)
-    temperature: float = option(4.0, "T of the soft term", above=0)
-    epochs: int = option(100, "passes of the student over its images", at_least=1)
-    teacher_epochs: int = option(10, "passes of the teacher over its images", at_least=1)
+    temperature: float = option(4.0, "temperature T of the soft term", above=0)
+    epochs: int = option(100, "epochs of the student", at_least=1)
+    teacher_epochs: int = option(10, "epochs of the teacher", at_least=1)
     curriculum: bool = option(
         False,
-        "train on images with full agreement of the annotators first, then on the others "
-        "stage by stage (sets with agreement)",
+        "start with images on which all annotators agree, then add the others in stages "
+        "(data sets with agreement only)",
     )
     holdout: int = option(
         200,
-        "images of the training part that are held out for the frames; at most a fifth",
+        "training images that are held out for the frames; at most a fifth of all",
         at_least=1,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig(_SharedConfig):
-    """Options of a study: students of each combination of what is listed, several seeds each.
+class StudyConfig(_CommonConfig):
+    """Options of a study, which trains students for each combination of the listed values.
 
     Raises:
-        InvalidInput: an option is out of range, or a list is empty or names a value twice; the
-            message names it.
+        InvalidInput: an option is out of range, or a list is empty or holds a value twice.
     """
 
     method: str = option("subclass-study", "subclass-study")
-    methods: Sequence[str] = option(USUAL, "methods to compare; of " + ", ".join(LESSONS))
+    methods: Sequence[str] = option(
+        DEFAULT_METHODS, "methods to compare: some of " + ", ".join(TEACHING_SIGNALS)
+    )
     seeds: int = option(
-        5, "runs of each, each with its own labelled images, teacher and student", at_least=1
+        5,
+        "runs of each combination, each with its own labelled images, teacher and student",
+        at_least=1,
     )
     labels: Sequence[int] = option((50, 200), "numbers of labelled images")
     teacher_images: Sequence[int] = option(
         (0,),
-        "images that the teacher trains on: 0 for all, -1 for the student's alone, or a number",
+        "numbers of images for the teacher; 0: all images, -1: only those of the student",
     )
     widths: Sequence[int] = option((2, 4, 8, 16, 32), "widths of the students")
-    temperatures: Sequence[float] = option((4.0,), "T of the soft term")
+    temperatures: Sequence[float] = option((4.0,), "temperature T of the soft term")
     updates: int = option(600, "optimisation steps of each student", at_least=1)
     teacher_updates: int = option(150, "optimisation steps of each teacher", at_least=1)
-    positive: int = option(1, "the class that F1 is computed for", at_least=0)
+    positive: int = option(1, "class for which F1 is computed", at_least=0)
     split: str = option(
         "test",
-        "images that students are scored on: test, or val to choose settings on",
+        "images on which students are scored: test, or val to choose settings",
         choices=("val", "test"),
     )
 
@@ -159,7 +166,7 @@ class StudyConfig(_SharedConfig):
             ),
             "widths": lambda value: check_whole_number("widths", value, at_least=1),
             "temperatures": lambda value: check_number("temperatures", value, above=0),
-            "methods": lambda value: check_choice("method", value, LESSONS),
+            "methods": lambda value: check_choice("method", value, TEACHING_SIGNALS),
         }
         for name, check in checks.items():
             values = check_different(name, getattr(self, name))

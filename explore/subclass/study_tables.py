@@ -1,4 +1,4 @@
-"""What a study's scores say: means, spreads, and differences between students that share everything but the lesson."""
+"""Tables of a study: means, standard deviations, and paired differences between methods."""
 
 from __future__ import annotations
 
@@ -10,85 +10,84 @@ import numpy as np
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.errors import InvalidInput
 from explore.subclass.catalog import METHOD_LABELS
+from explore.subclass.recordings import SCORE_DIMS, STUDY
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
-MEASURES = {
-    "accuracy": "accuracy",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "auc": "AUC",
-    "brier": "Brier score",
-}
-"""The numbers of ``explore.subclass.classification_metrics`` that a study keeps; of the Brier score less is better."""
 
-DIMS = ("lesson", "temperature", "labels", "teacher_images", "width", "run")
-"""Of a study's scores, after the measure. (A dimension called "method" would be taken for an option by xarray's ``sel``.)"""
+def last_frame(study: xarray.Dataset) -> xarray.Dataset:
+    """Return the last frame of a recording; a snapshot is returned unchanged."""
+    return study.isel(step=-1) if "step" in study.dims else study
 
 
-def chosen(study: xarray.Dataset, measure: str, **state: Any) -> xarray.DataArray:
-    """Scores of one measure at chosen places, such as ``labels=50, temperature=4.0``.
+def select_scores(study: xarray.Dataset, measure: str, **values: Any) -> xarray.DataArray:
+    """Return the scores of one metric at given values, such as ``labels=50, temperature=4.0``.
 
     Raises:
-        InvalidInput: a measure or value that was not studied.
+        InvalidInput: a metric or value that was not studied.
     """
     scores = study["score"]
-    for name, value in {"measure": measure, **state}.items():
-        known = scores[name].values.tolist()
-        if value not in known:
-            raise InvalidInput(
-                f"{name} {value!r} was not studied; it has {', '.join(map(str, known))}"
-            )
+    for name, value in {"measure": measure, **values}.items():
+        check_studied(study, name, value)
         scores = scores.sel({name: value})
     return scores
+
+
+def check_studied(study: xarray.Dataset, name: str, value: Any) -> None:
+    """Check that a coordinate of a study holds a value.
+
+    Raises:
+        InvalidInput: it does not.
+    """
+    values = study[name].values.tolist()
+    if value not in values:
+        raise InvalidInput(
+            f"{name} {value!r} was not studied; it has {', '.join(map(str, values))}"
+        )
 
 
 def table(
     study: xarray.Dataset, measure: str = "accuracy", against: str = "scratch"
 ) -> pandas.DataFrame:
-    """One row for each setting and lesson: mean, standard deviation over runs, paired difference with a 95 % interval.
+    """Return one row for each setting and method: mean, standard deviation and paired difference.
+
+    The differences have 95 % intervals over the runs.
 
     Args:
-        study: a recording of ``subclass-study``; its last frame counts.
-        measure: of ``explore.subclass.classification_metrics``.
-        against: the lesson that the others are compared with.
+        study: a recording of ``subclass-study``, of which the last frame is used, or a snapshot.
+        measure: a metric of ``explore.subclass.report``.
+        against: the method to which the others are compared.
 
     Raises:
-        InvalidInput: this is no study, or it has no such measure or lesson.
+        InvalidInput: no study, or no such metric or method in it.
     """
     import pandas
 
-    if not hasattr(study, "data_vars") or "score" not in study:
-        raise InvalidInput(
-            f"expected a recording of subclass-study, or a StudyRun's snapshot(); got {type(study).__name__}"
-        )
-    last = study.isel(step=-1) if "step" in study.dims else study
-    for name, value in (("measure", measure), ("lesson", against)):
-        if value not in last[name].values.tolist():
-            raise InvalidInput(
-                f"{name} {value!r} was not studied; it has {', '.join(last[name].values.tolist())}"
-            )
+    last = last_frame(STUDY.check(study)[0])
+    scores = select_scores(last, measure)
+    check_studied(last, "lesson", against)
     rows = []
-    inner = [dim for dim in DIMS if dim not in ("lesson", "run")]
-    for place in np.ndindex(*(last.sizes[dim] for dim in inner)):
-        here = last["score"].sel(measure=measure).isel(dict(zip(inner, place, strict=True)))
-        base = here.sel(lesson=against).values
-        for lesson in here["lesson"].values.tolist():
-            values = here.sel(lesson=lesson).values
+    setting_dims = [dim for dim in SCORE_DIMS if dim not in ("lesson", "run")]
+    for index in np.ndindex(*(last.sizes[dim] for dim in setting_dims)):
+        position = dict(zip(setting_dims, index, strict=True))
+        runs = scores.isel(position)
+        setting = {dim: last[dim].values[k].item() for dim, k in position.items()}
+        for method in runs["lesson"].values.tolist():
+            values = runs.sel(lesson=method).values
             mean, deviation = mean_and_std(values)
-            difference, half = paired_difference(values, base)
-            setting = {dim: last[dim].values[k].item() for dim, k in zip(inner, place, strict=True)}
-            found = {measure: mean, "std": deviation, "runs": int(np.isfinite(values).sum())}
+            difference, interval = paired_difference(values, runs.sel(lesson=against).values)
             rows.append(
                 {
                     **setting,
-                    "lesson": lesson,
-                    "taught with": METHOD_LABELS.get(lesson, lesson),
-                    **found,
+                    "lesson": method,
+                    "taught with": METHOD_LABELS.get(method, method),
+                    measure: mean,
+                    "std": deviation,
+                    "runs": int(np.isfinite(values).sum()),
                     f"minus {against}": difference,
-                    "±": half,
+                    "±": interval,
                 }
             )
     return pandas.DataFrame(rows)
@@ -97,18 +96,19 @@ def table(
 def tables(
     studies: Sequence[xarray.Dataset], against: str = "", unlike: bool = False
 ) -> pandas.DataFrame:
-    """The tables of several studies below each other; see ``table``. What else is given is passed over.
+    """Return the tables of several studies in one; see ``table``. Other recordings are skipped.
 
     Args:
-        studies: recordings, of ``subclass-study`` those that count.
-        against: the lesson that the others are compared with; "scratch" by default.
-        unlike: nothing here; each row says what it is of.
+        studies: recordings.
+        against: the method to which the others are compared; "scratch" by default.
+        unlike: has no effect here, because each row names its data set.
     """
     import pandas
 
-    found = [
-        (study, table(study, against=against or "scratch")) for study in studies if "score" in study
-    ]
-    for study, rows in found:
-        rows.insert(0, "data", study.attrs["config"]["data"]["name"])
-    return pandas.concat([rows for _, rows in found], ignore_index=True)
+    parts = []
+    for study in studies:
+        if "score" in study:
+            rows = table(study, against=against or "scratch")
+            rows.insert(0, "data", study.attrs["config"]["data"]["name"])
+            parts.append(rows)
+    return pandas.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""The picture of label bits over the temperature: one definition rises, another falls, and the labels show why."""
+"""The picture of label bits over the temperature: soft bits rise, mutual bits fall."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
-from explore.core.recording import require_variable
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
-from explore.subclass import label_information as bits
+from explore.subclass import label_information
 from explore.subclass.figures.style import (
-    HEATS,
+    TEMPERATURE_GRID,
+    as_objects,
     class_colour,
-    frame_of,
-    grouped,
-    logits_in,
-    name_ticks,
     names_of,
-    objects,
+    order_by_class,
+    select_frame,
+    set_name_ticks,
+    subclass_logits,
 )
+from explore.subclass.recordings import TRAINING
 
 if TYPE_CHECKING:
     import pandas
@@ -32,6 +32,7 @@ CURVES = {
     "soft": ("blue", "s", "soft: spread within a label"),
     "mutual": ("vermilion", "o", "mutual: what labels tell apart"),
 }
+"""Colour, marker and legend of each curve."""
 
 
 def label_bits(
@@ -40,124 +41,117 @@ def label_bits(
     who: str = "teacher",
     step: int | None = None,
 ) -> xarray.Dataset:
-    """What ``Bits`` shows: label bits of a recorded network's held-out images over the temperature.
+    """Return the data of ``Bits``: label bits of the held-out images over the temperature.
 
     Args:
         recordings: one recording of a subclass run.
-        temperature: where the labels are drawn.
+        temperature: at which the labels are shown.
         who: "teacher" or "student".
-        step: the last if left out.
+        step: the last by default.
 
     Raises:
-        InvalidInput: another recording, T ≤ 0, a run without a teacher.
+        InvalidInput: another kind of recording, T ≤ 0, or a run without a teacher.
     """
-    recording = require_variable(recordings, "student_logits", "subclass distillation")[0]
-    z, parents = logits_in(frame_of(recording, step), who), recording["parent"].values
-    found = recording["image_subclass"].values
-    curves = {
-        kind: [bits.label_bits(z, parents, t, kind) for t in HEATS] for kind in ("soft", "mutual")
-    }  # type: ignore[arg-type]
-    order, rows = grouped(parents), np.lexsort((found, parents[found]))
-    q = bits.softmax(z, temperature)
-    own = parents[None, :] == parents[found][:, None]
-    within = np.where(own, q / (q * own).sum(1, keepdims=True), np.nan)
+    recording = TRAINING.check(recordings)[0]
+    z, parents = subclass_logits(select_frame(recording, step), who), recording["parent"].values
+    subclasses = recording["image_subclass"].values
+    subclass_names = as_objects(names_of(recording, "subclass"))
+    order, rows = order_by_class(parents), np.lexsort((subclasses, parents[subclasses]))
+    q = label_information.softmax(z, temperature)
+    in_class = parents[None, :] == parents[subclasses][:, None]
+    shares = np.where(in_class, q / (q * in_class).sum(1, keepdims=True), np.nan)
     data: dict[str, Any] = {
-        "within": (("image", "subclass"), within[rows][:, order]),
+        "share": (("image", "subclass"), shares[rows][:, order]),
         "temperature": ((), float(temperature)),
-        "soft_now": ((), bits.label_bits(z, parents, temperature, "soft")),
-        "mutual_now": ((), bits.label_bits(z, parents, temperature, "mutual")),
         "who": ((), who),
     }
-    known = {
-        "heat": ("heat", np.array(HEATS)),
-        "soft": ("heat", np.array(curves["soft"])),
-        "mutual": ("heat", np.array(curves["mutual"])),
-        "subclass": ("subclass", objects(names_of(recording, "subclass"))[order]),
+    coordinates = {
+        "grid": ("grid", np.array(TEMPERATURE_GRID)),
+        "subclass": ("subclass", subclass_names[order]),
         "parent": ("subclass", parents[order]),
-        "named": ("image", objects(names_of(recording, "subclass"))[found[rows]]),
-        "class": ("class", objects(names_of(recording, "class"))),
+        "image_subclass": ("image", subclass_names[subclasses[rows]]),
+        "class": ("class", as_objects(names_of(recording, "class"))),
     }
-    levels = {
-        "hard": bits.label_bits(found, parents, kind="hard"),
-        "argmax": bits.label_bits(z, parents, kind="argmax"),
+    for kind in ("soft", "mutual"):
+        data[f"{kind}_now"] = ((), label_information.label_bits(z, parents, temperature, kind))  # type: ignore[arg-type]
+        curve = [label_information.label_bits(z, parents, t, kind) for t in TEMPERATURE_GRID]  # type: ignore[arg-type]
+        coordinates[kind] = ("grid", np.array(curve))
+    attrs = {
+        "data": str(recording.attrs["config"]["data"]["name"]),
+        "hard": label_information.label_bits(subclasses, parents, kind="hard"),
+        "argmax": label_information.label_bits(z, parents, kind="argmax"),
     }
-    return xarray.Dataset(
-        data, known, attrs={"data": str(recording.attrs["config"]["data"]["name"]), **levels}
-    )
+    return xarray.Dataset(data, coordinates, attrs=attrs)
 
 
 class Bits(Picture):
-    """Bits over the temperature at the left; at the right the labels within their class, one row an image."""
+    """Bits over the temperature at the left, and the labels within their class at the right."""
 
     size = (9.6, 4.3)
     title = "Label bits"
 
     def build(self, data: xarray.Dataset) -> None:
-        """Curves and the sheet of labels."""
-        axes = self._axes = self.figure.add_axes((0.07, 0.14, 0.47, 0.7))
-        top = max(
-            float(np.max([data["soft"], data["mutual"]])), data.attrs["hard"], data.attrs["argmax"]
-        )
-        axes.set_xscale("log", base=2)
-        axes.set(
-            xlabel="temperature T",
-            ylabel="bits per image",
-            xlim=(HEATS[0] / 1.1, HEATS[-1] * 1.1),
-            ylim=(-0.03 * top, 1.08 * top),
-        )
-        axes.set_xticks(HEATS[::2])
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.xaxis.set_minor_formatter("")
-        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
-        for name, (colour, marker, text) in CURVES.items():
-            axes.plot(
-                data["heat"], data[name], color=PALETTE[colour], marker=marker, ms=4, label=text
-            )
-        levels = f"hard: given labels, {data.attrs['hard']:.2f}"
-        axes.axhline(data.attrs["hard"], color=PALETTE["black"], ls="--", lw=1.2, label=levels)
-        text = f"argmax: the likeliest, {data.attrs['argmax']:.2f}"
-        axes.axhline(data.attrs["argmax"], color=PALETTE["grey"], lw=5, alpha=0.35, label=text)
-        axes.legend(loc="center right", handlelength=1.6)
-        self._line = self.moving(axes.axvline(1, color=FRAME_GREY, lw=1))
-        look: dict[str, Any] = {"ms": 11, "mfc": "none", "mew": 2, "ls": ""}
-        self._points = {
-            name: self.moving(axes.plot([], [], marker, mec=PALETTE[colour], **look)[0])
-            for name, (colour, marker, _) in CURVES.items()
-        }
+        """Draw the curves, and the labels as an image with one row for each sample."""
         self._head = add_heading(self, 0.94)
-        sheet = self.figure.add_axes((0.615, 0.14, 0.275, 0.7))
-        self._sheet = self.moving(
-            sheet.imshow(data["within"].values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+        self._build_curves(data)
+        axes = self.figure.add_axes((0.615, 0.14, 0.275, 0.7))
+        self._labels = self.moving(
+            axes.imshow(data["share"].values, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
         )
-        names, parents = names_of(data, "subclass"), data["parent"].values
-        name_ticks(sheet.xaxis, range(len(names)), names)
-        rows = names_of(data, "named")
+        names, rows = names_of(data, "subclass"), names_of(data, "image_subclass")
+        set_name_ticks(axes.xaxis, range(len(names)), names)
         starts = [k for k, name in enumerate(rows) if k == 0 or name != rows[k - 1]]
         middles = [(a + b - 1) / 2 for a, b in itertools.pairwise([*starts, len(rows)])]
-        sheet.set_yticks(middles, [rows[k] for k in starts])
-        sheet.tick_params(length=0)
-        sheet.set(xlabel="subclass", ylabel="images, by subclass")
-        set_title(sheet, "labels within their class (white: the other)")
-        for tick, k in zip(sheet.get_xticklabels(), parents, strict=True):
+        axes.set_yticks(middles, [rows[k] for k in starts])
+        axes.tick_params(length=0)
+        axes.set(xlabel="subclass", ylabel="images, by subclass")
+        set_title(axes, "labels within their class (white: the other)")
+        for tick, k in zip(axes.get_xticklabels(), data["parent"].values, strict=True):
             tick.set_color(class_colour(int(k)))
-        bar = self.figure.colorbar(self._sheet, cax=self.figure.add_axes((0.905, 0.14, 0.014, 0.7)))
+        bar_axes = self.figure.add_axes((0.905, 0.14, 0.014, 0.7))
+        bar = self.figure.colorbar(self._labels, cax=bar_axes)
         bar.set_ticks([0, 0.5, 1], labels=["0", "½", "1"])
         bar.set_label("share of the class", labelpad=2)
 
+    def _build_curves(self, data: xarray.Dataset) -> None:
+        axes = self._axes = self.figure.add_axes((0.07, 0.14, 0.47, 0.7))
+        hard, argmax = data.attrs["hard"], data.attrs["argmax"]
+        top = max(float(np.max([data["soft"], data["mutual"]])), hard, argmax)
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="temperature T", ylabel="bits per image", ylim=(-0.03 * top, 1.08 * top))
+        axes.set_xlim(TEMPERATURE_GRID[0] / 1.1, TEMPERATURE_GRID[-1] * 1.1)
+        axes.set_xticks(TEMPERATURE_GRID[::2])
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("")
+        axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
+        self._points = {}
+        for name, (key, marker, text) in CURVES.items():
+            colour = PALETTE[key]
+            axes.plot(data["grid"], data[name], color=colour, marker=marker, ms=4, label=text)
+        text = f"hard: given labels, {hard:.2f}"
+        axes.axhline(hard, color=PALETTE["black"], ls="--", lw=1.2, label=text)
+        text = f"argmax: the likeliest, {argmax:.2f}"
+        axes.axhline(argmax, color=PALETTE["grey"], lw=5, alpha=0.35, label=text)
+        axes.legend(loc="center right", handlelength=1.6)
+        self._line = self.moving(axes.axvline(1, color=FRAME_GREY, lw=1))
+        for name, (key, marker, _) in CURVES.items():
+            style: dict[str, Any] = {"ms": 11, "mfc": "none", "mew": 2, "mec": PALETTE[key]}
+            self._points[name] = self.moving(axes.plot([], [], marker, ls="", **style)[0])
+
     def show(self, data: xarray.Dataset) -> None:
-        """The line, the points and the labels."""
+        """Move the line and the points, and update the labels."""
         t = float(data["temperature"])
         self._line.set_xdata([t, t])
         for name, point in self._points.items():
             point.set_data([t], [float(data[f"{name}_now"])])
-        self._sheet.set_data(data["within"].values)
-        numbers = (
-            f"soft {float(data['soft_now']):.2f} bit, mutual {float(data['mutual_now']):.2f} bit"
+        self._labels.set_data(data["share"].values)
+        soft, mutual = float(data["soft_now"]), float(data["mutual_now"])
+        self._head.set_text(
+            f"The {data['who'].values}'s labels at T = {t:g}: soft {soft:.2f} bit, mutual {mutual:.2f} bit"
         )
-        self._head.set_text(f"The {data['who'].values}'s labels at T = {t:g}: {numbers}")
 
     def describe(self, data: xarray.Dataset) -> str:
-        """Both numbers at this temperature, and the levels."""
+        """Give all four numbers, and the range of both curves."""
         soft, mutual = data["soft"].values, data["mutual"].values
         return (
             f"Label bits of the {data['who'].values} on {data.attrs['data']} at temperature {float(data['temperature']):g}: "
@@ -167,22 +161,22 @@ class Bits(Picture):
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """The curves."""
+        """Return the curves."""
         import pandas
 
-        rows = {name: data[name].values.round(5) for name in ("soft", "mutual")}
-        levels = {"hard": round(data.attrs["hard"], 5), "argmax": round(data.attrs["argmax"], 5)}
-        return pandas.DataFrame({"temperature": data["heat"].values.round(4), **rows, **levels})
+        rows = {name: data[name].values.round(5) for name in CURVES}
+        levels = {name: round(data.attrs[name], 5) for name in ("hard", "argmax")}
+        return pandas.DataFrame({"temperature": data["grid"].values.round(4), **rows, **levels})
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        """Each marker's temperature can be chosen."""
+        """Return one target for each temperature of the curves."""
         low, high = self._axes.get_ylim()
-        root = 2**0.25
+        ratio = 2**0.25
         return [
             Target(
-                *self.box(self._axes, t / root, high, t * root, low),
+                *self.box(self._axes, t / ratio, high, t * ratio, low),
                 f"temperature {t:.3g}",
                 {"temperature": t},
             )
-            for t in data["heat"].values.tolist()
+            for t in data["grid"].values.tolist()
         ]

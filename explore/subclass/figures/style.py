@@ -1,4 +1,4 @@
-"""What pictures of subclasses share: how lessons look and are called, and images with their logits from a recording."""
+"""Styles, labels and small helpers that the pictures of subclass distillation share."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from matplotlib.axis import Axis
 from explore.errors import InvalidInput
 from explore.plotting.style import PALETTE
 
-SAW = {0: "all images", -1: "just the student's"}
-"""What a teacher saw, where it is not a number of images."""
+TEACHER_DATA_LABELS = {0: "all images", -1: "just the student's"}
+"""Names of the special values of ``teacher_images``. All other values are numbers of images."""
 
-LOOK: dict[str, dict[str, Any]] = {
+METHOD_STYLES: dict[str, dict[str, Any]] = {
     "scratch": {"color": PALETTE["black"], "marker": "o", "ls": "-"},
     "labels-only": {"color": PALETTE["green"], "marker": "^", "ls": "--"},
     "kd": {"color": PALETTE["purple"], "marker": "D", "ls": "-."},
@@ -24,82 +24,77 @@ LOOK: dict[str, dict[str, Any]] = {
     "found-subclasses": {"color": PALETTE["vermilion"], "marker": "v", "ls": "--"},
 }
 
-CLASS_COLOURS = tuple(
-    PALETTE[name] for name in ("blue", "vermilion", "green", "purple", "black", "grey")
-)
-WHO = ("teacher", "student")
+CLASS_COLOURS = [PALETTE[k] for k in ("blue", "vermilion", "green", "purple", "black", "grey")]
+ROLES = ("teacher", "student")
 
-HEATS = (
-    0.25,
-    0.35,
-    0.5,
-    0.7,
-    1.0,
-    1.4,
-    2.0,
-    2.8,
-    4.0,
-    5.7,
-    8.0,
-    11.0,
-    16.0,
-    23.0,
-    32.0,
-    45.0,
-    64.0,
-)
-"""Temperatures of the curves and of sliders, in half octaves."""
+# fmt: off
+TEMPERATURE_GRID = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0)
+# fmt: on
+"""Temperatures of curves and sliders, in half octaves."""
+
+LONGEST_SHORT_NAME = 3
+"""Names with more characters are rotated under a bar."""
+
+
+def method_style(method: str) -> dict[str, Any]:
+    """Return colour, marker and line style of a method."""
+    return METHOD_STYLES.get(method, {"color": PALETTE["blue"], "marker": "o", "ls": "-"})
 
 
 def class_colour(k: int) -> str:
-    """Of class k; after six they begin again."""
+    """Return the colour of class ``k``. Colours repeat after six classes."""
     return CLASS_COLOURS[k % len(CLASS_COLOURS)]
 
 
-def grouped(parents: np.ndarray) -> np.ndarray:
-    """The order in which the subclasses of a class stand beside each other."""
+def order_by_class(parents: np.ndarray) -> np.ndarray:
+    """Return the order of subclasses in which those of one class are neighbours."""
     return np.argsort(parents, kind="stable")
 
 
-def frame_of(recording: xarray.Dataset, step: int | None) -> xarray.Dataset:
-    """The frame of a step; the last if left out.
+def select_frame(recording: xarray.Dataset, step: int | None) -> xarray.Dataset:
+    """Return the frame of a step, or the last frame for ``None``.
 
     Raises:
         InvalidInput: the step was not recorded.
     """
     steps = recording.step.values.tolist()
     if step is not None and step not in steps:
-        raise InvalidInput(f"step {step} was not recorded; there are {', '.join(map(str, steps))}")
+        raise InvalidInput(
+            f"step {step} was not recorded; the steps are {', '.join(map(str, steps))}"
+        )
     return recording.isel(step=-1 if step is None else steps.index(step))
 
 
-def logits_in(frame: xarray.Dataset, who: str) -> np.ndarray:
-    """Subclass logits ``[image, subclass]`` of teacher or student.
+def recorded_roles(recording: xarray.Dataset) -> list[str]:
+    """Return the roles whose logits a recording holds."""
+    return [role for role in ROLES if f"{role}_logits" in recording]
+
+
+def subclass_logits(frame: xarray.Dataset, role: str) -> np.ndarray:
+    """Return the subclass logits ``[image, subclass]`` of the teacher or the student.
 
     Raises:
-        InvalidInput: neither of them, or the run had no teacher.
+        InvalidInput: unknown role, or the run had no teacher.
     """
-    if who not in WHO or f"{who}_logits" not in frame:
-        known = [name for name in WHO if f"{name}_logits" in frame]
-        raise InvalidInput(f"this recording holds logits of {' and '.join(known)}, not of {who!r}")
-    return frame[f"{who}_logits"].values.astype(np.float64)
+    roles = recorded_roles(frame)
+    if role not in roles:
+        raise InvalidInput(
+            f"this recording holds the logits of {' and '.join(roles)}, not of {role!r}"
+        )
+    return frame[f"{role}_logits"].values.astype(np.float64)
 
 
 def names_of(data: xarray.Dataset, coordinate: str) -> list[str]:
-    """The names on a coordinate."""
+    """Return the values of a coordinate as strings."""
     return [str(name) for name in data[coordinate].values]
 
 
-def objects(names: Sequence[str]) -> np.ndarray:
-    """Names as a coordinate's values."""
+def as_objects(names: Sequence[str]) -> np.ndarray:
+    """Return names as an array of objects, for a coordinate."""
     return np.array(names, dtype=object)
 
 
-def name_ticks(axis: Axis, at: Any, names: Sequence[str]) -> None:
-    """Names as tick labels, turned where they are long."""
-    turned: dict[str, Any] = {"rotation": 35, "ha": "right"} if max(map(len, names)) > SHORT else {}
-    axis.set_ticks(at, list(names), **turned)
-
-
-SHORT = 3
-"""Letters that fit under a bar."""
+def set_name_ticks(axis: Axis, positions: Any, names: Sequence[str]) -> None:
+    """Set names as tick labels; rotate them if one is long."""
+    is_long = max(map(len, names)) > LONGEST_SHORT_NAME
+    axis.set_ticks(positions, list(names), **({"rotation": 35, "ha": "right"} if is_long else {}))
