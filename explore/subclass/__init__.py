@@ -1,4 +1,4 @@
-"""Subclass knowledge distillation: what a student learns from subclass logits, and how many bits a teacher's label has."""
+"""Subclass knowledge distillation: losses, trainings and studies, and the information in subclass labels."""
 
 import lazy_loader
 

@@ -1,9 +1,9 @@
-"""What the topic of subclass knowledge distillation offers."""
+"""The catalog of the topic of subclass knowledge distillation."""
 
 from explore.core.catalog import Figure, Lab, Method, Topic
 
 SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
-TEMPERATURE_GRID = "explore.subclass.figures.style:HEATS"
+TEMPERATURE_GRID = "explore.subclass.figures.style:TEMPERATURE_GRID"
 
 
 def _training(name: str, label: str, summary: str) -> Method:
@@ -38,18 +38,16 @@ TOPIC = Topic(
         _training("labels-only", "subclass labels", "subclass labels, without a teacher"),
         _training("scratch", "class labels", "class labels, without a teacher"),
         _training(
-            "random-subclasses",
-            "SKD, random subclasses",
-            "from a teacher of random subclasses",
+            "random-subclasses", "SKD, random subclasses", "from a teacher of random subclasses"
         ),
         _training(
             "found-subclasses",
             "SKD, subclasses found",
-            "from subclasses that the teacher found itself",
+            "from subclasses that the teacher discovers",
         ),
         Method(
             "subclass-study",
-            "students of all those methods compared: widths, label counts, seeds",
+            "students of all these methods compared: widths, label counts, seeds",
             builder="explore.subclass.study:build",
             config="explore.subclass.config:StudyConfig",
             figures=("students",),
@@ -107,4 +105,4 @@ TOPIC = Topic(
 )
 
 METHOD_LABELS = {method.name: method.label for method in TOPIC.methods if method.label}
-"""How methods are called in pictures and tables: by what a student learns from."""
+"""Names of the methods in pictures and tables."""

@@ -1,4 +1,4 @@
-"""How good class predictions are: accuracy, F1 of a named class, macro F1, AUC and calibration, by scikit-learn."""
+"""Metrics of class predictions by scikit-learn: accuracy, F1, macro F1, AUC, Brier score and calibration."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
 
 
 def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -> dict[str, Any]:
-    """Scores of class probabilities.
+    """Return metrics of class probabilities.
 
     Args:
-        probabilities: ``[N, C]``, e.g. of ``class_probabilities``; an array or a tensor.
+        probabilities: ``[N, C]``, such as those of ``class_probabilities``; an array or a tensor.
         labels: classes ``[N]``, integers.
-        positive: the class that F1 is of, and calibration too. Which one a paper means is worth saying: on imbalanced
-            data F1 of the rare class and macro F1 differ widely.
-        bins: of the reliability curve, each with as many samples.
+        positive: the class for F1, Brier score and calibration. On imbalanced data F1 of the rare
+            class and macro F1 differ widely, so a report should name the class.
+        bins: of the reliability curve, each with the same number of samples.
 
     Returns:
         ``accuracy``, ``f1`` (of ``positive``), ``macro_f1``, ``auc`` (of ``positive`` against the rest for two classes,
-        else the mean over classes; NaN if a class has no sample), ``brier`` (of ``positive``),
-        ``calibration``: ``[bins, 2]``, mean predicted probability and observed share of ``positive`` in each bin.
+        else the mean over classes; NaN if a class has no sample), ``brier`` (of ``positive``), and
+        ``calibration``: ``[bins, 2]``, mean predicted probability and observed share of ``positive``.
 
     Raises:
-        InvalidInput: shapes that do not fit, probabilities that do not sum to 1, no such class.
+        InvalidInput: shapes that do not fit, probabilities that do not sum to 1, or no such class.
 
     Example:
-        >>> found = report([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], [0, 0, 1])
-        >>> round(found["accuracy"], 3), round(found["f1"], 3), found["auc"]
+        >>> metrics = report([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]], [0, 0, 1])
+        >>> round(metrics["accuracy"], 3), round(metrics["f1"], 3), metrics["auc"]
         (0.667, 0.667, 1.0)
     """
     from sklearn.calibration import calibration_curve
@@ -41,40 +42,36 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
     )
     if p.ndim != 2 or y.shape != (len(p),) or not len(p) or not np.issubdtype(y.dtype, np.integer):
         raise InvalidInput(
-            f"expected probabilities [N, C] and integer labels [N], got {list(p.shape)} and {y.dtype} {list(y.shape)}"
+            "expected probabilities [N, C] and integer labels [N], "
+            f"got {list(p.shape)} and {y.dtype} {list(y.shape)}"
         )
     if not np.isfinite(p).all() or (p < 0).any() or np.abs(p.sum(1) - 1).max() > 1e-4:
         raise InvalidInput(
-            "probabilities must be 0 or more and sum to 1 in each row; give a softmax, not logits"
+            "probabilities must be 0 or more and sum to 1 in each row; pass a softmax, not logits"
         )
-    if isinstance(bins, bool) or bins < 1:
-        raise InvalidInput(f"bins must be at least 1, got {bins!r}")
-    if (
-        isinstance(positive, bool)
-        or not 0 <= positive < p.shape[1]
-        or y.min() < 0
-        or y.max() >= p.shape[1]
-    ):
+    check_whole_number("bins", bins, at_least=1)
+    classes = p.shape[1]
+    is_class = not isinstance(positive, bool) and 0 <= positive < classes
+    if not is_class or y.min() < 0 or y.max() >= classes:
         raise InvalidInput(
-            f"there are classes 0..{p.shape[1] - 1}; got positive={positive} and labels {y.min()}..{y.max()}"
+            f"the classes are 0..{classes - 1}; got positive={positive} and labels {y.min()}..{y.max()}"
         )
     p = p.astype(np.float64) / p.sum(1, keepdims=True, dtype=np.float64)
-    guess, is_positive = p.argmax(1), y == positive
-    every = np.arange(p.shape[1])
-    if len(np.unique(y)) < p.shape[1]:
+    predictions, is_positive, p_positive = p.argmax(1), y == positive, p[:, positive]
+    labels = np.arange(classes)
+    if len(np.unique(y)) < classes:
         auc = float("nan")
-    elif p.shape[1] == 2:
-        auc = roc_auc_score(is_positive, p[:, positive])
+    elif classes == 2:
+        auc = roc_auc_score(is_positive, p_positive)
     else:
-        auc = roc_auc_score(y, p, multi_class="ovr", labels=every)
-    observed, predicted = calibration_curve(
-        is_positive, p[:, positive], n_bins=bins, strategy="quantile"
-    )
+        auc = roc_auc_score(y, p, multi_class="ovr", labels=labels)
+    curve = calibration_curve(is_positive, p_positive, n_bins=bins, strategy="quantile")
+    f1: Any = {"average": "macro", "zero_division": 0}
     return {
-        "accuracy": float(accuracy_score(y, guess)),
-        "f1": float(f1_score(y, guess, labels=[positive], average="macro", zero_division=0)),
-        "macro_f1": float(f1_score(y, guess, labels=every, average="macro", zero_division=0)),
+        "accuracy": float(accuracy_score(y, predictions)),
+        "f1": float(f1_score(y, predictions, labels=[positive], **f1)),
+        "macro_f1": float(f1_score(y, predictions, labels=labels, **f1)),
         "auc": float(auc),
-        "brier": float(brier_score_loss(is_positive, p[:, positive], labels=[False, True])),
-        "calibration": np.stack([predicted, observed], 1),
+        "brier": float(brier_score_loss(is_positive, p_positive, labels=[False, True])),
+        "calibration": np.stack(curve[::-1], 1),
     }

@@ -1,4 +1,4 @@
-"""Label bits: how much a teacher's label says beyond the class, by four definitions; plain NumPy, float64, log base 2."""
+"""Label bits: the information of subclass labels beyond the class, by four definitions. NumPy, float64, log base 2."""
 
 from __future__ import annotations
 
@@ -12,69 +12,80 @@ from explore.core.validation import check_number
 from explore.errors import InvalidInput, UnknownName
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
-KINDS = get_args(Kind)
+BIT_KINDS = get_args(Kind)
 Floats = NDArray[np.float64]
 
 
 def label_bits(
-    subclass_logits: Any, parents: ArrayLike, temperature: float = 1.0, kind: Kind = "soft"
+    subclass_logits: Any, parents: Any, temperature: float = 1.0, kind: Kind = "soft"
 ) -> float:
-    """Bits per sample that subclass labels carry beyond class labels. "More bits" depends on the definition:
+    """Return the bits per sample that subclass labels carry beyond class labels. There are four definitions:
 
-    - ``"soft"``: E_x[H(q) − H(c)], the spread of the soft label *within* its class. Rises with the temperature,
-      to the entropy of the uniform label within a class: at high T it is mostly blank uniformity.
-    - ``"mutual"``: [H(E q) − E H(q)] − [H(E c) − E H(c)], what the soft label says *about the sample*.
-      Falls to 0 as T → ∞.
-    - ``"hard"``: H(S) − H(Y) of given labels: what labels from a person can say. No model, no temperature.
-    - ``"argmax"``: the same of the teacher's most likely subclass: what a teacher without soft labels can say.
+    - ``"soft"``: E_x[H(q) − H(c)], the spread of the soft label *within* its class. It rises with the temperature
+      to the entropy of a uniform label, so at high T it says little about the sample.
+    - ``"mutual"``: [H(E q) − E H(q)] − [H(E c) − E H(c)], the information of the soft label *about the sample*.
+      It falls to 0 as T → ∞.
+    - ``"hard"``: H(S) − H(Y) of hard labels, such as those of annotators. Needs no model and no temperature.
+    - ``"argmax"``: the same for the most likely subclass of the teacher, without its soft labels.
 
-    Here q is the softmax over subclasses at the temperature, c its sums over classes, H the entropy.
+    Here q is the softmax over subclasses at the temperature, c are its sums over classes, and H is the
+    entropy.
 
     Args:
-        subclass_logits: ``[N, S]``, an array or a tensor; for ``kind="hard"`` the subclass of each sample, integers ``[N]``.
+        subclass_logits: ``[N, S]``, an array or a tensor. For ``kind="hard"`` the subclass of each
+            sample, integers ``[N]``.
         parents: class of each subclass, ``[S]``.
         temperature: T > 0, for soft and mutual.
-        kind: one of the four.
+        kind: "soft", "mutual", "hard" or "argmax".
 
     Returns:
         Bits (not nats) per sample.
 
     Raises:
-        UnknownName: another kind.
-        InvalidInput: logits of another width than ``parents``, NaN, +Inf, a sample without a finite logit, no samples, T ≤ 0.
+        UnknownName: an unknown ``kind``.
+        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite logit, no
+            samples, or T ≤ 0.
 
-    Source: the 0.4656 bits of arXiv 2109.05587 and 2207.08063 are reported there without a readable definition. The four
-    are our reading of what such a number may mean; see ``explore.subclass.count_bits`` for the first from counts alone.
+    Source: arXiv 2109.05587 and 2207.08063 report 0.4656 bits without a legible definition. The four
+    definitions are our readings. ``explore.subclass.count_bits`` computes "hard" from counts.
 
     Example:
-        >>> label_bits([[0.0, 0.0, 9.0]], [0, 0, 1], temperature=1e6)   # 2/3 of the label in a class of two
+        >>> label_bits([[0.0, 0.0, 9.0]], [0, 0, 1], temperature=1e6)   # a class of two has 2/3 of the label
         0.666...
         >>> label_bits([0, 1, 2, 3], [0, 0, 1, 1], kind="hard")
         1.0
     """
-    if kind not in KINDS:
-        raise UnknownName("kind of label bits", kind, KINDS)
+    if kind not in BIT_KINDS:
+        raise UnknownName("kind of label bits", kind, BIT_KINDS)
     if kind == "hard":
-        known = check_parents(parents)
-        given = as_array(subclass_logits)
-        if given.ndim != 1 or not len(given) or not np.issubdtype(given.dtype, np.integer):
-            wanted = 'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place of logits'
-            raise InvalidInput(f"{wanted}; got {given.dtype} {list(given.shape)}")
-        found = check_subclasses(given, len(known))
-        return count_bits(np.bincount(found, minlength=len(known)), known)
+        parents = check_parents(parents)
+        subclasses = as_array(subclass_logits)
+        if (
+            subclasses.ndim != 1
+            or not len(subclasses)
+            or not np.issubdtype(subclasses.dtype, np.integer)
+        ):
+            raise InvalidInput(
+                'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place of '
+                f"logits; got {subclasses.dtype} {list(subclasses.shape)}"
+            )
+        subclasses = check_subclasses(subclasses, len(parents))
+        return count_bits(np.bincount(subclasses, minlength=len(parents)), parents)
     z = check_logits(subclass_logits)
-    known = check_parents(parents, z.shape[-1])
+    parents = check_parents(parents, z.shape[-1])
     if kind == "argmax":
-        return count_bits(np.bincount(z.argmax(-1), minlength=len(known)), known)
+        return count_bits(np.bincount(z.argmax(-1), minlength=len(parents)), parents)
     q = softmax(z, temperature)
-    c = class_sums(q, known)
+    c = class_sums(q, parents)
     if kind == "soft":
         return float((entropy(q) - entropy(c)).mean())
     return information(q) - information(c)
 
 
-def count_bits(counts: ArrayLike, parents: ArrayLike) -> float:
-    """H(S | Y) in bits from how many samples each subclass has: ``label_bits(kind="hard")`` without the samples.
+def count_bits(counts: ArrayLike, parents: Any) -> float:
+    """Return H(S | Y) in bits from the number of samples of each subclass.
+
+    It equals ``label_bits(kind="hard")`` of the samples.
 
     Args:
         counts: samples of each subclass, ``[S]``, 0 or more, not all 0.
@@ -85,55 +96,57 @@ def count_bits(counts: ArrayLike, parents: ArrayLike) -> float:
         0.9056
     """
     n = as_array(counts)
-    if not (np.issubdtype(n.dtype, np.integer) or np.issubdtype(n.dtype, np.floating)):
+    if n.dtype.kind not in "iuf":
         raise InvalidInput(f"counts must be numbers, got {n.dtype}")
     n = n.astype(np.float64)
-    known = check_parents(parents, n.shape[0] if n.ndim == 1 else None)
+    parents = check_parents(parents, n.shape[0] if n.ndim == 1 else None)
     if n.ndim != 1 or not np.isfinite(n).all() or (n < 0).any() or not n.sum():
-        raise InvalidInput(f"counts must be one number ≥ 0 a subclass, not all 0; got {n.tolist()}")
+        raise InvalidInput(
+            f"counts must be one number ≥ 0 for each subclass, not all 0; got {n.tolist()}"
+        )
     p = n / n.sum()
-    return float(entropy(p) - entropy(class_sums(p, known)))
+    return float(entropy(p) - entropy(class_sums(p, parents)))
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
-    """exp(z / T) over the last axis, normalised; −Inf logits get 0.
+    """Return exp(z / T), normalised over the last axis. −Inf logits get the probability 0.
 
     Raises:
         InvalidInput: T is not above 0.
     """
     check_number("temperature", temperature, above=0)
     z = np.asarray(logits, np.float64)
-    with np.errstate(over="ignore"):  # of a temperature so small that only the largest is left
+    with np.errstate(over="ignore"):  # A very small temperature leaves only the largest logit.
         e = np.exp((z - z.max(-1, keepdims=True)) / temperature)
     return e / e.sum(-1, keepdims=True)
 
 
-def class_sums(probabilities: ArrayLike, parents: ArrayLike) -> Floats:
-    """Sums over the subclasses of each class: ``[..., S]`` to ``[..., C]``."""
-    known = check_parents(parents, np.shape(probabilities)[-1])
-    return np.asarray(probabilities, np.float64) @ np.eye(known.max() + 1)[known]
+def class_sums(probabilities: ArrayLike, parents: Any) -> Floats:
+    """Return the sums over the subclasses of each class, ``[..., S]`` to ``[..., C]``."""
+    parents = check_parents(parents, np.shape(probabilities)[-1])
+    return np.asarray(probabilities, np.float64) @ np.eye(parents.max() + 1)[parents]
 
 
 def entropy(probabilities: ArrayLike) -> Floats:
-    """−Σ p log₂ p over the last axis, in bits; 0 log 0 = 0."""
+    """Return −Σ p log₂ p over the last axis, in bits, with 0 log 0 = 0."""
     p = np.asarray(probabilities, np.float64)
     return -(p * np.log2(np.where(p > 0, p, 1))).sum(-1)
 
 
 def information(probabilities: ArrayLike) -> float:
-    """H(E p) − E H(p) in bits: what a soft label ``[N, K]`` says about which of the N samples it is of."""
+    """Return H(E p) − E H(p) in bits: the information of soft labels ``[N, K]`` about the sample."""
     p = np.asarray(probabilities, np.float64)
     return float(entropy(p.mean(0)) - entropy(p).mean())
 
 
 def check_logits(logits: Any) -> Floats:
-    """Logits ``[N, S]`` as float64; −Inf is a mask, NaN and +Inf are refused, and so is a sample that has nothing else."""
+    """Return logits ``[N, S]`` as float64. −Inf is a mask.
+
+    Raises:
+        InvalidInput: NaN or +Inf, or a sample with no other logits than −Inf.
+    """
     z = as_array(logits)
-    if (
-        z.ndim != 2
-        or not z.size
-        or not (np.issubdtype(z.dtype, np.integer) or np.issubdtype(z.dtype, np.floating))
-    ):
+    if z.ndim != 2 or not z.size or z.dtype.kind not in "iuf":
         raise InvalidInput(
             f"logits must be numbers [N, S] with N ≥ 1, got {z.dtype} {list(z.shape)}"
         )
@@ -141,6 +154,7 @@ def check_logits(logits: Any) -> Floats:
     bad = np.flatnonzero(np.isnan(z).any(1) | (z == np.inf).any(1) | np.isneginf(z).all(1))
     if len(bad):
         raise InvalidInput(
-            f"logits of {len(bad)} samples hold NaN or +Inf, or nothing but −Inf; the first is number {int(bad[0])}"
+            f"logits of {len(bad)} samples hold NaN or +Inf, or only −Inf; "
+            f"the first is number {int(bad[0])}"
         )
     return z

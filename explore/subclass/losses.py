@@ -1,4 +1,4 @@
-"""What a student is taught with: class logits from subclass logits, and the distillation losses on either level."""
+"""Class logits from subclass logits, and the distillation losses for subclasses and for classes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, log_softmax
 
 from explore.core.label_hierarchy import check_parents
 from explore.core.validation import check_number
+from explore.data._checks import INTEGER_DTYPES, describe_tensor
 from explore.errors import InvalidInput, UnknownName
 
 Parents = Sequence[int] | torch.Tensor | Any
@@ -18,11 +19,13 @@ Soften = Literal["subclass", "class"]
 
 
 def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tensor:
-    """ζ_c = log Σ exp z_j over the subclasses j of class c, so that softmax(ζ) is the sum of softmax(z) over classes.
+    """Return class logits ζ_c = log Σ exp z_j, summed over the subclasses j of class c.
+
+    So softmax(ζ) is the sum of softmax(z) over each class.
 
     Args:
         subclass_logits: ``[..., S]``; −Inf masks a subclass.
-        parents: class of each subclass, ``[S]``; groups need be neither contiguous nor of one size.
+        parents: class of each subclass, ``[S]``; in any order, with any number of subclasses for each class.
 
     Returns:
         ``[..., C]``.
@@ -38,24 +41,18 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
     """
     if not subclass_logits.is_floating_point():
         raise InvalidInput(f"logits must be floats, got {subclass_logits.dtype}")
-    index, padded = _groups(_tuple(parents, subclass_logits.shape[-1]))
+    index, padded = _groups(_as_tuple(parents, subclass_logits.shape[-1]))
     masked = not bool(torch.isfinite(subclass_logits).all())
-    if padded:  # a column of −Inf fills the smaller groups up
-        subclass_logits = torch.cat(
-            [
-                subclass_logits,
-                subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf),
-            ],
-            -1,
-        )
+    if padded:  # classes with fewer subclasses are filled up with a column of −Inf
+        column = subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf)
+        subclass_logits = torch.cat([subclass_logits, column], -1)
     index = index.to(subclass_logits.device)
     members = subclass_logits.index_select(-1, index.flatten()).unflatten(-1, index.shape)
     if not masked:
         return members.logsumexp(-1)
-    gone = torch.isneginf(members).all(
-        -1, keepdim=True
-    )  # of a class that is masked whole logsumexp has no gradient
-    return members.masked_fill(gone, 0.0).logsumexp(-1).masked_fill(gone.squeeze(-1), -torch.inf)
+    # logsumexp has no gradient for a class without any unmasked subclass.
+    empty = torch.isneginf(members).all(-1, keepdim=True)
+    return members.masked_fill(empty, 0.0).logsumexp(-1).masked_fill(empty.squeeze(-1), -torch.inf)
 
 
 def class_probabilities(
@@ -64,9 +61,9 @@ def class_probabilities(
     temperature: float = 1.0,
     soften: Soften = "subclass",
 ) -> torch.Tensor:
-    """Class probabilities of a subclass network at a temperature, ``[..., C]``.
+    """Return class probabilities ``[..., C]`` of subclass logits at a temperature.
 
-    At T = 1 both ways of softening are the same; else they differ, by up to 0.07 at T = 4 on random logits of ours.
+    Both ways of softening agree at T = 1. At T = 4 they differ by up to 0.07 on random logits.
 
     Args:
         subclass_logits: ``[..., S]``.
@@ -74,7 +71,7 @@ def class_probabilities(
         temperature: T > 0.
         soften: ``"subclass"`` sums softmax(z / T) over each class; ``"class"`` is softmax(ζ / T).
     """
-    return _class_log(subclass_logits, parents, temperature, soften).exp()
+    return _log_class_probabilities(subclass_logits, parents, temperature, soften).exp()
 
 
 def subclass_distillation_loss(
@@ -85,25 +82,27 @@ def subclass_distillation_loss(
     temperature: float = 4.0,
     distill_weight: float = 0.5,
 ) -> torch.Tensor:
-    """SKD: λ T² KL(q^t ‖ q^s) over subclasses + (1 − λ) cross entropy of the classes, both means over the batch.
+    """Return the SKD loss: λ T² KL(q^t ‖ q^s) over subclasses + (1 − λ) cross entropy of the classes.
+
+    Both terms are means over the batch.
 
     Args:
         student: subclass logits ``[B, S]``.
-        teacher: subclass logits ``[B, S]``; no gradient flows to it.
+        teacher: subclass logits ``[B, S]``; they get no gradient.
         labels: classes ``[B]``.
         parents: class of each subclass, ``[S]``.
-        temperature: T > 0, of the first term. T² keeps its gradient from dying: T² KL tends to a squared distance of logits.
-        distill_weight: λ in [0, 1]. (In other packages "alpha" means λ, or 1 − λ.)
+        temperature: T > 0, of the first term. The factor T² keeps the size of its gradient: for large T
+            the term tends to a squared distance of logits.
+        distill_weight: λ in [0, 1]. Other packages call λ or 1 − λ "alpha".
 
     Returns:
         A scalar, in nats.
 
     Raises:
-        InvalidInput: shapes that do not fit (teacher and student of different subclass counts, say), T ≤ 0, λ outside
-            [0, 1], labels out of range.
+        InvalidInput: shapes that do not fit, T ≤ 0, λ outside [0, 1], or labels out of range.
 
-    Source: arXiv 2207.08063 and 2109.05587. Their equations could not be read: this form is our reading, with λ and T of
-    the subclass-distillation notebook of Müller et al.
+    Source: arXiv 2207.08063 and 2109.05587. Their equations were not legible: this form is our reading,
+    with λ and T of the subclass-distillation notebook of Müller et al.
 
     Example:
         >>> z = torch.tensor([[2.0, 0.0, 1.0]])
@@ -111,7 +110,7 @@ def subclass_distillation_loss(
         0.0
     """
     labels = _check(student, teacher, labels, parents, temperature, distill_weight)
-    student = wide(student)
+    student = widen(student)
     soft = subclass_divergence(student, teacher, temperature).mean()
     return distill_weight * soft + (1 - distill_weight) * cross_entropy(
         class_logits(student, parents), labels
@@ -127,18 +126,19 @@ def class_distillation_loss(
     distill_weight: float = 0.5,
     soften: Soften = "subclass",
 ) -> torch.Tensor:
-    """Conventional knowledge distillation from the same networks: the divergence is over classes, all else as in SKD.
+    """Return the loss of conventional knowledge distillation, with the divergence over classes.
 
-    With one subclass a class this and ``subclass_distillation_loss`` are the same.
+    It equals ``subclass_distillation_loss`` if each class has one subclass.
 
     Args:
-        student, teacher, labels, parents, temperature, distill_weight: as there.
-        soften: how class probabilities are softened; see ``class_probabilities``.
+        student, teacher, labels, parents, temperature, distill_weight: see
+            ``subclass_distillation_loss``.
+        soften: see ``class_probabilities``.
 
     Source: Hinton, Vinyals, Dean, arXiv 1503.02531.
     """
     labels = _check(student, teacher, labels, parents, temperature, distill_weight)
-    student = wide(student)
+    student = widen(student)
     soft = class_divergence(student, teacher, parents, temperature, soften).mean()
     return distill_weight * soft + (1 - distill_weight) * cross_entropy(
         class_logits(student, parents), labels
@@ -146,17 +146,18 @@ def class_distillation_loss(
 
 
 def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
-    """What makes a teacher find subclasses by itself: it spreads a batch out within the classes (Müller et al.).
+    """Return the auxiliary loss of Müller et al., with which a teacher discovers subclasses.
 
-    Each sample's logits are standardised (over S), R = v vᵀ / (T S), and the loss is the mean over i of
-    log (1/B) Σ_j exp R_ij − 1/T: contrastive, each sample against the batch. Between −log B and 0, 0 if all rows agree;
-    a row whose logits are all equal says nothing, and counts as standing across to every other.
+    It is a contrastive loss that spreads the samples of a batch over the subclasses. The logits of
+    each sample are standardised to v, R = v vᵀ / (T S), and the loss is the mean over i of
+    log (1/B) Σ_j exp R_ij − 1/T. It lies between −log B and 0, and is 0 if all rows are equal.
+    A row of equal logits counts as orthogonal to all others.
 
     Args:
         logits: ``[B, S]``.
         temperature: T > 0.
 
-    Source: the notebook beside arXiv 2002.03936.
+    Source: the notebook published with arXiv 2002.03936.
 
     Example:
         >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0   # the same once standardised
@@ -165,7 +166,7 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
     check_number("temperature", temperature, above=0)
     if logits.ndim != 2 or not logits.numel():
         raise InvalidInput(f"logits must be [B, S] with B ≥ 1, got {list(logits.shape)}")
-    logits = wide(logits)
+    logits = widen(logits)
     b, s = logits.shape
     centred = logits - logits.mean(-1, keepdim=True)
     v = centred / (centred.square().mean(-1, keepdim=True) + 1e-9).sqrt()
@@ -176,9 +177,12 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
 def subclass_divergence(
     student: torch.Tensor, teacher: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """T² KL(q^t ‖ q^s) of each sample, over subclasses: ``[..., S]`` twice to ``[...]``; no gradient to the teacher."""
+    """Return T² KL(q^t ‖ q^s) over subclasses for each sample, ``[...]``, from two ``[..., S]``.
+
+    The teacher gets no gradient.
+    """
     check_number("temperature", temperature, above=0)
-    logs = [log_softmax(wide(z) / temperature, -1) for z in (teacher.detach(), student)]
+    logs = [log_softmax(widen(z) / temperature, -1) for z in (teacher.detach(), student)]
     return temperature**2 * _divergence(*logs)
 
 
@@ -191,31 +195,34 @@ def class_divergence(
 ) -> torch.Tensor:
     """The same over classes."""
     logs = [
-        _class_log(z, parents, temperature, soften) for z in (wide(teacher.detach()), wide(student))
+        _log_class_probabilities(z, parents, temperature, soften)
+        for z in (widen(teacher.detach()), widen(student))
     ]
     return temperature**2 * _divergence(*logs)
 
 
-def wide(z: torch.Tensor) -> torch.Tensor:
-    """Half precision as float32, for a softmax; anything wider as it is."""
+def widen(z: torch.Tensor) -> torch.Tensor:
+    """Return half precision as float32, which a softmax needs, and other types unchanged."""
     return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
 
 
 def prior_correction(parents: Parents) -> torch.Tensor:
-    """−log K of each subclass's class, ``[S]``: biases that start all *classes* alike where their sizes K differ.
+    """Return biases ``[S]`` with which all classes start at the same probability.
+
+    They are −log K, where K is the number of subclasses in the class of the subclass.
 
     Example:
         >>> torch.softmax(class_logits(prior_correction([0, 0, 0, 1]), [0, 0, 0, 1]), -1)
         tensor([0.5000, 0.5000])
     """
-    known = torch.from_numpy(check_parents(parents))
-    return -known.bincount()[known].float().log()
+    checked = torch.from_numpy(check_parents(parents))
+    return -checked.bincount()[checked].float().log()
 
 
-def _class_log(
+def _log_class_probabilities(
     z: torch.Tensor, parents: Parents, temperature: float, soften: Soften
 ) -> torch.Tensor:
-    """Logarithms of softened class probabilities."""
+    """Return the logarithms of softened class probabilities."""
     check_number("temperature", temperature, above=0)
     if soften == "subclass":
         return class_logits(log_softmax(z / temperature, -1), parents)
@@ -225,8 +232,10 @@ def _class_log(
 
 
 def _divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
-    """KL of log probabilities; what the teacher excludes (−Inf) counts 0. Summed over the row: a mean over it too, as
-    PyTorch's ``reduction="mean"`` takes, would divide the gradient by S.
+    """Return the KL divergence of log probabilities, summed over the last axis.
+
+    PyTorch's ``reduction="mean"`` would divide the gradient by S. Terms with the teacher's
+    probability 0 are 0.
     """
     p = teacher.exp()
     return torch.where(p > 0, p * (teacher - student), 0.0).sum(-1)
@@ -237,49 +246,46 @@ def _check(
     teacher: torch.Tensor,
     labels: torch.Tensor,
     parents: Parents,
-    t: float,
+    temperature: float,
     weight: float,
 ) -> torch.Tensor:
-    """Refuse what does not fit; returns the labels as int64."""
+    """Return the labels as int64, after all arguments were checked."""
     for name, value in (("student", student), ("teacher", teacher), ("labels", labels)):
         if not isinstance(value, torch.Tensor):
             raise InvalidInput(
-                f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}"
+                f"{name} must be a torch tensor (torch.as_tensor creates one), got {type(value).__name__}"
             )
     if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
-        given = f"{list(student.shape)} and {list(teacher.shape)}"
-        raise InvalidInput(f"student and teacher logits must be [B, S] with B ≥ 1, got {given}")
+        raise InvalidInput(
+            "student and teacher logits must be [B, S] with B ≥ 1, "
+            f"got {list(student.shape)} and {list(teacher.shape)}"
+        )
     if student.shape != teacher.shape:
         raise InvalidInput(
-            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same"
+            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same number"
         )
-    known = _tuple(parents, student.shape[1])
-    check_number("temperature", t, above=0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
-        raise InvalidInput(f"distill_weight must be in [0, 1], got {weight!r}")
-    whole = (
-        not labels.is_floating_point() and not labels.is_complex() and labels.dtype != torch.bool
-    )
-    if labels.shape != (len(student),) or not whole:
+    last_class = max(_as_tuple(parents, student.shape[1]))
+    check_number("temperature", temperature, above=0)
+    check_number("distill_weight", weight, at_least=0, at_most=1)
+    if labels.shape != (len(student),) or labels.dtype not in INTEGER_DTYPES:
         raise InvalidInput(
-            f"labels must be integers [{len(student)}], got {labels.dtype} {list(labels.shape)}"
+            f"labels must be integers [{len(student)}], got {describe_tensor(labels)}"
         )
-    if not 0 <= int(labels.min()) <= int(labels.max()) <= max(known):
-        raise InvalidInput(
-            f"labels must be 0..{max(known)}, got {int(labels.min())}..{int(labels.max())}"
-        )
+    lowest, highest = int(labels.min()), int(labels.max())
+    if not 0 <= lowest <= highest <= last_class:
+        raise InvalidInput(f"labels must be 0..{last_class}, got {lowest}..{highest}")
     return labels.long()
 
 
-def _tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
+def _as_tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
     return tuple(check_parents(parents, subclasses).tolist())
 
 
 @lru_cache(maxsize=64)
 def _groups(parents: tuple[int, ...]) -> tuple[torch.Tensor, bool]:
-    """Members of each class, ``[C, most]``, where S stands for "none"; and whether it does."""
-    known = check_parents(parents)
-    members = [(known == k).nonzero()[0] for k in range(known.max() + 1)]
-    most = max(map(len, members))
-    table = torch.tensor([[*group, *[len(known)] * (most - len(group))] for group in members])
-    return table, bool((table == len(known)).any())
+    """Return the subclasses of each class ``[C, most]``, filled up with S, and whether any had to be."""
+    checked = check_parents(parents)
+    groups = [(checked == k).nonzero()[0] for k in range(checked.max() + 1)]
+    filler, most = len(checked), max(map(len, groups))
+    table = torch.tensor([[*group, *[filler] * (most - len(group))] for group in groups])
+    return table, bool((table == filler).any())

@@ -1,4 +1,4 @@
-"""Teachers and students: the networks of a run, and how a teacher is trained for each kind of lesson."""
+"""Networks of teachers and students, and the training of a teacher for each kind of soft labels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from explore.models.convnet import ConvNet
 from explore.models.mlp import MLP, MLPs, Several
 from explore.models.training import Fit, logits_of
 from explore.subclass.losses import auxiliary_loss, class_logits, prior_correction
-from explore.subclass.training_data import Part, SubclassData
+from explore.subclass.training_data import LabelledImages, SubclassData
 
 Factory = Callable[[int, int], nn.Module]
 """``factory(outputs, seed)`` returns a new network, ``[N, ...]`` to logits ``[N, outputs]``."""
 
-TEACHER_HIDDEN = 256  # of a teacher that is no ConvNet
+TEACHER_HIDDEN = 256
+"""Hidden units of a teacher that is an MLP."""
 
 
-def students(
+def create_students(
     source: SubclassData,
     kind: str,
     width: int,
@@ -33,15 +34,16 @@ def students(
     prior: bool,
     factory: Factory | None = None,
 ) -> nn.Module:
-    """Untrained students as one network, ``[N, K or 1, ...]`` to ``[N, K, S]``, on the source's device."""
+    """Return untrained students as one network, ``[N, K or 1, ...]`` to ``[N, K, S]``."""
     if factory is not None or kind != "mlp":
-        return Several([student(source, kind, width, seed, prior, factory) for seed in seeds])
+        return Several(
+            [create_student(source, kind, width, seed, prior, factory) for seed in seeds]
+        )
     network = MLPs(int(np.prod(source.shape)), width, len(source.parents), seeds)
-    _start(network, source, prior)
-    return network.to(source.device)
+    return _prepare(network, source, prior)
 
 
-def student(
+def create_student(
     source: SubclassData,
     kind: str,
     width: int,
@@ -49,78 +51,55 @@ def student(
     prior: bool,
     factory: Factory | None = None,
 ) -> nn.Module:
-    """One untrained student, ``[N, ...]`` to ``[N, S]``, on the source's device."""
+    """Return one untrained student, ``[N, ...]`` to ``[N, S]``, on the device of the data."""
     if factory is not None:
-        return made(factory, "student", source, seed, prior)
-    if kind == "mlp":
-        network: nn.Module = MLP(int(np.prod(source.shape)), width, len(source.parents), seed)
-    else:
-        network = _convnet(source, width, len(source.parents), seed)
-    _start(network, source, prior)
-    return network.to(source.device)
+        return _call_factory(factory, "student", source, seed, prior)
+    create = _create_mlp if kind == "mlp" else _create_convnet
+    return _prepare(create(source, width, seed), source, prior)
 
 
-def teacher(
+def create_teacher(
     source: SubclassData, width: int, seed: int, prior: bool, factory: Factory | None = None
 ) -> nn.Module:
-    """An untrained teacher: a ConvNet of two blocks where images are square, else an MLP."""
+    """Return an untrained teacher: a ConvNet of two blocks for images, else an MLP."""
     if factory is not None:
-        return made(factory, "teacher", source, seed, prior)
-    outputs = len(source.parents)
+        return _call_factory(factory, "teacher", source, seed, prior)
     if width and len(source.shape) == 3:
-        network = _convnet(source, width, outputs, seed)
-    else:
-        network = MLP(int(np.prod(source.shape)), TEACHER_HIDDEN, outputs, seed)
-    _start(network, source, prior)
-    return network.to(source.device)
+        return _prepare(_create_convnet(source, width, seed), source, prior)
+    return _prepare(_create_mlp(source, TEACHER_HIDDEN, seed), source, prior)
 
 
-def made(factory: Factory, who: str, source: SubclassData, seed: int, prior: bool) -> nn.Module:
-    """What a factory makes, if it fits.
-
-    Raises:
-        InvalidInput: it is no factory, makes no network, or one that does not take these images or has other outputs.
-    """
-    wanted = f"{who} must be factory(outputs, seed) that returns a new torch.nn.Module"
-    if isinstance(factory, nn.Module) or not callable(factory):
-        raise InvalidInput(f"{wanted}; got {type(factory).__name__}")
-    try:
-        network = factory(len(source.parents), seed)
-    except TypeError as error:
-        raise InvalidInput(
-            f"{wanted}; called with ({len(source.parents)}, {seed}) it failed: {error}"
-        ) from error
-    if not isinstance(network, nn.Module):
-        raise InvalidInput(f"{wanted}; it returned {type(network).__name__}")
-    network.to(source.device)
-    check_outputs(who, network, source)
-    _start(network, source, prior)
-    return network
-
-
-def teaching(
+def fit_teacher(
     network: nn.Module,
     kind: str,
     source: SubclassData,
-    seen: Part,
+    samples: LabelledImages,
     options: Any,
     seed: int,
     epochs: int,
 ) -> Fit:
-    """The training of a teacher: of subclasses, of subclasses shuffled within each class, or of classes alone."""
-    targets = seen.subclasses
+    """Return the training of a teacher, at its first epoch.
+
+    Args:
+        network: untrained.
+        kind: "subclass", "random" or "found"; see ``TeachingSignal``.
+        source: whose superclasses the loss needs.
+        samples: on which the teacher is trained.
+        options: of the run or the study.
+        seed: of the run.
+        epochs: how many.
+    """
+    targets = samples.subclasses
     loss: Any = cross_entropy
     if kind == "random":
-        targets = shuffled(seen, stream_seed(seed, "shuffle"))
+        targets = shuffle_subclasses(samples, stream_seed(seed, "shuffle"))
     if kind == "found":
-        targets, loss = seen.labels, Finding(source.parents, options.auxiliary)
-    rate, batch = options.teacher_rate, options.teacher_batch
-    return learning(
-        network, seen.images, targets, loss, epochs, rate, batch, stream_seed(seed, "teacher")
-    )
+        targets, loss = samples.labels, DiscoveryLoss(source.parents, options.auxiliary)
+    rate, batch, seed = options.teacher_rate, options.teacher_batch, stream_seed(seed, "teacher")
+    return create_fit(network, samples.images, targets, loss, epochs, rate, batch, seed)
 
 
-def learning(
+def create_fit(
     network: nn.Module,
     images: torch.Tensor,
     targets: Any,
@@ -131,20 +110,17 @@ def learning(
     seed: int,
     pool: Any = None,
 ) -> Fit:
-    """How teachers and students are trained alike: Adam, its rate falling to 0 along a cosine, no weight decay."""
-    how: dict[str, Any] = {
-        "learning_rate": rate,
-        "schedule": "cosine",
-        "optimizer": "adam",
-        "weight_decay": 0.0,
-    }
-    return Fit(
-        network, images, targets, loss=loss, epochs=epochs, batch=batch, seed=seed, pool=pool, **how
-    )
+    """Return a training with the settings that teachers and students share.
+
+    The optimizer is Adam without weight decay. Its learning rate falls to 0 along a cosine.
+    """
+    shared: Any = {"optimizer": "adam", "schedule": "cosine", "weight_decay": 0.0, "pool": pool}
+    sizes: Any = {"epochs": epochs, "learning_rate": rate, "batch": batch, "seed": seed}
+    return Fit(network, images, targets, loss=loss, **sizes, **shared)
 
 
-class Finding:
-    """The loss of a teacher that finds subclasses: cross entropy of the classes + β times the auxiliary loss."""
+class DiscoveryLoss:
+    """The loss of a teacher that discovers subclasses: cross entropy of the classes + β · auxiliary loss."""
 
     __name__ = "finding"
 
@@ -152,80 +128,111 @@ class Finding:
         self.parents, self.weight = tuple(parents), weight
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """A scalar, of logits ``[B, S]`` and classes ``[B]``."""
-        return cross_entropy(
-            class_logits(logits, self.parents), labels
-        ) + self.weight * auxiliary_loss(logits)
+        """Return a scalar for logits ``[B, S]`` and classes ``[B]``."""
+        class_loss = cross_entropy(class_logits(logits, self.parents), labels)
+        return class_loss + self.weight * auxiliary_loss(logits)
 
 
-def shuffled(seen: Part, seed: int) -> torch.Tensor:
-    """Subclasses dealt out anew within each class: the same sizes, no meaning."""
-    generator, dealt = torch.Generator().manual_seed(seed), seen.subclasses.clone()
-    for k in seen.labels.unique():
-        members = (seen.labels == k).nonzero().flatten()
-        dealt[members] = seen.subclasses[
-            members[torch.randperm(len(members), generator=generator).to(members.device)]
-        ]
-    return dealt
+def shuffle_subclasses(samples: LabelledImages, seed: int) -> torch.Tensor:
+    """Return the subclasses, permuted at random within each class."""
+    generator, shuffled = torch.Generator().manual_seed(seed), samples.subclasses.clone()
+    for k in samples.labels.unique():
+        members = (samples.labels == k).nonzero().flatten()
+        order = torch.randperm(len(members), generator=generator).to(members.device)
+        shuffled[members] = samples.subclasses[members[order]]
+    return shuffled
 
 
-def described(**factories: Any) -> dict[str, str]:
-    """The names of those factories that were given, for a recording's configuration."""
+def factory_names(**factories: Any) -> dict[str, str]:
+    """Return the names of the factories that are not None, for the configuration of a recording."""
     return {
-        who: getattr(f, "__qualname__", type(f).__name__)
-        for who, f in factories.items()
-        if f is not None
+        role: getattr(factory, "__qualname__", type(factory).__name__)
+        for role, factory in factories.items()
+        if factory is not None
     }
 
 
-def check_outputs(who: str, network: nn.Module, source: SubclassData) -> None:
-    """Refuse a network that does not take the images, or whose logits do not fit the parent map."""
+def check_outputs(role: str, network: nn.Module, source: SubclassData) -> None:
+    """Check that a network accepts the images and returns one logit for each subclass.
+
+    Raises:
+        InvalidInput: it does not.
+    """
     images, outputs = source[:2].images, len(source.parents)
     try:
-        got = list(logits_of(network, images).shape)
+        shape = list(logits_of(network, images).shape)
     except (RuntimeError, IndexError) as error:
         raise InvalidInput(
-            f"the {who} cannot take images of shape {list(images.shape)}: {error}"
+            f"the {role} cannot take images of shape {list(images.shape)}: {error}"
         ) from error
-    if got != [len(images), outputs]:
+    expected = [len(images), outputs]
+    if shape != expected:
         raise InvalidInput(
-            f"the {who} returns {got} for {len(images)} images; expected {[len(images), outputs]}: one logit a subclass"
+            f"the {role} returns {shape} for {len(images)} images; "
+            f"expected {expected}: one logit for each subclass"
         )
 
 
-def _convnet(source: SubclassData, width: int, outputs: int, seed: int) -> nn.Module:
+def _call_factory(
+    factory: Factory, role: str, source: SubclassData, seed: int, prior: bool
+) -> nn.Module:
+    """Return the network of a factory.
+
+    Raises:
+        InvalidInput: no factory, or its network does not fit the data.
+    """
+    expected = f"{role} must be factory(outputs, seed) that returns a new torch.nn.Module"
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(f"{expected}; got {type(factory).__name__}")
+    outputs = len(source.parents)
+    try:
+        network = factory(outputs, seed)
+    except TypeError as error:
+        raise InvalidInput(
+            f"{expected}; the call with ({outputs}, {seed}) failed: {error}"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise InvalidInput(f"{expected}; it returned {type(network).__name__}")
+    network.to(source.device)
+    check_outputs(role, network, source)
+    return _prepare(network, source, prior)
+
+
+def _create_mlp(source: SubclassData, width: int, seed: int) -> nn.Module:
+    return MLP(int(np.prod(source.shape)), width, len(source.parents), seed)
+
+
+def _create_convnet(source: SubclassData, width: int, seed: int) -> nn.Module:
     if len(source.shape) != 3 or source.shape[1] != source.shape[2]:
         raise InvalidInput(
-            f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; choose mlp, or give your own"
+            f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; "
+            "choose mlp, or pass a factory of networks"
         )
-    network = ConvNet(
-        source.shape[0],
-        outputs,
-        source.shape[1],
-        width=width,
-        depth=2,
-        norm="batch",
-        pooling="max",
-        seed=seed,
-    )
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]  # half the time of a step
+    channels, size, _ = source.shape
+    layers: Any = {"width": width, "depth": 2, "norm": "batch", "pooling": "max"}
+    network = ConvNet(channels, len(source.parents), size, seed=seed, **layers)
+    # In this memory format a step takes half the time.
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 @torch.no_grad()
-def _start(network: nn.Module, source: SubclassData, prior: bool) -> None:
-    """Start all classes alike: zero logits would favour a class with more subclasses."""
+def _prepare(network: nn.Module, source: SubclassData, prior: bool) -> nn.Module:
+    """Move a network to the device of the data, and set its last biases.
+
+    With zero logits a class with more subclasses would have a higher probability. The biases give
+    all classes the same one.
+    """
     sizes = np.bincount(source.parents)
-    if not prior or sizes.min() == sizes.max():
-        return
-    last: list[Any] = [
-        m
-        for m in network.modules()
-        if isinstance(m, MLPs | nn.Linear)
-        and m.bias is not None
-        and m.bias.shape[-1] == len(source.parents)
-    ]
-    if not last:
-        text = "the network has no last linear layer with biases, so classes with more subclasses start ahead; prior=False says so"
-        warnings.warn(text, ExploreWarning, stacklevel=4)
-        return
-    last[-1].bias += prior_correction(source.parents)
+    if prior and sizes.min() != sizes.max():
+        linear = [m for m in network.modules() if isinstance(m, MLPs | nn.Linear)]
+        biases: list[Any] = [m.bias for m in linear if m.bias is not None]
+        biases = [bias for bias in biases if bias.shape[-1] == len(source.parents)]
+        if biases:
+            biases[-1] += prior_correction(source.parents).to(biases[-1].device)
+        else:
+            text = (
+                "the network has no last linear layer with biases, so classes with more subclasses "
+                "start with a higher probability; prior=False turns this warning off"
+            )
+            warnings.warn(text, ExploreWarning, stacklevel=4)
+    return network.to(source.device)

@@ -1,4 +1,4 @@
-"""Images with classes and subclasses, and which of them a student and its teacher train on."""
+"""Images with classes and subclasses for teachers and students."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import torch
 
 from explore.core.label_hierarchy import check_labels, check_parents, check_subclasses
 from explore.core.runs import stream_seed
+from explore.data._checks import check_images
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import ImageSet, sha256_of
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 
 HALVES = (0,) * 5 + (1,) * 5
-GROUPS: Mapping[str, tuple[tuple[int, ...], tuple[str, str]]] = {
+SUPERCLASSES: Mapping[str, tuple[tuple[int, ...], tuple[str, str]]] = {
     "digits": (HALVES, ("0 to 4", "5 to 9")),
     "mnist": (HALVES, ("0 to 4", "5 to 9")),
     "fashion-mnist": (HALVES, ("T-shirt to coat", "sandal to boot")),
     "cifar10-jpeg": ((1, 1, 0, 0, 0, 0, 0, 0, 1, 1), ("animal", "vehicle")),
 }
-"""How sets without subclasses of their own are grouped if nothing else is said: their classes become subclasses."""
+"""Default superclasses of sets without subclasses, and their names. The classes of the set become subclasses."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some images in model units, with their classes and subclasses."""
+class LabelledImages:
+    """Images in model units, with their classes and subclasses."""
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -37,8 +38,8 @@ class Part:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, indices: Any) -> Part:
-        return Part(self.images[indices], self.labels[indices], self.subclasses[indices])
+    def __getitem__(self, indices: Any) -> LabelledImages:
+        return LabelledImages(self.images[indices], self.labels[indices], self.subclasses[indices])
 
 
 class SubclassData(TrainingData):
@@ -46,26 +47,30 @@ class SubclassData(TrainingData):
 
     Args:
         data: as for ``TrainingData``; a pair of tensors is ``(images, subclasses)``.
-        parents: class of each subclass; by default the set's own, or that of ``GROUPS``.
-        device: where the images are.
-        classes: classes of a pair's samples, where they are to be checked against the subclasses.
+        parents: class of each subclass; by default those of the set, or of ``SUPERCLASSES``.
+        device: of the images.
+        classes: classes of the samples of a pair, to check that they agree with the subclasses.
+
+    Attributes:
+        parents: class of each subclass.
+        class_names, subclass_names: their names.
 
     Raises:
-        InvalidInput: no subclasses and no parents, labels that contradict the map, a class without
-            images, NaN or Inf.
+        InvalidInput: no subclasses and no parents, labels that contradict the parents, a class
+            without images, NaN or Inf.
     """
 
     def __init__(
         self, data: Any, parents: Any = None, device: str = "", classes: torch.Tensor | None = None
     ) -> None:
-        images_set, images, subclasses = resolve_dataset(data)
-        if images_set is None:
+        image_set, images, subclasses = resolve_dataset(data)
+        if image_set is None:
             if parents is None:
                 raise InvalidInput(
-                    "tensors come without a parent map; give parents=[class of each subclass]"
+                    "tensors have no superclasses; pass parents=[class of each subclass]"
                 )
             parents = check_parents(parents)
-            check_tensors(images, subclasses)
+            check_images(images, subclasses, labels_name="subclasses", any_rank=True)
             if classes is not None:
                 check_labels(classes, subclasses, parents)
             labels = torch.from_numpy(parents[check_subclasses(subclasses, len(parents))])
@@ -75,124 +80,123 @@ class SubclassData(TrainingData):
             self.class_names = tuple(f"class {k}" for k in range(max(self.parents) + 1))
             self.subclass_names = tuple(f"subclass {k}" for k in range(len(self.parents)))
         else:
-            images_set = as_subclasses(images_set, parents)
-            super().__init__(images_set, device=device)
-            assert images_set.subclasses is not None
-            subclasses, self.parents = images_set.subclasses, tuple(images_set.parents)
-            self.class_names = tuple(images_set.class_names)
-            self.subclass_names = tuple(images_set.subclass_names)
-        self._pixels = None if images_set is None else images_set.images
+            image_set = with_subclasses(image_set, parents)
+            super().__init__(image_set, device=device)
+            assert image_set.subclasses is not None
+            subclasses, self.parents = image_set.subclasses, tuple(image_set.parents)
+            self.class_names = tuple(image_set.class_names)
+            self.subclass_names = tuple(image_set.subclass_names)
+        self._pixels = None if image_set is None else image_set.images
         tensors = (self.batch(), self.labels, subclasses.long())
-        self._all = Part(*(tensor.to(self.device) for tensor in tensors))
-        for k, name in enumerate(self.class_names):
-            if not (self.labels == k).any():
-                raise InvalidInput(
-                    f"class {name!r} has no image in the training set; every class needs some"
-                )
+        self._all = LabelledImages(*(tensor.to(self.device) for tensor in tensors))
+        self._check_classes(self.labels, f"the {len(self)} training images")
 
-    def __getitem__(self, indices: Any) -> Part:
+    def __getitem__(self, indices: Any) -> LabelledImages:
         return self._all[indices]
 
     @property
     def agreement(self) -> torch.Tensor | None:
-        """Of annotators, image by image, where the set has it."""
+        """Agreement of the annotators for each image; None if the set has none."""
         return None if self.set is None else self.set.agreement
 
     def order(self, seed: int, holdout: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Indices of ``holdout`` images that nobody learns from (at most a fifth), and of all others in random order."""
+        """Return indices of ``holdout`` images (at most a fifth), and of all others in random order."""
         count = min(holdout, len(self) // 5)
-        drawn = torch.from_numpy(
-            np.random.default_rng(stream_seed(seed, "labels")).permutation(len(self))
-        )
-        return drawn[:count], drawn[count:]
+        generator = np.random.default_rng(stream_seed(seed, "labels"))
+        order = torch.from_numpy(generator.permutation(len(self)))
+        return order[:count], order[count:]
 
-    def present(self, indices: torch.Tensor, who: str) -> torch.Tensor:
-        """``indices``, if every class is among them.
+    def training_set(self, indices: Any, role: str) -> LabelledImages:
+        """Return the images at ``indices``, among which every class must be present.
+
+        Args:
+            indices: of images.
+            role: "teacher" or "student", for error messages.
 
         Raises:
-            InvalidInput: a class is absent.
+            InvalidInput: a class has no image among them.
         """
-        labels = self._all.labels[indices]
-        absent = [name for k, name in enumerate(self.class_names) if not (labels == k).any()]
-        if absent:
-            raise InvalidInput(
-                f"no image of class {absent[0]!r} is among the {len(indices)} that the {who} sees; give it more"
-            )
-        return indices
+        samples = self[indices]
+        self._check_classes(samples.labels, f"the {len(samples)} images of the {role}")
+        return samples
+
+    def _check_classes(self, labels: torch.Tensor, images: str) -> None:
+        for k, name in enumerate(self.class_names):
+            if not (labels == k).any():
+                raise InvalidInput(
+                    f"class {name!r} has no image among {images}; every class needs at least one"
+                )
 
     def pictures(self, indices: torch.Tensor) -> np.ndarray | None:
-        """uint8 ``[n, H, W]`` or ``[n, H, W, 3]``; None of tensors, of whose units nothing is known."""
+        """Return uint8 ``[n, H, W]`` or ``[n, H, W, 3]``; None for tensors, whose units are unknown."""
         if self._pixels is None:
             return None
-        chosen = self._pixels[indices]
-        return (chosen[:, 0] if chosen.shape[1] < 3 else chosen.permute(0, 2, 3, 1)).numpy()
+        pixels = self._pixels[indices]
+        return (pixels[:, 0] if pixels.shape[1] < 3 else pixels.permute(0, 2, 3, 1)).numpy()
 
 
-def as_subclasses(given: ImageSet, parents: Any = None) -> ImageSet:
-    """The set with subclasses: its own, or its classes grouped.
+def with_subclasses(image_set: ImageSet, parents: Any = None) -> ImageSet:
+    """Return an image set with subclasses: its own, or its classes grouped to superclasses.
 
     Raises:
-        InvalidInput: it has none, and how to group its classes is neither said nor known; or ``parents`` does not fit.
+        InvalidInput: the set has no subclasses and no default superclasses and ``parents`` is None;
+            or ``parents`` does not fit.
 
     Example:
         >>> from explore.data import load
-        >>> as_subclasses(load("digits")).class_names
+        >>> with_subclasses(load("digits")).class_names
         ('0 to 4', '5 to 9')
     """
-    usual = GROUPS.get(given.name)
-    if parents is None and len(given.parents):
-        return given
-    if parents is None and usual is None:
+    if parents is None and len(image_set.parents):
+        return image_set
+    default, names = SUPERCLASSES.get(image_set.name, (None, ()))
+    if parents is None and default is None:
         raise InvalidInput(
-            f"{given.name} has no subclasses; say which class each of its {len(given.class_names)} becomes: parents=[…]"
+            f"{image_set.name} has no subclasses; pass parents=[…], "
+            f"the superclass of each of its {len(image_set.class_names)} classes"
         )
-    known = check_parents(usual[0] if parents is None else parents)  # type: ignore[index]
-    if given.subclasses is not None and len(
-        given.parents
-    ):  # a set whose own subclasses are grouped anew
-        if known.tolist() == list(given.parents):
-            return given
-        check_parents(known, len(given.subclass_names))
-        plain = replace(
-            given,
-            labels=given.subclasses,
-            class_names=given.subclass_names,
+    superclasses = check_parents(default if parents is None else parents)
+    if image_set.subclasses is not None and len(image_set.parents):
+        if superclasses.tolist() == list(image_set.parents):
+            return image_set
+        # The subclasses of the set become its classes, which are then grouped to other superclasses.
+        check_parents(superclasses, len(image_set.subclass_names))
+        image_set = replace(
+            image_set,
+            labels=image_set.subclasses,
+            class_names=image_set.subclass_names,
             subclasses=None,
             subclass_names=(),
             parents=(),
         )
-        return plain.grouped(known.tolist())
-    names = usual[1] if usual and known.tolist() == list(usual[0]) else ()
-    return given.grouped(known.tolist(), names)
+        return image_set.grouped(superclasses.tolist())
+    is_default = default is not None and superclasses.tolist() == list(default)
+    return image_set.grouped(superclasses.tolist(), names if is_default else ())
 
 
-def check_tensors(images: Any, subclasses: Any) -> None:
-    """Refuse what cannot be learnt from."""
-    for name, value in (("images", images), ("subclasses", subclasses)):
-        if not isinstance(value, torch.Tensor):
-            hint = (
-                "; of an ImageSet give .batch(), .subclasses and .parents"
-                if isinstance(value, ImageSet)
-                else ""
-            )
-            raise InvalidInput(
-                f"{name} must be a torch tensor (torch.as_tensor makes one), got {type(value).__name__}{hint}"
-            )
-    if images.ndim < 2 or not images.is_floating_point() or not images.numel():
-        hint = "; bytes become floats by .float() / 255" if images.dtype == torch.uint8 else ""
+def resolve_parts(data: Any, split: str) -> tuple[Any, Any]:
+    """Return the data for training, and those on which students are scored.
+
+    Args:
+        data: a pair of these, or the name, description or ``ImageSet`` of a set.
+        split: of the set on which students are scored.
+
+    Raises:
+        InvalidInput: ``data`` is none of these.
+    """
+    from explore.data import load
+
+    is_pair = isinstance(data, tuple | list) and len(data) == 2
+    if is_pair and all(isinstance(part, ImageSet | tuple | list) for part in data):
+        return data[0], data[1]
+    train = data
+    if isinstance(data, str):
+        train = load(data)
+    elif isinstance(data, Mapping) and data.get("name") != "tensors":
+        train = load(data["name"], **{**data.get("options", {}), "split": "train"})
+    if not isinstance(train, ImageSet):
         raise InvalidInput(
-            f"images must be float [N, ...] with N ≥ 1, got {images.dtype} {list(images.shape)}{hint}"
+            "data must be the name of a set, an ImageSet, or (train, test), each an ImageSet or "
+            f"a pair (images, subclasses); got {type(data).__name__}"
         )
-    if (
-        subclasses.shape != (len(images),)
-        or subclasses.is_floating_point()
-        or subclasses.is_complex()
-    ):
-        raise InvalidInput(
-            f"subclasses must be integers [{len(images)}], got {subclasses.dtype} {list(subclasses.shape)}"
-        )
-    bad = (~torch.isfinite(images).flatten(1).all(1)).nonzero().flatten()
-    if len(bad):
-        raise InvalidInput(
-            f"{len(bad)} images hold NaN or Inf, the first is number {int(bad[0])}; remove or repair them"
-        )
+    return train, load(train.name, **{**train.options, "split": split})

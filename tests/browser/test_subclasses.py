@@ -22,7 +22,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     # the temperature by keyboard
     pictures.nth(0).scroll_into_view_if_needed()
     before = pictures.nth(0).get_attribute("alt")
-    assert "at temperature 1 the teacher says 5" in before
+    assert "at temperature 1 the teacher predicts 5" in before
     handle = page.locator(".widget-slider .noUi-handle").first
     handle.focus()
     for _ in range(4):

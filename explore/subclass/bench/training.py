@@ -15,8 +15,8 @@ from explore.core.runs import stream_seed
 from explore.models.convnet import ConvNet
 from explore.models.mlp import MLP, MLPs, Several
 from explore.models.training import Fit, logits_of
-from explore.subclass.config import LESSONS
-from explore.subclass.objective import Objective, Taught
+from explore.subclass.config import TEACHING_SIGNALS
+from explore.subclass.objective import Objective, StudentSettings
 
 TEMPERATURE, DISTILL_WEIGHT, LEARNING_RATE, BATCH = 4.0, 0.5, 0.003, 64
 
@@ -70,7 +70,9 @@ def explore_loop(
     epochs: int,
 ) -> None:
     """Train all students of ``network`` in the same way by ``Fit`` and ``Objective``; images ``[N, K, ...]``."""
-    lessons = [Taught(LESSONS["skd"], DISTILL_WEIGHT, TEMPERATURE)] * labels.shape[1]
+    lessons = [
+        StudentSettings(TEACHING_SIGNALS["skd"], DISTILL_WEIGHT, TEMPERATURE)
+    ] * labels.shape[1]
     objective = Objective(lessons, superclasses.tolist())
     targets = objective.targets(labels, torch.zeros_like(labels), teacher_logits)
     Fit(

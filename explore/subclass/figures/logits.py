@@ -91,7 +91,10 @@ def logits(
         1.12 * max(np.quantile(np.abs(_project(z, plane)), 0.995) for z in final_logits)
     )
     data: dict[str, Any] = {
-        "points": (("panel", "image", "axis"), np.stack([_project(z, plane) for z in panel_logits])),
+        "points": (
+            ("panel", "image", "axis"),
+            np.stack([_project(z, plane) for z in panel_logits]),
+        ),
         "epoch": ((), epoch),
         "teacher_epoch": ((), teacher_epoch),
         "highlight": ((), -1 if subclass == ALL else names.index(subclass)),

@@ -139,9 +139,7 @@ def describe_scores(data: xarray.Dataset) -> str:
     k = int(data["width_index"])
     scores = "; ".join(
         f"{method_label(method)} {_score_text(values, metric_of(data))}"
-        for method, values in zip(
-            names_of(data, "lesson"), data["score"].values[:, k], strict=True
-        )
+        for method, values in zip(names_of(data, "lesson"), data["score"].values[:, k], strict=True)
     )
     return (
         f"{metric_label(data).capitalize()} on {data.attrs['data']}, {setting_text(data)}, "

@@ -172,7 +172,7 @@ class Softened(Picture):
         between, within = _entropies(data)
         return (
             f"Image {int(data['image'])} of {data.attrs['data']}, labelled {names[int(data['true'])]}: at temperature "
-            f"{float(data['temperature']):g} the {data['who'].values}'s label is {best}; classes {classes}. "
+            f"{float(data['temperature']):g} the {data['who'].values} predicts {best}; classes {classes}. "
             f"{between:.2f} bit of the class and {within:.2f} within it."
         )
 

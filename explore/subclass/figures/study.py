@@ -136,7 +136,9 @@ class Students(Picture):
         """Update everything to the selected setting."""
         widths, scores = data["width"].values.astype(float), data["score"].values
         k = int(data["width_index"])
-        self._head.set_text(f"{metric_label(data).capitalize()} of the students on {data.attrs['data']}")
+        self._head.set_text(
+            f"{metric_label(data).capitalize()} of the students on {data.attrs['data']}"
+        )
         self._note.set_text(setting_text(data, short=True))
         self._line.set_xdata([widths[k]] * 2)
         bars = []

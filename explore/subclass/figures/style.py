@@ -12,7 +12,7 @@ from matplotlib.axis import Axis
 from explore.errors import InvalidInput
 from explore.plotting.style import PALETTE
 
-TEACHER_DATA_LABELS = {0: "all images", -1: "just the student's"}
+TEACHER_DATA_LABELS = {0: "all images", -1: "only the student's images"}
 """Names of the special values of ``teacher_images``. All other values are numbers of images."""
 
 METHOD_STYLES: dict[str, dict[str, Any]] = {
@@ -97,4 +97,5 @@ def as_objects(names: Sequence[str]) -> np.ndarray:
 def set_name_ticks(axis: Axis, positions: Any, names: Sequence[str]) -> None:
     """Set names as tick labels; rotate them if one is long."""
     is_long = max(map(len, names)) > LONGEST_SHORT_NAME
-    axis.set_ticks(positions, list(names), **({"rotation": 35, "ha": "right"} if is_long else {}))
+    style: dict[str, Any] = {"rotation": 35, "ha": "right"} if is_long else {}
+    axis.set_ticks(positions, list(names), **style)
