@@ -1,11 +1,11 @@
-"""Small sets and short runs that the tests of subclass runs share."""
+"""Small data sets and short runs for the tests of subclass runs."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from explore.core.registry import make_config, method as row
+from explore.core.registry import make_config, method as registered_method
 from explore.data import ImageSet
 from explore.subclass.run import SubclassRun
 
@@ -20,9 +20,9 @@ def blobs(n: int = 120, seed: int = 0, classes: int = 4) -> tuple[torch.Tensor, 
 
 
 def run_of(
-    method: str = "skd", parents=PARENTS, teacher=None, made_by=None, **options
+    method: str = "skd", parents=PARENTS, teacher=None, student_factory=None, **options
 ) -> SubclassRun:
-    usual = {
+    defaults = {
         "epochs": 4,
         "teacher_epochs": 3,
         "width": 8,
@@ -30,8 +30,10 @@ def run_of(
         "learning_rate": 0.02,
         "labels": 0,
     }
-    config = make_config(row(method), {"method": method, "parents": parents, **usual, **options})
-    return SubclassRun(config, blobs(classes=len(parents)), teacher, made_by)
+    config = make_config(
+        registered_method(method), {"method": method, "parents": parents, **defaults, **options}
+    )
+    return SubclassRun(config, blobs(classes=len(parents)), teacher, student_factory)
 
 
 def finished(run):

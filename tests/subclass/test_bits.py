@@ -1,4 +1,4 @@
-"""Label bits: the chain rule with SciPy's entropy as oracle, bounds, limits, numbers from counts and a curve known beforehand."""
+"""Label bits: the chain rule with the entropy of SciPy as oracle, bounds, limits, counts, and a known curve."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from explore.subclass.label_information import class_sums, entropy, information,
 
 MAPS = [[0, 0, 1, 1], [0, 1, 0, 1, 0], [1, 0, 0, 0], [0, 1, 2], [0, 0, 0], [2, 0, 1, 0, 2, 2]]
 maps = pytest.mark.parametrize("parents", MAPS, ids=str)
-KINDS = ("soft", "hard", "mutual", "argmax")
+BIT_KINDS = ("soft", "hard", "mutual", "argmax")
 FROM_LOGITS = ("soft", "mutual", "argmax")
 
 
@@ -41,16 +41,16 @@ def plain_sums(q: np.ndarray, parents) -> np.ndarray:
     )
 
 
-def within(q: np.ndarray, parents) -> float:
-    """Mean of Σ_k c_k H(q | k), in bits: the other side of the chain rule."""
+def bits_within_classes(q: np.ndarray, parents) -> float:
+    """Return the mean of Σ_k c_k H(q | k) in bits, the other side of the chain rule."""
     total = np.zeros(len(q))
     for k in range(max(parents) + 1):
-        here = q[:, [j for j, p in enumerate(parents) if p == k]]
-        total += here.sum(1) * nats(here / here.sum(1, keepdims=True), base=2, axis=1)
+        members = q[:, [j for j, p in enumerate(parents) if p == k]]
+        total += members.sum(1) * nats(members / members.sum(1, keepdims=True), base=2, axis=1)
     return float(total.mean())
 
 
-def largest(parents) -> float:
+def max_bits(parents) -> float:
     return log2(np.bincount(parents).max())
 
 
@@ -62,9 +62,11 @@ def largest(parents) -> float:
 def test_the_chain_rule_holds(parents, temperature):
     z = random_logits(parents)
     q = plain_softmax(z, temperature)
-    wanted = nats(q, base=2, axis=1).mean() - nats(plain_sums(q, parents), base=2, axis=1).mean()
-    assert label_bits(z, parents, temperature) == pytest.approx(wanted, abs=1e-9)
-    assert label_bits(z, parents, temperature) == pytest.approx(within(q, parents), abs=1e-9)
+    expected = nats(q, base=2, axis=1).mean() - nats(plain_sums(q, parents), base=2, axis=1).mean()
+    assert label_bits(z, parents, temperature) == pytest.approx(expected, abs=1e-9)
+    assert label_bits(z, parents, temperature) == pytest.approx(
+        bits_within_classes(q, parents), abs=1e-9
+    )
 
 
 @given(
@@ -74,15 +76,15 @@ def test_the_chain_rule_holds(parents, temperature):
 )
 def test_bounds_hold_of_any_logits(z, parents, temperature):
     soft, mutual = (label_bits(z, parents, temperature, kind) for kind in ("soft", "mutual"))
-    assert -1e-12 <= soft <= largest(parents) + 1e-12
+    assert -1e-12 <= soft <= max_bits(parents) + 1e-12
     assert (
-        -1e-12 <= mutual <= largest(parents) + 1e-12
-    )  # ≥ 0: summing over classes loses information, never adds any
-    assert -1e-12 <= label_bits(z, parents, kind="argmax") <= largest(parents) + 1e-12
+        -1e-12 <= mutual <= max_bits(parents) + 1e-12
+    )  # ≥ 0, because sums over classes can only lose information
+    assert -1e-12 <= label_bits(z, parents, kind="argmax") <= max_bits(parents) + 1e-12
 
 
 @maps
-def test_a_teacher_without_doubt_has_no_soft_bits(parents):
+def test_a_certain_teacher_has_no_soft_bits(parents):
     z = 1e4 * np.eye(len(parents))[np.arange(40) % len(parents)]
     assert label_bits(z, parents) == pytest.approx(0, abs=1e-12)
 
@@ -127,17 +129,17 @@ def test_mutual_information_by_its_other_formula(parents):
     """E KL(q ‖ E q) − E KL(c ‖ E c)."""
     q = plain_softmax(random_logits(parents), 1.5)
     c = plain_sums(q, parents)
-    wanted = sum(
+    expected = sum(
         sign * nats(p, p.mean(0)[None].repeat(len(p), 0), base=2, axis=1).mean()
         for sign, p in ((1, q), (-1, c))
     )
     assert label_bits(random_logits(parents), parents, 1.5, "mutual") == pytest.approx(
-        wanted, abs=1e-9
+        expected, abs=1e-9
     )
-    assert information(q) - information(c) == pytest.approx(wanted, abs=1e-9)
+    assert information(q) - information(c) == pytest.approx(expected, abs=1e-9)
 
 
-def test_samples_that_are_all_alike_tell_nothing_apart():
+def test_equal_samples_have_no_mutual_bits():
     z = random_logits(range(4), 1).repeat(9, 0)
     assert label_bits(z, [0, 0, 1, 1], kind="mutual") == pytest.approx(0, abs=1e-12)
     assert label_bits(z, [0, 0, 1, 1], kind="argmax") == pytest.approx(0, abs=1e-12)
@@ -147,40 +149,41 @@ def test_samples_that_are_all_alike_tell_nothing_apart():
 @maps
 def test_hard_and_argmax_are_the_entropies_of_counts(parents):
     z = random_logits(parents, 200)
-    found = z.argmax(1)
-    counts = np.bincount(found, minlength=len(parents))
-    classes = np.bincount(np.array(parents)[found])
-    wanted = nats(counts, base=2) - nats(classes, base=2)
-    assert label_bits(z, parents, kind="argmax") == pytest.approx(wanted, abs=1e-9)
-    assert label_bits(found, parents, kind="hard") == pytest.approx(wanted, abs=1e-9)
-    assert label_bits(torch.from_numpy(found), parents, kind="hard") == pytest.approx(
-        wanted, abs=1e-9
+    subclasses = z.argmax(1)
+    counts = np.bincount(subclasses, minlength=len(parents))
+    classes = np.bincount(np.array(parents)[subclasses])
+    expected = nats(counts, base=2) - nats(classes, base=2)
+    assert label_bits(z, parents, kind="argmax") == pytest.approx(expected, abs=1e-9)
+    assert label_bits(subclasses, parents, kind="hard") == pytest.approx(expected, abs=1e-9)
+    assert label_bits(torch.from_numpy(subclasses), parents, kind="hard") == pytest.approx(
+        expected, abs=1e-9
     )
-    assert count_bits(counts, parents) == pytest.approx(wanted, abs=1e-9)
+    assert count_bits(counts, parents) == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_temperature_counts_for_soft_and_mutual_alone():
     z = random_logits(range(4))
-    for kind in KINDS:
-        given = z.argmax(1) if kind == "hard" else z
+    for kind in BIT_KINDS:
+        values = z.argmax(1) if kind == "hard" else z
         assert (
-            label_bits(given, [0, 0, 1, 1], 1.0, kind) == label_bits(given, [0, 0, 1, 1], 9.0, kind)
+            label_bits(values, [0, 0, 1, 1], 1.0, kind)
+            == label_bits(values, [0, 0, 1, 1], 9.0, kind)
         ) == (kind in ("hard", "argmax"))
 
 
 @maps
 @pytest.mark.parametrize("kind", FROM_LOGITS)
-def test_what_must_not_matter(parents, kind):
+def test_bits_are_invariant(parents, kind):
     z, order = random_logits(parents), np.random.default_rng(5).permutation(len(parents))
-    known = label_bits(z, parents, 2.0, kind)
+    bits = label_bits(z, parents, 2.0, kind)
     assert label_bits(z[:, order], np.array(parents)[order], 2.0, kind) == pytest.approx(
-        known, abs=1e-9
+        bits, abs=1e-9
     )
     shifts = np.random.default_rng(6).normal(0, 50, (len(z), 1))
-    assert label_bits(z + shifts, parents, 2.0, kind) == pytest.approx(known, abs=1e-9)
-    assert label_bits(z[::-1], parents, 2.0, kind) == pytest.approx(known, abs=1e-9)
+    assert label_bits(z + shifts, parents, 2.0, kind) == pytest.approx(bits, abs=1e-9)
+    assert label_bits(z[::-1], parents, 2.0, kind) == pytest.approx(bits, abs=1e-9)
     if kind != "argmax":
-        assert label_bits(z * 3, parents, 6.0, kind) == pytest.approx(known, abs=1e-9)
+        assert label_bits(z * 3, parents, 6.0, kind) == pytest.approx(bits, abs=1e-9)
 
 
 def test_bits_are_nats_over_ln_2():
@@ -191,15 +194,15 @@ def test_bits_are_nats_over_ln_2():
 
 
 @pytest.mark.parametrize("kind", FROM_LOGITS)
-def test_arrays_tensors_and_lists_are_taken(kind):
+def test_arrays_tensors_and_lists_are_accepted(kind):
     z = np.round(random_logits(range(4)) * 8) / 8  # exact in half precision
-    wanted = label_bits(z, [0, 0, 1, 1], kind=kind)
+    expected = label_bits(z, [0, 0, 1, 1], kind=kind)
     tensor = torch.tensor(z, requires_grad=True)
     for same in (z.tolist(), tensor, tensor.float(), tensor.half(), z.astype(np.float16)):
         assert label_bits(same, torch.tensor([0, 0, 1, 1]), kind=kind) == pytest.approx(
-            wanted, abs=1e-6
+            expected, abs=1e-6
         )
-    assert isinstance(wanted, float)
+    assert isinstance(expected, float)
 
 
 def test_a_tensor_in_float64_is_no_less_precise_than_an_array():
@@ -209,14 +212,14 @@ def test_a_tensor_in_float64_is_no_less_precise_than_an_array():
     )
 
 
-def test_a_masked_subclass_is_as_good_as_absent():
+def test_a_masked_subclass_counts_as_absent():
     z = random_logits(range(4))
     masked = np.c_[z[:, :2], np.full(len(z), -np.inf), z[:, 2:]]
     for kind in FROM_LOGITS:
-        wanted = label_bits(z, [0, 0, 1, 1], 2.0, kind)
-        assert label_bits(masked, [0, 0, 0, 1, 1], 2.0, kind) == pytest.approx(wanted, abs=1e-12)
+        expected = label_bits(z, [0, 0, 1, 1], 2.0, kind)
+        assert label_bits(masked, [0, 0, 0, 1, 1], 2.0, kind) == pytest.approx(expected, abs=1e-12)
         assert label_bits(torch.tensor(masked), [0, 0, 2, 1, 1], 2.0, kind) == pytest.approx(
-            wanted, abs=1e-5
+            expected, abs=1e-5
         )  # a class of its own
     np.testing.assert_array_equal(softmax([-np.inf, 0, 0]), [0, 0.5, 0.5])
 
@@ -226,7 +229,7 @@ def test_class_sums():
     np.testing.assert_allclose(class_sums([0.4, 0.3, 0.3], [0, 1, 1]), [0.4, 0.6])
 
 
-# ---- numbers known beforehand
+# ---- known numbers
 
 
 HISTOGRAM = np.array([537, 497, 302, 209, 151, 106, 154, 219])
@@ -234,7 +237,7 @@ HISTOGRAM = np.array([537, 497, 302, 209, 151, 106, 154, 219])
 
 
 @pytest.mark.parametrize(
-    ("bands", "wanted"),
+    ("bands", "expected"),
     [
         (((4, 5), (6, 7)), 0.9330),
         (((4, 5, 6), (7,)), 0.9319),
@@ -242,7 +245,7 @@ HISTOGRAM = np.array([537, 497, 302, 209, 151, 106, 154, 219])
         (((4,), (5,), (6,), (7,)), 1.9204),
     ],
 )
-def test_bands_of_agreement_in_mhist(bands, wanted):
+def test_bands_of_agreement_in_mhist(bands, expected):
     votes = np.arange(8)
     agreement = np.maximum(votes, 7 - votes)
     counts = [
@@ -252,10 +255,10 @@ def test_bands_of_agreement_in_mhist(bands, wanted):
     ]
     parents = [label for label in (0, 1) for _ in bands]
     assert sum(counts) == 2175
-    assert count_bits(counts, parents) == pytest.approx(wanted, abs=5e-5)
+    assert count_bits(counts, parents) == pytest.approx(expected, abs=5e-5)
     assert label_bits(
         np.repeat(np.arange(len(counts)), counts), parents, kind="hard"
-    ) == pytest.approx(wanted, abs=5e-5)
+    ) == pytest.approx(expected, abs=5e-5)
 
 
 def test_the_class_entropy_of_mhist():
@@ -272,7 +275,7 @@ MUTUAL = (0.787, 0.607, 0.360, 0.149, 0.046, 0.012, 0.003, 0.000)
 
 
 def test_the_curve_of_four_blobs():
-    """Section 11.1's table; the reading that gives it: the class is the sign of the far axis (±2), the subclass that of ±0.8."""
+    """The table of section 11.1. The class is the sign of the far axis (±2), the subclass that of the near one (±0.8)."""
     from sklearn.linear_model import LogisticRegression
 
     generator = np.random.default_rng(0)
@@ -289,10 +292,10 @@ def test_the_curve_of_four_blobs():
     assert all(a < b for a, b in pairwise(soft))
     assert all(a > b for a, b in pairwise(mutual))
     assert label_bits(subclasses, [0, 0, 1, 1], kind="hard") == pytest.approx(0.9998, abs=5e-4)
-    other = [
+    swapped = [
         label_bits(z, [0, 1, 0, 1], t) for t in TEMPERATURES
-    ]  # the near axis as class: another curve
-    assert np.abs(np.array(other) - SOFT).max() > 0.3
+    ]  # another curve: the near axis is the class
+    assert np.abs(np.array(swapped) - SOFT).max() > 0.3
 
 
 # ---- bad input
@@ -319,13 +322,13 @@ def test_the_curve_of_four_blobs():
     ],
 )
 @pytest.mark.parametrize("kind", FROM_LOGITS)
-def test_bad_logits_are_named(z, words, kind):
+def test_bad_logits_are_refused(z, words, kind):
     with pytest.raises(InvalidInput, match=words):
         label_bits(z, [0, 0, 1], kind=kind)
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("subclasses", "words"),
     [
         (
             [[0, 1]],
@@ -339,9 +342,9 @@ def test_bad_logits_are_named(z, words, kind):
         ([0, -1, 3], "sample 1 has subclass -1"),
     ],
 )
-def test_bad_subclasses_are_named(given, words):
+def test_bad_subclasses_are_refused(subclasses, words):
     with pytest.raises(InvalidInput, match=words):
-        label_bits(given, [0, 0, 1], kind="hard")
+        label_bits(subclasses, [0, 0, 1], kind="hard")
 
 
 @pytest.mark.parametrize("temperature", [0, -1, np.nan, np.inf, True, "2", None])
@@ -357,7 +360,7 @@ def test_counts_must_be_counts(counts):
         count_bits(counts, [0, 1])
 
 
-def test_counts_must_fit_the_map_and_the_kind_must_be_known():
+def test_counts_must_fit_the_parents_and_the_kind_must_exist():
     with pytest.raises(InvalidInput, match="2 entries, but there are 3"):
         count_bits([1, 2, 3], [0, 1])
     with pytest.raises(InvalidInput, match="without a subclass"):

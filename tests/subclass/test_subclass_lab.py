@@ -1,4 +1,4 @@
-"""The subclass lab's explorers: every control does what it says; the live study; facts that the notebook states."""
+"""The explorers of the subclass lab and their controls, the live study, and the numbers in the notebook."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
     return EXPLORERS[request.param]()
 
 
-def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
+def test_every_control_has_a_name_and_every_value_is_shown(explorer: Explorer) -> None:
     check_controls(explorer)
 
 
-def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
+def test_every_target_has_a_control(explorer: Explorer) -> None:
     check_targets(explorer)
 
 
@@ -77,27 +77,27 @@ def test_bits_are_those_of_the_recorded_logits() -> None:
     )
 
 
-def test_the_plane_does_not_move_and_students_stand_at_equal_epochs() -> None:
+def test_the_plane_is_fixed_and_students_have_equal_epochs() -> None:
     read = lab.recording_of
     first, last = (logits([read("skd"), read("scratch")], step=step) for step in (110, 610))
-    assert first.attrs["reach"] == last.attrs["reach"]
+    assert first.attrs["limit"] == last.attrs["limit"]
     assert np.array_equal(
-        first["place"].values[0], last["place"].values[0]
-    )  # the teacher has learnt long before
+        first["points"].values[0], last["points"].values[0]
+    )  # the training of the teacher is complete
     alone = logits(read("scratch"), step=int(first["epoch"]))
     assert int(alone["epoch"]) == int(first["epoch"])
     assert float(first["accuracy"][1]) == float(alone["accuracy"][0])
 
 
-def test_the_teacher_is_shown_as_it_was_while_it_learnt() -> None:
+def test_the_training_of_the_teacher_is_shown() -> None:
     read = lab.recording_of
     early, late = (logits([read("scratch"), read("skd")], step=step) for step in (0, 10))
     assert int(early["teacher_epoch"]) == 0
     assert int(late["teacher_epoch"]) == 10
-    assert not np.array_equal(early["place"].values[0], late["place"].values[0])
+    assert not np.array_equal(early["points"].values[0], late["points"].values[0])
 
 
-def test_recordings_of_other_images_are_not_put_in_one_plane(tmp_path: Path) -> None:
+def test_recordings_of_other_images_are_refused(tmp_path: Path) -> None:
     tiny = {"data": SMALL, "labels": 40, "epochs": 2, "holdout": 20, "method": "scratch"}
     other = record(build({**tiny, "seed": 1}), tmp_path / "other.zarr")
     with pytest.raises(InvalidInput, match="other images"):
@@ -127,33 +127,33 @@ def live() -> lab.LiveStudy:
     )
 
 
-def test_live_trains_what_the_dials_say_and_keeps_its_teachers(live: lab.LiveStudy) -> None:
+def test_live_trains_at_its_settings_and_reuses_its_teachers(live: lab.LiveStudy) -> None:
     assert "not trained" in live.explorer.alt
     live.job.start(inline=True)
     assert live.job.error is None
     assert "30 labelled images" in live.explorer.alt
     assert "not trained" not in live.explorer.alt
-    kept = dict(live.run.teachers)
-    assert len(kept) == 4  # of true and of random subclasses, in two runs
+    teachers = dict(live.run.teachers)
+    assert len(teachers) == 4  # of true and of random subclasses, in two runs
     live.settings.labels = 60
     assert "Train" in live.message
     live.job.start(inline=True)
     assert "60 labelled images" in live.explorer.alt
-    assert all(live.run.teachers[key] is network for key, network in kept.items())
+    assert all(live.run.teachers[key] is network for key, network in teachers.items())
     live.settings.teacher_images = -1
     live.job.start(inline=True)
-    assert "just the student's" in live.explorer.alt
+    assert "only the student's images" in live.explorer.alt
     assert len(live.run.teachers) == 8
 
 
 @pytest.mark.usefixtures("_one_thread")  # another number of threads rounds differently
-def test_the_live_lab_begins_with_what_ships() -> None:
+def test_the_live_lab_starts_with_the_shipped_study() -> None:
     live = lab.live()
     assert "digits (shipped)" in live.explorer.alt
     assert "width 16" in live.explorer.alt
     row = live.explorer.picture.table(live.explorer.data).query("lesson == 'skd' and run == 0")
     shipped_rows = lab.study_of("digits")["score"].isel(step=-1)
-    place = {
+    values = {
         "measure": "accuracy",
         "lesson": "skd",
         "temperature": 4.0,
@@ -162,10 +162,10 @@ def test_the_live_lab_begins_with_what_ships() -> None:
         "width": 16,
         "run": 0,
     }
-    assert row["accuracy"].item() == pytest.approx(float(shipped_rows.sel(place)))
+    assert row["accuracy"].item() == pytest.approx(float(shipped_rows.sel(values)))
 
 
-def test_live_says_how_good_its_teachers_are(live: lab.LiveStudy) -> None:
+def test_live_shows_the_accuracy_of_its_teachers(live: lab.LiveStudy) -> None:
     live.job.start(inline=True)
     assert "Teachers of true subclasses:" in live.message
     assert "soft bits" in live.message
@@ -179,7 +179,7 @@ def test_live_equals_the_study_from_the_registry(live: lab.LiveStudy) -> None:
     xarray.testing.assert_identical(run.snapshot(), live.run.snapshot())
 
 
-def test_live_stops_and_says_what_went_wrong(live: lab.LiveStudy) -> None:
+def test_live_stops_and_shows_errors(live: lab.LiveStudy) -> None:
     live.job.stop()
     live.options["labels"] = [10**6]
     live.job.start(inline=True)
@@ -187,24 +187,24 @@ def test_live_stops_and_says_what_went_wrong(live: lab.LiveStudy) -> None:
     assert "TypeError" in live.job.text or "InvalidInput" in live.job.text
 
 
-# ---- what the notebook says
+# ---- the numbers in the notebook
 
 
 def test_the_numbers_of_the_table() -> None:
-    usual = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
+    setting = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
     order = ("scratch", "labels-only", "kd", "skd", "random-subclasses", "found-subclasses")
-    said = {
-        (83.7, 89.3, 85.3, 94.4, 85.7, 92.1): usual,
-        (92.7, 77.3, 93.8, 83.0, 89.6, 86.4): {**usual, "labels": 800, "width": 4},
-        (95.8, 96.7, 96.4, 97.4, 93.3, 96.3): {**usual, "labels": 800},
-        (83.7, 89.3, 84.0, 89.7, 79.7, 87.3): {**usual, "teacher_images": -1},
+    expected = {
+        (83.7, 89.3, 85.3, 94.4, 85.7, 92.1): setting,
+        (92.7, 77.3, 93.8, 83.0, 89.6, 86.4): {**setting, "labels": 800, "width": 4},
+        (95.8, 96.7, 96.4, 97.4, 93.3, 96.3): {**setting, "labels": 800},
+        (83.7, 89.3, 84.0, 89.7, 79.7, 87.3): {**setting, "teacher_images": -1},
     }
-    for numbers, setting in said.items():
-        found = of(setting)
-        assert [found[lesson] for lesson in order] == pytest.approx(numbers, abs=0.051)
+    for numbers, setting in expected.items():
+        accuracy = accuracies(setting)
+        assert [accuracy[lesson] for lesson in order] == pytest.approx(numbers, abs=0.051)
 
 
-def of(setting: dict[str, float], measure: str = "accuracy") -> dict[str, float]:
+def accuracies(setting: dict[str, float], measure: str = "accuracy") -> dict[str, float]:
     rows = table(open_recording(shipped("data/digits-students.zarr.zip")), measure)
     for name, value in setting.items():
         rows = rows[rows[name] == value]
@@ -214,13 +214,15 @@ def of(setting: dict[str, float], measure: str = "accuracy") -> dict[str, float]
 
 
 def test_the_four_regimes_that_the_notebook_names() -> None:
-    usual = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
-    found = of(usual)
-    assert found["skd"] > found["labels-only"] + 3 > found["kd"] + 3 > found["scratch"] + 3
-    assert found["skd"] > found["random-subclasses"] + 5
-    narrow = of({**usual, "width": 4, "labels": 800})
+    setting = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
+    accuracy = accuracies(setting)
+    assert (
+        accuracy["skd"] > accuracy["labels-only"] + 3 > accuracy["kd"] + 3 > accuracy["scratch"] + 3
+    )
+    assert accuracy["skd"] > accuracy["random-subclasses"] + 5
+    narrow = accuracies({**setting, "width": 4, "labels": 800})
     assert narrow["skd"] < narrow["scratch"] - 5
-    alone = of({**usual, "teacher_images": -1})
+    alone = accuracies({**setting, "teacher_images": -1})
     assert abs(alone["skd"] - alone["labels-only"]) < 1
-    many = of({**usual, "labels": 800})
+    many = accuracies({**setting, "labels": 800})
     assert many["skd"] - many["scratch"] < 2.5

@@ -1,4 +1,4 @@
-"""Runs as a whole: teachers given and trained, equal starts, one run beside a study, and a student that learns better."""
+"""Complete runs: teachers, equal initial weights, a run compared with a study, and the gain of students."""
 
 from __future__ import annotations
 
@@ -20,32 +20,37 @@ from explore.subclass import (
     report,
     study as study_module,
 )
-from explore.subclass.config import LESSONS, StudyConfig, SubclassConfig
+from explore.subclass.config import TEACHING_SIGNALS, StudyConfig, SubclassConfig
 from explore.subclass.losses import auxiliary_loss, class_logits
-from explore.subclass.networks import Finding, shuffled, students, teacher as untrained_teacher
+from explore.subclass.networks import (
+    DiscoveryLoss,
+    create_students,
+    create_teacher,
+    shuffle_subclasses,
+)
 from explore.subclass.run import SubclassRun
-from explore.subclass.training_data import Part, SubclassData
+from explore.subclass.training_data import LabelledImages, SubclassData
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
-# ---- shuffled
+# ---- shuffle_subclasses
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_shuffled_subclasses_keep_classes_and_sizes(seed):
     parents = torch.tensor([0, 1, 0, 2, 1, 0])
     subclasses = torch.randint(6, (300,), generator=torch.Generator().manual_seed(seed))
-    part = Part(torch.zeros(300, 1), parents[subclasses], subclasses)
-    dealt = shuffled(part, seed)
-    assert torch.equal(parents[dealt], part.labels)
-    assert torch.equal(dealt.bincount(minlength=6), subclasses.bincount(minlength=6))
+    part = LabelledImages(torch.zeros(300, 1), parents[subclasses], subclasses)
+    result = shuffle_subclasses(part, seed)
+    assert torch.equal(parents[result], part.labels)
+    assert torch.equal(result.bincount(minlength=6), subclasses.bincount(minlength=6))
     assert torch.equal(part.subclasses, subclasses)
-    assert torch.equal(dealt, shuffled(part, seed))
-    assert not torch.equal(dealt, shuffled(part, seed + 1))
+    assert torch.equal(result, shuffle_subclasses(part, seed))
+    assert not torch.equal(result, shuffle_subclasses(part, seed + 1))
     for k in range(2):  # no more hits than chance: Σ share²
-        here = part.labels == k
-        share = subclasses[here].bincount() / here.sum()
-        assert float((dealt == subclasses)[here].float().mean()) == pytest.approx(
+        members = part.labels == k
+        share = subclasses[members].bincount() / members.sum()
+        assert float((result == subclasses)[members].float().mean()) == pytest.approx(
             float(share.square().sum()), abs=0.2
         )
 
@@ -55,34 +60,35 @@ def test_shuffled_subclasses_keep_classes_and_sizes(seed):
 
 def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     fits = {
-        kind: run_of(method)._lessons
+        kind: run_of(method).teacher_fit
         for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "found-subclasses"))
     }
     own = {kind: fit.labels[0] for kind, fit in fits.items()}
     assert torch.equal(own["f"], own["s"] % 2)
     assert torch.equal(own["r"] % 2, own["s"] % 2)
-    rows = run_of("skd")._lessons.images
+    rows = run_of("skd").teacher_fit.images
     corner = (rows[:, 0] > 1.5) + 2 * (rows[:, 1] > 1.5)
     assert float((own["s"] == corner).float().mean()) > 0.7
     assert float((own["r"] == corner).float().mean()) < 0.7
     z, y = torch.randn(2, 9, 4)[0], torch.arange(9) % 2
-    wanted = cross_entropy(class_logits(z, PARENTS), y) + 0.7 * auxiliary_loss(z)
-    torch.testing.assert_close(Finding(PARENTS, 0.7)(z, y), wanted)
+    expected = cross_entropy(class_logits(z, PARENTS), y) + 0.7 * auxiliary_loss(z)
+    torch.testing.assert_close(DiscoveryLoss(PARENTS, 0.7)(z, y), expected)
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, lesson in LESSONS.items() if lesson.teacher not in ("", "subclass")]
+    "method",
+    [name for name, signal in TEACHING_SIGNALS.items() if signal.teacher not in ("", "subclass")],
 )
-def test_a_teacher_of_other_subclasses_cannot_be_given(method):
-    """Else a control would be made of the true ones."""
+def test_a_trained_teacher_is_refused_for_other_subclasses(method):
+    """A control needs a teacher of random subclasses, not of the true ones."""
     with pytest.raises(InvalidInput, match=f"{method} trains its own teacher"):
         run_of(method, teacher=nn.Linear(2, 4))
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, lesson in LESSONS.items() if lesson.teacher == "subclass"]
+    "method", [name for name, signal in TEACHING_SIGNALS.items() if signal.teacher == "subclass"]
 )
-def test_a_given_teacher_is_not_trained(method):
+def test_a_trained_teacher_is_not_trained_again(method):
     teacher = nn.Sequential(
         nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4)
     )
@@ -97,18 +103,18 @@ def test_a_given_teacher_is_not_trained(method):
     assert "sha256" in run.config["teacher"]
 
 
-def test_a_factory_makes_a_teacher_that_is_trained():
-    made = []
+def test_the_teacher_of_a_factory_is_trained():
+    networks = []
 
     def factory(outputs, seed):
-        made.append(MLP(2, 8, outputs, seed))
-        return made[-1]
+        networks.append(MLP(2, 8, outputs, seed))
+        return networks[-1]
 
     run = run_of(teacher=factory)
-    before = flat(made[0]).clone()
+    before = flat(networks[0]).clone()
     assert finished(run).steps == 7
-    assert run.teacher is made[0]
-    assert not torch.equal(before, flat(made[0]))
+    assert run.teacher is networks[0]
+    assert not torch.equal(before, flat(networks[0]))
 
 
 @pytest.mark.parametrize("outputs", [2, 5])
@@ -122,16 +128,16 @@ def test_networks_of_another_width_are_refused(outputs):
     with pytest.raises(
         InvalidInput, match=rf"the student returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"
     ):
-        run_of(made_by=lambda _, seed: MLP(2, 8, outputs, seed))
+        run_of(student_factory=lambda _, seed: MLP(2, 8, outputs, seed))
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("student", "words"),
     [
         (nn.Linear(2, 4), r"student must be factory\(outputs, seed\).*; got Linear"),
         (
             lambda outputs: nn.Linear(2, outputs),
-            r"student must be factory\(outputs, seed\).*it failed",
+            r"student must be factory\(outputs, seed\).*failed",
         ),
         (lambda outputs, seed: None, "it returned NoneType"),
         (
@@ -145,14 +151,14 @@ def test_networks_of_another_width_are_refused(outputs):
     ],
     ids=["a network", "one argument", "nothing", "other images", "other outputs"],
 )
-def test_what_is_no_factory_of_students_is_refused(given, words):
+def test_invalid_factories_of_students_are_refused(student, words):
     with pytest.raises(InvalidInput, match=words):
-        run_of(made_by=given)
+        run_of(student_factory=student)
 
 
-def test_the_student_is_the_network_that_was_made():
+def test_the_student_is_the_network_of_the_factory():
     own = nn.Linear(2, 4)
-    run = finished(run_of(made_by=lambda outputs, seed: own))
+    run = finished(run_of(student_factory=lambda outputs, seed: own))
     assert run.student is own
     assert run.student(run.held.images).shape == (len(run.held), 4)
     probabilities = run.predict(run.held.images)
@@ -179,30 +185,34 @@ def test_with_one_subclass_a_class_skd_is_kd_run_for_run():
     assert not torch.allclose(flat(with_two[0].student), flat(with_two[1].student), atol=1e-3)
 
 
-def test_methods_differ_in_what_they_teach_alone():
-    runs = {name: run_of(name) for name in LESSONS}
+def test_methods_differ_only_in_their_signals():
+    runs = {name: run_of(name) for name in TEACHING_SIGNALS}
     starts = [flat(run.student) for run in runs.values()]
     assert all(torch.equal(starts[0], start) for start in starts)
     assert all(torch.equal(runs["skd"].own.images, run.own.images) for run in runs.values())
     assert torch.equal(flat(runs["skd"].teacher), flat(runs["random-subclasses"].teacher))
-    kept = {name: flat(finished(run).student) for name, run in runs.items()}
-    names = list(kept)
-    assert all(not torch.equal(kept[a], kept[b]) for i, a in enumerate(names) for b in names[:i])
+    weights = {name: flat(finished(run).student) for name, run in runs.items()}
+    names = list(weights)
+    assert all(
+        not torch.equal(weights[a], weights[b]) for i, a in enumerate(names) for b in names[:i]
+    )
     assert torch.equal(flat(runs["skd"].teacher), flat(runs["kd"].teacher))
-    none = finished(run_of("skd", distill_weight=0.0))
-    torch.testing.assert_close(flat(none.student), kept["scratch"], rtol=1e-4, atol=1e-5)
+    no_distillation = finished(run_of("skd", distill_weight=0.0))
+    torch.testing.assert_close(
+        flat(no_distillation.student), weights["scratch"], rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("prior", [True, False])
-def test_unequal_groups_start_alike_with_the_prior_only(prior):
+def test_unequal_classes_start_equal_only_with_the_prior(prior):
     x, s = blobs(400)
     source = SubclassData((0.1 * x, s), [0, 0, 0, 1])
     networks = [
-        students(source, "mlp", 64, range(6), prior),
-        untrained_teacher(source, 0, 3, prior),
+        create_students(source, "mlp", 64, range(6), prior),
+        create_teacher(source, 0, 3, prior),
     ]
     networks.append(
-        students(
+        create_students(
             source, "mlp", 64, range(6), prior, lambda outputs, seed: MLP(2, 64, outputs, seed)
         )
     )
@@ -212,12 +222,16 @@ def test_unequal_groups_start_alike_with_the_prior_only(prior):
         assert share == pytest.approx(0.5 if prior else 0.75, abs=0.08)
 
 
-def test_a_network_without_a_last_bias_is_warned_of():
+def test_a_network_without_a_last_bias_causes_a_warning():
     source = SubclassData(blobs(), [0, 0, 0, 1])
     with pytest.warns(ExploreWarning, match="no last linear layer with biases"):
-        students(source, "mlp", 4, [0], True, lambda outputs, _: nn.Linear(2, outputs, bias=False))
-    students(source, "mlp", 4, [0], False, lambda outputs, _: nn.Linear(2, outputs, bias=False))
-    students(
+        create_students(
+            source, "mlp", 4, [0], True, lambda outputs, _: nn.Linear(2, outputs, bias=False)
+        )
+    create_students(
+        source, "mlp", 4, [0], False, lambda outputs, _: nn.Linear(2, outputs, bias=False)
+    )
+    create_students(
         SubclassData(blobs(), PARENTS),
         "mlp",
         4,
@@ -229,26 +243,28 @@ def test_a_network_without_a_last_bias_is_warned_of():
 
 @pytest.mark.parametrize("stop", [2, 3, 5])
 def test_a_run_resumes_to_the_same_bits(stop):
-    whole, first, second = finished(run_of()), run_of(), run_of()
+    complete, first, second = finished(run_of()), run_of(), run_of()
     for _ in range(stop):
         first.advance()
     second.step = first.step
     second.restore(first.state())
     finished(second)
-    assert torch.equal(flat(second.student), flat(whole.student))
-    assert torch.equal(flat(second.teacher), flat(whole.teacher))
+    assert torch.equal(flat(second.student), flat(complete.student))
+    assert torch.equal(flat(second.teacher), flat(complete.teacher))
 
 
 # ---- a study
 
 
 def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
-    """They share pool and seeds but for the images that a run holds out, so nothing is held out here; and for
-    their batches, which are run 0's in a study, so a batch is all images here."""
-    kept = []
-    make = study_module.students
+    """A run holds images out and a study does not, so both get the same order here. All students of a
+    study have the batches of run 0, so a batch has all images here."""
+    networks = []
+    create = study_module.create_students
     monkeypatch.setattr(
-        study_module, "students", lambda *given: kept.append(make(*given)) or kept[-1]
+        study_module,
+        "create_students",
+        lambda *arguments: networks.append(create(*arguments)) or networks[-1],
     )
     order = SubclassData.order
     monkeypatch.setattr(
@@ -275,20 +291,20 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
         )
     )
     images = data.batch()
-    found = logits_of(kept[0], images[:, None])
-    for k, (method, at) in enumerate((method, at) for method in methods for at in range(2)):
-        one = SubclassConfig.make(
-            method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + at, **shared
+    study_logits = logits_of(networks[0], images[:, None])
+    for k, (method, index) in enumerate((m, index) for m in methods for index in range(2)):
+        config = SubclassConfig.make(
+            method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + index, **shared
         )
-        run = finished(SubclassRun(one, data))
-        mine = logits_of(run.student, images)
-        torch.testing.assert_close(found[:, k], mine, rtol=1e-3, atol=1e-3)
-        scores = report(class_probabilities(mine.double(), PARENTS), data.labels)
+        run = finished(SubclassRun(config, data))
+        logits = logits_of(run.student, images)
+        torch.testing.assert_close(study_logits[:, k], logits, rtol=1e-3, atol=1e-3)
+        scores = report(class_probabilities(logits.double(), PARENTS), data.labels)
         for name in ("accuracy", "f1", "auc", "brier"):
-            kept_score = float(
-                study.snapshot().score.sel(measure=name, lesson=method)[0, 0, 0, 0, at]
+            score = float(
+                study.snapshot().score.sel(measure=name, lesson=method)[0, 0, 0, 0, index]
             )
-            assert kept_score == pytest.approx(scores[name], abs=5e-3)
+            assert score == pytest.approx(scores[name], abs=5e-3)
 
 
 def test_subclasses_help_a_wide_student_and_hurt_a_narrow_one():

@@ -1,4 +1,4 @@
-"""Subclass runs on every kind of set: real ones, folders, a curriculum by agreement, scenes with their dial."""
+"""Subclass runs on all kinds of data sets: real sets, folders, sets with agreement, and scenes."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ pytestmark = pytest.mark.usefixtures("_one_thread")
 QUICK = {"teacher_width": 4, "teacher_epochs": 1, "epochs": 2, "labels": 60, "teacher_images": 120}
 
 
-def ended(**options: Any) -> Any:
+def finished_run(**options: Any) -> Any:
     run: Any = build({"method": "skd", **QUICK, **options})
     while run.step < run.steps:
         run.advance()
     return run
 
 
-def judged(n: int = 60) -> ImageSet:
-    """A made-up set of two classes by the majority of seven, with half of the images undisputed."""
+def annotated_set(n: int = 60) -> ImageSet:
+    """Return a set of two classes by the majority of seven annotators, who agree on half of the images."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
     subclasses = torch.arange(n) % 4
     agreement = torch.where(subclasses % 2 == 0, 1.0, 4 / 7)
     names = ("A, 7 of 7", "A, 4 of 7", "B, 7 of 7", "B, 4 of 7")
-    known = {
+    labels = {
         "subclasses": subclasses,
         "subclass_names": names,
         "parents": (0, 0, 1, 1),
         "agreement": agreement,
     }
-    return ImageSet("judged", images, subclasses // 2, ("A", "B"), (0.5,), (0.25,), **known)
+    return ImageSet("annotated", images, subclasses // 2, ("A", "B"), (0.5,), (0.25,), **labels)
 
 
-def test_a_curriculum_begins_with_what_annotators_agree_upon() -> None:
+def test_a_curriculum_starts_with_full_agreement() -> None:
     run: Any = build(
         {"method": "labels-only", "labels": 0, "epochs": 4, "curriculum": True, "holdout": 12},
-        judged(),
+        annotated_set(),
     )
-    stages = run._stages()
-    agreement = run.source.agreement[run._own_at]
-    assert bool((agreement[stages(0)] == 1).all())
-    assert bool((agreement[stages(1)] == 1).all())
-    assert len(stages(0)) == int((agreement == 1).sum()) > 0
-    assert len(stages(2)) == len(stages(3)) == len(agreement)
+    indices = run.curriculum()
+    agreement = run.source.agreement[run.source.order(0, 12)[1]]
+    assert bool((agreement[indices(0)] == 1).all())
+    assert bool((agreement[indices(1)] == 1).all())
+    assert len(indices(0)) == int((agreement == 1).sum()) > 0
+    assert len(indices(2)) == len(indices(3)) == len(agreement)
     while run.step < run.steps:
         run.advance()
-    assert np.isfinite(run._learning.loss)
+    assert np.isfinite(run.student_fit.loss)
 
 
 def test_a_curriculum_needs_agreement() -> None:
@@ -96,12 +96,12 @@ def test_a_folder_of_folders_is_a_set(tmp_path: Path) -> None:
 
 def test_the_classes_of_scenes_are_shapes() -> None:
     data = {"name": "scenes", "options": {"count": 200, "subclass": "colour", "difference": 0.5}}
-    run = ended(data=data, student="convnet", width=4)
+    run = finished_run(data=data, student="convnet", width=4)
     assert run.source.class_names == ("disc", "square", "ring", "cross", "triangle")
     assert len(run.source.parents) == 10
 
 
-def test_own_subclasses_can_be_grouped_anew() -> None:
+def test_own_subclasses_can_be_regrouped() -> None:
     scenes = load("scenes", count=100)
     textures = SubclassData(scenes, [0, 1] * 5)
     assert textures.parents == (0, 1) * 5
@@ -112,7 +112,7 @@ def test_own_subclasses_can_be_grouped_anew() -> None:
 
 @pytest.mark.data("cifar10")
 def test_animals_and_vehicles_are_unequal_classes() -> None:
-    run = ended(data={"name": "cifar10-jpeg", "options": {"count": 40}})
+    run = finished_run(data={"name": "cifar10-jpeg", "options": {"count": 40}})
     assert run.source.class_names == ("animal", "vehicle")
     assert sorted(np.bincount(run.source.parents)) == [4, 6]
     names = dict(zip(run.source.subclass_names, run.source.parents, strict=True))
@@ -124,10 +124,10 @@ def test_animals_and_vehicles_are_unequal_classes() -> None:
     }
 
 
-def test_cells_are_told_apart_by_patients() -> None:
+def test_cells_of_other_patients_are_classified() -> None:
     if not (data_folder() / "crc_phenotypes.npz").exists():
         pytest.skip(f"needs {data_folder() / 'crc_phenotypes.npz'}, which is missing")
-    run = ended(
+    run = finished_run(
         data="crc-phenotypes", labels=400, teacher_images=0, teacher_epochs=6, teacher_width=16
     )
     assert run.source.parents == (0, 0, 1, 0)
@@ -139,5 +139,5 @@ def test_cells_are_told_apart_by_patients() -> None:
 
 @pytest.mark.data("MNIST/raw")
 def test_mnist_is_two_halves() -> None:
-    run = ended(data={"name": "mnist", "options": {"size": 14}})
+    run = finished_run(data={"name": "mnist", "options": {"size": 14}})
     assert run.source.class_names == ("0 to 4", "5 to 9")

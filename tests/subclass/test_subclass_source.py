@@ -1,4 +1,4 @@
-"""Where images come from: what is learnt from and what is held out, and every kind of data that is refused."""
+"""The images of subclass runs: those for training, those that are held out, and data that are refused."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from explore.errors import InvalidInput, UnknownName
 from explore.subclass import train
 from explore.subclass.config import StudyConfig, SubclassConfig
 from explore.subclass.run import SubclassRun
-from explore.subclass.training_data import SubclassData, as_subclasses
+from explore.subclass.training_data import SubclassData, with_subclasses
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
 
 @pytest.mark.parametrize("holdout", [1, 20, 24, 10**6])
-def test_what_is_held_out_is_not_learnt_from(holdout):
+def test_held_out_images_are_not_trained_on(holdout):
     run = run_of(holdout=holdout)
     rows = {tuple(row) for row in run.held.images.tolist()}
     assert len(rows) == len(run.held) == min(holdout, 24)  # at most a fifth of 120
     assert not rows & {tuple(row) for row in run.own.images.tolist()}
-    assert not rows & {tuple(row) for row in run._lessons.images.tolist()}
-    assert len(run.own) == len(run._lessons.images) == 120 - len(rows)
+    assert not rows & {tuple(row) for row in run.teacher_fit.images.tolist()}
+    assert len(run.own) == len(run.teacher_fit.images) == 120 - len(rows)
     assert run.snapshot().sizes["image"] == len(rows)
 
 
-def test_sets_of_labelled_images_are_nested_and_the_students_are_the_teachers_too():
+def test_training_sets_are_nested_and_the_teacher_has_the_images_of_the_student():
     sizes = (10, 30, 70)
-    seen = [{tuple(row) for row in run_of(labels=n).own.images.tolist()} for n in sizes]
-    assert [len(rows) for rows in seen] == list(sizes)
-    assert seen[0] < seen[1] < seen[2]
-    taught = {tuple(row) for row in run_of(labels=10, teacher_images=30)._lessons.images.tolist()}
-    assert taught == seen[1]
-    assert {tuple(row) for row in run_of(labels=10, seed=1).own.images.tolist()} != seen[0]
+    own = [{tuple(row) for row in run_of(labels=n).own.images.tolist()} for n in sizes]
+    assert [len(rows) for rows in own] == list(sizes)
+    assert own[0] < own[1] < own[2]
+    teacher = {
+        tuple(row) for row in run_of(labels=10, teacher_images=30).teacher_fit.images.tolist()
+    }
+    assert teacher == own[1]
+    assert {tuple(row) for row in run_of(labels=10, seed=1).own.images.tolist()} != own[0]
 
 
 def test_orders_are_permutations_that_depend_on_the_seed_alone():
@@ -45,7 +47,7 @@ def test_orders_are_permutations_that_depend_on_the_seed_alone():
     assert not torch.equal(rest, source.order(4, 20)[1])
 
 
-def test_tensors_become_a_source():
+def test_tensors_become_training_data():
     x, s = blobs()
     source = SubclassData((x.double(), s.to(torch.uint8)), torch.tensor(PARENTS))
     assert source[:].images.dtype == torch.float32
@@ -56,36 +58,37 @@ def test_tensors_become_a_source():
     assert source.describe()["sha256"] != SubclassData((x + 1, s), PARENTS).describe()["sha256"]
 
 
-def test_sets_are_grouped_as_usual_as_said_or_as_they_are():
+def test_sets_have_default_given_or_own_superclasses():
     assert SubclassData("digits").parents == (0,) * 5 + (1,) * 5
     assert SubclassData("digits", [1, 0] * 5).class_names == (
         "1 + 3 + 5 + 7 + 9",
         "0 + 2 + 4 + 6 + 8",
     )
     own = small_set().grouped([0, 0, 1, 1])
-    assert as_subclasses(own) is own
+    assert with_subclasses(own) is own
     assert SubclassData(own).parents == (0, 0, 1, 1)
-    anew = as_subclasses(own, [1, 0, 0, 1])
-    assert torch.equal(anew.subclasses, own.subclasses)
-    assert torch.equal(anew.labels, torch.tensor([1, 0, 0, 1])[own.subclasses])
+    regrouped = with_subclasses(own, [1, 0, 0, 1])
+    assert torch.equal(regrouped.subclasses, own.subclasses)
+    assert torch.equal(regrouped.labels, torch.tensor([1, 0, 0, 1])[own.subclasses])
     torch.testing.assert_close(SubclassData(own)[:].images, own.batch())
     with pytest.raises(
-        InvalidInput, match="small has no subclasses; say which class each of its 4 becomes"
+        InvalidInput,
+        match=r"small has no subclasses; pass parents=\[…\], the superclass of each of its 4 classes",
     ):
         SubclassData(small_set())
 
 
 X, S = blobs()
-HOLED = X.clone()
-HOLED[7] = float("nan")
-HOLED[9, 1] = float("inf")
+DAMAGED = X.clone()
+DAMAGED[7] = float("nan")
+DAMAGED[9, 1] = float("inf")
 
 
 @pytest.mark.parametrize(
-    ("data", "parents", "more", "words"),
+    ("data", "parents", "options", "words"),
     [
-        ((X, S), None, {}, r"tensors come without a parent map; give parents="),
-        ((HOLED, S), PARENTS, {}, "2 images hold NaN or Inf, the first is number 7"),
+        ((X, S), None, {}, r"tensors have no superclasses; pass parents="),
+        ((DAMAGED, S), PARENTS, {}, "2 images hold NaN or Inf, the first is number 7"),
         (
             (X, S),
             [0, 1, 0],
@@ -98,7 +101,7 @@ HOLED[9, 1] = float("inf")
             (X, S),
             [0, 1, 0, 1, 2],
             {},
-            "class 'class 2' has no image in the training set; every class needs some",
+            "class 'class 2' has no image among the 120 training images; every class needs at least one",
         ),
         ((X, S[:-1]), PARENTS, {}, r"subclasses must be integers \[120\], got torch.int64 \[119\]"),
         ((X, S.float()), PARENTS, {}, "subclasses must be integers"),
@@ -121,16 +124,16 @@ HOLED[9, 1] = float("inf")
         ({"name": "tensors"}, PARENTS, {}, "this run was made from tensors"),
     ],
 )
-def test_bad_data_are_named(data, parents, more, words):
+def test_bad_data_are_refused(data, parents, options, words):
     with pytest.raises(InvalidInput, match=words):
-        SubclassData(data, parents, **more)
+        SubclassData(data, parents, **options)
 
 
-def test_a_subclass_without_images_is_no_fault():
+def test_a_subclass_may_have_no_images():
     assert len(SubclassData((X, S.clamp(max=2)), PARENTS)) == 120
 
 
-def test_train_takes_tensors_and_labels_that_agree():
+def test_train_accepts_tensors_and_matching_labels():
     run = finished(
         train(
             *blobs(400),
@@ -148,11 +151,11 @@ def test_train_takes_tensors_and_labels_that_agree():
         train(X, S, PARENTS, classes=S * 0)
 
 
-def test_train_takes_all_of_few_images():
+def test_train_uses_all_of_few_images():
     assert len(train(X, S, PARENTS, holdout=20, labels=0).own) == 100
 
 
-def test_trains_student_may_be_a_convnet():
+def test_the_student_of_train_can_be_a_convnet():
     images = torch.randn(400, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     run = train(
         images, torch.arange(400) % 4, PARENTS, "scratch", student="convnet", width=4, epochs=1
@@ -170,9 +173,9 @@ def test_trains_student_may_be_a_convnet():
         ({"teacher_images": 101}, "teacher_images=101, but"),
         (
             {"labels": 1},
-            "no image of class 'class [01]' is among the 1 that the student sees; give it more",
+            "class 'class [01]' has no image among the 1 images of the student",
         ),
-        ({"labels": 50, "teacher_images": 1}, "is among the 1 that the teacher sees"),
+        ({"labels": 50, "teacher_images": 1}, "has no image among the 1 images of the teacher"),
         (
             {"curriculum": True},
             "curriculum needs the agreement of annotators, which tensors does not have",
@@ -184,12 +187,12 @@ def test_trains_student_may_be_a_convnet():
         ({"wider": 3}, "has no option 'wider'"),
     ],
 )
-def test_bad_options_are_named(options, words):
+def test_bad_options_are_refused(options, words):
     with pytest.raises(InvalidInput, match=words):
         finished(run_of(**options))
 
 
-def test_unknown_methods_are_named():
+def test_unknown_methods_are_refused():
     with pytest.raises(UnknownName):
         run_of("skid")
     with pytest.raises(UnknownName):
@@ -198,13 +201,13 @@ def test_unknown_methods_are_named():
         StudyConfig(methods=["skid"])
 
 
-def test_a_curriculum_shows_what_all_agree_upon_first():
+def test_a_curriculum_starts_with_full_agreement():
     agreement = torch.tensor([1.0, 0.5, 0.75, 1.0] * 10)
     run = SubclassRun(
         SubclassConfig(labels=0, epochs=6, teacher_epochs=1, curriculum=True),
         small_set(agreement=agreement).grouped(PARENTS),
     )
-    seen, own = run._stages(), agreement[run._own_at]
+    indices, own = run.curriculum(), agreement[run.source.order(0, 200)[1]]
     for epoch, least in enumerate([1.0, 1.0, 0.75, 0.75, 0.5, 0.5]):
-        assert seen(epoch).tolist() == (own >= least).nonzero().flatten().tolist()
+        assert indices(epoch).tolist() == (own >= least).nonzero().flatten().tolist()
     assert finished(run).step == 7

@@ -1,4 +1,4 @@
-"""Many students at once end where each ends alone: the objective, stacks of networks, and Fit's Adam, schedules and pools."""
+"""Students that are trained together have the results of separate trainings; the optimizer, schedules and pools of Fit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from explore.core.checkpoint import load_checkpoint, save_checkpoint
 from explore.core.runs import stream_seed
 from explore.errors import InvalidInput, RunDiverged, UnknownName
 from explore.models import MLP, Fit, MLPs, Several, logits_of
-from explore.subclass.config import LESSONS
+from explore.subclass.config import TEACHING_SIGNALS
 from explore.subclass.losses import (
     class_distillation_loss,
     class_logits,
     subclass_distillation_loss,
 )
-from explore.subclass.objective import Objective, Taught
+from explore.subclass.objective import Objective, StudentSettings
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
 PARENTS = [0, 1, 0, 2, 1]
 
 
-def single(taught: Taught, z, teacher, y, s, soften: str) -> torch.Tensor:
-    """One student's loss, by losses.py."""
-    lesson, t, weight = taught.lesson, taught.temperature, taught.distill_weight
-    if not lesson.teacher:
+def single_loss(student: StudentSettings, z, teacher, y, s, soften: str) -> torch.Tensor:
+    """Return the loss of one student by the functions of losses.py."""
+    signal, t, weight = student.signal, student.temperature, student.distill_weight
+    if not signal.teacher:
         return (
             cross_entropy(z, s)
-            if lesson.hard == "subclass"
+            if signal.hard_labels == "subclass"
             else cross_entropy(class_logits(z, PARENTS), y)
         )
-    if lesson.level == "subclass":
+    if signal.level == "subclass":
         return subclass_distillation_loss(z, teacher, y, PARENTS, t, weight)
     return class_distillation_loss(z, teacher, y, PARENTS, t, weight, soften)
 
@@ -50,45 +50,47 @@ def batch(students: int, n: int = 12, seed: int = 0):
 
 
 MIXED = [
-    Taught(LESSONS[name], w, t)
+    StudentSettings(TEACHING_SIGNALS[name], w, t)
     for w, t in ((0.5, 4.0), (0.2, 1.0), (1.0, 7.0), (0.0, 2.0))
-    for name in LESSONS
+    for name in TEACHING_SIGNALS
 ]
 
 
 @pytest.mark.parametrize("soften", ["subclass", "class"])
 @pytest.mark.parametrize(
-    "taught", [MIXED, MIXED[::-1], MIXED[3:4], MIXED[0:1], MIXED[2:5] * 2], ids=len
+    "students", [MIXED, MIXED[::-1], MIXED[3:4], MIXED[0:1], MIXED[2:5] * 2], ids=len
 )
-def test_the_objective_is_the_sum_of_the_single_losses(taught, soften):
-    z, teachers, y, s = batch(len(taught))
-    goal = Objective(taught, PARENTS, soften)
-    total = goal(z, *goal.targets(y, s, teachers))
-    wanted = sum(
-        single(one, z[:, k], teachers[:, k], y[:, k], s[:, k], soften)
-        for k, one in enumerate(taught)
+def test_the_objective_is_the_sum_of_the_single_losses(students, soften):
+    z, teachers, y, s = batch(len(students))
+    objective = Objective(students, PARENTS, soften)
+    total = objective(z, *objective.targets(y, s, teachers))
+    expected = sum(
+        single_loss(student, z[:, k], teachers[:, k], y[:, k], s[:, k], soften)
+        for k, student in enumerate(students)
     )
-    torch.testing.assert_close(total, wanted, rtol=1e-5, atol=1e-5)
-    found, right = (torch.autograd.grad(value, z)[0] for value in (total, wanted))
-    torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(total, expected, rtol=1e-5, atol=1e-5)
+    gradient, expected_gradient = (torch.autograd.grad(value, z)[0] for value in (total, expected))
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
 
 
-def test_targets_are_kept_sample_by_sample():
+def test_targets_can_be_indexed_by_sample():
     z, teachers, y, s = batch(len(MIXED))
-    goal, some = Objective(MIXED, PARENTS), torch.tensor([7, 2, 2, 11])
-    parts = [target[some] for target in goal.targets(y, s, teachers)]
-    wanted = goal(z[some], *goal.targets(y[some], s[some], teachers[some]))
-    torch.testing.assert_close(goal(z[some], *parts), wanted)
+    objective, some = Objective(MIXED, PARENTS), torch.tensor([7, 2, 2, 11])
+    parts = [target[some] for target in objective.targets(y, s, teachers)]
+    expected = objective(z[some], *objective.targets(y[some], s[some], teachers[some]))
+    torch.testing.assert_close(objective(z[some], *parts), expected)
 
 
 def test_students_without_a_teacher_need_none():
-    taught = [Taught(LESSONS[name], 0.5, 4.0) for name in ("scratch", "labels-only")]
+    students = [
+        StudentSettings(TEACHING_SIGNALS[name], 0.5, 4.0) for name in ("scratch", "labels-only")
+    ]
     z, _, y, s = batch(2)
-    goal = Objective(taught, PARENTS)
-    wanted = cross_entropy(class_logits(z[:, 0], PARENTS), y[:, 0]) + cross_entropy(
+    objective = Objective(students, PARENTS)
+    expected = cross_entropy(class_logits(z[:, 0], PARENTS), y[:, 0]) + cross_entropy(
         z[:, 1], s[:, 1]
     )
-    torch.testing.assert_close(goal(z, *goal.targets(y, s, None)), wanted)
+    torch.testing.assert_close(objective(z, *objective.targets(y, s, None)), expected)
 
 
 @pytest.mark.parametrize("method", ["kd", "skd"])
@@ -96,15 +98,14 @@ def test_masked_subclasses_leave_the_objective_finite(method):
     z, teachers, y, s = batch(1)
     z, teachers = z.detach().clone(), teachers.clone()
     teachers[:, :, 2] = -torch.inf
-    goal, taught = (
-        Objective([Taught(LESSONS[method], 0.5, 4.0)], PARENTS),
-        Taught(LESSONS[method], 0.5, 4.0),
-    )
+    settings = StudentSettings(TEACHING_SIGNALS[method], 0.5, 4.0)
+    objective = Objective([settings], PARENTS)
     for student in (z, z.masked_fill(torch.arange(5) == 2, -torch.inf)):
-        found = goal(student, *goal.targets(y, s, teachers))
-        torch.testing.assert_close(
-            found, single(taught, student[:, 0], teachers[:, 0], y[:, 0], s[:, 0], "subclass")
+        loss = objective(student, *objective.targets(y, s, teachers))
+        expected = single_loss(
+            settings, student[:, 0], teachers[:, 0], y[:, 0], s[:, 0], "subclass"
         )
+        torch.testing.assert_close(loss, expected)
 
 
 # ---- networks side by side
@@ -125,8 +126,10 @@ def test_mlps_are_networks_of_one_hidden_layer():
     torch.testing.assert_close(net(x[:, :1])[:, 1], net(x[:, :1].expand(-1, 2, -1, -1))[:, 1])
     for k, seed in enumerate([3, 8]):
         torch.testing.assert_close(MLP(6, 4, 5, seed)(x[:, k]), net(x)[:, k])
-        for one, own in zip(net.parameters(), MLPs(6, 4, 5, [seed]).parameters(), strict=True):
-            assert torch.equal(one[k], own[0])
+        for stacked, single in zip(
+            net.parameters(), MLPs(6, 4, 5, [seed]).parameters(), strict=True
+        ):
+            assert torch.equal(stacked[k], single[0])
     assert float(net.hidden.detach().abs().max()) <= 6**-0.5
     assert 0.4 < float(net.classifier.detach().abs().max()) <= 0.5
 
@@ -138,21 +141,21 @@ def test_mlps_leave_the_global_random_state_alone():
 
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1, [0]), (1, 0, 1, [0]), (1, 1, 0, [0]), (1, 1, 1, [])])
-def test_networks_without_any_size_are_refused(sizes):
+def test_sizes_of_0_are_refused(sizes):
     with pytest.raises(InvalidInput, match="number of seeds must be 1 or more"):
         MLPs(*sizes)
 
 
-TAUGHT = [
-    Taught(LESSONS[name], 0.4, t)
+STUDENTS = [
+    StudentSettings(TEACHING_SIGNALS[name], 0.4, t)
     for name, t in (("scratch", 4.0), ("kd", 2.0), ("skd", 4.0), ("labels-only", 1.0))
 ]
 
 
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("kind", ["MLPs", "Several"])
-def test_a_stack_ends_where_each_network_ends_alone(kind, own):
-    """With the same batches; each student has its own images and teacher, or all share them."""
+def test_a_stack_has_the_results_of_separate_trainings(kind, own):
+    """The batches are the same. The students have their own images, or share them."""
     x, s = blobs()
     y, teachers = (
         torch.tensor(PARENTS)[s],
@@ -163,7 +166,7 @@ def test_a_stack_ends_where_each_network_ends_alone(kind, own):
     ]
     images = torch.stack([x[order] for order in orders], 1)
     labels, subclasses = (torch.stack([values[order] for order in orders], 1) for values in (y, s))
-    seeds, how = (
+    seeds, options = (
         [5, 6, 5, 7],
         {
             "epochs": 12,
@@ -173,7 +176,7 @@ def test_a_stack_ends_where_each_network_ends_alone(kind, own):
             "batch": 16,
         },
     )
-    goal = Objective(TAUGHT, PARENTS)
+    objective = Objective(STUDENTS, PARENTS)
     stack = (
         MLPs(6, 8, 5, seeds) if kind == "MLPs" else Several([MLP(6, 8, 5, seed) for seed in seeds])
     )
@@ -181,21 +184,21 @@ def test_a_stack_ends_where_each_network_ends_alone(kind, own):
     together = Fit(
         stack,
         images if own else images[:, :1],
-        goal.targets(labels, subclasses, teachers),
-        loss=goal,
+        objective.targets(labels, subclasses, teachers),
+        loss=objective,
         schedule="cosine",
-        **how,
+        **options,
     ).run()
     losses = 0.0
-    for k, one in enumerate(TAUGHT):
-        network, alone = MLP(6, 8, 5, seeds[k]), Objective([one], PARENTS)
+    for k, settings in enumerate(STUDENTS):
+        network, alone = MLP(6, 8, 5, seeds[k]), Objective([settings], PARENTS)
         torch.testing.assert_close(start[:, k], network(images[:, k]))
         targets = (labels[:, k], subclasses[:, k], teachers[:, k])
 
-        def loss(z, y, s, t, one=one):
-            return single(one, z, t, y, s, "subclass")
+        def loss(z, y, s, t, settings=settings):
+            return single_loss(settings, z, t, y, s, "subclass")
 
-        fit = Fit(network, images[:, k], targets, loss=loss, schedule="cosine", **how).run()
+        fit = Fit(network, images[:, k], targets, loss=loss, schedule="cosine", **options).run()
         torch.testing.assert_close(
             logits_of(stack, images)[:, k], logits_of(network, images[:, k]), rtol=1e-3, atol=1e-3
         )
@@ -205,18 +208,18 @@ def test_a_stack_ends_where_each_network_ends_alone(kind, own):
     assert together.loss == pytest.approx(losses, rel=1e-4)
 
 
-def test_students_of_one_seed_and_lesson_stay_one():
+def test_students_with_equal_seeds_and_signals_stay_equal():
     x, s = blobs()
-    goal = Objective([TAUGHT[2], TAUGHT[0], TAUGHT[2]], PARENTS)
+    objective = Objective([STUDENTS[2], STUDENTS[0], STUDENTS[2]], PARENTS)
     z = torch.randn(40, 1, 5).expand(-1, 3, -1)
-    targets = goal.targets(
+    targets = objective.targets(
         torch.tensor(PARENTS)[s][:, None].expand(-1, 3), s[:, None].expand(-1, 3), z
     )
     net = MLPs(6, 8, 5, [1, 1, 1])
-    Fit(net, x[:, None], targets, loss=goal, epochs=5, optimizer="adam", batch=16).run()
-    found = logits_of(net, x[:, None])
-    torch.testing.assert_close(found[:, 0], found[:, 2])
-    assert not torch.allclose(found[:, 0], found[:, 1], atol=1e-2)
+    Fit(net, x[:, None], targets, loss=objective, epochs=5, optimizer="adam", batch=16).run()
+    z = logits_of(net, x[:, None])
+    torch.testing.assert_close(z[:, 0], z[:, 2])
+    assert not torch.allclose(z[:, 0], z[:, 1], atol=1e-2)
 
 
 # ---- Fit
@@ -253,19 +256,19 @@ def test_adam_equals_pytorchs_in_a_loop_written_by_hand(decay, schedule):
 
 def test_a_tuple_of_targets_reaches_the_loss_sample_by_sample():
     x, y = blobs()
-    seen = []
+    batches = []
 
     def loss(z, labels, numbers, names):
-        seen.append(numbers.clone())
+        batches.append(numbers.clone())
         assert torch.equal(labels, y[numbers])
         assert torch.equal(names, x[numbers])
         return z.square().mean()
 
     Fit(MLP(6, 3, 5), x, (y, torch.arange(40), x), loss=loss, epochs=2, batch=16).run()
-    assert [len(part) for part in seen] == [16, 16, 8] * 2
+    assert [len(part) for part in batches] == [16, 16, 8] * 2
     assert (
-        torch.cat(seen[:3]).sort().values.tolist()
-        == torch.cat(seen[3:]).sort().values.tolist()
+        torch.cat(batches[:3]).sort().values.tolist()
+        == torch.cat(batches[3:]).sort().values.tolist()
         == list(range(40))
     )
     with pytest.raises(InvalidInput, match="40 images, 40, 39 labels"):
@@ -273,35 +276,37 @@ def test_a_tuple_of_targets_reaches_the_loss_sample_by_sample():
     assert Fit(MLP(6, 3, 5), x, (y, y, y), loss=loss).config["loss"] == "loss"
 
 
-def test_a_pool_says_what_is_seen_in_an_epoch():
+def test_a_pool_gives_the_samples_of_an_epoch():
     x, y = blobs()
-    seen = []
+    batches = []
 
     def loss(z, numbers):
-        seen.append(numbers.tolist())
+        batches.append(numbers.tolist())
         return cross_entropy(z, y[numbers])
 
     def pool(epoch):
         return torch.arange(0, 10 * (epoch + 1))
 
     fit = Fit(MLP(6, 3, 5), x, (torch.arange(40),), loss=loss, epochs=4, batch=100, pool=pool).run()
-    assert [sorted(one) for one in seen] == [list(range(10 * k)) for k in (1, 2, 3, 4)]
-    assert seen[-1] != sorted(seen[-1])
+    assert [sorted(part) for part in batches] == [list(range(10 * k)) for k in (1, 2, 3, 4)]
+    assert batches[-1] != sorted(batches[-1])
     assert math.isfinite(fit.loss)
-    whole = Fit(MLP(6, 3, 5), x, y, epochs=2, pool=lambda _: torch.arange(40)).run()
-    assert torch.equal(flat(whole.network), flat(Fit(MLP(6, 3, 5), x, y, epochs=2).run().network))
+    expected = Fit(MLP(6, 3, 5), x, y, epochs=2, pool=lambda _: torch.arange(40)).run()
+    assert torch.equal(
+        flat(expected.network), flat(Fit(MLP(6, 3, 5), x, y, epochs=2).run().network)
+    )
 
 
 @pytest.mark.parametrize("stop", [1, 4])
 def test_adam_resumes_to_the_same_bits(stop, tmp_path):
-    goal = Objective(TAUGHT, PARENTS)
+    objective = Objective(STUDENTS, PARENTS)
     x, s = blobs()
-    targets = goal.targets(
+    targets = objective.targets(
         *(v[:, None].expand(-1, 4) for v in (torch.tensor(PARENTS)[s], s)), torch.zeros(40, 4, 5)
     )
 
     def fit():
-        how = {
+        options = {
             "optimizer": "adam",
             "schedule": "cosine",
             "epochs": 6,
@@ -312,24 +317,24 @@ def test_adam_resumes_to_the_same_bits(stop, tmp_path):
             MLPs(6, 8, 5, range(4)),
             x[:, None],
             targets,
-            loss=goal,
+            loss=objective,
             pool=lambda e: torch.arange(20 + 3 * e),
-            **how,
+            **options,
         )
 
-    whole, first, second = fit().run(), fit(), fit()
+    complete, first, second = fit().run(), fit(), fit()
     for _ in range(stop):
         first.advance()
     save_checkpoint(first, tmp_path / "fit.npz")
     state = load_checkpoint(tmp_path / "fit.npz")
     second.restore(state)
     second.run()
-    assert torch.equal(flat(second.network), flat(whole.network))
-    assert second.loss == whole.loss
+    assert torch.equal(flat(second.network), flat(complete.network))
+    assert second.loss == complete.loss
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_loss_that_is_no_number_stops_it(optimizer):
+def test_a_loss_of_nan_stops_the_training(optimizer):
     x, y = blobs()
     fit = Fit(
         MLP(6, 3, 5),
@@ -354,7 +359,7 @@ def test_unknown_optimizers_and_schedules_are_named():
             Fit(MLP(6, 3, 5), *blobs(), **{name: "adams"})
 
 
-def test_training_gives_no_global_random_number_away():
+def test_training_leaves_the_global_random_state_alone():
     before = torch.get_rng_state(), copy.deepcopy(np.random.get_state()[1])  # noqa: NPY002
     Fit(MLP(6, 3, 5), *blobs(), epochs=2, optimizer="adam").run()
     assert torch.equal(before[0], torch.get_rng_state())
