@@ -10,22 +10,6 @@ from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.modes import modes
 
-ERROR_METRICS = {
-    "angle": ("angle in L2", "rad"),
-    "ise": ("integrated squared error", "1 / volume"),
-    "nise": ("normalised integrated squared error", "1"),
-    "cauchy_schwarz": ("Cauchy–Schwarz divergence", "nat"),
-    "kl": ("Kullback–Leibler divergence from the original", "nat"),
-    "kl_error": ("standard error of it; 0 where it was integrated", "nat"),
-    "mean_error": ("how far the mean moved, in standard deviations of the original", "1"),
-    "covariance_error": (
-        "Frobenius norm of the change of covariance, in units of the original's",
-        "1",
-    ),
-    "peaks": ("local maxima of the density", "1"),
-}
-"""Long name and unit of every value that ``Yardstick.measure`` returns; recordings contain them."""
-
 MAX_INTEGRATED = 100
 """In 1-D and up to this many components, the KL divergence is integrated instead of sampled."""
 

@@ -29,7 +29,8 @@ from explore.mixtures import (
     reduce,
 )
 from explore.mixtures.components import MutableMixture
-from explore.mixtures.error_metrics import ERROR_METRICS, Yardstick
+from explore.mixtures.error_metrics import Yardstick
+from explore.mixtures.recordings import ERROR_METRICS
 from explore.mixtures.reduction.clustering import Clustering
 
 STANDARD = load_mixture("standard-1d")

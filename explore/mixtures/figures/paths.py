@@ -10,7 +10,7 @@ import xarray
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from explore.core.recording import frame_index, require_variable
+from explore.core.recording import frame_index
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES
 from explore.mixtures.figures.density import (
@@ -30,6 +30,7 @@ from explore.mixtures.figures.recordings import (
     mixture_of,
     original_of,
 )
+from explore.mixtures.recordings import REDUCTION
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import CURVE_GREY, GRID_GREY, set_title
 
@@ -67,7 +68,7 @@ def reduction(
         InvalidInput: recordings of other runs, or of different mixtures.
         UnknownName: another measure.
     """
-    recordings = require_variable(recordings, "original_covariance", "a mixture reduction")
+    recordings = REDUCTION.check(recordings)
     if len(recordings) > 3:
         raise InvalidInput(f"give up to three recordings, got {len(recordings)}")
     if measure not in MEASURE_LABELS:

@@ -14,9 +14,10 @@ from explore.core.runs import BaseRun
 from explore.errors import InvalidInput
 from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.config import PHASES, ReduceConfig
-from explore.mixtures.error_metrics import ERROR_METRICS, Yardstick
+from explore.mixtures.error_metrics import Yardstick
 from explore.mixtures.examples import load_mixture
 from explore.mixtures.mixture import GaussianMixture
+from explore.mixtures.recordings import REDUCTION
 from explore.mixtures.reduction.methods import build_stages
 from explore.mixtures.reduction.result import Reduction
 from explore.mixtures.reduction.stages import Step
@@ -26,20 +27,6 @@ if TYPE_CHECKING:
 
 UNNAMED = "mixture"
 """The name in recordings of a mixture that was not loaded by name."""
-
-FRAME_VARIABLES: dict[str, tuple[tuple[str, ...], str]] = {
-    "weight": (("component",), "weight; 0 where no component is left"),
-    "mean": (("component", "axis"), "mean"),
-    "covariance": (("component", "axis", "axis_"), "covariance"),
-    "alive": (("component",), "whether a component is left in this slot"),
-    "label": (("component",), "slot that each original component went to, or -1"),
-    "merged": (("pair",), "slots of the last merge, or -1"),
-    "score": ((), "what the last merge cost, as the method counts"),
-    "components": ((), "components left"),
-    "phase": ((), ", ".join(f"{k} {phase}" for k, phase in enumerate(PHASES))),
-    "kernel_evaluations": ((), "kernel evaluations so far"),
-}
-"""Dimensions and long name of the variables in a recording, besides the ``ERROR_METRICS``."""
 
 
 def reduce(
@@ -195,8 +182,6 @@ class ReduceRun(BaseRun):
 
     def snapshot(self) -> xarray.Dataset:
         """Return the components in their slots, the last step, and every error metric."""
-        import xarray
-
         current, last = self.current, Step(REMOVED, REMOVED, float("nan"))
         if self.path and self.phase == "merging":
             last = self.path[-1]
@@ -212,20 +197,16 @@ class ReduceRun(BaseRun):
             "phase": np.int32(PHASES.index(self.phase)),
             "kernel_evaluations": np.int64(self._evaluations),
         }
-        frame: dict[str, Any] = {
-            name: (dims, values[name], {"long_name": text, "units": "1"})
-            for name, (dims, text) in FRAME_VARIABLES.items()
-        }
-        for name, value in self._yardstick.measure(self.mixture).items():
-            text, unit = ERROR_METRICS[name]
-            frame[name] = ((), np.float64(value), {"long_name": text, "units": unit})
-        return xarray.Dataset(frame, self._coordinates())
+        errors = self._yardstick.measure(self.mixture)
+        values |= {name: np.float64(error) for name, error in errors.items()}
+        return REDUCTION.frame(values, self._coordinates())
 
     def result(self) -> xarray.Dataset:
         """Return the reduced mixture, the original, and the label of each original component."""
         import xarray
 
         g = self.mixture
+        originals = REDUCTION.frame({}, self._coordinates()).coords
         data = {
             "weight": (("reduced",), g.weights.copy()),
             "mean": (("reduced", "axis"), g.means.copy()),
@@ -233,14 +214,14 @@ class ReduceRun(BaseRun):
             "label": (("component",), self.current.compact_labels()),
         }
         attrs = {"converged": self.converged, "message": self.outcome}
-        return xarray.Dataset(data, self._coordinates(), attrs)
+        return xarray.Dataset(data, originals, attrs)
 
     def _coordinates(self) -> dict[str, Any]:
         f = self.original
         return {
-            "original_weight": (("component",), np.array(f.weights)),
-            "original_mean": (("component", "axis"), np.array(f.means)),
-            "original_covariance": (("component", "axis", "axis_"), np.array(f.covariances)),
+            "original_weight": np.array(f.weights),
+            "original_mean": np.array(f.means),
+            "original_covariance": np.array(f.covariances),
         }
 
     def state(self) -> dict[str, Any]:

@@ -16,23 +16,10 @@ from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES, quantise_maps
 from explore.sparseconv.networks.convolution_inputs import ConvolutionInput, convolution_inputs
+from explore.sparseconv.recordings import DENSITY_SURVEY
 
 if TYPE_CHECKING:
     import xarray
-
-ATTRIBUTES = {
-    "density": {"long_name": "share of values that are not zero", "units": "1"},
-    "work": {"long_name": "share of multiply-adds that is left if zeros are skipped", "units": "1"},
-    "bytes": {"long_name": "size in bytes", "units": "byte"},
-    "elements": {"long_name": "size as the papers count it", "units": "elements"},
-    "levels": {
-        "long_name": "size of each value, 0 is zero and 255 the largest of its layer, "
-        "layer after layer",
-        "units": "1",
-    },
-    "offset": {"long_name": "where the levels of a layer begin", "units": "1"},
-}
-"""Attributes of the variables in a recording."""
 
 
 def activation_density(
@@ -79,37 +66,34 @@ def activation_density(
 
 def density_frame(inputs: Sequence[ConvolutionInput], maps: bool = False) -> xarray.Dataset:
     """Return density and sizes of each layer for one image; with ``maps`` also the levels."""
-    import xarray
-
     sizes = np.array([_sizes(layer) for layer in inputs], float)
     density = [np.count_nonzero(layer.maps) / layer.maps.size for layer in inputs]
     work = [math.nan if i.geometry is None else work_left(i.maps, i.geometry) for i in inputs]
-    variables: dict[str, Any] = {
-        "density": ("layer", np.array(density), ATTRIBUTES["density"]),
-        "work": ("layer", np.array(work), ATTRIBUTES["work"]),
-        "bytes": (("layer", "format"), sizes[..., 0], ATTRIBUTES["bytes"]),
-        "elements": (("layer", "format"), sizes[..., 1], ATTRIBUTES["elements"]),
+    values: dict[str, Any] = {
+        "density": np.array(density),
+        "work": np.array(work),
+        "bytes": sizes[..., 0],
+        "elements": sizes[..., 1],
     }
     modules = [layer.module for layer in inputs]
     padding = [(-1, -1) if i.geometry is None else i.geometry.padding for i in inputs]
     coordinates: dict[str, Any] = {
-        "layer": ("layer", np.array([layer.name for layer in inputs], object)),
-        "format": ("format", np.array(FORMAT_NAMES, object)),
-        "shape": (("layer", "chw"), np.array([layer.maps.shape[1:] for layer in inputs])),
-        "filters": ("layer", np.array([module.out_channels for module in modules])),
-        "pointwise": ("layer", np.array([layer.pointwise for layer in inputs])),
-        "kernel": (("layer", "axis"), np.array([module.kernel_size for module in modules])),
-        "stride": (("layer", "axis"), np.array([module.stride for module in modules])),
-        "padding": (("layer", "axis"), np.array(padding)),
+        "layer": np.array([layer.name for layer in inputs], object),
+        "format": np.array(FORMAT_NAMES, object),
+        "shape": np.array([layer.maps.shape[1:] for layer in inputs]),
+        "filters": np.array([module.out_channels for module in modules]),
+        "pointwise": np.array([layer.pointwise for layer in inputs]),
+        "kernel": np.array([module.kernel_size for module in modules]),
+        "stride": np.array([module.stride for module in modules]),
+        "padding": np.array(padding),
     }
     if maps:
         mapped = [k for k, i in enumerate(inputs) if not i.pointwise and i.geometry is not None]
         levels, offsets = quantise_maps([inputs[k].maps[0] for k in mapped])
         offset = np.full(len(inputs), -1)
         offset[mapped] = offsets
-        variables["levels"] = ("place", levels, ATTRIBUTES["levels"])
-        coordinates["offset"] = ("layer", offset, ATTRIBUTES["offset"])
-    return xarray.Dataset(variables, coordinates)
+        values["levels"], coordinates["offset"] = levels, offset
+    return DENSITY_SURVEY.frame(values, coordinates)
 
 
 def _sizes(layer: ConvolutionInput) -> list[tuple[float, float]]:

@@ -16,6 +16,7 @@ from explore.sparseconv.config import DensityConfig
 from explore.sparseconv.networks.convolution_inputs import convolution_inputs
 from explore.sparseconv.networks.density import density_frame
 from explore.sparseconv.networks.model_zoo import find_network, load_network
+from explore.sparseconv.recordings import DENSITY_SURVEY
 
 if TYPE_CHECKING:
     import xarray
@@ -97,14 +98,12 @@ class DensityRun(BaseRun):
         """Return density and sizes of every layer for this image; with ``maps`` also the maps."""
         index = int(self._order[self.step])
         inputs = convolution_inputs(self.network, self.data.batch([index]))
-        frame = density_frame(inputs, self.options.maps)
-        frame["index"] = ((), index, {"long_name": "which image of the set", "units": "1"})
-        label = int(self.data.labels[index])
-        frame["label"] = ((), label, {"long_name": "its class", "units": "1"})
+        values: dict[str, Any] = {"index": index, "label": int(self.data.labels[index])}
         if self.options.maps:
-            attributes = {"long_name": "the image", "units": "1"}
-            frame["picture"] = (("y", "x", "rgb"), self._pixels(index), attributes)
-        return frame.assign_coords({"class": ("class", np.array(self.class_names, object))})
+            values["picture"] = self._pixels(index)
+        class_names = np.array(self.class_names, object)
+        frame = DENSITY_SURVEY.frame(values, {"class": class_names})
+        return density_frame(inputs, self.options.maps).merge(frame)
 
     def _pixels(self, index: int) -> np.ndarray:
         """Return an image as uint8 ``[H, W, 3]``. The range of a tensor is stretched to 0 … 255."""
