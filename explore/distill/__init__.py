@@ -1,4 +1,4 @@
-"""Dataset distillation by matching what networks attend to: DM, DataDAM, channel-only and ATOM as one loss with switches."""
+"""Dataset distillation by attention matching: DM, DataDAM, channel-only matching and ATOM."""
 
 import lazy_loader
 
@@ -9,10 +9,11 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation.fair_comparison": ["compare", "starting_points"],
         "evaluation.config": ["EvaluationProtocol"],
         "baselines": ["CoresetRun"],
-        "evaluation.protocol": ["EvaluationRun", "evaluate"],
+        "evaluation.run": ["EvaluationRun", "evaluate"],
         "matching": ["attention_matching_loss"],
-        "evaluation.table": ["compare_results"],
-        "attention_matching": ["DistillRun", "distill"],
+        "evaluation.results": ["compare_results"],
+        "attention_matching": ["DistillRun"],
+        "run": ["distill"],
         "untrained": ["UntrainedRun"],
     },
 )

@@ -1,4 +1,7 @@
-"""Differentiable siamese augmentation (DSA) with a private generator: one draw, the same for real and synthetic images."""
+"""Differentiable siamese augmentation (DSA): the same change of real and synthetic images.
+
+Random numbers come from a private generator; the global random state is not used.
+"""
 
 from __future__ import annotations
 
@@ -17,19 +20,24 @@ __all__ = ["OPERATIONS", "Draw", "augment", "draw_augmentation", "strategy"]
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw: the operation, and for it ``[M, 3]`` numbers in [0, 1); M is 1 (shared) or one an image."""
+    """A random augmentation.
+
+    Attributes:
+        operation: the name of the operation.
+        numbers: its parameters, ``[M, 3]`` in [0, 1). M is 1, or the number of images.
+    """
 
     operation: str
     numbers: np.ndarray
 
 
 def draw_augmentation(operations: tuple[str, ...], seed: int, images: int = 1) -> Draw | None:
-    """Choose one operation and its numbers; None if there is nothing to choose from.
+    """Draw one operation and its parameters; return None if there are no operations.
 
     Args:
-        operations: as ``strategy`` returns them; one of them is chosen for the whole batch.
+        operations: the result of ``strategy``. All images of a batch get the same operation.
         seed: of this draw alone.
-        images: 1 for one draw shared by all images (siamese), else one draw for each image.
+        images: 1 if all images share their parameters (siamese), else the number of images.
     """
     if not operations:
         return None
@@ -38,11 +46,11 @@ def draw_augmentation(operations: tuple[str, ...], seed: int, images: int = 1) -
 
 
 def augment(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
-    """Apply a draw to images ``[N, C, H, W]`` (normalised); gradients flow through, no random state is touched.
+    """Apply an augmentation to normalised images ``[N, C, H, W]``; the result is differentiable.
 
     Source: DSA (arXiv 2102.08259), with the ranges of its released code: brightness ±0.5,
-    saturation 0–2, contrast 0.5–1.5, crop 1/8 of the side, cutout half of it, scale 1/1.2–1.2,
-    rotation ±15°. Sampling uses ``align_corners=False``, as DataDAM's does.
+    saturation 0–2, contrast 0.5–1.5, crop 1/8 of the side, cutout half of it, scale 1/1.2 to 1.2,
+    rotation ±15°. Sampling uses ``align_corners=False``, as in DataDAM's code.
 
     Example:
         >>> x = torch.rand(2, 1, 8, 8)
@@ -67,25 +75,24 @@ def _color(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -
 def _crop(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     n, _channels, h, w = x.shape
     reach_y, reach_x = int(0.125 * h + 0.5), int(0.125 * w + 0.5)
-    # a shift of 0..2·reach on the padded image is one of -reach..reach on the image
-    # (clamped, because the largest numbers below 1 round to 1 in the images' type)
+    # A shift by 0..2·reach on the padded image is a shift by -reach..reach on the image. It is
+    # clamped, because the largest numbers below 1 are rounded to 1 in the dtype of the images.
     dy = (a * (2 * reach_y + 1)).long().clamp(max=2 * reach_y).view(-1, 1).expand(n, 1)
     dx = (b * (2 * reach_x + 1)).long().clamp(max=2 * reach_x).view(-1, 1).expand(n, 1)
     padded = pad(x, (reach_x, reach_x, reach_y, reach_y))
     rows = dy + torch.arange(h, device=x.device)
     columns = dx + torch.arange(w, device=x.device)
     index = torch.arange(n, device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    pixels = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]]
+    return pixels.permute(0, 3, 1, 2)
 
 
 def _cutout(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
     h, w = x.shape[2:]
 
-    def span(size: int, at: torch.Tensor) -> torch.Tensor:
+    def span(size: int, position: torch.Tensor) -> torch.Tensor:
         side = int(0.5 * size + 0.5)
-        start = (at * (size + 1 - side % 2)).long().clamp(max=size - side % 2) - side // 2
+        start = (position * (size + 1 - side % 2)).long().clamp(max=size - side % 2) - side // 2
         cells = torch.arange(size, device=x.device)
         return (cells >= start.view(-1, 1)) & (cells < start.view(-1, 1) + side)
 
@@ -105,16 +112,13 @@ def _scale(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, _: torch.Tensor) -
 
 def _rotate(x: torch.Tensor, a: torch.Tensor, *_: torch.Tensor) -> torch.Tensor:
     angle = (a.flatten() - 0.5) * (2 * math.radians(15))
-    zero = torch.zeros_like(angle)
-    return _warp(
-        x, torch.stack([angle.cos(), -angle.sin(), zero, angle.sin(), angle.cos(), zero], 1)
-    )
+    cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    return _warp(x, torch.stack([cos, -sin, zero, sin, cos, zero], 1))
 
 
 def _warp(x: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
-    grid = affine_grid(
-        theta.view(-1, 2, 3).expand(len(x), 2, 3), list(x.shape), align_corners=False
-    )
+    theta = theta.view(-1, 2, 3).expand(len(x), 2, 3)
+    grid = affine_grid(theta, list(x.shape), align_corners=False)
     return grid_sample(x, grid, align_corners=False)
 
 

@@ -1,8 +1,11 @@
-"""What the topic of dataset distillation offers."""
+"""The catalog of dataset distillation: its methods, figures and labs."""
 
 from typing import Any
 
 from explore.core.catalog import Figure, Lab, Method, Topic
+
+RECORDED_SETS = {"fashion-mnist": "fashion", "digits": "digits"}
+"""Data sets of the shipped recordings, and the names under which their files begin."""
 
 
 def _matching(name: str, label: str, summary: str) -> Method:
@@ -14,7 +17,7 @@ def _matching(name: str, label: str, summary: str) -> Method:
         label=label,
         figures=("evolution",),
         bench="explore.distill.bench.matching:main",
-        recordings=(f"data/fashion-{name}.zarr.zip", f"data/digits-{name}.zarr.zip"),
+        recordings=tuple(f"data/{prefix}-{name}.zarr.zip" for prefix in RECORDED_SETS.values()),
         tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
         family="distill",
         product=".safetensors",
@@ -53,14 +56,14 @@ TOPIC = Topic(
             recordings=("data/digits-untrained.zarr.zip",),
             tiny={"data": "digits", "steps": 2, "width": 8, "images": 100},
         ),
-        _coreset("random", "real images chosen at random"),
+        _coreset("random", "real images selected at random"),
         _coreset("herding", "real images whose mean follows the class mean", **QUICK_FEATURES),
         _coreset("kcenter", "real images that leave no other image far away", **QUICK_FEATURES),
         _coreset("class-mean", "the mean image of each class"),
         Method(
             "evaluate",
             "networks trained from scratch on a distilled set and scored on test images",
-            builder="explore.distill.evaluation.protocol:build",
+            builder="explore.distill.evaluation.run:build",
             config="explore.distill.evaluation.config:EvaluateConfig",
             tiny={
                 "distilled": {"method": "random", "data": SMALL_DIGITS},
@@ -98,4 +101,7 @@ TOPIC = Topic(
 )
 
 METHOD_LABELS = {method.name: method.label for method in TOPIC.methods if method.label}
-"""How methods are called in pictures and tables."""
+"""The names of methods in pictures and tables."""
+
+DISTILLATION_METHODS = tuple(method.name for method in TOPIC.methods if method.family == "distill")
+BASELINES = tuple(method.name for method in TOPIC.methods if method.family == "coreset")

@@ -1,4 +1,4 @@
-"""The attention lab: one function a notebook cell, each returning something that shows itself."""
+"""The attention lab: one function for each cell of its notebook."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import ipywidgets
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
-from explore.distill.catalog import METHOD_LABELS
+from explore.distill.catalog import DISTILLATION_METHODS, METHOD_LABELS, RECORDED_SETS
+from explore.distill.figures.accuracies import Accuracies
 from explore.distill.figures.evolution import Evolution, evolution
-from explore.distill.figures.untrained import Accuracies, Untrained, untrained
+from explore.distill.figures.untrained import Untrained, untrained
 from explore.errors import InvalidInput, UnknownName
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
@@ -25,86 +26,77 @@ from explore.widgets.live import Live
 if TYPE_CHECKING:
     import xarray
 
-SETS = {"digits": "digits", "fashion-mnist": "fashion"}
-"""Data sets of which recordings ship, and how their files begin."""
-
-METHODS = ("datadam", "dm", "channel", "atom")
-BY = {"step": "equal steps", "distance": "equal attention distance"}
+BY_LABELS = {"step": "equal steps", "distance": "equal attention distance"}
 
 
 def recording_of(data: str, method: str) -> xarray.Dataset:
-    """The shipped recording of a method on a data set, read whole (it is small).
+    """Return the shipped recording of a method on a data set, loaded into memory.
 
     Raises:
-        InvalidInput: none ships of that set.
+        InvalidInput: there is no shipped recording of this data set.
     """
-    if data not in SETS:
+    if data not in RECORDED_SETS:
         raise InvalidInput(
-            f"recordings ship of {', '.join(SETS)}, not of {data!r}; record one and use explorer_of(recording)"
+            f"there are shipped recordings of {', '.join(RECORDED_SETS)}, but not of {data!r}; "
+            "record a run and use explorer_of(recording)"
         )
-    return open_recording(shipped(f"data/{SETS[data]}-{method}.zarr.zip")).load()
+    return open_recording(shipped(f"data/{RECORDED_SETS[data]}-{method}.zarr.zip")).load()
 
 
 def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
-    """Class-mean attention of untrained networks, and how well the nearest map classifies; more networks on demand.
+    """Explore the attention of untrained networks, and how well the nearest map classifies.
+
+    A button adds another network.
 
     Args:
-        recording: of the method "untrained"; the shipped one (on digits) if left out.
+        recording: of the method "untrained"; the shipped one (on digits) by default.
     """
-    known = {
-        "recording": open_recording(shipped("data/digits-untrained.zarr.zip")).load()
-        if recording is None
-        else recording.load()
-    }
-    first = known["recording"]
+    if recording is None:
+        recording = open_recording(shipped("data/digits-untrained.zarr.zip"))
+    survey = recording.load()
 
-    def draw_new(explorer: Explorer) -> None:
-        survey = known["recording"]
+    def select(**state: Any) -> xarray.Dataset:
+        return untrained(survey, **state)
+
+    def add_network(explorer: Explorer) -> None:
+        nonlocal survey
         number = int(survey.step.values[-1]) + 1
-        known["recording"] = _with_network(survey, number)
-        numbers = known["recording"].step.values.tolist()
-        explorer.offer("network", numbers, number)
+        survey = _with_network(survey, number)
+        explorer.offer("network", survey.step.values.tolist(), number)
 
+    labels = [str(name) for name in survey.label.values]
     controls: dict[str, Control] = {
-        "power": Slider("power p", first.power.values.tolist()),
-        "network": Slider("network", first.step.values.tolist()),
-        "label": Choice(
-            "image of class",
-            [str(name) for name in first.label.values],
-            start=str(first.label.values[min(3, first.sizes["label"] - 1)]),
-        ),
-        "draw": Button("Draw new weights", draw_new),
+        "power": Slider("power p", survey.power.values.tolist()),
+        "network": Slider("network", survey.step.values.tolist()),
+        "label": Choice("image of class", labels, start=labels[min(3, len(labels) - 1)]),
+        "draw": Button("Draw new weights", add_network),
     }
-    return Explorer(
-        lambda **state: untrained(known["recording"], **state), Untrained, controls, "untrained"
-    )
+    return Explorer(select, Untrained, controls, "untrained")
 
 
 def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str = "dm") -> Explorer:
-    """Two recorded methods beside each other, step by step, class by class; from the shipped recordings, without torch."""
-    read = cache(partial(recording_of, data))  # each when it is first chosen
-    first = read(left)
+    """Explore two methods side by side, in their shipped recordings. No torch is imported."""
+    read = cache(partial(recording_of, data))  # A recording is read when it is first shown.
 
-    def source(left: str, right: str, **state: Any) -> xarray.Dataset:
+    def select(left: str, right: str, **state: Any) -> xarray.Dataset:
         return evolution([read(left), read(right)], **state)
 
     controls: dict[str, Control] = {
-        "step": Slider("step", first.step.values.tolist(), start=int(first.step.values[-1])),
-        "label": Choice("class", [str(name) for name in first.label.values]),
-        "left": Choice("left", METHODS, left, METHOD_LABELS),
-        "right": Choice("right", METHODS, right, METHOD_LABELS),
-        "by": Choice("compare at", list(BY), names=BY),
+        **_step_and_class(read(left)),
+        "left": Choice("left", DISTILLATION_METHODS, left, METHOD_LABELS),
+        "right": Choice("right", DISTILLATION_METHODS, right, METHOD_LABELS),
+        "by": Choice("compare at", list(BY_LABELS), names=BY_LABELS),
     }
-    return Explorer(source, Evolution, controls, f"attention-{data}")
+    return Explorer(select, Evolution, controls, f"attention-{data}")
 
 
 def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
-    """One recorded run, step by step; from the shipped recording, without torch."""
+    """Explore one run in its shipped recording. No torch is imported."""
     return explorer_of(recording_of(data, method))
 
 
 def explorer_of(recording: xarray.Dataset) -> Explorer:
-    """Your own recording of an attention-matching run, step by step, class by class."""
+    """Explore your own recording of an attention-matching run."""
     controls = _step_and_class(recording)
     return Explorer(partial(evolution, recording), Evolution, controls, "attention")
 
@@ -116,31 +108,31 @@ def live(
     folder: str | Path | None = None,
     **options: Any,
 ) -> LiveDistillation:
-    """Distil now: Start, Stop, scrub; then compare with random, herded and mean images.
+    """Distil a data set now, watch it, and compare the accuracy with that of baselines.
 
     Args:
         data: "digits" or "fashion-mnist" (if it is in the data folder).
-        method: "datadam", "dm", "channel" or "atom".
-        steps: how many.
-        folder: where recordings go; a temporary folder if left out.
-        **options: other options of the method, on top of the preset "lesson".
+        method: "dm", "datadam", "channel" or "atom".
+        steps: number of steps.
+        folder: where recordings are written; a temporary folder by default.
+        **options: other options of the method, in addition to the preset "lesson".
 
     Raises:
         DataMissing: the data set is not in the data folder.
-        UnknownName: no such data set or method.
+        UnknownName: an unknown data set or method.
     """
-    if method not in METHODS:
-        raise UnknownName("method", method, METHODS)
+    if method not in DISTILLATION_METHODS:
+        raise UnknownName("method", method, DISTILLATION_METHODS)
     if data not in available_sets():
         from explore.data import load
 
-        load(data)  # says what is missing, and where to put it
+        load(data)  # This error says which file is missing, and where it belongs.
         raise UnknownName("data set of this lab", data, available_sets())
     return LiveDistillation(data, method, steps, folder, options)
 
 
 class LiveDistillation(Live):
-    """A distillation with its recording, and a comparison of accuracies; created by ``live``."""
+    """A distillation with its recording, and a comparison of accuracies; see ``live``."""
 
     def __init__(
         self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]
@@ -154,11 +146,11 @@ class LiveDistillation(Live):
             folder = self._temporary.name
         self.folder = Path(folder)
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
-        self._lock = threading.Lock()  # only one of the two jobs computes at a time
+        self._lock = threading.Lock()  # Only one of the two jobs computes at a time.
         self.comparison_box = ipywidgets.VBox()
         controls: dict[str, Control] = {
             "data": Choice("data", available_sets(), data),
-            "method": Choice("method", METHODS, method, METHOD_LABELS),
+            "method": Choice("method", DISTILLATION_METHODS, method, METHOD_LABELS),
             "noise": Button("New noise", self._change_noise, "Start again from other noise"),
         }
         super().__init__(controls, self._distill, self._create_run, self._refresh)
@@ -183,14 +175,12 @@ class LiveDistillation(Live):
         self.path = self.folder / f"{name}-{self.seed}.zarr"
         with spare_core():  # as in the job, because the last bits depend on the number of threads
             self._recording = record(self.run, self.path, stop=lambda: True).load()
-        self.show(
-            Explorer(
-                lambda **state: evolution(self._recording, **state),
-                Evolution,
-                _step_and_class(self._recording),
-                f"live-{name}",
-            )
-        )
+
+        def select(**state: Any) -> xarray.Dataset:
+            return evolution(self._recording, **state)
+
+        controls = _step_and_class(self._recording)
+        self.show(Explorer(select, Evolution, controls, f"live-{name}"))
         self.comparison_box.children = []
 
     def _distill(self, progress: Any, stop: Any) -> Any:
@@ -201,15 +191,14 @@ class LiveDistillation(Live):
             return record(self.run, self.path, progress=progress, stop=stop)
 
     def _refresh(self) -> None:
-        """Show the newest frame, unless the reader has moved away from the last one."""
+        """Show the newest frame, unless the reader is looking at an earlier one."""
         recording = open_recording(self.path).load()
         steps, last = recording.step.values.tolist(), int(self._recording.step[-1])
         if steps[-1] == last:
             return
         self._recording = recording
-        self.explorer.offer(
-            "step", steps, steps[-1] if self.explorer.state["step"] == last else None
-        )
+        is_at_end = self.explorer.state["step"] == last
+        self.explorer.offer("step", steps, steps[-1] if is_at_end else None)
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import DistilledSet, load
@@ -217,14 +206,13 @@ class LiveDistillation(Live):
         from explore.distill.evaluation.fair_comparison import compare, starting_points
 
         train, test = load(self.settings.data), load(self.settings.data, "test")
-        rivals = starting_points(train, self.run.options.images_per_class, self.seed)
+        baselines = starting_points(train, self.run.images_per_class, self.seed)
         self.job.stop()
         with self._lock, spare_core():
-            mine = {
-                f"{METHOD_LABELS[self.run.name]}, step {self.run.step}": DistilledSet.of(self.run)
-            }
+            name = f"{METHOD_LABELS.get(self.run.name, self.run.name)}, step {self.run.step}"
+            sets = {name: DistilledSet.of(self.run), **baselines}
             protocol = EvaluationProtocol(**{"seed": self.seed, **self.protocol})
-            return compare({**mine, **rivals}, test, protocol, progress, stop)
+            return compare(sets, test, protocol, progress, stop)
 
     def _show_comparison(self, result: Any) -> None:
         self.comparison_box.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
@@ -234,10 +222,8 @@ def available_sets() -> list[str]:
     """Return the data sets of this lab that can be loaded."""
     from explore.data.datasets.folders import data_folder
 
-    return [
-        "digits",
-        *(["fashion-mnist"] if (data_folder() / "FashionMNIST" / "raw").is_dir() else []),
-    ]
+    has_fashion = (data_folder() / "FashionMNIST" / "raw").is_dir()
+    return ["digits", *(["fashion-mnist"] if has_fashion else [])]
 
 
 def _step_and_class(recording: xarray.Dataset) -> dict[str, Control]:
@@ -249,22 +235,16 @@ def _step_and_class(recording: xarray.Dataset) -> dict[str, Control]:
 
 
 def _with_network(survey: xarray.Dataset, number: int) -> xarray.Dataset:
-    """The survey with one more untrained network, drawn and looked through now."""
+    """Return the survey with a frame of one more untrained network."""
     import xarray
 
     from explore.core.registry import build
 
-    run: Any = build(survey.attrs["config"])
+    run = build(survey.attrs["config"])
     run.step = number
     frame = run.snapshot()
-    added = frame[list(frame.data_vars)].expand_dims(step=[number])
-    joined = xarray.concat(
-        [survey[list(frame.data_vars)], added],
-        "step",
-        join="override",
-        coords="minimal",
-        compat="override",
-    )
-    return joined.assign_coords(
-        {name: survey[name] for name in survey.coords if name != "step"}
-    ).assign_attrs(survey.attrs)
+    names = list(frame.data_vars)
+    constants = survey.coords.to_dataset().drop_vars("step").coords
+    frames = [survey[names], frame[names].expand_dims(step=[number])]
+    extended = xarray.concat(frames, "step", join="override", coords="minimal", compat="override")
+    return extended.assign_coords(constants).assign_attrs(survey.attrs)

@@ -1,7 +1,11 @@
-"""Probe: fixed networks and real images that synthetic ones are measured with, so that a recording shows only those change."""
+"""The probe: fixed networks and real images with which the synthetic images of every frame are measured.
+
+As these are fixed, a change between two frames is a change of the synthetic images.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,117 +14,98 @@ from torch import nn
 
 from explore.core.runs import stream_seed
 from explore.data.training_data import TrainingData
-from explore.distill.config import DistillConfig
 from explore.distill.matching import ClassMeans, matching_terms, real_means
+from explore.distill.recordings import ATTENTION_MATCHING
 
 if TYPE_CHECKING:
     import xarray
 
 POWER = 4.0
-"""Maps of a method that does not match them (DM) are looked at with the paper's power, so that methods compare."""
+"""The power of maps that a method does not match (such as DM), so that methods can be compared."""
 
 
 class Probe:
-    """Fixed networks and their class means over fixed real images; ``frame`` measures synthetic images against them."""
+    """Probe networks with their class means over fixed real images.
+
+    Args:
+        source: the real images.
+        networks: the probe networks.
+        images: how many real images of each class.
+        seed: of the run.
+        spatial, channel: powers of the attention; None for that of the paper.
+    """
 
     def __init__(
-        self, source: TrainingData, networks: list[nn.Module], options: DistillConfig
+        self,
+        source: TrainingData,
+        networks: Sequence[nn.Module],
+        images: int,
+        seed: int,
+        spatial: float | None = None,
+        channel: float | None = None,
     ) -> None:
-        self.source, self.networks, self.options = source, networks, options
-        self.powers = (options.spatial or POWER, options.channel or POWER)
-        chosen = source.sample(options.probe_images, stream_seed(options.seed, "probe"))
-        self.real = [
-            self._means(net, source.batch(chosen), source.labels[chosen].to(source.device))
-            for net in networks
-        ]
+        self.source, self.networks = source, networks
+        self.powers = (spatial or POWER, channel or POWER)
+        indices = source.sample(images, stream_seed(seed, "probe"))
+        labels = source.labels[indices].to(source.device)
+        self.real_means = [self._means(net, source.batch(indices), labels) for net in networks]
 
     def frame(self, images: torch.Tensor, labels: torch.Tensor, loss: float) -> xarray.Dataset:
-        """One frame: images in display units, maps, channel vectors and distances, means over the probe networks.
+        """Return images in display units, maps, channel vectors and distances as one frame.
 
-        Channel vectors are those of the first network: channels of two random networks do not correspond.
+        Maps and distances are means over the probe networks. Channel vectors are those of the first
+        network, as the channels of two random networks do not correspond.
+
+        Args:
+            images: the synthetic images in model units, equally many of each class, class by class.
+            labels: the class of each image.
+            loss: of the last step.
         """
-        import xarray
-
-        per_class = self.options.images_per_class
         means = [self._means(net, images, labels) for net in self.networks]
-        terms = [
-            matching_terms(real, synthetic)
-            for real, synthetic in zip(self.real, means, strict=True)
-        ]
-        shown = self.source.to_display(images)
-        shown = shown.reshape(self.source.classes, per_class, *shown.shape[1:])
+        terms = [matching_terms(*pair) for pair in zip(self.real_means, means, strict=True)]
         average = {
             name: torch.stack([t[name] for t in terms]).mean(0).cpu().numpy().astype(np.float32)
             for name in terms[0]
         }
-        pictured, by_block = ("label", "copy", "y", "x", "rgb")[: shown.ndim], ("label", "block")
-        data: dict[str, object] = {
-            "image": (pictured, shown, {"long_name": "synthetic image", "units": "display"}),
-            "attention_distance": (
-                by_block,
-                average["spatial"],
-                _about("squared distance of mean spatial attention"),
-            ),
-            "channel_distance": (
-                by_block,
-                average["channel"],
-                _about("squared distance of mean channel attention"),
-            ),
-            "embedding_distance": (
-                "label",
-                average["embedding"],
-                _about("squared distance of mean embeddings"),
-            ),
-            "loss": (
-                (),
-                np.float32(loss),
-                _about("loss of the last step, under that step's network"),
-            ),
+        pixels, classes = self.source.to_display(images), self.source.classes
+        variables: dict[str, object] = {
+            "image": pixels.reshape(classes, -1, *pixels.shape[1:]),
+            "attention_distance": average["spatial"],
+            "channel_distance": average["channel"],
+            "embedding_distance": average["embedding"],
+            "loss": np.float32(loss),
         }
-        known: dict[str, object] = {
-            "label": (
-                "label",
-                np.array(self.source.class_names[: self.source.classes], dtype=object),
-            ),
-            "block": ("block", np.arange(1, 1 + average["spatial"].shape[1])),
+        coordinates: dict[str, object] = {
+            "label": np.array(self.source.class_names[:classes], dtype=object),
+            "block": np.arange(1, 1 + average["spatial"].shape[1]),
         }
-        for layer in range(len(means[0].spatial)):
-            at = layer + 1
-            title = f"spatial attention of block {at}, unit norm, mean over images"
-            dims = ("label", f"y_{at}", f"x_{at}")
-            data[f"attention_{at}"] = (dims, self._maps(means, layer), _about(f"synthetic {title}"))
-            known[f"real_attention_{at}"] = (
-                dims,
-                self._maps(self.real, layer),
-                _about(f"real {title}"),
-            )
-            title = f"channel attention of block {at} of the first probe network, unit norm"
-            data[f"channel_{at}"] = (
-                ("label", f"c_{at}"),
-                half(means[0].channel[layer]),
-                _about(f"synthetic {title}"),
-            )
-            known[f"real_channel_{at}"] = (
-                ("label", f"c_{at}"),
-                half(self.real[0].channel[layer]),
-                _about(f"real {title}"),
-            )
-        return xarray.Dataset(data, known)
+        for index in range(len(means[0].spatial)):
+            block = index + 1
+            variables[f"attention_{block}"] = _mean_maps(means, index)
+            variables[f"channel_{block}"] = to_seven_bits(means[0].channel[index])
+            coordinates[f"real_attention_{block}"] = _mean_maps(self.real_means, index)
+            coordinates[f"real_channel_{block}"] = to_seven_bits(self.real_means[0].channel[index])
+        return ATTENTION_MATCHING.frame(variables, coordinates)
 
     def _means(self, network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> ClassMeans:
         return real_means(network, images, labels, self.source.classes, *self.powers)
 
-    def _maps(self, means: list[ClassMeans], layer: int) -> np.ndarray:
-        mean = torch.stack([m.spatial[layer] for m in means]).mean(0)
-        side = round(mean.shape[1] ** 0.5)
-        return half(mean.view(len(mean), side, side))
+
+def _mean_maps(means: list[ClassMeans], index: int) -> np.ndarray:
+    mean = torch.stack([m.spatial[index] for m in means]).mean(0)
+    return to_seven_bits(square_maps(mean))
 
 
-def half(values: torch.Tensor) -> np.ndarray:
-    """Non-negative values as float16 of 7 significant bits (at most 0.8 % off): enough to look at, a third smaller on disk."""
+def square_maps(maps: torch.Tensor) -> torch.Tensor:
+    """Return flat maps ``[..., H·W]`` of square images as ``[..., H, W]``."""
+    side = round(maps.shape[-1] ** 0.5)
+    return maps.view(*maps.shape[:-1], side, side)
+
+
+def to_seven_bits(values: torch.Tensor) -> np.ndarray:
+    """Return non-negative values as float16 with 7 significant bits.
+
+    The error of at most 0.8 % cannot be seen in a picture, and a recording is a third smaller.
+    """
     bits = values.cpu().numpy().astype(np.float16).view(np.uint16)
     return ((bits + 8) & 0xFFF0).view(np.float16)
-
-
-def _about(long_name: str) -> dict[str, str]:
-    return {"long_name": long_name, "units": "1"}

@@ -1,21 +1,28 @@
-"""The base of all runs whose result is a distilled set."""
+"""The base of all runs whose result is a distilled set, and the function that creates such a run."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from explore.core.runs import BaseRun
 from explore.data.training_data import TrainingData
+from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
     import xarray
 
+NetworkFactory = Callable[[int], nn.Module]
+"""``factory(seed)`` returns a new network with weights from the seed."""
+
 
 class DistilledSetRun(BaseRun):
-    """A run that ends with synthetic or selected images and their labels.
+    """A run whose result is a set of synthetic or selected images with labels.
 
     Args:
         data: the real images.
@@ -24,22 +31,89 @@ class DistilledSetRun(BaseRun):
     Attributes:
         source: the real images.
         images: ``[N, C, H, W]``, the images of the set in model units, class by class.
-        labels: ``[N]``, the class of each.
+        labels: integers ``[N]``, or probabilities ``[N, K]`` if a subclass sets soft labels.
+        learning_rate: the rate for training on the set, if a subclass distils one.
     """
 
     images: torch.Tensor
+    learning_rate: torch.Tensor | float | None = None
 
     def __init__(self, data: TrainingData, images_per_class: int) -> None:
         self.source, self.device, self.class_names = data, data.device, data.class_names
+        self.images_per_class = images_per_class
         classes = torch.arange(data.classes, device=data.device)
         self.labels = classes.repeat_interleave(images_per_class)
 
     def result(self) -> xarray.Dataset:
-        """Return the images in model units and full precision, with what undoes their normalisation."""
-        return self.source.to_dataset(self.images, self.labels, self.config, self.step)
+        """Return the set in model units and full precision, with what undoes its normalisation."""
+        result = self.source.to_dataset(self.images, self.labels.detach(), self.config, self.step)
+        if self.learning_rate is not None:
+            result["learning_rate"] = float(self.learning_rate)
+        return result
 
     def save_product(self, recording: Path) -> Path:
         """Write the distilled set as ``.safetensors`` beside the recording."""
         from explore.data.distilled_set import save_beside
 
         return save_beside(self, recording)
+
+
+def distill(
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    method: str = "datadam",
+    *,
+    images_per_class: int = 1,
+    steps: int | None = None,
+    seed: int = 0,
+    network: NetworkFactory | None = None,
+    augment: str | None = None,
+    device: str | None = None,
+    **options: Any,
+) -> DistilledSetRun:
+    """Return a run that distils your images: ``record`` it, or call its ``advance`` in a loop.
+
+    Args:
+        images: float ``[N, C, H, W]``, square, normalised as your network expects.
+        labels: integers ``[N]``, 0 to K-1.
+        method: "dm", "datadam", "channel", "atom", or another method of the family "distill".
+        images_per_class: synthetic images of each class.
+        steps: steps planned; by default the preset's.
+        seed: of every random stream.
+        network: called with a seed, returns a new network; by default a ``ConvNet``. Any module
+            works whose activations are modules; its weights must depend on that seed alone.
+        augment: "dsa", "none" or operations such as "crop_flip".
+        device: where to compute, such as "cuda"; by default the device of ``images``.
+        **options: other options of the method, such as ``preset``; see ``DistillConfig``.
+
+    Returns:
+        A ``DistilledSetRun`` at step 0. Its ``images`` are the synthetic images, class by class.
+
+    Raises:
+        InvalidInput: images or labels that cannot be distilled, an option that the method does not
+            have, or a value out of range.
+        UnknownName: an unknown method, preset or augmentation.
+
+    Example:
+        >>> from explore.data import load
+        >>> digits = load("digits")
+        >>> run = distill(digits.batch(), digits.labels, "datadam", preset="lesson", steps=2)
+        >>> run.advance()
+        >>> run.step, tuple(run.images.shape)
+        (1, (10, 1, 16, 16))
+    """
+    from explore.core import registry
+
+    methods = registry.families()["distill"]
+    if method not in methods:
+        raise UnknownName("method", method, methods)
+    if device is None and isinstance(images, torch.Tensor):
+        device = str(images.device)
+    optional = {"steps": steps, "augment": augment, "device": device}
+    options |= {name: value for name, value in optional.items() if value is not None}
+    config = {"method": method, "images_per_class": images_per_class, "seed": seed, **options}
+    builder = registry.resolve(methods[method].builder)
+    if network is not None and "network" not in inspect.signature(builder).parameters:
+        raise InvalidInput(f"{method} creates its own networks; omit network=")
+    arguments = {} if network is None else {"network": network}
+    return builder(registry.make_config(methods[method], config), (images, labels), **arguments)

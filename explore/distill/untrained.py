@@ -1,4 +1,4 @@
-"""A survey of networks that never learnt: their class-mean attention, and how far the nearest mean map classifies."""
+"""A survey of untrained networks: their class-mean attention, and how well it classifies images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch.nn.functional import normalize
 from explore.attention.power_sums import power_sums
 from explore.core.runs import BaseRun, stream_seed
 from explore.data.training_data import TrainingData
-from explore.distill.checks import check_images
+from explore.distill.checks import check_training_images
 from explore.distill.config import UntrainedConfig
 from explore.distill.matching import class_means
-from explore.distill.probe import half
+from explore.distill.probe import square_maps, to_seven_bits
+from explore.distill.recordings import UNTRAINED
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
 
@@ -26,110 +27,88 @@ POWERS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
 def build(config: UntrainedConfig, data: Any = None) -> UntrainedRun:
-    """The registry's builder."""
+    """Build the run for the registry."""
     return UntrainedRun(config, config.data if data is None else data)
 
 
 class UntrainedRun(BaseRun):
-    """Draw one untrained network a step and look through it; a ``Run``.
+    """A survey of untrained networks, one network for each step.
 
-    Class means are those of training images; the images that are classified by their nearest
-    class-mean map (in L2) are others of the training part, so nothing is tuned on a test set.
+    Class means are those of training images. The images that are classified by the nearest
+    class-mean map (in L2) are other images of the training split, so nothing depends on test images.
+
+    Attributes:
+        mean_indices, query_indices: the images of the class means, and those that are classified.
     """
 
     name = "untrained"
 
     def __init__(self, options: UntrainedConfig, data: Any) -> None:
         self.options, self.steps = options, options.steps
-        self.source = TrainingData(data, device=options.device, check=check_images)
+        self.source = TrainingData(data, device=options.device, check=check_training_images)
         self.device, self.class_names = self.source.device, self.source.class_names
-        order = np.random.default_rng(stream_seed(options.seed, "probe")).permutation(
-            len(self.source.labels)
-        )
-        count = min(
-            options.images, len(order) // 2
-        )  # what is there, not what was asked for, goes into the recording
-        self.config: Mapping[str, Any] = {
-            **options.identity(self.source.describe()),
-            "images": count,
-        }
-        self._known, self._asked = order[:count], order[count : 2 * count]
-        for part in (self._known, self._asked):
-            absent = sorted(
-                set(range(self.source.classes)) - set(self.source.labels[part].tolist())
-            )
+        labels = self.source.labels
+        generator = np.random.default_rng(stream_seed(options.seed, "probe"))
+        order = generator.permutation(len(labels))
+        # A small set gives half of its images to each part. The recording holds that number.
+        count = min(options.images, len(order) // 2)
+        config = options.identity(self.source.describe())
+        self.config: Mapping[str, Any] = {**config, "images": count}
+        self.mean_indices, self.query_indices = order[:count], order[count : 2 * count]
+        for indices in (self.mean_indices, self.query_indices):
+            absent = set(range(self.source.classes)) - set(labels[indices].tolist())
             if absent:
-                given = f"no image of class {absent[0]} is among the {count} drawn at random"
                 raise InvalidInput(
-                    f"{given}; give more than images={options.images}, or a larger set"
+                    f"no image of class {min(absent)} is among the {count} drawn at random; "
+                    f"use more than images={options.images}, or a larger set"
                 )
 
     @property
     def message(self) -> str:
-        """Nothing is lost or won here: no loss."""
+        """A line for a progress bar; a survey has no loss."""
         return "network drawn"
 
     def advance(self) -> None:
-        """Turn to the next network; it is drawn when it is looked at."""
+        """Go to the next network; ``snapshot`` creates it."""
         self.step += 1
 
     def snapshot(self) -> xarray.Dataset:
-        """Class-mean maps of both blocks at every power, accuracy of the nearest one, and one image of each class."""
-        import xarray
-
+        """Return the class-mean maps of each block and power, their accuracy, and one image per class."""
         options, source = self.options, self.source
+        channels, size, _ = source.shape
         seed = stream_seed(options.seed, "networks", self.step)
-        network = ConvNet(
-            source.shape[0], source.classes, source.shape[1], width=options.width, seed=seed
-        ).to(source.device)
-        network.requires_grad_(False)
-        labels = {
-            name: source.labels[at].to(source.device)
-            for name, at in (("known", self._known), ("asked", self._asked))
-        }
-        examples = [int((labels["asked"] == k).nonzero()[0]) for k in range(source.classes)]
+        network = ConvNet(channels, source.classes, size, width=options.width, seed=seed)
+        network = network.to(source.device).requires_grad_(False)
+        mean_labels, query_labels = (
+            source.labels[indices].to(source.device)
+            for indices in (self.mean_indices, self.query_indices)
+        )
+        examples = [int((query_labels == k).nonzero()[0]) for k in range(source.classes)]
         means: list[list[torch.Tensor]] = []
-        shares, shown = [], []
+        accuracies, example_maps = [], []
         for power in POWERS:
-            known = power_sums(network, source.batch(self._known), power, None)
-            asked = power_sums(network, source.batch(self._asked), power, None)
-            maps = class_means(known, labels["known"], source.classes).spatial
-            units = [normalize(s.flatten(1), dim=1) for s in asked.spatial]
+            sums = power_sums(network, source.batch(self.mean_indices), power, None)
+            queries = power_sums(network, source.batch(self.query_indices), power, None)
+            maps = class_means(sums, mean_labels, source.classes).spatial
+            units = [normalize(s.flatten(1), dim=1) for s in queries.spatial]
             distances = [
                 torch.cdist(unit, mean).square() for unit, mean in zip(units, maps, strict=True)
             ]
             means.append(maps)
-            shares.append(
-                [float((d.argmin(1) == labels["asked"]).float().mean()) for d in distances]
+            accuracies.append(
+                [float((d.argmin(1) == query_labels).float().mean()) for d in distances]
             )
-            shown.append([unit[examples] for unit in units])
-        about = {"long_name": "accuracy of the nearest class-mean map", "units": "1"}
-        data: dict[str, object] = {
-            "accuracy": (("power", "block"), np.array(shares, np.float32), about)
+            example_maps.append([unit[examples] for unit in units])
+        blocks = range(1, 1 + len(means[0]))
+        variables: dict[str, object] = {"accuracy": np.array(accuracies, np.float32)}
+        for name, by_power in (("attention", means), ("example_attention", example_maps)):
+            for block in blocks:
+                maps_of_block = torch.stack([maps[block - 1] for maps in by_power])
+                variables[f"{name}_{block}"] = to_seven_bits(square_maps(maps_of_block))
+        coordinates = {
+            "power": np.array(POWERS),
+            "block": np.array(blocks),
+            "label": np.array(source.class_names, dtype=object),
+            "example": source.to_display(source.batch(self.query_indices[examples])),
         }
-        for block in range(len(means[0])):
-            dims = ("power", "label", f"y_{block + 1}", f"x_{block + 1}")
-            for name, stacked, what in (
-                ("attention", means, "mean over images"),
-                ("example_attention", shown, "one image"),
-            ):
-                of_block = torch.stack([layers[block] for layers in stacked])
-                side = round(of_block.shape[-1] ** 0.5)
-                values = half(of_block.view(*of_block.shape[:2], side, side))
-                about = {
-                    "long_name": f"spatial attention of block {block + 1}, unit norm, {what}",
-                    "units": "1",
-                }
-                data[f"{name}_{block + 1}"] = (dims, values, about)
-        pictures = source.to_display(source.batch(self._asked[examples]))
-        known_once = {
-            "power": ("power", np.array(POWERS)),
-            "block": ("block", np.arange(1, 1 + len(means[0]))),
-            "label": ("label", np.array(source.class_names, dtype=object)),
-            "example": (
-                ("label", "y", "x", "rgb")[: pictures.ndim],
-                pictures,
-                {"long_name": "one image of each class"},
-            ),
-        }
-        return xarray.Dataset(data, known_once)
+        return UNTRAINED.frame(variables, coordinates)

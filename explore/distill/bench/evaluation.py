@@ -11,7 +11,7 @@ from typer import Option
 
 from explore.core import benchmark
 from explore.data.image_set import ImageSet
-from explore.distill.evaluation.protocol import scored
+from explore.distill.evaluation.run import measure_accuracy
 from explore.models._fused.module import fused_blocks
 from explore.models.convnet import ConvNet
 from explore.models.training import Fit
@@ -64,7 +64,7 @@ def measure(
         "training, plain": lambda: plain_training(network(), x, y, epochs),
         "training, explore": lambda: explore_training(network(), x, y, epochs),
         "scoring, plain": lambda: plain_accuracy(trained, test),
-        "scoring, explore": lambda: scored(trained, test),
+        "scoring, explore": lambda: measure_accuracy(trained, test),
     }
     benchmark.time_rounds(candidates)  # The first round compiles kernels; it does not count.
     return benchmark.time_rounds(candidates, rounds)

@@ -1,1 +1,1 @@
-"""Scores of distilled sets: networks trained from scratch under one protocol, tables and baselines."""
+"""Evaluations of distilled sets: training and testing networks, comparisons and tables."""

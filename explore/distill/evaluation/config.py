@@ -1,4 +1,4 @@
-"""How a distilled set is scored, as options: the protocol that must be equal for two numbers to be compared; no torch."""
+"""Options of an evaluation. Two accuracies can be compared only under the same protocol."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from explore.core.config import BaseConfig, device_option, option, seed_option
 from explore.core.validation import check_different
 from explore.distill.config import NORMS, strategy
 
+COMPARABLE = ("networks", "architectures", "seed")
+"""Options of a protocol that may differ between two accuracies that are compared."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProtocol(BaseConfig):
-    """How networks are trained on a distilled set; what must be equal for two numbers to be compared.
+    """How networks are trained on a distilled set.
 
-    The network at the last epoch is scored, never the best one on the test images.
+    Networks are tested after the last epoch. No other epoch is selected by its test accuracy.
 
     Attributes:
-        epochs, learning_rate, momentum, weight_decay, batch: of SGD; the rate is divided by 10 at half.
-        learned_rate: use the set's own learned rate, where it has one, in place of ``learning_rate``.
-        soft_labels: train on soft labels as they are; else on their largest.
+        epochs, learning_rate, momentum, weight_decay, batch: of SGD. The rate is divided by 10 after
+            half of the epochs.
+        learned_rate: use the learning rate of the distilled set, if it has one.
+        soft_labels: train on soft labels; if false, on the class with the largest probability.
         augment: "none", "dsa" or operations such as "crop_flip".
-        flip: whether "dsa" flips; not for digits, whose mirror images are others.
+        flip: whether "dsa" flips images. A mirrored digit is not a digit.
         width, norm: of the networks.
         architectures: names of ``explore.models.architecture``.
-        networks: how many of each.
+        networks: the number of networks of each architecture.
         seed: of their weights and of the order of images.
 
     Raises:
-        InvalidInput, UnknownName: a value is out of range or not known; the message names it.
+        InvalidInput, UnknownName: a value is out of range or unknown; the message names it.
 
-    Source: the DC line's (arXiv 2006.05929): 300 epochs without augmentation, 1,000 with DSA.
+    Source: dataset condensation (arXiv 2006.05929): 300 epochs without augmentation, 1,000 with DSA.
 
     Example:
         >>> EvaluationProtocol(epochs=1000, augment="dsa").unlike(EvaluationProtocol())
@@ -40,17 +44,15 @@ class EvaluationProtocol(BaseConfig):
 
     epochs: int = option(300, "passes over the distilled set", at_least=1)
     learning_rate: float = option(
-        0.01, "of the networks' SGD, divided by 10 at half of the epochs", above=0
+        0.01, "of the networks' SGD, divided by 10 after half of the epochs", above=0
     )
     momentum: float = option(0.9, "of the networks' SGD", at_least=0, below=1)
     weight_decay: float = option(5e-4, "of the networks' SGD", at_least=0)
-    batch: int = option(256, "distilled images of a step", at_least=1)
-    learned_rate: bool = option(
-        False, "use the rate that was distilled with the images, where there is one"
-    )
-    soft_labels: bool = option(True, "train on soft labels; else on the largest of each")
+    batch: int = option(256, "distilled images in a step", at_least=1)
+    learned_rate: bool = option(False, "use the learning rate of the distilled set, if it has one")
+    soft_labels: bool = option(True, "train on soft labels, not on the most probable class")
     augment: str = option("none", "none, dsa, or operations such as crop_flip_rotate")
-    flip: bool = option(True, "let dsa flip; not for digits, whose mirror images are others")
+    flip: bool = option(True, "let dsa flip images; a mirrored digit is not a digit")
     width: int = option(32, "channels of the networks", at_least=1)
     norm: str = option("instance", "instance, batch, layer, group or none", choices=NORMS)
     architectures: Sequence[str] = option(
@@ -67,37 +69,31 @@ class EvaluationProtocol(BaseConfig):
 
     @classmethod
     def of(cls, config: Any) -> EvaluationProtocol:
-        """The protocol in an ``EvaluateConfig`` or in the config of an evaluation's recording."""
-        given = config if isinstance(config, Mapping) else vars(config)
-        return EvaluationProtocol(
-            **{f.name: given[f.name] for f in fields(EvaluationProtocol) if f.name in given}
-        )
+        """Return the protocol of an ``EvaluateConfig`` or of the config in a recording."""
+        values = config if isinstance(config, Mapping) else vars(config)
+        names = [f.name for f in fields(EvaluationProtocol)]
+        return EvaluationProtocol(**{name: values[name] for name in names if name in values})
 
     def unlike(self, other: EvaluationProtocol) -> str:
-        """What differs, of all that must not; how many networks of which kind, and their seed, may."""
-        free = {"networks", "architectures", "seed"}
-        differing = [
-            f.name
-            for f in fields(self)
-            if f.name not in free and getattr(self, f.name) != getattr(other, f.name)
-        ]
-        return ", ".join(
-            f"{name} {getattr(self, name)} and {getattr(other, name)}" for name in differing
-        )
+        """Return the differences that make accuracies incomparable; empty if there are none.
+
+        Number and architectures of the networks, and their seed, may differ.
+        """
+        names = [f.name for f in fields(self) if f.name not in COMPARABLE]
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        return ", ".join(f"{name} {a} and {b}" for name, (a, b) in pairs.items() if a != b)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig(EvaluationProtocol):
-    """A protocol, the distilled set that is scored and the images that it is scored on."""
+    """A protocol, the distilled set and the test images."""
 
     method: str = option("evaluate", "evaluate")
     distilled: Any = option(
-        "", "the distilled set: a .safetensors file, or the recording beside which it lies"
+        "", "the distilled set: a .safetensors file, or the recording beside it"
     )
-    data: Any = option(
-        "", "the data set to score on; by default the one that the set was distilled from"
-    )
-    split: str = option("test", "the part of it: test, or val to choose settings on")
+    data: Any = option("", "the data set to test on; by default the one that was distilled")
+    split: str = option("test", "the split to test on: test, or val to choose options")
     device: str = device_option()
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Fair company for a distilled set: the same networks trained on it, on random and herded images and on the class means."""
+"""Comparison of a distilled set with baselines: all are evaluated under the same protocol."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.distill.baselines import CoresetRun
 from explore.distill.config import CoresetConfig
-from explore.distill.evaluation.protocol import EvaluationProtocol, evaluate
+from explore.distill.evaluation.config import EvaluationProtocol
+from explore.distill.evaluation.run import evaluate
 
 if TYPE_CHECKING:
     import xarray
@@ -22,25 +23,21 @@ if TYPE_CHECKING:
 def starting_points(
     train: ImageSet, per_class: int = 1, seed: int = 0, draws: int = 5
 ) -> dict[str, list[DistilledSet]]:
-    """The rivals that a distilled set should beat: several draws of "random", one set of each of the others.
+    """Return baselines of a distilled set: several sets of "random", one set of each other method.
 
-    "herding" is on pixels; at one a class k-center chooses the same image. "class mean" is one
-    image a class, whatever ``per_class`` is.
+    "herding" uses pixels. With one image per class, k-center selects the same images as herding.
+    "class mean" has one image per class, whatever ``per_class`` is.
     """
 
-    def chosen(method: str, number: int = 0) -> DistilledSet:
-        run = CoresetRun(
-            CoresetConfig(method=method, images_per_class=per_class, seed=seed * draws + number),
-            train,
-        )
-        while run.step < run.steps:
-            run.advance()
-        return DistilledSet.of(run)
+    def coreset(method: str, number: int = 0) -> DistilledSet:
+        seed_of_set = seed * draws + number
+        config = CoresetConfig(method=method, images_per_class=per_class, seed=seed_of_set)
+        return DistilledSet.of(CoresetRun(config, train).run())
 
     return {
-        "random": [chosen("random", number) for number in range(draws)],
-        "herding" if per_class > 1 else "herding = k-center": [chosen("herding")],
-        "class mean": [chosen("class-mean")],
+        "random": [coreset("random", number) for number in range(draws)],
+        "herding" if per_class > 1 else "herding = k-center": [coreset("herding")],
+        "class mean": [coreset("class-mean")],
     }
 
 
@@ -51,13 +48,14 @@ def compare(
     progress: Progress | None = None,
     stop: Stop | None = None,
 ) -> xarray.Dataset:
-    """Test accuracy of networks trained on each set.
+    """Return the test accuracy of networks trained on each set.
 
     Args:
-        sets: name → a set, or several that take turns: network k is trained on set k, k − n, …
-        test: what accuracy is measured on; nothing is chosen on it.
-        protocol: see ``EvaluationProtocol``; its first architecture is taken.
-        progress, stop: as for ``record``; a stopped comparison has NaN where it did not get to.
+        sets: name → one set, or n sets: network k is trained on set k modulo n.
+        test: the test images.
+        protocol: see ``EvaluationProtocol``; only its first architecture is used.
+        progress, stop: as for ``record``. A comparison that is stopped has NaN for the networks that
+            are not trained.
 
     Returns:
         Dataset with ``accuracy`` ``[set, network]`` and the protocol in ``attrs``.
@@ -65,24 +63,25 @@ def compare(
     import xarray
 
     protocol = protocol or EvaluationProtocol()
-    kind, networks = protocol.architectures[0], protocol.networks
+    kind, networks, names = protocol.architectures[0], protocol.networks, list(sets)
     runs = [
-        [
-            evaluate(one, test, protocol)
-            for one in ([given] if isinstance(given, DistilledSet) else given)
-        ]
-        for given in sets.values()
+        [evaluate(one_set, test, protocol) for one_set in _as_list(value)]
+        for value in sets.values()
     ]
-    found = np.full((len(sets), networks), np.nan, np.float32)
+    accuracy = np.full((len(sets), networks), np.nan, np.float32)
     order = [(row, number) for number in range(networks) for row in range(len(sets))]
     for done, (row, number) in enumerate(order):
         if stop is not None and stop():
             break
-        found[row, number] = runs[row][number % len(runs[row])].score(kind, number)
+        accuracy[row, number] = runs[row][number % len(runs[row])].score(kind, number)
         if progress is not None:
-            progress(done + 1, len(order), f"{list(sets)[row]}: {found[row, number]:.0%}")
+            progress(done + 1, len(order), f"{names[row]}: {accuracy[row, number]:.0%}")
     return xarray.Dataset(
-        {"accuracy": (("set", "network"), found, {"long_name": "test accuracy", "units": "1"})},
-        {"set": ("set", np.array(list(sets), dtype=object))},
+        {"accuracy": (("set", "network"), accuracy, {"long_name": "test accuracy", "units": "1"})},
+        {"set": ("set", np.array(names, dtype=object))},
         attrs={"protocol": asdict(protocol), "data": test.name, "images": len(test)},
     )
+
+
+def _as_list(value: DistilledSet | Sequence[DistilledSet]) -> Sequence[DistilledSet]:
+    return [value] if isinstance(value, DistilledSet) else value

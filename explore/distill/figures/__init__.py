@@ -1,1 +1,1 @@
-"""Pictures of distillation."""
+"""Pictures of attention matching, untrained networks and accuracies."""

@@ -1,0 +1,101 @@
+"""Find the distilled set, the test images and the real images of an evaluation."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from explore.core import registry
+from explore.data._resolve import resolve_dataset
+from explore.data.distilled_set import DistilledSet
+from explore.data.image_set import ImageSet
+from explore.errors import DataMissing, InvalidInput
+
+log = logging.getLogger("explore")
+
+
+def source_of(distilled: DistilledSet) -> Mapping[str, Any]:
+    """Return the description of the data that a set was distilled from; empty if it is unknown."""
+    return (distilled.provenance.get("config") or {}).get("data") or {}
+
+
+def resolve_distilled_set(value: Any) -> DistilledSet:
+    """Return a distilled set.
+
+    Args:
+        value: the set, its file, the recording beside the file, the config of a run that distils
+            it, or its description in the recording of an evaluation. A set that is given by a
+            config is distilled again, which may take long.
+
+    Raises:
+        InvalidInput: none of these, or a description without the config of a run.
+    """
+    if isinstance(value, DistilledSet):
+        return value
+    if isinstance(value, str | Path) and str(value):
+        return DistilledSet.load(value)
+    if isinstance(value, Mapping):
+        if value.get("config"):
+            return _distil(value["config"], value.get("step"))
+        if "config" not in value and "method" in value:
+            return _distil(value, None)
+    raise InvalidInput(
+        "distilled must be a .safetensors file, a recording beside one, or a DistilledSet; "
+        f"got {value!r}"
+    )
+
+
+def _distil(config: Mapping[str, Any], step: int | None) -> DistilledSet:
+    """Run a distillation up to ``step``, or to its end for None."""
+    if step is not None:
+        fields = registry.resolve(registry.method(config["method"]).config).__dataclass_fields__
+        if "steps" in fields:
+            config = {**config, "steps": max(1, step)}
+    run = registry.build(config)
+    log.info("distilling again: %r", run)
+    while run.step < (run.steps if step is None else step):
+        run.advance()
+    return DistilledSet.of(run)
+
+
+def resolve_test_images(
+    data: str | Mapping[str, Any], source: Mapping[str, Any], split: str
+) -> ImageSet | None:
+    """Return a split of a data set.
+
+    Args:
+        data: the name or the description of the set. A name alone gets the options of ``source``
+            if it is the same set.
+        source: the description of the data that were distilled.
+        split: the split of the set.
+
+    Raises:
+        InvalidInput: no name, or data that are tensors.
+    """
+    description: Mapping[str, Any] = {"name": data} if isinstance(data, str) else data
+    name = description.get("name")
+    if not name:
+        raise InvalidInput(
+            "it is unknown which data the set was distilled from; give data=, the set to test on"
+        )
+    if name == "tensors":
+        raise InvalidInput(
+            "the set was distilled from tensors, which have no test images; give data=, an ImageSet"
+        )
+    options = source.get("options", {}) if name == source.get("name") else {}
+    options = description.get("options", options)
+    return resolve_dataset({"name": name, "options": {**options, "split": split}})[0]
+
+
+def resolve_real_images(source: Mapping[str, Any]) -> ImageSet | None:
+    """Return the data that were distilled, or None if they cannot be loaded."""
+    if source.get("name") in (None, "tensors"):
+        return None
+    try:
+        return resolve_dataset(source)[0]
+    # The files may be missing, or the images are the user's own and cannot be loaded by name.
+    except (DataMissing, InvalidInput) as error:
+        log.info("test images are not searched among the real images: %s", error)
+        return None
