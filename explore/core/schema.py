@@ -64,7 +64,8 @@ class RecordingKind:
         """
         from explore.core.recording import require_variable
 
-        return require_variable(recordings, next(iter(self.variables)), self.name)
+        name = re.sub(r"\{\w+\}", "1", next(iter(self.variables)))
+        return require_variable(recordings, name, self.name)
 
     def frame(
         self, values: Mapping[str, Any], coordinates: Mapping[str, Any] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -163,8 +164,7 @@ def _power_sums(
     spatial: float | None,
     channel: float | None,
 ) -> PowerSums:
-    sums: list[list[torch.Tensor]] = [
-        [] if power is None else [attention(f, power, normalize=False) for f in maps]
-        for attention, power in ((spatial_attention, spatial), (channel_attention, channel))
-    ]
-    return PowerSums(*sums, embedding)
+    def sums(attention: Any, power: float | None) -> list[torch.Tensor]:
+        return [] if power is None else [attention(f, power, normalize=False) for f in maps]
+
+    return PowerSums(sums(spatial_attention, spatial), sums(channel_attention, channel), embedding)

@@ -10,7 +10,7 @@ import torch
 
 from explore.data import load
 from explore.distill.bench import evaluation, matching
-from explore.distill.evaluation.protocol import scored
+from explore.distill.evaluation.run import measure_accuracy
 from explore.distill.matching import attention_matching_loss
 from explore.models.convnet import ConvNet
 
@@ -56,7 +56,7 @@ def test_both_trainings_end_in_the_same_weights_and_scores() -> None:
         assert torch.allclose(a, b, atol=1e-5)
     test = load("digits", "test")
     assert evaluation.plain_accuracy(trained, test) == pytest.approx(
-        scored(trained, test), abs=0.003
+        measure_accuracy(trained, test), abs=0.003
     )
 
 

@@ -13,8 +13,8 @@ from explore.core.registry import make_config, method
 from explore.data import ImageSet
 from explore.data.training_data import TrainingData
 from explore.distill import distill
-from explore.distill.checks import check_images
-from explore.distill.config import PRESETS, TERMS, DistillConfig, UntrainedConfig
+from explore.distill.checks import check_training_images
+from explore.distill.config import METHOD_TERMS, PRESETS, DistillConfig, UntrainedConfig
 from explore.errors import InvalidInput, UnknownName
 
 # The hyper-parameter table of DataDAM (specification, 3.3); batch and width are DM's.
@@ -53,7 +53,7 @@ def test_the_code_preset_is_what_the_released_code_does():
     assert values(DistillConfig.make(preset="code"), CODE) == CODE
 
 
-@pytest.mark.parametrize("name", TERMS)
+@pytest.mark.parametrize("name", METHOD_TERMS)
 def test_a_method_is_its_terms(name):
     config = DistillConfig.make(method=name)
     assert (config.spatial, config.channel) == {
@@ -82,7 +82,7 @@ def test_the_code_of_dm_is_dms_own():
 @pytest.mark.parametrize("name", ["atom", "channel"])
 def test_there_is_no_code_of_methods_without_released_code(name):
     with pytest.raises(
-        InvalidInput, match=f"there is no released code of {name}; presets for it: lesson, paper"
+        InvalidInput, match=f"there is no released code of {name}; its presets are lesson and paper"
     ):
         DistillConfig.make(method=name, preset="code")
 
@@ -213,7 +213,7 @@ def test_a_value_out_of_range_is_named(option, bad, rule):
 
 
 def test_one_term_must_be_on():
-    with pytest.raises(InvalidInput, match="one of spatial, channel and mmd must be on"):
+    with pytest.raises(InvalidInput, match="all terms are off; set spatial, channel or mmd"):
         DistillConfig.make(method="dm", mmd=0)
     assert DistillConfig.make(method="datadam", mmd=0).mmd == 0
 
@@ -257,25 +257,29 @@ def broken(value: float) -> torch.Tensor:
 
 
 BAD = {
-    "a list": (IMAGES.tolist(), LABELS, "must be torch tensors, got list and Tensor"),
-    "labels as a list": (IMAGES, LABELS.tolist(), "must be torch tensors, got Tensor and list"),
+    "a list": (IMAGES.tolist(), LABELS, "images must be a torch tensor .* got list"),
+    "labels as a list": (IMAGES, LABELS.tolist(), "labels must be a torch tensor .* got list"),
     "no channels": (
         IMAGES[:, 0],
         LABELS,
-        r"images must be float \[N, C, H, W\], got torch.float32 \[6, 8, 8\]",
+        r"images must be float \[N, C, H, W\] with N ≥ 1, got torch.float32 \[6, 8, 8\]",
     ),
     "flat": (
         IMAGES.flatten(1),
         LABELS,
-        r"images must be float \[N, C, H, W\], got torch.float32 \[6, 64\]",
+        r"images must be float \[N, C, H, W\] with N ≥ 1, got torch.float32 \[6, 64\]",
     ),
     "bytes": (IMAGES.byte(), LABELS, r"images must be float .*, got torch.uint8 \[6, 1, 8, 8\]"),
     "empty": (
         IMAGES[:0],
         LABELS[:0],
-        r"the set is empty: images is \[0, 1, 8, 8\]; give at least two classes",
+        r"images must be float \[N, C, H, W\] with N ≥ 1, got torch.float32 \[0, 1, 8, 8\]",
     ),
-    "no pixels": (IMAGES[..., :0, :0], LABELS, r"the set is empty: images is \[6, 1, 0, 0\]"),
+    "no pixels": (
+        IMAGES[..., :0, :0],
+        LABELS,
+        r"images must be .* got torch.float32 \[6, 1, 0, 0\]",
+    ),
     "oblong": (IMAGES[..., :6], LABELS, "images must be square, got 8×6; crop or resize"),
     "fewer labels": (IMAGES, LABELS[:5], r"labels must be integers \[6\], got torch.int64 \[5\]"),
     "labels as floats": (
@@ -300,17 +304,17 @@ BAD = {
     "a gap": (
         IMAGES,
         LABELS * 2,
-        r"class 1 has 0 images, 1 are needed; labels must be 0..4 without gaps",
+        r"class 1 has 0 images, but 1 are needed; labels must be 0..4 without gaps",
     ),
     "labels from 1": (
         IMAGES,
         LABELS + 1,
-        r"class 0 has 0 images, 1 are needed; labels must be 0..3 without gaps",
+        r"class 0 has 0 images, but 1 are needed; labels must be 0..3 without gaps",
     ),
     "one class": (
         IMAGES,
         LABELS * 0,
-        "there is only one class; matching class means needs at least two",
+        "there is only one class; distillation needs at least two classes",
     ),
 }
 
@@ -319,22 +323,22 @@ BAD = {
 def test_what_cannot_be_distilled_is_refused(case):
     images, labels, words = BAD[case]
     with pytest.raises(InvalidInput, match=words):
-        check_images(images, labels)
+        check_training_images(images, labels)
     with pytest.raises(InvalidInput, match=words):
         distill(images, labels, preset="lesson", steps=1)
 
 
 def test_the_number_of_classes_is_counted():
-    assert check_images(IMAGES, LABELS) == 3
-    assert check_images(IMAGES.double(), LABELS.int()) == 3
+    assert check_training_images(IMAGES, LABELS) == 3
+    assert check_training_images(IMAGES.double(), LABELS.int()) == 3
 
 
 @pytest.mark.parametrize("init", ["real", "kcenter"])
 def test_a_class_must_have_the_images_that_start_it(init):
-    assert check_images(IMAGES, LABELS, 2, init) == 3
-    with pytest.raises(InvalidInput, match="class 0 has 2 images, 3 are needed"):
-        check_images(IMAGES, LABELS, 3, init)
-    assert check_images(IMAGES, LABELS, 3, "noise") == 3
+    assert check_training_images(IMAGES, LABELS, 2, init) == 3
+    with pytest.raises(InvalidInput, match="class 0 has 2 images, but 3 are needed"):
+        check_training_images(IMAGES, LABELS, 3, init)
+    assert check_training_images(IMAGES, LABELS, 3, "noise") == 3
 
 
 @pytest.mark.parametrize(
@@ -356,7 +360,7 @@ def test_data_of_another_kind_is_refused(data):
     with pytest.raises(
         InvalidInput, match=r"data must be the name of a set, an ImageSet or \(images, labels\)"
     ):
-        TrainingData(data, check=check_images)
+        TrainingData(data, check=check_training_images)
 
 
 def test_an_empty_image_set_is_refused():
@@ -368,5 +372,5 @@ def test_an_empty_image_set_is_refused():
         (0.5,),
         (0.5,),
     )
-    with pytest.raises(InvalidInput, match="the set is empty"):
-        TrainingData(empty, check=check_images)
+    with pytest.raises(InvalidInput, match=r"with N ≥ 1, got torch.uint8 \[0, 1, 8, 8\]"):
+        TrainingData(empty, check=check_training_images)

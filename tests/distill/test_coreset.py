@@ -15,7 +15,8 @@ from explore import build, record
 from explore.core.runs import stream_seed
 from explore.data import DistilledSet, ImageSet, load
 from explore.data.coresets import select
-from explore.distill.config import CORESETS, CoresetConfig
+from explore.distill.catalog import BASELINES
+from explore.distill.config import CoresetConfig
 from explore.errors import InvalidInput, UnknownName
 from explore.models import ConvNet, Fit
 
@@ -130,7 +131,7 @@ def test_it_says_what_it_does_and_does_no_more_at_its_end() -> None:
     assert (run.step, in_order(run.snapshot())) == (11, chosen)
 
 
-@pytest.mark.parametrize("method", CORESETS)
+@pytest.mark.parametrize("method", BASELINES)
 def test_it_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSet) -> None:
     run = made(method=method)
     whole = DistilledSet.of(run)
@@ -170,7 +171,7 @@ def test_colour_images_are_shown_in_colour() -> None:
         ({"width": 0}, "width must be a whole number of at least 1, got 0"),
         ({"features": "gist"}, "unknown features 'gist'; known: network, pixels"),
         ({"epochs": 3}, "random has no option 'epochs'; it has data, device, "),
-        ({"images_per_class": 500}, "class 0 has 123 images, 500 are needed"),
+        ({"images_per_class": 500}, "class 0 has 123 images, but 500 are needed"),
         ({"images_per_class": "two"}, "images_per_class"),
         ({"data": "digit"}, "Did you mean 'digits'"),
     ],

@@ -20,7 +20,8 @@ from explore.data._distilled_file import path_beside
 from explore.data.distilled_set import save_beside
 from explore.distill import EvaluationProtocol, evaluate
 from explore.distill.evaluation.config import EvaluateConfig
-from explore.distill.evaluation.protocol import distilled_of, scored
+from explore.distill.evaluation.run import measure_accuracy
+from explore.distill.evaluation.sources import resolve_distilled_set
 from explore.errors import DataMissing, ExploreError, ExploreWarning, InvalidInput, RecordingDamaged
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
@@ -71,7 +72,7 @@ def test_test_images_among_the_real_ones_are_counted_and_said(
     )
     with pytest.warns(
         ExploreWarning,
-        match="3 of the 400 test images of digits are also among the images it was distilled from",
+        match="3 of the 400 test images of digits are also among the images that were distilled",
     ):
         run = evaluate(of_images(train), test_images, EvaluationProtocol(**QUICK), train=known)
     assert run.overlap == 3
@@ -106,7 +107,7 @@ def test_a_set_is_found_by_whatever_names_it(tmp_path: Path) -> None:
     record(build({"method": "random", "data": DATA}), path)
     whole = DistilledSet.of(run)
     kept = save_beside(run, path)
-    assert distilled_of(whole) is whole
+    assert resolve_distilled_set(whole) is whole
     said = {"config": dict(run.config), "step": run.step}
     ways: list[Any] = [
         kept,
@@ -124,7 +125,7 @@ def test_a_set_is_found_by_whatever_names_it(tmp_path: Path) -> None:
         )
     )
     for given in ways:
-        found = distilled_of(given)
+        found = resolve_distilled_set(given)
         assert found.sha256 == whole.sha256, given
         assert list(found.class_names) == list(whole.class_names)
 
@@ -135,19 +136,25 @@ def test_it_is_distilled_again_as_far_as_it_was() -> None:
         run.advance()
     said = build({"method": "evaluate", "distilled": DistilledSet.of(run)}).config["distilled"]
     assert said["step"] == 3
-    assert distilled_of(said).sha256 == said["sha256"]
-    assert distilled_of({**run.config, "steps": 3}).sha256 == said["sha256"]
+    assert resolve_distilled_set(said).sha256 == said["sha256"]
+    assert resolve_distilled_set({**run.config, "steps": 3}).sha256 == said["sha256"]
 
 
 def test_a_set_from_before_the_first_step_is_made_again_too() -> None:
     whole = DistilledSet.of(build(DM))
-    assert distilled_of({"config": whole.provenance["config"], "step": 0}).sha256 == whole.sha256
+    assert (
+        resolve_distilled_set({"config": whole.provenance["config"], "step": 0}).sha256
+        == whole.sha256
+    )
 
 
 @pytest.mark.parametrize("about", [{}, {"step": None}])
 def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any]) -> None:
     run = first_of()
-    assert distilled_of({"config": dict(run.config), **about}).sha256 == DistilledSet.of(run).sha256
+    assert (
+        resolve_distilled_set({"config": dict(run.config), **about}).sha256
+        == DistilledSet.of(run).sha256
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +175,7 @@ def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any
 )
 def test_what_names_no_set_is_refused(given: Any, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        distilled_of(given)
+        resolve_distilled_set(given)
 
 
 def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) -> None:
@@ -176,12 +183,14 @@ def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) 
     record(build({"method": "random", "data": DATA}), path)
     path_beside(path).unlink()
     with pytest.raises(DataMissing, match=r"a\.safetensors does not exist"):
-        distilled_of(path)
+        resolve_distilled_set(path)
 
 
 def test_a_run_that_distils_nothing_is_refused() -> None:
     with pytest.raises(InvalidInput, match="expected a run that distils images"):
-        distilled_of({"method": "untrained", "data": DATA, "steps": 1, "width": 4, "images": 100})
+        resolve_distilled_set(
+            {"method": "untrained", "data": DATA, "steps": 1, "width": 4, "images": 100}
+        )
 
 
 # ---- from the registry
@@ -239,15 +248,15 @@ def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(
     [
         (
             "",
-            "nothing is known of the data that the set was distilled from; give data=, the set to score on",
+            "it is unknown which data the set was distilled from; give data=, the set to test on",
         ),
-        ({"options": {}}, "nothing is known of the data"),
+        ({"options": {}}, "it is unknown which data the set was distilled from"),
         ("digit", "unknown data set 'digit'.*Did you mean 'digits'"),
         (
             (torch.zeros(2, 1, 8, 8), torch.zeros(2)),
             "data must be the name of a set or an ImageSet",
         ),
-        ({"name": "tensors", "shape": [3]}, "no test images are known; give data=, an ImageSet"),
+        ({"name": "tensors", "shape": [3]}, "which have no test images; give data=, an ImageSet"),
     ],
 )
 def test_without_images_to_score_on_it_says_so(data: Any, words: str, train: ImageSet) -> None:
@@ -279,11 +288,13 @@ def test_the_score_is_the_share_of_hits_whatever_the_batches(test_images: ImageS
             return torch.nn.functional.one_hot(x.flatten(1).argmax(1) % 10, 10).float()
 
     said = Says()(test_images.batch()).argmax(1)
-    assert scored(Says(), test_images) == pytest.approx(
+    assert measure_accuracy(Says(), test_images) == pytest.approx(
         float((said == test_images.labels).float().mean())
     )
     odd = test_images.subset(slice(0, 51))
-    assert scored(Says(), odd) == pytest.approx(float((said[:51] == odd.labels).float().mean()))
+    assert measure_accuracy(Says(), odd) == pytest.approx(
+        float((said[:51] == odd.labels).float().mean())
+    )
 
 
 # ---- soft labels, damage
@@ -370,7 +381,7 @@ def test_accuracies_of_an_unfinished_evaluation_are_nan_from_the_next_on(
     train: ImageSet, test_images: ImageSet
 ) -> None:
     run = evaluate(of_images(train), test_images, EvaluationProtocol(**{**QUICK, "networks": 3}))
-    assert run.message == "accuracy not known yet"
+    assert run.message == "no accuracy yet"
     assert "not measured" in run.line()
     run.advance()
     assert np.isfinite(run.snapshot()["accuracy"].values).tolist() == [[True, False, False]]

@@ -223,7 +223,7 @@ def test_results_and_recordings_are_the_same_to_it() -> None:
 
 @pytest.mark.parametrize("nothing", [{}, {"a": []}])
 def test_nothing_to_compare_is_said(nothing: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match="no results were given"):
+    with pytest.raises(InvalidInput, match="there are no results"):
         compare_results(nothing)
 
 
@@ -290,7 +290,7 @@ def test_another_rival_may_be_asked_for_and_must_be_there() -> None:
     )
     with pytest.raises(
         InvalidInput,
-        match="there is no 'kcenter' to compare with at data digits, images per class 1; there is random, herding, dm",
+        match="there is no 'kcenter' to compare with for data digits, images per class 1; there is random, herding, dm",
     ):
         digits_table(against="kcenter")
 
@@ -486,7 +486,7 @@ def test_a_set_scored_on_other_data_says_so() -> None:
 def test_no_evaluation_is_said_with_what_makes_one() -> None:
     with pytest.raises(
         InvalidInput,
-        match="none of the 1 recordings is an evaluation: explore run evaluate --distilled FILE",
+        match="none of the 1 recordings is an evaluation; record one with: explore run evaluate --distilled FILE",
     ):
         table([distillation()])
 

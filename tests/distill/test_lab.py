@@ -81,7 +81,8 @@ def test_equal_distance_changes_the_right_side_alone() -> None:
 
 def test_a_set_without_recordings_is_named() -> None:
     with pytest.raises(
-        InvalidInput, match="recordings ship of digits, fashion-mnist, not of 'cifar'"
+        InvalidInput,
+        match="there are shipped recordings of fashion-mnist, digits, but not of 'cifar'",
     ):
         lab.side_by_side("cifar")
 
@@ -198,7 +199,7 @@ def test_missing_data_and_unknown_methods_are_named(
 def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.LiveDistillation) -> None:
     live.options["learning_rate"] = -1.0
     change_noise(live)
-    assert "learning_rate must be above 0" in live.message
+    assert "learning_rate must be a number above 0" in live.message
     live.options["learning_rate"] = 1.0
     change_noise(live)
     assert live.message == ""
@@ -223,4 +224,4 @@ def test_a_survey_of_two_classes_can_be_explored() -> None:
     recording = record(build(config, (images, torch.arange(80) % 2)))
     explorer = lab.untrained_networks(recording)
     explorer.controls["draw"].widget.click()
-    assert "give data=(images, labels)" in explorer.message
+    assert "pass data=(images, labels)" in explorer.message

@@ -19,8 +19,8 @@ from explore.data.coresets import select
 from explore.data.training_data import TrainingData
 from explore.distill import DistillRun, distill
 from explore.distill.augment import augment, draw_augmentation
-from explore.distill.config import TERMS, DistillConfig
-from explore.distill.probe import half
+from explore.distill.config import METHOD_TERMS, DistillConfig
+from explore.distill.probe import to_seven_bits
 from explore.errors import ConfigMismatch, InvalidInput, RunDiverged
 from explore.models import ConvNet, Fit, accuracy
 
@@ -83,7 +83,7 @@ def loss_by_hand(net, real, synthetic, options) -> torch.Tensor:
     return total
 
 
-@pytest.mark.parametrize("method", TERMS)
+@pytest.mark.parametrize("method", METHOD_TERMS)
 @pytest.mark.parametrize(
     "options",
     [
@@ -202,7 +202,7 @@ def bits(run: DistillRun) -> bytes:
     return run.images.detach().numpy().tobytes()
 
 
-@pytest.mark.parametrize("method", TERMS)
+@pytest.mark.parametrize("method", METHOD_TERMS)
 def test_the_same_seed_ends_in_the_same_bits(method):
     first, second, other = (
         bits(advanced(small(method, seed=seed, augment="dsa"), 4)) for seed in (3, 3, 4)
@@ -249,7 +249,7 @@ def test_a_state_is_not_changed_by_going_on_from_it():
 
 def test_a_state_of_other_images_is_refused():
     with pytest.raises(
-        InvalidInput, match=r"state holds images \(6, 1, 8, 8\), this run has \(3, 1, 8, 8\)"
+        InvalidInput, match=r"the state has images \(6, 1, 8, 8\), but this run has \(3, 1, 8, 8\)"
     ):
         small().restore(small(images_per_class=2).state())
 
@@ -324,11 +324,11 @@ def test_digits_are_never_mirrored(name):
         name, (images * 50 + 100).clamp(0, 255).byte(), labels, ("a", "b", "c"), (0.4,), (0.2,)
     )
     run = build({"method": "datadam", **SMALL, "augment": "dsa"}, named)
-    assert run._operations == ("color", "crop", "cutout", "scale", "rotate")
+    assert run.operations == ("color", "crop", "cutout", "scale", "rotate")
 
 
 def test_other_images_are_mirrored():
-    assert small(augment="dsa")._operations == (
+    assert small(augment="dsa").operations == (
         "color",
         "crop",
         "cutout",
@@ -338,7 +338,7 @@ def test_other_images_are_mirrored():
     )
     assert (
         "flip"
-        in build({"method": "dm", **SMALL, "augment": "dsa"}, load("scenes", count=30))._operations
+        in build({"method": "dm", **SMALL, "augment": "dsa"}, load("scenes", count=30)).operations
     )
 
 
@@ -462,7 +462,7 @@ def test_maps_are_kept_to_seven_bits():
             torch.ones(1),
         ]
     )
-    kept = half(values)
+    kept = to_seven_bits(values)
     assert kept.dtype == np.float16
     np.testing.assert_allclose(kept.astype(float), values, rtol=2**-7 + 2**-11, atol=0)
     assert (kept[0], kept[-1]) == (0, 1)
@@ -600,9 +600,9 @@ def test_options_reach_the_run():
     assert isinstance(run.options, DistillConfig)
     assert run.options.learning_rate == 0.3
     run.advance()
-    assert run._own.blocks[0].conv.out_channels == 8
-    assert len(run._own.blocks) == 2
-    assert run._own.blocks[0].norm.num_groups == 4
+    assert run._convnet.blocks[0].conv.out_channels == 8
+    assert len(run._convnet.blocks) == 2
+    assert run._convnet.blocks[0].norm.num_groups == 4
 
 
 def test_a_run_that_diverges_says_so_and_keeps_its_images() -> None:

@@ -76,9 +76,9 @@ def test_a_frame_shows_every_power_and_both_blocks():
 
 def test_examples_are_images_of_their_class_that_were_not_averaged():
     run, digits = small(), load("digits", size=8, margin=0)
-    assert not set(run._known) & set(run._asked)
+    assert not set(run.mean_indices) & set(run.query_indices)
     for label, example in enumerate(run.snapshot().example.values):
-        found = [i for i in run._asked if (digits.images[i, 0].numpy() == example).all()]
+        found = [i for i in run.query_indices if (digits.images[i, 0].numpy() == example).all()]
         assert label in digits.labels[found].tolist()
 
 
@@ -89,8 +89,7 @@ def test_each_step_is_another_network_and_the_same_next_time():
         frames.append(run.snapshot())
         run.advance()
     assert not frames[0].attention_1.equals(frames[1].attention_1)
-    again.step = 2  # what record does on resuming: there is nothing else to restore
-    again.restore(run.state())
+    again.restore({"step": 2})
     assert again.snapshot().equals(frames[2])
     assert not small(seed=1).snapshot().attention_1.equals(frames[0].attention_1)
     assert frames[0].equals(small().result())
@@ -122,7 +121,7 @@ def test_colours_and_fewer_classes():
 def test_a_small_set_is_halved():
     digits = load("digits", size=8, margin=0)
     run = small(data=digits.subset(slice(0, 200)), images=1000)
-    assert (len(run._known), len(run._asked)) == (100, 100)
+    assert (len(run.mean_indices), len(run.query_indices)) == (100, 100)
 
 
 def test_a_class_that_was_not_drawn_is_named():
@@ -138,7 +137,7 @@ def test_a_class_that_was_not_drawn_is_named():
     )
     with pytest.raises(
         InvalidInput,
-        match="no image of class 1 is among the 50 drawn at random; give more than images=60",
+        match="no image of class 1 is among the 50 drawn at random; use more than images=60",
     ):
         small(data=data)
 
@@ -146,7 +145,7 @@ def test_a_class_that_was_not_drawn_is_named():
 def test_it_says_what_it_is():
     run = small()
     run.advance()
-    assert repr(run) == "UntrainedRun(digits, network 1 of 3)"
+    assert repr(run) == "UntrainedRun(untrained on digits, step 1 of 3)"
     assert run.message == "network drawn"
     assert run.config["data"]["name"] == "digits"
     assert "steps" not in run.config

@@ -123,7 +123,7 @@ def _compare_group(rows: Sequence[Row], against: str) -> pandas.DataFrame:
         values = zip(GROUP_COLUMNS, rows[0].group, strict=False)
         group = ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in values)
         raise InvalidInput(
-            f"there is no {against!r} to compare to for {group}; "
+            f"there is no {against!r} to compare with for {group}; "
             f"there is {', '.join(dict.fromkeys(methods))}"
         )
     index = methods.index(baseline) if baseline in methods else 0
