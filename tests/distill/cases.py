@@ -52,7 +52,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": ("explore.distill.figures.evolution:Evolution", evolution_states),
     "untrained": ("explore.distill.figures.untrained:Untrained", untrained_states),
     "accuracies": (
-        "explore.distill.figures.untrained:Accuracies",
+        "explore.distill.figures.accuracies:Accuracies",
         lambda: [
             accuracies([[0.5, 0.7], [np.nan, np.nan]]),
             accuracies([[0.1, 0.2], [0.9, np.nan]]),
