@@ -58,7 +58,9 @@ def compare_results(
         )
     against = against or next(iter(by_name))
     if against not in by_name:
-        raise InvalidInput(f"there is no {against!r} to compare with; there are {', '.join(by_name)}")
+        raise InvalidInput(
+            f"there is no {against!r} to compare with; there are {', '.join(by_name)}"
+        )
     if not unlike:
         check_alike({name: evaluations[0] for name, evaluations in by_name.items()})
         for name, evaluations in by_name.items():
