@@ -1,4 +1,5 @@
-"""Write and read the file of a distilled set: tensors as safetensors, everything else as JSON in its header."""
+"""Write and read the file of a distilled set: tensors as safetensors, everything else as JSON in
+its header."""
 
 from __future__ import annotations
 

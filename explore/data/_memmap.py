@@ -40,7 +40,8 @@ def _map_file(size: int) -> torch.Tensor | None:
         if shutil.disk_usage(folder).free < 2 * size:
             return None
         with tempfile.TemporaryFile(dir=folder) as file:
-            # Reserve the space now: a write to a page that a full disk cannot store would end the process.
+            # Reserve the space now: a write to a page that a full disk cannot store would end the
+            # process.
             os.posix_fallocate(file.fileno(), 0, size)
             return torch.from_numpy(np.memmap(file, np.uint8, "r+", shape=(size,)))
     except OSError:

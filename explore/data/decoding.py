@@ -159,7 +159,10 @@ def _decode(path: Path, size: int | None, grey: bool) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of a JPEG. In other formats, to read it can mean to decode the file."""
+    """Return the EXIF orientation of a JPEG.
+
+    In other formats, to read it can mean to decode the file.
+    """
     return image.getexif().get(ORIENTATION_TAG, 1) if image.format in ("JPEG", "MPO") else 1
 
 

@@ -1,4 +1,5 @@
-"""A distilled set: a few synthetic images with everything that is needed to train on them elsewhere."""
+"""A distilled set: a few synthetic images with everything that is needed to train on them
+elsewhere."""
 
 from __future__ import annotations
 
@@ -34,11 +35,12 @@ class DistilledSet:
         images: float32 ``[N, C, H, W]`` in model units (the input of a network), in full precision.
         labels: int64 ``[N]``, or soft: float32 ``[N, K]``, probabilities that sum to 1.
         class_names: ``K`` names, in label order.
-        mean, std: per channel, in units of ``[0, 1]`` intensity: a pixel is ``x · std + mean``. Empty
-            if the units are unknown, as those of a run on plain tensors. One can train on such a
-            set, but not display it.
+        mean, std: per channel, in units of ``[0, 1]`` intensity: a pixel is ``x · std + mean``.
+            Empty if the units are unknown, as those of a run on plain tensors. One can train on
+            such a set, but not display it.
         zca: the whitening that was applied after the normalisation; None if there was none.
-        learning_rate: distilled together with the images (trajectory matching); None if there is none.
+        learning_rate: distilled together with the images (trajectory matching); None if there is
+            none.
         provenance: how the set was made: method, config, step, versions, hash of the real data.
         protocol: how the accuracy of this set was measured, if it was.
 

@@ -36,8 +36,8 @@ def image_folder(
     other folders are ignored. Without val, a tenth of each subclass of train becomes val. Otherwise
     each subclass is split 70/10/20 by the names of its files: the same file is always in the same
     split, and train has one or more of each. A class without subfolders is its own only subclass.
-    Hidden files and folders, and files that are not images, are ignored. Images are grey if all files
-    of all splits are grey, otherwise RGB.
+    Hidden files and folders, and files that are not images, are ignored. Images are grey if all
+    files of all splits are grey, otherwise RGB.
 
     Args:
         split: "train", "val" or "test".

@@ -27,10 +27,12 @@ class ImageSet:
         images: uint8 ``[N, C, H, W]``.
         labels: int64 ``[N]``, each in ``0..K-1``.
         class_names: ``K`` names, in label order.
-        mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 - mean) / std``.
+        mean, std: per channel, in units of ``[0, 1]`` intensity; ``batch`` returns ``(x / 255 -
+            mean) / std``.
         options: the arguments of ``load`` that create this set.
         masks: bool ``[N, H, W]``, the pixels of the labelled object (scenes only).
-        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, nested folders, and the result of ``grouped``).
+        subclasses: int64 ``[N]`` (scenes, histology, coarse CIFAR-100, nested folders, and the
+            result of ``grouped``).
         subclass_names: names of the subclasses, in order.
         parents: class of each subclass, in order; see ``explore.core.label_hierarchy``.
         agreement: float32 ``[N]``, the share of annotators who chose the label (MHIST only).

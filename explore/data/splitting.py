@@ -28,9 +28,9 @@ def split_by_name(
 ) -> dict[str, list[int]]:
     """Return the indices of "train", "val" and "test"; each group is split in the same proportions.
 
-    A split depends on the names and ``seed`` only, not on their order. If a file is added to a group
-    or removed from it, at most one other file of this group moves across each border, and no file of
-    another group.
+    A split depends on the names and ``seed`` only, not on their order. If a file is added to a
+    group or removed from it, at most one other file of this group moves across each border, and no
+    file of another group.
 
     Args:
         names: N different names.

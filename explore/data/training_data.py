@@ -1,4 +1,5 @@
-"""The images that a run is made from, in whatever form they come, with what undoes their normalisation."""
+"""The images that a run is made from, in whatever form they come, with what undoes their
+normalisation."""
 
 from __future__ import annotations
 
@@ -26,14 +27,15 @@ class TrainingData:
     """Images with labels, in model units (normalised, whitened if asked), on one device.
 
     Args:
-        data: the name of a set, a description ``{"name": ..., "options": {...}}`` as recordings hold
-            it, an ``ImageSet``, or a pair ``(images, labels)`` of float ``[N, ...]`` and integer
-            ``[N]`` tensors.
+        data: the name of a set, a description ``{"name": ..., "options": {...}}`` as recordings
+            hold it, an ``ImageSet``, or a pair ``(images, labels)`` of float ``[N, ...]`` and
+            integer ``[N]`` tensors.
         zca: whiten the images (ZCA, ε = 0.1).
         device: where batches are computed.
         statistics: mean and standard deviation of each channel, in place of the set's own.
         check: called as ``check(images, labels, of_set=...)`` before anything is computed; raises
-            ``InvalidInput`` where they cannot be used. ``of_set``: they are those of an ``ImageSet``.
+            ``InvalidInput`` where they cannot be used. ``of_set``: they are those of an
+                ``ImageSet``.
 
     Attributes:
         set: the ``ImageSet``; None for tensors.

@@ -88,7 +88,8 @@ class ZCA:
         return (images.flatten(1) @ matrix + mean).view_as(images)
 
     def fitted(self) -> dict[str, torch.Tensor]:
-        """Return the arguments of ``ZCA.of``: ``mean`` ``[D]``, ``inverse`` and ``forward`` ``[D, D]``."""
+        """Return the arguments of ``ZCA.of``: ``mean`` ``[D]``, ``inverse`` and ``forward`` ``[D,
+        D]``."""
         if self.mean is None or self.inverse_matrix is None or self.forward_matrix is None:
             raise InvalidInput("this ZCA is not fitted; call fit(real training images) first")
         return {"mean": self.mean, "inverse": self.inverse_matrix, "forward": self.forward_matrix}

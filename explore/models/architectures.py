@@ -1,4 +1,5 @@
-"""Small AlexNet-, VGG- and ResNet-style networks, on which a distilled set is evaluated besides ConvNet."""
+"""Small AlexNet-, VGG- and ResNet-style networks, on which a distilled set is evaluated besides
+ConvNet."""
 
 from __future__ import annotations
 
@@ -32,14 +33,16 @@ def architecture(
         name: "convnet" (ConvNet-D), "alexnet", "vgg11" or "resnet18".
         channels, classes, size: of the images.
         width: channels of the first block; 64 in the usual VGG-11 and ResNet-18, 128 in ConvNet.
-        norm: as for ``ConvNet``. Batch norm fails if a step has few images, as with one image per class.
+        norm: as for ``ConvNet``. Batch norm fails if a step has few images, as with one image per
+            class.
         seed: of the private generator that sets the weights.
 
     Raises:
         UnknownName: an unknown network or norm.
         InvalidInput: images with fewer than 8 pixels a side.
 
-    Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``, and
+    Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``,
+        and
     with fewer poolings for small images.
 
     Example:
@@ -80,14 +83,16 @@ def _vgg11(channels: int, classes: int, size: int, width: int, norm: str) -> nn.
 def _stack(
     channels: int, classes: int, size: int, layers: Sequence[tuple[int, int, bool]], norm: str
 ) -> nn.Module:
-    """Create a chain of convolutions, each given by its width, kernel size and whether it is pooled."""
+    """Create a chain of convolutions, each given by its width, kernel size and whether it is
+    pooled."""
     modules: list[nn.Module] = []
     side = size
     for index, (width, kernel, is_pooled) in enumerate(layers):
         convolution = Conv2d(channels, width, kernel, padding=kernel // 2)
         modules += [convolution, norm_layer(norm, width, side), nn.ReLU()]
         channels = width
-        # Instance norm of a map of one pixel is 0, so only the last layer may be pooled to one pixel.
+        # Instance norm of a map of one pixel is 0, so only the last layer may be pooled to one
+        # pixel.
         is_last = index == len(layers) - 1
         if is_pooled and side >= (2 if is_last else 4):
             modules.append(nn.MaxPool2d(2))

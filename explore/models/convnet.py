@@ -30,11 +30,12 @@ class ConvNet(nn.Module):
     Args:
         channels: of the images.
         classes: number of logits.
-        size: side of the square images, in pixels. For 28 the first convolution pads by 3, so that the
-            maps are 32×32, as in the released code of this line.
+        size: side of the square images, in pixels. For 28 the first convolution pads by 3, so that
+            the maps are 32×32, as in the released code of this line.
         width: channels of every block.
         depth: number of blocks; by default 3 up to 32 pixels, 4 at 64, 5 at 128.
-        norm: "instance" (GroupNorm with one channel for each group), "batch", "layer", "group" (4) or "none".
+        norm: "instance" (GroupNorm with one channel for each group), "batch", "layer", "group" (4)
+            or "none".
         activation: "relu", "leakyrelu", "sigmoid" or "swish".
         pooling: "avg", "max" or "none".
         seed: of the private generator that sets the weights (PyTorch's default distributions). The
@@ -132,5 +133,6 @@ class ConvNet(nn.Module):
 
 
 def depth_for(size: int) -> int:
-    """Return the usual number of blocks for images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at 128."""
+    """Return the usual number of blocks for images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at
+    128."""
     return max(3, round(math.log2(size)) - 2)

@@ -15,19 +15,19 @@ class MLPs(nn.Module):
     """``K`` networks of one hidden layer, trained together: a sample is K inputs, one for each.
 
     With a loss that is a sum over the networks and an optimizer that treats every weight separately
-    (SGD, Adam), each network is trained as if it were alone. With small networks, a step of 25 takes as
-    long as a few steps of one (``explore bench subclass``).
+    (SGD, Adam), each network is trained as if it were alone. With small networks, a step of 25
+    takes as long as a few steps of one (``explore bench subclass``).
 
-    ``forward`` takes ``[N, K, ...]``, or ``[N, 1, ...]`` if all networks have the same input, and returns
-    logits ``[N, K, outputs]``.
+    ``forward`` takes ``[N, K, ...]``, or ``[N, 1, ...]`` if all networks have the same input, and
+    returns logits ``[N, K, outputs]``.
 
     Args:
         inputs: number of values of a sample for one network; images are flattened.
         width: number of hidden units of each.
         outputs: number of logits of each.
-        seeds: K seeds; network k has the weights of ``MLPs(inputs, width, outputs, [seeds[k]])``. They
-            are from a private generator (PyTorch's default distributions); the global random state is
-            neither read nor changed.
+        seeds: K seeds; network k has the weights of ``MLPs(inputs, width, outputs, [seeds[k]])``.
+            They are from a private generator (PyTorch's default distributions); the global random
+            state is neither read nor changed.
 
     Raises:
         InvalidInput: a size below 1, or no seeds.

@@ -18,8 +18,8 @@ ACTIVATION_TYPES = (
 class Taps:
     """The outputs (or inputs) of selected modules of a network, and the input of its last linear layer.
 
-    Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also if an exception ends
-    it. Maps are copied, so that a later module that works in place does not change them.
+    Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also if an exception
+    ends it. Maps are copied, so that a later module that works in place does not change them.
 
     Args:
         model: any network.
@@ -28,9 +28,10 @@ class Taps:
         inputs: record the inputs of the modules, not their outputs.
 
     Attributes (after a forward pass inside the block):
-        maps: name → output (or input) ``[N, C, H, W]``, in the order of computation; a module that is
-            called twice appears as ``name`` and ``name#2``.
-        embedding: input of the last linear layer that was called, ``[N, D]``; None if there is none.
+        maps: name → output (or input) ``[N, C, H, W]``, in the order of computation; a module that
+            is called twice appears as ``name`` and ``name#2``.
+        embedding: input of the last linear layer that was called, ``[N, D]``; None if there is
+            none.
 
     Raises:
         InvalidInput: a name in ``layers`` is not a module of the model.
@@ -102,7 +103,8 @@ def _output_hook(store: Callable[[Any], None]) -> Callable[..., None]:
 
 
 def _input_hook(store: Callable[[Any], None]) -> Callable[..., None]:
-    """Return a hook that stores a module's first argument, by position or by name (``conv(input=x)``)."""
+    """Return a hook that stores a module's first argument, by position or by name
+    (``conv(input=x)``)."""
 
     def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         store(next(iter((*args, *kwargs.values())), None))

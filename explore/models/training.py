@@ -30,24 +30,27 @@ class Fit(BaseRun):
         network: trained in place, on its device.
         images: float ``[N, ...]``, the inputs of the network.
         labels: integers ``[N]``, or a tuple of tensors ``[N, ...]`` that ``loss`` takes.
-        loss: called with the outputs of the network and the labels (each tensor of the tuple) of the
-            same samples; returns a mean over them. By default cross entropy.
+        loss: called with the outputs of the network and the labels (each tensor of the tuple) of
+            the same samples; returns a mean over them. By default cross entropy.
         epochs: number of passes over the images.
         learning_rate: at the start.
-        schedule: of the rate: "step" (divided by 10 at half of the epochs), "cosine" (down to 0) or "constant".
+        schedule: of the rate: "step" (divided by 10 at half of the epochs), "cosine" (down to 0) or
+            "constant".
         optimizer: "sgd" or "adam".
         momentum: of SGD.
         weight_decay: of either optimizer (with Adam, the plain L2 kind).
         batch: number of images in an optimizer step; ``seed`` determines their order in each epoch.
-        augment: called with a batch of images and its number in the run; returns the inputs of the network.
-        pool: called with the epoch; returns the indices of the images to use in it (a curriculum). By
-            default all.
+        augment: called with a batch of images and its number in the run; returns the inputs of the
+            network.
+        pool: called with the epoch; returns the indices of the images to use in it (a curriculum).
+            By default all.
 
     Raises:
         InvalidInput: no images, labels that do not match them, or zero epochs.
         UnknownName: an unknown optimizer or schedule.
 
-    Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate 0.01,
+    Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate
+        0.01,
     momentum 0.9, weight decay 5e-4, batch 256, divided by 10 at half.
 
     Example:
@@ -162,7 +165,8 @@ class Fit(BaseRun):
         return 1.0
 
     def snapshot(self) -> xarray.Dataset:
-        """Return the loss of the last epoch and, with cross entropy, the accuracy on the training images."""
+        """Return the loss of the last epoch and, with cross entropy, the accuracy on the training
+        images."""
         import xarray
 
         values = {"loss": self.loss}
@@ -244,7 +248,8 @@ def hits(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: 
 
 @torch.no_grad()
 def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
-    """Return the logits of all images in evaluation mode; the mode of each module is restored afterwards."""
+    """Return the logits of all images in evaluation mode; the mode of each module is restored
+    afterwards."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:

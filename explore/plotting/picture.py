@@ -175,7 +175,8 @@ class Picture:
 def _styled() -> Iterator[None]:
     """Use the style of explore in this context, in one thread at a time.
 
-    Matplotlib's settings belong to the process, and a live job may draw while a reader moves a slider.
+    Matplotlib's settings belong to the process, and a live job may draw while a reader moves a
+    slider.
     """
     with _STYLE_LOCK, mpl.rc_context(STYLE):
         yield

@@ -1,4 +1,5 @@
-"""Sparse-activation convolution: the published formats of maps with many zeros, array by array, and compiled."""
+"""Sparse-activation convolution: the published formats of maps with many zeros, array by array, and
+compiled."""
 
 import lazy_loader
 

@@ -34,8 +34,9 @@ def conv2d(
     """Convolve maps; "auto" skips zeros, or uses PyTorch where more than 80 % of a map is not zero.
 
     This is a cross-correlation, as in networks. The method "auto" imports PyTorch only when a map
-    is that dense. NaN and infinities in the maps propagate as in a dense product. The sparse methods
-    skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0. Nothing
+    is that dense. NaN and infinities in the maps propagate as in a dense product. The sparse
+    methods skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0.
+    Nothing
     here has a gradient: tensors that require one are detached. To convolve many maps by the same
     weights, see ``prepare``.
 

@@ -29,8 +29,8 @@ class Explorer(traitlets.HasTraits):
     """A picture with controls.
 
     The state is a set of traits, one for each control. Set them from code, from a test or by hand.
-    Each change computes the Dataset, ``source(**state)``, and updates the picture at once: the front
-    end sends only the latest value of a slider, and a timer would only add a delay.
+    Each change computes the Dataset, ``source(**state)``, and updates the picture at once: the
+    front end sends only the latest value of a slider, and a timer would only add a delay.
 
     Args:
         source: called with the state as keywords; returns the Dataset to show.

@@ -33,10 +33,12 @@ class SceneLayout(NamedTuple):
     is_second: NDArray[np.bool_]  # [N]: the labelled object is of the second subclass of its class
     stripe_contrast: Floats  # [N, J], 0 for a plain object
     is_requested: NDArray[np.bool_]  # [N, J]; painting decides which of these are visible enough
-    # [N, J, 8]: x, y, cosine and sine of the rotation, radius, direction (2) and phase of the stripes
+    # [N, J, 8]: x, y, cosine and sine of the rotation, radius, direction (2) and phase of the
+    # stripes
     geometry: Floats
     colour: Floats  # [N, J, 3]
-    # [N, M, 8]: x, y, cosine and sine of the rotation, length, width, bend, opacity (0 if it is absent)
+    # [N, M, 8]: x, y, cosine and sine of the rotation, length, width, bend, opacity (0 if it is
+    # absent)
     clutter_geometry: Floats
     clutter_colour: Floats  # [N, M, 3]
 
@@ -52,7 +54,8 @@ def random_stream(options: Mapping[str, Any], number: int) -> np.random.Generato
 
 
 def create_layout(options: Mapping[str, Any]) -> SceneLayout:
-    """Return the layout of scenes with these options; a smaller set is the beginning of a larger one."""
+    """Return the layout of scenes with these options; a smaller set is the beginning of a larger
+    one."""
     count, class_count = options["count"], len(SHAPE_NAMES)
     sizes, object_counts, clutter_counts = (
         np.ravel([options[name]] * 2)[-2:] for name in ("object_size", "objects", "clutter")
@@ -70,7 +73,8 @@ def create_layout(options: Mapping[str, Any]) -> SceneLayout:
     coins = uniform(class_count, [SUBCLASS_STREAM], -(-count // 10))[..., 0].T < 0.5
     is_second = np.stack([coins, ~coins], 1).reshape(-1, class_count)[np.arange(count) // 5, labels]
     # Colours are symmetric about mid grey, and either of object and background may be the lighter.
-    # So all classes have the same mean colour, although a larger shape shifts that of an image more.
+    # So all classes have the same mean colour, although a larger shape shifts that of an image
+    # more.
     side, bottom, top, chroma, base_hue, hue_drift, objects_draw, clutter_draw = uniform(
         8, [BACKGROUND_STREAM]
     )
@@ -97,7 +101,8 @@ def create_layout(options: Mapping[str, Any]) -> SceneLayout:
         sizes[0] + (sizes[1] - sizes[0]) * grow[:, :1]
     )
     centre = _place_objects(radius, np.reshape(places, (PLACEMENT_TRIALS, 2, *radius.shape)))
-    # Objects are upright within 20 degrees, so that a square is not a diamond; stripes have any direction.
+    # Objects are upright within 20 degrees, so that a square is not a diamond; stripes have any
+    # direction.
     geometry = _columns(
         *centre, *_direction(0.11 * (turn - 0.5)), radius, *_direction(0.5 * stripe_turn), phase
     )
@@ -134,8 +139,8 @@ def create_layout(options: Mapping[str, Any]) -> SceneLayout:
 def _place_objects(radius: NDArray[Any], draws: NDArray[Any]) -> NDArray[Any]:
     """Return the centres ``[2, N, J]`` from random numbers ``[trials, 2, N, J]``.
 
-    Each object is put at the first place where it hides little of the ones before it, or else at the
-    place where it hides least.
+    Each object is put at the first place where it hides little of the ones before it, or else at
+    the place where it hides least.
     """
     places = radius + (1 - 2 * radius) * draws
     centre = places[0].copy()

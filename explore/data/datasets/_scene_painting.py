@@ -1,7 +1,7 @@
 """Paint the layout of synthetic scenes as pixels.
 
-Pixel values come from + − × / √, min, max and floor alone, which all processors round in the same way.
-Functions such as exp and sin may differ in the last bit, so only the layout uses them.
+Pixel values come from + − × / √, min, max and floor alone, which all processors round in the same
+way. Functions such as exp and sin may differ in the last bit, so only the layout uses them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def paint(
     for rows in (slice(start, start + chunk) for start in range(0, count, chunk)):
         part = SceneLayout._make(values[rows] for values in layout)
         canvas = np.zeros_like(images[rows], np.float32)
-        # The scene is painted from front to back; ``uncovered`` is the share that nothing covers yet.
+        # The scene is painted from front to back; ``uncovered`` is the share that nothing covers
+        # yet.
         uncovered = np.ones_like(canvas[:, 0])
         for j in range(part.classes.shape[1]):
             coverage, shade = object_coverage(part, j, grid)
@@ -64,7 +65,8 @@ def paint(
 
 
 def object_coverage(layout: SceneLayout, j: int, grid: Floats) -> tuple[Floats, Floats]:
-    """Return the share of each pixel that object ``j`` covers, and the shade of its stripes, both ``[n, H, W]``."""
+    """Return the share of each pixel that object ``j`` covers, and the shade of its stripes, both
+    ``[n, H, W]``."""
     geometry, contrast = layout.geometry[:, j], layout.stripe_contrast[:, j]
     u, v = _rotate(grid, geometry[:, :2], geometry[:, 2:4] / geometry[:, 4:5])
     radius, cos, sin, phase = geometry[:, 4:, None, None].swapaxes(0, 1)
@@ -91,7 +93,8 @@ def _add(
 
 
 def _clutter_opacity(geometry: Floats, grid: Floats, is_stroke: bool) -> Floats:
-    """Return the opacity ``[n, H, W]`` of a thin bent stroke with faint ends, or of a blob without an edge."""
+    """Return the opacity ``[n, H, W]`` of a thin bent stroke with faint ends, or of a blob without
+    an edge."""
     length, width, bend, opacity = geometry[:, 4:, None, None].swapaxes(0, 1)
     u, v = _rotate(grid, geometry[:, :2], geometry[:, 2:4])
     along = np.maximum(1 - (u / length) ** 2, 0)
@@ -102,7 +105,8 @@ def _clutter_opacity(geometry: Floats, grid: Floats, is_stroke: bool) -> Floats:
 
 
 def _rotate(grid: Floats, centre: Floats, axis: Floats) -> tuple[Floats, Floats]:
-    """Return the coordinates of all pixels, ``[n, H, W]`` each, along ``axis`` ``[n, 2]`` and across it."""
+    """Return the coordinates of all pixels, ``[n, H, W]`` each, along ``axis`` ``[n, 2]`` and
+    across it."""
     x = grid[None, None, :] - centre[:, 0, None, None]
     y = grid[None, :, None] - centre[:, 1, None, None]
     cos, sin = axis[:, 0, None, None], axis[:, 1, None, None]

@@ -48,15 +48,17 @@ def cifar10(split: str = "train", *, download: bool = False) -> ImageSet:
     """Load the original CIFAR-10: 3×32×32, ten classes, 45,000 / 5,000 / 10,000 images.
 
     Normalised by the statistics that all code for dataset distillation uses. Their standard
-    deviations (0.2023, 0.1994, 0.2010) are means over images; those of all pixels are 0.2470, 0.2435
-    and 0.2616, which "cifar10-jpeg" uses.
+    deviations (0.2023, 0.1994, 0.2010) are means over images; those of all pixels are 0.2470,
+    0.2435 and 0.2616, which "cifar10-jpeg" uses.
 
     Args:
-        split: "train", "val" (the last 500 images of each class of the official training part) or "test".
+        split: "train", "val" (the last 500 images of each class of the official training part) or
+            "test".
         download: download the files if they are missing.
 
     Raises:
-        DataMissing: a file is not in ``cifar-10-batches-py`` in the data folder, or is not the published one.
+        DataMissing: a file is not in ``cifar-10-batches-py`` in the data folder, or is not the
+            published one.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
@@ -69,13 +71,15 @@ def cifar100(split: str = "train", *, labels: str = "fine", download: bool = Fal
     """Load the original CIFAR-100: 3×32×32, 100 classes in 20 superclasses, 40,000 / 10,000 / 10,000 images.
 
     Args:
-        split: "train", "val" (the last 100 images of each class of the official training part) or "test".
-        labels: "fine", 100 classes; or "coarse", the 20 superclasses, with the 100 as ``subclasses``
-            (five of each) and ``parents``.
+        split: "train", "val" (the last 100 images of each class of the official training part) or
+            "test".
+        labels: "fine", 100 classes; or "coarse", the 20 superclasses, with the 100 as
+            ``subclasses`` (five of each) and ``parents``.
         download: download the files if they are missing.
 
     Raises:
-        DataMissing: a file is not in ``cifar-100-python`` in the data folder, or is not the published one.
+        DataMissing: a file is not in ``cifar-100-python`` in the data folder, or is not the
+            published one.
         InvalidInput: ``labels`` is neither "fine" nor "coarse".
 
     Source: that of ``cifar10``.
@@ -98,8 +102,10 @@ def _read(
     folder, loader = data_folder(), getattr(datasets, class_name)
     try:
         # These files are pickles, which can execute code. torchvision reads only files with the
-        # published MD5: it checks all batches before it opens the first, and the list of names before
-        # it opens that. Two files with the same MD5 can be constructed, but not a file with the MD5 of
+        # published MD5: it checks all batches before it opens the first, and the list of names
+        # before
+        # it opens that. Two files with the same MD5 can be constructed, but not a file with the MD5
+        # of
         # a given one, so what is read is what the authors published.
         raw = loader(folder, train=split != "test", download=download)
     except RuntimeError as error:

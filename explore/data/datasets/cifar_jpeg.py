@@ -27,9 +27,9 @@ def cifar10_jpeg(split: str = "train", *, count: int | None = None) -> ImageSet:
     """Load CIFAR-10 as JPEG files of quality 75, 3×32×32, of ten classes.
 
     "train" has 45,000 images, "val" 5,000 and "test" 10,000. Results are not comparable with
-    published CIFAR-10 results: compression changed the pixels, and networks trained on the originals
-    lose about 10 points of accuracy on these. Call the set "CIFAR-10 (JPEG)". The files are
-    ``cifar10/train/CLASS/0000.jpg`` to ``4999.jpg`` and ``cifar10/test/CLASS/0000.jpg`` to
+    published CIFAR-10 results: compression changed the pixels, and networks trained on the
+    originals lose about 10 points of accuracy on these. Call the set "CIFAR-10 (JPEG)". The files
+    are ``cifar10/train/CLASS/0000.jpg`` to ``4999.jpg`` and ``cifar10/test/CLASS/0000.jpg`` to
     ``0999.jpg`` in the data folder. Every ten successive images have each class once, and a smaller
     set is the beginning of a larger one.
 

@@ -16,7 +16,8 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
     """Load handwritten digits, 0 to 9, in ``size × size`` pixels.
 
     The 8×8 originals are enlarged (bilinear) to fill all but ``margin`` pixels at each side. The
-    margin matters for attention: zero padding is a hard edge for a network, and without a margin the
+    margin matters for attention: zero padding is a hard edge for a network, and without a margin
+        the
     maximum of a power-4 map is on the border in most images.
 
     Args:

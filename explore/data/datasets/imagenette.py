@@ -33,12 +33,13 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
     """Load Imagenette, or as many photographs of each of its ten classes as the folder has.
 
     The files are ``imagenette/train/n01440764/*.JPEG`` and ``imagenette/val/…`` in the data folder
-    (or ``imagenette2``, ``imagenette2-320``, ``imagenette2-160``). The published val is "test"; every
-    tenth file of train is "val".
+    (or ``imagenette2``, ``imagenette2-320``, ``imagenette2-160``). The published val is "test";
+    every tenth file of train is "val".
 
     Args:
         split: "train", "val" or "test"; they share no file.
-        size: side in pixels to which all are resized (antialiased bilinear; the aspect ratio is not kept).
+        size: side in pixels to which all are resized (antialiased bilinear; the aspect ratio is not
+            kept).
         count: maximal number of images of each class, the first ones by name; None for all.
 
     Raises:

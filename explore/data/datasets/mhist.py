@@ -43,25 +43,28 @@ def mhist(
     The agreement, how many of the seven chose the label of the majority, is 4, 5, 6 or 7. ``bands``
     groups these numbers into subclasses, the same for both classes. The official parts have 2,175
     and 977 images. "val" is a tenth of the first, with an equal share of each number of votes, and
-    does not depend on ``bands``. The data are available to those who sign an agreement, and are never
+    does not depend on ``bands``. The data are available to those who sign an agreement, and are
+    never
     downloaded: put ``annotations.csv`` and the folder ``images`` into the folder ``mhist`` of the
     data folder.
 
     Args:
         split: "train", "val" or "test" (the official one).
         size: side in pixels; the originals have 224 (antialiased bilinear).
-        bands: a partition of 4, 5, 6, 7, such as ``((4, 5, 6), (7,))`` or ``((4,), (5,), (6,), (7,))``.
+        bands: a partition of 4, 5, 6, 7, such as ``((4, 5, 6), (7,))`` or ``((4,), (5,), (6,),
+            (7,))``.
 
     Returns:
-        A set with ``subclasses`` (with names such as "SSA, 4–5 of 7"), ``parents`` and ``agreement``
-        (votes / 7, float32), normalised by the statistics of "train".
+        A set with ``subclasses`` (with names such as "SSA, 4–5 of 7"), ``parents`` and
+        ``agreement`` (votes / 7, float32), normalised by the statistics of "train".
 
     Raises:
         DataMissing: ``annotations.csv`` or an image is missing.
-        InvalidInput: ``bands`` is not a partition, a column is missing, a row contradicts itself, or
-            an image cannot be read.
+        InvalidInput: ``bands`` is not a partition, a column is missing, a row contradicts itself,
+            or an image cannot be read.
 
-    Source: Wei et al., "A Petri Dish for Histopathology Image Analysis", arXiv 2101.12355. Agreement
+    Source: Wei et al., "A Petri Dish for Histopathology Image Analysis", arXiv 2101.12355.
+        Agreement
     as subclass is our reading of Subclass Knowledge Distillation (arXiv 2207.08063), which does not
     say how it groups the images.
     """

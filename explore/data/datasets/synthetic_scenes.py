@@ -1,4 +1,5 @@
-"""Synthetic scenes: coloured shapes on a cluttered background, with options for size, clutter and subclasses."""
+"""Synthetic scenes: coloured shapes on a cluttered background, with options for size, clutter and
+subclasses."""
 
 from __future__ import annotations
 
@@ -40,34 +41,38 @@ def scenes(
     """Generate scenes of five shapes, each plain or striped (or cool or warm).
 
     The same arguments give the same bytes. The labelled object is in front, completely inside the
-    image, and the largest. The others are of other classes, have 0.6 to 0.9 of its radius, and may be
-    partly hidden: an object that would be hidden by more than half is left out. Clutter is behind the
+    image, and the largest. The others are of other classes, have 0.6 to 0.9 of its radius, and may
+    be
+    partly hidden: an object that would be hidden by more than half is left out. Clutter is behind
+        the
     objects: soft blobs and thin strokes in turn. Colours do not depend on the class. Every 5
-    successive images have each class once, every 10 each subclass, and a smaller set is the beginning
-    of a larger one.
+    successive images have each class once, every 10 each subclass, and a smaller set is the
+    beginning of a larger one.
 
     Args:
         split: ``"train"``, ``"val"`` or ``"test"``; they share no scene.
         size: image side in pixels, 32 to 128.
         count: number of images; by default 2000 for train, 500 for val and test.
         objects: number of objects in a scene, 1 to 5, or ``(low, high)``, both included.
-        object_size: radius of the circle around the labelled object / image side, 0.05 to 0.48, or ``(low, high)``.
+        object_size: radius of the circle around the labelled object / image side, 0.05 to 0.48, or
+            ``(low, high)``.
         clutter: pieces of clutter in a scene, 0 to 64, or ``(low, high)``, both included.
-        subclass: what distinguishes the two subclasses of a class: ``"texture"`` (the labelled object
-            is plain or striped) or ``"colour"`` (it is cool or warm, never striped, and of a muted
-            colour; its lightness does not depend on the subclass).
-        difference: how different the two are, 0 (nothing in the pixels distinguishes them) to 2, as a
-            factor on the stripes or on the shift of colour. Other objects do not change.
+        subclass: what distinguishes the two subclasses of a class: ``"texture"`` (the labelled
+            object is plain or striped) or ``"colour"`` (it is cool or warm, never striped, and of a
+            muted colour; its lightness does not depend on the subclass).
+        difference: how different the two are, 0 (nothing in the pixels distinguishes them) to 2, as
+            a factor on the stripes or on the shift of colour. Other objects do not change.
         seed: 0 or more.
 
     Returns:
-        images uint8 ``[N, 3, size, size]``, labels int64 ``[N]``, masks bool ``[N, size, size]`` (the
-        labelled object's pixels), subclasses int64 ``[N]`` (2 · label, + 1 if striped or warm),
-        multi_hot float32 ``[N, 5]``. ``mean`` and ``std`` do not depend on the arguments.
+        images uint8 ``[N, 3, size, size]``, labels int64 ``[N]``, masks bool ``[N, size, size]``
+        (the labelled object's pixels), subclasses int64 ``[N]`` (2 · label, + 1 if striped or
+        warm), multi_hot float32 ``[N, 5]``. ``mean`` and ``std`` do not depend on the arguments.
         ``scenes(**result.options)`` generates the set ``result`` again.
 
     Raises:
-        InvalidInput: an argument has the wrong type or is out of its range (``UnknownName`` for the split).
+        InvalidInput: an argument has the wrong type or is out of its range (``UnknownName`` for the
+            split).
 
     Example:
         Simple and complex in EDF's sense:

@@ -36,11 +36,12 @@ def voc(
 ) -> ImageSet:
     """Load PASCAL VOC: photographs resized to squares, with every class that is in them.
 
-    If the official test list has annotations (as in 2007), "train", "val" and "test" are the official
-    lists. Otherwise the official list val is "test", and a tenth of the official list train, selected
-    by the names of the files, is "val". The files are ``VOCdevkit/VOC2012/JPEGImages``,
-    ``Annotations`` and ``ImageSets/Main`` in the data folder (2011 is in ``TrainVal``). Another set in
-    this layout has the classes that occur in the annotations of its lists train and val.
+    If the official test list has annotations (as in 2007), "train", "val" and "test" are the
+    official lists. Otherwise the official list val is "test", and a tenth of the official list
+    train, selected by the names of the files, is "val". The files are
+    ``VOCdevkit/VOC2012/JPEGImages``, ``Annotations`` and ``ImageSets/Main`` in the data folder
+    (2011 is in ``TrainVal``). Another set in this layout has the classes that occur in the
+    annotations of its lists train and val.
 
     Args:
         split: "train", "val" or "test".
@@ -51,8 +52,8 @@ def voc(
         download: download the files if they are missing.
 
     Returns:
-        A set with ``multi_hot``, every class that is present; ``labels`` is the class of the largest
-        box (of equal boxes, the first). Normalised by ImageNet's statistics.
+        A set with ``multi_hot``, every class that is present; ``labels`` is the class of the
+        largest box (of equal boxes, the first). Normalised by ImageNet's statistics.
 
     Raises:
         DataMissing: a list, an annotation or an image is missing.

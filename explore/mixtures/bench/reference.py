@@ -1,4 +1,5 @@
-"""A reference in plain NumPy, written from the formulas, for tests and benchmarks of the greedy reduction."""
+"""A reference in plain NumPy, written from the formulas, for tests and benchmarks of the greedy
+reduction."""
 
 from __future__ import annotations
 
@@ -120,7 +121,8 @@ def _pair_columns(
     alive: np.ndarray,
     closed: bool,
 ) -> list[np.ndarray]:
-    """Return for each pair the weight, mean and covariance of its merge, and the merge's products with itself, f, g, i, j."""
+    """Return for each pair the weight, mean and covariance of its merge, and the merge's products
+    with itself, f, g, i, j."""
     total = w[i] + w[j]
     share = (w[i] / total)[:, None]
     offset = m[i] - m[j]

@@ -1,4 +1,5 @@
-"""Benchmark of sparse convolution, layer by layer: PyTorch, im2col, MEC, CPO, CPS and the bitmap engine."""
+"""Benchmark of sparse convolution, layer by layer: PyTorch, im2col, MEC, CPO, CPS and the bitmap
+engine."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def mean_ratio(
 
 
 def layer_table(rows: list[dict[str, Any]], methods: list[str], top: float) -> list[str]:
-    """Return the lines of a table: milliseconds, and ratio and share of the peak of the first method."""
+    """Return the lines of a table: milliseconds, and ratio and share of the peak of the first
+    method."""
     columns = "".join(f"{name:>9}" for name in ("torch", "ch. last", *methods))
     lines = [f"  {'layer':27}{'density':>8}{columns}{'ratio':>8}{'of peak':>9}"]
     for row in rows:

@@ -1,4 +1,5 @@
-"""Benchmark of whole networks: as they are, with folded batch norms, and with selected sparse convolutions."""
+"""Benchmark of whole networks: as they are, with folded batch norms, and with selected sparse
+convolutions."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ folded: batch norms in the convolutions
 
 
 def load_case(name: str, count: int) -> tuple[nn.Module, torch.Tensor, torch.Tensor]:
-    """Return a network by name, sixteen calibration images and test images, with channels last in memory."""
+    """Return a network by name, sixteen calibration images and test images, with channels last in
+    memory."""
     network, entry = load_network(name)
     description = entry.images or {}
 
@@ -48,7 +50,8 @@ def candidate(network: nn.Module, images: torch.Tensor, batch: int) -> Callable[
 
 
 def measure(name: str, count: int, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """Yield for each batch size what is selected, whether predictions agree, and the median seconds."""
+    """Yield for each batch size what is selected, whether predictions agree, and the median
+    seconds."""
     network, calibration, test = load_case(name, count)
     for batch in BATCH_SIZES:
         selection = select(network, calibration, batch=batch, seconds=seconds)

@@ -20,7 +20,8 @@ OPERATIONS_PER_STEP = 2 * LANES * 12
 
 
 def peak(threads: int, rounds: int = 10) -> float:
-    """Return the floating-point operations per second of multiply-adds in registers, on all threads."""
+    """Return the floating-point operations per second of multiply-adds in registers, on all
+    threads."""
     outputs = np.zeros(threads * LANES, np.float32)
     job = np.array([0, threads, STEPS, outputs.ctypes.data], np.uint64)
 

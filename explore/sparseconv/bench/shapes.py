@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """The shape of one convolution: its network, channels, filters, side of the map, kernel, stride and padding."""
+    """The shape of one convolution: its network, channels, filters, side of the map, kernel, stride
+    and padding."""
 
     source: str
     channels: int

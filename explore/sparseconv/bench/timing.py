@@ -1,4 +1,5 @@
-"""Times of single convolutions: PyTorch in both layouts and the sparse methods, at several densities."""
+"""Times of single convolutions: PyTorch in both layouts and the sparse methods, at several
+densities."""
 
 from __future__ import annotations
 

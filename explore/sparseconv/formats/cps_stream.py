@@ -1,4 +1,7 @@
-"""The authors' own stream of CPS indices, for study. It is ambiguous, so nothing convolves it here."""
+"""The authors' own stream of CPS indices, for study.
+
+It is ambiguous, so nothing convolves it here.
+"""
 
 from __future__ import annotations
 
