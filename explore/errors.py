@@ -1,17 +1,17 @@
 """Every error that explore raises on purpose, as one tree.
 
     ExploreError
-    ├── InvalidInput        (ValueError)         what was given cannot be used
-    │   └── UnknownName     (LookupError)        a method, data set, figure or preset that is not in the table
+    ├── InvalidInput        (ValueError)         a value cannot be used
+    │   └── UnknownName     (LookupError)        a method, data set, figure or preset that does not exist
     ├── ConfigMismatch      (ValueError)         a recording belongs to another run
-    ├── DataMissing         (FileNotFoundError)  a data set or a recording is not where it was looked for
+    ├── DataMissing         (FileNotFoundError)  a data set or a recording does not exist at its path
     ├── DependencyMissing   (ImportError)        an optional package is not installed
     ├── RecordingBusy       (BlockingIOError)    another process writes this recording
-    ├── RecordingDamaged    (ValueError)         a recording on disk cannot be read as it was written
-    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (a full disk, say)
+    ├── RecordingDamaged    (ValueError)         a recording on disk is damaged
+    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (for example, a full disk)
     └── RunDiverged         (ArithmeticError)    a loss became NaN or infinite
 
-    ExploreWarning          (UserWarning)        what a person should know but need not act upon
+    ExploreWarning          (UserWarning)        information that needs no action
 
 Each is also the built-in exception that people would catch. A message says what was
 given, what was expected and what to do.
@@ -28,17 +28,17 @@ class ExploreError(Exception):
 
 
 class InvalidInput(ExploreError, ValueError):
-    """What was given cannot be used: wrong shape, NaN, labels out of range, zero steps."""
+    """A value cannot be used: wrong shape, NaN, labels out of range, zero steps."""
 
 
 class UnknownName(InvalidInput, LookupError):
-    """A name that is not in the table it was looked up in; the message lists the known ones."""
+    """A name that does not exist; the message lists the existing names."""
 
-    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
-        known = sorted(known)
-        close = get_close_matches(str(name), known, n=1)
+    def __init__(self, kind: str, name: object, names: Iterable[str]) -> None:
+        names = sorted(names)
+        close = get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}.{hint}")
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names)}.{hint}")
 
 
 class ConfigMismatch(ExploreError, ValueError):
@@ -46,7 +46,7 @@ class ConfigMismatch(ExploreError, ValueError):
 
 
 class DataMissing(ExploreError, FileNotFoundError):
-    """A data set or recording is not where it was looked for; the message says which file, and where to put it."""
+    """A data set or recording does not exist; the message says which file, and where to put it."""
 
 
 class DependencyMissing(ExploreError, ImportError):
@@ -62,12 +62,12 @@ class RecordingDamaged(ExploreError, ValueError):
 
 
 class RecordingFailed(ExploreError, OSError):
-    """A frame or checkpoint could not be written; everything committed before is kept."""
+    """A frame or checkpoint could not be written; all earlier frames are kept."""
 
 
 class RunDiverged(ExploreError, ArithmeticError):
-    """A loss became NaN or infinite; the run stands where it was before that step."""
+    """A loss became NaN or infinite; the run is in the state before that step."""
 
 
 class ExploreWarning(UserWarning):
-    """Something a person should know: bits may differ, a substitute was used."""
+    """Information for the user: bits may differ, a substitute was used."""

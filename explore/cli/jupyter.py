@@ -22,13 +22,13 @@ FOLDER, START = "notebooks", "00_start.ipynb"
 PROJECT = "explore-labs"
 
 PRIVATE = (
-    "--ServerApp.ip=127.0.0.1",  # this machine only; the token stays on, as is Jupyter's default
+    "--ServerApp.ip=127.0.0.1",  # this machine only; Jupyter's default token stays on
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    f"--LabApp.app_settings_dir={PACKAGE / 'cli' / 'lab_settings'}",  # asks nobody whether to fetch news
+    f"--LabApp.app_settings_dir={PACKAGE / 'cli' / 'lab_settings'}",  # does not ask for news
     "--LabApp.extension_manager=readonly",  # the default one asks PyPI
 )
-"""Options with which JupyterLab is reached from this machine alone and asks nothing of any other."""
+"""Options that restrict JupyterLab to this machine: no access from others, no requests to others."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,14 @@ class NotebookCopies:
 
 
 def checkout(folder: Path) -> Path | None:
-    """The checkout of this project (with notebooks) that ``folder`` lies in, if it does."""
+    """Return the checkout of this project (with notebooks) that contains ``folder``, if there is one."""
     for root in (folder, *folder.parents):
         project = root / "pyproject.toml"
         if project.is_file():
             try:
-                name = (
-                    tomllib.loads(project.read_text(encoding="utf-8"))
-                    .get("project", {})
-                    .get("name")
-                )
-            except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # somebody else's, then
+                text = project.read_text(encoding="utf-8")
+                name = tomllib.loads(text).get("project", {}).get("name")
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError):  # a file of another project
                 continue
             if name == PROJECT:
                 return root if (root / FOLDER / START).is_file() else None
@@ -59,7 +56,7 @@ def checkout(folder: Path) -> Path | None:
 
 
 def prepare(folder: Path, source: Path) -> NotebookCopies:
-    """Make ``folder/notebooks`` hold every notebook of ``source``; no file that is there is touched.
+    """Copy every notebook of ``source`` into ``folder/notebooks``; existing files are not changed.
 
     Args:
         folder: the working folder; in a checkout, nothing is copied and the checkout is used.
@@ -74,11 +71,9 @@ def prepare(folder: Path, source: Path) -> NotebookCopies:
         return NotebookCopies(root)
     if not (source / START).is_file():
         raise DataMissing(
-            f"{START} is not in {source}; this installation of explore is not whole: reinstall it"
+            f"{START} is not in {source}; this installation of explore is incomplete: reinstall it"
         )
-    if (
-        folder.name == FOLDER and (folder / START).is_file()
-    ):  # started inside of what was copied before
+    if folder.name == FOLDER and (folder / START).is_file():  # started inside the copied folder
         folder = folder.parent
     copies = NotebookCopies(folder)
     for file in sorted(path for path in source.rglob("*") if path.is_file()):
@@ -88,8 +83,8 @@ def prepare(folder: Path, source: Path) -> NotebookCopies:
         target = folder / FOLDER / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with file.open("rb") as given, target.open("xb") as new:
-                shutil.copyfileobj(given, new)
+            with file.open("rb") as original, target.open("xb") as copy:
+                shutil.copyfileobj(original, copy)
         except FileExistsError:
             copies.existing.append(name.as_posix())
         else:
@@ -98,21 +93,18 @@ def prepare(folder: Path, source: Path) -> NotebookCopies:
 
 
 def notebook_name(root: Path, name: str) -> str:
-    """The file in ``root/notebooks`` that ``name`` means: a lab's name, or a file name with or without its suffix.
+    """Return the file in ``root/notebooks`` for a lab's name or a file name (suffix optional).
 
     Raises:
-        UnknownName: no such notebook; the message lists those there are.
+        UnknownName: there is no such notebook; the message lists the existing ones.
     """
     notebooks = {lab.name: lab.notebook for lab in labs()}
-    there = sorted(path.name for path in (root / FOLDER).glob("*.ipynb"))
+    files = sorted(path.name for path in (root / FOLDER).glob("*.ipynb"))
     for candidate in (name, f"{name}.ipynb", notebooks.get(name)):
-        if candidate in there:
+        if candidate in files:
             return str(candidate)
-    raise UnknownName(
-        "notebook",
-        name,
-        [*there, *(lab for lab, notebook in notebooks.items() if notebook in there)],
-    )
+    names = [lab for lab, notebook in notebooks.items() if notebook in files]
+    raise UnknownName("notebook", name, [*files, *names])
 
 
 def command(
@@ -122,17 +114,17 @@ def command(
     port: int | None = None,
     more: Sequence[str] = (),
 ) -> list[str]:
-    """What starts JupyterLab in ``root`` with one of its notebooks open.
+    """Return the command that starts JupyterLab in ``root`` and opens one of its notebooks.
 
     Args:
-        root: what the file browser shows.
+        root: the folder of the file browser.
         notebook: a file in ``root/notebooks``.
         browser: open it in the browser.
         port: to listen on; by default 8888, or the next one that is free.
-        more: options of JupyterLab's own; they come last and so win.
+        more: options of JupyterLab itself; they come last and override others.
 
     Raises:
-        DependencyMissing: JupyterLab is not installed beside this Python.
+        DependencyMissing: JupyterLab is not installed for this Python.
     """
     if importlib.util.find_spec("jupyterlab") is None:
         python = sys.executable
@@ -150,24 +142,21 @@ def command(
 
 
 def environment() -> dict[str, str]:
-    """The environment of JupyterLab and its kernels, in which ``import explore`` finds this very package.
+    """Return the environment of JupyterLab and its kernels, in which they import this package.
 
-    OpenMP threads wait for their next piece of work by spinning, and two kernels on one machine then hold each
-    other up for milliseconds at a time: 8 ms a step became 50 to 60 for each of two runs on two cores, but 27
-    with a short spin, which costs a run that is alone little.
+    OpenMP threads wait for work by spinning, so two kernels on one machine slow each other down: for
+    two runs on two cores, 8 ms for one step became 50 to 60 ms, but 27 ms with a short spin. A
+    single run becomes hardly slower by it.
     """
-    found = {"GOMP_SPINCOUNT": "2000", **os.environ}
-    before = os.environ.get("PYTHONPATH")
-    if (PACKAGE / "_shipped").exists():  # an installed wheel
-        return found
-    return {
-        **found,
-        "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *([before] if before else [])]),
-    }
+    variables = {"GOMP_SPINCOUNT": "2000", **os.environ}
+    if not (PACKAGE / "_shipped").exists():  # a checkout
+        paths = filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")])
+        variables["PYTHONPATH"] = os.pathsep.join(paths)
+    return variables
 
 
 def start(arguments: list[str]) -> NoReturn:
-    """Become JupyterLab (on Windows, which cannot, run it and leave with its exit code)."""
+    """Replace this process by JupyterLab; on Windows, run JupyterLab and exit with its code."""
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name != "nt":
@@ -176,5 +165,5 @@ def start(arguments: list[str]) -> NoReturn:
         while True:
             try:
                 raise SystemExit(server.wait())
-            except KeyboardInterrupt:  # Ctrl-C reaches the server too, which asks or ends
+            except KeyboardInterrupt:  # Ctrl-C also reaches the server, which handles it.
                 continue

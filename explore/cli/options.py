@@ -31,27 +31,27 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
     kind = registry.resolve(row.config)
     hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
     settings = [setting for setting in fields(kind) if setting.name != "method"]
-    found = [
-        _of_setting(setting, hints[setting.name], getattr(usual, setting.name))
+    listed = [
+        _parameter_of(setting, hints[setting.name], getattr(usual, setting.name))
         for setting in settings
     ]
     if family is not None:
         help = f"one of {', '.join(family)}; some have other defaults [default: {row.name}]"
-        found.insert(
+        listed.insert(
             0, _keyword("method", str, row.name, metavar="NAME", show_default=False, help=help)
         )
     if any(setting.name == "data" for setting in settings):
         help = "for the data set's loader, such as size=16; may be repeated"
-        found.append(
+        listed.append(
             _keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help)
         )
-    about = next(
-        (setting.name.upper() for setting in settings if setting.metadata.get("positional")), "DATA"
-    )
-    help = f"the recording, continued if it exists [default: runs/{row.name}-{about}.zarr]"
-    found.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
+    positional = [
+        setting.name.upper() for setting in settings if setting.metadata.get("positional")
+    ]
+    help = f"the recording, continued if it exists [default: runs/{row.name}-{[*positional, 'DATA'][0]}.zarr]"
+    listed.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
     help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
-    found.append(
+    listed.append(
         _keyword(
             "every",
             str,
@@ -62,7 +62,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
             help=help,
         )
     )
-    return found
+    return listed
 
 
 def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +77,9 @@ def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def positional_value(row: Method, values: Mapping[str, Any]) -> str:
     """Return the value of the option that is typed without its name; empty if there is none."""
-    known = fields(registry.resolve(row.config))
+    settings = fields(registry.resolve(row.config))
     return next(
-        (str(values.get(f.name, f.default)) for f in known if f.metadata.get("positional")), ""
+        (str(values.get(f.name, f.default)) for f in settings if f.metadata.get("positional")), ""
     )
 
 
@@ -99,16 +99,16 @@ def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
     return values
 
 
-def _of_setting(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
+def _parameter_of(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     kinds = [
         kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
     ]
     kind = str if setting.name in ("data", "distilled") else kinds[0] if len(kinds) == 1 else None
-    shown = (
+    text = (
         OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
     )
-    default = f" [default: {shown}]" if shown != "" else ""
+    default = f" [default: {text}]" if text != "" else ""
     help = setting.metadata.get("help", "") + default
     if setting.metadata.get("positional"):
         argument = Annotated[
@@ -145,8 +145,8 @@ def _or_off(kind: type) -> Callable[[str], Any]:
         try:
             return OFF if text == OFF else kind(text)
         except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise typer.BadParameter(f"expected {wanted} or {OFF}, got {text!r}") from None
+            number = "a whole number" if kind is int else "a number"
+            raise typer.BadParameter(f"expected {number} or {OFF}, got {text!r}") from None
 
     return parse
 

@@ -1,4 +1,4 @@
-"""Progress in a terminal: one bar that says how far, how long, and the run's own message."""
+"""Show the progress of a run in a terminal: steps, time left and the message of the run."""
 
 from __future__ import annotations
 
@@ -11,35 +11,27 @@ from typing import Any
 
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr with the run's message and the time left; it starts where a resumed run starts."""
+    """Show a bar on stderr with the message of the run; it starts at the step of a resumed run."""
     from tqdm import tqdm
 
-    bars: list[tqdm[Any]] = []
+    bar: tqdm[Any] | None = None
     form = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
+    interval = 0.2 if sys.stderr.isatty() else 10
+    options = {"bar_format": form, "mininterval": interval, "dynamic_ncols": True}
 
     def progress(step: int, steps: int, message: str) -> None:
-        pace = 0.2 if sys.stderr.isatty() else 10
-        if not bars:
-            bars.append(
-                tqdm(
-                    total=steps,
-                    initial=step,
-                    desc=name,
-                    bar_format=form,
-                    mininterval=pace,
-                    dynamic_ncols=True,
-                )
-            )
-        bar = bars[0]
+        nonlocal bar
+        if bar is None:
+            bar = tqdm(total=steps, initial=step, desc=name, **options)
         bar.set_postfix_str(message, refresh=False)
-        if (
-            not bar.update(step - bar.n) and time.time() - bar.last_print_t >= pace
-        ):  # of a long step the message alone is new
+        updated = bar.update(step - bar.n)
+        # A long step changes only its message, which update() does not show.
+        if not updated and time.time() - bar.last_print_t >= interval:
             bar.refresh()
             bar.last_print_t = time.time()
 
     try:
         yield progress
     finally:
-        for bar in bars:
+        if bar is not None:
             bar.close()

@@ -113,14 +113,14 @@ def compare(
     ] = None,
 ) -> None:
     """Compare recordings: options, versions, machine and numbers, and a picture at the same step."""
-    from explore.core.compare import differences, figure_of, named
+    from explore.core.compare import differences, open_with_names, shared_figure
 
-    opened, names = named(recordings)
+    opened, names = open_with_names(recordings)
     typer.echo(differences(opened, names, step).to_string())
     if out is not None:
         from explore.plotting.export import save_figure
 
-        name = figure_of(opened)
+        name = shared_figure(opened)
         if not name:
             raise InvalidInput(
                 f"recordings of {', '.join(str(r.attrs.get('name')) for r in opened)} share no figure"

@@ -1,4 +1,4 @@
-"""The parent map of subclasses: which class each one belongs to, checked in one place for data, losses and figures."""
+"""Validate which superclass each subclass belongs to, for data, losses and figures."""
 
 from __future__ import annotations
 
@@ -10,123 +10,130 @@ from numpy.typing import NDArray
 from explore.errors import InvalidInput
 
 
-def check_parents(
+def check_superclasses(
     parents: Any, subclasses: int | None = None, classes: int | None = None
 ) -> NDArray[np.int64]:
-    """The parent map as an int64 array ``[S]``: entry j is the class of subclass j; classes are 0..C-1, each with a subclass.
+    """Return the superclass of each subclass as an int64 array ``[S]``.
 
-    Groups need be neither contiguous nor of one size.
+    Superclasses are 0..C-1, and each has at least one subclass. The subclasses of a superclass need
+    not be neighbours, and superclasses may have different numbers of subclasses.
 
     Args:
         parents: S integers, in a list, an array or a tensor.
-        subclasses: S, where it is known otherwise (the width of logits, say).
-        classes: C, where it is known otherwise.
+        subclasses: the expected S, for example the width of logits.
+        classes: the expected C.
 
     Raises:
-        InvalidInput: no integers, another length than ``subclasses``, a negative entry, or a class without a subclass.
+        InvalidInput: ``parents`` are not integers or not ``subclasses`` many, an entry is negative
+            or too large, or a class has no subclass.
 
     Example:
-        >>> check_parents([0, 1, 0])
+        >>> check_superclasses([0, 1, 0])
         array([0, 1, 0])
-        >>> check_parents([0, 2])
+        >>> check_superclasses([0, 2])
         Traceback (most recent call last):
         ...
         explore.errors.InvalidInput: parents [0, 2] leave class 1 without a subclass; classes must be 0..2 without gaps
     """
-    found = as_array(parents)
-    if found.ndim != 1 or not len(found) or not np.issubdtype(found.dtype, np.integer):
-        given = (
-            f"{found.dtype} of shape {list(found.shape)}"
-            if found.dtype != object
-            else repr(parents)
-        )
+    array = as_array(parents)
+    if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
+        text = f"{array.dtype} of shape {list(array.shape)}"
         raise InvalidInput(
-            f"parents must be a list of integers, the class of each subclass, such as [0, 0, 1]; got {given}"
+            "parents must be a list of integers, the class of each subclass, such as [0, 0, 1]; "
+            f"got {repr(parents) if array.dtype == object else text}"
         )
-    if subclasses is not None and len(found) != subclasses:
+    if subclasses is not None and len(array) != subclasses:
         raise InvalidInput(
-            f"parents has {len(found)} entries, but there are {subclasses} subclasses; give one for each"
+            f"parents has {len(array)} entries, but there are {subclasses} subclasses; "
+            "give one for each"
         )
-    if found.min() < 0:
+    if array.min() < 0:
         raise InvalidInput(
-            f"parents must be 0 or more; subclass {int(found.argmin())} has {int(found.min())}"
+            f"parents must be 0 or more; subclass {int(array.argmin())} has {int(array.min())}"
         )
-    last = int(found.max())
+    last = int(array.max())
     if classes is not None and last >= classes:
         raise InvalidInput(
-            f"parents must be 0..{classes - 1}, as there are {classes} classes; subclass {int(found.argmax())} has {last}"
+            f"parents must be 0..{classes - 1}, as there are {classes} classes; "
+            f"subclass {int(array.argmax())} has {last}"
         )
     last = last if classes is None else classes - 1
-    counts = (
-        np.bincount(found, minlength=last + 1) if last < 2 * len(found) + 1000 else np.zeros(1)
-    )  # a wild entry fills no memory
-    if not counts.all():
-        gap = int(np.setdiff1d(np.arange(min(last + 1, len(found) + 1)), found)[0])
-        shown = found.tolist() if len(found) <= 20 else f"of {len(found)} subclasses"
+    # With a huge entry there are gaps in any case, and counting would need much memory.
+    huge = last >= 2 * len(array) + 1000
+    if huge or not np.bincount(array, minlength=last + 1).all():
+        gap = int(np.setdiff1d(np.arange(min(last + 1, len(array) + 1)), array)[0])
+        text = array.tolist() if len(array) <= 20 else f"of {len(array)} subclasses"
         raise InvalidInput(
-            f"parents {shown} leave class {gap} without a subclass; classes must be 0..{last} without gaps"
+            f"parents {text} leave class {gap} without a subclass; "
+            f"classes must be 0..{last} without gaps"
         )
-    return found.astype(np.int64)
+    return array.astype(np.int64)
 
 
 def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
-    """Refuse labels that contradict the parent map, naming the first offending sample.
+    """Check that the label of each sample is the superclass of its subclass.
 
     Args:
         labels: class of each sample, ``[N]``.
         subclasses: subclass of each sample, ``[N]``.
-        parents: see ``check_parents``.
+        parents: see ``check_superclasses``.
 
     Raises:
-        InvalidInput: lengths differ, a subclass is out of range, or a label is not its subclass's parent.
+        InvalidInput: the lengths differ, a subclass is out of range, or a label is not the
+            superclass of its subclass. The message names the first such sample.
 
     Example:
         >>> check_labels([0, 1], [2, 2], [0, 1, 0])
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: sample 1 has label 1, but its subclass 2 belongs to class 0; mend the labels or parents
+        explore.errors.InvalidInput: sample 1 has label 1, but its subclass 2 belongs to class 0; correct the labels or parents
     """
-    known = check_parents(parents)
-    y, s = as_array(labels), as_array(subclasses)
-    if y.shape != s.shape or y.ndim != 1:
+    superclasses = check_superclasses(parents)
+    labels, subclasses = as_array(labels), as_array(subclasses)
+    if labels.shape != subclasses.shape or labels.ndim != 1:
         raise InvalidInput(
-            f"labels and subclasses must be two lists of one length, got {list(y.shape)} and {list(s.shape)}"
+            "labels and subclasses must be two lists of one length, "
+            f"got {list(labels.shape)} and {list(subclasses.shape)}"
         )
-    if len(y) and not np.issubdtype(y.dtype, np.integer):
-        raise InvalidInput(f"labels must be integers, got {y.dtype}")
-    s = check_subclasses(s, len(known))
-    wrong = np.flatnonzero(known[s] != y)
-    if len(wrong):
+    if len(labels) and not np.issubdtype(labels.dtype, np.integer):
+        raise InvalidInput(f"labels must be integers, got {labels.dtype}")
+    subclasses = check_subclasses(subclasses, len(superclasses))
+    expected = superclasses[subclasses]
+    if len(wrong := np.flatnonzero(expected != labels)):
         k = int(wrong[0])
-        said = f"sample {k} has label {int(y[k])}, but its subclass {int(s[k])} belongs to class {int(known[s[k]])}"
-        raise InvalidInput(f"{said}; mend the labels or parents")
+        raise InvalidInput(
+            f"sample {k} has label {int(labels[k])}, but its subclass {int(subclasses[k])} "
+            f"belongs to class {int(expected[k])}; correct the labels or parents"
+        )
 
 
-def check_subclasses(subclasses: Any, known: int) -> NDArray[np.int64]:
-    """Subclasses of samples as an int64 array ``[N]``.
+def check_subclasses(subclasses: Any, count: int) -> NDArray[np.int64]:
+    """Return the subclass of each sample as an int64 array ``[N]``.
 
     Raises:
-        InvalidInput: no integers, or not in 0..known-1; the first offending sample is named.
+        InvalidInput: they are not integers, or not in 0..count-1. The message names the first
+            such sample.
     """
-    found = as_array(subclasses)
-    if found.ndim != 1 or (len(found) and not np.issubdtype(found.dtype, np.integer)):
+    array = as_array(subclasses)
+    if array.ndim != 1 or (len(array) and not np.issubdtype(array.dtype, np.integer)):
         raise InvalidInput(
-            f"subclasses must be integers [N], got {found.dtype} {list(found.shape)}"
+            f"subclasses must be integers [N], got {array.dtype} {list(array.shape)}"
         )
-    wild = np.flatnonzero((found < 0) | (found >= known))
-    if len(wild):
-        given = f"sample {int(wild[0])} has subclass {int(found[wild[0]])}"
-        raise InvalidInput(f"{given}; there are 0..{known - 1}, as parents has {known} entries")
-    return found.astype(np.int64)
+    if len(wrong := np.flatnonzero((array < 0) | (array >= count))):
+        raise InvalidInput(
+            f"sample {int(wrong[0])} has subclass {int(array[wrong[0]])}; "
+            f"there are 0..{count - 1}, as parents has {count} entries"
+        )
+    return array.astype(np.int64)
 
 
 def as_array(values: Any) -> NDArray[Any]:
-    """A list, array or tensor as an array; a ragged list becomes one of objects."""
+    """Return a list, array or tensor as an array; a ragged list becomes an array of objects."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-        return np.asarray(
-            values.float() if values.dtype.itemsize < 4 and values.is_floating_point() else values
-        )
+        # NumPy has no type for bfloat16 and the like.
+        small = values.is_floating_point() and values.dtype.itemsize < 4
+        return np.asarray(values.float() if small else values)
     try:
         return np.asarray(values)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A recording made again from what it says of itself, and compared with the first, frame by frame."""
+"""Run again what a recording describes, and compare the two recordings frame by frame."""
 
 from __future__ import annotations
 
@@ -26,21 +26,23 @@ def rerun(
     changes: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> tuple[xarray.Dataset, pandas.DataFrame]:
-    """Build the run that made a recording, record it to the same steps, and say how the two differ.
+    """Build the run of a recording again, record it to the same step, and compare the recordings.
 
     Args:
         recording: folder, ``.zarr.zip`` file or URL.
-        to: the folder of the new one; a rerun that was interrupted goes on there.
-        changes: options that are to be otherwise, such as ``{"seed": 1}``; or the data set, where it is called otherwise here.
+        to: the folder of the new recording; an interrupted rerun continues there.
+        changes: options to override, such as ``{"seed": 1}``, or ``data`` if the data set has
+            another name on this machine.
         progress: as for ``record``.
 
     Returns:
-        The new recording, and one row a variable: ``largest difference`` over all frames that both have, and ``same
-        bits``. On the same machine, with the same versions and number of threads, all bits are the same.
+        The new recording, and one row for each variable: ``largest difference`` over all common
+        frames, and ``same bits``. On the same machine, with the same versions and number of
+        threads, all bits are the same.
 
     Raises:
-        InvalidInput: the recording does not say what made it, or of data that cannot be loaded by name; or ``to`` is there
-            already and has has_ended, so that nothing would be made again.
+        InvalidInput: the recording does not name its method, or its data cannot be loaded by name;
+            or ``to`` holds a finished recording.
 
     Example:
         >>> import tempfile
@@ -55,53 +57,41 @@ def rerun(
     if Path(to).exists() and (
         Path(to).resolve() == Path(recording).resolve() or has_ended(open_recording(to))
     ):
-        raise InvalidInput(
-            f"{to} is there already; nothing would be made again. Record to another folder, or remove it"
-        )
+        raise InvalidInput(f"{to} already holds a recording; choose another folder or remove it")
     config = dict(first.attrs.get("config", {}))
     if "method" not in config:
         raise InvalidInput(
-            f"{recording} does not say by which method it was made, so it cannot be made again"
+            f"{recording} does not name its method in its configuration, so it cannot be run again"
         )
     last = int(first["step"][-1])
     if "steps" in resolve(method(config["method"]).config).__dataclass_fields__:
         config["steps"] = max(1, last)
     run = build({**config, **(changes or {})})
-    stop = (
-        None if changes else lambda: run.step >= last
-    )  # of others it is not an option, and changes may ask for more
-    again = record(
-        run, to, every=[int(step) for step in first["step"].values], progress=progress, stop=stop
-    )
-    return again, compared(first, again)
+    # Not all methods have an option for the number of steps. Changes may ask for more steps.
+    stop = None if changes else lambda: run.step >= last
+    steps = [int(step) for step in first["step"].values]
+    again = record(run, to, every=steps, progress=progress, stop=stop)
+    return again, compare_frames(first, again)
 
 
-def compared(first: xarray.Dataset, again: xarray.Dataset) -> pandas.DataFrame:
-    """One row a variable of the first recording: how far they are apart in the frames that both have; NaN where one has NaN."""
+def compare_frames(first: xarray.Dataset, second: xarray.Dataset) -> pandas.DataFrame:
+    """Return the largest difference of each variable over all common frames, and if bits are equal.
+
+    The difference is NaN if a value is NaN in one recording only, or if shapes differ.
+    """
     import pandas
 
-    steps = np.intersect1d(first["step"].values, again["step"].values)
-    a, b = first.sel(step=steps), again.sel(step=steps)
+    steps = np.intersect1d(first["step"].values, second["step"].values)
+    first, second = first.sel(step=steps), second.sel(step=steps)
     rows = []
-    for name in a.data_vars:
-        if name not in b or a[name].shape != b[name].shape:
-            rows.append(
-                {"variable": str(name), "largest difference": float("nan"), "same bits": False}
-            )
-            continue
-        one, other = a[name].values, b[name].values
-        same = (one == other) | ((one != one) & (other != other))
-        apart = np.abs(
-            np.subtract(
-                one, other, where=~same, out=np.zeros(same.shape), dtype=float, casting="unsafe"
-            )
-        )
-        largest = float(apart.max()) if apart.size else 0.0
-        rows.append(
-            {
-                "variable": str(name),
-                "largest difference": largest,
-                "same bits": one.tobytes() == other.tobytes(),
-            }
-        )
+    for name in first.data_vars:
+        largest, same_bits = float("nan"), False
+        if name in second and first[name].shape == second[name].shape:
+            a, b = first[name].values, second[name].values
+            equal = (a == b) | ((a != a) & (b != b))
+            zeros = np.zeros(equal.shape)
+            gaps = np.abs(np.subtract(a, b, where=~equal, out=zeros, dtype=float, casting="unsafe"))
+            largest = float(gaps.max()) if gaps.size else 0.0
+            same_bits = a.tobytes() == b.tobytes()
+        rows.append({"variable": str(name), "largest difference": largest, "same bits": same_bits})
     return pandas.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Where the small things that ship are: in a checkout beside the package, in an installed wheel inside it."""
+"""Locate the files that ship with explore: beside the package in a checkout, inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped(name: str) -> Path:
-    """The path of a shipped file or folder, e.g. ``"data/fashion-datadam.zarr.zip"`` or ``"notebooks"``.
+    """Return the path of a shipped file or folder, such as ``"notebooks"``.
 
     Raises:
-        DataMissing: it was not shipped.
+        DataMissing: this installation does not contain it.
     """
     for root in (PACKAGE / "_shipped", PACKAGE.parent):
         if (root / name).exists():
             return root / name
     raise DataMissing(
-        f"{name} is not in this installation of explore; reinstall it, or work in a checkout of its repository"
+        f"{name} is not in this installation of explore; "
+        "install explore again, or use a checkout of its repository"
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from explore.core.label_hierarchy import check_labels, check_parents
+from explore.core.label_hierarchy import check_labels, check_superclasses
 from explore.data._chunks import chunks
 from explore.data.normalization import denormalize_to_bytes, normalize_bytes
 from explore.errors import InvalidInput
@@ -81,7 +81,7 @@ class ImageSet:
                 f"got {int(labels.min())}..{int(labels.max())}"
             )
         if len(self.parents):
-            check_parents(self.parents, len(self.subclass_names), classes)
+            check_superclasses(self.parents, len(self.subclass_names), classes)
             if self.subclasses is None:
                 raise InvalidInput("parents need subclasses; pass the subclass of each image")
             check_labels(labels, self.subclasses, self.parents)
@@ -125,7 +125,7 @@ class ImageSet:
             >>> halves, halves.subclass_names[7]
             (ImageSet('digits': 1297 images, 1×16×16, 2 classes), '7')
         """
-        superclasses = check_parents(parents, len(self.class_names))
+        superclasses = check_superclasses(parents, len(self.class_names))
         members = [(superclasses == k).nonzero()[0] for k in range(superclasses.max() + 1)]
         names = tuple(" + ".join(str(self.class_names[i]) for i in rows) for rows in members)
         multi_hot = self.multi_hot

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explore.core.label_hierarchy import as_array, check_parents, check_subclasses
+from explore.core.label_hierarchy import as_array, check_subclasses, check_superclasses
 from explore.core.validation import check_number
 from explore.errors import InvalidInput, UnknownName
 
@@ -58,7 +58,7 @@ def label_bits(
     if kind not in BIT_KINDS:
         raise UnknownName("kind of label bits", kind, BIT_KINDS)
     if kind == "hard":
-        parents = check_parents(parents)
+        parents = check_superclasses(parents)
         subclasses = as_array(subclass_logits)
         if (
             subclasses.ndim != 1
@@ -72,7 +72,7 @@ def label_bits(
         subclasses = check_subclasses(subclasses, len(parents))
         return count_bits(np.bincount(subclasses, minlength=len(parents)), parents)
     z = check_logits(subclass_logits)
-    parents = check_parents(parents, z.shape[-1])
+    parents = check_superclasses(parents, z.shape[-1])
     if kind == "argmax":
         return count_bits(np.bincount(z.argmax(-1), minlength=len(parents)), parents)
     q = softmax(z, temperature)
@@ -99,7 +99,7 @@ def count_bits(counts: ArrayLike, parents: Any) -> float:
     if n.dtype.kind not in "iuf":
         raise InvalidInput(f"counts must be numbers, got {n.dtype}")
     n = n.astype(np.float64)
-    parents = check_parents(parents, n.shape[0] if n.ndim == 1 else None)
+    parents = check_superclasses(parents, n.shape[0] if n.ndim == 1 else None)
     if n.ndim != 1 or not np.isfinite(n).all() or (n < 0).any() or not n.sum():
         raise InvalidInput(
             f"counts must be one number ≥ 0 for each subclass, not all 0; got {n.tolist()}"
@@ -123,7 +123,7 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
 
 def class_sums(probabilities: ArrayLike, parents: Any) -> Floats:
     """Return the sums over the subclasses of each class, ``[..., S]`` to ``[..., C]``."""
-    parents = check_parents(parents, np.shape(probabilities)[-1])
+    parents = check_superclasses(parents, np.shape(probabilities)[-1])
     return np.asarray(probabilities, np.float64) @ np.eye(parents.max() + 1)[parents]
 
 

@@ -97,7 +97,7 @@ def test_checkout_without_notebooks_is_none(work: Path) -> None:
 
 
 def test_installation_without_notebooks_is_said(tmp_path: Path, work: Path) -> None:
-    with pytest.raises(DataMissing, match="not whole"):
+    with pytest.raises(DataMissing, match="incomplete"):
         launch.prepare(work, tmp_path / "nothing")
 
 

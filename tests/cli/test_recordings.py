@@ -157,7 +157,7 @@ def test_a_rerun_says_whether_the_bits_are_the_same(
     assert done("rerun", shelf / "dm.zarr", "--set", "seed=1", "--out", "other.zarr") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "recorded in other.zarr: not the same bits"
     assert open_recording("other.zarr").attrs["config"]["seed"] == 1
-    assert "dm-again.zarr is there already" in failed(capsys, "rerun", shelf / "dm.zarr")
+    assert "dm-again.zarr already holds a recording" in failed(capsys, "rerun", shelf / "dm.zarr")
 
 
 def test_one_variable_that_differs_is_enough(
@@ -228,7 +228,7 @@ def test_the_picture_is_of_the_step_that_was_asked_for(here: Path, shelf: Path) 
 def test_what_cannot_be_compared_is_one_line(
     here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "two recordings or more are compared" in failed(capsys, "compare", shelf / "dm.zarr")
+    assert "expected two or more recordings" in failed(capsys, "compare", shelf / "dm.zarr")
     apart = failed(capsys, "compare", shelf / "dm.zarr", shelf / "random.zarr", "--out", "x.png")
     assert apart == "error: recordings of dm, random share no figure\n"
     assert "does not exist" in failed(capsys, "compare", shelf / "dm.zarr", "none.zarr")

@@ -12,7 +12,7 @@ import xarray
 from toys import CountingRun
 
 from explore import build, record
-from explore.core.compare import at_step, differences, figure_of, named
+from explore.core.compare import differences, frame_at, open_with_names, shared_figure
 from explore.errors import DataMissing, InvalidInput
 
 
@@ -87,12 +87,12 @@ def test_numbers_are_those_of_the_last_frame_up_to_a_step() -> None:
     ):
         found = differences([made(), longer], ["a", "b"], step)
         assert (*found["a"][["step", "loss"]], *found["b"][["step", "loss"]]) == expected
-    assert int(at_step(made(), 2)["step"]) == 2
+    assert int(frame_at(made(), 2)["step"]) == 2
 
 
 def test_before_the_first_frame_there_is_nothing() -> None:
     with pytest.raises(
-        InvalidInput, match="nothing was recorded up to step 3; the first frame is of step 4"
+        InvalidInput, match="there is no frame up to step 3; the first frame is of step 4"
     ):
         differences([made(), made(steps=(4, 5, 6))], ["a", "b"], 3)
 
@@ -126,17 +126,17 @@ def test_a_setting_of_the_name_of_a_number_keeps_its_row() -> None:
 def test_two_or_more_are_needed_and_a_name_each(count: int, names: list[str]) -> None:
     with pytest.raises(
         InvalidInput,
-        match=f"two recordings or more are compared, and each has a name; got {count} ",
+        match=f"expected two or more recordings with one name each, got {count} recordings",
     ):
         differences([made()] * count, names)
 
 
 def test_a_figure_is_found_that_all_can_stand_in() -> None:
-    assert figure_of([made(), made(name="atom")]) == "evolution"
-    assert figure_of([made(name="dm"), made(name="untrained")]) == ""
-    assert figure_of([made(name="dm"), made(name="nobody's")]) == ""
-    assert figure_of([made(name="random")]) == ""
-    assert figure_of([]) == ""
+    assert shared_figure([made(), made(name="atom")]) == "evolution"
+    assert shared_figure([made(name="dm"), made(name="untrained")]) == ""
+    assert shared_figure([made(name="dm"), made(name="nobody's")]) == ""
+    assert shared_figure([made(name="random")]) == ""
+    assert shared_figure([]) == ""
 
 
 def test_names_are_those_of_files_or_whole_paths(tmp_path: Path) -> None:
@@ -144,10 +144,10 @@ def test_names_are_those_of_files_or_whole_paths(tmp_path: Path) -> None:
         record(CountingRun(2), tmp_path / folder / "a.zarr")
     record(CountingRun(2), tmp_path / "x" / "b.v2.zarr")
     x, y, b = (str(tmp_path / place) for place in ("x/a.zarr", "y/a.zarr", "x/b.v2.zarr"))
-    assert named([x, f"{b}/"])[1] == ["a", "b.v2"]
-    assert named([x, y])[1] == [x, y]
+    assert open_with_names([x, f"{b}/"])[1] == ["a", "b.v2"]
+    assert open_with_names([x, y])[1] == [x, y]
     with pytest.raises(DataMissing, match="does not exist"):
-        named([x, tmp_path / "none.zarr"])
+        open_with_names([x, tmp_path / "none.zarr"])
 
 
 def test_recordings_of_real_runs_differ_in_what_they_were_given(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 
-from explore.core.label_hierarchy import check_labels, check_parents
+from explore.core.label_hierarchy import check_labels, check_superclasses
 from explore.data import ImageSet, load
 from explore.errors import InvalidInput
 
@@ -21,7 +21,7 @@ def small(labels: list[int] | None = None, **more) -> ImageSet:
     return ImageSet("small", images, torch.tensor(labels), ("a", "b", "c"), (0.5,), (0.5,), **more)
 
 
-# ---- check_parents
+# ---- check_superclasses
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def small(labels: list[int] | None = None, **more) -> ImageSet:
 )
 @pytest.mark.parametrize("as_tensor", [False, True])
 def test_lists_arrays_and_tensors_are_taken(given, as_tensor):
-    found = check_parents(torch.tensor(np.asarray(given, np.int64)) if as_tensor else given)
+    found = check_superclasses(torch.tensor(np.asarray(given, np.int64)) if as_tensor else given)
     assert found.dtype == np.int64
     assert found.tolist() == [0, 1, 0]
 
@@ -37,19 +37,19 @@ def test_lists_arrays_and_tensors_are_taken(given, as_tensor):
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=9))
 def test_what_is_taken_is_what_has_no_gap(parents):
     if set(parents) == set(range(max(parents) + 1)):
-        assert check_parents(parents).tolist() == parents
+        assert check_superclasses(parents).tolist() == parents
     else:
         gap = min(set(range(max(parents) + 1)) - set(parents))
         with pytest.raises(
             InvalidInput,
             match=rf"leave class {gap} without a subclass; classes must be 0..{max(parents)} ",
         ):
-            check_parents(parents)
+            check_superclasses(parents)
 
 
 def test_the_result_is_nobody_elses_memory():
     own = np.array([0, 1])
-    check_parents(own)[0] = 7
+    check_superclasses(own)[0] = 7
     assert own.tolist() == [0, 1]
 
 
@@ -74,28 +74,28 @@ def test_the_result_is_nobody_elses_memory():
 )
 def test_what_is_no_map_is_refused(parents, words):
     with pytest.raises(InvalidInput, match=words):
-        check_parents(parents)
+        check_superclasses(parents)
 
 
 def test_a_ragged_list_is_refused_as_any_other_bad_input():
     with pytest.raises(InvalidInput, match="must be a list of integers"):
-        check_parents([[0], [1, 2]])
+        check_superclasses([[0], [1, 2]])
 
 
 def test_a_known_number_of_subclasses_or_classes_must_fit():
-    assert check_parents([0, 1, 1], 3, 2).tolist() == [0, 1, 1]
+    assert check_superclasses([0, 1, 1], 3, 2).tolist() == [0, 1, 1]
     with pytest.raises(
         InvalidInput, match="parents has 3 entries, but there are 4 subclasses; give one for each"
     ):
-        check_parents([0, 1, 1], 4)
+        check_superclasses([0, 1, 1], 4)
     with pytest.raises(
         InvalidInput, match=r"parents must be 0..1, as there are 2 classes; subclass 2 has 5"
     ):
-        check_parents([0, 1, 5], classes=2)
+        check_superclasses([0, 1, 5], classes=2)
     with pytest.raises(
         InvalidInput, match=r"leave class 2 without a subclass; classes must be 0..2"
     ):
-        check_parents([0, 1, 1], classes=3)
+        check_superclasses([0, 1, 1], classes=3)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_known_number_of_subclasses_or_classes_must_fit():
 def test_a_huge_entry_fills_no_memory(arguments):
     tracemalloc.start()
     with pytest.raises(InvalidInput, match="without a subclass"):
-        check_parents(*arguments)
+        check_superclasses(*arguments)
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert most < 1e6
@@ -112,8 +112,8 @@ def test_a_huge_entry_fills_no_memory(arguments):
 
 def test_many_subclasses_are_fine():
     many = np.arange(3000)
-    assert (check_parents(many) == many).all()
-    assert check_parents(np.r_[many, 0]).max() == 2999
+    assert (check_superclasses(many) == many).all()
+    assert check_superclasses(np.r_[many, 0]).max() == 2999
 
 
 # ---- check_labels

@@ -12,7 +12,7 @@ from toys import CountingRun, bits
 
 from explore import build, record
 from explore.core.recording import open_recording, pack
-from explore.core.reproduce import compared, rerun
+from explore.core.reproduce import compare_frames, rerun
 from explore.data import DistilledSet, load
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.models import ConvNet, Fit
@@ -122,10 +122,10 @@ def test_an_evaluation_distils_again_and_finds_the_same_accuracies(tmp_path: Pat
 
 def test_a_recording_is_never_compared_with_itself(tmp_path: Path) -> None:
     record(build(DM), tmp_path / "a.zarr")
-    with pytest.raises(InvalidInput, match=r"a\.zarr is there already"):
+    with pytest.raises(InvalidInput, match=r"a\.zarr already holds a recording"):
         rerun(tmp_path / "a.zarr", tmp_path / "a.zarr")
     rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
-    with pytest.raises(InvalidInput, match=r"b\.zarr is there already; .* another"):
+    with pytest.raises(InvalidInput, match=r"b\.zarr already holds a recording; .* another"):
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 
@@ -194,7 +194,7 @@ def test_loops_of_ones_own_are_not_known(tmp_path: Path) -> None:
     nameless = CountingRun(2)
     nameless.config = {"seed": 0}
     record(nameless, tmp_path / "c.zarr")
-    with pytest.raises(InvalidInput, match=r"c\.zarr does not say by which method it was made"):
+    with pytest.raises(InvalidInput, match=r"c\.zarr does not name its method"):
         rerun(tmp_path / "c.zarr", tmp_path / "b.zarr")
     with pytest.raises(DataMissing, match="does not exist"):
         rerun(tmp_path / "none.zarr", tmp_path / "b.zarr")
@@ -212,7 +212,7 @@ def test_a_recording_of_its_start_alone_is_made_again(tmp_path: Path) -> None:
 
 
 def test_only_frames_that_both_have_are_compared() -> None:
-    row = compared(
+    row = compare_frames(
         frames([[1.0, 2], [3, 4], [5, 6]], (0, 2, 5)),
         frames([[1.0, 2.25], [5, 5], [9, 9]], (0, 5, 7)),
     ).iloc[0]
@@ -235,15 +235,17 @@ def test_only_frames_that_both_have_are_compared() -> None:
 def test_numbers_that_are_none_are_compared_by_their_bits(
     one: Any, other: Any, largest: float, same: bool
 ) -> None:
-    row = compared(frames([one, one]), frames([other, other])).iloc[0]
+    row = compare_frames(frames([one, one]), frames([other, other])).iloc[0]
     assert row["largest difference"] == pytest.approx(largest, nan_ok=True)
     assert row["same bits"] == same
 
 
 def test_whole_numbers_and_yes_and_no_have_differences_too() -> None:
-    whole = compared(frames(np.uint8([[0, 255]] * 2)), frames(np.uint8([[255, 0]] * 2))).iloc[0]
+    whole = compare_frames(frames(np.uint8([[0, 255]] * 2)), frames(np.uint8([[255, 0]] * 2))).iloc[
+        0
+    ]
     assert whole["largest difference"] == 255
-    flags = compared(
+    flags = compare_frames(
         frames(np.array([[True, False]] * 2)), frames(np.array([[True, True]] * 2))
     ).iloc[0]
     assert (flags["largest difference"], flags["same bits"]) == (1, False)
@@ -251,6 +253,6 @@ def test_whole_numbers_and_yes_and_no_have_differences_too() -> None:
 
 def test_what_has_another_shape_or_is_gone_is_not_the_same() -> None:
     first = frames([[1.0, 2]] * 2, more=("step", [1.0, 2]))
-    found = compared(first, frames([[1.0, 2, 3]] * 2)).set_index("variable")
+    found = compare_frames(first, frames([[1.0, 2, 3]] * 2)).set_index("variable")
     assert found["same bits"].tolist() == [False, False]
     assert found["largest difference"].isna().all()
