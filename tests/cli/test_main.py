@@ -117,8 +117,8 @@ def test_help_lists_methods_and_their_options() -> None:
     shown = " ".join(runner.invoke(cli.app, ["run", "datadam", "--help"]).output.split())
     for expected in (
         "--images-per-class INT synthetic images of each class [default: 1]",
-        "--spatial FLOAT|none power of the spatial maps; none switches the term off [default: 4.0]",
-        "--channel FLOAT|none power of the channel vectors; none switches the term off [default: none]",
+        "--spatial FLOAT|none power of the spatial attention; none removes the term [default: 4.0]",
+        "--channel FLOAT|none power of the channel attention; none removes the term [default: none]",
         "--zca / --no-zca",
         "--data-option KEY=VALUE",
         "runs/datadam-DATA.zarr",
