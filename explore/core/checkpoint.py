@@ -40,7 +40,7 @@ def save_checkpoint(run: Run, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the state that ``save_checkpoint`` wrote; it holds ``step``, whatever the run's own state holds."""
+    """Read the state that ``save_checkpoint`` wrote; ``step`` is always in it."""
     # np.load leaves a damaged file open, so the file is opened here.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         document = json.loads(str(file["__json__"]))
@@ -49,7 +49,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def resume(run: Run, path: Path) -> bool:
-    """Take a run to its checkpoint, if there is one that is further on; returns whether it was.
+    """Restore a run from its checkpoint if that is at a later step; return whether this was done.
 
     Warns:
         ExploreWarning: the checkpoint cannot be read.

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from explore.core.checkpoint import checkpoint_path, resume, save_checkpoint
 from explore.core.environment import processor, threads, versions
+from explore.core.frame_steps import Every, FrameSteps
 from explore.core.recording import describe_difference, open_recording
-from explore.core.runs import BaseRun, Every, FrameSteps, Progress, Run, Stop
+from explore.core.runs import BaseRun, Progress, Run, Stop
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, RecordingFailed
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def record(
         stop: called after each step; the run ends there if it returns true.
 
     Returns:
-        The recording, opened. What the run was for (a distilled set, say) lies beside it as a file
-        when the run has ended; see ``BaseRun.save_product``.
+        The recording, opened. When the run has ended, its product, such as a distilled set, is in a
+        file beside the recording; see ``BaseRun.save_product``.
 
     Raises:
         ConfigMismatch: ``to`` holds the recording of a run with another configuration.
@@ -129,7 +130,7 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
         if difference:
             raise ConfigMismatch(
                 f"{path} was recorded by a run with another configuration:\n{difference}\n"
-                "Record to another path, or give the same"
+                "Record to another path, or use the configuration that was recorded"
             )
         recorded = writer.attributes.get("threads")
         if recorded != threads() and writer.steps[-1] < run.steps:

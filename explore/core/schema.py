@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Variable:
     """One variable: its dimensions, without ``step``, what it is, and its unit.
 
-    An image has one dimension less if it has one channel: dimensions after those of the values are
-    left out. Braces in names stand for a number: ``"y_{block}"``.
+    If a value has fewer dimensions than declared, the last ones are dropped: an image with one
+    channel has no dimension ``rgb``. Braces in names stand for a number: ``"y_{block}"``.
     """
 
     dims: tuple[str, ...]
@@ -36,7 +36,7 @@ class RecordingKind:
 
     Attributes:
         name: how messages call it, such as "an attention-matching run".
-        variables: what evolves, by name; the first one is what makes a recording one of this kind.
+        variables: what evolves, by name. A recording is of this kind if it holds the first one.
             A name with braces, such as ``"attention_{block}"``, stands for one variable per number.
         coordinates: what does not change over a run.
 

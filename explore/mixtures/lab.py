@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.frame_steps import FrameSteps
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
-from explore.core.runs import FrameSteps
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.catalog import METHOD_LABELS
 from explore.mixtures.config import PHASES, ReduceConfig

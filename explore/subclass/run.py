@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.core.runs import BaseRun, FrameSteps, stream_seed
+from explore.core.frame_steps import FrameSteps
+from explore.core.runs import BaseRun, stream_seed
 from explore.data._checks import describe_tensor
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput, UnknownName

@@ -16,9 +16,10 @@ from hypothesis import given, strategies as st
 from toys import CountingRun, assert_shows, bits, frames, output, python, same_state, straight
 
 from explore.core.checkpoint import load_checkpoint, save_checkpoint
+from explore.core.frame_steps import FrameSteps
 from explore.core.record import record
 from explore.core.recording import open_recording
-from explore.core.runs import FrameSteps, Run, stream_seed
+from explore.core.runs import Run, stream_seed
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
