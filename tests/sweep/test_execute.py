@@ -260,7 +260,7 @@ evaluate = {epochs = 2, networks = 1, width = 8}
 method = "datadam"
 preset = "lesson"
 width = 32
-steps = 400
+steps = 250
 grid.seed = [0, 1]
 """
 
@@ -282,7 +282,9 @@ def started(command: list[str], about: dict[str, Any], folder: Path) -> subproce
     return process
 
 
-@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
+)
 def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
     tmp_path: Path, sign: signal.Signals
 ) -> None:
