@@ -1,4 +1,4 @@
-"""When work is shared among threads, and among how many: every threshold of the package.
+"""When compiled kernels share work among threads, and among how many: all thresholds of ``run_shared`` and of the bitmap engine.
 
 ``README.md`` in this folder explains the choices and names the measurements behind them.
 """

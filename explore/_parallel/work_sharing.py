@@ -28,8 +28,8 @@ def run_shared(work: int, kernel: Callable[..., None], *arguments: Any, out: Any
     """Call ``kernel(*arguments, first, step, out)`` until all tasks are done.
 
     ``policy`` decides from the amount of work how many threads are used. They are not OpenMP's, as
-    in ``prange``: there every step waits until every thread got a core, which took whole scheduling
-    quanta where other processes keep the cores busy (0.1 s became 2 s).
+    in ``prange``: there every step waits until every thread got a core. On a busy machine that
+    can take several time slices (0.1 s became 2 s).
 
     Args:
         work: the amount of work, in steps of about 2.5 nanoseconds.

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "components": ["merge_moments"],
+        "merging": ["merge_moments"],
         "distances": [
             "cauchy_schwarz",
             "distance",

@@ -7,9 +7,9 @@ from itertools import combinations
 import numpy as np
 
 from explore.errors import InvalidInput, UnknownName
-from explore.mixtures.components import MutableMixture, moments
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES, ise
 from explore.mixtures.inner_products import inner_log, inner_products
+from explore.mixtures.merging import MutableMixture, moments
 from explore.mixtures.mixture import GaussianMixture
 
 PAIR_CRITERIA = ("angle", "ise", "ise-local", "runnalls", "salmond")

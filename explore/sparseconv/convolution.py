@@ -17,7 +17,7 @@ from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.validation import as_bias, as_maps, as_pair, as_weight
 
 DENSE_THRESHOLD = 0.8
-"""Density of a map from which on the method "auto" uses PyTorch's dense convolution."""
+"""Density of the maps above which the method "auto" uses PyTorch's dense convolution."""
 
 METHOD_NAMES = ("auto", "bitmap", "torch", *(name for name in ENCODERS if name != "bitmap"))
 
@@ -36,9 +36,8 @@ def conv2d(
     This is a cross-correlation, as in networks. The method "auto" imports PyTorch only when a map
     is that dense. NaN and infinities in the maps propagate as in a dense product. The sparse
     methods skip zeros, so that the product of a zero and a weight which is NaN or infinite is 0.
-    Nothing
-    here has a gradient: tensors that require one are detached. To convolve many maps by the same
-    weights, see ``prepare``.
+    The outputs have no gradient: tensors that require one are detached. To convolve many maps by
+    the same weights, see ``prepare``.
 
     Args:
         x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any
@@ -79,8 +78,9 @@ def prepare(
 ) -> Layer:
     """Repack weights for many calls; "auto" skips zeros, or uses PyTorch where a map is dense.
 
-    A map is dense if more than 80 % of its values (``DENSE_THRESHOLD``) are not zero. They are
-    counted in each call. PyTorch is imported when the first dense map comes.
+    Maps are dense if more than 80 % (``DENSE_THRESHOLD``) of the values that the windows read,
+    over all maps of one call, are not zero. PyTorch is imported when the first dense map comes.
+    If Numba's compiler is disabled, "auto" always uses PyTorch.
 
     Args:
         weight: float32 ``[K, C, Kh, Kw]``.
@@ -112,7 +112,7 @@ class Layer:
 
     Args:
         weight, bias, stride, padding, method, relu: as for ``prepare``.
-        dense_from: density from which on "auto" uses PyTorch.
+        dense_from: density above which "auto" uses PyTorch.
         **options: of the format, see ``encode``.
     """
 

@@ -24,10 +24,10 @@ from explore._parallel import policy
 from explore.errors import UnknownName
 from explore.mixtures import GaussianMixture, distance, gram_log, inner_log, load_mixture, reduce
 from explore.mixtures._kernels import products as kernels
-from explore.mixtures.components import REMOVED
 from explore.mixtures.config import METHOD_DEFAULTS, ReduceConfig
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES
 from explore.mixtures.inner_products import InnerProducts, inner_products
+from explore.mixtures.merging import REMOVED
 from explore.mixtures.pair_costs import PAIR_CRITERIA, best_pair, merged_pair, score_pairs
 from explore.mixtures.reduction import _layout, global_merging
 from explore.mixtures.reduction.run import ReduceRun, Reduction

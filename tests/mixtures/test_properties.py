@@ -34,8 +34,8 @@ from explore.mixtures import (
     pdf_angle,
     reduce,
 )
-from explore.mixtures.components import MutableMixture
 from explore.mixtures.config import METHOD_DEFAULTS
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.reduction.brute import MAX_PARTITIONS, count_partitions, next_labels
 from explore.mixtures.reduction.refine import best_weights, refine_all, refine_weights
 

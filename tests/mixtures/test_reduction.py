@@ -28,8 +28,8 @@ from explore.mixtures import (
     pdf_angle,
     reduce,
 )
-from explore.mixtures.components import MutableMixture
 from explore.mixtures.error_metrics import Yardstick
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.recordings import ERROR_METRICS
 from explore.mixtures.reduction.clustering import Clustering
 

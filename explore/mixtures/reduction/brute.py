@@ -10,7 +10,7 @@ import numpy as np
 from explore._parallel.compile import kernel
 from explore.errors import InvalidInput
 from explore.mixtures._kernels.products import PAD, add_products
-from explore.mixtures.components import MutableMixture
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._layout import self_products, whiten
 from explore.mixtures.reduction.stages import Stage

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from explore.mixtures._gaussian import gaussian_kl
-from explore.mixtures.components import MutableMixture
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.stages import Stage
 

@@ -7,7 +7,7 @@ import numpy as np
 from explore._parallel.work_sharing import run_shared
 from explore.mixtures._kernels import pairs as kernels
 from explore.mixtures._kernels.products import compute_products
-from explore.mixtures.components import REMOVED, MutableMixture
+from explore.mixtures.merging import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._layout import (
     pad_columns,

@@ -8,7 +8,7 @@ from explore._parallel.work_sharing import run_shared
 from explore.mixtures._kernels import local as kernels
 from explore.mixtures._kernels.pairs import merge_lanes
 from explore.mixtures._kernels.products import LANES
-from explore.mixtures.components import MutableMixture
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._layout import (
     log_determinants,

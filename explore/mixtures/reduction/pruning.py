@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from explore.mixtures._gaussian import gaussian_kl, log_gaussian
-from explore.mixtures.components import REMOVED, MutableMixture
+from explore.mixtures.merging import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.refine import best_weights
 from explore.mixtures.reduction.stages import Merging, Step

@@ -9,10 +9,10 @@ from scipy.optimize import minimize, nnls
 
 from explore.errors import UnknownName
 from explore.mixtures._gaussian import symmetric
-from explore.mixtures.components import MutableMixture
 from explore.mixtures.config import CRITERIA, ReduceConfig
 from explore.mixtures.distances import distance
 from explore.mixtures.inner_products import gram_log, inner_log
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._coordinates import MixtureCoordinates
 from explore.mixtures.reduction.gradients import gradient

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from explore.errors import InvalidInput
-from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.distances import pdf_angle
 from explore.mixtures.inner_products import inner_log, inner_products
+from explore.mixtures.merging import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.stages import Step
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from explore.core.runs import BaseRun
 from explore.errors import InvalidInput
-from explore.mixtures.components import REMOVED, MutableMixture
 from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.error_metrics import Yardstick
 from explore.mixtures.examples import load_mixture
+from explore.mixtures.merging import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.recordings import REDUCTION
 from explore.mixtures.reduction.methods import build_stages

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from explore.mixtures.components import MutableMixture
+from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 
 
