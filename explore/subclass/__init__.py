@@ -1,4 +1,4 @@
-"""Subclass knowledge distillation: losses, trainings and studies, and the information in subclass labels."""
+"""Subclass knowledge distillation: losses, trainings, studies and label bits."""
 
 import lazy_loader
 

@@ -98,7 +98,8 @@ TOPIC = Topic(
         Lab(
             "subclasses",
             "04_subclass_bits.ipynb",
-            "Does a student gain from what the teacher knows inside a class, or just from more labels?",
+            "Does a student gain from what the teacher knows inside a class, "
+            "or just from more labels?",
             35,
         ),
     ),

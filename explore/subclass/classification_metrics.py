@@ -1,4 +1,4 @@
-"""Metrics of class predictions by scikit-learn: accuracy, F1, macro F1, AUC, Brier score and calibration."""
+"""Metrics of class predictions by scikit-learn: accuracy, F1, AUC, Brier score, calibration."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
         bins: of the reliability curve, each with the same number of samples.
 
     Returns:
-        ``accuracy``, ``f1`` (of ``positive``), ``macro_f1``, ``auc`` (of ``positive`` against the rest for two classes,
-        else the mean over classes; NaN if a class has no sample), ``brier`` (of ``positive``), and
-        ``calibration``: ``[bins, 2]``, mean predicted probability and observed share of ``positive``.
+        ``accuracy``, ``f1`` (of ``positive``), ``macro_f1``, ``auc`` (of ``positive`` for two
+        classes, else the mean over classes; NaN if a class has no sample), ``brier`` (of
+        ``positive``), and ``calibration``: ``[bins, 2]``, mean predicted probability and observed
+        share of ``positive``.
 
     Raises:
         InvalidInput: shapes that do not fit, probabilities that do not sum to 1, or no such class.
@@ -54,7 +55,8 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
     is_class = not isinstance(positive, bool) and 0 <= positive < classes
     if not is_class or y.min() < 0 or y.max() >= classes:
         raise InvalidInput(
-            f"the classes are 0..{classes - 1}; got positive={positive} and labels {y.min()}..{y.max()}"
+            f"the classes are 0..{classes - 1}; "
+            f"got positive={positive} and labels {y.min()}..{y.max()}"
         )
     p = p.astype(np.float64) / p.sum(1, keepdims=True, dtype=np.float64)
     predictions, is_positive, p_positive = p.argmax(1), y == positive, p[:, positive]

@@ -1,4 +1,4 @@
-"""Options of the subclass methods and of a study, and the teaching signal of each method. Does not import torch."""
+"""Options of the methods and of a study, and the teaching signal of each method. No torch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TEACHING_SIGNALS = {
     "random-subclasses": TeachingSignal("random", "subclass", "class"),
     "found-subclasses": TeachingSignal("found", "subclass", "class"),
 }
-"""The signal of each method. Methods differ in nothing else: network, data, steps and seeds are equal."""
+"""The signal of each method. Network, data, steps and seeds of all methods are equal."""
 
 DEFAULT_METHODS = ("scratch", "labels-only", "kd", "skd", "random-subclasses")
 """The methods of a study by default."""

@@ -123,7 +123,7 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
 
 
 def training(left: str = "skd", right: str = "scratch") -> Explorer:
-    """Return an explorer of the logits of a teacher and two students during training, from shipped recordings."""
+    """Return an explorer of the logits of a teacher and two students over the epochs."""
     read = cache(recording_of)
 
     def source(left: str, right: str, **state: Any) -> xarray.Dataset:
@@ -231,7 +231,7 @@ class LiveStudy(Live):
         return run
 
     def _scores(self) -> xarray.Dataset:
-        """Return the scores of the current run; before the first one, those of the shipped study if it has the setting."""
+        """Return the scores of the current run, or first those of the shipped study."""
         if self.run is None:
             if self.data == DIGITS and not self.options and self.seeds == 5:
                 study = students(study_of("digits").sel(lesson=list(DEFAULT_METHODS)), width=16)
@@ -249,7 +249,8 @@ class LiveStudy(Live):
             accuracy = frame["teacher_accuracy"].mean("run", skipna=False).values
             soft_bits = frame["teacher_bits"].mean("run", skipna=False).values
         texts = [
-            f"{names[str(kind)]} subclasses: {100 * accuracy[k]:.1f} % right, {soft_bits[k]:.2f} soft bits at T = 1"
+            f"{names[str(kind)]} subclasses: {100 * accuracy[k]:.1f} % right, "
+            f"{soft_bits[k]:.2f} soft bits at T = 1"
             for k, kind in enumerate(frame["kind"].values)
             if not np.isnan(accuracy[k])
         ]

@@ -1,4 +1,4 @@
-"""Label bits: the information of subclass labels beyond the class, by four definitions. NumPy, float64, log base 2."""
+"""Label bits: the information of subclass labels beyond the class, by four definitions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ Floats = NDArray[np.float64]
 def label_bits(
     subclass_logits: Any, parents: Any, temperature: float = 1.0, kind: Kind = "soft"
 ) -> float:
-    """Return the bits per sample that subclass labels carry beyond class labels. There are four definitions:
+    """Return the bits per sample that subclass labels carry beyond class labels.
 
-    - ``"soft"``: E_x[H(q) − H(c)], the spread of the soft label *within* its class. It rises with the temperature
-      to the entropy of a uniform label, so at high T it says little about the sample.
-    - ``"mutual"``: [H(E q) − E H(q)] − [H(E c) − E H(c)], the information of the soft label *about the sample*.
-      It falls to 0 as T → ∞.
-    - ``"hard"``: H(S) − H(Y) of hard labels, such as those of annotators. Needs no model and no temperature.
+    There are four definitions:
+
+    - ``"soft"``: E_x[H(q) − H(c)], the spread of the soft label *within* its class. It rises with
+      the temperature to the entropy of a uniform label, so at high T it says little about the sample.
+    - ``"mutual"``: [H(E q) − E H(q)] − [H(E c) − E H(c)], the information of the soft label about
+      *the sample*. It falls to 0 as T → ∞.
+    - ``"hard"``: H(S) − H(Y) of hard labels, such as those of annotators. Needs no teacher.
     - ``"argmax"``: the same for the most likely subclass of the teacher, without its soft labels.
 
-    Here q is the softmax over subclasses at the temperature, c are its sums over classes, and H is the
-    entropy.
+    Here q is the softmax over subclasses at the temperature, c are its sums over classes, and H is
+    the entropy.
 
     Args:
         subclass_logits: ``[N, S]``, an array or a tensor. For ``kind="hard"`` the subclass of each
@@ -43,14 +45,14 @@ def label_bits(
 
     Raises:
         UnknownName: an unknown ``kind``.
-        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite logit, no
-            samples, or T ≤ 0.
+        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite logit,
+            no samples, or T ≤ 0.
 
-    Source: arXiv 2109.05587 and 2207.08063 report 0.4656 bits without a legible definition. The four
-    definitions are our readings. ``explore.subclass.count_bits`` computes "hard" from counts.
+    Source: arXiv 2109.05587 and 2207.08063 report 0.4656 bits without a legible definition. The
+    four definitions are our readings. ``explore.subclass.count_bits`` computes "hard" from counts.
 
     Example:
-        >>> label_bits([[0.0, 0.0, 9.0]], [0, 0, 1], temperature=1e6)   # a class of two has 2/3 of the label
+        >>> label_bits([[0.0, 0.0, 9.0]], [0, 0, 1], temperature=1e6)
         0.666...
         >>> label_bits([0, 1, 2, 3], [0, 0, 1, 1], kind="hard")
         1.0
@@ -66,8 +68,8 @@ def label_bits(
             or not np.issubdtype(subclasses.dtype, np.integer)
         ):
             raise InvalidInput(
-                'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place of '
-                f"logits; got {subclasses.dtype} {list(subclasses.shape)}"
+                'kind="hard" takes the subclass of each sample, integers [N] with N ≥ 1, in place '
+                f"of logits; got {subclasses.dtype} {list(subclasses.shape)}"
             )
         subclasses = check_subclasses(subclasses, len(parents))
         return count_bits(np.bincount(subclasses, minlength=len(parents)), parents)
@@ -134,7 +136,7 @@ def entropy(probabilities: ArrayLike) -> Floats:
 
 
 def information(probabilities: ArrayLike) -> float:
-    """Return H(E p) − E H(p) in bits: the information of soft labels ``[N, K]`` about the sample."""
+    """Return H(E p) − E H(p) in bits, the information of labels ``[N, K]`` about the sample."""
     p = np.asarray(probabilities, np.float64)
     return float(entropy(p.mean(0)) - entropy(p).mean())
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from explore.core.label_hierarchy import check_superclasses
+from explore.core.label_hierarchy import check_parents
 from explore.core.validation import check_number
 from explore.data._checks import INTEGER_DTYPES, describe_tensor
 from explore.errors import InvalidInput, UnknownName
@@ -25,13 +25,13 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
 
     Args:
         subclass_logits: ``[..., S]``; −Inf masks a subclass.
-        parents: class of each subclass, ``[S]``; in any order, with any number of subclasses for each class.
+        parents: class of each subclass, ``[S]``, in any order; classes may have different sizes.
 
     Returns:
         ``[..., C]``.
 
     Raises:
-        InvalidInput: see ``explore.core.label_hierarchy.check_superclasses``.
+        InvalidInput: see ``explore.core.label_hierarchy.check_parents``.
 
     Source: Müller, Kornblith, Hinton, arXiv 2002.03936; SKD (arXiv 2207.08063) in our reading.
 
@@ -82,17 +82,18 @@ def subclass_distillation_loss(
     temperature: float = 4.0,
     distill_weight: float = 0.5,
 ) -> torch.Tensor:
-    """Return the SKD loss: λ T² KL(q^t ‖ q^s) over subclasses + (1 − λ) cross entropy of the classes.
+    """Return the loss of subclass distillation (SKD).
 
-    Both terms are means over the batch.
+    It is λ T² KL(q^t ‖ q^s) over subclasses + (1 − λ) cross entropy of the classes, both means over
+    the batch.
 
     Args:
         student: subclass logits ``[B, S]``.
         teacher: subclass logits ``[B, S]``; they get no gradient.
         labels: classes ``[B]``.
         parents: class of each subclass, ``[S]``.
-        temperature: T > 0, of the first term. The factor T² keeps the size of its gradient: for large T
-            the term tends to a squared distance of logits.
+        temperature: T > 0, of the first term. The factor T² keeps the size of its gradient: for
+            large T the term tends to a squared distance of logits.
         distill_weight: λ in [0, 1]. Other packages call λ or 1 − λ "alpha".
 
     Returns:
@@ -101,12 +102,13 @@ def subclass_distillation_loss(
     Raises:
         InvalidInput: shapes that do not fit, T ≤ 0, λ outside [0, 1], or labels out of range.
 
-    Source: arXiv 2207.08063 and 2109.05587. Their equations were not legible: this form is our reading,
-    with λ and T of the subclass-distillation notebook of Müller et al.
+    Source: arXiv 2207.08063 and 2109.05587. Their equations were not legible: this form is our
+    reading, with λ and T of the subclass-distillation notebook of Müller et al.
 
     Example:
         >>> z = torch.tensor([[2.0, 0.0, 1.0]])
-        >>> float(subclass_distillation_loss(z, z + 5, torch.tensor([0]), [0, 0, 1], distill_weight=1.0))
+        >>> labels, parents = torch.tensor([0]), [0, 0, 1]
+        >>> float(subclass_distillation_loss(z, z + 5, labels, parents, distill_weight=1.0))
         0.0
     """
     labels = _check(student, teacher, labels, parents, temperature, distill_weight)
@@ -160,7 +162,7 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
     Source: the notebook published with arXiv 2002.03936.
 
     Example:
-        >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0   # the same once standardised
+        >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0
         0.0
     """
     check_number("temperature", temperature, above=0)
@@ -215,7 +217,7 @@ def prior_correction(parents: Parents) -> torch.Tensor:
         >>> torch.softmax(class_logits(prior_correction([0, 0, 0, 1]), [0, 0, 0, 1]), -1)
         tensor([0.5000, 0.5000])
     """
-    checked = torch.from_numpy(check_superclasses(parents))
+    checked = torch.from_numpy(check_parents(parents))
     return -checked.bincount()[checked].float().log()
 
 
@@ -253,7 +255,8 @@ def _check(
     for name, value in (("student", student), ("teacher", teacher), ("labels", labels)):
         if not isinstance(value, torch.Tensor):
             raise InvalidInput(
-                f"{name} must be a torch tensor (torch.as_tensor creates one), got {type(value).__name__}"
+                f"{name} must be a torch tensor (torch.as_tensor creates one), "
+                f"got {type(value).__name__}"
             )
     if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
         raise InvalidInput(
@@ -262,7 +265,8 @@ def _check(
         )
     if student.shape != teacher.shape:
         raise InvalidInput(
-            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; both need the same number"
+            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; "
+            "both need the same number"
         )
     last_class = max(_as_tuple(parents, student.shape[1]))
     check_number("temperature", temperature, above=0)
@@ -278,13 +282,13 @@ def _check(
 
 
 def _as_tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
-    return tuple(check_superclasses(parents, subclasses).tolist())
+    return tuple(check_parents(parents, subclasses).tolist())
 
 
 @lru_cache(maxsize=64)
 def _groups(parents: tuple[int, ...]) -> tuple[torch.Tensor, bool]:
-    """Return the subclasses of each class ``[C, most]``, filled up with S, and whether any had to be."""
-    checked = check_superclasses(parents)
+    """Return the subclasses of each class ``[C, most]``, padded with S, and whether there is padding."""
+    checked = check_parents(parents)
     groups = [(checked == k).nonzero()[0] for k in range(checked.max() + 1)]
     filler, most = len(checked), max(map(len, groups))
     table = torch.tensor([[*group, *[filler] * (most - len(group))] for group in groups])

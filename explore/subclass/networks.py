@@ -120,7 +120,7 @@ def create_fit(
 
 
 class DiscoveryLoss:
-    """The loss of a teacher that discovers subclasses: cross entropy of the classes + β · auxiliary loss."""
+    """Cross entropy of the classes + β times the auxiliary loss, which discovers subclasses."""
 
     __name__ = "finding"
 
@@ -212,7 +212,8 @@ def _create_convnet(source: SubclassData, width: int, seed: int) -> nn.Module:
     layers: Any = {"width": width, "depth": 2, "norm": "batch", "pooling": "max"}
     network = ConvNet(channels, len(source.parents), size, seed=seed, **layers)
     # In this memory format a step takes half the time.
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 @torch.no_grad()

@@ -1,7 +1,7 @@
 """The loss of several students at once, each with its own teaching signal.
 
-Soft labels are computed once, before the training. ``Objective.plain`` is the definition of the loss; training uses
-``Objective.by_formula``, which has the same values and computes the gradient by formula, without a graph.
+Soft labels are computed once, before the training. ``Objective.plain`` is the definition of the
+loss. Training uses ``Objective.by_formula``: the same values, with the gradient by formula.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class _Group(NamedTuple):
 
 
 class Objective:
-    """Sum of the losses of K students: λ T² KL divergence of soft labels + (1 − λ) cross entropy of hard labels.
+    """The sum of the losses of K students.
+
+    The loss of one is λ T² KL (soft labels) + (1 − λ) cross entropy (hard labels).
 
     The divergence is computed as a cross entropy, which has the same gradient, plus the negative
     entropy of the teacher's labels, a constant that is computed with the soft labels.
@@ -73,7 +75,7 @@ class Objective:
     def targets(
         self, labels: torch.Tensor, subclasses: torch.Tensor, teachers: torch.Tensor | None
     ) -> tuple[torch.Tensor, ...]:
-        """Return the arguments of ``__call__`` besides logits: labels, subclasses, soft labels and their negative entropy.
+        """Return labels, subclasses, soft labels and their negative entropy, for ``__call__``.
 
         Args:
             labels, subclasses: ``[N, K]``.
@@ -93,7 +95,8 @@ class Objective:
     def _soften(self, z: torch.Tensor, level: str, temperature: float) -> torch.Tensor:
         if level == "subclass":
             return torch.softmax(z / temperature, -1)
-        return class_probabilities(z, self.parents, temperature, self.soften)  # type: ignore[arg-type]
+        soften: Any = self.soften
+        return class_probabilities(z, self.parents, temperature, soften)
 
     def __call__(self, logits: torch.Tensor, *targets: torch.Tensor) -> torch.Tensor:
         """Return the sum over students of the mean over the batch, for logits ``[B, K, S]``."""
@@ -116,7 +119,7 @@ class Objective:
             if level:
                 log = self._log_probabilities(z, zeta, level, temperature)
                 q = soft.index_select(1, members)[..., : log.shape[-1]]
-                # Where the teacher's probability is 0, the term is 0, even if the logarithm is −Inf.
+                # Where the teacher's probability is 0, the term is 0, also for log = −Inf.
                 expected = torch.where(q > 0, q * log, 0.0).sum(-1)
                 divergence = negative_entropy.index_select(1, members) - expected
                 loss = (1 - weight) * loss + weight * temperature[:, 0].square() * divergence
@@ -131,8 +134,8 @@ class Objective:
         With p = softmax(z), q = softmax(z / T), c the sums of q over classes, the gradient is
 
         - hard, subclass: p_j − [j = s]; hard, class: p_j − [π(j) = y] p_j / p_y;
-        - soft, subclass: λ T (q_j − q^t_j); soft, class: λ T (q_j − c^t_π(j) q_j / c_π(j)), and with softened
-          class logits λ T (c_π(j) − c^t_π(j)) p_j / p_π(j).
+        - soft, subclass: λ T (q_j − q^t_j); soft, class: λ T (q_j − c^t_π(j) q_j / c_π(j)), and
+          with softened class logits λ T (c_π(j) − c^t_π(j)) p_j / p_π(j).
         """
         labels, subclasses, soft, negative_entropy = targets
         total, gradient = logits.new_zeros(()), torch.empty_like(logits)

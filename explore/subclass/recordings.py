@@ -11,7 +11,7 @@ METRIC_LABELS = {
     "auc": "AUC",
     "brier": "Brier score",
 }
-"""The metrics of ``explore.subclass.report`` that a study records. A lower Brier score is better."""
+"""The metrics of ``explore.subclass.report`` in a study. A lower Brier score is better."""
 
 SCORE_DIMS = ("lesson", "temperature", "labels", "teacher_images", "width", "run")
 """Dimensions of the scores of one metric.
@@ -46,7 +46,7 @@ TRAINING = RecordingKind(
         "picture": Variable(("image", "y", "x", "rgb"), "held-out images", ""),
     },
 )
-"""A recording of a teacher and a student. Without a teacher it has no variables of the teacher but the epochs."""
+"""A recording of a teacher and a student. Without a teacher it has only ``teacher_epoch`` of it."""
 
 _TEACHER_DIMS = ("kind", "labels", "teacher_images", "run")
 

@@ -53,7 +53,7 @@ def train(
     Pass it to ``record``, or call ``advance`` in a loop.
 
     Args:
-        images: float ``[N, ...]``, normalised for your networks. At most a fifth is held out for the frames.
+        images: float ``[N, ...]``, normalised for your networks. At most a fifth is held out.
         subclasses: integers ``[N]``, 0..S-1.
         parents: class of each subclass, ``[S]``.
         method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "found-subclasses".
@@ -62,7 +62,8 @@ def train(
             again; or ``factory(outputs, seed)`` that returns an untrained one. By default a small
             ConvNet, or an MLP if the samples are not images. If classes have different numbers of
             subclasses, the last biases of a factory's network are set (unless ``prior=False``).
-        student: ``factory(outputs, seed)``, or "mlp" (by default, with ``width`` hidden units) or "convnet".
+        student: ``factory(outputs, seed)``, or "mlp" (the default, with ``width`` hidden units), or
+            "convnet".
         device: of the computation; by default that of ``images``.
         **options: the other fields of ``SubclassConfig``. ``labels``, the number of images for the
             student, is 0 (all images) by default.
@@ -73,10 +74,10 @@ def train(
         returns class probabilities.
 
     Raises:
-        InvalidInput: see ``SubclassConfig`` and ``SubclassData``; or a network does not fit the data.
+        InvalidInput: see ``SubclassConfig`` and ``SubclassData``; or a network that does not fit.
 
     Example:
-        >>> x, s = torch.randn(40, 2, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 4
+        >>> x, s = torch.randn(40, 2), torch.arange(40) % 4
         >>> run = train(x, s, parents=[0, 0, 1, 1], classes=s // 2, teacher_epochs=2, epochs=3)
         >>> run
         SubclassRun(skd on tensors, step 0 of 5)
@@ -219,13 +220,14 @@ class SubclassRun(BaseRun):
         """
         if not isinstance(images, torch.Tensor) or tuple(images.shape[1:]) != self.source.shape:
             raise InvalidInput(
-                f"images must be a tensor {['N', *self.source.shape]}, got {describe_tensor(images)}"
+                f"images must be a tensor {['N', *self.source.shape]}, "
+                f"got {describe_tensor(images)}"
             )
         logits = logits_of(self.student, images.to(self.source.device))
         return class_probabilities(logits, self.source.parents)
 
     def _start_student(self) -> Fit:
-        """Return the training of the student. Its soft labels are computed once, at the first call."""
+        """Return the training of the student; the first call computes its soft labels."""
         if self.student_fit is None:
             options, own = self.options, self.own
             settings = StudentSettings(self.signal, options.distill_weight, options.temperature)
@@ -297,7 +299,7 @@ class SubclassRun(BaseRun):
         return TRAINING.frame(values, coordinates)
 
     def result(self) -> xarray.Dataset:
-        """Return the student's logits of the held-out images in full precision, and their labels."""
+        """Return the student's logits of the held-out images in full precision, with labels."""
         values = {
             "student_logits": logits_of(self.student, self.held.images).cpu().numpy(),
             "labels": ("image", self.held.labels.cpu().numpy()),

@@ -1,4 +1,4 @@
-"""A run that trains the students of a study: every method, width and number of labels, several seeds each.
+"""A run that trains the students of a study: all methods, widths and numbers of labels.
 
 All students of one width are trained together (``models.MLPs``), and the logits of each teacher are
 computed once for all of them.
@@ -92,7 +92,8 @@ def compare(
     ``record`` it, then show it with ``table`` and ``lab.widths``.
 
     Args:
-        train, test: each an ``ImageSet`` or a pair ``(images, subclasses)``: float ``[N, ...]`` and integers ``[N]``.
+        train, test: each an ``ImageSet`` or a pair ``(images, subclasses)``: float ``[N, ...]`` and
+            integers ``[N]``.
         parents: class of each subclass; not needed if an ``ImageSet`` has subclasses.
         teacher, student: ``factory(outputs, seed)``; by default as for ``explore.subclass.train``.
         **options: the other fields of ``StudyConfig``, such as ``labels=[50, 200]``.
@@ -101,9 +102,9 @@ def compare(
         InvalidInput: see ``StudyConfig`` and ``SubclassData``.
 
     Example:
-        >>> x, s = torch.randn(60, 2, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 4
+        >>> x, s = torch.randn(60, 2), torch.arange(60) % 4
         >>> compare((x, s), (x, s), [0, 0, 1, 1], labels=[20], widths=[4], seeds=2)
-        StudyRun(tensors, step 0 of 5)
+        StudyRun(subclass-study on tensors, step 0 of 5)
     """
     config = StudyConfig(parents=parents, data="tensors", **options)
     return StudyRun(config, (train, test), teacher, student)

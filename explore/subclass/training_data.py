@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.core.label_hierarchy import check_labels, check_subclasses, check_superclasses
+from explore.core.label_hierarchy import check_labels, check_parents, check_subclasses
 from explore.core.runs import stream_seed
 from explore.data._checks import check_images
 from explore.data._resolve import resolve_dataset
@@ -24,7 +24,7 @@ SUPERCLASSES: Mapping[str, tuple[tuple[int, ...], tuple[str, str]]] = {
     "fashion-mnist": (HALVES, ("T-shirt to coat", "sandal to boot")),
     "cifar10-jpeg": ((1, 1, 0, 0, 0, 0, 0, 0, 1, 1), ("animal", "vehicle")),
 }
-"""Default superclasses of sets without subclasses, and their names. The classes of the set become subclasses."""
+"""Default superclasses of the classes of a set, which become subclasses, and their names."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SubclassData(TrainingData):
                 raise InvalidInput(
                     "tensors have no superclasses; pass parents=[class of each subclass]"
                 )
-            parents = check_superclasses(parents)
+            parents = check_parents(parents)
             check_images(images, subclasses, labels_name="subclasses", any_rank=True)
             if classes is not None:
                 check_labels(classes, subclasses, parents)
@@ -100,7 +100,7 @@ class SubclassData(TrainingData):
         return None if self.set is None else self.set.agreement
 
     def order(self, seed: int, holdout: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return indices of ``holdout`` images (at most a fifth), and of all others in random order."""
+        """Return indices of ``holdout`` images (at most a fifth), and of all others, shuffled."""
         count = min(holdout, len(self) // 5)
         generator = np.random.default_rng(stream_seed(seed, "labels"))
         order = torch.from_numpy(generator.permutation(len(self)))
@@ -128,7 +128,7 @@ class SubclassData(TrainingData):
                 )
 
     def pictures(self, indices: torch.Tensor) -> np.ndarray | None:
-        """Return uint8 ``[n, H, W]`` or ``[n, H, W, 3]``; None for tensors, whose units are unknown."""
+        """Return uint8 ``[n, H, W]`` or ``[n, H, W, 3]``; None for tensors (unknown units)."""
         if self._pixels is None:
             return None
         pixels = self._pixels[indices]
@@ -155,12 +155,12 @@ def with_subclasses(image_set: ImageSet, parents: Any = None) -> ImageSet:
             f"{image_set.name} has no subclasses; pass parents=[…], "
             f"the superclass of each of its {len(image_set.class_names)} classes"
         )
-    superclasses = check_superclasses(default if parents is None else parents)
+    superclasses = check_parents(default if parents is None else parents)
     if image_set.subclasses is not None and len(image_set.parents):
         if superclasses.tolist() == list(image_set.parents):
             return image_set
-        # The subclasses of the set become its classes, which are then grouped to other superclasses.
-        check_superclasses(superclasses, len(image_set.subclass_names))
+        # The subclasses of the set become its classes, which get other superclasses.
+        check_parents(superclasses, len(image_set.subclass_names))
         image_set = replace(
             image_set,
             labels=image_set.subclasses,

@@ -1,4 +1,4 @@
-"""Label bits: the chain rule with the entropy of SciPy as oracle, bounds, limits, counts, and a known curve."""
+"""Label bits: the chain rule against SciPy, bounds, limits, counts and a known curve."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ def test_class_sums():
 
 
 HISTOGRAM = np.array([537, 497, 302, 209, 151, 106, 154, 219])
-"""Training images of MHIST by votes for SSA, 0 to 7: aggregate counts of the method's specification, section 11.1."""
+"""Training images of MHIST by votes for SSA, 0 to 7 (section 11.1 of the specification)."""
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ MUTUAL = (0.787, 0.607, 0.360, 0.149, 0.046, 0.012, 0.003, 0.000)
 
 
 def test_the_curve_of_four_blobs():
-    """The table of section 11.1. The class is the sign of the far axis (±2), the subclass that of the near one (±0.8)."""
+    """The table of section 11.1. The far axis (±2) gives the class, the near one (±0.8) the subclass."""
     from sklearn.linear_model import LogisticRegression
 
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Distillation losses: identities, limits and gradients, against PyTorch's own losses and loops written from the formulas."""
+"""Distillation losses against PyTorch's losses and plain loops: identities, limits, gradients."""
 
 from __future__ import annotations
 
@@ -229,7 +229,10 @@ def test_classes_that_agree_can_hide_subclasses_that_do_not():
 
 @pytest.mark.parametrize("parents", [[0, 0, 1, 1], [1, 0, 0, 0, 1, 1]])
 def test_t_squared_keeps_the_gradient_alive(parents):
-    """T² KL tends to a squared distance, its gradient to (centred z^s − centred z^t) / S: ever closer, at 256 within .5 %."""
+    """T² KL tends to a squared distance, with the gradient (centred z^s − centred z^t) / S.
+
+    The difference falls with T, to 0.5 % at T = 256.
+    """
     student, teacher, y = drawn(parents)
     centred = [z - z.mean(-1, keepdim=True) for z in (student, teacher)]
     wanted, errors = (centred[0] - centred[1]) / len(parents) / len(y), []
@@ -250,7 +253,7 @@ def test_t_squared_keeps_the_gradient_alive(parents):
 @pytest.mark.parametrize("soften", ["subclass", "class"])
 @temperatures
 def test_gradients_are_those_of_finite_differences(loss, soften, temperature):
-    """The soft term is float32 whatever is given, so a step as wide as 2⁻⁵ and tolerances that fit its rounding."""
+    """The soft term is always float32, so the step is 2⁻⁵ and the tolerances fit its rounding."""
     parents = [0, 1, 0, 2, 1, 1]
     more = {"soften": soften} if loss is class_distillation_loss else {}
     student, teacher, y = drawn(parents, 5, dtype=torch.float64)

@@ -175,8 +175,8 @@ def study(steps: int = 0) -> xarray.Dataset:
     values = np.random.default_rng(0).random(tuple(sizes.values()))
     values[:, 2, 1, 0, 0, 1, 3] = np.nan
     coordinates = {
-        "measure": ["accuracy", "f1"], "lesson": ["scratch", "kd", "skd"], "temperature": [2.0, 4.0], "labels": [50],
-        "teacher_images": [0], "width": [4, 8], "run": range(4),
+        "measure": ["accuracy", "f1"], "lesson": ["scratch", "kd", "skd"], "temperature": [2.0, 4.0],
+        "labels": [50], "teacher_images": [0], "width": [4, 8], "run": range(4),
     }  # fmt: skip
     coordinates = {
         name: (name, np.array(list(v), object if name in ("measure", "lesson") else None))

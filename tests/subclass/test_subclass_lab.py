@@ -1,4 +1,4 @@
-"""The explorers of the subclass lab and their controls, the live study, and the numbers in the notebook."""
+"""The explorers of the subclass lab, the live study, and the numbers in the notebook."""
 
 from __future__ import annotations
 

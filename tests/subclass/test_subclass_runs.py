@@ -1,4 +1,4 @@
-"""Complete runs: teachers, equal initial weights, a run compared with a study, and the gain of students."""
+"""Complete runs: teachers, equal initial weights, a run and a study, the gain of students."""
 
 from __future__ import annotations
 
@@ -257,8 +257,8 @@ def test_a_run_resumes_to_the_same_bits(stop):
 
 
 def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
-    """A run holds images out and a study does not, so both get the same order here. All students of a
-    study have the batches of run 0, so a batch has all images here."""
+    """A run holds images out and a study does not, so both get the same order here. All students of
+    a study have the batches of run 0, so a batch has all images here."""
     networks = []
     create = study_module.create_students
     monkeypatch.setattr(
@@ -308,7 +308,7 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
 
 
 def test_subclasses_help_a_wide_student_and_hurt_a_narrow_one():
-    """Digits at 8×8, 50 labels, five runs: with 16 hidden units SKD beats scratch, with 2 it does not."""
+    """Digits at 8×8, 50 labels, five runs: SKD is better than scratch with 16 hidden units, not with 2."""
     options = StudyConfig(methods=["scratch", "skd"], labels=[50], widths=[2, 16], seeds=5)
     score = (
         finished(StudyRun(options, load("digits", size=8, margin=0)))

@@ -28,7 +28,7 @@ def finished_run(**options: Any) -> Any:
 
 
 def annotated_set(n: int = 60) -> ImageSet:
-    """Return a set of two classes by the majority of seven annotators, who agree on half of the images."""
+    """Return a set with two classes by a majority of annotators, who agree on half of it."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (n, 1, 8, 8), generator=generator, dtype=torch.uint8)
     subclasses = torch.arange(n) % 4

@@ -1,4 +1,4 @@
-"""Students that are trained together have the results of separate trainings; the optimizer, schedules and pools of Fit."""
+"""Training students together equals separate trainings; optimizer, schedules and pools of Fit."""
 
 from __future__ import annotations
 
@@ -233,8 +233,8 @@ def flat(net: nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("schedule", ["step", "cosine", "constant"])
 def test_adam_equals_pytorchs_in_a_loop_written_by_hand(decay, schedule):
     x, y = blobs()
-    fit = Fit(MLP(6, 8, 5, 2), x, y, epochs=5, learning_rate=0.03, schedule=schedule, optimizer="adam", weight_decay=decay,
-              batch=16, seed=4).run()  # fmt: skip
+    fit = Fit(MLP(6, 8, 5, 2), x, y, epochs=5, learning_rate=0.03, schedule=schedule, optimizer="adam",
+              weight_decay=decay, batch=16, seed=4).run()  # fmt: skip
     net = MLP(6, 8, 5, 2)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.03, weight_decay=decay)
     for epoch in range(5):

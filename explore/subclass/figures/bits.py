@@ -72,10 +72,12 @@ def label_bits(
         "image_subclass": ("image", subclass_names[subclasses[rows]]),
         "class": ("class", as_objects(names_of(recording, "class"))),
     }
-    for kind in ("soft", "mutual"):
-        data[f"{kind}_now"] = ((), label_information.label_bits(z, parents, temperature, kind))  # type: ignore[arg-type]
-        curve = [label_information.label_bits(z, parents, t, kind) for t in TEMPERATURE_GRID]  # type: ignore[arg-type]
-        coordinates[kind] = ("grid", np.array(curve))
+    for kind in CURVES:
+        now, *curve = (
+            label_information.label_bits(z, parents, t, kind)  # type: ignore[arg-type]
+            for t in (temperature, *TEMPERATURE_GRID)
+        )
+        data[f"{kind}_now"], coordinates[kind] = ((), now), ("grid", np.array(curve))
     attrs = {
         "data": str(recording.attrs["config"]["data"]["name"]),
         "hard": label_information.label_bits(subclasses, parents, kind="hard"),
@@ -147,17 +149,20 @@ class Bits(Picture):
         self._labels.set_data(data["share"].values)
         soft, mutual = float(data["soft_now"]), float(data["mutual_now"])
         self._head.set_text(
-            f"The {data['who'].values}'s labels at T = {t:g}: soft {soft:.2f} bit, mutual {mutual:.2f} bit"
+            f"The {data['who'].values}'s labels at T = {t:g}: "
+            f"soft {soft:.2f} bit, mutual {mutual:.2f} bit"
         )
 
     def describe(self, data: xarray.Dataset) -> str:
         """Give all four numbers, and the range of both curves."""
         soft, mutual = data["soft"].values, data["mutual"].values
         return (
-            f"Label bits of the {data['who'].values} on {data.attrs['data']} at temperature {float(data['temperature']):g}: "
+            f"Label bits of the {data['who'].values} on {data.attrs['data']} "
+            f"at temperature {float(data['temperature']):g}: "
             f"soft {float(data['soft_now']):.3f}, mutual {float(data['mutual_now']):.3f}; "
-            f"hard labels have {data.attrs['hard']:.3f}, the argmax {data.attrs['argmax']:.3f}. Over the temperature soft rises "
-            f"from {soft[0]:.2f} to {soft[-1]:.2f}, mutual falls from {mutual[0]:.2f} to {mutual[-1]:.2f}."
+            f"hard labels have {data.attrs['hard']:.3f}, the argmax {data.attrs['argmax']:.3f}. "
+            f"Over the temperature soft rises from {soft[0]:.2f} to {soft[-1]:.2f}, "
+            f"mutual falls from {mutual[0]:.2f} to {mutual[-1]:.2f}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

@@ -1,4 +1,4 @@
-"""The picture of a training: subclass logits of a teacher and up to two students, epoch by epoch."""
+"""The picture of a training: logits of a teacher and up to two students, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def logits(
     step: int | None = None,
     subclass: str = ALL,
 ) -> xarray.Dataset:
-    """Return the data of ``Logits``: a step of the longest recording, with the students at equal epochs.
+    """Return the data of ``Logits`` at a step of the longest recording. Students have equal epochs.
 
     The plane is spanned by the first two principal components of the trained teacher's logits (of
     the first student's if there is no teacher). The mean of each sample is subtracted, because the
@@ -52,7 +52,7 @@ def logits(
         subclass: whose images are highlighted; "all" for all images.
 
     Raises:
-        InvalidInput: another kind of recording, more than two, different images, or an unknown subclass.
+        InvalidInput: another kind of recording, more than two, other images, or no such subclass.
     """
     listed = TRAINING.check(recordings)
     if len(listed) > 2:
@@ -64,7 +64,8 @@ def logits(
             recording["image_subclass"].values, subclasses
         ):
             raise InvalidInput(
-                "the recordings are of other images; record them with the same data, seed and holdout"
+                "the recordings are of other images; "
+                "record them with the same data, seed and holdout"
             )
     if subclass != ALL and subclass not in names:
         raise InvalidInput(
@@ -219,7 +220,8 @@ class Logits(Picture):
         """Say which epoch it is, and give accuracy and bits of each student."""
         methods, accuracy = names_of(data, "student"), data["accuracy"].values
         rows = "; ".join(
-            f"{METHOD_LABELS.get(method, method)}: {right:.1%} of the classes right, {soft:.2f} bit within the label"
+            f"{METHOD_LABELS.get(method, method)}: {right:.1%} of the classes right, "
+            f"{soft:.2f} bit within the label"
             for method, right, soft in zip(methods, accuracy, data["bits"].values, strict=True)
         )
         k = int(data["highlight"])
@@ -242,10 +244,13 @@ class Logits(Picture):
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target for each name under the planes."""
         top, bottom = 1 - 0.415, 1 - 0.37
+        labels = {ALL: "all subclasses"}
         return [
-            Target(left, top, right, bottom, "all subclasses" if name == ALL else f"subclass {name}", {"subclass": name})
+            Target(
+                left, top, right, bottom, labels.get(name, f"subclass {name}"), {"subclass": name}
+            )
             for name, left, right in self._name_spans
-        ]  # fmt: skip
+        ]
 
 
 def _progress(data: xarray.Dataset) -> str:
@@ -267,7 +272,7 @@ def _glyph(name: str, k: int) -> str:
 
 
 def _principal_plane(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return centre ``[S]`` and two directions ``[S, 2]`` of logits without their means; signs are fixed."""
+    """Return the centre ``[S]`` and two principal directions ``[S, 2]``, with fixed signs."""
     free = z - z.mean(1, keepdims=True)
     centre = free.mean(0)
     directions = np.linalg.svd(free - centre, full_matrices=False)[2][:2]

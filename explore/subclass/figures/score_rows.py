@@ -1,4 +1,4 @@
-"""One row of scores for each method, and the texts about them that the pictures of a study share."""
+"""One row of scores for each method, and the texts that the pictures of a study share."""
 
 from __future__ import annotations
 
@@ -104,10 +104,11 @@ def baseline_label(data: xarray.Dataset) -> str:
 
 
 def metric_label(data: xarray.Dataset) -> str:
-    """Return the name of the metric, with the class for which it is computed."""
+    """Return the name of the metric and its class, as the start of a sentence."""
     metric = metric_of(data)
     suffix = f" of “{data.attrs['positive']}”" if metric in ("f1", "brier") else ""
-    return METRIC_LABELS.get(metric, metric) + suffix
+    label = METRIC_LABELS.get(metric, metric)
+    return label[0].upper() + label[1:] + suffix
 
 
 def score_limits(data: xarray.Dataset) -> tuple[float, float]:
@@ -124,14 +125,12 @@ def score_formatter(data: xarray.Dataset) -> Any:
     return lambda value, _: f"{value:.0%}"
 
 
-def setting_text(data: xarray.Dataset, short: bool = False) -> str:
-    """Return the numbers of labels and of teacher images, and the temperature."""
+def setting_text(data: xarray.Dataset) -> str:
+    """Return the number of labels, the temperature and the images of the teacher."""
     count = int(data["teacher_images"])
     teacher = TEACHER_DATA_LABELS.get(count, f"{count:,} images")
-    labels, t = f"{int(data['labels']):,} labelled images", f"T = {float(data['temperature']):g}"
-    if short:
-        return f"{labels}, {t}; teacher: {teacher}"
-    return f"{labels}, teacher trained on {teacher}, {t}"
+    labels, t = int(data["labels"]), float(data["temperature"])
+    return f"{labels:,} labelled images, T = {t:g}; teacher: {teacher}"
 
 
 def describe_scores(data: xarray.Dataset) -> str:
@@ -142,14 +141,14 @@ def describe_scores(data: xarray.Dataset) -> str:
         for method, values in zip(names_of(data, "lesson"), data["score"].values[:, k], strict=True)
     )
     return (
-        f"{metric_label(data).capitalize()} on {data.attrs['data']}, {setting_text(data)}, "
+        f"{metric_label(data)} on {data.attrs['data']}, {setting_text(data)}, "
         f"width {data['width'].values[k]}. {scores}."
     )
 
 
 def score_table(data: xarray.Dataset) -> pandas.DataFrame:
     """Return one row for each method, width and run."""
-    scores = data["score"].rename(metric_of(data)).reset_coords(drop=True)
+    scores = data["score"].astype(float).rename(metric_of(data)).reset_coords(drop=True)
     return scores.to_dataframe().reset_index()
 
 

@@ -160,7 +160,8 @@ class Softened(Picture):
             number.set_text(f"{total:.1%}")
         between, within = (round(value, 2) for value in _entropies(data))
         self._note.set_text(
-            f"{between + within:.2f} bit in this label: {between:.2f} of the class + {within:.2f} within it"
+            f"{between + within:.2f} bit in this label: "
+            f"{between:.2f} of the class + {within:.2f} within it"
         )
 
     def describe(self, data: xarray.Dataset) -> str:
@@ -171,8 +172,9 @@ class Softened(Picture):
         classes = ", ".join(f"{name} {c:.1%}" for name, c in pairs)
         between, within = _entropies(data)
         return (
-            f"Image {int(data['image'])} of {data.attrs['data']}, labelled {names[int(data['true'])]}: at temperature "
-            f"{float(data['temperature']):g} the {data['who'].values} predicts {best}; classes {classes}. "
+            f"Image {int(data['image'])} of {data.attrs['data']}, "
+            f"labelled {names[int(data['true'])]}: at temperature {float(data['temperature']):g} "
+            f"the {data['who'].values} predicts {best}; classes {classes}. "
             f"{between:.2f} bit of the class and {within:.2f} within it."
         )
 

@@ -91,12 +91,25 @@ def students(
     return xarray.Dataset(data, coordinates, attrs=attrs)
 
 
-class Students(Picture):
+class _StudyPicture(Picture):
+    """What the pictures of a study share."""
+
+    structural = ("measure", "low", "high")  # the metric and the limits of its axis
+
+    def describe(self, data: xarray.Dataset) -> str:
+        """Give the score of every method at the selected width."""
+        return describe_scores(data)
+
+    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
+        """Return one row for each method, width and run."""
+        return score_table(data)
+
+
+class Students(_StudyPicture):
     """Scores over the width of the student, and the scores of every run at the selected width."""
 
     size = (9.6, 4.6)
     title = "Students of every width"
-    structural = ("measure", "low", "high")  # the metric and the limits of its axis
 
     def build(self, data: xarray.Dataset) -> None:
         """Draw the curves with error bars, and the rows of one width."""
@@ -136,10 +149,8 @@ class Students(Picture):
         """Update everything to the selected setting."""
         widths, scores = data["width"].values.astype(float), data["score"].values
         k = int(data["width_index"])
-        self._head.set_text(
-            f"{metric_label(data).capitalize()} of the students on {data.attrs['data']}"
-        )
-        self._note.set_text(setting_text(data, short=True))
+        self._head.set_text(f"{metric_label(data)} of the students on {data.attrs['data']}")
+        self._note.set_text(setting_text(data))
         self._line.set_xdata([widths[k]] * 2)
         bars = []
         for rows, x, curve in zip(scores, self._x, self._curves, strict=True):
@@ -155,14 +166,6 @@ class Students(Picture):
         )
         self._rows.show(scores[:, k], metric_of(data))
 
-    def describe(self, data: xarray.Dataset) -> str:
-        """Give the score of every method at the selected width."""
-        return describe_scores(data)
-
-    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return one row for each method, width and run."""
-        return score_table(data)
-
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target for each width of the curves."""
         low, high = self._axes.get_ylim()
@@ -175,12 +178,11 @@ class Students(Picture):
         ]
 
 
-class Scores(Picture):
+class Scores(_StudyPicture):
     """The scores of every run of every method at one setting."""
 
     size = (9.6, 3.4)
     title = "Scores of the students"
-    structural = ("measure", "low", "high")  # the metric and the limits of its axis
 
     def build(self, data: xarray.Dataset) -> None:
         """Draw the rows."""
@@ -195,18 +197,10 @@ class Scores(Picture):
         """Update everything to the only setting of the data."""
         k = int(data["width_index"])
         self._head.set_text(
-            f"{metric_label(data).capitalize()} on {data.attrs['data']}, "
+            f"{metric_label(data)} on {data.attrs['data']}, "
             f"width {data['width'].values[k]}: {setting_text(data)}"
         )
         self._rows.show(data["score"].values[:, k], metric_of(data))
-
-    def describe(self, data: xarray.Dataset) -> str:
-        """Give the score of every method."""
-        return describe_scores(data)
-
-    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return one row for each method, width and run."""
-        return score_table(data)
 
 
 def middle(values: Sequence[Any]) -> Any:

@@ -28,7 +28,9 @@ CLASS_COLOURS = [PALETTE[k] for k in ("blue", "vermilion", "green", "purple", "b
 ROLES = ("teacher", "student")
 
 # fmt: off
-TEMPERATURE_GRID = (0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0)
+TEMPERATURE_GRID = (
+    0.25, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.7, 8.0, 11.0, 16.0, 23.0, 32.0, 45.0, 64.0
+)
 # fmt: on
 """Temperatures of curves and sliders, in half octaves."""
 
