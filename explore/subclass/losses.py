@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from explore.core.label_hierarchy import check_parents
+from explore.core.label_hierarchy import check_superclasses
 from explore.core.validation import check_number
 from explore.data._checks import INTEGER_DTYPES, describe_tensor
 from explore.errors import InvalidInput, UnknownName
@@ -31,7 +31,7 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
         ``[..., C]``.
 
     Raises:
-        InvalidInput: see ``explore.core.label_hierarchy.check_parents``.
+        InvalidInput: see ``explore.core.label_hierarchy.check_superclasses``.
 
     Source: Müller, Kornblith, Hinton, arXiv 2002.03936; SKD (arXiv 2207.08063) in our reading.
 
@@ -217,7 +217,7 @@ def prior_correction(parents: Parents) -> torch.Tensor:
         >>> torch.softmax(class_logits(prior_correction([0, 0, 0, 1]), [0, 0, 0, 1]), -1)
         tensor([0.5000, 0.5000])
     """
-    checked = torch.from_numpy(check_parents(parents))
+    checked = torch.from_numpy(check_superclasses(parents))
     return -checked.bincount()[checked].float().log()
 
 
@@ -282,13 +282,13 @@ def _check(
 
 
 def _as_tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
-    return tuple(check_parents(parents, subclasses).tolist())
+    return tuple(check_superclasses(parents, subclasses).tolist())
 
 
 @lru_cache(maxsize=64)
 def _groups(parents: tuple[int, ...]) -> tuple[torch.Tensor, bool]:
     """Return the subclasses of each class ``[C, most]``, padded with S, and whether there is padding."""
-    checked = check_parents(parents)
+    checked = check_superclasses(parents)
     groups = [(checked == k).nonzero()[0] for k in range(checked.max() + 1)]
     filler, most = len(checked), max(map(len, groups))
     table = torch.tensor([[*group, *[filler] * (most - len(group))] for group in groups])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.core.label_hierarchy import check_labels, check_parents, check_subclasses
+from explore.core.label_hierarchy import check_labels, check_superclasses, check_subclasses
 from explore.core.runs import stream_seed
 from explore.data._checks import check_images
 from explore.data._resolve import resolve_dataset
@@ -69,7 +69,7 @@ class SubclassData(TrainingData):
                 raise InvalidInput(
                     "tensors have no superclasses; pass parents=[class of each subclass]"
                 )
-            parents = check_parents(parents)
+            parents = check_superclasses(parents)
             check_images(images, subclasses, labels_name="subclasses", any_rank=True)
             if classes is not None:
                 check_labels(classes, subclasses, parents)
@@ -155,12 +155,12 @@ def with_subclasses(image_set: ImageSet, parents: Any = None) -> ImageSet:
             f"{image_set.name} has no subclasses; pass parents=[…], "
             f"the superclass of each of its {len(image_set.class_names)} classes"
         )
-    superclasses = check_parents(default if parents is None else parents)
+    superclasses = check_superclasses(default if parents is None else parents)
     if image_set.subclasses is not None and len(image_set.parents):
         if superclasses.tolist() == list(image_set.parents):
             return image_set
         # The subclasses of the set become its classes, which get other superclasses.
-        check_parents(superclasses, len(image_set.subclass_names))
+        check_superclasses(superclasses, len(image_set.subclass_names))
         image_set = replace(
             image_set,
             labels=image_set.subclasses,
