@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.core.label_hierarchy import check_labels, check_superclasses, check_subclasses
+from explore.core.label_hierarchy import check_labels, check_subclasses, check_superclasses
 from explore.core.runs import stream_seed
 from explore.data._checks import check_images
 from explore.data._resolve import resolve_dataset
