@@ -145,8 +145,8 @@ def sweep(
     ] = False,
 ) -> None:
     """Record many configurations at once. The same command does only what is missing."""
-    from explore.sweep.execute import connect, run
     from explore.sweep.plan import absolute_target, config_label, outcome, plan, read
+    from explore.sweep.scheduler import connect, run
 
     configs, evaluation, folder = read(config)
     folder = to or folder or f"runs/{config.stem}"

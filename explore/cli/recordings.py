@@ -157,7 +157,7 @@ def export(
     distilled: Annotated[
         Path,
         typer.Argument(
-            metavar="SET_HELP.safetensors", help="A distilled set, or the recording beside it."
+            metavar="SET.safetensors", help="A distilled set, or the recording beside it."
         ),
     ],
     to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],

@@ -4,5 +4,5 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submod_attrs={"execute": ["connect", "run"], "plan": ["plan", "read"]},
+    submod_attrs={"scheduler": ["connect", "run"], "plan": ["plan", "read"]},
 )

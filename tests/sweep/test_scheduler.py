@@ -23,7 +23,7 @@ from explore import build
 from explore.core.checkpoint import load_checkpoint
 from explore.core.recording import has_ended, open_recording
 from explore.data import DistilledSet
-from explore.sweep import execute as sweep
+from explore.sweep import scheduler as sweep
 
 TINY = {
     "method": "datadam",
