@@ -34,7 +34,7 @@ def build(config: CoresetConfig, data: Any = None) -> CoresetRun:
 class CoresetRun(DistilledSetRun):
     """A selection of real images, or class means.
 
-    A step is a class. With features of a network, the epochs of its training are steps before those.
+    A step is a class. If features come from a network, the epochs of its training come first.
     """
 
     def __init__(self, options: CoresetConfig, data: Any) -> None:
@@ -123,8 +123,8 @@ class CoresetRun(DistilledSetRun):
         """Return the set in model units; before the last step it is marked as unfinished."""
         result = super().result()
         if self.step < self.steps:
-            done, classes = self.step - self._epochs, self.source.classes
-            result.attrs["unfinished"] = f"images of {done} of {classes} classes are chosen"
+            count, classes = self.step - self._epochs, self.source.classes
+            result.attrs["unfinished"] = f"images of {count} of {classes} classes are chosen"
         return result
 
     def state(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The probe: fixed networks and real images with which the synthetic images of every frame are measured.
+"""The probe: fixed networks and real images that measure the synthetic images of every frame.
 
-As these are fixed, a change between two frames is a change of the synthetic images.
+A change between two frames is therefore a change of the synthetic images.
 """
 
 from __future__ import annotations

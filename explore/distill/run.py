@@ -1,4 +1,4 @@
-"""The base of all runs whose result is a distilled set, and the function that creates such a run."""
+"""The base of all runs that end with a distilled set, and the function that creates one."""
 
 from __future__ import annotations
 

@@ -34,8 +34,8 @@ def build(config: UntrainedConfig, data: Any = None) -> UntrainedRun:
 class UntrainedRun(BaseRun):
     """A survey of untrained networks, one network for each step.
 
-    Class means are those of training images. The images that are classified by the nearest
-    class-mean map (in L2) are other images of the training split, so nothing depends on test images.
+    Class means are those of training images. Other images of the training split are
+    classified by the nearest class-mean map (in L2), so nothing depends on test images.
 
     Attributes:
         mean_indices, query_indices: the images of the class means, and those that are classified.
@@ -73,7 +73,7 @@ class UntrainedRun(BaseRun):
         self.step += 1
 
     def snapshot(self) -> xarray.Dataset:
-        """Return the class-mean maps of each block and power, their accuracy, and one image per class."""
+        """Return the class-mean maps of each block and power, and the accuracy of the nearest."""
         options, source = self.options, self.source
         channels, size, _ = source.shape
         seed = stream_seed(options.seed, "networks", self.step)

@@ -1,4 +1,4 @@
-"""Check that a distilled set fits its test images, and search for test images that were used before."""
+"""Check that a distilled set fits its test images, and that these were not used before."""
 
 from __future__ import annotations
 

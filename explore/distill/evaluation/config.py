@@ -21,8 +21,8 @@ class EvaluationProtocol(BaseConfig):
     Networks are tested after the last epoch. No other epoch is selected by its test accuracy.
 
     Attributes:
-        epochs, learning_rate, momentum, weight_decay, batch: of SGD. The rate is divided by 10 after
-            half of the epochs.
+        epochs, learning_rate, momentum, weight_decay, batch: of SGD. After half of the epochs the
+            rate is divided by 10.
         learned_rate: use the learning rate of the distilled set, if it has one.
         soft_labels: train on soft labels; if false, on the class with the largest probability.
         augment: "none", "dsa" or operations such as "crop_flip".
@@ -35,7 +35,7 @@ class EvaluationProtocol(BaseConfig):
     Raises:
         InvalidInput, UnknownName: a value is out of range or unknown; the message names it.
 
-    Source: dataset condensation (arXiv 2006.05929): 300 epochs without augmentation, 1,000 with DSA.
+    Source: dataset condensation (arXiv 2006.05929): 300 epochs, or 1,000 with DSA.
 
     Example:
         >>> EvaluationProtocol(epochs=1000, augment="dsa").unlike(EvaluationProtocol())

@@ -54,8 +54,8 @@ def compare(
         sets: name → one set, or n sets: network k is trained on set k modulo n.
         test: the test images.
         protocol: see ``EvaluationProtocol``; only its first architecture is used.
-        progress, stop: as for ``record``. A comparison that is stopped has NaN for the networks that
-            are not trained.
+        progress, stop: as for ``record``. If the comparison is stopped, networks that are not
+            trained have NaN.
 
     Returns:
         Dataset with ``accuracy`` ``[set, network]`` and the protocol in ``attrs``.
@@ -70,12 +70,12 @@ def compare(
     ]
     accuracy = np.full((len(sets), networks), np.nan, np.float32)
     order = [(row, number) for number in range(networks) for row in range(len(sets))]
-    for done, (row, number) in enumerate(order):
+    for index, (row, number) in enumerate(order):
         if stop is not None and stop():
             break
         accuracy[row, number] = runs[row][number % len(runs[row])].score(kind, number)
         if progress is not None:
-            progress(done + 1, len(order), f"{names[row]}: {accuracy[row, number]:.0%}")
+            progress(index + 1, len(order), f"{names[row]}: {accuracy[row, number]:.0%}")
     return xarray.Dataset(
         {"accuracy": (("set", "network"), accuracy, {"long_name": "test accuracy", "units": "1"})},
         {"set": ("set", np.array(names, dtype=object))},

@@ -27,7 +27,7 @@ def compare_results(
     unlike: bool = False,
     against: str = "",
 ) -> pandas.DataFrame:
-    """Return one row for each name: mean and standard deviation of accuracy, and paired differences.
+    """Return one row for each name: mean, standard deviation and paired difference of accuracy.
 
     Network k on one set is paired with network k on the other set of the same seed. The 95 %
     interval is Student's t over sets, because networks on one set are not independent trials of the

@@ -69,9 +69,8 @@ def evaluate(
     Example:
         >>> from explore.data import load
         >>> digits = load("digits")
-        >>> few = DistilledSet(
-        ...     digits.batch(range(20)), digits.labels[:20], digits.class_names, digits.mean, digits.std
-        ... )
+        >>> images, labels = digits.batch(range(20)), digits.labels[:20]
+        >>> few = DistilledSet(images, labels, digits.class_names, digits.mean, digits.std)
         >>> evaluate(few, load("digits", "test"), EvaluationProtocol(epochs=2, networks=3))
         EvaluationRun(evaluate on digits, step 0 of 3)
     """
@@ -192,7 +191,7 @@ class EvaluationRun(BaseRun):
         return network
 
     def snapshot(self) -> xarray.Dataset:
-        """Return the accuracy ``[architecture, network]``; NaN for networks that are not trained yet."""
+        """Return the accuracy ``[architecture, network]``; NaN before a network is trained."""
         names = np.array(list(self.factories), object)
         return EVALUATION.frame({"accuracy": self._accuracy.copy()}, {"architecture": names})
 

@@ -207,17 +207,17 @@ class Evolution(Picture):
 
     def show(self, data: xarray.Dataset) -> None:
         """Show images, maps and points of the current frames."""
-        chosen = int(data["chosen"])
-        box = tile_box(chosen, **self._tiles)
+        k = int(data["chosen"])
+        box = tile_box(k, **self._tiles)
         for side in range(data.sizes["side"]):
             images, distance = data["image"].values[side], data["distance"].values[side]
             self._mosaics[side].set_data(mosaic(images, self._tiles["columns"]))
             self._marks[side].set_xy(box[:2])
             step = int(data["now"].values[side])
             self._titles[side].set_text(f"step {step:,}, distance {distance:.3f}")
-            self._heads[side].set_text(str(data.label.values[chosen])[:10])
+            self._heads[side].set_text(str(data.label.values[k])[:10])
             for name, artist in self._images[side].items():
-                artist.set_data(images[chosen] if name == "image" else data[name].values[side])
+                artist.set_data(images[k] if name == "image" else data[name].values[side])
             self._curves[side].set_data(data["curve_step"].values[side], data["curve"].values[side])
             self._points[side].set_data([step], [distance])
 
@@ -262,7 +262,7 @@ class Evolution(Picture):
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        """Return a target for each tile, which sets its class, and for each step of the first curve."""
+        """Return a target for each tile (it sets the class) and each step of the first curve."""
         tiles = [
             Target(
                 *self.box(artist.axes, *tile_box(index, **self._tiles)),

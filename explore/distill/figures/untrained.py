@@ -114,14 +114,14 @@ class Untrained(Picture):
 
     def show(self, data: xarray.Dataset) -> None:
         """Show the maps, each from 0 to its own maximum, and the accuracy."""
-        chosen, index = int(data["chosen"]), int(data["at"])
+        k, index = int(data["chosen"]), int(data["at"])
         accuracy = data["accuracy"].values
         self._head.set_text(
             f"Network {int(data['network'])}, never trained: by the nearest of its mean maps "
             f"it names {float(accuracy[index]):.0%} of {data.attrs['images']:,} images"
         )
         self._means.set_data(self._sheet(data))
-        self._mark.set_xy(self._tile(data, chosen)[:2])
+        self._mark.set_xy(self._tile(data, k)[:2])
         self._example.set_data(data["example"].values)
         self._example_map.set_data(_scaled(data["example_attention"].values))
         self._curve.set_data(data.power.values, accuracy)
@@ -129,13 +129,13 @@ class Untrained(Picture):
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the accuracy at this power, and the place of the attention of one class."""
-        chosen, index = int(data["chosen"]), int(data["at"])
-        quarter, share = where(data["attention"].values[chosen])
+        k, index = int(data["chosen"]), int(data["at"])
+        quarter, share = where(data["attention"].values[k])
         return (
             f"Untrained network {int(data['network'])} on {data.attrs['data']}, "
             f"power {data.power.values[index]:g}: the nearest class-mean map names "
             f"{float(data['accuracy'][index]):.0%} of {data.attrs['images']} images. "
-            f"Class {data.label.values[chosen]}: {share:.0%} of the mean attention lies in the "
+            f"Class {data.label.values[k]}: {share:.0%} of the mean attention lies in the "
             f"{quarter} quarter."
         )
 
