@@ -93,7 +93,7 @@ class DistillRun(DistilledSetRun):
                 f"learning_rate {options.learning_rate} may be too large"
             )
         (gradient,) = torch.autograd.grad(options.loss_scale * loss, self.images)
-        # SGD with momentum. The import of torch.optim would take 1.5 s for the same two lines.
+        # SGD with momentum. torch.optim would round differently, and its import takes 1.5 s.
         with torch.no_grad():
             self._velocity.mul_(options.momentum).add_(gradient)
             self.images.sub_(options.learning_rate * self._velocity)

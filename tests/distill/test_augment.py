@@ -1,4 +1,4 @@
-"""DSA: each operation against another way to compute it, one draw for both sides, and no global random state touched."""
+"""DSA: each operation against another computation, shared draws, no global random state."""
 
 from __future__ import annotations
 

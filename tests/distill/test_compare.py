@@ -1,4 +1,4 @@
-"""Comparisons: every row under the same protocol, the rivals what they are called."""
+"""Comparisons: every row has the same protocol, and the baselines are what their names say."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from explore.models.training import Fit, accuracy
 
 
 def few(digits: ImageSet, n: int, start: int = 0) -> DistilledSet:
-    at = slice(start, start + n)
+    rows = slice(start, start + n)
     return DistilledSet(
-        digits.batch(at), digits.labels[at], digits.class_names, digits.mean, digits.std
+        digits.batch(rows), digits.labels[rows], digits.class_names, digits.mean, digits.std
     )
 
 
 def test_a_row_is_what_a_plain_training_gives() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 50))
-    mine = few(digits, 20)
+    distilled = few(digits, 20)
     result = compare(
-        {"mine": mine}, test, EvaluationProtocol(networks=2, seed=3, epochs=3, width=8)
+        {"own": distilled}, test, EvaluationProtocol(networks=2, seed=3, epochs=3, width=8)
     )
     for number in range(2):
         seed = stream_seed(3, "evaluation", number)
         network = ConvNet(1, 10, 16, width=8, seed=seed)
-        Fit(network, mine.images, mine.labels, epochs=3, seed=seed).run()
+        Fit(network, distilled.images, distilled.labels, epochs=3, seed=seed).run()
         assert (
             np.float32(accuracy(network, test.batch(), test.labels))
             == result.accuracy.values[0, number]
@@ -47,16 +47,16 @@ def test_sets_of_one_name_take_turns() -> None:
         assert result.sel(set="both")[number] == result.sel(set="ab"[number % 2])[number]
 
 
-def test_the_rivals_are_what_they_are_called() -> None:
+def test_the_baselines_are_what_they_are_called() -> None:
     digits = load("digits").subset(slice(0, 300))
-    rivals = starting_points(digits, seed=1)
-    assert list(rivals) == ["random", "herding = k-center", "class mean"]
-    (mean,) = rivals["class mean"]
+    baselines = starting_points(digits, seed=1)
+    assert list(baselines) == ["random", "herding = k-center", "class mean"]
+    (mean,) = baselines["class mean"]
     assert mean.labels.tolist() == list(range(10))
     assert torch.allclose(mean.images[4], digits.batch()[digits.labels == 4].mean(0), atol=1e-6)
-    draws = rivals["random"]
-    assert len({one.sha256 for one in draws}) == 5
-    (herded,) = rivals["herding = k-center"]
+    draws = baselines["random"]
+    assert len({draw.sha256 for draw in draws}) == 5
+    (herded,) = baselines["herding = k-center"]
     real = digits.batch()[digits.labels == 7]
     nearest = (real - real.mean(0)).flatten(1).norm(dim=1).argmin()
     assert torch.equal(herded.images[herded.labels == 7][0], real[nearest])
@@ -64,14 +64,14 @@ def test_the_rivals_are_what_they_are_called() -> None:
 
 def test_a_stopped_comparison_keeps_what_it_has() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 20))
-    mine, told = few(digits, 10), []
+    distilled, messages = few(digits, 10), []
     protocol = EvaluationProtocol(networks=2, epochs=1, width=8)
     result = compare(
-        {"a": mine, "b": mine},
+        {"a": distilled, "b": distilled},
         test,
         protocol,
-        progress=lambda *said: told.append(said[2]),
-        stop=lambda: len(told) >= 1,
+        progress=lambda *report: messages.append(report[2]),
+        stop=lambda: len(messages) >= 1,
     )
     assert np.isfinite(result.accuracy.values).tolist() == [[True, False], [False, False]]
     assert result.attrs["protocol"]["epochs"] == 1

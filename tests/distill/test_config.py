@@ -1,4 +1,4 @@
-"""Options and doors: the presets hold the published values, and everything that cannot be distilled is refused by name."""
+"""Options: the presets have the published values; images that cannot be distilled are refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_method_is_its_terms(name):
 
 def test_the_code_of_dm_is_dms_own():
     config = DistillConfig.make(method="dm", preset="code")
-    wanted = {
+    expected = {
         "spatial": None,
         "mmd": 1.0,
         "learning_rate": 1.0,
@@ -76,7 +76,7 @@ def test_the_code_of_dm_is_dms_own():
         "batch": 256,
         "norm": "instance",
     }
-    assert values(config, wanted) == wanted
+    assert values(config, expected) == expected
 
 
 @pytest.mark.parametrize("name", ["atom", "channel"])
@@ -105,8 +105,8 @@ def test_many_images_a_class_are_moved_faster(preset, images_per_class, rate):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_what_is_given_wins_over_preset_and_method(preset):
-    given = {
+def test_explicit_options_override_preset_and_method(preset):
+    options = {
         "spatial": 2.0,
         "mmd": 0.5,
         "learning_rate": 7.0,
@@ -114,7 +114,7 @@ def test_what_is_given_wins_over_preset_and_method(preset):
         "norm": "layer",
         "steps": 3,
     }
-    assert values(DistillConfig.make(preset=preset, **given), given) == given
+    assert values(DistillConfig.make(preset=preset, **options), options) == options
 
 
 def test_lesson_is_small():
@@ -139,7 +139,7 @@ def test_identity_leaves_out_device_and_steps():
     assert identity["learning_rate"] == 1.0
 
 
-def test_every_option_explains_itself():
+def test_every_option_has_a_help_text():
     for config in (DistillConfig, UntrainedConfig):
         for field in config.__dataclass_fields__.values():
             assert len(field.metadata["help"]) > 5, field.name
@@ -153,7 +153,7 @@ def test_options_are_read_without_torch():
 # ---- names
 
 
-def test_an_unknown_method_lists_the_known():
+def test_an_unknown_method_lists_the_options():
     with pytest.raises(
         UnknownName,
         match=r"unknown method 'datadm'; known: atom, channel, datadam, dm.* Did you mean 'datadam'",
@@ -165,7 +165,7 @@ def test_an_unknown_method_lists_the_known():
         distill(torch.zeros(4, 1, 8, 8), torch.tensor([0, 0, 1, 1]), "datadm")
 
 
-def test_an_unknown_preset_lists_the_known():
+def test_an_unknown_preset_lists_the_options():
     with pytest.raises(
         UnknownName,
         match=r"unknown preset 'papers'; known: code, lesson, paper.* Did you mean 'paper'",
@@ -173,7 +173,7 @@ def test_an_unknown_preset_lists_the_known():
         DistillConfig.make(preset="papers")
 
 
-def test_an_unknown_option_lists_the_known():
+def test_an_unknown_option_lists_the_options():
     with pytest.raises(
         InvalidInput, match=r"datadam has no option 'lr'; it has augment, batch, .*learning_rate"
     ):
@@ -207,7 +207,7 @@ def test_an_unknown_option_lists_the_known():
         ("probe_images", 0, "a whole number of at least 1"),
     ],
 )
-def test_a_value_out_of_range_is_named(option, bad, rule):
+def test_a_value_out_of_range_is_refused(option, bad, rule):
     with pytest.raises(InvalidInput, match=f"{option} must be {rule}, got {bad!r}"):
         DistillConfig.make(**{option: bad})
 
@@ -245,7 +245,7 @@ def test_untrained_ranges(option, value, least):
         UntrainedConfig(**{option: value})
 
 
-# ---- images and labels at the door
+# ---- images and labels
 
 IMAGES, LABELS = torch.zeros(6, 1, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
 

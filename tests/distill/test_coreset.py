@@ -1,4 +1,4 @@
-"""Rivals as runs: the same choice as by hand, on pixels and on a network's features, whenever they were stopped."""
+"""Baselines as runs: the same selection as by hand, on pixels and on features of a network."""
 
 from __future__ import annotations
 
@@ -37,34 +37,34 @@ def digits() -> ImageSet:
     return load("digits", **SMALL)
 
 
-def made(**options: Any) -> Any:
+def finished(**options: Any) -> Any:
     return straight(build({"data": DATA, **options}))
 
 
-def in_order(chosen: xarray.Dataset) -> list[int]:
-    return chosen["chosen"].values.tolist()
+def indices_of(frame: xarray.Dataset) -> list[int]:
+    return frame["chosen"].values.tolist()
 
 
 @pytest.mark.parametrize("method", ["random", "herding", "kcenter"])
 @pytest.mark.parametrize("seed", [0, 3])
 def test_it_chooses_what_select_chooses(method: str, seed: int, digits: ImageSet) -> None:
-    run = made(method=method, images_per_class=4, seed=seed)
+    run = finished(method=method, images_per_class=4, seed=seed)
     expected = select(digits.batch(), digits.labels, method, 4, seed)
-    assert in_order(run.snapshot()) == expected.tolist()
+    assert indices_of(run.snapshot()) == expected.tolist()
     assert torch.equal(run.images, digits.batch(expected))
     assert run.labels.tolist() == digits.labels[expected].tolist()
     assert np.array_equal(run.result()["images"], digits.batch(expected))
-    shown = run.snapshot()["images"].values
-    assert np.array_equal(shown, digits.images[expected][:, 0])
+    frame = run.snapshot()["images"].values
+    assert np.array_equal(frame, digits.images[expected][:, 0])
 
 
-def test_the_class_mean_is_the_mean_whatever_is_asked(digits: ImageSet) -> None:
-    run = made(method="class-mean", images_per_class=7)
+def test_the_class_mean_is_the_mean_whatever_the_number_of_images(digits: ImageSet) -> None:
+    run = finished(method="class-mean", images_per_class=7)
     assert run.images.shape == (10, 1, 8, 8)
     for label in range(10):
         mean = digits.batch(digits.labels == label).double().mean(0)
         assert torch.allclose(run.images[label].double(), mean, atol=1e-7)
-    assert set(in_order(run.snapshot())) == {-1}
+    assert set(indices_of(run.snapshot())) == {-1}
     first = torch.tensor([int((digits.labels == k).nonzero()[0]) for k in range(10)])
     single = straight(build({"method": "class-mean"}, data=digits.subset(first)))
     assert torch.equal(single.images, digits.batch(first))
@@ -72,53 +72,55 @@ def test_the_class_mean_is_the_mean_whatever_is_asked(digits: ImageSet) -> None:
 
 @pytest.mark.parametrize("method", ["herding", "kcenter"])
 def test_features_are_those_of_a_network_trained_by_hand(method: str, digits: ImageSet) -> None:
-    run = made(**{**NETWORK, "method": method})
+    run = finished(**{**NETWORK, "method": method})
     seed = stream_seed(0, "features")
     network = ConvNet(1, 10, 8, width=4, seed=seed)
     Fit(network, digits.batch(), digits.labels, epochs=3, seed=seed).run()
     with torch.no_grad():
         features = network.eval().embed(digits.batch())
     expected = select(features, digits.labels, method, 3)
-    assert in_order(run.snapshot()) == expected.tolist()
+    assert indices_of(run.snapshot()) == expected.tolist()
     assert run.steps == 13
-    assert in_order(run.snapshot()) != in_order(made(method=method, images_per_class=3).snapshot())
+    assert indices_of(run.snapshot()) != indices_of(
+        finished(method=method, images_per_class=3).snapshot()
+    )
 
 
 def test_more_feature_epochs_another_seed_or_width_are_other_features() -> None:
-    usual = in_order(made(**NETWORK).snapshot())
+    usual = indices_of(finished(**NETWORK).snapshot())
     for change in ({"feature_epochs": 1}, {"seed": 1}, {"width": 3}):
-        assert in_order(made(**{**NETWORK, **change}).snapshot()) != usual
+        assert indices_of(finished(**{**NETWORK, **change}).snapshot()) != usual
 
 
 @pytest.mark.parametrize("method", ["random", "class-mean"])
-def test_what_needs_no_features_trains_no_network(method: str) -> None:
+def test_methods_without_features_train_no_network(method: str) -> None:
     run = build({"method": method, "data": DATA, "features": "network", "feature_epochs": 50})
     assert run.steps == 10
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 4, 8])
-def test_stopped_anywhere_it_goes_on_to_the_same_choice(at: int, tmp_path: Path) -> None:
-    whole = made(**NETWORK)
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
+def test_a_resumed_run_selects_the_same_images(step: int, tmp_path: Path) -> None:
+    expected = finished(**NETWORK)
     first: Any = build({"data": DATA, **NETWORK})
-    record(first, tmp_path / "a.zarr", every=1, stop=lambda: first.step >= at)
+    record(first, tmp_path / "a.zarr", every=1, stop=lambda: first.step >= step)
     second: Any = build({"data": DATA, **NETWORK})
     recording = record(second, tmp_path / "a.zarr", every=1)
     assert recording["step"].values.tolist() == list(range(14))
-    assert bits(second.result()) == bits(whole.result())
-    assert in_order(recording.isel(step=-1)) == in_order(whole.snapshot())
+    assert bits(second.result()) == bits(expected.result())
+    assert indices_of(recording.isel(step=-1)) == indices_of(expected.snapshot())
 
 
 def test_it_is_black_until_a_class_is_chosen() -> None:
     run: Any = build({"method": "random", "data": DATA, "images_per_class": 2})
     for step in range(11):
-        shown = run.snapshot()
-        assert ((shown["chosen"] >= 0).values == (np.repeat(np.arange(10), 2) < step)).all()
-        assert (shown["images"].values[2 * step :] == 0).all()
-        assert (shown["images"].values[: 2 * step].max((1, 2)) > 0).all()
+        frame = run.snapshot()
+        assert ((frame["chosen"] >= 0).values == (np.repeat(np.arange(10), 2) < step)).all()
+        assert (frame["images"].values[2 * step :] == 0).all()
+        assert (frame["images"].values[: 2 * step].max((1, 2)) > 0).all()
         run.advance()
 
 
-def test_it_says_what_it_does_and_does_no_more_at_its_end() -> None:
+def test_messages_and_no_step_after_the_last() -> None:
     run: Any = build({"data": DATA, **NETWORK, "feature_epochs": 1})
     assert repr(run) == "CoresetRun(herding on digits, step 0 of 11)"
     assert run.message.startswith("features, loss")
@@ -126,28 +128,30 @@ def test_it_says_what_it_does_and_does_no_more_at_its_end() -> None:
     run.advance()
     assert run.message == "1 of 10 classes"
     straight(run)
-    chosen = in_order(run.snapshot())
+    chosen = indices_of(run.snapshot())
     run.advance()
-    assert (run.step, in_order(run.snapshot())) == (11, chosen)
+    assert (run.step, indices_of(run.snapshot())) == (11, chosen)
 
 
 @pytest.mark.parametrize("method", BASELINES)
 def test_it_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSet) -> None:
-    run = made(method=method)
-    whole = DistilledSet.of(run)
-    again = DistilledSet.load(whole.save(tmp_path / "a.safetensors"))
+    run = finished(method=method)
+    distilled = DistilledSet.of(run)
+    again = DistilledSet.load(distilled.save(tmp_path / "a.safetensors"))
     assert torch.equal(again.images, run.images)
     assert list(again.class_names) == list(digits.class_names)
     assert (again.provenance["config"]["method"], again.provenance["step"]) == (method, 10)
     if method != "class-mean":
-        assert torch.equal(again.to_display(), digits.images[in_order(run.snapshot())])
+        assert torch.equal(again.to_display(), digits.images[indices_of(run.snapshot())])
 
 
-def test_tensors_will_do(digits: ImageSet) -> None:
+def test_tensors_are_accepted(digits: ImageSet) -> None:
     run = straight(
         build({"method": "kcenter", "images_per_class": 2}, data=(digits.batch(), digits.labels))
     )
-    assert in_order(run.snapshot()) == select(digits.batch(), digits.labels, "kcenter", 2).tolist()
+    assert (
+        indices_of(run.snapshot()) == select(digits.batch(), digits.labels, "kcenter", 2).tolist()
+    )
     assert run.config["data"]["name"] == "tensors"
     assert "mean" not in run.result()
 
@@ -165,7 +169,10 @@ def test_colour_images_are_shown_in_colour() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"images_per_class": 0}, "images_per_class must be a whole number of at least 1, got 0"),
+        (
+            {"images_per_class": 0},
+            "images_per_class must be a whole number of at least 1, got 0",
+        ),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"feature_epochs": 0}, "feature_epochs must be a whole number of at least 1, got 0"),
         ({"width": 0}, "width must be a whole number of at least 1, got 0"),

@@ -1,4 +1,4 @@
-"""Evaluation: the loop by hand as oracle, the file as good as memory, unlike things kept apart."""
+"""Evaluation: a loop by hand as oracle, sets from files, protocols that cannot be compared."""
 
 from __future__ import annotations
 
@@ -35,15 +35,12 @@ def few(n: int = 40, **more: Any) -> DistilledSet:
     )
 
 
-def ended(*given: Any, **more: Any) -> Any:
-    run = evaluate(*given, **more)
-    while run.step < run.steps:
-        run.advance()
-    return run
+def evaluated(*arguments: Any, **options: Any) -> Any:
+    return evaluate(*arguments, **options).run()
 
 
 def test_it_is_the_training_run_and_the_score_at_its_end(test_images: ImageSet) -> None:
-    run, small = ended(few(), test_images, QUICK), few()
+    run, small = evaluated(few(), test_images, QUICK), few()
     for number in range(2):
         seed = stream_seed(0, "evaluation", number)
         network = ConvNet(1, 10, 8, width=8, seed=seed)
@@ -66,9 +63,11 @@ def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(
         }
     )
     run.advance()
-    whole = DistilledSet.of(run)
-    first = ended(whole, test_images, QUICK)
-    second = ended(DistilledSet.load(whole.save(tmp_path / "a.safetensors")), test_images, QUICK)
+    distilled = DistilledSet.of(run)
+    first = evaluated(distilled, test_images, QUICK)
+    second = evaluated(
+        DistilledSet.load(distilled.save(tmp_path / "a.safetensors")), test_images, QUICK
+    )
     assert np.array_equal(first.result()["accuracy"], second.result()["accuracy"])
 
 
@@ -91,36 +90,36 @@ def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(
         cross_entropy(network(x[order]), y[order]).backward()
         optimizer.step()
     expected = accuracy(network, test_images.batch(), test_images.labels)
-    assert float(ended(small, test_images, protocol).result()["accuracy"][0, 0]) == pytest.approx(
-        expected, abs=0.0026
-    )
+    assert float(
+        evaluated(small, test_images, protocol).result()["accuracy"][0, 0]
+    ) == pytest.approx(expected, abs=0.0026)
 
 
 def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: ImageSet) -> None:
     hard = few()
     soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10) * 0.4 + 0.06)
     sharp = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10).float())
-    of = {
-        name: ended(s, test_images, QUICK).result()["accuracy"].values
+    accuracies = {
+        name: evaluated(s, test_images, QUICK).result()["accuracy"].values
         for name, s in (("hard", hard), ("soft", soft), ("sharp", sharp))
     }
-    assert np.array_equal(of["sharp"], of["hard"])
-    assert not np.array_equal(of["soft"], of["hard"])
+    assert np.array_equal(accuracies["sharp"], accuracies["hard"])
+    assert not np.array_equal(accuracies["soft"], accuracies["hard"])
     largest = (
-        ended(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
+        evaluated(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
     )
-    assert np.array_equal(largest, of["hard"])
+    assert np.array_equal(largest, accuracies["hard"])
 
 
-def test_the_learned_rate_is_used_when_asked(test_images: ImageSet) -> None:
+def test_the_learned_rate_is_used_if_the_protocol_says_so(test_images: ImageSet) -> None:
     small = few(learning_rate=0.05)
     usual, learned = (
-        ended(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True)
+        evaluated(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True)
     )
     assert np.array_equal(
-        usual.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"]
+        usual.result()["accuracy"], evaluated(few(), test_images, QUICK).result()["accuracy"]
     )
-    by_hand = ended(few(), test_images, replace(QUICK, learning_rate=0.05))
+    by_hand = evaluated(few(), test_images, replace(QUICK, learning_rate=0.05))
     assert np.array_equal(learned.result()["accuracy"], by_hand.result()["accuracy"])
     assert "rate 0.05 (learned)" in learned.line()
 
@@ -140,7 +139,7 @@ def test_test_images_are_whitened_as_the_distilled_ones() -> None:
         zca,
     )
     right, wrong = (
-        float(ended(s, test, protocol).result()["accuracy"].mean())
+        float(evaluated(s, test, protocol).result()["accuracy"].mean())
         for s in (white, replace(white, zca=None))
     )
     assert right > 0.5
@@ -150,42 +149,44 @@ def test_test_images_are_whitened_as_the_distilled_ones() -> None:
 def test_augmentation_changes_training_and_its_draws_are_repeated(test_images: ImageSet) -> None:
     protocol = replace(QUICK, augment="dsa", flip=False)
     first, again = (
-        ended(few(), test_images, protocol).result()["accuracy"].values for _ in range(2)
+        evaluated(few(), test_images, protocol).result()["accuracy"].values for _ in range(2)
     )
     assert np.array_equal(first, again)
-    assert not np.array_equal(first, ended(few(), test_images, QUICK).result()["accuracy"].values)
+    assert not np.array_equal(
+        first, evaluated(few(), test_images, QUICK).result()["accuracy"].values
+    )
 
 
 def test_other_architectures_make_the_cross_architecture_table(test_images: ImageSet) -> None:
     protocol = EvaluationProtocol(
         epochs=1, networks=1, width=8, architectures=("convnet", "alexnet", "vgg11", "resnet18")
     )
-    found = ended(few(), test_images, protocol).result()
-    assert found["architecture"].values.tolist() == ["convnet", "alexnet", "vgg11", "resnet18"]
-    assert np.isfinite(found["accuracy"]).all()
-    own = ended(
+    result = evaluated(few(), test_images, protocol).result()
+    assert result["architecture"].values.tolist() == ["convnet", "alexnet", "vgg11", "resnet18"]
+    assert np.isfinite(result["accuracy"]).all()
+    own = evaluated(
         few(),
         test_images,
         QUICK,
         factories={"mine": lambda classes, seed: ConvNet(1, classes, 8, width=8, seed=seed)},
     )
     assert np.array_equal(
-        own.result()["accuracy"], ended(few(), test_images, QUICK).result()["accuracy"]
+        own.result()["accuracy"], evaluated(few(), test_images, QUICK).result()["accuracy"]
     )
 
 
 def test_it_is_recorded_and_goes_on_where_it_stopped(test_images: ImageSet, tmp_path: Path) -> None:
-    whole = ended(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
+    expected = evaluated(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
     first = evaluate(few(), test_images, replace(QUICK, networks=4))
     record(first, tmp_path / "run.zarr", stop=lambda: first.step >= 2)
     recording = record(
         evaluate(few(), test_images, replace(QUICK, networks=4)), tmp_path / "run.zarr"
     )
-    assert np.array_equal(recording["accuracy"].isel(step=-1), whole)
+    assert np.array_equal(recording["accuracy"].isel(step=-1), expected)
 
 
-def test_a_line_says_how_it_was_obtained(test_images: ImageSet) -> None:
-    run = ended(few(), test_images, QUICK)
+def test_a_line_contains_the_protocol(test_images: ImageSet) -> None:
+    run = evaluated(few(), test_images, QUICK)
     for words in (
         "2 networks (convnet, 8 wide, instance norm)",
         "400 test images of digits",
@@ -195,18 +196,18 @@ def test_a_line_says_how_it_was_obtained(test_images: ImageSet) -> None:
         assert words in run.line()
 
 
-# ---- unlike things
+# ---- protocols that differ
 
 
 def test_unlike_protocols_do_not_go_into_one_table(test_images: ImageSet) -> None:
     one, two = (
-        ended(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2)
+        evaluated(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2)
     )
     with pytest.raises(InvalidInput, match="a and b were not evaluated alike: epochs 1 and 2"):
         compare_results({"a": one, "b": two})
     rows = compare_results({"a": one, "b": two}, unlike=True)
     assert rows["n"].tolist() == [2, 2]
-    other = ended(few(), load("digits", "val", **SMALL), replace(QUICK, epochs=1)).result()
+    other = evaluated(few(), load("digits", "val", **SMALL), replace(QUICK, epochs=1)).result()
     with pytest.raises(InvalidInput, match="other test images"):
         compare_results({"a": one, "b": other})
 
@@ -215,7 +216,7 @@ def test_differences_are_paired_by_network(test_images: ImageSet) -> None:
     from scipy.stats import ttest_rel
 
     protocol = replace(QUICK, networks=4)
-    one, two = (ended(few(n), test_images, protocol).result() for n in (40, 80))
+    one, two = (evaluated(few(n), test_images, protocol).result() for n in (40, 80))
     row = compare_results({"few": one, "more": two}).iloc[1]
     a, b = (r["accuracy"].values.ravel().astype(float) for r in (two, one))
     interval = ttest_rel(a, b).confidence_interval(0.95)
@@ -249,7 +250,7 @@ def test_classes_in_another_order_are_refused(test_images: ImageSet) -> None:
         evaluate(replace(few(), class_names=test_images.class_names[::-1]), test_images)
 
 
-def test_a_half_chosen_coreset_is_no_set() -> None:
+def test_an_unfinished_coreset_is_no_set() -> None:
     run = build({"method": "random", "data": {"name": "digits", "options": SMALL}})
     run.advance()
     with pytest.raises(
@@ -258,10 +259,10 @@ def test_a_half_chosen_coreset_is_no_set() -> None:
         DistilledSet.of(run)
 
 
-def test_the_images_it_was_made_from_are_no_test(test_images: ImageSet) -> None:
-    made = replace(few(), provenance={"config": {"data": {"sha256": test_images.sha256}}})
+def test_the_distilled_images_are_no_test_images(test_images: ImageSet) -> None:
+    distilled = replace(few(), provenance={"config": {"data": {"sha256": test_images.sha256}}})
     with pytest.raises(InvalidInput, match="distilled from these test images"):
-        evaluate(made, test_images)
+        evaluate(distilled, test_images)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +280,6 @@ def test_bad_protocols_are_refused(wrong: dict[str, Any], words: str) -> None:
         EvaluationProtocol(**wrong)
 
 
-def test_an_unknown_architecture_is_named(test_images: ImageSet) -> None:
+def test_an_unknown_architecture_is_refused(test_images: ImageSet) -> None:
     with pytest.raises(UnknownName, match="unknown architecture 'vit'"):
         evaluate(few(), test_images, EvaluationProtocol(architectures=("vit",)))

@@ -1,4 +1,4 @@
-"""Evaluations from whatever names the set and the images: files, recordings, configs; and what is said of overlap and damage."""
+"""Sources of an evaluation: files, recordings, configs; overlap with test images; damaged files."""
 
 from __future__ import annotations
 
@@ -50,36 +50,43 @@ def test_images() -> ImageSet:
     return load("digits", "test", **SMALL)
 
 
-def of_images(images: ImageSet, at: Any = slice(0, 40), **more: Any) -> DistilledSet:
+def of_images(images: ImageSet, indices: Any = slice(0, 40), **more: Any) -> DistilledSet:
     return DistilledSet(
-        images.batch(at), images.labels[at], images.class_names, images.mean, images.std, **more
+        images.batch(indices),
+        images.labels[indices],
+        images.class_names,
+        images.mean,
+        images.std,
+        **more,
     )
 
 
-def first_of(method: str = "random", **options: Any) -> Any:
+def coreset(method: str = "random", **options: Any) -> Any:
     return straight(build({"method": method, "data": DATA, **options}))
 
 
 # ---- overlap
 
 
-def test_test_images_among_the_real_ones_are_counted_and_said(
+def test_test_images_among_the_real_ones_are_counted(
     train: ImageSet, test_images: ImageSet
 ) -> None:
     pixels = torch.cat([train.images, test_images.images[[3, 5, 8]]])
-    known = replace(
+    real_images = replace(
         train, images=pixels, labels=torch.cat([train.labels, test_images.labels[[3, 5, 8]]])
     )
     with pytest.warns(
         ExploreWarning,
         match="3 of the 400 test images of digits are also among the images that were distilled",
     ):
-        run = evaluate(of_images(train), test_images, EvaluationProtocol(**QUICK), train=known)
+        run = evaluate(
+            of_images(train), test_images, EvaluationProtocol(**QUICK), train=real_images
+        )
     assert run.overlap == 3
     assert "; 3 test images are among the real training images." in run.line()
 
 
-def test_a_set_chosen_from_the_test_part_is_said(train: ImageSet, test_images: ImageSet) -> None:
+def test_a_set_from_the_test_split_is_reported(train: ImageSet, test_images: ImageSet) -> None:
     with pytest.warns(
         ExploreWarning, match="40 test images of digits are in the distilled set itself"
     ):
@@ -92,73 +99,75 @@ def test_a_set_chosen_from_the_test_part_is_said(train: ImageSet, test_images: I
     assert "among the real training images" not in run.line()
 
 
-def test_a_warning_points_to_who_asked(test_images: ImageSet) -> None:
+def test_a_warning_points_to_the_caller(test_images: ImageSet) -> None:
     with pytest.warns(ExploreWarning, match="in the distilled set itself") as caught:
         evaluate(of_images(test_images), test_images)
     assert [warning.filename for warning in caught] == [__file__]
 
 
-# ---- what names a set
+# ---- descriptions of a set
 
 
-def test_a_set_is_found_by_whatever_names_it(tmp_path: Path) -> None:
-    run = first_of()
+def test_a_set_is_found_by_each_description(tmp_path: Path) -> None:
+    run = coreset()
     path = tmp_path / "a.zarr"
     record(build({"method": "random", "data": DATA}), path)
-    whole = DistilledSet.of(run)
-    kept = save_beside(run, path)
-    assert resolve_distilled_set(whole) is whole
-    said = {"config": dict(run.config), "step": run.step}
+    distilled = DistilledSet.of(run)
+    file = save_beside(run, path)
+    assert resolve_distilled_set(distilled) is distilled
+    description = {"config": dict(run.config), "step": run.step}
     ways: list[Any] = [
-        kept,
-        str(kept),
+        file,
+        str(file),
         path,
         f"{path}/",
         path_beside(path),
         tmp_path / "a.zarr.zip",
         run.config,
-        said,
+        description,
     ]
     ways.append(
         json.loads(
-            json.dumps(build({"method": "evaluate", "distilled": whole}).config["distilled"])
+            json.dumps(build({"method": "evaluate", "distilled": distilled}).config["distilled"])
         )
     )
-    for given in ways:
-        found = resolve_distilled_set(given)
-        assert found.sha256 == whole.sha256, given
-        assert list(found.class_names) == list(whole.class_names)
+    for way in ways:
+        resolved = resolve_distilled_set(way)
+        assert resolved.sha256 == distilled.sha256, way
+        assert list(resolved.class_names) == list(distilled.class_names)
 
 
 def test_it_is_distilled_again_as_far_as_it_was() -> None:
     run: Any = build({**DM, "steps": 9})
     for _ in range(3):
         run.advance()
-    said = build({"method": "evaluate", "distilled": DistilledSet.of(run)}).config["distilled"]
-    assert said["step"] == 3
-    assert resolve_distilled_set(said).sha256 == said["sha256"]
-    assert resolve_distilled_set({**run.config, "steps": 3}).sha256 == said["sha256"]
+    description = build({"method": "evaluate", "distilled": DistilledSet.of(run)}).config[
+        "distilled"
+    ]
+    assert description["step"] == 3
+    assert resolve_distilled_set(description).sha256 == description["sha256"]
+    assert resolve_distilled_set({**run.config, "steps": 3}).sha256 == description["sha256"]
 
 
 def test_a_set_from_before_the_first_step_is_made_again_too() -> None:
-    whole = DistilledSet.of(build(DM))
+    distilled = DistilledSet.of(build(DM))
     assert (
-        resolve_distilled_set({"config": whole.provenance["config"], "step": 0}).sha256
-        == whole.sha256
+        resolve_distilled_set({"config": distilled.provenance["config"], "step": 0}).sha256
+        == distilled.sha256
     )
 
 
-@pytest.mark.parametrize("about", [{}, {"step": None}])
-def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any]) -> None:
-    run = first_of()
+@pytest.mark.parametrize("changes", [{}, {"step": None}])
+def test_a_config_without_a_step_is_distilled_to_its_end(changes: dict[str, Any]) -> None:
+    run = coreset()
     assert (
-        resolve_distilled_set({"config": dict(run.config), **about}).sha256
+        resolve_distilled_set({"config": dict(run.config), **changes}).sha256
         == DistilledSet.of(run).sha256
     )
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("value", "words"),
     [
         (
             "",
@@ -173,9 +182,9 @@ def test_a_config_that_does_not_say_how_far_goes_to_its_end(about: dict[str, Any
         ({"method": "dm", "data": {"name": "tensors", "shape": [3]}}, "made from tensors"),
     ],
 )
-def test_what_names_no_set_is_refused(given: Any, words: str) -> None:
+def test_other_descriptions_are_refused(value: Any, words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
-        resolve_distilled_set(given)
+        resolve_distilled_set(value)
 
 
 def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) -> None:
@@ -197,17 +206,17 @@ def test_a_run_that_distils_nothing_is_refused() -> None:
 
 
 def test_the_images_to_score_on_come_from_where_the_set_did(test_images: ImageSet) -> None:
-    run: Any = build({"method": "evaluate", "distilled": DistilledSet.of(first_of()), **QUICK})
+    run: Any = build({"method": "evaluate", "distilled": DistilledSet.of(coreset()), **QUICK})
     assert run.config["data"]["sha256"] == test_images.sha256
     assert (run.config["split"], run.config["data"]["options"]["split"]) == ("test", "test")
     val: Any = build(
-        {"method": "evaluate", "distilled": DistilledSet.of(first_of()), "split": "val", **QUICK}
+        {"method": "evaluate", "distilled": DistilledSet.of(coreset()), "split": "val", **QUICK}
     )
     assert val.config["data"]["sha256"] == load("digits", "val", **SMALL).sha256
     assert "on the 100 val images of digits" in val.line()
 
 
-def test_data_may_be_named_described_or_given(train: ImageSet, test_images: ImageSet) -> None:
+def test_test_images_by_name_description_or_set(train: ImageSet, test_images: ImageSet) -> None:
     large, small = of_images(load("digits")), of_images(train)
     runs = [
         build({"method": "evaluate", "distilled": large, "data": "digits"}),
@@ -232,15 +241,15 @@ def test_given_images_keep_the_name_of_their_part(train: ImageSet) -> None:
 def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(
     train: ImageSet, test_images: ImageSet
 ) -> None:
-    mine = replace(train, name="mine", options={})
-    made = DistilledSet.of(straight(build({"method": "random"}, data=mine)))
+    own_images = replace(train, name="mine", options={})
+    distilled = DistilledSet.of(straight(build({"method": "random"}, data=own_images)))
     run: Any = build(
-        {"method": "evaluate", "distilled": made},
+        {"method": "evaluate", "distilled": distilled},
         data=replace(test_images, name="mine", options={}),
     )
     assert run.config["data"]["name"] == "mine"
     with pytest.raises(InvalidInput, match="unknown data set 'mine'"):
-        build({"method": "evaluate", "distilled": made})
+        build({"method": "evaluate", "distilled": distilled})
 
 
 @pytest.mark.parametrize(
@@ -259,7 +268,7 @@ def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(
         ({"name": "tensors", "shape": [3]}, "which have no test images; give data=, an ImageSet"),
     ],
 )
-def test_without_images_to_score_on_it_says_so(data: Any, words: str, train: ImageSet) -> None:
+def test_unknown_test_images_are_refused(data: Any, words: str, train: ImageSet) -> None:
     with pytest.raises(InvalidInput, match=words):
         build({"method": "evaluate", "distilled": of_images(train), "data": data})
 
@@ -268,7 +277,7 @@ def test_a_recorded_config_builds_the_same_evaluation(tmp_path: Path) -> None:
     first: Any = build(
         {
             "method": "evaluate",
-            "distilled": DistilledSet.of(first_of(seed=2)),
+            "distilled": DistilledSet.of(coreset(seed=2)),
             "split": "val",
             "seed": 5,
             **QUICK,
@@ -283,17 +292,17 @@ def test_a_recorded_config_builds_the_same_evaluation(tmp_path: Path) -> None:
 
 
 def test_the_score_is_the_share_of_hits_whatever_the_batches(test_images: ImageSet) -> None:
-    class Says(torch.nn.Module):
+    class BrightestPixel(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.one_hot(x.flatten(1).argmax(1) % 10, 10).float()
 
-    said = Says()(test_images.batch()).argmax(1)
-    assert measure_accuracy(Says(), test_images) == pytest.approx(
-        float((said == test_images.labels).float().mean())
+    predictions = BrightestPixel()(test_images.batch()).argmax(1)
+    assert measure_accuracy(BrightestPixel(), test_images) == pytest.approx(
+        float((predictions == test_images.labels).float().mean())
     )
     odd = test_images.subset(slice(0, 51))
-    assert measure_accuracy(Says(), odd) == pytest.approx(
-        float((said[:51] == odd.labels).float().mean())
+    assert measure_accuracy(BrightestPixel(), odd) == pytest.approx(
+        float((predictions[:51] == odd.labels).float().mean())
     )
 
 
@@ -314,7 +323,7 @@ def test_soft_labels_of_another_width_are_refused(train: ImageSet, test_images: 
 
 
 def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
-    whole = DistilledSet(
+    distilled = DistilledSet(
         torch.randn(2, 1, 2, 2),
         torch.tensor([0, 1]),
         ("a", "b"),
@@ -322,44 +331,44 @@ def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
         (0.25,),
         learning_rate=0.5,
     )
-    return whole, whole.save(path).read_bytes()
+    return distilled, distilled.save(path).read_bytes()
 
 
 def test_a_file_with_any_byte_changed_is_the_same_set_or_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    whole, content = tiny_file(path)
-    for at in range(len(content)):
+    distilled, content = tiny_file(path)
+    for position in range(len(content)):
         for flip in (0x01, 0x20, 0x80):
             changed = bytearray(content)
-            changed[at] ^= flip
+            changed[position] ^= flip
             path.write_bytes(changed)
             try:
-                found = DistilledSet.load(path)
+                resolved = DistilledSet.load(path)
             except ExploreError:
                 continue
-            assert found.sha256 == whole.sha256, at
+            assert resolved.sha256 == distilled.sha256, position
 
 
-def test_tensors_with_a_bit_changed_are_damaged_whatever_they_say_then(tmp_path: Path) -> None:
+def test_tensors_with_a_bit_changed_are_damaged(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     _, content = tiny_file(path)
     start = 8 + struct.unpack("<Q", content[:8])[0]
-    for at in range(start, len(content)):
+    for position in range(start, len(content)):
         changed = bytearray(content)
-        changed[at] ^= 0x40
+        changed[position] ^= 0x40
         path.write_bytes(changed)
         with pytest.raises(RecordingDamaged, match=r"a\.safetensors"):
             DistilledSet.load(path)
 
 
-@pytest.mark.parametrize("about", ["{", "[]", "{}", '{"format": 1}', '{"format": "one"}'])
-def test_a_header_that_says_nothing_is_damage(about: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("header", ["{", "[]", "{}", '{"format": 1}', '{"format": "one"}'])
+def test_an_incomplete_header_is_damage(header: str, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file(
         {"images": torch.zeros(1, 1, 2, 2), "labels": torch.zeros(1)},
         tmp_path / "a.safetensors",
-        {"explore": about},
+        {"explore": header},
     )
     with pytest.raises(RecordingDamaged, match=r"a\.safetensors"):
         DistilledSet.load(tmp_path / "a.safetensors")

@@ -1,4 +1,4 @@
-"""Tables of evaluations: pairs and intervals against scipy, rows by hand, and what must not stand in one table."""
+"""Tables of evaluations: pairs and intervals against scipy, rows by hand, refused comparisons."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def scores(
     tested: Mapping[str, Any] | None = None,
     kinds: Sequence[str] = ("convnet",),
     step: int | None = 10,
-    about: Mapping[str, Any] | None = None,
+    distilled_changes: Mapping[str, Any] | None = None,
     seconds: float | None = None,
     sha256: str = "",
-    made: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
     **protocol: Any,
 ) -> xarray.Dataset:
-    """What the recording of an evaluation says, made up; ``made`` are more options of the distillation."""
+    """Return an invented recording of an evaluation; ``options`` are those of the distillation."""
     values = np.atleast_2d(np.asarray(accuracy, np.float32))
     data = data or {
         "name": "digits",
@@ -59,7 +59,7 @@ def scores(
         "images_per_class": 1,
         "seed": seed,
         "data": dict(data),
-        **(made or {}),
+        **(options or {}),
     }
     distilled = {
         "config": config,
@@ -67,31 +67,34 @@ def scores(
         "shape": [10, 1, 8, 8],
         "sha256": sha256 or repr([config, step]),
     }
-    distilled |= about or {}
-    whole = {"networks": values.shape[1], "architectures": tuple(kinds), **protocol}
+    distilled |= distilled_changes or {}
+    protocol_options = {"networks": values.shape[1], "architectures": tuple(kinds), **protocol}
     attributes: dict[str, Any] = {
-        "config": EvaluateConfig(distilled=distilled, **whole).identity(tested),
+        "config": EvaluateConfig(distilled=distilled, **protocol_options).identity(tested),
         "name": "evaluate",
     }
     attributes |= {"steps": values.size, "threads": 1, "device": "a machine"}
     attributes |= {} if seconds is None else {"seconds": seconds}
     frames = np.stack([np.full_like(values, np.nan), values])
-    known = {"step": [0, int(np.isfinite(values).sum())], "architecture": np.array(kinds, object)}
+    coordinates = {
+        "step": [0, int(np.isfinite(values).sum())],
+        "architecture": np.array(kinds, object),
+    }
     return xarray.Dataset(
-        {"accuracy": (("step", "architecture", "network"), frames)}, known, attributes
+        {"accuracy": (("step", "architecture", "network"), frames)}, coordinates, attributes
     )
 
 
 def distillation(
-    method: str = "dm", seed: int = 0, seconds: float = 5.0, steps: int = 10, **made: Any
+    method: str = "dm", seed: int = 0, seconds: float = 5.0, steps: int = 10, **options: Any
 ) -> xarray.Dataset:
-    """What the recording of a distillation says, made up."""
-    config = scores([0.5], method, seed, made=made).attrs["config"]["distilled"]["config"]
+    """Return an invented recording of a distillation."""
+    config = scores([0.5], method, seed, options=options).attrs["config"]["distilled"]["config"]
     attributes = {"name": method, "config": config, "seconds": seconds, "steps": steps}
     return xarray.Dataset({"loss": ("step", [1.0, 0.5])}, {"step": [0, steps]}, attributes)
 
 
-def half_of(interval: Any) -> float:
+def half_width(interval: Any) -> float:
     return float(interval.high - interval.low) / 2
 
 
@@ -100,12 +103,14 @@ def half_of(interval: Any) -> float:
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=8))
-def test_paired_is_what_scipy_says(pairs: list[tuple[float, float]]) -> None:
+def test_paired_differences_equal_those_of_scipy(pairs: list[tuple[float, float]]) -> None:
     a, b = np.array(pairs).T
     mean, half = paired_difference(a, b)
     assert mean == pytest.approx((a - b).mean(), abs=1e-12)
     if (a - b).std() > 1e-9:  # scipy warns of none, as its t would be infinite
-        assert half == pytest.approx(half_of(ttest_rel(a, b).confidence_interval(0.95)), rel=1e-9)
+        assert half == pytest.approx(
+            half_width(ttest_rel(a, b).confidence_interval(0.95)), rel=1e-9
+        )
     forth = paired_difference(b, a)
     assert forth[0] == pytest.approx(-mean, abs=1e-12)
     assert forth[1] == pytest.approx(half)
@@ -127,14 +132,14 @@ def test_pairs_of_which_one_is_missing_are_left_out() -> None:
 
 def test_several_sets_are_compared_by_their_means_paired_by_seed() -> None:
     a, b = DRAW.uniform(0.2, 0.9, (2, 4, 3)).astype(np.float32)
-    mine = [scores(a[seed], seed=seed) for seed in range(4)]
-    theirs = [scores(b[seed], "random", seed=seed) for seed in (3, 1, 0, 2)]
-    rows = compare_results({"random": theirs, "dm": mine}).set_index("set")
+    own = [scores(a[seed], seed=seed) for seed in range(4)]
+    baseline = [scores(b[seed], "random", seed=seed) for seed in (3, 1, 0, 2)]
+    rows = compare_results({"random": baseline, "dm": own}).set_index("set")
     expected = ttest_rel(a.mean(1, dtype=float), b.mean(1, dtype=float))
     assert rows.loc["dm", "minus random"] == pytest.approx(
         float((a.mean(1, dtype=float) - b.mean(1, dtype=float)).mean())
     )
-    assert rows.loc["dm", "±"] == pytest.approx(half_of(expected.confidence_interval(0.95)))
+    assert rows.loc["dm", "±"] == pytest.approx(half_width(expected.confidence_interval(0.95)))
     assert np.isnan(rows.loc["random", "minus random"])
     assert rows.loc["dm", ["sets", "n"]].tolist() == [4, 12]
     assert rows.loc["dm", "accuracy"] == pytest.approx(a.mean(dtype=float))
@@ -146,27 +151,29 @@ def test_one_set_only_is_compared_over_its_networks() -> None:
     row = compare_results({"random": scores(b, "random"), "dm": scores(a)}).iloc[1]
     assert row["minus random"] == pytest.approx(float((a.astype(float) - b).mean()))
     assert row["±"] == pytest.approx(
-        half_of(ttest_rel(a.astype(float), b.astype(float)).confidence_interval(0.95))
+        half_width(ttest_rel(a.astype(float), b.astype(float)).confidence_interval(0.95))
     )
 
 
 def test_sets_without_a_partner_count_in_the_mean_but_not_in_the_difference() -> None:
-    mine = [scores([value, value], seed=seed) for seed, value in enumerate((0.5, 0.6, 0.9))]
-    theirs = [scores([value, value], "random", seed=seed) for seed, value in enumerate((0.4, 0.3))]
-    row = compare_results({"random": theirs, "dm": mine}).iloc[1]
+    own = [scores([value, value], seed=seed) for seed, value in enumerate((0.5, 0.6, 0.9))]
+    baseline = [
+        scores([value, value], "random", seed=seed) for seed, value in enumerate((0.4, 0.3))
+    ]
+    row = compare_results({"random": baseline, "dm": own}).iloc[1]
     assert row["accuracy"] == pytest.approx(2 / 3)
     assert row["sets"] == 3
     assert row["minus random"] == pytest.approx(0.2)
-    apart = compare_results({"random": scores([0.1, 0.2], "random", seed=7), "dm": mine})
+    apart = compare_results({"random": scores([0.1, 0.2], "random", seed=7), "dm": own})
     assert apart["minus random"].isna().all()
 
 
 def test_against_may_be_any_name() -> None:
-    given = {"a": scores([0.5, 0.7]), "b": scores([0.4, 0.4]), "c": scores([0.9, 0.9])}
-    rows = compare_results(given, against="b").set_index("set")
+    results = {"a": scores([0.5, 0.7]), "b": scores([0.4, 0.4]), "c": scores([0.9, 0.9])}
+    rows = compare_results(results, against="b").set_index("set")
     assert rows["minus b"].tolist() == pytest.approx([0.2, np.nan, 0.5], nan_ok=True)
     with pytest.raises(InvalidInput, match="there is no 'd' to compare with; there are a, b, c"):
-        compare_results(given, against="d")
+        compare_results(results, against="d")
 
 
 def test_network_k_is_paired_with_network_k_where_there_are_fewer_of_one() -> None:
@@ -195,9 +202,9 @@ def test_networks_that_are_still_to_be_trained_are_left_out_of_both_sides() -> N
     )
     assert one["minus random"][1] == pytest.approx(0.3, abs=1e-6)
     assert one["n"].tolist() == [3, 2]
-    theirs = [scores([0.4, 0.8], "random"), scores([0.2, 0.2], "random", seed=1)]
+    baseline = [scores([0.4, 0.8], "random"), scores([0.2, 0.2], "random", seed=1)]
     sets = compare_results(
-        {"random": theirs, "dm": [scores([0.5, nan]), scores([0.5, 0.5], seed=1)]}
+        {"random": baseline, "dm": [scores([0.5, nan]), scores([0.5, 0.5], seed=1)]}
     )
     assert sets["minus random"][1] == pytest.approx((0.1 + 0.3) / 2, abs=1e-6)
 
@@ -208,26 +215,26 @@ def test_an_evaluation_that_has_not_begun_is_no_number_and_no_warning() -> None:
     assert rows["n"].tolist() == [2, 0]
     assert np.isnan(rows["accuracy"][1])
     begun = [scores([0.5, 0.7]), scores([nan, nan], seed=1), scores([0.5, 0.5], seed=2)]
-    theirs = [scores([0.4, 0.2], "random", seed=seed) for seed in range(3)]
-    rows = compare_results({"random": theirs, "dm": begun})
+    baseline = [scores([0.4, 0.2], "random", seed=seed) for seed in range(3)]
+    rows = compare_results({"random": baseline, "dm": begun})
     assert rows["minus random"][1] == pytest.approx(0.25, abs=1e-6)
     assert rows["±"][1] == pytest.approx(paired_difference([0.6, 0.5], [0.3, 0.3])[1], rel=1e-5)
 
 
-def test_results_and_recordings_are_the_same_to_it() -> None:
-    whole = scores([0.5, 0.7])
-    first = compare_results({"a": whole, "b": scores([0.1, 0.2])})
-    again = compare_results({"a": whole.isel(step=-1), "b": [scores([0.1, 0.2]).isel(step=-1)]})
+def test_results_and_recordings_give_the_same_rows() -> None:
+    recording = scores([0.5, 0.7])
+    first = compare_results({"a": recording, "b": scores([0.1, 0.2])})
+    again = compare_results({"a": recording.isel(step=-1), "b": [scores([0.1, 0.2]).isel(step=-1)]})
     assert first.equals(again)
 
 
 @pytest.mark.parametrize("nothing", [{}, {"a": []}])
-def test_nothing_to_compare_is_said(nothing: dict[str, Any]) -> None:
+def test_no_results_are_refused(nothing: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match="there are no results"):
         compare_results(nothing)
 
 
-def test_unlike_sets_of_one_name_are_said_by_number() -> None:
+def test_different_protocols_of_one_name_are_reported_by_number() -> None:
     with pytest.raises(
         InvalidInput,
         match=r"a \(set 0\) and a \(set 1\) were not evaluated alike: epochs 300 and 2",
@@ -250,8 +257,8 @@ def test_only_how_many_networks_of_which_kind_may_differ() -> None:
     }
     other |= {"learned_rate": True, "soft_labels": False, "flip": False, "width": 4, "norm": "none"}
     for name, value in other.items():
-        said = usual.unlike(EvaluationProtocol(**{name: value}))
-        assert said == f"{name} {getattr(usual, name)} and {value}"
+        difference = usual.unlike(EvaluationProtocol(**{name: value}))
+        assert difference == f"{name} {getattr(usual, name)} and {value}"
     assert usual.unlike(EvaluationProtocol(networks=2, seed=3, architectures=["vgg11"])) == ""
 
 
@@ -259,33 +266,39 @@ def test_only_how_many_networks_of_which_kind_may_differ() -> None:
 
 
 def digits_table(**more: Any) -> Any:
-    known = {"random": (0.3, 0.4), "dm": (0.6, 0.7), "herding": (0.5, 0.4)}
+    accuracies = {"random": (0.3, 0.4), "dm": (0.6, 0.7), "herding": (0.5, 0.4)}
     recordings = [
         scores([value, value + 0.1], name, seed)
-        for name, values in known.items()
+        for name, values in accuracies.items()
         for seed, value in enumerate(values)
     ]
     return table(recordings, **more)
 
 
-def test_rows_are_methods_over_their_seeds_rivals_first() -> None:
-    made = digits_table()
-    assert made["method"].tolist() == ["random", "herding", "dm"]
-    assert made["data"].tolist() == ["digits"] * 3
-    assert made["images_per_class"].tolist() == [1, 1, 1]
-    assert made["accuracy"].tolist() == pytest.approx([0.4, 0.5, 0.7], abs=1e-6)
-    assert made[["sets", "n"]].values.tolist() == [[2, 4]] * 3
-    assert made["minus random"].tolist() == pytest.approx([np.nan, 0.1, 0.3], nan_ok=True, abs=1e-6)
-    assert made["±"][2] == pytest.approx(paired_difference([0.65, 0.75], [0.35, 0.45])[1], abs=1e-6)
-    assert made["±"][1] == pytest.approx(paired_difference([0.55, 0.45], [0.35, 0.45])[1], rel=1e-5)
-    assert list(made.columns) == [
+def test_rows_are_methods_over_their_seeds_baselines_first() -> None:
+    frame = digits_table()
+    assert frame["method"].tolist() == ["random", "herding", "dm"]
+    assert frame["data"].tolist() == ["digits"] * 3
+    assert frame["images_per_class"].tolist() == [1, 1, 1]
+    assert frame["accuracy"].tolist() == pytest.approx([0.4, 0.5, 0.7], abs=1e-6)
+    assert frame[["sets", "n"]].values.tolist() == [[2, 4]] * 3
+    assert frame["minus random"].tolist() == pytest.approx(
+        [np.nan, 0.1, 0.3], nan_ok=True, abs=1e-6
+    )
+    assert frame["±"][2] == pytest.approx(
+        paired_difference([0.65, 0.75], [0.35, 0.45])[1], abs=1e-6
+    )
+    assert frame["±"][1] == pytest.approx(
+        paired_difference([0.55, 0.45], [0.35, 0.45])[1], rel=1e-5
+    )
+    assert list(frame.columns) == [
         "data", "images_per_class", "method", "accuracy", "std", "sets", "n", "minus random", "±", "distil s", "score s",
     ]  # fmt: skip
 
 
-def test_another_rival_may_be_asked_for_and_must_be_there() -> None:
-    made = digits_table(against="herding")
-    assert made["minus herding"].tolist() == pytest.approx(
+def test_another_baseline_may_be_given_and_must_exist() -> None:
+    frame = digits_table(against="herding")
+    assert frame["minus herding"].tolist() == pytest.approx(
         [-0.1, np.nan, 0.2], nan_ok=True, abs=1e-6
     )
     with pytest.raises(
@@ -296,52 +309,52 @@ def test_another_rival_may_be_asked_for_and_must_be_there() -> None:
 
 
 def test_without_random_there_is_no_difference() -> None:
-    made = table([scores([0.5, 0.6]), scores([0.4, 0.6], "datadam")])
-    assert not [c for c in made.columns if c.startswith("minus") or c == "±"]
-    assert made["accuracy"].tolist() == pytest.approx([0.55, 0.5])
+    frame = table([scores([0.5, 0.6]), scores([0.4, 0.6], "datadam")])
+    assert not [c for c in frame.columns if c.startswith("minus") or c == "±"]
+    assert frame["accuracy"].tolist() == pytest.approx([0.55, 0.5])
 
 
 def test_options_that_set_rows_of_one_method_apart_are_shown() -> None:
     pairs = [(rate, seed) for rate in (1.0, 3.0) for seed in (0, 1)]
-    made = table(
+    frame = table(
         [
-            scores([rate / 10, 0.2], seed=seed, made={"learning_rate": rate, "width": 8})
+            scores([rate / 10, 0.2], seed=seed, options={"learning_rate": rate, "width": 8})
             for rate, seed in pairs
         ]
     )
-    assert made["learning_rate"].tolist() == [1.0, 3.0]
-    assert made["sets"].tolist() == [2, 2]
-    assert "width" not in made
-    assert "seed" not in made
+    assert frame["learning_rate"].tolist() == [1.0, 3.0]
+    assert frame["sets"].tolist() == [2, 2]
+    assert "width" not in frame
+    assert "seed" not in frame
     further = table([scores([0.5]), scores([0.7], step=20)])
     assert further["step"].tolist() == [10, 20]
 
 
-def test_each_data_set_and_size_has_its_own_rival() -> None:
+def test_each_data_set_and_size_has_its_own_baseline() -> None:
     mnist = {"name": "mnist", "options": {"split": "train"}, "shape": [9, 1, 8, 8], "sha256": "m"}
     ten = {"images_per_class": 10}
-    made = table(
+    frame = table(
         [
             scores([0.3, 0.3], "random"),
             scores([0.5, 0.5]),
-            scores([0.8, 0.8], "random", made=ten),
-            scores([0.9, 0.9], made=ten),
+            scores([0.8, 0.8], "random", options=ten),
+            scores([0.9, 0.9], options=ten),
         ]
         + [scores([0.2, 0.2], "random", data=mnist), scores([0.9, 0.9], data=mnist)]
     )
-    found = made.set_index(["data", "images_per_class", "method"])["minus random"]
-    assert found["digits", 1, "dm"] == pytest.approx(0.2, abs=1e-6)
-    assert found["digits", 10, "dm"] == pytest.approx(0.1, abs=1e-6)
-    assert found["mnist", 1, "dm"] == pytest.approx(0.7, abs=1e-6)
+    differences = frame.set_index(["data", "images_per_class", "method"])["minus random"]
+    assert differences["digits", 1, "dm"] == pytest.approx(0.2, abs=1e-6)
+    assert differences["digits", 10, "dm"] == pytest.approx(0.1, abs=1e-6)
+    assert differences["mnist", 1, "dm"] == pytest.approx(0.7, abs=1e-6)
 
 
-def test_one_data_set_without_the_rival_has_no_difference_of_its_own() -> None:
+def test_one_data_set_without_the_baseline_has_no_difference_of_its_own() -> None:
     mnist = {"name": "mnist", "options": {}, "shape": [9, 1, 8, 8], "sha256": "m"}
-    made = table(
+    frame = table(
         [scores([0.9], data=mnist), scores([0.3, 0.3], "random"), scores([0.5, 0.5])]
     ).set_index(["data", "method"])
-    assert made.loc[("digits", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
-    assert np.isnan(made.loc[("mnist", "dm"), "minus random"])
+    assert frame.loc[("digits", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
+    assert np.isnan(frame.loc[("mnist", "dm"), "minus random"])
 
 
 def test_sets_of_one_name_but_other_options_are_other_data() -> None:
@@ -361,56 +374,56 @@ def test_sets_of_one_name_but_other_options_are_other_data() -> None:
             "sha256": f"test {clutter}",
         }
 
-    known = {("random", 0.0): 0.5, ("dm", 0.0): 0.9, ("random", 1.0): 0.2, ("dm", 1.0): 0.3}
+    accuracies = {("random", 0.0): 0.5, ("dm", 0.0): 0.9, ("random", 1.0): 0.2, ("dm", 1.0): 0.3}
     recordings = [
         scores([value, value], method, data=scene(clutter), tested=tested(clutter))
-        for (method, clutter), value in known.items()
+        for (method, clutter), value in accuracies.items()
     ]
     with pytest.raises(InvalidInput, match="other test images"):
         table(recordings)
-    made = table(recordings, unlike=True)
-    assert made["accuracy"].tolist() == pytest.approx([0.5, 0.9, 0.2, 0.3])
-    assert made["minus random"].tolist() == pytest.approx(
+    frame = table(recordings, unlike=True)
+    assert frame["accuracy"].tolist() == pytest.approx([0.5, 0.9, 0.2, 0.3])
+    assert frame["minus random"].tolist() == pytest.approx(
         [np.nan, 0.4, np.nan, 0.1], nan_ok=True, abs=1e-6
     )
 
 
 def test_several_architectures_are_rows_each_with_its_rival() -> None:
     kinds = ("convnet", "vgg11")
-    made = table(
+    frame = table(
         [
             scores([[0.3, 0.5], [0.1, 0.1]], "random", kinds=kinds),
             scores([[0.5, 0.7], [0.4, 0.4]], kinds=kinds),
         ]
     )
-    found = made.set_index(["architecture", "method"])
-    assert found.loc[("convnet", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
-    assert found.loc[("vgg11", "dm"), "minus random"] == pytest.approx(0.3, abs=1e-6)
-    assert found["accuracy"].tolist() == pytest.approx([0.4, 0.6, 0.1, 0.4])
-    assert found["n"].tolist() == [2, 2, 2, 2]
+    differences = frame.set_index(["architecture", "method"])
+    assert differences.loc[("convnet", "dm"), "minus random"] == pytest.approx(0.2, abs=1e-6)
+    assert differences.loc[("vgg11", "dm"), "minus random"] == pytest.approx(0.3, abs=1e-6)
+    assert differences["accuracy"].tolist() == pytest.approx([0.4, 0.6, 0.1, 0.4])
+    assert differences["n"].tolist() == [2, 2, 2, 2]
 
 
 def test_the_architecture_is_shown_wherever_there_are_several() -> None:
-    made = table([scores([0.3], "random", kinds=("vgg11",)), scores([0.5])])
-    assert made.set_index("method")["architecture"].to_dict() == {
+    frame = table([scores([0.3], "random", kinds=("vgg11",)), scores([0.5])])
+    assert frame.set_index("method")["architecture"].to_dict() == {
         "random": "vgg11",
         "dm": "convnet",
     }
 
 
 def test_sets_of_unknown_origin_are_told_apart_by_their_hash() -> None:
-    unknown: dict[str, Any] = {"about": {"config": None, "step": None}}
-    made = table(
+    unknown: dict[str, Any] = {"distilled_changes": {"config": None, "step": None}}
+    frame = table(
         [
             scores([0.3], sha256="aa", **unknown),
             scores([0.5], sha256="bb", **unknown),
             scores([0.7]),
         ]
     )
-    assert made["method"].tolist() == ["a set of unknown origin", "a set of unknown origin", "dm"]
-    assert made["sha256"].tolist() == ["aa", "bb", ""]
-    assert made["sets"].tolist() == [1, 1, 1]
-    assert made["accuracy"].tolist() == pytest.approx([0.3, 0.5, 0.7])
+    assert frame["method"].tolist() == ["a set of unknown origin", "a set of unknown origin", "dm"]
+    assert frame["sha256"].tolist() == ["aa", "bb", ""]
+    assert frame["sets"].tolist() == [1, 1, 1]
+    assert frame["accuracy"].tolist() == pytest.approx([0.3, 0.5, 0.7])
 
 
 def test_the_same_evaluation_given_twice_is_one() -> None:
@@ -421,21 +434,21 @@ def test_the_same_evaluation_given_twice_is_one() -> None:
 def test_one_set_that_was_scored_twice_is_one_set_with_more_networks() -> None:
     again = scores([0.5, 0.7])
     again.attrs["config"]["seed"] = 1
-    made = table([scores([0.3, 0.5]), again])
-    assert "over 1 distilled set ×" in made.attrs["notes"][0]
-    row = made.iloc[0]
+    frame = table([scores([0.3, 0.5]), again])
+    assert "over 1 distilled set ×" in frame.attrs["notes"][0]
+    row = frame.iloc[0]
     assert row[["sets", "n"]].tolist() == [1, 4]
     assert row["accuracy"] == pytest.approx(0.5)
 
 
 def test_sets_whose_seeds_are_not_known_are_paired_in_their_order() -> None:
-    unknown: dict[str, Any] = {"about": {"config": None, "step": None}}
-    mine, theirs = (
+    unknown: dict[str, Any] = {"distilled_changes": {"config": None, "step": None}}
+    own, baseline = (
         [scores([v, v], sha256=f"{v}", **unknown) for v in side]
         for side in ((0.5, 0.9), (0.4, 0.6))
     )
-    row = compare_results({"theirs": theirs, "mine": mine}).iloc[1]
-    assert row["minus theirs"] == pytest.approx(0.2, abs=1e-6)
+    row = compare_results({"baseline": baseline, "own": own}).iloc[1]
+    assert row["minus baseline"] == pytest.approx(0.2, abs=1e-6)
     assert row["±"] == pytest.approx(paired_difference([0.5, 0.9], [0.4, 0.6])[1], rel=1e-5)
 
 
@@ -444,13 +457,13 @@ def test_a_method_without_chance_has_one_set_a_seed_all_alike() -> None:
         scores([value, value], "class-mean", seed=seed, sha256="same")
         for seed, value in enumerate((0.5, 0.6))
     ]
-    theirs = [scores([0.3, 0.3], "random", seed=seed) for seed in (0, 1)]
-    row = table([*means, *theirs]).set_index("method").loc["class-mean"]
+    baseline = [scores([0.3, 0.3], "random", seed=seed) for seed in (0, 1)]
+    row = table([*means, *baseline]).set_index("method").loc["class-mean"]
     assert row["sets"] == 2
     assert row["minus random"] == pytest.approx(0.25, abs=1e-6)
 
 
-def test_unlike_protocols_are_refused_by_names_that_a_person_knows() -> None:
+def test_unlike_protocols_are_refused_with_readable_names() -> None:
     with pytest.raises(InvalidInput, match="epochs 300 and 2") as caught:
         table([scores([0.5]), scores([0.5], "random", epochs=2)])
     assert "{" not in str(caught.value)
@@ -458,17 +471,17 @@ def test_unlike_protocols_are_refused_by_names_that_a_person_knows() -> None:
         table([scores([0.5]), scores([0.5], seed=1, epochs=2)])
     assert "{" not in str(caught.value)
     with pytest.raises(InvalidInput, match="epochs") as caught:
-        table([scores([0.5], made={"width": 8}), scores([0.5], made={"width": 16}, epochs=2)])
+        table([scores([0.5], options={"width": 8}), scores([0.5], options={"width": 16}, epochs=2)])
     assert "{" not in str(caught.value)
-    made = table([scores([0.5]), scores([0.25], "random", epochs=2)], unlike=True)
-    assert made["accuracy"].tolist() == [0.25, 0.5]
+    frame = table([scores([0.5]), scores([0.25], "random", epochs=2)], unlike=True)
+    assert frame["accuracy"].tolist() == [0.25, 0.5]
 
 
 def test_unlike_protocols_are_refused_across_architectures_and_data_too() -> None:
     with pytest.raises(InvalidInput, match="epochs 300 and 2"):
         table([scores([0.5]), scores([0.5], kinds=("vgg11",), epochs=2)])
     with pytest.raises(InvalidInput, match="epochs 300 and 2"):
-        table([scores([0.5]), scores([0.5], made={"images_per_class": 10}, epochs=2)])
+        table([scores([0.5]), scores([0.5], options={"images_per_class": 10}, epochs=2)])
 
 
 def test_other_test_images_are_refused() -> None:
@@ -479,11 +492,11 @@ def test_other_test_images_are_refused() -> None:
 
 def test_a_set_scored_on_other_data_says_so() -> None:
     usps = {"name": "usps", "options": {"split": "test"}, "shape": [4, 1, 8, 8], "sha256": "usps"}
-    made = table([scores([0.5]), scores([0.4], tested=usps)])
-    assert made["data"].tolist() == ["digits", "digits, scored on usps"]
+    frame = table([scores([0.5]), scores([0.4], tested=usps)])
+    assert frame["data"].tolist() == ["digits", "digits, scored on usps"]
 
 
-def test_no_evaluation_is_said_with_what_makes_one() -> None:
+def test_without_an_evaluation_the_message_names_the_command() -> None:
     with pytest.raises(
         InvalidInput,
         match="none of the 1 recordings is an evaluation; record one with: explore run evaluate --distilled FILE",
@@ -492,7 +505,7 @@ def test_no_evaluation_is_said_with_what_makes_one() -> None:
 
 
 def test_seconds_are_those_of_the_recordings() -> None:
-    made = table(
+    frame = table(
         [scores([0.5, 0.5], seed=seed, seconds=3.0) for seed in (0, 1)]
         + [
             scores([0.3], "random", seconds=1.0),
@@ -501,17 +514,17 @@ def test_seconds_are_those_of_the_recordings() -> None:
         ]
         + [distillation(seed=2, seconds=100.0)]
     ).set_index("method")
-    assert made.loc["dm", "distil s"] == 6.0
-    assert made.loc["dm", "score s"] == 1.5
-    assert made.loc["random", "score s"] == 1.0
-    assert np.isnan(made.loc["random", "distil s"])
+    assert frame.loc["dm", "distil s"] == 6.0
+    assert frame.loc["dm", "score s"] == 1.5
+    assert frame.loc["random", "score s"] == 1.0
+    assert np.isnan(frame.loc["random", "distil s"])
 
 
 def test_seconds_are_of_a_distillation_that_went_as_far() -> None:
-    made = table(
+    frame = table(
         [scores([0.5], step=10), distillation(seconds=4.0), distillation(seconds=400.0, steps=1000)]
     )
-    assert made["distil s"].tolist() == [4.0]
+    assert frame["distil s"].tolist() == [4.0]
 
 
 def test_seconds_of_one_network_are_of_those_that_were_trained() -> None:
@@ -521,14 +534,14 @@ def test_seconds_of_one_network_are_of_those_that_were_trained() -> None:
 
 def test_notes_say_how_it_was_obtained() -> None:
     notes = " ".join(digits_table().attrs["notes"])
-    said = (
+    phrases = (
         "2 distilled sets × 2 networks",
         "convnet, 32 wide",
         "300 epochs",
         "rate 0.01",
         "over sets",
     )
-    for words in (*said, "1 thread(s) of a machine"):
+    for words in (*phrases, "1 thread(s) of a machine"):
         assert words in notes
     assert "over networks" in " ".join(table([scores([0.5, 0.6])]).attrs["notes"])
 
@@ -539,7 +552,7 @@ def test_notes_say_how_it_was_obtained() -> None:
 @pytest.mark.usefixtures("_one_thread")
 def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> None:
     digits = {"name": "digits", "options": {"size": 8, "margin": 0}}
-    found: dict[tuple[str, int], np.ndarray] = {}
+    differences: dict[tuple[str, int], np.ndarray] = {}
     paths = []
     for method in ("random", "class-mean"):
         for seed in (0, 1):
@@ -556,18 +569,20 @@ def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> 
                 }
             )
             paths.append(tmp_path / f"{method}-{seed}-scored.zarr")
-            found[method, seed] = record(scored, paths[-1])["accuracy"].values[-1, 0].astype(float)
-    made = build_table(paths).set_index("method")
+            differences[method, seed] = (
+                record(scored, paths[-1])["accuracy"].values[-1, 0].astype(float)
+            )
+    frame = build_table(paths).set_index("method")
     means = {
-        method: np.array([found[method, seed].mean() for seed in (0, 1)])
+        method: np.array([differences[method, seed].mean() for seed in (0, 1)])
         for method in ("random", "class-mean")
     }
-    assert made.loc["random", "accuracy"] == pytest.approx(means["random"].mean())
-    assert made.loc["class-mean", "minus random"] == pytest.approx(
+    assert frame.loc["random", "accuracy"] == pytest.approx(means["random"].mean())
+    assert frame.loc["class-mean", "minus random"] == pytest.approx(
         (means["class-mean"] - means["random"]).mean()
     )
     expected = ttest_rel(means["class-mean"], means["random"]).confidence_interval(0.95)
-    assert made.loc["class-mean", "±"] == pytest.approx(half_of(expected))
-    assert (made[["distil s", "score s"]] > 0).all(axis=None)
+    assert frame.loc["class-mean", "±"] == pytest.approx(half_width(expected))
+    assert (frame[["distil s", "score s"]] > 0).all(axis=None)
     packed = pack(paths[1], tmp_path / "random-0-scored.zarr.zip")
-    assert build_table([*paths, packed]).set_index("method").equals(made)
+    assert build_table([*paths, packed]).set_index("method").equals(frame)

@@ -1,4 +1,4 @@
-"""The lab's explorers: every control works, every part of a picture is a control too, live runs stop and go on."""
+"""The lab: every control works, targets are controls too, live runs stop and resume."""
 
 from __future__ import annotations
 

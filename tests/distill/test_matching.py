@@ -1,4 +1,4 @@
-"""The one loss: against a loop over classes in its plainest form, its bounds and symmetries, and finite differences."""
+"""The loss: against a plain loop over classes, bounds, symmetries and finite differences."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def features(net: ConvNet, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.T
 
 
 def by_hand(net, real, synthetic, classes, spatial, channel, mmd) -> torch.Tensor:
-    """One class after the other, one forward pass each; sums, unit vectors, means and squares as they stand in the paper."""
+    """Return the loss as in the paper, with one forward pass for each class."""
     total = torch.zeros(())
     for k in range(classes):
         sides = [features(net, images[labels == k]) for images, labels in (real, synthetic)]
@@ -139,21 +139,21 @@ def test_the_public_loss_of_one_class_adds_up_to_all(method):
 
 
 def test_without_attention_it_is_the_loss_of_dm():
-    net, (x, labels), (s, ours) = network(), batch((5, 7, 3), 4), batch((2, 2, 2), 5)
+    net, (x, labels), (s, own) = network(), batch((5, 7, 3), 4), batch((2, 2, 2), 5)
     wanted = sum(
-        ((net.embed(x[labels == k]).mean(0) - net.embed(s[ours == k]).mean(0)) ** 2).sum()
+        ((net.embed(x[labels == k]).mean(0) - net.embed(s[own == k]).mean(0)) ** 2).sum()
         for k in range(3)
     )
-    assert fused(net, (x, labels), (s, ours), 3, None, None, 1.0).item() == pytest.approx(
+    assert fused(net, (x, labels), (s, own), 3, None, None, 1.0).item() == pytest.approx(
         wanted.item(), rel=1e-6
     )
     taps = [
         [torch.rand(3, 2, 4, 4), net.embed(images[which == 0])]
-        for images, which in ((x, labels), (s, ours))
+        for images, which in ((x, labels), (s, own))
     ]
     taps[1][0] = taps[1][0][:2]
     taps[0][0] = torch.rand(5, 2, 4, 4)
-    one = ((net.embed(x[labels == 0]).mean(0) - net.embed(s[ours == 0]).mean(0)) ** 2).sum()
+    one = ((net.embed(x[labels == 0]).mean(0) - net.embed(s[own == 0]).mean(0)) ** 2).sum()
     assert attention_matching_loss(
         *taps, spatial=None, channel=None, mmd=1.0
     ).item() == pytest.approx(one.item(), rel=1e-6)
@@ -164,11 +164,11 @@ def test_batch_norm_sees_all_classes_in_one_pass():
     terms = matching_terms(
         real_means(net, x, labels, 3, 4.0), synthetic_means(net, *synthetic, 3, 4.0)
     )
-    maps, ours = net.taps(x), net.taps(synthetic[0])
+    maps, own = net.taps(x), net.taps(synthetic[0])
     for k in range(3):
         for level in range(2):
             z = normalize(maps[level][labels == k].pow(4).sum(1).flatten(1), dim=1).mean(0)
-            s = normalize(ours[level][synthetic[1] == k].pow(4).sum(1).flatten(1), dim=1).mean(0)
+            s = normalize(own[level][synthetic[1] == k].pow(4).sum(1).flatten(1), dim=1).mean(0)
             assert terms["spatial"][k, level].item() == pytest.approx(
                 ((z - s) ** 2).sum().item(), rel=1e-4
             )
@@ -223,10 +223,10 @@ def test_terms_by_hand():
 def test_equal_sets_lose_nothing_and_pull_nowhere(method):
     spatial, channel, mmd = SWITCHES[method]
     taps = [torch.rand(4, 3, 5, 5), torch.rand(4, 2, 3, 3), torch.rand(4, 6)]
-    ours = [t.clone().requires_grad_(True) for t in taps]
-    loss = attention_matching_loss(taps, ours, spatial=spatial, channel=channel, mmd=mmd)
+    own = [t.clone().requires_grad_(True) for t in taps]
+    loss = attention_matching_loss(taps, own, spatial=spatial, channel=channel, mmd=mmd)
     assert loss.item() == 0
-    gradients = torch.autograd.grad(loss, ours, allow_unused=True)
+    gradients = torch.autograd.grad(loss, own, allow_unused=True)
     assert not any(g is not None and g.any() for g in gradients)
 
 

@@ -1,4 +1,4 @@
-"""The distillation run: a loop written by hand as oracle, runs that resume in the same bits, and images that really move."""
+"""Attention matching: a loop by hand as oracle, resumed runs, and images that are optimised."""
 
 from __future__ import annotations
 
@@ -63,16 +63,16 @@ def advanced(run: DistillRun, steps: int) -> DistillRun:
     return run
 
 
-# ---- against a loop of its own
+# ---- against a loop by hand
 
 
 def loss_by_hand(net, real, synthetic, options) -> torch.Tensor:
     """Class by class, one forward pass each, in the plainest form; ``real`` and ``synthetic`` hold a batch for each class."""
     total = torch.zeros(())
     for x, s in zip(real, synthetic, strict=True):
-        (maps, psi), (ours, our_psi) = net.taps_and_embed(x), net.taps_and_embed(s)
-        total = total + options.mmd * (psi.mean(0) - our_psi.mean(0)).square().sum()
-        for f, g in zip(maps[:-1], ours[:-1], strict=True):
+        (maps, psi), (own, own_psi) = net.taps_and_embed(x), net.taps_and_embed(s)
+        total = total + options.mmd * (psi.mean(0) - own_psi.mean(0)).square().sum()
+        for f, g in zip(maps[:-1], own[:-1], strict=True):
             for power, dims in ((options.spatial, 1), (options.channel, (2, 3))):
                 if power:
                     z, t = (
@@ -96,58 +96,64 @@ def loss_by_hand(net, real, synthetic, options) -> torch.Tensor:
 )
 def test_three_steps_equal_the_loop_written_by_hand(method, options):
     run = small(method, **options)
-    chosen, (images, labels) = run.options, toy()
-    ours = run.images.detach().clone().requires_grad_(True)
-    optimizer = torch.optim.SGD([ours], lr=chosen.learning_rate, momentum=chosen.momentum)
+    options_of_run, (images, labels) = run.options, toy()
+    own = run.images.detach().clone().requires_grad_(True)
+    optimizer = torch.optim.SGD(
+        [own], lr=options_of_run.learning_rate, momentum=options_of_run.momentum
+    )
     for step in (1, 2, 3):
-        net = ConvNet(1, 3, 8, width=6, depth=2, seed=stream_seed(chosen.seed, "networks", step))
-        pick = np.random.default_rng(stream_seed(chosen.seed, "batches", step))
+        net = ConvNet(
+            1, 3, 8, width=6, depth=2, seed=stream_seed(options_of_run.seed, "networks", step)
+        )
+        pick = np.random.default_rng(stream_seed(options_of_run.seed, "batches", step))
         real, synthetic = [], []
         for k in range(3):
             members = (labels == k).nonzero().flatten().numpy()
             x = images[pick.choice(members, min(5, len(members)), replace=False)]
-            s = ours[k * chosen.images_per_class : (k + 1) * chosen.images_per_class]
-            if chosen.augment == "dsa":
+            s = own[k * options_of_run.images_per_class : (k + 1) * options_of_run.images_per_class]
+            if options_of_run.augment == "dsa":
                 operations = ("color", "crop", "cutout", "flip", "scale", "rotate")
-                draw = draw_augmentation(operations, stream_seed(chosen.seed, "augment", step, k))
+                draw = draw_augmentation(
+                    operations, stream_seed(options_of_run.seed, "augment", step, k)
+                )
                 x, s = augment(x, draw), augment(s, draw)
             real.append(x)
             synthetic.append(s)
-        loss = loss_by_hand(net, real, synthetic, chosen)
+        loss = loss_by_hand(net, real, synthetic, options_of_run)
         optimizer.zero_grad()
-        (chosen.loss_scale * loss).backward()
+        (options_of_run.loss_scale * loss).backward()
         optimizer.step()
         run.advance()
         assert run.loss == pytest.approx(loss.item(), rel=1e-4)
     assert run.step == 3
-    torch.testing.assert_close(run.images.detach(), ours.detach(), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(run.images.detach(), own.detach(), rtol=1e-5, atol=1e-5)
     assert (run.images.detach() - small(method, **options).images.detach()).abs().max() > 1e-3
 
 
 def test_with_batch_norm_all_classes_go_through_the_network_together():
     run = small("datadam", norm="batch", images_per_class=2)
-    ours = run.images.detach().clone().requires_grad_(True)
+    own = run.images.detach().clone().requires_grad_(True)
     net = ConvNet(
         1, 3, 8, width=6, depth=2, norm="batch", seed=stream_seed(0, "networks", 1)
     ).train()
     images, labels = toy()
-    chosen = run.source.sample(5, stream_seed(0, "batches", 1))
-    maps, psi = net.taps_and_embed(images[chosen])
-    our_maps, our_psi = net.taps_and_embed(ours)
+    indices = run.source.sample(5, stream_seed(0, "batches", 1))
+    maps, psi = net.taps_and_embed(images[indices])
+    own_maps, own_psi = net.taps_and_embed(own)
     loss = torch.zeros(())
     for k in range(3):
-        real, synthetic = labels[chosen] == k, torch.arange(6) // 2 == k
+        real, synthetic = labels[indices] == k, torch.arange(6) // 2 == k
         loss = (
-            loss + run.options.mmd * (psi[real].mean(0) - our_psi[synthetic].mean(0)).square().sum()
+            loss + run.options.mmd * (psi[real].mean(0) - own_psi[synthetic].mean(0)).square().sum()
         )
-        z, s = (normalize(f.pow(4).sum(1).flatten(1), dim=1) for f in (maps[0], our_maps[0]))
+        z, s = (normalize(f.pow(4).sum(1).flatten(1), dim=1) for f in (maps[0], own_maps[0]))
         loss = loss + (z[real].mean(0) - s[synthetic].mean(0)).square().sum()
     loss.backward()
     start = run.images.detach().clone()
     run.advance()
     assert run.loss == pytest.approx(loss.item(), rel=1e-4)
     torch.testing.assert_close(
-        run.images.detach(), start - run.options.learning_rate * ours.grad, rtol=1e-4, atol=1e-5
+        run.images.detach(), start - run.options.learning_rate * own.grad, rtol=1e-4, atol=1e-5
     )
 
 
@@ -165,7 +171,7 @@ def test_bfloat16_follows_float32_roughly():
     assert rough.loss == pytest.approx(exact.loss, rel=0.1)
 
 
-# ---- where images start
+# ---- initial images
 
 
 def test_noise_is_standard_normal_and_of_the_seed():
@@ -179,14 +185,14 @@ def test_noise_is_standard_normal_and_of_the_seed():
 
 def test_real_starts_are_distinct_images_of_their_class():
     images, labels = toy()
-    given = images.clone()
-    run = distill(given, labels, **{**SMALL, "init": "real", "images_per_class": 3})
+    copy = images.clone()
+    run = distill(copy, labels, **{**SMALL, "init": "real", "images_per_class": 3})
     assert run.labels.tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
-    found = [int((images == ours).flatten(1).all(1).nonzero()) for ours in run.images.detach()]
-    assert labels[found].tolist() == run.labels.tolist()
-    assert len(set(found)) == 9
+    indices = [int((images == own).flatten(1).all(1).nonzero()) for own in run.images.detach()]
+    assert labels[indices].tolist() == run.labels.tolist()
+    assert len(set(indices)) == 9
     advanced(run, 2)
-    assert torch.equal(given, images)  # the real images themselves are not moved
+    assert torch.equal(copy, images)  # the real images themselves are not moved
 
 
 def test_kcenter_starts_are_the_coreset_of_the_pixels():
@@ -195,7 +201,7 @@ def test_kcenter_starts_are_the_coreset_of_the_pixels():
     assert torch.equal(run.images.detach(), images[select(images, labels, "kcenter", 2)])
 
 
-# ---- the same again
+# ---- repeated runs
 
 
 def bits(run: DistillRun) -> bytes:
@@ -214,36 +220,36 @@ def test_planning_more_steps_changes_none_of_them():
     assert bits(advanced(small(steps=9), 4)) == bits(advanced(small(steps=500), 4))
 
 
-def test_looking_changes_nothing():
-    plain, watched = small(augment="dsa", norm="batch"), small(augment="dsa", norm="batch")
+def test_a_snapshot_does_not_change_the_run():
+    plain, inspected = small(augment="dsa", norm="batch"), small(augment="dsa", norm="batch")
     for _ in range(4):
-        watched.snapshot()
-        watched.result()
-        watched.state()
-        watched.advance()
-    assert bits(advanced(plain, 4)) == bits(watched)
+        inspected.snapshot()
+        inspected.result()
+        inspected.state()
+        inspected.advance()
+    assert bits(advanced(plain, 4)) == bits(inspected)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 4])
 def test_a_resumed_run_ends_in_the_same_bits(stop, tmp_path):
-    whole, first, second = (small(augment="dsa", images_per_class=2) for _ in range(3))
+    expected, first, second = (small(augment="dsa", images_per_class=2) for _ in range(3))
     save_checkpoint(advanced(first, stop), tmp_path / "run.npz")
     state = load_checkpoint(tmp_path / "run.npz")
     second.restore(state)
     advanced(second, 6 - stop)
-    assert bits(advanced(whole, 6)) == bits(second)
-    assert whole.loss == second.loss
+    assert bits(advanced(expected, 6)) == bits(second)
+    assert expected.loss == second.loss
 
 
 def test_a_state_is_not_changed_by_going_on_from_it():
     run = advanced(small(), 2)
     state, ends = run.state(), []
-    kept = {name: np.array(value, copy=True) for name, value in state.items()}
+    copies = {name: np.array(value, copy=True) for name, value in state.items()}
     for _ in range(2):
         run.restore(state)
         run.step = 2
         ends.append(bits(advanced(run, 3)))
-        assert all(np.array_equal(state[name], value) for name, value in kept.items())
+        assert all(np.array_equal(state[name], value) for name, value in copies.items())
     assert ends[0] == ends[1]
 
 
@@ -361,7 +367,7 @@ def test_real_and_synthetic_images_are_changed_alike(operation):
         assert run.loss < 1e-9
 
 
-# ---- whose network
+# ---- networks of the user
 
 
 def test_a_network_of_your_own():
@@ -404,7 +410,7 @@ def test_a_network_that_shows_no_maps_is_refused():
         run.advance()
 
 
-# ---- what is shown and what comes out
+# ---- frames and results
 
 
 def test_a_frame_shows_images_maps_and_distances():
@@ -427,19 +433,19 @@ def test_a_frame_shows_images_maps_and_distances():
 def test_distances_of_a_frame_are_means_over_the_probe_networks():
     run = advanced(small("datadam", probes=3), 2)
     images, labels = toy()
-    chosen = run.source.sample(4, stream_seed(0, "probe"))
+    indices = run.source.sample(4, stream_seed(0, "probe"))
     spatial, embedding, maps = [], [], []
     for i in range(3):
         net = ConvNet(1, 3, 8, width=6, depth=2, seed=stream_seed(0, "probe", i))
-        (f, *_), psi = net.taps_and_embed(images[chosen])
-        (g, *_), our_psi = net.taps_and_embed(run.images)
+        (f, *_), psi = net.taps_and_embed(images[indices])
+        (g, *_), own_psi = net.taps_and_embed(run.images)
         z, s = (normalize(h.pow(4).sum(1).flatten(1), dim=1) for h in (f, g))
         z, psi = (
-            torch.stack([values[labels[chosen] == k].mean(0) for k in range(3)])
+            torch.stack([values[labels[indices] == k].mean(0) for k in range(3)])
             for values in (z, psi)
         )
         spatial.append((z - s).square().sum(1))
-        embedding.append((psi - our_psi).square().sum(1))
+        embedding.append((psi - own_psi).square().sum(1))
         maps.append(z)
     frame = run.snapshot()
     np.testing.assert_allclose(
@@ -448,13 +454,13 @@ def test_distances_of_a_frame_are_means_over_the_probe_networks():
     np.testing.assert_allclose(
         frame.embedding_distance, torch.stack(embedding).mean(0).detach(), rtol=1e-4
     )
-    wanted = torch.stack(maps).mean(0).view(3, 8, 8).detach().numpy()
+    expected = torch.stack(maps).mean(0).view(3, 8, 8).detach().numpy()
     np.testing.assert_allclose(
-        frame.real_attention_1.values.astype(float), wanted, rtol=9e-3, atol=1e-3
+        frame.real_attention_1.values.astype(float), expected, rtol=9e-3, atol=1e-3
     )
 
 
-def test_maps_are_kept_to_seven_bits():
+def test_maps_have_seven_significant_bits():
     values = torch.cat(
         [
             torch.zeros(1),
@@ -462,11 +468,11 @@ def test_maps_are_kept_to_seven_bits():
             torch.ones(1),
         ]
     )
-    kept = to_seven_bits(values)
-    assert kept.dtype == np.float16
-    np.testing.assert_allclose(kept.astype(float), values, rtol=2**-7 + 2**-11, atol=0)
-    assert (kept[0], kept[-1]) == (0, 1)
-    significands, _ = np.frexp(kept.astype(float))
+    rounded = to_seven_bits(values)
+    assert rounded.dtype == np.float16
+    np.testing.assert_allclose(rounded.astype(float), values, rtol=2**-7 + 2**-11, atol=0)
+    assert (rounded[0], rounded[-1]) == (0, 1)
+    significands, _ = np.frexp(rounded.astype(float))
     assert (significands * 2**7 % 1 == 0).all()
 
 
@@ -489,9 +495,9 @@ def test_the_result_holds_what_undoes_the_model_units(zca):
             images.reshape(10, -1) @ result.zca_inverse.values + result.zca_mean.values
         ).reshape(images.shape)
     undone = images * result["std"].values[:, None, None] + result["mean"].values[:, None, None]
-    chosen = run.source.sample(1, stream_seed(0, "init"))
-    np.testing.assert_allclose(undone * 255, digits.images[chosen].numpy(), atol=0.1)
-    assert (run.source.to_display(run.images) == digits.images[chosen][:, 0].numpy()).all()
+    indices = run.source.sample(1, stream_seed(0, "init"))
+    np.testing.assert_allclose(undone * 255, digits.images[indices].numpy(), atol=0.1)
+    assert (run.source.to_display(run.images) == digits.images[indices][:, 0].numpy()).all()
 
 
 def test_a_result_is_a_copy():
@@ -502,7 +508,7 @@ def test_a_result_is_a_copy():
     assert (result["images"].values == before).all()
 
 
-def test_it_says_what_it_is():
+def test_repr_message_and_steps():
     run = small()
     assert repr(run) == "DistillRun(datadam on tensors, step 0 of 9)"
     run.advance()
@@ -524,11 +530,11 @@ def test_zca_is_fitted_on_the_real_images_and_applied_to_every_batch():
 def test_a_sample_takes_each_class_without_replacement_and_all_of_a_small_one():
     images, labels = toy()
     source = TrainingData((images, labels))
-    chosen = source.sample(5, 0)
-    assert labels[chosen].tolist() == [0] * 3 + [1] * 5 + [2] * 5
-    assert len(set(chosen.tolist())) == 13
-    assert (source.sample(5, 0) == chosen).all()
-    assert (source.sample(5, 1) != chosen).any()
+    indices = source.sample(5, 0)
+    assert labels[indices].tolist() == [0] * 3 + [1] * 5 + [2] * 5
+    assert len(set(indices.tolist())) == 13
+    assert (source.sample(5, 0) == indices).all()
+    assert (source.sample(5, 1) != indices).any()
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
@@ -548,10 +554,10 @@ def test_double_images_are_taken_as_float():
 
 def test_tensors_are_shown_over_the_range_of_the_real_ones():
     images, labels = toy()
-    shown = TrainingData((images, labels)).to_display(images)
-    wanted = (images - images.min()) / (images.max() - images.min()) * 255
-    assert (shown == wanted.round().numpy()[:, 0]).all()
-    assert (shown.min(), shown.max()) == (0, 255)
+    pixels = TrainingData((images, labels)).to_display(images)
+    expected = (images - images.min()) / (images.max() - images.min()) * 255
+    assert (pixels == expected.round().numpy()[:, 0]).all()
+    assert (pixels.min(), pixels.max()) == (0, 255)
 
 
 def test_a_set_of_fewer_classes_keeps_their_names():
@@ -560,7 +566,7 @@ def test_a_set_of_fewer_classes_keeps_their_names():
     assert run.snapshot().label.values.tolist() == ["0", "1", "2"]
 
 
-# ---- it works
+# ---- images that are optimised
 
 
 def test_sixty_steps_of_the_lesson_bring_attention_near():
@@ -581,7 +587,7 @@ def test_the_other_methods_bring_near_what_they_match(method):
     assert float(advanced(run, 20).snapshot()[name].mean()) < 0.75 * before
 
 
-def test_distilled_digits_teach_more_than_the_noise_they_came_from():
+def test_distilled_digits_train_better_networks_than_noise():
     held_out = load("digits", "val")
     run = build({"method": "datadam", "data": "digits", "preset": "lesson", "steps": 60})
     scores = []
@@ -605,7 +611,7 @@ def test_options_reach_the_run():
     assert run._convnet.blocks[0].norm.num_groups == 4
 
 
-def test_a_run_that_diverges_says_so_and_keeps_its_images() -> None:
+def test_a_run_that_diverges_keeps_its_images() -> None:
     digits = load("digits")
     run = distill(
         digits.batch(),

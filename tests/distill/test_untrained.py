@@ -1,4 +1,4 @@
-"""Untrained networks: the survey's accuracies and maps computed again the long way, and what it says of the digits."""
+"""Untrained networks: accuracies and maps of the survey, computed again the long way."""
 
 from __future__ import annotations
 
@@ -29,28 +29,30 @@ def test_accuracies_and_maps_are_those_computed_the_long_way():
     run.advance()
     frame, digits = run.snapshot(), load("digits", size=8, margin=0)
     order = np.random.default_rng(stream_seed(0, "probe")).permutation(len(digits))
-    known, asked = order[:60], order[60:120]
+    means_of, queries = order[:60], order[60:120]
     net = ConvNet(1, 10, 8, width=6, seed=stream_seed(0, "networks", 1))
     with torch.no_grad():
-        maps, others = net.taps(digits.batch(known)), net.taps(digits.batch(asked))
+        maps, others = net.taps(digits.batch(means_of)), net.taps(digits.batch(queries))
     for power in (1.0, 3.0, 8.0):
         for block in range(2):
             z, q = (
                 normalize(f[block].abs().pow(power).sum(1).flatten(1), dim=1)
                 for f in (maps, others)
             )
-            means = torch.stack([z[digits.labels[known] == k].mean(0) for k in range(10)])
+            means = torch.stack([z[digits.labels[means_of] == k].mean(0) for k in range(10)])
             hits = 0
-            for unit, label in zip(q, digits.labels[asked], strict=True):
+            for unit, label in zip(q, digits.labels[queries], strict=True):
                 hits += int((means - unit).square().sum(1).argmin()) == int(label)
-            at = frame.sel(power=power)
-            assert at.accuracy.values[block] == pytest.approx(
+            selected = frame.sel(power=power)
+            assert selected.accuracy.values[block] == pytest.approx(
                 hits / 60, abs=1 / 60 + 1e-6
             )  # rounding may decide a near tie
-            shown = at[f"attention_{block + 1}"].values.reshape(10, -1).astype(float)
-            np.testing.assert_allclose(shown, means, rtol=9e-3, atol=1e-3)
-            firsts = [int((digits.labels[asked] == k).nonzero()[0]) for k in range(10)]
-            example = at[f"example_attention_{block + 1}"].values.reshape(10, -1).astype(float)
+            maps_in_frame = selected[f"attention_{block + 1}"].values.reshape(10, -1).astype(float)
+            np.testing.assert_allclose(maps_in_frame, means, rtol=9e-3, atol=1e-3)
+            firsts = [int((digits.labels[queries] == k).nonzero()[0]) for k in range(10)]
+            example = (
+                selected[f"example_attention_{block + 1}"].values.reshape(10, -1).astype(float)
+            )
             np.testing.assert_allclose(example, q[firsts], rtol=9e-3, atol=1e-3)
 
 
@@ -78,8 +80,8 @@ def test_examples_are_images_of_their_class_that_were_not_averaged():
     run, digits = small(), load("digits", size=8, margin=0)
     assert not set(run.mean_indices) & set(run.query_indices)
     for label, example in enumerate(run.snapshot().example.values):
-        found = [i for i in run.query_indices if (digits.images[i, 0].numpy() == example).all()]
-        assert label in digits.labels[found].tolist()
+        indices = [i for i in run.query_indices if (digits.images[i, 0].numpy() == example).all()]
+        assert label in digits.labels[indices].tolist()
 
 
 def test_each_step_is_another_network_and_the_same_next_time():
@@ -124,7 +126,7 @@ def test_a_small_set_is_halved():
     assert (len(run.mean_indices), len(run.query_indices)) == (100, 100)
 
 
-def test_a_class_that_was_not_drawn_is_named():
+def test_a_class_without_a_drawn_image_is_reported():
     labels = torch.zeros(100, dtype=torch.long)
     labels[7] = 1
     data = ImageSet(
@@ -142,7 +144,7 @@ def test_a_class_that_was_not_drawn_is_named():
         small(data=data)
 
 
-def test_it_says_what_it_is():
+def test_repr_message_and_config():
     run = small()
     run.advance()
     assert repr(run) == "UntrainedRun(untrained on digits, step 1 of 3)"
