@@ -2,14 +2,14 @@
 
     ExploreError
     ├── InvalidInput        (ValueError)         a value cannot be used
-    │   └── UnknownName     (LookupError)        a method, data set, figure or preset that does not exist
-    ├── ConfigMismatch      (ValueError)         a recording belongs to another run
-    ├── DataMissing         (FileNotFoundError)  a data set or a recording does not exist at its path
-    ├── DependencyMissing   (ImportError)        an optional package is not installed
+    │   └── UnknownName     (LookupError)        a method, data set, figure or preset that does not
+    exist ├── ConfigMismatch      (ValueError)         a recording belongs to another run
+    ├── DataMissing         (FileNotFoundError)  a data set or a recording does not exist at its
+    path ├── DependencyMissing   (ImportError)        an optional package is not installed
     ├── RecordingBusy       (BlockingIOError)    another process writes this recording
     ├── RecordingDamaged    (ValueError)         a recording on disk is damaged
-    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (for example, a full disk)
-    └── RunDiverged         (ArithmeticError)    a loss became NaN or infinite
+    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (for
+    example, a full disk) └── RunDiverged         (ArithmeticError)    a loss became NaN or infinite
 
     ExploreWarning          (UserWarning)        information that needs no action
 

@@ -1,4 +1,5 @@
-"""``explore doctor``: checks whether this machine has what explore needs, and says how to repair it."""
+"""``explore doctor``: checks whether this machine has what explore needs, and says how to repair
+it."""
 
 from __future__ import annotations
 

@@ -33,7 +33,8 @@ PRIVATE = (
 
 @dataclass(frozen=True)
 class NotebookCopies:
-    """A folder with ``notebooks``, the files that were copied into it and those that existed already."""
+    """A folder with ``notebooks``, the files that were copied into it and those that existed
+    already."""
 
     root: Path
     copied: list[str] = field(default_factory=list)
@@ -41,7 +42,8 @@ class NotebookCopies:
 
 
 def checkout(folder: Path) -> Path | None:
-    """Return the checkout of this project (with notebooks) that contains ``folder``, if there is one."""
+    """Return the checkout of this project (with notebooks) that contains ``folder``, if there is
+    one."""
     for root in (folder, *folder.parents):
         project = root / "pyproject.toml"
         if project.is_file():
@@ -144,7 +146,8 @@ def command(
 def environment() -> dict[str, str]:
     """Return the environment of JupyterLab and its kernels, in which they import this package.
 
-    OpenMP threads wait for work by spinning, so two kernels on one machine slow each other down: for
+    OpenMP threads wait for work by spinning, so two kernels on one machine slow each other down:
+        for
     two runs on two cores, 8 ms for one step became 50 to 60 ms, but 27 ms with a short spin. A
     single run becomes hardly slower by it.
     """

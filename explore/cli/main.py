@@ -28,7 +28,8 @@ app.add_typer(run_app, name="run")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error of ``explore.errors`` is printed as one line, with exit code 2."""
+    """Run the command line; an error of ``explore.errors`` is printed as one line, with exit code
+    2."""
     for stream in (sys.stdout, sys.stderr):  # a console without λ prints a ? and does not fail
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -90,9 +91,9 @@ def lab(
 ) -> None:
     """Open the notebooks in JupyterLab.
 
-    Outside of a checkout they are copied into ./notebooks first; existing files are not overwritten.
-    The page can be opened on this machine only, with the token in its address. JupyterLab contacts
-    no other machine. Options after -- go to JupyterLab itself.
+    Outside of a checkout they are copied into ./notebooks first; existing files are not
+    overwritten. The page can be opened on this machine only, with the token in its address.
+    JupyterLab contacts no other machine. Options after -- go to JupyterLab itself.
     """
     from explore.cli import jupyter
     from explore.core.resources import shipped

@@ -84,7 +84,8 @@ def probe_topic(function: str) -> dict[str, Any]:
 
 
 def probe_datasets() -> dict[str, Any]:
-    """Load a little of every data set; the answer has "" for each that can be loaded, else the reason."""
+    """Load a little of every data set; the answer has "" for each that can be loaded, else the
+    reason."""
     from explore.core.registry import datasets
     from explore.data import load
 

@@ -1,4 +1,5 @@
-"""What the command line does with recordings and distilled sets: pack, figure, rerun, compare, table, export."""
+"""What the command line does with recordings and distilled sets: pack, figure, rerun, compare,
+table, export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The file format of recordings: keys of chunks, metadata with a checksum, and the errors of a damaged file."""
+"""The file format of recordings: keys of chunks, metadata with a checksum, and the errors of a
+damaged file."""
 
 from __future__ import annotations
 

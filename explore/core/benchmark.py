@@ -1,4 +1,5 @@
-"""The harness of ``explore bench``: interleaved timing, ratios, the machine, the report and the command line."""
+"""The harness of ``explore bench``: interleaved timing, ratios, the machine, the report and the
+command line."""
 
 from __future__ import annotations
 
@@ -27,7 +28,10 @@ INSTRUCTION_SET_LABELS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512bf16": "A
 
 
 def time_call(candidate: Callable[[], Any]) -> float:
-    """Return the seconds of one call. Nothing else happens between the two readings of the clock."""
+    """Return the seconds of one call.
+
+    Nothing else happens between the two readings of the clock.
+    """
     begin = perf_counter()
     candidate()
     return perf_counter() - begin
@@ -44,7 +48,8 @@ def time_rounds(
 ) -> dict[str, list[float]]:
     """Return the seconds of all timed calls of each candidate.
 
-    Each round calls all candidates in turn, so that a slow moment of the machine affects all of them.
+    Each round calls all candidates in turn, so that a slow moment of the machine affects all of
+    them.
 
     Args:
         candidates: functions without arguments, by name.
@@ -52,7 +57,8 @@ def time_rounds(
         pause: seconds to sleep before each candidate, see ``PAUSE``.
         warmups: calls in each round that are not timed.
         calls: timed calls in each round.
-        budget: seconds for up to twenty more timed calls; their number follows from one more warm-up.
+        budget: seconds for up to twenty more timed calls; their number follows from one more
+            warm-up.
 
     Example:
         >>> seconds = time_rounds({"sum": lambda: sum(range(9)), "max": lambda: max(range(9))}, 3)

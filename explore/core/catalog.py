@@ -32,9 +32,10 @@ class Method:
         recordings: files that ship with the package, recorded by this method.
         tiny: options of a run of seconds, for tests and demonstrations.
         length: the option that decides how long a run is.
-        family: methods of one family share their configuration; ``explore run FAMILY --method NAME``
-            runs each of them.
-        product: suffix of the file that ``BaseRun.save_product`` writes, such as ``".safetensors"``.
+        family: methods of one family share their configuration; ``explore run FAMILY --method
+            NAME`` runs each of them.
+        product: suffix of the file that ``BaseRun.save_product`` writes, such as
+            ``".safetensors"``.
         table: function that makes one table of the recordings of this method.
     """
 
@@ -62,8 +63,8 @@ class Figure:
         picture: a ``Picture`` class.
         select: function ``select(recordings, **state)`` that returns the Dataset to show.
         slider: the state that a slider moves.
-        positions: a sequence of the slider's positions. By default the recordings' coordinate of the
-            slider's name, or else their steps.
+        positions: a sequence of the slider's positions. By default the recordings' coordinate of
+            the slider's name, or else their steps.
     """
 
     name: str

@@ -81,7 +81,8 @@ class BaseConfig:
         return cls(**values)
 
     def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what repeats a run: all options but device and number of steps, and the data described."""
+        """Return what repeats a run: all options but device and number of steps, and the data
+        described."""
         names = [f.name for f in fields(self) if f.name not in UNIDENTIFYING]  # type: ignore[arg-type]
         return {**{name: getattr(self, name) for name in names}, "data": dict(data)}
 

@@ -13,7 +13,8 @@ Every = str | int | float | Sequence[int]
 """What ``record(every=...)`` takes."""
 
 GROWTH = 1.06
-"""``every="log"`` grows the distance between frames by this factor: about 60 frames in 200 steps, 100 in 2,000."""
+"""``every="log"`` grows the distance between frames by this factor: about 60 frames in 200 steps,
+100 in 2,000."""
 
 
 class FrameSteps:
@@ -66,7 +67,8 @@ class FrameSteps:
         return sum(0 <= step <= steps for step in self._steps) + 1
 
     def _grow_to(self, step: int) -> None:
-        """Extend the grown steps; they do not depend on the planned steps, so a longer run only adds frames."""
+        """Extend the grown steps; they do not depend on the planned steps, so a longer run only
+        adds frames."""
         while self._grown[-1] < step:
             last = self._grown[-1]
             self._grown.append(max(last + 1, round(last * self._growth)))

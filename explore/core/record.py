@@ -104,7 +104,8 @@ def record(
             log.warning(text, path, run.step, saved_step)
             raise
         save_checkpoint(run, checkpoint)
-        writer.commit()  # the seconds since the last frame, and the number of steps that are planned
+        # The seconds since the last frame, and the number of steps that are planned.
+        writer.commit()
         if isinstance(run, BaseRun) and run.step >= run.steps:
             run.save_product(path)
         if interrupted():
@@ -166,7 +167,8 @@ def _device(run: Run) -> str:
 
 @contextmanager
 def _interruptible() -> Iterator[Stop]:
-    """Turn the first Ctrl-C into a request to stop after the step; the second one interrupts at once."""
+    """Turn the first Ctrl-C into a request to stop after the step; the second one interrupts at
+    once."""
     asked = threading.Event()
 
     def ask(number: int, frame: Any) -> None:

@@ -191,7 +191,8 @@ def check_frame(frame: xarray.Dataset) -> None:
     """Refuse a snapshot that cannot be a frame of a recording.
 
     Raises:
-        InvalidInput: it holds no variables, or one of them is of a kind that recordings do not keep.
+        InvalidInput: it holds no variables, or one of them is of a kind that recordings do not
+            keep.
     """
     if not frame.data_vars:
         raise InvalidInput(

@@ -1,8 +1,9 @@
 """The registry: methods, figures, labs and data sets of all installed topics, resolved when they are used.
 
-Topics are found through the entry points of the group ``explore.topics``, this package's own as well
-as those of others. ``EXPLORE_TOPICS`` names further ones: modules or Python files, separated as in
-``PATH``. A single method of another package may also be an entry point of ``explore.methods``.
+Topics are found through the entry points of the group ``explore.topics``, this package's own as
+well as those of others. ``EXPLORE_TOPICS`` names further ones: modules or Python files, separated
+as in ``PATH``. A single method of another package may also be an entry point of
+``explore.methods``.
 """
 
 from __future__ import annotations
@@ -222,7 +223,8 @@ def make_config(row: Method, options: Mapping[str, Any]) -> Any:
 
 
 def _typed(row: Method, name: str, kind: str, value: Any) -> Any:
-    """Return a value as TOML and the command line mean it: "none" is None, and a float is no whole number."""
+    """Return a value as TOML and the command line mean it: "none" is None, and a float is no whole
+    number."""
     if value == "none" and "None" in kind and "str" not in kind:
         return None
     if kind.startswith("int") and isinstance(value, (bool, float)):

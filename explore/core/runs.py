@@ -164,7 +164,8 @@ def stream_seed(seed: int, name: str, *index: int) -> int:
 
 @contextmanager
 def spare_core() -> Iterator[None]:
-    """Compute on all cores but one inside the context, so that a page stays responsive during a job."""
+    """Compute on all cores but one inside the context, so that a page stays responsive during a
+    job."""
     import torch
 
     before = torch.get_num_threads()

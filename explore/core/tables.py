@@ -35,7 +35,8 @@ def build_table(
         unlike: allow recordings with different protocols or test images.
 
     Raises:
-        InvalidInput: no recording of a method that has a table, or recordings for two different tables.
+        InvalidInput: no recording of a method that has a table, or recordings for two different
+            tables.
         DataMissing, RecordingDamaged: see ``open_recording``.
     """
     suffixes = (".zarr", ".zarr.zip")

@@ -1,4 +1,5 @@
-"""Write a recording: allocate it once, write frames in place, commit each by replacing one small file."""
+"""Write a recording: allocate it once, write frames in place, commit each by replacing one small
+file."""
 
 from __future__ import annotations
 
@@ -282,7 +283,8 @@ def _create_array(
     dims: list[str],
     attributes: Mapping[Any, Any],
 ) -> Any:
-    """Create an array for values of this dtype, with ``frames`` of them in a chunk (None: one chunk)."""
+    """Create an array for values of this dtype, with ``frames`` of them in a chunk (None: one
+    chunk)."""
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
     from zarr.core.dtype import VariableLengthUTF8
 

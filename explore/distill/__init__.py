@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation.config": ["EvaluationProtocol"],
         "baselines": ["CoresetRun"],
         "evaluation.run": ["EvaluationRun", "evaluate"],
-        "matching": ["attention_matching_loss"],
+        "matching_loss": ["attention_matching_loss"],
         "evaluation.results": ["compare_results"],
         "attention_matching": ["DistillRun"],
         "run": ["distill"],

@@ -19,7 +19,7 @@ from explore.data.training_data import TrainingData
 from explore.distill.augment import augment, draw_augmentation, strategy
 from explore.distill.checks import check_training_images
 from explore.distill.config import DistillConfig
-from explore.distill.matching import matching_terms, real_means, synthetic_means, weighted
+from explore.distill.matching_loss import matching_terms, real_means, synthetic_means, weighted
 from explore.distill.probe import Probe
 from explore.distill.run import DistilledSetRun, NetworkFactory
 from explore.errors import InvalidInput, RunDiverged

@@ -24,8 +24,8 @@ def check_training_images(
         of_set: the images are those of an ``ImageSet``, as bytes.
 
     Raises:
-        InvalidInput: no images, one class, another rank or dtype, images that are not square, NaN or
-            Inf, labels that are not 0..K-1, or a class with too few images.
+        InvalidInput: no images, one class, another rank or dtype, images that are not square, NaN
+            or Inf, labels that are not 0..K-1, or a class with too few images.
     """
     check_images(images, labels, allow_bytes=of_set)
     height, width = images.shape[2:]

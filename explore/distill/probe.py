@@ -14,7 +14,7 @@ from torch import nn
 
 from explore.core.runs import stream_seed
 from explore.data.training_data import TrainingData
-from explore.distill.matching import ClassMeans, matching_terms, real_means
+from explore.distill.matching_loss import ClassMeans, matching_terms, real_means
 from explore.distill.recordings import ATTENTION_MATCHING
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from explore.core.runs import BaseRun, stream_seed
 from explore.data.training_data import TrainingData
 from explore.distill.checks import check_training_images
 from explore.distill.config import UntrainedConfig
-from explore.distill.matching import class_means
+from explore.distill.matching_loss import class_means
 from explore.distill.probe import square_maps, to_seven_bits
 from explore.distill.recordings import UNTRAINED
 from explore.errors import InvalidInput

@@ -45,8 +45,8 @@ def label_bits(
 
     Raises:
         UnknownName: an unknown ``kind``.
-        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite logit,
-            no samples, or T ≤ 0.
+        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite
+            logit, no samples, or T ≤ 0.
 
     Source: arXiv 2109.05587 and 2207.08063 report 0.4656 bits without a legible definition. The
     four definitions are our readings. ``explore.subclass.count_bits`` computes "hard" from counts.

@@ -287,7 +287,8 @@ def _as_tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
 
 @lru_cache(maxsize=64)
 def _groups(parents: tuple[int, ...]) -> tuple[torch.Tensor, bool]:
-    """Return the subclasses of each class ``[C, most]``, padded with S, and whether there is padding."""
+    """Return the subclasses of each class ``[C, most]``, padded with S, and whether there is
+    padding."""
     checked = check_superclasses(parents)
     groups = [(checked == k).nonzero()[0] for k in range(checked.max() + 1)]
     filler, most = len(checked), max(map(len, groups))

@@ -169,7 +169,8 @@ def _make_task(options: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -
 
 
 def outcome(task: Task, to: str) -> dict[str, Any] | None:
-    """Return ``seconds`` and ``accuracy`` of a task; None if one of its files is missing or incomplete."""
+    """Return ``seconds`` and ``accuracy`` of a task; None if one of its files is missing or
+    incomplete."""
     suffix = ".zarr.zip" if "://" in to else ".zarr"
     values: dict[str, Any] = {}
     for name in (task.name, *([task.evaluation_name] if task.evaluate is not None else [])):
@@ -191,7 +192,8 @@ def outcome(task: Task, to: str) -> dict[str, Any] | None:
 
 
 def absolute_target(to: str | os.PathLike[str]) -> str:
-    """Return the absolute path of a folder, as workers may have another working folder; a URL as it is."""
+    """Return the absolute path of a folder, as workers may have another working folder; a URL as it
+    is."""
     return str(to).rstrip("/") if "://" in str(to) else str(Path(to).absolute())
 
 

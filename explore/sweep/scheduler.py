@@ -1,4 +1,5 @@
-"""Record many configurations at once on Dask workers; the run of a lost worker continues on another one."""
+"""Record many configurations at once on Dask workers; the run of a lost worker continues on another
+one."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ log = logging.getLogger("explore")
 __all__ = ["connect", "plan", "read", "run"]
 
 STOP_TIMEOUT_S = 30.0
-"""Seconds in which runs may finish their step after Ctrl-C. A checkpoint is never older than this."""
+"""Seconds in which runs may finish their step after Ctrl-C.
+
+A checkpoint is never older than this.
+"""
 
 INSTALL_HINT = 'sweeps need dask.distributed: pip install "dask[distributed]"'
 
@@ -70,7 +74,8 @@ def run(
 
     Returns:
         One row for each run: ``name``, ``state`` ("done", "there already", "failed", "stopped"),
-        ``accuracy`` (mean over networks, if it was evaluated), ``seconds`` (of its steps), ``error``.
+        ``accuracy`` (mean over networks, if it was evaluated), ``seconds`` (of its steps),
+        ``error``.
 
     Raises:
         InvalidInput: there is no configuration, or one has an option that its method does not

@@ -114,7 +114,18 @@ def test_the_contract_tests_include_the_topic(site: Path) -> None:
     ]
     printed = run(
         site,
-        *("-m", "pytest", "-n", "0", *options, *files, "-k", "walk or path]", "--durations=0", "-rA"),
+        *(
+            "-m",
+            "pytest",
+            "-n",
+            "0",
+            *options,
+            *files,
+            "-k",
+            "walk or path]",
+            "--durations=0",
+            "-rA",
+        ),
         EXPLORE_CASES=str(site / "walks" / "cases.py"),
     )
     passed = [line for line in printed.splitlines() if line.startswith("PASSED")]

@@ -11,7 +11,7 @@ import torch
 from explore.data import load
 from explore.distill.bench import evaluation, matching
 from explore.distill.evaluation.run import measure_accuracy
-from explore.distill.matching import attention_matching_loss
+from explore.distill.matching_loss import attention_matching_loss
 from explore.models.convnet import ConvNet
 
 

@@ -1,4 +1,5 @@
-"""Benchmark of an evaluation: training on a distilled set and scoring test images, as usual and in ``explore``."""
+"""Benchmark of an evaluation: training on a distilled set and scoring test images, as usual and in
+``explore``."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def main(
     epochs: Annotated[int, Option(help="Epochs of training in each round.")] = 10,
     json_file: benchmark.JsonFile = None,
 ) -> None:
-    """Time an evaluation: training on a distilled set and scoring test images, as usual and in explore."""
+    """Time an evaluation: training on a distilled set and scoring test images, as usual and in
+    explore."""
     seconds = measure(size, channels, width, images, epochs, rounds)
     values: dict[str, Any] = {"seconds": benchmark.medians(seconds), "all_seconds": seconds}
     lines = [

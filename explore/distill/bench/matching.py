@@ -1,4 +1,5 @@
-"""Benchmark of one distillation step: the loss as it is usually written, and as ``explore`` computes it."""
+"""Benchmark of one distillation step: the loss as it is usually written, and as ``explore``
+computes it."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from typer import Option
 
 from explore.attention.power_sums import chunk_for
 from explore.core import benchmark
-from explore.distill.matching import matching_terms, real_means, synthetic_means, weighted
+from explore.distill.matching_loss import matching_terms, real_means, synthetic_means, weighted
 from explore.models.convnet import ConvNet
 
 POWER, MMD_WEIGHT = 4.0, 0.01

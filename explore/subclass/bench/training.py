@@ -1,4 +1,5 @@
-"""Benchmark of subclass distillation: the usual loop, ``explore`` student by student, and all students at once."""
+"""Benchmark of subclass distillation: the usual loop, ``explore`` student by student, and all
+students at once."""
 
 from __future__ import annotations
 
@@ -69,7 +70,8 @@ def explore_loop(
     superclasses: torch.Tensor,
     epochs: int,
 ) -> None:
-    """Train all students of ``network`` in the same way by ``Fit`` and ``Objective``; images ``[N, K, ...]``."""
+    """Train all students of ``network`` in the same way by ``Fit`` and ``Objective``; images ``[N,
+    K, ...]``."""
     lessons = [
         StudentSettings(TEACHING_SIGNALS["skd"], DISTILL_WEIGHT, TEMPERATURE)
     ] * labels.shape[1]
@@ -158,7 +160,8 @@ def main(
     epochs: Annotated[int, Option(help="Epochs of training of each student.")] = 50,
     json_file: benchmark.JsonFile = None,
 ) -> None:
-    """Time subclass distillation: the usual loop, explore student by student, and all students at once."""
+    """Time subclass distillation: the usual loop, explore student by student, and all students at
+    once."""
     values = measure(students, labels, width, side, epochs, rounds)
     lines = [
         f"{values['setting']}; {torch.get_num_threads()} threads; "

@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, instance_norm, normalize
 
 from explore.attention.power_sums import PowerSums
 from explore.distill import attention_matching_loss
-from explore.distill.matching import (
+from explore.distill.matching_loss import (
     ClassMeans,
     class_means,
     matching_terms,
