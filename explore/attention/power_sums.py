@@ -1,4 +1,4 @@
-"""Power sums of feature maps, of which attention is made, for many images without gradients.
+"""Power sums of feature maps, from which attention is computed, for many images, without gradients.
 
 The forward pass over real images is most of the cost of attention matching. For all images at once
 it waits for memory: at 128 channels and 32×32 pixels one map of 640 images has 336 MB. So a few

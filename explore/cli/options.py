@@ -50,7 +50,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
     ]
     help = f"the recording, continued if it exists [default: runs/{row.name}-{[*positional, 'DATA'][0]}.zarr]"
     listed.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
-    help = "steps to record, not changing the run: log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
+    help = "which steps to record (this does not change the run): log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
     listed.append(
         _keyword(
             "every",
@@ -76,7 +76,7 @@ def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def positional_value(row: Method, values: Mapping[str, Any]) -> str:
-    """Return the value of the option that is typed without its name; empty if there is none."""
+    """Return the value of the positional argument; empty if the method has none."""
     settings = fields(registry.resolve(row.config))
     return next(
         (str(values.get(f.name, f.default)) for f in settings if f.metadata.get("positional")), ""

@@ -66,14 +66,14 @@ def figure(
 ) -> None:
     """Draw a figure from recordings into a file."""
     registry.figure(name)
-    given = pairs(state) | ({} if step is None else {"step": step})
+    values = pairs(state) | ({} if step is None else {"step": step})
     target = out or Path(f"{name}.pdf")
     target = target.with_suffix(".html") if html else target
     from explore.core.recording import open_recording
     from explore.plotting.export import save_figure
 
     typer.echo(
-        f"wrote {save_figure(name, [open_recording(path) for path in recording], given, target)}"
+        f"wrote {save_figure(name, [open_recording(path) for path in recording], values, target)}"
     )
 
 
@@ -177,8 +177,8 @@ def export(
     forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
     if form not in forms:
         raise UnknownName("form of a distilled set", form, forms)
-    found = DistilledSet.load(distilled)
-    typer.echo(f"wrote {found!r} to {forms[form](found, to)}")
+    distilled_set = DistilledSet.load(distilled)
+    typer.echo(f"wrote {distilled_set!r} to {forms[form](distilled_set, to)}")
 
 
 COMMANDS = (pack, figure, rerun, compare, table, export)

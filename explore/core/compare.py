@@ -115,7 +115,7 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _has_mean(values: xarray.DataArray) -> bool:
-    """Return whether a variable is one number, or a few numbers that their mean sums up."""
+    """Return whether a variable is one number, or a few numbers that their mean summarises."""
     few = values.dtype.kind == "f" and values.size <= MAX_AVERAGED_VALUES
     return values.ndim == 0 or few
 

@@ -66,7 +66,8 @@ def run(
         workers: number of processes on this machine, if there is no ``client``.
         threads: number of PyTorch threads in each run; by default the cores of this machine are
             divided among the processes, and it is 1 with a ``client``. The last bits depend on it.
-        retries: how often a failed run is tried again. A lost worker does not count as a failure.
+        retries: how often a run is tried again after an error that may not occur on another
+            worker. A lost worker does not count.
         progress: called with the number of finished runs, the number of all runs and a message;
             False for no progress. By default a progress bar.
         stop: called about once a second; if it returns true, runs stop after their step, with a

@@ -19,12 +19,14 @@ from explore.sparseconv.networks.tuning_result import Selection
 
 
 class SparseConv2d(nn.Module):
-    """A convolution that skips zeros, or a dense one if the map has too few or gradients are needed.
+    """A convolution that skips zeros.
+
+    It is dense if the maps have too few zeros, or if gradients are needed.
 
     Args:
         module: the convolution that it replaces. Later changes of its weights have no effect.
         method: one of ``prepare``. For "auto" and "bitmap" each call measures the density.
-        dense_from: density from which on the convolution is dense.
+        dense_from: density above which the convolution is dense.
         relu: set negative outputs to 0.
     """
 
