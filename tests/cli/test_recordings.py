@@ -382,7 +382,7 @@ def test_a_dry_run_says_what_is_there_and_starts_nothing(
             "configuration 2 of 2 (random digits seed=x): seed must be a whole number of at least 0, got 'x'",
         ),
         (SWEEP.replace("epochs", "epoch"), "evaluate has no option 'epoch'"),
-        ("a = 1", "has 'a'; a sweep's file has evaluate, sweep, to"),
+        ("a = 1", "has the unknown key 'a'; a sweep's file may have evaluate, sweep, to"),
     ],
 )
 def test_a_sweep_that_cannot_be_is_one_line(
@@ -392,7 +392,7 @@ def test_a_sweep_that_cannot_be_is_one_line(
     shown = failed(capsys, "sweep", "small.toml", "--dry-run")
     assert shown.startswith("error: ")
     assert words in shown
-    assert "none.toml is not there" in failed(capsys, "sweep", "none.toml")
+    assert "none.toml does not exist" in failed(capsys, "sweep", "none.toml")
 
 
 def test_a_packed_copy_beside_its_recording_changes_no_table(here: Path, shelf: Path) -> None:
