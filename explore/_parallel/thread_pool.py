@@ -34,7 +34,7 @@ from explore._parallel.policy import SPIN_CHECKS
 CHECKS_PER_YIELD = np.uintp(500)
 """Looks at a counter between two calls of ``sched_yield``."""
 
-ONE, MINUS_ONE = np.uintp(1), ~np.uintp(0)
+UINT_ONE, MINUS_ONE = np.uintp(1), ~np.uintp(0)
 
 MAILBOX = np.dtype(
     [
@@ -120,12 +120,12 @@ def _lead(mailboxes, address, arguments, sched_yield, getcpu):
     atomic_store(mailbox, "core", call_for_int(getcpu))
     atomic_store(mailbox, "kernel", address)
     atomic_store(mailbox, "arguments", arguments)
-    atomic_fetch_add(mailbox, "posted_jobs", ONE)
+    atomic_fetch_add(mailbox, "posted_jobs", UINT_ONE)
     call_kernel(address, arguments, np.uintp(0))
     atomic_store(mailbox, "arguments", np.uintp(0))
     checks = np.uintp(0)
     while atomic_load(mailbox, "active_helpers") > 0:  # they have no work, but read the arguments
-        checks += ONE
+        checks += UINT_ONE
         if checks % CHECKS_PER_YIELD == 0:
             yield_core(sched_yield)
 
@@ -134,7 +134,7 @@ def _lead(mailboxes, address, arguments, sched_yield, getcpu):
 def _help(mailboxes, thread, spin_checks, sched_yield, getcpu, get_affinity, set_affinity):
     """Work on jobs while there are any, and look for the next one for a while."""
     mailbox = mailboxes[0]
-    atomic_fetch_add(mailbox, "awake_helpers", ONE)
+    atomic_fetch_add(mailbox, "awake_helpers", UINT_ONE)
     last_job = np.uintp(0)
     while True:
         job = last_job
@@ -142,7 +142,7 @@ def _help(mailboxes, thread, spin_checks, sched_yield, getcpu, get_affinity, set
             job = atomic_load(mailbox, "posted_jobs")
             if job != last_job:
                 break
-            if check % CHECKS_PER_YIELD == CHECKS_PER_YIELD - ONE:
+            if check % CHECKS_PER_YIELD == CHECKS_PER_YIELD - UINT_ONE:
                 yield_core(sched_yield)
         if job == last_job:
             break
@@ -150,7 +150,7 @@ def _help(mailboxes, thread, spin_checks, sched_yield, getcpu, get_affinity, set
         if core == atomic_load(mailbox, "core"):
             leave_core(core, get_affinity, set_affinity)
         last_job = job
-        atomic_fetch_add(mailbox, "active_helpers", ONE)
+        atomic_fetch_add(mailbox, "active_helpers", UINT_ONE)
         arguments = atomic_load(mailbox, "arguments")
         if arguments != np.uintp(0):
             call_kernel(atomic_load(mailbox, "kernel"), arguments, np.uintp(thread))

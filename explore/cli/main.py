@@ -45,11 +45,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _as_note(show_other: Callable[..., None]) -> Callable[..., None]:
-    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], *details: Any, **more: Any) -> None:
         if issubclass(category, ExploreWarning):
             typer.echo(f"note: {message}", err=True)
         else:
-            show_other(message, category, *where, **more)
+            show_other(message, category, *details, **more)
 
     return show
 

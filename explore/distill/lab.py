@@ -26,6 +26,9 @@ from explore.widgets.live import Live
 if TYPE_CHECKING:
     import xarray
 
+METHODS = ("datadam", "dm", "channel", "atom")
+"""The methods with shipped recordings, by the name that notebooks use."""
+
 BY_LABELS = {"step": "equal steps", "distance": "equal attention distance"}
 
 

@@ -24,14 +24,17 @@ def _reduction(
     )
 
 
-ONE, BOTH = ("standard-1d",), ("standard-1d", "mixture-of-digits")
+STANDARD, STANDARD_AND_DIGITS = ("standard-1d",), ("standard-1d", "mixture-of-digits")
 """Mixtures of which recordings ship."""
 
 TOPIC = Topic(
     "mixtures",
     methods=(
         _reduction(
-            "oggmr", "OGGMR", "by the angle to the whole mixture, greedy, then L-BFGS", shipped=BOTH
+            "oggmr",
+            "OGGMR",
+            "by the angle to the whole mixture, greedy, then L-BFGS",
+            shipped=STANDARD_AND_DIGITS,
         ),
         _reduction(
             "williams",
@@ -39,23 +42,28 @@ TOPIC = Topic(
             "by the integrated squared error, greedy, with removals, then L-BFGS",
         ),
         _reduction(
-            "ise-local", "local ISE", "by the change in L2 that a pair's merge makes", shipped=ONE
+            "ise-local",
+            "local ISE",
+            "by the change in L2 that a pair's merge makes",
+            shipped=STANDARD,
         ),
         _reduction(
             "runnalls",
             "Runnalls",
             "by an upper bound on the KL divergence that a merge costs",
-            shipped=BOTH,
+            shipped=STANDARD_AND_DIGITS,
         ),
-        _reduction("salmond", "Salmond", "by the distance between means (joining)", shipped=ONE),
-        _reduction("west", "West", "of the lightest component into the nearest", shipped=ONE),
+        _reduction(
+            "salmond", "Salmond", "by the distance between means (joining)", shipped=STANDARD
+        ),
+        _reduction("west", "West", "of the lightest component into the nearest", shipped=STANDARD),
         _reduction(
             "cowa",
             "COWA",
             "of the lightest component into the nearest, with new weights after each merge",
         ),
         _reduction("gmrc", "GMRC", "by clustering from Runnalls' start, then L-BFGS"),
-        _reduction("prune", "pruning", "by dropping the lightest components", shipped=ONE),
+        _reduction("prune", "pruning", "by dropping the lightest components", shipped=STANDARD),
         _reduction("brute", "brute force", "by trying every partition", components=8),
     ),
     figures=(

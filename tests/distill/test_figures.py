@@ -90,7 +90,7 @@ def test_a_step_between_two_frames_selects_the_first_of_them() -> None:
     [
         (evolution_at, {"label": "nobody"}, "label must be one of 0, 1"),
         (evolution_at, {"by": "time"}, "by must be"),
-        (untrained_at, {"power": 5.0}, "recorded are"),
+        (untrained_at, {"power": 5.0}, "is not in the recording; it has"),
     ],
 )
 def test_a_state_that_was_not_recorded_is_refused(

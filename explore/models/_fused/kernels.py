@@ -12,7 +12,7 @@ import numpy as np
 from explore._parallel.compile import kernel
 from explore.models._fused.moments import ZERO, sum_moments
 
-QUARTER, ONE = np.float32(0.25), np.float32(1)
+QUARTER, FLOAT_ONE = np.float32(0.25), np.float32(1)
 
 
 @kernel(fastmath=True)
@@ -22,7 +22,7 @@ def _moments(f, eps, mean, inverse):
     count = np.float32(pixels)
     sum_moments(f, mean, inverse)
     for c in range(channels):
-        inverse[c] = ONE / np.sqrt(inverse[c] / count + eps)
+        inverse[c] = FLOAT_ONE / np.sqrt(inverse[c] / count + eps)
 
 
 @kernel(fastmath=True, parallel=True)

@@ -14,7 +14,7 @@ from explore._parallel.compile import kernel
 from explore.sparseconv._engine.simd import LANES, load_nonzero_bits, lowest_bit
 
 ZERO = np.float32(0)
-ROWS = 4  # of a set of CPS
+SET_ROWS = 4  # of a set of CPS
 
 
 @kernel
@@ -35,7 +35,7 @@ def count_columns(maps, by_image, by_a, by_row, rows, above, first, step, counts
                 nonzero = np.int32(line[b] != ZERO)
                 values[b] += nonzero
                 set_values[b] |= nonzero
-            if (i + above) % ROWS == ROWS - 1 or i == rows - 1:
+            if (i + above) % SET_ROWS == SET_ROWS - 1 or i == rows - 1:
                 for b in range(second_axis):
                     sets[b] += set_values[b]
                     set_values[b] = 0
@@ -218,15 +218,15 @@ def write_sets(
     by_image, by_a, by_row = strides
     cursor, word_cursor = np.empty(second_axis, np.int64), np.empty(second_axis, np.int64)
     two_bytes = len(words_2) > 0
-    lines = np.empty(ROWS, np.uint32)
+    lines = np.empty(SET_ROWS, np.uint32)
     for task in range(first, images * first_axis, step):
         n, a = task // first_axis, task % first_axis
         cursor[:], word_cursor[:] = starts[n, a], word_starts[n, a]
-        for block in range(above // ROWS, (rows + above - 1) // ROWS + 1):
-            top = block * ROWS - above
+        for block in range(above // SET_ROWS, (rows + above - 1) // SET_ROWS + 1):
+            top = block * SET_ROWS - above
             for begin in range(0, second_axis, LANES):
                 any_row, lanes = np.uint32(0), min(LANES, second_axis - begin)
-                for r in range(ROWS):
+                for r in range(SET_ROWS):
                     lines[r] = np.uint32(0)
                     if 0 <= top + r < rows:
                         row_start = n * by_image + a * by_a + (top + r) * by_row + begin
@@ -245,9 +245,9 @@ def write_sets(
                     b = np.uintp(begin) + low
                     if word_cursor[b] >= 0:
                         mask = np.uint64(0)
-                        for r in range(ROWS):
+                        for r in range(SET_ROWS):
                             mask |= ((np.uint64(lines[r]) >> low) & np.uint64(1)) << np.uint64(r)
-                        word = np.uint64((along_a[a] + along_b[b] + block) << ROWS) | mask
+                        word = np.uint64((along_a[a] + along_b[b] + block) << SET_ROWS) | mask
                         position = np.uintp(word_cursor[b])
                         word_cursor[b] += 1
                         if two_bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from explore._parallel.compile import kernel
 from explore.sparseconv._engine.simd import LANES, add_product, lowest_bit
 
-ROWS = 4  # of a set of CPS
+SET_ROWS = 4  # of a set of CPS
 
 
 @kernel
@@ -214,7 +214,7 @@ def add_sets(
     kw, oh, ow = kernel_sizes[1], sizes[1], sizes[2]
     padded_rows, all_channels, classes, word_channels = padded_sizes
     block, blocks, range_columns, ranges = split
-    two_bytes, column_sets = len(words_2) > 0, (padded_rows + ROWS - 1) // ROWS
+    two_bytes, column_sets = len(words_2) > 0, (padded_rows + SET_ROWS - 1) // SET_ROWS
     taps = all_channels * kernel_sizes[0] * kw * block
     weight_row = kernel_sizes[2] * kw * block
     # An odd number of vectors, so that rows fall in all parts of a cache.
@@ -238,9 +238,9 @@ def add_sets(
                         np.uintp(words_starts[bucket]), np.uintp(words_starts[bucket + 1])
                     ):
                         word = np.uint32(words_2[x]) if two_bytes else words_4[x]
-                        number = word >> np.uint32(ROWS)
+                        number = word >> np.uint32(SET_ROWS)
                         line = number // np.uint32(column_sets)
-                        row = np.intp(number - line * np.uint32(column_sets)) * ROWS
+                        row = np.intp(number - line * np.uint32(column_sets)) * SET_ROWS
                         rank = line // np.uint32(word_channels)
                         c = np.intp(line - rank * np.uint32(word_channels)) + channels[group]
                         local = np.intp(rank) + code[overlap * ow + s]
@@ -295,7 +295,7 @@ def count_buckets(words_2, words_4, starts, bucket, column_sets, words, values):
     for group in range(len(starts) - 1):
         for x in range(starts[group], starts[group + 1]):
             word = np.int64(words_2[x]) if len(words_2) else np.int64(words_4[x])
-            word_bucket = bucket[(word >> ROWS) // column_sets]
+            word_bucket = bucket[(word >> SET_ROWS) // column_sets]
             words[group, word_bucket] += 1
             values[group, word_bucket] += _count_values(word)
 
