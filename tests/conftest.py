@@ -16,7 +16,9 @@ from explore.data.datasets.folders import data_folder
 # Kernels, browsers and subprocesses share the cores with the tests: let OpenMP threads spin briefly (see explore.cli.jupyter).
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
-collect_ignore_glob = ["*/cases.py"]  # modules of the same name; tests/cases.py imports them
+collect_ignore_glob = [
+    "*/cases.py"
+]  # modules of the same name; tests/contract_cases.py imports them
 
 settings.register_profile("explore", deadline=None)  # a busy machine is no fault
 settings.load_profile("explore")

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from cases import CASES
+from contract_cases import CASES
 from toys import bits, digest, kill, output, same_state, straight
 
 from explore import open_recording, record

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 import xarray
-from cases import case_modules
+from contract_cases import case_modules
 
 from explore.core.registry import resolve
 from explore.plotting.picture import Picture
