@@ -1,17 +1,17 @@
 """Every error that explore raises on purpose, as one tree.
 
     ExploreError
-    ├── InvalidInput        (ValueError)         a value cannot be used
-    │   └── UnknownName     (LookupError)        a method, data set, figure or preset that does not
-    exist ├── ConfigMismatch      (ValueError)         a recording belongs to another run
-    ├── DataMissing         (FileNotFoundError)  a data set or a recording does not exist at its
-    path ├── DependencyMissing   (ImportError)        an optional package is not installed
-    ├── RecordingBusy       (BlockingIOError)    another process writes this recording
-    ├── RecordingDamaged    (ValueError)         a recording on disk is damaged
-    ├── RecordingFailed     (OSError)            a frame or checkpoint could not be written (for
-    example, a full disk) └── RunDiverged         (ArithmeticError)    a loss became NaN or infinite
+    ├── InvalidInput      (ValueError)         a value cannot be used
+    │   └── UnknownName   (LookupError)        no method, data set or figure has this name
+    ├── ConfigMismatch    (ValueError)         a recording belongs to another run
+    ├── DataMissing       (FileNotFoundError)  a data set or a recording does not exist
+    ├── DependencyMissing (ImportError)        an optional package is not installed
+    ├── RecordingBusy     (BlockingIOError)    another process writes this recording
+    ├── RecordingDamaged  (ValueError)         a recording on disk is damaged
+    ├── RecordingFailed   (OSError)            a frame or a checkpoint could not be written
+    └── RunDiverged       (ArithmeticError)    a loss became NaN or infinite
 
-    ExploreWarning          (UserWarning)        information that needs no action
+    ExploreWarning        (UserWarning)        information that needs no action
 
 Each is also the built-in exception that people would catch. A message says what was
 given, what was expected and what to do.

@@ -147,8 +147,7 @@ def environment() -> dict[str, str]:
     """Return the environment of JupyterLab and its kernels, in which they import this package.
 
     OpenMP threads wait for work by spinning, so two kernels on one machine slow each other down:
-        for
-    two runs on two cores, 8 ms for one step became 50 to 60 ms, but 27 ms with a short spin. A
+    for two runs on two cores, 8 ms for one step became 50 to 60 ms, but 27 ms with a short spin. A
     single run becomes hardly slower by it.
     """
     variables = {"GOMP_SPINCOUNT": "2000", **os.environ}

@@ -35,7 +35,7 @@ class TrainingData:
         statistics: mean and standard deviation of each channel, in place of the set's own.
         check: called as ``check(images, labels, of_set=...)`` before anything is computed; raises
             ``InvalidInput`` where they cannot be used. ``of_set``: they are those of an
-                ``ImageSet``.
+            ``ImageSet``.
 
     Attributes:
         set: the ``ImageSet``; None for tensors.

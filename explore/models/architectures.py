@@ -42,8 +42,7 @@ def architecture(
         InvalidInput: images with fewer than 8 pixels a side.
 
     Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``,
-        and
-    with fewer poolings for small images.
+    and with fewer poolings for small images.
 
     Example:
         >>> [sum(p.numel() for p in architecture(n, 1, 10, 16, width=8).parameters()) for n in sorted(ARCHITECTURES)]

@@ -50,8 +50,7 @@ class Fit(BaseRun):
         UnknownName: an unknown optimizer or schedule.
 
     Source: the defaults are the evaluation protocol of the DC line (arXiv 2006.05929): SGD, rate
-        0.01,
-    momentum 0.9, weight decay 5e-4, batch 256, divided by 10 at half.
+    0.01, momentum 0.9, weight decay 5e-4, batch 256, divided by 10 at half.
 
     Example:
         >>> from explore.models import ConvNet

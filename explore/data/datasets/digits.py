@@ -17,8 +17,7 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
 
     The 8×8 originals are enlarged (bilinear) to fill all but ``margin`` pixels at each side. The
     margin matters for attention: zero padding is a hard edge for a network, and without a margin
-        the
-    maximum of a power-4 map is on the border in most images.
+    the maximum of a power-4 map is on the border in most images.
 
     Args:
         split: "train" (1,297 images), "val" (100) or "test" (400), a fixed random division.

@@ -44,9 +44,8 @@ def mhist(
     groups these numbers into subclasses, the same for both classes. The official parts have 2,175
     and 977 images. "val" is a tenth of the first, with an equal share of each number of votes, and
     does not depend on ``bands``. The data are available to those who sign an agreement, and are
-    never
-    downloaded: put ``annotations.csv`` and the folder ``images`` into the folder ``mhist`` of the
-    data folder.
+    never downloaded: put ``annotations.csv`` and the folder ``images`` into the folder ``mhist`` of
+    the data folder.
 
     Args:
         split: "train", "val" or "test" (the official one).
@@ -64,9 +63,8 @@ def mhist(
             or an image cannot be read.
 
     Source: Wei et al., "A Petri Dish for Histopathology Image Analysis", arXiv 2101.12355.
-        Agreement
-    as subclass is our reading of Subclass Knowledge Distillation (arXiv 2207.08063), which does not
-    say how it groups the images.
+    Agreement as subclass is our reading of Subclass Knowledge Distillation (arXiv 2207.08063),
+    which does not say how it groups the images.
     """
     sorted_bands = _check_bands(bands)
     size = check_whole_number("size", size, 1)

@@ -42,11 +42,9 @@ def scenes(
 
     The same arguments give the same bytes. The labelled object is in front, completely inside the
     image, and the largest. The others are of other classes, have 0.6 to 0.9 of its radius, and may
-    be
-    partly hidden: an object that would be hidden by more than half is left out. Clutter is behind
-        the
-    objects: soft blobs and thin strokes in turn. Colours do not depend on the class. Every 5
-    successive images have each class once, every 10 each subclass, and a smaller set is the
+    be partly hidden: an object that would be hidden by more than half is left out. Clutter is
+    behind the objects: soft blobs and thin strokes in turn. Colours do not depend on the class.
+    Every 5 successive images have each class once, every 10 each subclass, and a smaller set is the
     beginning of a larger one.
 
     Args:
