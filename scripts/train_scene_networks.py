@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from explore.data import load
 from explore.models import Fit, accuracy
 from explore.models._init import initialise
-from explore.sparseconv.networks.network_table import NETWORKS
+from explore.models.trained.network_table import NETWORKS
 
 NETWORK_NAMES = ("scenes-vgg", "scenes-smooth", "scenes-residual")
 

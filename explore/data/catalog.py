@@ -14,6 +14,11 @@ TOPIC = Topic(
         DataSet("digits", "explore.data.datasets.digits:digits", "included"),
         DataSet("fashion-mnist", "explore.data.datasets.mnist:fashion_mnist", "download"),
         DataSet("folder", "explore.data.image_folder:image_folder", "path"),
+        DataSet(
+            "imagenet-subset",
+            "explore.data.datasets.imagenet_subsets:imagenet_subset",
+            quick={"subset": "nette", "size": 8},
+        ),
         DataSet("imagenette", "explore.data.datasets.imagenette:imagenette"),
         DataSet("mhist", "explore.data.datasets.mhist:mhist"),
         DataSet("mnist", "explore.data.datasets.mnist:mnist", "download"),

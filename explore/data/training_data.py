@@ -15,6 +15,7 @@ from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
 from explore.data.normalization import normalize_bytes, to_bytes
 from explore.data.whitening import ZCA
+from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
@@ -131,6 +132,27 @@ class TrainingData:
         if pixels.shape[1] < 3:
             return pixels[:, 0].numpy()
         return pixels[:, :3].permute(0, 2, 3, 1).numpy()
+
+    def from_display(self, pixels: np.ndarray) -> torch.Tensor:
+        """Return displayed images in model units: the inverse of ``to_display``, up to rounding.
+
+        Args:
+            pixels: uint8 ``[n, H, W]`` of data with one channel, ``[n, H, W, 3]`` of colour images.
+
+        Raises:
+            InvalidInput: another number of channels.
+        """
+        values = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
+        values = values[:, None] if values.ndim == 3 else values.permute(0, 3, 1, 2)
+        if values.shape[1] != self.shape[0]:
+            raise InvalidInput(
+                f"displayed images have {values.shape[1]} channels, {self.name} has {self.shape[0]}"
+            )
+        if self.set is None:
+            images = values.float() / 255 * (self._high - self._low or 1) + self._low
+        else:
+            images = normalize_bytes(values, *(self._statistics or (self.set.mean, self.set.std)))
+        return self.zca(images) if self.zca else images
 
     def to_dataset(
         self, images: torch.Tensor, labels: torch.Tensor, config: Mapping[str, Any], step: int

@@ -15,10 +15,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "encoding": ["encode"],
         "formats.geometry": ["Geometry"],
         "convolution": ["Layer", "conv2d", "prepare"],
-        "networks.model_zoo": ["load_network"],
         "_compiled.products": ["multiply"],
         "networks.autotune": ["select"],
         "networks.tuning_result": ["Selection"],
-        "networks.survey": ["DensityRun"],
+        "networks.survey": ["DensityRun", "load_network"],
     },
 )

@@ -1,7 +1,12 @@
 """What the topic of sparse-activation convolution offers."""
 
 from explore.core.catalog import Figure, Lab, Method, Topic
-from explore.sparseconv.networks.network_table import SURVEYED_NETWORKS
+
+MAPPED_NETWORKS = ("scenes-vgg", "scenes-residual", "scenes-smooth")
+"""Networks of which the shipped survey holds maps."""
+
+SURVEYED_NETWORKS = ("resnet20", "resnet56", "squeezenet", *MAPPED_NETWORKS)
+"""Networks of which a density survey ships."""
 
 TOPIC = Topic(
     "sparseconv",

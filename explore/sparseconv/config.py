@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.sparseconv.networks.network_table import NETWORKS
+from explore.models.trained.network_table import NETWORKS
 
 
 @dataclass(frozen=True, kw_only=True)

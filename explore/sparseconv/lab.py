@@ -14,6 +14,8 @@ import xarray
 from explore.core.recording import open_recording, require_variable
 from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
+from explore.models.trained.network_table import NETWORKS
+from explore.sparseconv.catalog import MAPPED_NETWORKS, SURVEYED_NETWORKS
 from explore.sparseconv.figures.format_cells import format_cells, value_names
 from explore.sparseconv.figures.format_diagram import FormatDiagram
 from explore.sparseconv.figures.layer_density import LayerDensity, density
@@ -35,11 +37,6 @@ from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import keep_largest, shuffle_values
-from explore.sparseconv.networks.network_table import (
-    MAPPED_NETWORKS,
-    NETWORKS,
-    SURVEYED_NETWORKS,
-)
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 

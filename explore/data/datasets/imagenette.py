@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
-from explore.core.validation import check_whole_number
+from explore.data.datasets._imagenet_folders import load_class_folders
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import IMAGE_SUFFIXES, read_images
 from explore.data.image_set import ImageSet
-from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
-from explore.errors import DataMissing, UnknownName
 
 CLASS_NAMES = {
     "n01440764": "tench",
@@ -49,41 +44,13 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
 
     Source: J. Howard, github.com/fastai/imagenette; from ImageNet, for research only.
     """
-    size = check_whole_number("size", size, 1)
-    count = None if count is None else check_whole_number("count", count, 1)
-    if split not in ("train", "val", "test"):
-        raise UnknownName("split", split, ("train", "val", "test"))
-    published_split = "val" if split == "test" else "train"
-    roots = [data_folder() / name for name in FOLDER_NAMES]
-    root = next((root for root in roots if (root / published_split).is_dir()), roots[0])
-    files, labels = [], []
-    for label, name in enumerate(CLASS_NAMES):
-        folder = root / published_split / name
-        images = sorted(
-            file
-            for file in folder.glob("[!.]*")
-            if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()
-        )
-        if split == "val":
-            images = images[9::10]
-        elif split == "train":
-            images = [file for i, file in enumerate(images) if i % 10 != 9]
-        if not images:
-            problem = "no image"
-            if split == "val" and any(folder.glob("*")):
-                problem = "fewer than ten images (every tenth is val)"
-            raise DataMissing(
-                f"imagenette: {problem} in {folder}; put Imagenette's train and val there, or set "
-                f"EXPLORE_DATA to the folder above {root.name}"
-            )
-        files += images[:count]
-        labels += [label] * len(images[:count])
-    return ImageSet(
+    return load_class_folders(
         "imagenette",
-        read_images(files, size=size),
-        torch.tensor(labels),
+        [data_folder() / name for name in FOLDER_NAMES],
+        split,
+        tuple(CLASS_NAMES),
         tuple(CLASS_NAMES.values()),
-        IMAGENET_MEAN,
-        IMAGENET_STD,
+        size,
+        count,
         {"split": split, "size": size, "count": count},
     )

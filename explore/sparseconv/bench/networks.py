@@ -14,9 +14,9 @@ from torch import nn
 from explore.core import benchmark
 from explore.data import load
 from explore.data.normalization import normalize_bytes
+from explore.models.trained.loading import load_network
 from explore.sparseconv.networks.autotune import select
 from explore.sparseconv.networks.convert import agreement, convert
-from explore.sparseconv.networks.model_zoo import load_network
 
 BATCH_SIZES = (1, 16)
 TABLE_HEAD = """\

@@ -12,10 +12,10 @@ from explore.core.runs import BaseRun, stream_seed
 from explore.data._checks import check_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
+from explore.models.trained.loading import find_network, load_network
 from explore.sparseconv.config import DensityConfig
 from explore.sparseconv.networks.convolution_inputs import convolution_inputs
 from explore.sparseconv.networks.density import density_frame
-from explore.sparseconv.networks.model_zoo import find_network, load_network
 from explore.sparseconv.recordings import DENSITY_SURVEY
 
 if TYPE_CHECKING:

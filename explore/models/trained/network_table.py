@@ -1,4 +1,4 @@
-"""The table of networks with a name: title, architecture, weights, images and shipped survey.
+"""The table of networks with a name: title, architecture, weights and usual images.
 
 It does not import torch, so that the command line and the lab can list the networks quickly.
 """
@@ -20,10 +20,9 @@ class NetworkEntry:
         builder: "module:function", called with ``arguments`` and ``options``.
         weights: file of the trained weights, inside the data folder; inside the package if it
             begins with "data/"; empty if there is none.
-        images: description of the images with which the network is usually surveyed.
+        images: description of the images with which the network is usually measured.
         uses_imagenet_statistics: whether the images are normalised with the mean and the standard
             deviation of ImageNet, and not with those of their set.
-        survey: content of the density survey that ships: "sizes", "maps" (and sizes) or empty.
     """
 
     title: str
@@ -33,7 +32,6 @@ class NetworkEntry:
     weights: str = ""
     images: Mapping[str, Any] | None = None
     uses_imagenet_statistics: bool = False
-    survey: str = ""
 
     def build(self) -> Any:
         """Build the network, without its trained weights."""
@@ -50,8 +48,8 @@ class NetworkEntry:
 
 
 _ARCHITECTURE = "explore.models.architectures:architecture"
-_SCENE_NETWORK = "explore.sparseconv.networks.scene_network:scene_network"
-_RESNET_CIFAR = "explore.sparseconv.networks.resnet_cifar:ResNetCifar"
+_SCENE_NETWORK = "explore.models.trained.scene_network:scene_network"
+_RESNET_CIFAR = "explore.models.trained.resnet_cifar:ResNetCifar"
 _SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
 _CIFAR = {"name": "cifar10-jpeg", "options": {"split": "test"}}
 
@@ -63,7 +61,6 @@ NETWORKS = {
         weights="weights/resnet20-12fca82f.th",
         images=_CIFAR,
         uses_imagenet_statistics=True,
-        survey="sizes",
     ),
     "resnet56": NetworkEntry(
         "ResNet-56 on CIFAR-10 (JPEG)",
@@ -72,7 +69,6 @@ NETWORKS = {
         weights="weights/resnet56-4bfd9763.th",
         images=_CIFAR,
         uses_imagenet_statistics=True,
-        survey="sizes",
     ),
     "vgg11": NetworkEntry(
         "VGG-11 on Fashion-MNIST",
@@ -89,14 +85,12 @@ NETWORKS = {
         weights="weights/squeezenet1_0_deepcompression_fp16.pth",
         images={"name": "imagenette", "options": {"split": "test"}},
         uses_imagenet_statistics=True,
-        survey="sizes",
     ),
     "scenes-vgg": NetworkEntry(
         "scenes-vgg (ReLU)",
         _SCENE_NETWORK,
         weights="data/scenes-vgg.safetensors",
         images=_SCENES,
-        survey="maps",
     ),
     "scenes-residual": NetworkEntry(
         "scenes-residual (ReLU, shortcuts)",
@@ -105,7 +99,6 @@ NETWORKS = {
         {"width": 8, "norm": "batch"},
         weights="data/scenes-residual.safetensors",
         images=_SCENES,
-        survey="maps",
     ),
     "scenes-smooth": NetworkEntry(
         "scenes-smooth (SiLU, no ReLU)",
@@ -113,10 +106,5 @@ NETWORKS = {
         ("SiLU",),
         weights="data/scenes-smooth.safetensors",
         images=_SCENES,
-        survey="maps",
     ),
 }
-SURVEYED_NETWORKS = tuple(name for name, entry in NETWORKS.items() if entry.survey)
-"""Networks of which a density survey ships."""
-MAPPED_NETWORKS = tuple(name for name, entry in NETWORKS.items() if entry.survey == "maps")
-"""Networks of which the shipped survey holds maps."""

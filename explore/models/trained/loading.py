@@ -12,7 +12,7 @@ from torch import nn
 from explore.core.resources import shipped
 from explore.data.datasets.folders import data_folder
 from explore.errors import DataMissing, InvalidInput, UnknownName
-from explore.sparseconv.networks.network_table import NETWORKS, NetworkEntry
+from explore.models.trained.network_table import NETWORKS, NetworkEntry
 
 _EXPECTED_FILE = (
     "expected a state_dict as safetensors or by torch.save; no code in a file is executed"

@@ -18,11 +18,11 @@ from explore.data.datasets.imagenette import IMAGENET_CLASSES
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
 from explore.errors import DataMissing, ExploreError, InvalidInput, UnknownName
 from explore.models import accuracy
+from explore.models.trained.loading import read_weights
+from explore.models.trained.network_table import NETWORKS
+from explore.models.trained.resnet_cifar import ResNetCifar
+from explore.models.trained.scene_network import scene_network
 from explore.sparseconv import load_network
-from explore.sparseconv.networks.model_zoo import read_weights
-from explore.sparseconv.networks.network_table import NETWORKS
-from explore.sparseconv.networks.resnet_cifar import ResNetCifar
-from explore.sparseconv.networks.scene_network import scene_network
 
 SCENES = ("scenes-vgg", "scenes-residual", "scenes-smooth")
 

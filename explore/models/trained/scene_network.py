@@ -7,7 +7,9 @@ from torch import nn
 from explore.models._init import Conv2d, Linear
 
 
-def scene_network(activation: str = "ReLU", classes: int = 5, width: int = 16) -> nn.Sequential:
+def scene_network(
+    activation: str = "ReLU", classes: int = 5, width: int = 16, channels: int = 3
+) -> nn.Sequential:
     """Build six convolutions 3×3, with 1, 1, 2, 2, 4 and 4 times ``width`` channels.
 
     Each has a batch norm, and each pair ends in a pooling. The weights are not initialised.
@@ -16,13 +18,13 @@ def scene_network(activation: str = "ReLU", classes: int = 5, width: int = 16) -
         activation: name of a class of ``torch.nn``.
         classes: number of logits.
         width: channels of the first convolution.
+        channels: of the images.
 
     Example:
         >>> sum(parameter.numel() for parameter in scene_network().parameters())
         72629
     """
     layers: list[nn.Module] = []
-    channels = 3
     for index, multiple in enumerate((1, 1, 2, 2, 4, 4)):
         layers += [
             Conv2d(channels, width * multiple, 3, padding=1, bias=False),

@@ -1,0 +1,206 @@
+"""Complexity of a labelled data set: how small the areas are by which its classes are recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from explore.areas.config import ComplexityConfig
+from explore.areas.recordings import COMPLEXITY
+from explore.attention.class_maps import ActivationMapper
+from explore.attention.localization import activation_area
+from explore.core.runs import BaseRun, stream_seed
+from explore.data.image_files import FILES_NAME, ImageFiles
+from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
+from explore.data.training_data import TrainingData
+from explore.errors import InvalidInput
+from explore.models.trained.loading import find_network, load_network
+
+if TYPE_CHECKING:
+    import xarray
+
+MAX_NAMED_FILES = 3
+"""How many unreadable files the summary names."""
+
+
+def build(config: ComplexityConfig, data: Any = None) -> ComplexityRun:
+    """Build the run for the registry."""
+    return ComplexityRun(config, data)
+
+
+class ComplexityRun(BaseRun):
+    """A run over the images of a data set, one batch a step, in an order that mixes the classes.
+
+    The area of an image is the share of its map above the threshold, at the resolution of the
+    layer, for the class that the network predicts. The complexity of a class is one minus its mean
+    area, that of the set the mean over its classes. A folder is decoded batch by batch, and only
+    one number per image is kept.
+
+    Args:
+        options: see ``ComplexityConfig``.
+        data: the images, in place of ``options.data``: a folder, the name of a set, an
+            ``ImageSet``, or (images, labels).
+
+    Raises:
+        InvalidInput, UnknownName, DataMissing: images or network; the message says which.
+
+    Source: Comp-DD (arXiv 2410.17193); SmoothGradCAM++ of ResNet-18 there.
+    """
+
+    name = "complexity"
+
+    def __init__(self, options: ComplexityConfig, data: Any = None) -> None:
+        entry = find_network(options.network)
+        data = options.data if data is None else data
+        if data is None or data == "":
+            raise InvalidInput(
+                "complexity needs images; give a folder of class folders, or the name of a set"
+            )
+        statistics = entry.statistics
+        source: Any
+        self._files: ImageFiles | None = None
+        self._images: TrainingData | None = None
+        folder = _folder_of(data)
+        if folder is not None:
+            self._files = ImageFiles.in_folder(
+                folder, size=options.size, subset=options.subset, count=options.images or None
+            )
+            self._statistics = statistics or (IMAGENET_MEAN, IMAGENET_STD)
+            labels, source = self._files.labels, self._files
+        else:
+            if options.subset:
+                raise InvalidInput(
+                    f"subset={options.subset!r} needs a folder of ImageNet, got {data!r}"
+                )
+            self._images = TrainingData(data, device=options.device, statistics=statistics)
+            labels, source = self._images.labels.numpy(), self._images
+        self.device = torch.device(options.device or "cpu")
+        self.options, self._labels = options, np.asarray(labels)
+        self.class_names = list(source.class_names)
+        self._counts = np.bincount(self._labels, minlength=len(self.class_names))
+        network = load_network(options.network, options.weights)[0].to(self.device)
+        layer = options.layer or None
+        self._mapper = ActivationMapper(network, layer, options.kind, seed=options.seed)
+        self._areas = np.full(len(self._labels), np.nan, np.float32)
+        self._unreadable = np.zeros(len(self._labels), bool)
+        self._order = self._choose_order()
+        self.steps = -(-len(self._order) // options.batch)
+        self.config = options.identity(source.describe())
+
+    @property
+    def message(self) -> str:
+        """Number of images and complexity so far, for the progress line."""
+        return f"{int(np.isfinite(self._areas).sum())} images, {self.complexity:.1%}"
+
+    @property
+    def complexity(self) -> float:
+        """The mean complexity of the classes that have been measured."""
+        values = self._by_class()["complexity"]
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+    def advance(self) -> None:
+        """Measure the next batch.
+
+        Raises:
+            InvalidInput: a file cannot be decoded, and ``skip_unreadable`` is off.
+        """
+        batch = self.options.batch
+        rows = self._order[self.step * batch : (self.step + 1) * batch].tolist()
+        images, read = self._read(rows)
+        if read:
+            # The noise of an image depends on its number in the set alone.
+            found = self._mapper(images, numbers=read, warn=False)
+            areas = activation_area(found.maps, self.options.threshold)
+            self._areas[read] = areas.cpu().numpy()
+        self._unreadable[sorted(set(rows) - set(read))] = True
+        self.step += 1
+
+    def snapshot(self) -> xarray.Dataset:
+        """Return complexity, deviation and number of measured images of each class."""
+        return COMPLEXITY.frame(
+            {**self._by_class(), "unreadable": int(self._unreadable.sum())},
+            {"label": np.array(self.class_names, object), "images": self._counts},
+        )
+
+    def result(self) -> xarray.Dataset:
+        """Return the same, and the area of every image."""
+        result = self.snapshot()
+        result["area"] = ("image", self._areas)
+        result["image_label"] = ("image", self._labels)
+        if self._files is not None:
+            names = [file.relative_to(self._files.root).as_posix() for file in self._files.files]
+            result["file"] = ("image", np.array(names, object))
+        return result
+
+    def state(self) -> dict[str, Any]:
+        """Return the areas so far."""
+        return {
+            **super().state(),
+            "areas": self._areas.copy(),
+            "unreadable": self._unreadable.copy(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go to a ``state``."""
+        super().restore(state)
+        self._areas = np.array(state["areas"], np.float32)
+        self._unreadable = np.array(state["unreadable"], bool)
+
+    def summary(self) -> str:
+        """Return the complexity, and which files could not be decoded."""
+        text = f"complexity {self.complexity:.1%} over {len(self.class_names)} classes"
+        skipped = np.flatnonzero(self._unreadable)
+        if len(skipped) and self._files is not None:
+            named = ", ".join(str(self._files.files[i]) for i in skipped[:MAX_NAMED_FILES])
+            more = " …" if len(skipped) > MAX_NAMED_FILES else ""
+            text += f"; {len(skipped)} files could not be decoded: {named}{more}"
+        return text
+
+    def _choose_order(self) -> np.ndarray:
+        """Return the rows to measure, mixed, so that each class has an early estimate."""
+        rows = np.arange(len(self._labels))
+        if self.options.images and self._files is None:
+            members = [np.flatnonzero(self._labels == label) for label in range(len(self._counts))]
+            rows = np.concatenate([m[: self.options.images] for m in members])
+        generator = np.random.default_rng(stream_seed(self.options.seed, "probe"))
+        return generator.permutation(rows)
+
+    def _read(self, rows: list[int]) -> tuple[torch.Tensor, list[int]]:
+        """Return images as the network takes them, and which rows they are."""
+        if self._images is not None:
+            return self._images.batch(rows), rows
+        assert self._files is not None
+        try:
+            pixels, read = self._files.read(rows, self.options.skip_unreadable)
+        except InvalidInput as error:
+            raise InvalidInput(f"{error}; remove the file, or give skip_unreadable=True") from error
+        return normalize_bytes(pixels.to(self.device), *self._statistics), read
+
+    def _by_class(self) -> dict[str, np.ndarray]:
+        """Return complexity, deviation (n - 1) and number of measured images of each class."""
+        values = [self._areas[self._labels == label] for label in range(len(self._counts))]
+        measured = [area[np.isfinite(area)] for area in values]
+        nan = float("nan")
+        complexity = [1 - area.mean() if len(area) else nan for area in measured]
+        deviation = [area.std(ddof=1) if len(area) > 1 else nan for area in measured]
+        return {
+            "complexity": np.array(complexity, np.float32),
+            "deviation": np.array(deviation, np.float32),
+            "measured": np.array([len(area) for area in measured]),
+        }
+
+
+def _folder_of(data: Any) -> str | PathLike[str] | None:
+    """Return the folder that data name: by a path, or as a recording describes it; else None."""
+    if isinstance(data, Mapping) and data.get("name") == FILES_NAME:
+        folder: str = data["options"]["path"]
+        return folder
+    if isinstance(data, PathLike):
+        return data
+    is_path = isinstance(data, str) and ("/" in data or Path(data).expanduser().is_dir())
+    return data if is_path else None

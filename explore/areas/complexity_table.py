@@ -1,0 +1,67 @@
+"""The table of complexity: one row for each class, and one for the whole set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from explore.areas.recordings import COMPLEXITY
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+
+def table(
+    recordings: Sequence[xarray.Dataset], against: str = "", unlike: bool = False
+) -> pandas.DataFrame:
+    """Return the complexity of each class of each recording, and the mean over classes.
+
+    Args:
+        recordings: of ``explore run complexity``; others are left out.
+        against: has no effect: classes are not compared in pairs.
+        unlike: has no effect: each row names its network and kind of map.
+
+    Example:
+        >>> from explore import build, record
+        >>> from explore.core.registry import methods
+        >>> tiny = methods()["complexity"].tiny
+        >>> table([record(build({"method": "complexity", **tiny}))])["class"].tolist()
+        ['disc', 'square', 'triangle', 'cross', 'ring', 'all classes']
+    """
+    import pandas
+
+    rows = []
+    for recording in recordings:
+        if "complexity" not in recording:
+            continue
+        (recording,) = COMPLEXITY.check(recording)
+        config, last = recording.attrs["config"], recording.isel(step=-1)
+        shared = {
+            "data": config["subset"] or config["data"]["name"],
+            "network": config["network"],
+            "map": config["kind"],
+        }
+        values = last["complexity"].values
+        for index, name in enumerate(last.label.values):
+            rows.append(
+                {
+                    **shared,
+                    "class": str(name),
+                    "images": int(last["measured"].values[index]),
+                    "complexity": float(values[index]),
+                    "std": float(last["deviation"].values[index]),
+                }
+            )
+        rows.append(
+            {
+                **shared,
+                "class": "all classes",
+                "images": int(last["measured"].values.sum()),
+                "complexity": float(np.nanmean(values)),
+                "std": float(np.nanstd(values, ddof=1)) if len(values) > 1 else np.nan,
+            }
+        )
+    return pandas.DataFrame(rows)

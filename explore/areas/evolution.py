@@ -1,0 +1,168 @@
+"""Activation areas over the steps of a recorded distillation, as a run of its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from explore.areas.config import AreasConfig
+from explore.areas.networks import train_small_network
+from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES
+from explore.attention.class_maps import ActivationMapper
+from explore.attention.localization import activation_area
+from explore.core.recording import frame_index, open_recording
+from explore.core.resources import shipped
+from explore.core.runs import BaseRun, stream_seed
+from explore.data.training_data import TrainingData
+from explore.errors import DataMissing, InvalidInput
+from explore.models.trained.loading import find_network, load_network
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def build(config: AreasConfig, data: Any = None) -> AreasRun:
+    """Build the run for the registry."""
+    return AreasRun(config, data)
+
+
+def find_recording(name: str) -> xarray.Dataset:
+    """Open a recording by its path or URL, or by the name of one that ships.
+
+    Raises:
+        DataMissing: there is neither.
+    """
+    if not Path(name).exists() and "/" not in name and not name.endswith((".zarr", ".zip")):
+        try:
+            return open_recording(shipped(f"data/{name}.zarr.zip"))
+        except DataMissing:
+            raise DataMissing(
+                f"there is no recording {name}, and none of this name ships; give the path of one, "
+                "such as runs/datadam.zarr"
+            ) from None
+    return open_recording(name)
+
+
+class AreasRun(BaseRun):
+    """A run over the frames of a distillation; it measures maps, and trains and changes nothing in it.
+
+    The network took no part in the distillation: it is loaded, or trained here on real images. The
+    maps are those of each image's own class. Steps and frames are those of the recording.
+
+    Args:
+        options: see ``AreasConfig``.
+        data: the real images; by default ``options.data``, or the set that the recording names.
+
+    Raises:
+        InvalidInput: a recording without images, or a network with another number of classes.
+        DataMissing, UnknownName: recording, data or network; the message says which.
+    """
+
+    name = "areas"
+
+    def __init__(self, options: AreasConfig, data: Any = None) -> None:
+        (source,) = SYNTHETIC_IMAGES.check(find_recording(options.recording))
+        described = source.attrs["config"]["data"]
+        data = next(d for d in (data, options.data, described) if d is not None)
+        entry = find_network(options.network) if options.network else None
+        statistics = entry.statistics if entry else None
+        self.real = TrainingData(data, device=options.device, statistics=statistics)
+        self.device, self.options, self._source = self.real.device, options, source
+        rows = self._divide(options)
+        if options.network:
+            network = load_network(options.network, options.weights)[0].to(self.device)
+        else:
+            network = train_small_network(
+                self.real,
+                rows["train"],
+                width=options.width,
+                epochs=options.epochs,
+                seed=options.seed,
+            )
+        layer = options.layer or None
+        self._mapper = ActivationMapper(network, layer, options.kind, seed=options.seed)
+        self.class_names = [str(name) for name in source.label.values]
+        if len(self.class_names) > self.real.classes:
+            raise InvalidInput(
+                f"the recording has {len(self.class_names)} classes, {self.real.name} has "
+                f"{self.real.classes}; give data= the images that were distilled"
+            )
+        self._measure_real(rows["reference"])
+        self.steps = int(source.step.values[-1])
+        self.every = [int(step) for step in source.step.values]
+        self.config = {
+            **options.identity(self.real.describe()),
+            "distillation": dict(source.attrs["config"]),
+        }
+
+    @property
+    def message(self) -> str:
+        """The step of the distillation, for the progress line."""
+        return f"step {self.step} of the distillation"
+
+    def advance(self) -> None:
+        """Go to the next step. ``snapshot`` measures its images."""
+        self.step += 1
+
+    def snapshot(self) -> xarray.Dataset:
+        """Return maps, areas and probabilities of the synthetic images at this step."""
+        frame = self._source.isel(step=frame_index(self._source, self.step))
+        pixels = frame["image"].transpose("label", "copy", "y", "x", ...).values
+        classes, copies = pixels.shape[:2]
+        targets = torch.arange(classes).repeat_interleave(copies)
+        images = self.real.from_display(pixels.reshape(-1, *pixels.shape[2:]))
+        found = self._mapper(images, targets, warn=False)
+        self._check_classes(found.logits.shape[1])
+        own = found.logits.softmax(1).gather(1, targets.to(found.logits.device)[:, None])
+        values = {
+            "area": activation_area(found.maps, self.options.threshold),
+            "map": found.maps.half(),
+            "probability": own[:, 0],
+        }
+        shaped = {
+            name: value.cpu().numpy().reshape(classes, copies, *value.shape[1:])
+            for name, value in values.items()
+        }
+        data = AREA_EVOLUTION.frame(
+            {**shaped, "image": pixels},
+            {
+                "label": np.array(self.class_names, object),
+                "real_area": self._real_area,
+                "real_deviation": self._real_deviation,
+            },
+        )
+        return data.assign_attrs(map=self._mapper.describe(found))
+
+    def summary(self) -> str:
+        """Return the mean area of synthetic and real images."""
+        area = float(self.snapshot()["area"].mean())
+        return f"mean area {area:.3f}; of real images {self._real_area.mean():.3f}"
+
+    def _divide(self, options: AreasConfig) -> dict[str, np.ndarray]:
+        """Return the rows of images that train the network, and of others for comparison."""
+        rows: dict[str, list[np.ndarray]] = {"reference": [], "train": []}
+        for label, members in enumerate(self.real.members):
+            generator = np.random.default_rng(stream_seed(options.seed, "probe", label))
+            order = generator.permutation(members)
+            count = min(options.reference, max(1, len(order) // 2))
+            rows["reference"].append(order[:count])
+            rows["train"].append(order[count : count + options.images])
+        return {name: np.concatenate(parts) for name, parts in rows.items()}
+
+    def _measure_real(self, rows: np.ndarray) -> None:
+        labels = self.real.labels[rows]
+        found = self._mapper(self.real.batch(rows), labels, warn=False)
+        areas = activation_area(found.maps, self.options.threshold).cpu().numpy()
+        by_class = [areas[labels.numpy() == label] for label in range(len(self.class_names))]
+        self._real_area = np.array([values.mean() for values in by_class], np.float32)
+        self._real_deviation = np.array([values.std() for values in by_class], np.float32)
+
+    def _check_classes(self, logits: int) -> None:
+        if logits < len(self.class_names):
+            raise InvalidInput(
+                f"network {self.options.network!r} has {logits} classes, the recording has "
+                f"{len(self.class_names)}; choose a network that was trained on these classes"
+            )

@@ -1,0 +1,43 @@
+"""What the recordings of this topic hold; no torch is imported."""
+
+from __future__ import annotations
+
+from explore.core.schema import RecordingKind, Variable
+
+SYNTHETIC_IMAGES = RecordingKind(
+    "a run that distils images (such as explore run datadam)",
+    {"image": Variable(("label", "copy", "y", "x", "rgb"), "synthetic image", "display")},
+    {"label": Variable(("label",), "", "")},
+)
+"""What this topic reads of a distillation's recording."""
+
+AREA_EVOLUTION = RecordingKind(
+    "areas of synthetic images",
+    {
+        "area": Variable(("label", "copy"), "share of the map above the threshold"),
+        "map": Variable(("label", "copy", "y_map", "x_map"), "class activation map, 0 to 1"),
+        "probability": Variable(("label", "copy"), "probability of the image's own class"),
+        "image": Variable(("label", "copy", "y", "x", "rgb"), "synthetic image", "display"),
+    },
+    {
+        "label": Variable(("label",), "", ""),
+        "real_area": Variable(("label",), "mean area of real images of the class"),
+        "real_deviation": Variable(("label",), "standard deviation of the area of real images"),
+    },
+)
+"""Activation areas over the steps of a distillation, seen through one trained network."""
+
+COMPLEXITY = RecordingKind(
+    "the complexity of a data set",
+    {
+        "complexity": Variable(("label",), "one minus the mean area of the class"),
+        "deviation": Variable(("label",), "standard deviation of the area within the class"),
+        "measured": Variable(("label",), "number of images measured", "images"),
+        "unreadable": Variable((), "number of files that could not be decoded", "images"),
+    },
+    {
+        "label": Variable(("label",), "", ""),
+        "images": Variable(("label",), "number of images of the class", "images"),
+    },
+)
+"""Complexity of each class in the sense of Comp-DD; NaN before its first image is measured."""

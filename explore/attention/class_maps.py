@@ -1,0 +1,337 @@
+"""Class activation maps of any network: which parts of an image raise the score of a class."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from explore.attention._cam_kinds import (
+    CAM_KINDS,
+    CAM_SUMS,
+    scale_maps,
+    smooth_gradcam_plus_plus_sum,
+)
+from explore.attention._target_layer import check_layer, find_layer
+from explore.core.runs import stream_seed
+from explore.core.validation import check_choice, check_number, check_whole_number
+from explore.errors import ExploreWarning, InvalidInput
+
+MAX_NAMED_MAPS = 5
+"""How many maps a warning names at most."""
+
+
+class ClassMaps(NamedTuple):
+    """Maps of a batch, and what they belong to.
+
+    Attributes:
+        maps: float ``[N, h, w]``, at the resolution of the layer; in [0, 1] if normalised.
+        targets: int64 ``[N]``, the class of each map.
+        logits: float ``[N, K]``, the output of the network.
+        valid: bool ``[N]``; False where the map was constant or not finite and became zeros.
+    """
+
+    maps: torch.Tensor
+    targets: torch.Tensor
+    logits: torch.Tensor
+    valid: torch.Tensor
+
+
+class ActivationMapper:
+    """Computes the class activation maps of one network at one layer.
+
+    The part of the network before the layer runs without gradients, and the gradient goes back only
+    to the layer. So a map costs little more than a forward pass. The network computes in evaluation
+    mode, and gets its mode back; hooks exist only during a call.
+
+    Args:
+        model: any network that returns logits ``[N, K]``.
+        layer: name of a module as in ``model.named_modules()``; by default the last map before
+            global pooling or the classifier.
+        kind: "gradcam", "hirescam", "layercam", "gradcam++" or "smoothgradcam++". All are sums of
+            channels after a ReLU. Kinds without gradients are not offered: Eigen-CAM has no class,
+            and Score-CAM and Ablation-CAM need one forward pass for each channel.
+        copies, noise: of "smoothgradcam++": number of noisy copies, and standard deviation of the
+            noise in the units of the images.
+        seed: of that noise. The noise of an image does not depend on the other images.
+
+    Raises:
+        InvalidInput: the model is no ``nn.Module``, or a number is out of range.
+        UnknownName: an unknown kind, or no layer of this name.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 2, 1, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        ...     nn.Flatten(), nn.Linear(2, 2, bias=False)).requires_grad_(False)
+        >>> _ = net[0].weight.copy_(torch.tensor([1.0, -1.0]).view(2, 1, 1, 1))
+        >>> _ = net[4].weight.copy_(torch.eye(2))
+        >>> mapper = ActivationMapper(net)
+        >>> mapper(torch.tensor([[[[2.0, 1.0], [0.0, -2.0]]]]), targets=0).maps
+        tensor([[[1.0000, 0.5000],
+                 [0.0000, 0.0000]]])
+        >>> mapper.layer
+        '1'
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layer: str | None = None,
+        kind: str = "gradcam",
+        *,
+        copies: int = 4,
+        noise: float = 0.3,
+        seed: int = 0,
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise InvalidInput(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        self.model = model
+        self.kind = check_choice("kind", kind, CAM_KINDS)
+        self.copies = check_whole_number("copies", copies, 1)
+        self.noise = check_number("noise", noise, at_least=0)
+        self.seed = check_whole_number("seed", seed, 0)
+        self.layer = check_layer(model, layer) if layer else ""
+
+    def __call__(
+        self,
+        images: torch.Tensor,
+        targets: int | Sequence[int] | torch.Tensor | None = None,
+        *,
+        batch: int = 64,
+        normalize: bool = True,
+        warn: bool = True,
+        numbers: Sequence[int] | None = None,
+    ) -> ClassMaps:
+        """Return the map of each image for its target.
+
+        Args:
+            images: float ``[N, C, H, W]``, as the network takes them.
+            targets: one class for all images, or one for each; by default the class with the
+                largest logit.
+            batch: images in a forward pass; more do not need more memory.
+            normalize: scale each map to [0, 1] by its own minimum and maximum.
+            warn: warn of maps that became zeros.
+            numbers: the number of each image in its set, which with the seed determines its noise;
+                by default 0, 1, 2, …
+
+        Raises:
+            InvalidInput: images or targets of another form, a target that is no class, an output
+                that is not ``[N, K]``, or a layer that returns no map.
+        """
+        images = _check_images(images)
+        batch = check_whole_number("batch", batch, 1)
+        with _evaluation_mode(self.model):
+            if not self.layer:
+                self.layer = find_layer(self.model, images[:1])
+            wanted = _check_targets(targets, len(images))
+            numbers = range(len(images)) if numbers is None else numbers
+            parts = []
+            for start in range(0, len(images), batch):
+                rows = slice(start, start + batch)
+                classes = None if wanted is None else wanted[rows]
+                parts.append(self._maps(images[rows], classes, numbers[rows]))
+        maps, chosen, logits = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        scaled, valid = scale_maps(maps)
+        if not valid.all():
+            if warn:
+                self._warn(chosen, valid)
+            maps = torch.where(valid[:, None, None], maps, 0)
+        return ClassMaps(scaled if normalize else maps, chosen, logits, valid)
+
+    def describe(self, maps: ClassMaps) -> dict[str, Any]:
+        """Return what identifies maps in the attributes of a Dataset."""
+        resolution = list(maps.maps.shape[1:])
+        description: dict[str, Any] = {
+            "kind": self.kind,
+            "network": type(self.model).__name__,
+            "layer": self.layer,
+            "resolution": resolution,
+        }
+        if self.kind == "smoothgradcam++":
+            description |= {"copies": self.copies, "noise": self.noise, "seed": self.seed}
+        return description
+
+    def _maps(
+        self, images: torch.Tensor, targets: torch.Tensor | None, numbers: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return maps before scaling, targets and logits of a batch."""
+        f, g, targets, logits = self._pass(images, targets)
+        if self.kind in CAM_SUMS:
+            return CAM_SUMS[self.kind](f, g).relu(), targets, logits
+        noise = self._noise(images, numbers)
+        copies = [self._pass(images + values, targets)[:2] for values in noise]
+        features, gradients = (list(tensors) for tensors in zip(*copies, strict=True))
+        return smooth_gradcam_plus_plus_sum(f, features, gradients).relu(), targets, logits
+
+    def _pass(
+        self, images: torch.Tensor, targets: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the layer's map, the gradient of the target's logit, targets and logits."""
+        taps: list[torch.Tensor] = []
+
+        def tap(module: nn.Module, args: Any, output: Any) -> torch.Tensor:
+            if not isinstance(output, torch.Tensor) or output.ndim != 4:
+                shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output)
+                raise InvalidInput(
+                    f"layer {self.layer!r} must return a map [N, C, H, W], it returns {shape}"
+                )
+            torch.set_grad_enabled(True)  # until the end of no_grad below
+            taps.append(output.detach().requires_grad_())
+            return taps[-1].clone()  # a later layer may work in place
+
+        handle = self.model.get_submodule(self.layer).register_forward_hook(tap)
+        try:
+            with torch.inference_mode(False), torch.no_grad():
+                logits = self.model(images)
+        finally:
+            handle.remove()
+        _check_logits(logits, len(images))
+        if not taps:
+            raise InvalidInput(f"layer {self.layer!r} is not called in a forward pass")
+        if targets is None:
+            targets = logits.detach().argmax(1)
+        targets = targets.to(logits.device)
+        if int(targets.max()) >= logits.shape[1]:
+            raise InvalidInput(
+                f"targets must be classes 0 to {logits.shape[1] - 1}, as the network has "
+                f"{logits.shape[1]} logits; got {int(targets.max())}"
+            )
+        score = logits.gather(1, targets[:, None]).sum()
+        if not score.requires_grad:
+            raise InvalidInput(f"the logits do not depend on layer {self.layer!r}")
+        (gradient,) = torch.autograd.grad(score, taps[-1], allow_unused=True)
+        if gradient is None:
+            raise InvalidInput(f"the logits do not depend on layer {self.layer!r}")
+        return taps[-1].detach(), gradient, targets, logits.detach()
+
+    def _noise(self, images: torch.Tensor, numbers: Sequence[int]) -> Iterator[torch.Tensor]:
+        """Draw the noise of each copy, image by image, so that it does not depend on the batch."""
+        generators = [
+            torch.Generator().manual_seed(stream_seed(self.seed, "noise", number))
+            for number in numbers
+        ]
+        for _ in range(self.copies):
+            noise = [torch.randn(images.shape[1:], generator=g) for g in generators]
+            yield self.noise * torch.stack(noise).to(images)
+
+    def _warn(self, targets: torch.Tensor, valid: torch.Tensor) -> None:
+        rows = (~valid).nonzero().flatten().tolist()
+        named = [f"image {row} (class {int(targets[row])})" for row in rows[:MAX_NAMED_MAPS]]
+        rest = f" and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+        warnings.warn(
+            f"{len(rows)} of {len(targets)} maps of layer {self.layer!r} are zero, constant or not "
+            f"finite, and became zeros: {', '.join(named)}{rest}",
+            ExploreWarning,
+            stacklevel=4,
+        )
+
+
+def gradcam(
+    model: nn.Module,
+    images: torch.Tensor,
+    targets: int | Sequence[int] | torch.Tensor | None = None,
+    layer: str | None = None,
+    size: int | tuple[int, int] | str | None = None,
+    *,
+    kind: str = "gradcam",
+    normalize: bool = True,
+    **options: Any,
+) -> torch.Tensor:
+    """Return where an image raises the score of a class: a class activation map.
+
+    Args:
+        model: any network that returns logits; it computes in evaluation mode and keeps its mode.
+        images: float ``[N, C, H, W]``, as the network takes them.
+        targets: one class for all images, or one for each; by default the predicted one.
+        layer: name of a module; by default the last map before global pooling or the classifier.
+        size: (height, width) or side in pixels to which maps are resized, bilinear; by default the
+            size of the images. "layer" keeps the resolution of the layer.
+        kind: see ``ActivationMapper``.
+        normalize: scale each map to [0, 1] by its own minimum and maximum.
+        **options: ``copies``, ``noise`` and ``seed`` of ``ActivationMapper``.
+
+    Returns:
+        ``[N, H, W]``, on the device of the logits. A map that is zero, constant or not finite is
+        zeros, with a warning.
+
+    Raises:
+        InvalidInput, UnknownName: see ``ActivationMapper``.
+
+    Source: Grad-CAM (arXiv 1610.02391); the other kinds: see ``explore.attention._cam_kinds``.
+
+    Example:
+        >>> from explore.models import ConvNet
+        >>> gradcam(ConvNet(1, 10, 16, width=8), torch.rand(2, 1, 16, 16), targets=3).shape
+        torch.Size([2, 16, 16])
+    """
+    mapper = ActivationMapper(model, layer, kind, **options)
+    maps = mapper(images, targets, normalize=normalize).maps
+    return maps if size == "layer" else resize_maps(maps, size or images.shape[-2:])
+
+
+def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
+    """Resize maps ``[N, h, w]`` to a side, or to (height, width), bilinear.
+
+    Raises:
+        InvalidInput: the size is neither a whole number nor two of them.
+    """
+    sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
+    height, width = (check_whole_number("size", side, 1) for side in sides)
+    return interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Switch the model to evaluation mode in this context; each module gets its mode back."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _check_images(images: Any) -> torch.Tensor:
+    if not isinstance(images, torch.Tensor) or not images.is_floating_point() or images.ndim != 4:
+        given = list(images.shape) if hasattr(images, "shape") else type(images).__name__
+        kind = getattr(images, "dtype", "")
+        raise InvalidInput(f"images must be floats [N, C, H, W], got {given} {kind}".rstrip())
+    if not len(images):
+        raise InvalidInput("there must be one or more images, got none")
+    return images
+
+
+def _check_targets(targets: Any, count: int) -> torch.Tensor | None:
+    """Return the targets as int64 ``[N]``, or None for the predicted classes."""
+    if targets is None:
+        return None
+    try:
+        classes = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidInput(f"targets must be whole numbers, got {targets!r}") from error
+    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
+        raise InvalidInput(f"targets must be whole numbers, got {classes.dtype}")
+    if classes.ndim == 0:
+        classes = classes.expand(count)
+    if classes.shape != (count,):
+        raise InvalidInput(
+            f"targets must be one class, or one for each of {count} images, "
+            f"got shape {list(classes.shape)}"
+        )
+    if int(classes.min()) < 0:
+        raise InvalidInput(f"targets must be classes of at least 0, got {int(classes.min())}")
+    return classes.long()
+
+
+def _check_logits(logits: Any, count: int) -> None:
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != count:
+        given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise InvalidInput(
+            f"the network must return logits [N, K] for N images, it returns {given}; "
+            "wrap it in a module that does"
+        )
