@@ -1,26 +1,16 @@
 """Compute and show what papers on distillation, Gaussian mixtures and sparse convolution describe."""
 
+from pkgutil import iter_modules
+
 import lazy_loader
 
 __version__ = "0.1.0"
 
+_PACKAGES = {module.name for module in iter_modules(__path__) if module.name[0] != "_"} - {"cli"}
+
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=[
-        "attention",
-        "core",
-        "coresets",
-        "data",
-        "distill",
-        "errors",
-        "mixtures",
-        "models",
-        "plotting",
-        "sparseconv",
-        "subclass",
-        "sweep",
-        "widgets",
-    ],
+    submodules=_PACKAGES,
     submod_attrs={
         "core": ["registry"],
         "core.recording": ["open_recording", "pack"],

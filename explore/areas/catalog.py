@@ -18,12 +18,13 @@ TOPIC = Topic(
             recordings=tuple(f"data/areas-fashion-{name}.zarr.zip" for name in RECORDED_METHODS),
             tiny={
                 "recording": "digits-dm",
+                "data": "digits",
                 "epochs": 1,
                 "width": 4,
                 "images": 10,
                 "reference": 3,
             },
-            length="",
+            length="epochs",
         ),
         Method(
             "complexity",
@@ -36,7 +37,7 @@ TOPIC = Topic(
                 "network": "scenes-vgg",
                 "batch": 4,
             },
-            length="",
+            length="batch",
             table="explore.areas.complexity_table:table",
         ),
     ),

@@ -86,6 +86,8 @@ class ComplexityRun(BaseRun):
         network = load_network(options.network, options.weights)[0].to(self.device)
         layer = options.layer or None
         self._mapper = ActivationMapper(network, layer, options.kind, seed=options.seed)
+        shape = (3, options.size, options.size) if self._images is None else self._images.shape
+        self._about_maps = self._mapper.describe(shape)
         self._areas = np.full(len(self._labels), np.nan, np.float32)
         self._unreadable = np.zeros(len(self._labels), bool)
         self._order = self._choose_order()
@@ -125,12 +127,12 @@ class ComplexityRun(BaseRun):
         return COMPLEXITY.frame(
             {**self._by_class(), "unreadable": int(self._unreadable.sum())},
             {"label": np.array(self.class_names, object), "images": self._counts},
-        )
+        ).assign_attrs(map=self._about_maps)
 
     def result(self) -> xarray.Dataset:
         """Return the same, and the area of every image."""
         result = self.snapshot()
-        result["area"] = ("image", self._areas)
+        result["area"] = ("image", self._areas.copy())
         result["image_label"] = ("image", self._labels)
         if self._files is not None:
             names = [file.relative_to(self._files.root).as_posix() for file in self._files.files]

@@ -13,7 +13,7 @@ from explore.areas.networks import train_small_network
 from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
-from explore.core.recording import frame_index, open_recording
+from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import BaseRun, stream_seed
 from explore.data.training_data import TrainingData
@@ -50,7 +50,7 @@ class AreasRun(BaseRun):
     """A run over the frames of a distillation; it measures maps, and trains and changes nothing in it.
 
     The network took no part in the distillation: it is loaded, or trained here on real images. The
-    maps are those of each image's own class. Steps and frames are those of the recording.
+    maps are those of each image's own class. A step is one frame of the recording.
 
     Args:
         options: see ``AreasConfig``.
@@ -62,6 +62,7 @@ class AreasRun(BaseRun):
     """
 
     name = "areas"
+    every = 1
 
     def __init__(self, options: AreasConfig, data: Any = None) -> None:
         (source,) = SYNTHETIC_IMAGES.check(find_recording(options.recording))
@@ -90,26 +91,23 @@ class AreasRun(BaseRun):
                 f"the recording has {len(self.class_names)} classes, {self.real.name} has "
                 f"{self.real.classes}; give data= the images that were distilled"
             )
+        self._about_maps = self._mapper.describe(self.real.shape)
         self._measure_real(rows["reference"])
-        self.steps = int(source.step.values[-1])
-        self.every = [int(step) for step in source.step.values]
-        self.config = {
-            **options.identity(self.real.describe()),
-            "distillation": dict(source.attrs["config"]),
-        }
+        self.steps = source.sizes["step"] - 1
+        self.config = options.identity(self.real.describe())
 
     @property
     def message(self) -> str:
         """The step of the distillation, for the progress line."""
-        return f"step {self.step} of the distillation"
+        return f"step {int(self._source.step[self.step])} of the distillation"
 
     def advance(self) -> None:
-        """Go to the next step. ``snapshot`` measures its images."""
+        """Go to the next frame. ``snapshot`` measures its images."""
         self.step += 1
 
     def snapshot(self) -> xarray.Dataset:
-        """Return maps, areas and probabilities of the synthetic images at this step."""
-        frame = self._source.isel(step=frame_index(self._source, self.step))
+        """Return maps, areas and probabilities of the synthetic images in this frame."""
+        frame = self._source.isel(step=self.step)
         pixels = frame["image"].transpose("label", "copy", "y", "x", ...).values
         classes, copies = pixels.shape[:2]
         targets = torch.arange(classes).repeat_interleave(copies)
@@ -127,14 +125,16 @@ class AreasRun(BaseRun):
             for name, value in values.items()
         }
         data = AREA_EVOLUTION.frame(
-            {**shaped, "image": pixels},
+            {**shaped, "image": pixels, "distillation_step": int(frame.step)},
             {
                 "label": np.array(self.class_names, object),
                 "real_area": self._real_area,
                 "real_deviation": self._real_deviation,
             },
         )
-        return data.assign_attrs(map=self._mapper.describe(found))
+        return data.assign_attrs(
+            map=self._about_maps, distillation=dict(self._source.attrs["config"])
+        )
 
     def summary(self) -> str:
         """Return the mean area of synthetic and real images."""

@@ -18,6 +18,7 @@ AREA_EVOLUTION = RecordingKind(
         "map": Variable(("label", "copy", "y_map", "x_map"), "class activation map, 0 to 1"),
         "probability": Variable(("label", "copy"), "probability of the image's own class"),
         "image": Variable(("label", "copy", "y", "x", "rgb"), "synthetic image", "display"),
+        "distillation_step": Variable((), "step of the distillation"),
     },
     {
         "label": Variable(("label",), "", ""),

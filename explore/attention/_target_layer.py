@@ -80,7 +80,8 @@ def find_layer(model: nn.Module, image: torch.Tensor) -> str:
     last = maps[-1][2]
     names = [name for name, _, output in maps if output is last]
     chosen = min(reversed(names), key=lambda name: name.count("."))
-    after = [module for _, module, _ in outputs[_index(outputs, last) + 1 :]]
+    position = max(k for k, (_, _, output) in enumerate(outputs) if output is last)
+    after = [module for _, module, _ in outputs[position + 1 :]]
     if any(isinstance(module, nn.MultiheadAttention) for module in after):
         raise InvalidInput(
             f"the last map is the one of {chosen!r}, and attention layers follow it, so it says "
@@ -100,10 +101,6 @@ def _is_map(output: Any) -> bool:
         and output.is_floating_point()
         and output.shape[2] * output.shape[3] > 1
     )
-
-
-def _index(outputs: list[tuple[str, nn.Module, Any]], wanted: torch.Tensor) -> int:
-    return max(k for k, (_, _, output) in enumerate(outputs) if output is wanted)
 
 
 def _list_layers(model: nn.Module) -> str:

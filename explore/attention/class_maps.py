@@ -18,6 +18,7 @@ from explore.attention._cam_kinds import (
     smooth_gradcam_plus_plus_sum,
 )
 from explore.attention._target_layer import check_layer, find_layer
+from explore.attention.receptive_field import receptive_field
 from explore.core.runs import stream_seed
 from explore.core.validation import check_choice, check_number, check_whole_number
 from explore.errors import ExploreWarning, InvalidInput
@@ -142,14 +143,20 @@ class ActivationMapper:
             maps = torch.where(valid[:, None, None], maps, 0)
         return ClassMaps(scaled if normalize else maps, chosen, logits, valid)
 
-    def describe(self, maps: ClassMaps) -> dict[str, Any]:
-        """Return what identifies maps in the attributes of a Dataset."""
-        resolution = list(maps.maps.shape[1:])
+    def describe(self, shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return what identifies the maps of images ``(C, H, W)``, for the attributes of a Dataset.
+
+        It has kind, network, layer, the layer's resolution and its receptive field in pixels.
+        """
+        parameter = next(self.model.parameters(), torch.zeros(()))
+        image = torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype)
+        maps = self(image, 0, warn=False).maps
         description: dict[str, Any] = {
             "kind": self.kind,
             "network": type(self.model).__name__,
             "layer": self.layer,
-            "resolution": resolution,
+            "resolution": list(maps.shape[1:]),
+            "receptive_field": list(receptive_field(self.model, self.layer, shape)),
         }
         if self.kind == "smoothgradcam++":
             description |= {"copies": self.copies, "noise": self.noise, "seed": self.seed}

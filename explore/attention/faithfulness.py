@@ -184,7 +184,7 @@ def randomization_check(
     return xarray.Dataset(
         {"similarity": (("layer", "image"), np.array(rows), attrs)},
         {"layer": np.array(layers, object)},
-        mapper.describe(trained),
+        mapper.describe(tuple(images.shape[1:])),
     )
 
 

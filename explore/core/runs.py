@@ -110,7 +110,7 @@ class BaseRun:
         raise NotImplementedError(f"{type(self).__name__} does not define advance()")
 
     def snapshot(self) -> xarray.Dataset:
-        """Return one frame of what can be seen."""
+        """Return one frame of what can be seen. Attributes of the first one go into the recording."""
         raise NotImplementedError(f"{type(self).__name__} does not define snapshot()")
 
     def result(self) -> xarray.Dataset:

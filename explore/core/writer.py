@@ -73,6 +73,7 @@ class Writer:
     ) -> Self:
         """Allocate a recording for up to ``capacity`` frames like ``frame`` and commit this frame.
 
+        The recording also gets the attributes of the frame, under names that it does not use itself.
         The folder gets its name only when the first frame is complete.
         """
         check_frame(frame)
@@ -80,7 +81,7 @@ class Writer:
         new = path.with_name(path.name + ".new")
         try:
             shutil.rmtree(new, ignore_errors=True)  # An earlier writer may have been killed here.
-            _allocate(new, {"explore_format": FORMAT, **attributes}, frame, capacity)
+            _allocate(new, {"explore_format": FORMAT, **frame.attrs, **attributes}, frame, capacity)
             writer = cls(new, lock)
             writer.append(frame, step)
             new.rename(path)

@@ -122,7 +122,7 @@ def test_a_missing_class_is_named(folder: Path, split: str) -> None:
         file.unlink()
     with pytest.raises(
         DataMissing,
-        match=f"no image in {re.escape(str(gone))}; put Imagenette's train and val there",
+        match=rf"no image in {re.escape(str(gone))} \(church\); put the folders train and val into",
     ):
         load("imagenette", split, size=4)
 

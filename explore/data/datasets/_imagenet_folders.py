@@ -51,16 +51,16 @@ def load_class_folders(
     published_split = "val" if split == "test" else "train"
     root = next((root for root in roots if (root / published_split).is_dir()), roots[0])
     files = [_split_files(root / published_split / folder, split) for folder in folders]
-    missing = [
-        f"{label} ({root / published_split / folder})"
-        for folder, label, found in zip(folders, class_names, files, strict=True)
-        if not found
-    ]
+    missing = [k for k, found in enumerate(files) if not found]
     if missing:
-        few = "; val needs ten images of a class" if split == "val" else ""
+        part, first = root / published_split, folders[missing[0]]
+        problem = f"no image in {part / first}"
+        if split == "val" and any((part / first).glob("*")):
+            problem = f"fewer than ten images (every tenth is val) in {part / first}"
+        others = f" and {len(missing) - 1} other classes" if len(missing) > 1 else ""
         raise DataMissing(
-            f"{name}: no image of {', '.join(missing)}{few}. Put train and val into {root}, or set "
-            f"EXPLORE_DATA to the folder above {root.name}"
+            f"{name}: {problem} ({class_names[missing[0]]}){others}; put the folders train and val "
+            f"into {root}, or set EXPLORE_DATA to the folder above {root.name}"
         )
     chosen = [found[:count] for found in files]
     labels = [label for label, found in enumerate(chosen) for _ in found]
