@@ -5,6 +5,8 @@ from explore.core.catalog import Figure, Lab, Method, Topic
 RECORDED_METHODS = ("dm", "datadam", "atom")
 """Distillations of Fashion-MNIST whose areas ship."""
 
+COMPLEXITY_RECORDING = "data/complexity-imagenette.zarr.zip"
+
 TOPIC = Topic(
     "areas",
     methods=(
@@ -32,6 +34,7 @@ TOPIC = Topic(
             builder="explore.areas.complexity:build",
             config="explore.areas.config:ComplexityConfig",
             figures=("complexity",),
+            recordings=(COMPLEXITY_RECORDING,),
             tiny={
                 "data": {"name": "scenes", "options": {"size": 64, "count": 10}},
                 "network": "scenes-vgg",

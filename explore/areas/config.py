@@ -31,7 +31,7 @@ class AreasConfig(BaseConfig):
     )
     weights: str = option("", "file of weights that replaces the usual one of the network")
     epochs: int = option(10, "epochs in which the small network is trained", at_least=1)
-    width: int = option(16, "channels of its first convolution", at_least=1)
+    width: int = option(32, "channels of its first convolution", at_least=1)
     images: int = option(500, "real images of each class that train it, at most", at_least=1)
     reference: int = option(50, "other real images of each class for comparison", at_least=1)
     kind: str = option("gradcam", KIND_HELP, choices=CAM_KINDS)

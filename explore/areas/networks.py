@@ -8,7 +8,7 @@ from torch import nn
 from explore.core.runs import stream_seed
 from explore.data.training_data import TrainingData
 from explore.models._init import initialise
-from explore.models.trained.scene_network import scene_network
+from explore.models.trained.scene_network import shallow_network
 from explore.models.training import Fit
 
 
@@ -17,8 +17,8 @@ def train_small_network(
 ) -> nn.Module:
     """Train a small network on some images: batch norm and global average pooling.
 
-    Such a network finds objects best. The maps of the distillation ConvNet, with instance norm and
-    a flat head, miss most of them.
+    Such a network finds objects best (``scripts/train_area_networks.py`` prints how well). The maps
+    of the distillation ConvNet, with instance norm and a flat head, miss most of them.
 
     Args:
         data: the images.
@@ -27,7 +27,7 @@ def train_small_network(
         epochs: passes over the images, with Adam and a cosine schedule.
         seed: of weights and batches.
     """
-    network = scene_network(classes=data.classes, width=width, channels=data.shape[0])
+    network = shallow_network(data.shape[0], data.classes, width)
     initialise(network, stream_seed(seed, "networks"))
     fit = Fit(
         network.to(data.device),

@@ -49,8 +49,10 @@ class NetworkEntry:
 
 _ARCHITECTURE = "explore.models.architectures:architecture"
 _SCENE_NETWORK = "explore.models.trained.scene_network:scene_network"
+_SHALLOW_NETWORK = "explore.models.trained.scene_network:shallow_network"
 _RESNET_CIFAR = "explore.models.trained.resnet_cifar:ResNetCifar"
 _SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
+_SMALL_SCENES = {"name": "scenes", "options": {"split": "test", "size": 32}}
 _CIFAR = {"name": "cifar10-jpeg", "options": {"split": "test"}}
 
 NETWORKS = {
@@ -106,5 +108,18 @@ NETWORKS = {
         ("SiLU",),
         weights="data/scenes-smooth.safetensors",
         images=_SCENES,
+    ),
+    "scenes-outline": NetworkEntry(
+        "names the shape (outline)",
+        _SHALLOW_NETWORK,
+        weights="data/scenes-outline.safetensors",
+        images=_SMALL_SCENES,
+    ),
+    "scenes-texture": NetworkEntry(
+        "plain or striped (texture)",
+        _SHALLOW_NETWORK,
+        options={"classes": 2},
+        weights="data/scenes-texture.safetensors",
+        images=_SMALL_SCENES,
     ),
 }

@@ -1,0 +1,1 @@
+"""Pictures of activation areas: on scenes, over a distillation, and by class."""

@@ -1,0 +1,236 @@
+"""The lab on activation areas: one function for each notebook cell; each returns an explorer."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ipywidgets
+import numpy as np
+import torch
+import xarray
+
+from explore.areas.catalog import COMPLEXITY_RECORDING, RECORDED_METHODS
+from explore.areas.config import CAM_KINDS
+from explore.areas.evolution import find_recording
+from explore.areas.figures.area_curves import AreaCurves, area_curves
+from explore.areas.figures.class_complexity import ClassComplexity, class_complexity
+from explore.areas.figures.object_areas import PREDICTIONS, ObjectAreas
+from explore.areas.figures.photograph_maps import PhotographMaps
+from explore.areas.recordings import AREA_EVOLUTION
+from explore.areas.scene_maps import COMPARISONS, CUES, OBJECT_SIZES, SIDE, SceneMaps, scene_maps
+from explore.attention.class_maps import ActivationMapper, resize_maps
+from explore.attention.localization import activation_area
+from explore.attention.receptive_field import receptive_field
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
+from explore.core.validation import check_whole_number
+from explore.data import load
+from explore.data.datasets.imagenette import IMAGENET_CLASSES
+from explore.data.normalization import normalize_bytes
+from explore.errors import DataMissing
+from explore.models.trained.loading import load_network
+from explore.widgets.controls import Choice, Control, Slider
+from explore.widgets.explorer import Explorer
+
+ALL_SIZES = "all sizes"
+CLUTTER = (0, 2, 4, 8)
+CUE_LABELS = {"outline": "outline (which shape?)", "texture": "texture (plain or striped?)"}
+COMPARISON_LABELS = {
+    "trained": "of the trained network, true class",
+    "wrong class": "of the trained network, a wrong class",
+    "random weights": "with the weights shuffled",
+}
+LAYER_LABELS = {"10": "last, 8×8", "6": "second, 16×16", "2": "first, 32×32"}
+"""Layers of the networks for scenes."""
+
+CAPTIONS = {
+    "outline": "Discriminative is not the same as object: an outline is enough to name a shape.",
+    "texture": "Discriminative is not the same as object: some stripes are enough.",
+}
+KIND_LABELS = {
+    "gradcam": "Grad-CAM",
+    "hirescam": "HiResCAM",
+    "layercam": "LayerCAM",
+    "gradcam++": "Grad-CAM++",
+    "smoothgradcam++": "SmoothGradCAM++",
+}
+METHOD_LABELS = {"dm": "DM", "datadam": "DataDAM", "atom": "ATOM"}
+PHOTOGRAPH_LAYERS = {"features": "last, 13×13", "features.9": "earlier, 27×27"}
+"""Layers of SqueezeNet."""
+
+
+def object_areas(count: int = 100) -> Explorer:
+    """Explore many scenes: predict how much of the image the map uses, then see one dot per scene.
+
+    Args:
+        count: number of scenes, 10 to 500.
+    """
+    count = check_whole_number("count", count, 10, 500)
+
+    @cache
+    def maps(
+        cue: str, size: Any, clutter: int, comparison: str, kind: str, layer: str
+    ) -> SceneMaps:
+        object_size = None if size == ALL_SIZES else size
+        return scene_maps(cue, object_size, clutter, comparison, kind, layer, count)
+
+    @cache
+    def field(cue: str, layer: str) -> tuple[int, int]:
+        return receptive_field(load_network(CUES[cue])[0], layer, (3, 2 * SIDE, 2 * SIDE))
+
+    def source(
+        prediction: str,
+        size: Any,
+        cue: str,
+        clutter: int,
+        comparison: str,
+        kind: str,
+        layer: str,
+        image: int,
+    ) -> xarray.Dataset:
+        found, k = maps(cue, size, clutter, comparison, kind, layer), image - 1
+        assert found.scenes.masks is not None
+        box = _field_box(found.maps[k].numpy(), field(cue, layer))
+        return xarray.Dataset(
+            {
+                "share": ("image", found.object_shares),
+                "area": ("image", found.areas),
+                "label": ("image", found.labels.numpy()),
+                "picture": (("y", "x", "rgb"), found.scenes.images[k].permute(1, 2, 0).numpy()),
+                "map": (("y", "x"), found.enlarged[k].numpy()),
+                "mask": (("y", "x"), found.scenes.masks[k].numpy().astype(float)),
+                "field": ("edge", box),
+                "chosen": ((), k),
+                "accuracy": ((), found.accuracy),
+                "pointing": ((), found.pointing),
+            },
+            {"class": ("class", np.array(found.class_names, object)), "task": ((), cue)},
+            {
+                "heading": f"{KIND_LABELS[kind]} {COMPARISON_LABELS[comparison]}",
+                "layer": f"layer {LAYER_LABELS[layer]}",
+                "caption": CAPTIONS[cue],
+                "prediction": prediction,
+            },
+        )
+
+    controls: dict[str, Control] = {
+        "prediction": Choice("your prediction: the map uses", list(PREDICTIONS), names=PREDICTIONS),
+        "size": Slider("object size", [ALL_SIZES, *OBJECT_SIZES]),
+        "cue": Choice("the class is in the", list(CUES), names=CUE_LABELS),
+        "clutter": Slider("clutter", list(CLUTTER), CLUTTER[1]),
+        "comparison": Choice("map", list(COMPARISONS), names=COMPARISON_LABELS),
+        "kind": Choice("kind", list(CAM_KINDS), names=KIND_LABELS),
+        "layer": Choice("layer", list(LAYER_LABELS), names=LAYER_LABELS),
+        "image": Slider("scene", list(range(1, count + 1))),
+    }
+    return Explorer(source, ObjectAreas, controls, "object-areas")
+
+
+def areas_over_steps(*recordings: str) -> Explorer:
+    """Explore how areas evolve while images are distilled.
+
+    Args:
+        *recordings: paths of recordings of ``explore run areas``; by default those of three methods
+            on Fashion-MNIST that ship.
+    """
+    names = list(recordings or RECORDED_METHODS)
+    opened = {name: _areas_recording(name) for name in names}
+    first = opened[names[0]]
+
+    def source(recording: str, step: int, label: str) -> xarray.Dataset:
+        chosen = opened[recording]
+        labels = [str(name) for name in chosen.label.values]
+        step = min(step, int(chosen.step.values[-1]))
+        return area_curves(chosen, step, label if label in labels else labels[0])
+
+    most = max(opened.values(), key=lambda recording: recording.sizes["step"])
+    controls: dict[str, Control] = {
+        "recording": Choice("distilled by", names, names=METHOD_LABELS),
+        "step": Slider("frame", most.step.values.tolist()),
+        "label": Choice("class", [str(name) for name in first.label.values]),
+    }
+    return Explorer(source, AreaCurves, controls, "areas")
+
+
+def complexity(recording: str = COMPLEXITY_RECORDING) -> Explorer:
+    """Explore the complexity of each class of a data set, as its images are measured.
+
+    Args:
+        recording: path of a recording of ``explore run complexity``; by default the one of
+            Imagenette that ships.
+    """
+    path = Path(recording).expanduser()
+    found = open_recording(path if path.exists() else shipped(recording)).load()
+    steps = found.step.values.tolist()
+    controls: dict[str, Control] = {"step": Slider("batches measured", steps, steps[-1])}
+    return Explorer(
+        lambda step: class_complexity(found, step), ClassComplexity, controls, "complexity"
+    )
+
+
+def photographs(count: int = 2) -> Explorer | ipywidgets.HTML:
+    """Explore maps of SqueezeNet on photographs of Imagenette, or say what is missing.
+
+    Args:
+        count: photographs of each class.
+    """
+    try:
+        images = load("imagenette", "test", count=check_whole_number("count", count, 1))
+        network, entry = load_network("squeezenet")
+    except DataMissing as error:
+        return ipywidgets.HTML(f"<p>This cell shows photographs when they are there. {error}</p>")
+    categories = dict(zip(IMAGENET_CLASSES, images.class_names, strict=True))
+    assert entry.statistics is not None
+    inputs = normalize_bytes(images.images, *entry.statistics)
+
+    @cache
+    def maps(kind: str, layer: str, photograph: int) -> tuple[torch.Tensor, int, float, float]:
+        mapper = ActivationMapper(network, layer, kind)
+        found = mapper(inputs[photograph : photograph + 1], warn=False)
+        target = int(found.targets[0])
+        probability = float(found.logits.softmax(1)[0, target])
+        return found.maps, target, probability, float(activation_area(found.maps)[0])
+
+    def source(photograph: int, kind: str, layer: str) -> xarray.Dataset:
+        k = photograph - 1
+        found, target, probability, area = maps(kind, layer, k)
+        side = images.images.shape[-1]
+        return xarray.Dataset(
+            {
+                "picture": (("y", "x", "rgb"), images.images[k].permute(1, 2, 0).numpy()),
+                "map": (("y", "x"), resize_maps(found, side)[0].numpy()),
+                "area": ((), area),
+                "probability": ((), probability),
+            },
+            attrs={
+                "label": str(images.class_names[int(images.labels[k])]),
+                "predicted": categories.get(target, f"class {target} of ImageNet"),
+                "kind": KIND_LABELS[kind],
+                "layer": PHOTOGRAPH_LAYERS[layer],
+            },
+        )
+
+    controls: dict[str, Control] = {
+        "photograph": Slider("photograph", list(range(1, len(images) + 1))),
+        "kind": Choice("kind", list(CAM_KINDS), names=KIND_LABELS),
+        "layer": Choice("layer", list(PHOTOGRAPH_LAYERS), names=PHOTOGRAPH_LAYERS),
+    }
+    return Explorer(source, PhotographMaps, controls, "photographs")
+
+
+def _field_box(scene_map: np.ndarray, field: tuple[int, int]) -> np.ndarray:
+    """Return left, top, width and height of the receptive field of the brightest value, in pixels."""
+    row, column = np.unravel_index(int(scene_map.argmax()), scene_map.shape)
+    centre = [(index + 0.5) * SIDE / scene_map.shape[0] for index in (column, row)]
+    edges = [
+        (max(0, c - f / 2), min(SIDE, c + f / 2)) for c, f in zip(centre, field[::-1], strict=True)
+    ]
+    (left, right), (top, bottom) = edges
+    return np.array([left, top, right - left, bottom - top])
+
+
+def _areas_recording(name: str) -> xarray.Dataset:
+    path = f"areas-fashion-{name}" if name in RECORDED_METHODS else name
+    return AREA_EVOLUTION.check(find_recording(path).load())[0]

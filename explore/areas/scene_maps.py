@@ -1,0 +1,152 @@
+"""Maps of trained networks on scenes whose object size, clutter and cue are chosen."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from explore.attention.class_maps import ActivationMapper, resize_maps
+from explore.attention.faithfulness import randomized
+from explore.attention.localization import activation_area, mass_inside, pointing_game
+from explore.core.validation import check_choice
+from explore.data.datasets.synthetic_scenes import scenes
+from explore.data.image_set import ImageSet
+from explore.models.trained.loading import load_network
+
+SIDE = 32
+"""Pixels a side of a scene."""
+
+OBJECT_SIZES = (0.10, 0.18, 0.30, 0.42, 0.48)
+"""Radius of the object / side of the image."""
+
+SIZE_RANGE, CLUTTER_RANGE = (0.10, 0.48), (0, 8)
+"""What the networks were trained on."""
+
+CUES = {"outline": "scenes-outline", "texture": "scenes-texture"}
+"""Where the class is, and the network that was trained to see it there."""
+
+COMPARISONS = ("trained", "wrong class", "random weights")
+"""Whose map is shown: the network's own for the true class, or one of two comparisons."""
+
+
+class SceneMaps(NamedTuple):
+    """Scenes and their maps.
+
+    Attributes:
+        scenes: the images, with masks.
+        labels: int64 ``[N]``, the class of each scene for the chosen cue.
+        class_names: names of these classes.
+        maps: float ``[N, h, w]`` in [0, 1], at the resolution of the layer.
+        accuracy: of the network on the scenes.
+    """
+
+    scenes: ImageSet
+    labels: torch.Tensor
+    class_names: tuple[str, ...]
+    maps: torch.Tensor
+    accuracy: float
+
+    @property
+    def enlarged(self) -> torch.Tensor:
+        """The maps at the size of the images."""
+        return resize_maps(self.maps, SIDE)
+
+    @property
+    def object_shares(self) -> np.ndarray:
+        """The share of each image that is the object."""
+        return self._masks.float().mean((1, 2)).numpy()
+
+    @property
+    def areas(self) -> np.ndarray:
+        """The activation area of each map at the size of the image."""
+        return activation_area(self.enlarged).numpy()
+
+    @property
+    def pointing(self) -> float:
+        """The share of maps whose largest value lies inside the object."""
+        return float(pointing_game(self.enlarged, self._masks).mean())
+
+    @property
+    def mass(self) -> float:
+        """The mean share of the maps' sum that lies inside the object."""
+        return float(mass_inside(self.enlarged, self._masks).mean())
+
+    @property
+    def _masks(self) -> torch.Tensor:
+        masks = self.scenes.masks
+        assert masks is not None
+        return masks
+
+
+def scene_maps(
+    cue: str,
+    object_size: float | None,
+    clutter: int | None,
+    comparison: str = "trained",
+    kind: str = "gradcam",
+    layer: str | None = None,
+    count: int = 100,
+    network: nn.Module | None = None,
+    seed: int = 0,
+) -> SceneMaps:
+    """Compute the maps of one network on scenes that nobody was trained on.
+
+    Args:
+        cue: "outline" (the class is the shape) or "texture" (the class is plain or striped).
+        object_size: radius / side; None for all sizes of ``SIZE_RANGE``.
+        clutter: pieces of clutter; None for all numbers of ``CLUTTER_RANGE``.
+        comparison: "trained", "wrong class" (the next one) or "random weights" (the trained ones,
+            shuffled within each layer).
+        kind, layer: as for ``explore.attention.gradcam``.
+        count: number of scenes.
+        network: in place of the shipped network of the cue.
+        seed: of the scenes and of the shuffling.
+
+    Raises:
+        UnknownName: an unknown cue, comparison, kind or layer.
+    """
+    check_choice("cue", cue, CUES)
+    check_choice("comparison", comparison, COMPARISONS)
+    images = _scenes(
+        object_size if object_size is not None else SIZE_RANGE,
+        clutter if clutter is not None else CLUTTER_RANGE,
+        count,
+        seed,
+    )
+    labels, class_names = task_labels(images, cue)
+    network = _network(CUES[cue]) if network is None else network
+    if comparison == "random weights":
+        layers = [n for n, m in network.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+        network = randomized(network, layers, seed)
+    targets = labels
+    if comparison == "wrong class":
+        targets = (labels + 1) % len(class_names)
+    found = ActivationMapper(network, layer, kind)(images.batch(), targets, batch=200, warn=False)
+    accuracy = float((found.logits.argmax(1) == labels).float().mean())
+    return SceneMaps(images, labels, class_names, found.maps, accuracy)
+
+
+def task_labels(images: ImageSet, cue: str) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Return the classes of scenes for a cue, and their names."""
+    if cue == "outline":
+        return images.labels, tuple(images.class_names)
+    assert images.subclasses is not None
+    return images.subclasses % 2, ("plain", "striped")
+
+
+@cache
+def _scenes(
+    object_size: float | tuple[float, float], clutter: int | tuple[int, int], count: int, seed: int
+) -> ImageSet:
+    return scenes(
+        "test", size=SIDE, count=count, object_size=object_size, clutter=clutter, seed=seed
+    )
+
+
+@cache
+def _network(name: str) -> nn.Module:
+    return load_network(name)[0]
