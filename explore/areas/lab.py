@@ -46,8 +46,8 @@ LAYER_LABELS = {"10": "last, 8×8", "6": "second, 16×16", "2": "first, 32×32"}
 """Layers of the networks for scenes."""
 
 CAPTIONS = {
-    "outline": "Discriminative is not the same as object: an outline is enough to name a shape.",
-    "texture": "Discriminative is not the same as object: some stripes are enough.",
+    "outline": "What tells the classes apart is not the whole object.",
+    "texture": "What tells the classes apart is not the whole object.",
 }
 KIND_LABELS = {
     "gradcam": "Grad-CAM",

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 from explore.areas.recordings import AREA_EVOLUTION
 from explore.core.recording import frame_index
+from explore.core.registry import methods
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_caption, add_heading
 from explore.plotting.mosaic import mosaic, tile_box
@@ -67,7 +68,7 @@ def area_curves(
         {"label": ("label", np.array(labels, object))},
         {
             "data": str(recording.attrs["config"]["data"]["name"]),
-            "method": str(distillation["method"]),
+            "method": _label(str(distillation["method"])),
             "kind": str(about["kind"]),
             "layer": f"layer {about['layer']}, {side}",
             "threshold": float(recording.attrs["config"]["threshold"]),
@@ -90,7 +91,7 @@ class AreaCurves(Picture):
         self._marks: list[Any] = []
         style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["vermilion"]}
         for position, name in enumerate(("image", "map")):
-            axes = add_bare_axes(self, (0.035 + 0.49 * position, 0.4, 0.45, 0.49))
+            axes = add_bare_axes(self, (0.035 + 0.49 * position, 0.55, 0.45, 0.35))
             kind: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
             if name == "map":
                 kind = {"cmap": SEQUENTIAL, "vmin": 0, "vmax": 1}
@@ -103,10 +104,10 @@ class AreaCurves(Picture):
             mark = Rectangle((0, 0), width, height, **style)
             self._marks.append((name, self.moving(axes.add_patch(mark))))
         self._build_curves(data)
-        self._caption = add_caption(self, 0.535, 0.115)
+        self._caption = add_caption(self, 0.56, 0.17)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
-        axes = self._axes = self.figure.add_axes((0.085, 0.1, 0.4, 0.24))
+        axes = self._axes = self.figure.add_axes((0.085, 0.1, 0.42, 0.4))
         axes.set(xscale="symlog", xlabel="step of the distillation", ylabel="area")
         axes.set_xlim(-0.4, max(10, float(data["curve_step"].max()) * 1.15))
         top = max(float(np.nanmax(data["curve"].values)), float(data["real_area"].max()))
@@ -126,7 +127,7 @@ class AreaCurves(Picture):
         (self._point,) = axes.plot([], [], "o", ms=8, **blue)
         for artist in (self._curve, self._real, self._point):
             self.moving(artist)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.1, 1.05), borderaxespad=0)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.06, 1.0), borderaxespad=0)
 
     def _gap(self, data: xarray.Dataset, name: str) -> int:
         """Return the pixels between the tiles; maps are coarser than images."""
@@ -209,3 +210,9 @@ class AreaCurves(Picture):
             )
             for i, step in enumerate(data["curve_step"].values)
         ]
+
+
+def _label(method: str) -> str:
+    """Return the name of a method in pictures; a method of another package may be unknown here."""
+    known = methods().get(method)
+    return (known.label if known else "") or method

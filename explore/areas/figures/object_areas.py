@@ -36,6 +36,7 @@ TOLERANCE = 0.05
 
 CLASS_COLOURS = ("blue", "vermilion", "green", "purple", "black")
 CLASS_MARKERS = ("o", "s", "^", "D", "v")
+CAPTION_HEIGHTS = (0.42, 0.375, 0.33, 0.255, 0.21, 0.135, 0.09)
 LIMIT = 0.75
 """Upper limit of both axes; no object of a scene covers more."""
 
@@ -109,7 +110,7 @@ class ObjectAreas(Picture):
             )
         )  # fmt: skip
         self._build_images(data)
-        self._captions = [add_caption(self, 0.52, y) for y in (0.3, 0.25, 0.2, 0.12, 0.07)]
+        self._captions = [add_caption(self, 0.52, y) for y in CAPTION_HEIGHTS]
 
     def _build_images(self, data: xarray.Dataset) -> None:
         height, width = data["mask"].shape
@@ -117,7 +118,7 @@ class ObjectAreas(Picture):
         for index, (name, title) in enumerate(
             {"picture": "scene", "map": "map", "mask": "mask of the object"}.items()
         ):
-            axes = add_image_axes(self, (0.52 + index * 0.16, 0.44, 0.15, 0.31))
+            axes = add_image_axes(self, (0.52 + index * 0.16, 0.5, 0.15, 0.31))
             set_title(axes, title)
             limits: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": SEQUENTIAL}
             if name == "mask":
@@ -159,16 +160,18 @@ class ObjectAreas(Picture):
     def _sentences(self, data: xarray.Dataset) -> list[str]:
         name = str(data["class"].values[int(data["label"].values[int(data["chosen"])])])
         share, area = (float(data[key].values[int(data["chosen"])]) for key in ("share", "area"))
+        start = f"Scene {int(data['chosen']) + 1}, {name}: the object is {share:.0%} of the image"
         if not data.attrs["prediction"]:
-            return [f"This scene: {name}, {share:.0%} of the image is the object.", "", "", "", ""]
+            return [f"{start}.", *[""] * (len(CAPTION_HEIGHTS) - 1)]
         right = agreement(data["share"].values, data["area"].values, str(data.attrs["prediction"]))
-        predicted = PREDICTIONS[str(data.attrs["prediction"])]
         return [
-            f"This scene: {name}, object {share:.0%}, map {area:.0%} of the image. The box is the",
-            f"receptive field of the brightest value ({data.attrs['layer']}).",
-            f"Your prediction, {predicted}, holds for {right:.0%} of {data.sizes['image']} scenes.",
-            f"accuracy {float(data['accuracy']):.0%}, brightest pixel inside the object in "
-            f"{float(data['pointing']):.0%}",
+            f"{start}, the map {area:.0%}.",
+            "The box is the receptive field of the brightest value",
+            f"({data.attrs['layer']}).",
+            f"Your prediction: {PREDICTIONS[str(data.attrs['prediction'])]}.",
+            f"It holds for {right:.0%} of {data.sizes['image']} scenes (grey).",
+            f"Accuracy {float(data['accuracy']):.0%}; brightest pixel inside the object: "
+            f"{float(data['pointing']):.0%}.",
             str(data.attrs["caption"]),
         ]
 

@@ -1,0 +1,56 @@
+"""The lab of activation areas as a reader meets it: a prediction, a dot, dials, frames by keyboard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import alt_changes, opened, run_all
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+
+COUNT = "document.querySelectorAll('.explore-figure img').length"
+
+
+def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
+    opened(page, server, "bare_01_activation_areas.ipynb")
+    run_all(page)
+    page.wait_for_function(f"{COUNT} >= 3", timeout=150_000)
+    figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
+    # the maps are hidden until a prediction is chosen
+    pictures.nth(0).scroll_into_view_if_needed()
+    before = pictures.nth(0).get_attribute("alt")
+    assert "hidden until a prediction is chosen" in before
+    menus = page.locator(".widget-dropdown select")
+    menus.nth(0).select_option(label="less than the object")
+    after = alt_changes(page, 0, before)
+    assert "Mean of all 100 scenes" in after
+    page.screenshot(path=screenshots / "01-prediction.png")
+    # a dot is clicked
+    figures.nth(0).get_by_role("button", name="scene 12", exact=True).focus()
+    page.keyboard.press("Enter")
+    before, after = after, alt_changes(page, 0, after)
+    assert "Scene 12:" in after
+    # another cue: the same scenes, another question
+    menus.nth(1).select_option(label="texture (plain or striped?)")
+    after = alt_changes(page, 0, after)
+    assert "plain" in after or "striped" in after
+    menus.nth(2).select_option(label="with the weights shuffled")
+    after = alt_changes(page, 0, after)
+    assert after.startswith("Grad-CAM with the weights shuffled")
+    page.screenshot(path=screenshots / "01-shuffled.png")
+    # the areas of a distillation: to the first frame by keyboard
+    pictures.nth(1).scroll_into_view_if_needed()
+    before = pictures.nth(1).get_attribute("alt")
+    assert "at step 0" in before
+    figures.nth(1).get_by_role("button", name="class Coat", exact=True).first.click()
+    after = alt_changes(page, 1, before)
+    assert "Class Coat: area" in after
+    page.screenshot(path=screenshots / "01-frames.png")
+    # complexity, all batches measured
+    pictures.nth(2).scroll_into_view_if_needed()
+    assert "Mean over 10 classes" in pictures.nth(2).get_attribute("alt")
+    page.screenshot(path=screenshots / "01-complexity.png")
+    assert page.outside == []
