@@ -36,6 +36,11 @@ for network in resnet20 resnet56 squeezenet; do
   explore run density "$network" --images 100 --out "$runs/density-$network.zarr"
 done
 
+for method in dm datadam atom; do
+  explore run areas --recording "$runs/fashion-$method.zarr" --out "$runs/areas-fashion-$method.zarr"
+done
+explore run complexity imagenette --out "$runs/complexity-imagenette.zarr"
+
 # data/sparse-times.json: rows of explore bench sparseconv --layers resnet,vgg --densities 1,0.8,0.6,0.4,0.2,0.1,0.05
 # --methods bitmap,im2col,cpo,cps --json FILE, on an idle machine, without shapes and differences
 
