@@ -16,17 +16,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from explore.areas.config import CAM_KINDS
-from explore.areas.scene_maps import (
+from explore.areas.config import (
+    CAM_KINDS,
     CLUTTER_RANGE,
     COMPARISONS,
     CUES,
     OBJECT_SIZES,
     SIDE,
     SIZE_RANGE,
-    scene_maps,
-    task_labels,
 )
+from explore.areas.scene_maps import scene_maps, task_labels
 from explore.data import load
 from explore.models import Fit
 from explore.models._init import initialise

@@ -64,4 +64,6 @@ def table(
                 "std": float(np.nanstd(values, ddof=1)) if len(values) > 1 else np.nan,
             }
         )
-    return pandas.DataFrame(rows)
+    complete = pandas.DataFrame(rows)
+    complete.attrs["percent"] = ("complexity",)
+    return complete

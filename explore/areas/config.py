@@ -1,4 +1,4 @@
-"""Options of the runs of this topic; no torch is imported."""
+"""Options of the runs and of the scenes of this topic; no torch is imported."""
 
 from __future__ import annotations
 
@@ -9,6 +9,21 @@ from explore.core.config import BaseConfig, device_option, option, seed_option
 
 CAM_KINDS = ("gradcam", "hirescam", "layercam", "gradcam++", "smoothgradcam++")
 """The kinds of maps; a test holds that they are those of ``explore.attention``."""
+
+SIDE = 32
+"""Pixels a side of a scene."""
+
+OBJECT_SIZES = (0.10, 0.18, 0.30, 0.42, 0.48)
+"""Radius of the object / side of the image."""
+
+SIZE_RANGE, CLUTTER_RANGE = (0.10, 0.48), (0, 8)
+"""What the networks were trained on."""
+
+CUES = {"outline": "scenes-outline", "texture": "scenes-texture"}
+"""Where the class is, and the network that was trained to see it there."""
+
+COMPARISONS = ("trained", "wrong class", "random weights")
+"""Whose map is shown: the network's own for the true class, or one of two comparisons."""
 
 KIND_HELP = "kind of map: " + ", ".join(CAM_KINDS)
 

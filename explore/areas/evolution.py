@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +9,12 @@ import torch
 
 from explore.areas.config import AreasConfig
 from explore.areas.networks import train_small_network
-from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES
+from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES, find_recording
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
-from explore.core.recording import open_recording
-from explore.core.resources import shipped
 from explore.core.runs import BaseRun, stream_seed
 from explore.data.training_data import TrainingData
-from explore.errors import DataMissing, InvalidInput
+from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
 
 if TYPE_CHECKING:
@@ -27,23 +24,6 @@ if TYPE_CHECKING:
 def build(config: AreasConfig, data: Any = None) -> AreasRun:
     """Build the run for the registry."""
     return AreasRun(config, data)
-
-
-def find_recording(name: str) -> xarray.Dataset:
-    """Open a recording by its path or URL, or by the name of one that ships.
-
-    Raises:
-        DataMissing: there is neither.
-    """
-    if not Path(name).exists() and "/" not in name and not name.endswith((".zarr", ".zip")):
-        try:
-            return open_recording(shipped(f"data/{name}.zarr.zip"))
-        except DataMissing:
-            raise DataMissing(
-                f"there is no recording {name}, and none of this name ships; give the path of one, "
-                "such as runs/datadam.zarr"
-            ) from None
-    return open_recording(name)
 
 
 class AreasRun(BaseRun):

@@ -8,29 +8,19 @@ from typing import Any
 
 import ipywidgets
 import numpy as np
-import torch
 import xarray
 
 from explore.areas.catalog import COMPLEXITY_RECORDING, RECORDED_METHODS
-from explore.areas.config import CAM_KINDS
-from explore.areas.evolution import find_recording
+from explore.areas.config import CAM_KINDS, COMPARISONS, CUES, OBJECT_SIZES, SIDE
 from explore.areas.figures.area_curves import AreaCurves, area_curves
 from explore.areas.figures.class_complexity import ClassComplexity, class_complexity
 from explore.areas.figures.object_areas import PREDICTIONS, ObjectAreas
 from explore.areas.figures.photograph_maps import PhotographMaps
-from explore.areas.recordings import AREA_EVOLUTION
-from explore.areas.scene_maps import COMPARISONS, CUES, OBJECT_SIZES, SIDE, SceneMaps, scene_maps
-from explore.attention.class_maps import ActivationMapper, resize_maps
-from explore.attention.localization import activation_area
-from explore.attention.receptive_field import receptive_field
+from explore.areas.recordings import AREA_EVOLUTION, find_recording
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.validation import check_whole_number
-from explore.data import load
-from explore.data.datasets.imagenette import IMAGENET_CLASSES
-from explore.data.normalization import normalize_bytes
 from explore.errors import DataMissing
-from explore.models.trained.loading import load_network
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -67,6 +57,10 @@ def object_areas(count: int = 100) -> Explorer:
     Args:
         count: number of scenes, 10 to 500.
     """
+    from explore.areas.scene_maps import SceneMaps, scene_maps
+    from explore.attention.receptive_field import receptive_field
+    from explore.models.trained.loading import load_network
+
     count = check_whole_number("count", count, 10, 500)
 
     @cache
@@ -109,7 +103,7 @@ def object_areas(count: int = 100) -> Explorer:
             {"class": ("class", np.array(found.class_names, object)), "task": ((), cue)},
             {
                 "heading": f"{KIND_LABELS[kind]} {COMPARISON_LABELS[comparison]}",
-                "layer": f"layer {LAYER_LABELS[layer]}",
+                "layer": f"layer: {LAYER_LABELS[layer]}",
                 "caption": CAPTIONS[cue],
                 "prediction": prediction,
             },
@@ -176,6 +170,13 @@ def photographs(count: int = 2) -> Explorer | ipywidgets.HTML:
     Args:
         count: photographs of each class.
     """
+    from explore.attention.class_maps import ActivationMapper, resize_maps
+    from explore.attention.localization import activation_area
+    from explore.data import load
+    from explore.data.datasets.imagenette import IMAGENET_CLASSES
+    from explore.data.normalization import normalize_bytes
+    from explore.models.trained.loading import load_network
+
     try:
         images = load("imagenette", "test", count=check_whole_number("count", count, 1))
         network, entry = load_network("squeezenet")
@@ -186,7 +187,7 @@ def photographs(count: int = 2) -> Explorer | ipywidgets.HTML:
     inputs = normalize_bytes(images.images, *entry.statistics)
 
     @cache
-    def maps(kind: str, layer: str, photograph: int) -> tuple[torch.Tensor, int, float, float]:
+    def maps(kind: str, layer: str, photograph: int) -> tuple[Any, int, float, float]:
         mapper = ActivationMapper(network, layer, kind)
         found = mapper(inputs[photograph : photograph + 1], warn=False)
         target = int(found.targets[0])

@@ -1,8 +1,17 @@
-"""What the recordings of this topic hold; no torch is imported."""
+"""What the recordings of this topic hold, and where they are; no torch is imported."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
 from explore.core.schema import RecordingKind, Variable
+from explore.errors import DataMissing
+
+if TYPE_CHECKING:
+    import xarray
 
 SYNTHETIC_IMAGES = RecordingKind(
     "a run that distils images (such as explore run datadam)",
@@ -42,3 +51,20 @@ COMPLEXITY = RecordingKind(
     },
 )
 """Complexity of each class in the sense of Comp-DD; NaN before its first image is measured."""
+
+
+def find_recording(name: str) -> xarray.Dataset:
+    """Open a recording by its path or URL, or by the name of one that ships.
+
+    Raises:
+        DataMissing: there is neither.
+    """
+    if not Path(name).exists() and "/" not in name and not name.endswith((".zarr", ".zip")):
+        try:
+            return open_recording(shipped(f"data/{name}.zarr.zip"))
+        except DataMissing:
+            raise DataMissing(
+                f"there is no recording {name}, and none of this name ships; give the path of one, "
+                "such as runs/datadam.zarr"
+            ) from None
+    return open_recording(name)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explore.areas.config import CLUTTER_RANGE, COMPARISONS, CUES, SIDE, SIZE_RANGE
 from explore.attention.class_maps import ActivationMapper, resize_maps
 from explore.attention.faithfulness import randomized
 from explore.attention.localization import activation_area, mass_inside, pointing_game
@@ -16,21 +17,6 @@ from explore.core.validation import check_choice
 from explore.data.datasets.synthetic_scenes import scenes
 from explore.data.image_set import ImageSet
 from explore.models.trained.loading import load_network
-
-SIDE = 32
-"""Pixels a side of a scene."""
-
-OBJECT_SIZES = (0.10, 0.18, 0.30, 0.42, 0.48)
-"""Radius of the object / side of the image."""
-
-SIZE_RANGE, CLUTTER_RANGE = (0.10, 0.48), (0, 8)
-"""What the networks were trained on."""
-
-CUES = {"outline": "scenes-outline", "texture": "scenes-texture"}
-"""Where the class is, and the network that was trained to see it there."""
-
-COMPARISONS = ("trained", "wrong class", "random weights")
-"""Whose map is shown: the network's own for the true class, or one of two comparisons."""
 
 
 class SceneMaps(NamedTuple):

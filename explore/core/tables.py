@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 TABLE_FORMATS = ("md", "latex", "csv")
 PERCENT_COLUMNS = ("accuracy", "f1", "macro_f1", "auc")
-"""Columns in percent, together with their spreads and differences."""
+"""Columns in percent, together with their spreads and differences; a table names others in its
+attribute ``percent``."""
 
 SPREAD_COLUMNS = ("std", "±")
 LATEX_RULES = [
@@ -112,7 +113,7 @@ def _merge_spreads(table: pandas.DataFrame) -> pandas.DataFrame:
         if name in SPREAD_COLUMNS:
             continue
         signed = name.startswith("minus ")
-        percent = signed or name in PERCENT_COLUMNS
+        percent = signed or name in (*PERCENT_COLUMNS, *table.attrs.get("percent", ()))
         spreads = table[following] if following in SPREAD_COLUMNS else [float("nan")] * len(table)
         columns[name.replace("_", " ") + ", %" * percent] = [
             _cell(value, spread, percent, signed)

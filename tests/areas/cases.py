@@ -32,12 +32,14 @@ def scene_states() -> list[xarray.Dataset]:
 
 def evolution_states() -> list[xarray.Dataset]:
     recording = open_recording(shipped("data/areas-fashion-datadam.zarr.zip")).load()
-    return [area_curves(recording, step, label) for step, label in ((0, None), (9, "Bag"), (19, "Coat"))]
+    return [
+        area_curves(recording, step, label) for step, label in ((0, None), (9, "Bag"), (19, "Coat"))
+    ]
 
 
 def complexity_states() -> list[xarray.Dataset]:
     recording = open_recording(shipped("data/complexity-imagenette.zarr.zip")).load()
-    return [class_complexity(recording, step) for step in (0, 1, None)]
+    return [class_complexity(recording, step) for step in (0, None, 1)]
 
 
 def photograph_states() -> list[xarray.Dataset]:

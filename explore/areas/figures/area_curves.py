@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ def area_curves(
             "kind": str(about["kind"]),
             "layer": f"layer {about['layer']}, {side}",
             "threshold": float(recording.attrs["config"]["threshold"]),
+            "curves": zlib.crc32(recording["area"].values.tobytes()),
         },
     )
 
@@ -80,6 +82,7 @@ class AreaCurves(Picture):
     """Synthetic images and their maps above, the area of each class over the steps below."""
 
     size = (9.6, 5.8)
+    structural = ("curves",)
     title = "Activation areas while a data set is being distilled"
 
     def build(self, data: xarray.Dataset) -> None:

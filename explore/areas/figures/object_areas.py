@@ -34,6 +34,7 @@ PREDICTIONS = {
 TOLERANCE = 0.05
 """An area within this distance of the object's share counts as "about the object"."""
 
+HINT = "First choose a prediction above:\nhow much of the image does\nthe network use?"
 CLASS_COLOURS = ("blue", "vermilion", "green", "purple", "black")
 CLASS_MARKERS = ("o", "s", "^", "D", "v")
 CAPTION_HEIGHTS = (0.42, 0.375, 0.33, 0.255, 0.21, 0.135, 0.09)
@@ -104,7 +105,7 @@ class ObjectAreas(Picture):
         self._hint = self.moving(
             axes.text(
                 LIMIT / 2, LIMIT / 2,
-                "First choose a prediction above:\nhow much of the image does\nthe network use?",
+                "",
                 ha="center", va="center", fontsize=11,
                 bbox={"fc": "white", "ec": LABEL_GREY, "pad": 8},
             )
@@ -143,7 +144,7 @@ class ObjectAreas(Picture):
             )
         for artist in (*self._dots, *self._means, self._ring, self._band):
             artist.set_visible(is_shown)
-        self._hint.set_visible(not is_shown)
+        self._hint.set_text("" if is_shown else HINT)
         self._ring.set_data([shares[k]], [areas[k]])
         self._band.set_xy(_region(prediction))
         for name, artist in self._images.items():
