@@ -13,7 +13,7 @@ import torch
 
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
-from explore.data.normalization import normalize_bytes, to_bytes
+from explore.data.normalization import denormalize_to_bytes, normalize_bytes, to_bytes
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput
 
@@ -73,13 +73,17 @@ class TrainingData:
         self.class_names: Sequence[str] = list(names)[
             : self.classes
         ]  # a subset may lack the last ones
-        self.zca = ZCA().fit(self.set.batch() if self.set else images) if zca else None
-        self._tensors, self._statistics = (images, labels), statistics
+        self._tensors = (images, labels)
         if self.set is None:
             self._low, self._high = float(images.min()), float(images.max())
             self._images = images.float().to(self.device)
-        elif self.device.type != "cpu":  # bytes lie on the device and are normalised batch by batch
-            self.set = replace(self.set, images=self.set.images.to(self.device))
+        else:
+            self._statistics = statistics or (self.set.mean, self.set.std)
+            if self.device.type != "cpu":  # bytes lie there and are normalised batch by batch
+                self.set = replace(self.set, images=self.set.images.to(self.device))
+        self.zca = None
+        if zca:
+            self.zca = ZCA().fit(normalize_bytes(images, *self._statistics) if self.set else images)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -114,8 +118,6 @@ class TrainingData:
         """Return images in model units, ``[n, C, H, W]``."""
         if self.set is None:
             images = self._images[indices]
-        elif self._statistics is None:
-            images = self.set.batch(indices)
         else:
             images = normalize_bytes(self.set.images[indices], *self._statistics)
         return self.zca(images) if self.zca else images
@@ -126,7 +128,7 @@ class TrainingData:
         if self.zca:
             images = self.zca.undo(images)
         if self.set:
-            pixels = self.set.to_display(images)
+            pixels = denormalize_to_bytes(images, *self._statistics)
         else:  # The units of tensors are unknown: display the range of the real images.
             pixels = to_bytes((images - self._low) / (self._high - self._low or 1))
         if pixels.shape[1] < 3:
@@ -151,7 +153,7 @@ class TrainingData:
         if self.set is None:
             images = values.float() / 255 * (self._high - self._low or 1) + self._low
         else:
-            images = normalize_bytes(values, *(self._statistics or (self.set.mean, self.set.std)))
+            images = normalize_bytes(values, *self._statistics)
         return self.zca(images) if self.zca else images
 
     def to_dataset(
@@ -170,9 +172,10 @@ class TrainingData:
             "labels": (("image", "class")[: labels.ndim], labels.cpu().numpy()),
         }
         if self.set:
+            mean, std = self._statistics
             variables |= {
-                "mean": ("channel", np.array(self.set.mean)),
-                "std": ("channel", np.array(self.set.std)),
+                "mean": ("channel", np.array(mean)),
+                "std": ("channel", np.array(std)),
             }
         if self.zca:
             assert self.zca.mean is not None

@@ -92,7 +92,7 @@ def find_network(name: str) -> NetworkEntry:
         "torchvision.models:get_model",
         (classifier,),
         {"weights": None},
-        uses_imagenet_statistics=True,
+        normalization="imagenet",
     )
 
 

@@ -21,8 +21,8 @@ class NetworkEntry:
         weights: file of the trained weights, inside the data folder; inside the package if it
             begins with "data/"; empty if there is none.
         images: description of the images with which the network is usually measured.
-        uses_imagenet_statistics: whether the images are normalised with the mean and the standard
-            deviation of ImageNet, and not with those of their set.
+        normalization: "imagenet" or "scenes", where the training images were normalised with the
+            mean and the standard deviation of these; empty: with those of their own set.
     """
 
     title: str
@@ -31,7 +31,7 @@ class NetworkEntry:
     options: Mapping[str, Any] = field(default_factory=dict)
     weights: str = ""
     images: Mapping[str, Any] | None = None
-    uses_imagenet_statistics: bool = False
+    normalization: str = ""
 
     def build(self) -> Any:
         """Build the network, without its trained weights."""
@@ -40,11 +40,15 @@ class NetworkEntry:
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation of the images in [0, 1]; None: those of their set."""
-        if not self.uses_imagenet_statistics:
-            return None
-        from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+        if self.normalization == "scenes":
+            from explore.data.datasets.synthetic_scenes import MEAN, STD
 
-        return IMAGENET_MEAN, IMAGENET_STD
+            return MEAN, STD
+        if self.normalization == "imagenet":
+            from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
+
+            return IMAGENET_MEAN, IMAGENET_STD
+        return None
 
 
 _ARCHITECTURE = "explore.models.architectures:architecture"
@@ -62,7 +66,7 @@ NETWORKS = {
         (3,),
         weights="weights/resnet20-12fca82f.th",
         images=_CIFAR,
-        uses_imagenet_statistics=True,
+        normalization="imagenet",
     ),
     "resnet56": NetworkEntry(
         "ResNet-56 on CIFAR-10 (JPEG)",
@@ -70,7 +74,7 @@ NETWORKS = {
         (9,),
         weights="weights/resnet56-4bfd9763.th",
         images=_CIFAR,
-        uses_imagenet_statistics=True,
+        normalization="imagenet",
     ),
     "vgg11": NetworkEntry(
         "VGG-11 on Fashion-MNIST",
@@ -86,13 +90,14 @@ NETWORKS = {
         options={"weights": None},
         weights="weights/squeezenet1_0_deepcompression_fp16.pth",
         images={"name": "imagenette", "options": {"split": "test"}},
-        uses_imagenet_statistics=True,
+        normalization="imagenet",
     ),
     "scenes-vgg": NetworkEntry(
         "scenes-vgg (ReLU)",
         _SCENE_NETWORK,
         weights="data/scenes-vgg.safetensors",
         images=_SCENES,
+        normalization="scenes",
     ),
     "scenes-residual": NetworkEntry(
         "scenes-residual (ReLU, shortcuts)",
@@ -101,6 +106,7 @@ NETWORKS = {
         {"width": 8, "norm": "batch"},
         weights="data/scenes-residual.safetensors",
         images=_SCENES,
+        normalization="scenes",
     ),
     "scenes-smooth": NetworkEntry(
         "scenes-smooth (SiLU, no ReLU)",
@@ -108,6 +114,7 @@ NETWORKS = {
         ("SiLU",),
         weights="data/scenes-smooth.safetensors",
         images=_SCENES,
+        normalization="scenes",
     ),
     "scenes-outline": NetworkEntry(
         "names the shape (outline)",
