@@ -44,8 +44,9 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     Args:
         name: "digits" or "scenes", which are always available; "mnist", "fashion-mnist", "cifar10",
             "cifar100" or "voc", which ``download=True`` downloads if they are missing;
-            "cifar10-jpeg", "crc-phenotypes", "imagenette" or "mhist", whose files you must have; or
-            "folder", any folder of labelled images (with ``path=``).
+            "cifar10-jpeg", "crc-phenotypes", "imagenet-subset" (with ``subset=``), "imagenette" or
+            "mhist", whose files you must have; or "folder", any folder of labelled images (with
+            ``path=``).
         split: "train", "val" or "test"; they never overlap. Choose settings on "val".
         **options: the arguments of the set's own function, e.g. ``size=16``.
 

@@ -38,11 +38,11 @@ def load_class_folders(
         folders, class_names: of each class, in the order of the labels.
         size: side in pixels to which all are resized.
         count: maximal number of images of each class, the first ones by name; None for all.
-        options: what ``load`` needs to load the same set again.
+        options: what ``load`` needs to load the same set again, besides split, size and count.
 
     Raises:
         UnknownName: another split.
-        DataMissing: a class has no file.
+        DataMissing: a class has no file; the message names the classes.
         InvalidInput: a size or count below 1, or a file that cannot be read.
     """
     size = check_whole_number("size", size, 1)
@@ -51,27 +51,27 @@ def load_class_folders(
     published_split = "val" if split == "test" else "train"
     root = next((root for root in roots if (root / published_split).is_dir()), roots[0])
     files = [_split_files(root / published_split / folder, split) for folder in folders]
-    missing = [k for k, found in enumerate(files) if not found]
+    missing = [k for k, listed in enumerate(files) if not listed]
     if missing:
-        part, first = root / published_split, folders[missing[0]]
-        problem = f"no image in {part / first}"
-        if split == "val" and any((part / first).glob("*")):
-            problem = f"fewer than ten images (every tenth is val) in {part / first}"
-        others = f" and {len(missing) - 1} other classes" if len(missing) > 1 else ""
-        raise DataMissing(
-            f"{name}: {problem} ({class_names[missing[0]]}){others}; put the folders train and val "
-            f"into {root}, or set EXPLORE_DATA to the folder above {root.name}"
-        )
-    chosen = [found[:count] for found in files]
-    labels = [label for label, found in enumerate(chosen) for _ in found]
+        first = root / published_split / folders[missing[0]]
+        problem = "no image in"
+        if split == "val" and list_images(first):
+            problem = "fewer than ten images (every tenth is val) in"
+        lacking = ", ".join(f"{folders[k]} ({class_names[k]})" for k in missing)
+        advice = f"put the folders train and val into {root}"
+        if "path" not in options:
+            advice += f", or set EXPLORE_DATA to the folder above {root.name}"
+        raise DataMissing(f"{name}: {problem} {first.parent}/{lacking}; {advice}")
+    chosen = [listed[:count] for listed in files]
+    labels = [label for label, listed in enumerate(chosen) for _ in listed]
     return ImageSet(
         name,
-        read_images([file for found in chosen for file in found], size=size),
+        read_images([file for listed in chosen for file in listed], size=size),
         torch.tensor(labels),
         tuple(class_names),
         IMAGENET_MEAN,
         IMAGENET_STD,
-        dict(options),
+        {"split": split, **options, "size": size, "count": count},
     )
 
 

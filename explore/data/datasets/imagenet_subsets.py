@@ -124,9 +124,7 @@ def imagenet_subset(
     """
     chosen = find_subset(subset)
     root = Path(path).expanduser() if path else data_folder() / "imagenet"
-    options = {"split": split, "subset": subset, "size": size, "count": count}
-    if path:
-        options["path"] = str(path)
+    options = {"subset": subset, "path": str(path)} if path else {"subset": subset}
     return load_class_folders(
         "imagenet-subset", [root], split, chosen.folders, chosen.class_names, size, count, options
     )

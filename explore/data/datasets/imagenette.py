@@ -39,7 +39,7 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
 
     Raises:
         UnknownName: another split.
-        DataMissing: a class has no file.
+        DataMissing: a class has no file; the message names the classes.
         InvalidInput: a size or count below 1, or a file that cannot be read.
 
     Source: J. Howard, github.com/fastai/imagenette; from ImageNet, for research only.
@@ -52,5 +52,5 @@ def imagenette(split: str = "train", *, size: int = 224, count: int | None = Non
         tuple(CLASS_NAMES.values()),
         size,
         count,
-        {"split": split, "size": size, "count": count},
+        {},
     )
