@@ -50,7 +50,7 @@ class ImageFiles:
         subset: str = "",
         count: int | None = None,
     ) -> Self:
-        """List the images below ``path/class`` or, if there is a folder train, ``path/train/class``.
+        """List the images below ``path/class`` or, if train has folders, ``path/train/class``.
 
         Images in deeper folders belong to the class. Hidden files and folders are ignored.
 
@@ -73,7 +73,8 @@ class ImageFiles:
         root = Path(path).expanduser()
         if not root.is_dir():
             raise DataMissing(f"{root} is not a folder; give the folder of the class folders")
-        root = root / "train" if (root / "train").is_dir() else root
+        if _list_folders(root / "train"):  # A folder train with images only is a class.
+            root = root / "train"
         if subset:
             chosen = find_subset(subset)
             folders, names = [root / name for name in chosen.folders], list(chosen.class_names)
@@ -88,11 +89,11 @@ class ImageFiles:
                     f"{', '.join(missing)}; add these folders, or choose another subset"
                 )
         else:
-            folders = sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] != ".")
+            folders = _list_folders(root)
             names = [folder.name for folder in folders]
         if len(folders) < 2:
             raise InvalidInput(
-                f"{root} contains {len(folders)} class folders{' only' if folders else ''}; "
+                f"{root} contains {'only one class folder' if folders else 'no class folders'}; "
                 "path must be the folder above two or more classes"
             )
         found = [_list_images(folder)[:count] for folder in folders]
@@ -153,6 +154,11 @@ class ImageFiles:
             "shape": [len(self), 3, self.size, self.size],
             "sha256": digest.hexdigest(),
         }
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder by name, without hidden ones; none if it does not exist."""
+    return sorted(path for path in folder.glob("[!.]*") if path.is_dir())
 
 
 def _list_images(folder: Path) -> list[Path]:
