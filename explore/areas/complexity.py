@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from explore.areas.config import ComplexityConfig
+from explore.areas.networks import count_classes
 from explore.areas.recordings import COMPLEXITY
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_labelled_images
 from explore.data.image_files import FILES_NAME, ImageFiles
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
 from explore.data.training_data import TrainingData
@@ -77,22 +79,26 @@ class ComplexityRun(BaseRun):
                 raise InvalidInput(
                     f"subset={options.subset!r} needs a folder of ImageNet, got {data!r}"
                 )
-            self._images = TrainingData(data, device=options.device, statistics=statistics)
-            labels, source = self._images.labels.numpy(), self._images
+            self._images = TrainingData(
+                data, device=options.device, statistics=statistics, check=check_labelled_images
+            )
+            labels, source = self._images.labels.cpu().numpy(), self._images
         self.device = torch.device(options.device or "cpu")
         self.options, self._labels = options, np.asarray(labels)
         self.class_names = list(source.class_names)
         self._counts = np.bincount(self._labels, minlength=len(self.class_names))
         network = load_network(options.network, options.weights)[0].to(self.device)
+        shape = (3, options.size, options.size) if self._images is None else self._images.shape
+        description = source.describe()
+        count_classes(network, options.network, description["name"], shape)
         layer = options.layer or None
         self._mapper = ActivationMapper(network, layer, options.kind, seed=options.seed)
-        shape = (3, options.size, options.size) if self._images is None else self._images.shape
         self._about_maps = self._mapper.describe(shape)
         self._areas = np.full(len(self._labels), np.nan, np.float32)
         self._unreadable = np.zeros(len(self._labels), bool)
         self._order = self._choose_order()
         self.steps = -(-len(self._order) // options.batch)
-        self.config = options.identity(source.describe())
+        self.config = options.identity(description)
 
     @property
     def message(self) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ def table(
         >>> from explore.core.registry import methods
         >>> tiny = methods()["complexity"].tiny
         >>> table([record(build({"method": "complexity", **tiny}))])["class"].tolist()
-        ['disc', 'square', 'triangle', 'cross', 'ring', 'all classes']
+        ['disc', 'square', 'ring', 'cross', 'triangle', 'all classes']
     """
     import pandas
 
@@ -40,11 +41,12 @@ def table(
         (recording,) = COMPLEXITY.check(recording)
         config, last = recording.attrs["config"], recording.isel(step=-1)
         shared = {
-            "data": config["subset"] or config["data"]["name"],
+            "data": config["subset"] or _data_name(config["data"]),
             "network": config["network"],
             "map": config["kind"],
         }
         values = last["complexity"].values
+        measured = values[np.isfinite(values)]  # Not those of which no image was measured.
         for index, name in enumerate(last.label.values):
             rows.append(
                 {
@@ -60,10 +62,16 @@ def table(
                 **shared,
                 "class": "all classes",
                 "images": int(last["measured"].values.sum()),
-                "complexity": float(np.nanmean(values)),
-                "std": float(np.nanstd(values, ddof=1)) if len(values) > 1 else np.nan,
+                "complexity": float(measured.mean()) if len(measured) else np.nan,
+                "std": float(measured.std(ddof=1)) if len(measured) > 1 else np.nan,
             }
         )
     complete = pandas.DataFrame(rows)
     complete.attrs["percent"] = ("complexity",)
     return complete
+
+
+def _data_name(description: Mapping[str, Any]) -> str:
+    """Return the name of a folder, or of any other data set."""
+    path = description.get("options", {}).get("path", "")
+    return PurePath(path).name or str(description["name"])

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from explore.areas.config import AreasConfig
-from explore.areas.networks import train_small_network
+from explore.areas.networks import count_classes, train_small_network
 from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES, find_recording
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
@@ -37,7 +39,8 @@ class AreasRun(BaseRun):
         data: the real images; by default ``options.data``, or the set that the recording names.
 
     Raises:
-        InvalidInput: a recording without images, or a network with another number of classes.
+        InvalidInput: a recording without images, images of another shape or of fewer classes, or a
+            network that does not take them or has fewer classes.
         DataMissing, UnknownName: recording, data or network; the message says which.
     """
 
@@ -50,8 +53,12 @@ class AreasRun(BaseRun):
         data = next(d for d in (data, options.data, described) if d is not None)
         entry = find_network(options.network) if options.network else None
         statistics = entry.statistics if entry else None
-        self.real = TrainingData(data, device=options.device, statistics=statistics)
+        self.real = TrainingData(
+            data, device=options.device, statistics=statistics, check=check_labelled_images
+        )
         self.device, self.options, self._source = self.real.device, options, source
+        self.class_names = [str(name) for name in source.label.values]
+        self._check_real()
         rows = self._divide(options)
         if options.network:
             network = load_network(options.network, options.weights)[0].to(self.device)
@@ -63,14 +70,9 @@ class AreasRun(BaseRun):
                 epochs=options.epochs,
                 seed=options.seed,
             )
+        self._check_network(network)
         layer = options.layer or None
         self._mapper = ActivationMapper(network, layer, options.kind, seed=options.seed)
-        self.class_names = [str(name) for name in source.label.values]
-        if len(self.class_names) > self.real.classes:
-            raise InvalidInput(
-                f"the recording has {len(self.class_names)} classes, {self.real.name} has "
-                f"{self.real.classes}; give data= the images that were distilled"
-            )
         self._about_maps = self._mapper.describe(self.real.shape)
         self._measure_real(rows["reference"])
         self.steps = source.sizes["step"] - 1
@@ -93,7 +95,6 @@ class AreasRun(BaseRun):
         targets = torch.arange(classes).repeat_interleave(copies)
         images = self.real.from_display(pixels.reshape(-1, *pixels.shape[2:]))
         found = self._mapper(images, targets, warn=False)
-        self._check_classes(found.logits.shape[1])
         own = found.logits.softmax(1).gather(1, targets.to(found.logits.device)[:, None])
         values = {
             "area": activation_area(found.maps, self.options.threshold),
@@ -128,8 +129,9 @@ class AreasRun(BaseRun):
             generator = np.random.default_rng(stream_seed(options.seed, "probe", label))
             order = generator.permutation(members)
             count = min(options.reference, max(1, len(order) // 2))
-            rows["reference"].append(order[:count])
             rows["train"].append(order[count : count + options.images])
+            if label < len(self.class_names):  # The data may have more classes.
+                rows["reference"].append(order[:count])
         return {name: np.concatenate(parts) for name, parts in rows.items()}
 
     def _measure_real(self, rows: np.ndarray) -> None:
@@ -140,9 +142,26 @@ class AreasRun(BaseRun):
         self._real_area = np.array([values.mean() for values in by_class], np.float32)
         self._real_deviation = np.array([values.std() for values in by_class], np.float32)
 
-    def _check_classes(self, logits: int) -> None:
-        if logits < len(self.class_names):
+    def _check_real(self) -> None:
+        """Check that the real images have the shape and the classes of the recorded ones."""
+        sizes, real = self._source["image"].sizes, self.real
+        shape = (sizes.get("rgb", 1), sizes["y"], sizes["x"])
+        advice = "give data= the images that were distilled"
+        if shape != real.shape:
             raise InvalidInput(
-                f"network {self.options.network!r} has {logits} classes, the recording has "
+                f"the recording has images {'×'.join(map(str, shape))}, {real.name} has "
+                f"{'×'.join(map(str, real.shape))}; {advice}"
+            )
+        if len(self.class_names) > real.classes:
+            raise InvalidInput(
+                f"the recording has {len(self.class_names)} classes, {real.name} has "
+                f"{real.classes}; {advice}"
+            )
+
+    def _check_network(self, network: nn.Module) -> None:
+        classes = count_classes(network, self.options.network, self.real.name, self.real.shape)
+        if classes < len(self.class_names):
+            raise InvalidInput(
+                f"network {self.options.network!r} has {classes} classes, the recording has "
                 f"{len(self.class_names)}; choose a network that was trained on these classes"
             )

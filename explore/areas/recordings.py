@@ -59,7 +59,8 @@ def find_recording(name: str) -> xarray.Dataset:
     Raises:
         DataMissing: there is neither.
     """
-    if not Path(name).exists() and "/" not in name and not name.endswith((".zarr", ".zip")):
+    is_path = "/" in name or name.endswith((".zarr", ".zip")) or (name and Path(name).exists())
+    if not is_path:
         try:
             return open_recording(shipped(f"data/{name}.zarr.zip"))
         except DataMissing:

@@ -10,6 +10,9 @@ from explore.data._chunks import map_rows
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
+MOST_CLASSES = 100_000
+"""The largest label. A recording holds the name of each class."""
+
 INTEGER_DTYPES = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
@@ -67,6 +70,25 @@ def check_images(
         )
     if images.is_floating_point():
         check_finite("images", images)
+
+
+def check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
+    """Check that images and labels can be measured by a trained network.
+
+    Args:
+        images: float ``[N, C, H, W]``, finite.
+        labels: integers ``[N]``, from 0 to ``MOST_CLASSES``.
+        of_set: they are those of an ``ImageSet``, which is checked when it is created.
+
+    Raises:
+        InvalidInput: see ``check_images``, or a label is out of range.
+    """
+    if of_set:
+        return
+    check_images(images, labels)
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high > MOST_CLASSES:
+        raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")
 
 
 def check_finite(name: str, values: torch.Tensor) -> None:

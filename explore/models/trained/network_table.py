@@ -121,6 +121,7 @@ NETWORKS = {
         _SHALLOW_NETWORK,
         weights="data/scenes-outline.safetensors",
         images=_SMALL_SCENES,
+        normalization="scenes",
     ),
     "scenes-texture": NetworkEntry(
         "plain or striped (texture)",
@@ -128,5 +129,6 @@ NETWORKS = {
         options={"classes": 2},
         weights="data/scenes-texture.safetensors",
         images=_SMALL_SCENES,
+        normalization="scenes",
     ),
 }

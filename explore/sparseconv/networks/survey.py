@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_images
+from explore.data._checks import check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
@@ -20,9 +20,6 @@ from explore.sparseconv.recordings import DENSITY_SURVEY
 
 if TYPE_CHECKING:
     import xarray
-
-MOST_CLASSES = 100_000
-"""The largest label. A recording holds the name of each class."""
 
 
 def build(config: DensityConfig, data: Any = None) -> DensityRun:
@@ -62,7 +59,7 @@ class DensityRun(BaseRun):
             data,
             device=self.device,
             statistics=entry.statistics if entry else None,
-            check=_check_labelled_images,
+            check=check_labelled_images,
         )
         network = load_network(options.model, options.weights)[0] if model is None else model
         self.network = network.to(self.device)
@@ -127,12 +124,3 @@ def _compute_device(name: str, model: nn.Module | None) -> torch.device:
         raise InvalidInput(
             f"device {name!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu"
         ) from error
-
-
-def _check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
-    if of_set:  # an ImageSet is checked when it is created
-        return
-    check_images(images, labels)
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high > MOST_CLASSES:
-        raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")
