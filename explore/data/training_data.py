@@ -33,7 +33,8 @@ class TrainingData:
             integer ``[N]`` tensors.
         zca: whiten the images (ZCA, ε = 0.1).
         device: where batches are computed.
-        statistics: mean and standard deviation of each channel, in place of the set's own.
+        statistics: mean and standard deviation of each channel in the images that trained a
+            network, in place of the set's own. Tensors are not normalised.
         check: called as ``check(images, labels, of_set=...)`` before anything is computed; raises
             ``InvalidInput`` where they cannot be used. ``of_set``: they are those of an
             ``ImageSet``.
@@ -48,7 +49,8 @@ class TrainingData:
         flip: whether a mirrored image is a member of the same class.
 
     Raises:
-        InvalidInput: ``data`` is none of these, or describes tensors.
+        InvalidInput: ``data`` is none of these, describes tensors, or has another number of
+            channels than ``statistics``.
         UnknownName, DataMissing: see ``explore.data.load``.
     """
 
@@ -79,6 +81,7 @@ class TrainingData:
             self._images = images.float().to(self.device)
         else:
             self._statistics = statistics or (self.set.mean, self.set.std)
+            self._check_channels(len(self._statistics[0]))
             if self.device.type != "cpu":  # bytes lie there and are normalised batch by batch
                 self.set = replace(self.set, images=self.set.images.to(self.device))
         self.zca = None
@@ -155,6 +158,13 @@ class TrainingData:
         else:
             images = normalize_bytes(values, *self._statistics)
         return self.zca(images) if self.zca else images
+
+    def _check_channels(self, count: int) -> None:
+        if count != self.shape[0]:
+            raise InvalidInput(
+                f"the network was trained on images of {count} channels, those of {self.name} have "
+                f"{self.shape[0]}; choose other images or another network"
+            )
 
     def to_dataset(
         self, images: torch.Tensor, labels: torch.Tensor, config: Mapping[str, Any], step: int

@@ -90,7 +90,7 @@ def test_images_are_needed() -> None:
         ("scenes", {"batch": 0}, InvalidInput, "batch must be a whole number of at least 1"),
         ("scenes", {"images": -1}, InvalidInput, "images must be a whole number of at least 0"),
         ("scenes", {"threshold": -0.1}, InvalidInput, "threshold must be a number of at least 0"),
-        ("digits", {}, InvalidInput, "'scenes-vgg' does not take the images of digits, 1×16×16"),
+        ("digits", {}, InvalidInput, "images of 3 channels, those of digits have 1; choose"),
         (7, {}, InvalidInput, "data must be"),
     ],
 )
@@ -108,6 +108,12 @@ def test_odd_options_are_refused(
         (torch.full((2, 3, 8, 8), np.nan), [0, 1], "2 images hold NaN or Inf"),
         (torch.zeros(2, 3, 8, 8), [0, -1], "labels must be 0 to 100000, got -1 to 0"),
         (torch.zeros(2, 3, 8, 8), [0], r"labels must be integers \[2\]"),
+        (
+            torch.zeros(2, 1, 8, 8),
+            [0, 1],
+            "'scenes-vgg' does not take the images of tensors, 1×8×8",
+        ),
+        (torch.zeros(2, 3, 2, 2), [0, 1], "does not take the images of tensors, 3×2×2: .*; choose"),
     ],
 )
 def test_odd_tensors_are_refused(images: torch.Tensor, labels: list[int], words: str) -> None:

@@ -68,4 +68,4 @@ def test_the_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines()]
     body = [line for line in lines if line and line[0] == "scenes"]
     assert [line[3] for line in body] == [*sorted(SHAPES), "all classes"]
-    assert body[-1][5].startswith(f"{expected.complexity:.3g}")
+    assert body[-1][5].startswith(f"{100 * expected.complexity:.1f} ± ")  # in percent

@@ -209,20 +209,18 @@ def test_attributes_survive_a_reopened_and_a_packed_recording(tmp_path: Path) ->
         assert recording.attrs["map"] == {
             "kind": "gradcam",
             "network": "Sequential",
-            "layer": "19",
+            "layer": "10",
             "resolution": [4, 4],
-            "receptive_field": [16, 16],  # 32 without the border of the image
+            # By hand: pixels 1 to 18 (3×3, pooling 2, 3×3, pooling 2, 3×3), cut at the image.
+            "receptive_field": [15, 15],
         }
         assert recording.attrs["distillation"] == source.attrs["config"]
         assert recording.attrs["config"]["recording"] == "digits-datadam"
         assert recording.attrs["config"]["data"]["name"] == "digits"
-    layer = make(layer="5", kind="smoothgradcam++", seed=2).snapshot().attrs["map"]
-    assert (layer["layer"], layer["resolution"], layer["receptive_field"]) == (
-        "5",
-        [16, 16],
-        [5, 5],
-    )
-    assert (layer["kind"], layer["seed"]) == ("smoothgradcam++", 2)
+    attribute = make(layer="6", kind="smoothgradcam++", seed=2).snapshot().attrs["map"]
+    assert (attribute["layer"], attribute["resolution"]) == ("6", [8, 8])
+    assert attribute["receptive_field"] == [3 + 1 + 2 * 2] * 2
+    assert (attribute["kind"], attribute["seed"]) == ("smoothgradcam++", 2)
 
 
 def test_a_recording_by_name_and_by_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +297,7 @@ def test_an_unknown_recording_is_refused(recording: str, words: str) -> None:
     ("options", "error", "words"),
     [
         ({"network": "scenes-vgq"}, UnknownName, "Did you mean 'scenes-vgg'"),
-        ({"network": "scenes-vgg"}, InvalidInput, "does not take the images of digits, 1×16×16"),
+        ({"network": "scenes-vgg"}, InvalidInput, "images of 3 channels, those of digits have 1"),
         ({"layer": "nowhere"}, UnknownName, "unknown layer 'nowhere'"),
         ({"kind": "cam"}, UnknownName, "cam"),
         ({"data": "scenes"}, InvalidInput, "images 1×16×16, scenes has 3×32×32; give data="),

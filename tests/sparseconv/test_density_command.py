@@ -115,7 +115,7 @@ def test_a_survey_is_written_as_a_page_and_as_pdf_and_is_reproduced(
         ),
         (
             ["scenes-vgg", "--data", "digits"],
-            "the network does not take images of float32 [1, 1, 16, 16]",
+            "the network was trained on images of 3 channels, those of digits have 1",
         ),
         (["scenes-vgg", *SMALL, "--device", "gpu"], "device 'gpu' cannot be used"),
     ],

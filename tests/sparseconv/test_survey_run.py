@@ -119,8 +119,8 @@ def test_invalid_images_and_labels_are_refused(data: Any, words: str) -> None:
         ({"model": "scenes-vgq", "data": "digits"}, UnknownName, "Did you mean 'scenes-vgg'"),
         ({"model": "torchvision:fcn_resnet50"}, UnknownName, "classifier of torchvision"),
         ({"model": "torchvision:resnet18"}, InvalidInput, "data='imagenette'"),
-        ({"model": "torchvision:resnet18", "data": "digits"}, InvalidInput, "weights=FILE"),
-        ({"weights": "nowhere.pth", "data": "digits"}, DataMissing, "nowhere.pth"),
+        ({"model": "torchvision:resnet18", "data": "scenes"}, InvalidInput, "weights=FILE"),
+        ({"weights": "nowhere.pth", "data": "scenes"}, DataMissing, "nowhere.pth"),
         ({"data": "digitz"}, UnknownName, "digitz"),
         ({"device": "gpu", "data": "digits"}, InvalidInput, "device 'gpu' cannot be used"),
     ],
@@ -133,9 +133,16 @@ def test_invalid_options_are_refused(
 
 
 def test_images_of_a_wrong_shape_are_refused_by_the_first_snapshot() -> None:
-    run = build({"method": "density", "data": "digits"})
-    with pytest.raises(InvalidInput, match=r"does not take images of float32 \[1, 1, 16, 16\]"):
+    run = build({"method": "density"}, data=(X, Y))
+    with pytest.raises(InvalidInput, match=r"does not take images of float32 \[1, 1, 8, 8\]"):
         run.snapshot()
+
+
+def test_a_set_with_other_channels_than_the_network_is_refused() -> None:
+    with pytest.raises(
+        InvalidInput, match="trained on images of 3 channels, those of digits have 1"
+    ):
+        build({"method": "density", "data": "digits"})
 
 
 def test_a_given_network_needs_images() -> None:
