@@ -30,8 +30,6 @@ from explore.widgets.explorer import Explorer
 IMAGENETTE = Path(os.environ.get("EXPLORE_DATA", "/nonexistent")) / "imagenette"
 
 
-
-
 def with_prediction(explorer: Explorer) -> Explorer:
     """Return the explorer after its maps were revealed."""
     explorer.set(prediction="less")
