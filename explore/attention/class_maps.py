@@ -9,13 +9,19 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, one_hot
 
 from explore.attention._cam_kinds import (
     CAM_KINDS,
     CAM_SUMS,
     scale_maps,
     smooth_gradcam_plus_plus_sum,
+)
+from explore.attention._input_checks import (
+    check_classes,
+    check_images,
+    check_logits,
+    check_targets,
 )
 from explore.attention._target_layer import check_layer, find_layer
 from explore.attention.receptive_field import receptive_field
@@ -123,13 +129,18 @@ class ActivationMapper:
             InvalidInput: images or targets of another form, a target that is no class, an output
                 that is not ``[N, K]``, or a layer that returns no map.
         """
-        images = _check_images(images)
+        images = check_images(images)
         batch = check_whole_number("batch", batch, 1)
-        with _evaluation_mode(self.model):
+        wanted = check_targets(targets, len(images))
+        numbers = range(len(images)) if numbers is None else numbers
+        if len(numbers) != len(images):
+            raise InvalidInput(f"numbers must be {len(images)}, one per image, got {len(numbers)}")
+        # Gradients are possible although the caller may have switched them off.
+        with torch.inference_mode(False), torch.enable_grad(), evaluation_mode(self.model):
+            if images.is_inference():
+                images = images.clone()  # autograd cannot keep the original
             if not self.layer:
                 self.layer = find_layer(self.model, images[:1])
-            wanted = _check_targets(targets, len(images))
-            numbers = range(len(images)) if numbers is None else numbers
             parts = []
             for start in range(0, len(images), batch):
                 rows = slice(start, start + batch)
@@ -178,42 +189,44 @@ class ActivationMapper:
         self, images: torch.Tensor, targets: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the layer's map, the gradient of the target's logit, targets and logits."""
+        with torch.no_grad():  # until the layer
+            f, logits = self._forward(images)
+        if not logits.requires_grad:  # the network itself switches gradients off and on again
+            f, logits = self._forward(images)
+        targets = logits.detach().argmax(1) if targets is None else targets.to(logits.device)
+        check_classes(targets, logits)
+        gradient = None
+        if logits.requires_grad:
+            chosen = one_hot(targets, logits.shape[1]).to(logits)
+            (gradient,) = torch.autograd.grad(logits, f, chosen, allow_unused=True)
+        if gradient is None:
+            raise InvalidInput(f"the logits do not depend on layer {self.layer!r}")
+        return f.detach(), gradient, targets, logits.detach()
+
+    def _forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the layer's map, from which on gradients are recorded, and the logits."""
         taps: list[torch.Tensor] = []
 
         def tap(module: nn.Module, args: Any, output: Any) -> torch.Tensor:
             if not isinstance(output, torch.Tensor) or output.ndim != 4:
-                shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output)
+                is_tensor = isinstance(output, torch.Tensor)
+                returned = list(output.shape) if is_tensor else type(output).__name__
                 raise InvalidInput(
-                    f"layer {self.layer!r} must return a map [N, C, H, W], it returns {shape}"
+                    f"layer {self.layer!r} must return a map [N, C, H, W], it returns {returned}"
                 )
-            torch.set_grad_enabled(True)  # until the end of no_grad below
+            torch.set_grad_enabled(True)  # until the end of the innermost no_grad
             taps.append(output.detach().requires_grad_())
             return taps[-1].clone()  # a later layer may work in place
 
         handle = self.model.get_submodule(self.layer).register_forward_hook(tap)
         try:
-            with torch.inference_mode(False), torch.no_grad():
-                logits = self.model(images)
+            logits = self.model(images)
         finally:
             handle.remove()
-        _check_logits(logits, len(images))
+        check_logits(logits, len(images))
         if not taps:
             raise InvalidInput(f"layer {self.layer!r} is not called in a forward pass")
-        if targets is None:
-            targets = logits.detach().argmax(1)
-        targets = targets.to(logits.device)
-        if int(targets.max()) >= logits.shape[1]:
-            raise InvalidInput(
-                f"targets must be classes 0 to {logits.shape[1] - 1}, as the network has "
-                f"{logits.shape[1]} logits; got {int(targets.max())}"
-            )
-        score = logits.gather(1, targets[:, None]).sum()
-        if not score.requires_grad:
-            raise InvalidInput(f"the logits do not depend on layer {self.layer!r}")
-        (gradient,) = torch.autograd.grad(score, taps[-1], allow_unused=True)
-        if gradient is None:
-            raise InvalidInput(f"the logits do not depend on layer {self.layer!r}")
-        return taps[-1].detach(), gradient, targets, logits.detach()
+        return taps[-1], logits
 
     def _noise(self, images: torch.Tensor, numbers: Sequence[int]) -> Iterator[torch.Tensor]:
         """Draw the noise of each copy, image by image, so that it does not depend on the batch."""
@@ -277,7 +290,9 @@ def gradcam(
     """
     mapper = ActivationMapper(model, layer, kind, **options)
     maps = mapper(images, targets, normalize=normalize).maps
-    return maps if size == "layer" else resize_maps(maps, size or images.shape[-2:])
+    if size == "layer":
+        return maps
+    return resize_maps(maps, images.shape[-2:] if size is None else size)
 
 
 def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
@@ -292,7 +307,7 @@ def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Switch the model to evaluation mode in this context; each module gets its mode back."""
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -301,44 +316,3 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
-
-
-def _check_images(images: Any) -> torch.Tensor:
-    if not isinstance(images, torch.Tensor) or not images.is_floating_point() or images.ndim != 4:
-        given = list(images.shape) if hasattr(images, "shape") else type(images).__name__
-        kind = getattr(images, "dtype", "")
-        raise InvalidInput(f"images must be floats [N, C, H, W], got {given} {kind}".rstrip())
-    if not len(images):
-        raise InvalidInput("there must be one or more images, got none")
-    return images
-
-
-def _check_targets(targets: Any, count: int) -> torch.Tensor | None:
-    """Return the targets as int64 ``[N]``, or None for the predicted classes."""
-    if targets is None:
-        return None
-    try:
-        classes = torch.as_tensor(targets)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidInput(f"targets must be whole numbers, got {targets!r}") from error
-    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
-        raise InvalidInput(f"targets must be whole numbers, got {classes.dtype}")
-    if classes.ndim == 0:
-        classes = classes.expand(count)
-    if classes.shape != (count,):
-        raise InvalidInput(
-            f"targets must be one class, or one for each of {count} images, "
-            f"got shape {list(classes.shape)}"
-        )
-    if int(classes.min()) < 0:
-        raise InvalidInput(f"targets must be classes of at least 0, got {int(classes.min())}")
-    return classes.long()
-
-
-def _check_logits(logits: Any, count: int) -> None:
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != count:
-        given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise InvalidInput(
-            f"the network must return logits [N, K] for N images, it returns {given}; "
-            "wrap it in a module that does"
-        )
