@@ -35,9 +35,11 @@ def check_layer(model: nn.Module, name: str) -> str:
 def find_layer(model: nn.Module, image: torch.Tensor) -> str:
     """Return the name of the last layer with a map, before global pooling or the classifier.
 
-    Pooling, dropout and maps of one pixel do not count. In a network that ends with a convolution
-    to one channel per class (SqueezeNet), this convolution is the classifier. If several modules
-    return the same map, the outermost one is named, such as "layer4" in a ResNet.
+    Pooling, dropout and maps of one pixel do not count. In a network without linear layers that
+    ends with a convolution to one channel per class (SqueezeNet), this convolution is the
+    classifier. If several modules return the same map, the last of them to end is named: the
+    outermost one, such as "layer4" in a ResNet, and an activation that works in place rather than
+    the convolution before it.
 
     Args:
         model: any network, in evaluation mode.
@@ -45,6 +47,47 @@ def find_layer(model: nn.Module, image: torch.Tensor) -> str:
 
     Raises:
         InvalidInput: no layer has such a map, or attention layers follow it.
+    """
+    outputs, logits = record_outputs(model, image)
+    classes = logits.shape[1] if isinstance(logits, torch.Tensor) and logits.ndim == 2 else -1
+    is_linear = any(isinstance(module, nn.Linear) for _, module, _ in outputs)
+    convolutions = [k for k, (_, module, _) in enumerate(outputs) if isinstance(module, nn.Conv2d)]
+    head = len(outputs) if is_linear or not convolutions else convolutions[-1]
+    pooled: list[torch.Tensor] = []
+    maps: list[tuple[str, nn.Module, torch.Tensor]] = []
+    for position, (name, module, output) in enumerate(outputs):
+        if not _is_map(output):
+            continue
+        if isinstance(module, POOLING_TYPES):
+            pooled.append(output)
+        elif not list(module.children()) and not isinstance(module, PASSIVE_TYPES):
+            pooled = [other for other in pooled if other is not output]  # it worked in place
+        is_pooled = any(output is other for other in pooled)
+        is_classifier = position >= head and output.shape[1] == classes
+        if not (is_pooled or is_classifier or isinstance(module, PASSIVE_TYPES)):
+            maps.append((name, module, output))
+    if not maps:
+        raise InvalidInput(
+            "the model has no layer with a map [N, C, H, W] of more than one pixel; its layers are "
+            f"{_list_layers(model)}. Class activation maps need a convolution"
+        )
+    chosen, _, last = maps[-1]
+    position = max(k for k, (_, _, output) in enumerate(outputs) if output is last)
+    later = [type(module).__name__.lower() for _, module, _ in outputs[position + 1 :]]
+    if any("attention" in name for name in later):  # libraries have their own classes
+        raise InvalidInput(
+            f"the last map is the one of {chosen!r}, and attention layers follow it, so it says "
+            f"little about the class; give layer={chosen!r} if you want its map all the same"
+        )
+    return chosen
+
+
+def record_outputs(
+    model: nn.Module, image: torch.Tensor
+) -> tuple[list[tuple[str, nn.Module, Any]], Any]:
+    """Return name, module and output of each module in the order in which their calls end.
+
+    The output of the model itself is the second value.
     """
     outputs: list[tuple[str, nn.Module, Any]] = []
     handles = [
@@ -58,36 +101,7 @@ def find_layer(model: nn.Module, image: torch.Tensor) -> str:
     finally:
         for handle in handles:
             handle.remove()
-    classes = logits.shape[1] if isinstance(logits, torch.Tensor) and logits.ndim == 2 else -1
-    has_linear = any(isinstance(module, nn.Linear) for _, module, _ in outputs)
-    pooled: list[torch.Tensor] = []
-    maps: list[tuple[str, nn.Module, torch.Tensor]] = []
-    for name, module, output in outputs:
-        if not _is_map(output):
-            continue
-        is_new = all(output is not other for _, _, other in maps)
-        if isinstance(module, POOLING_TYPES) and is_new:
-            pooled.append(output)
-        is_pooled = any(output is other for other in pooled)
-        is_classifier = not has_linear and output.shape[1] == classes
-        if not (is_pooled or is_classifier or isinstance(module, PASSIVE_TYPES)):
-            maps.append((name, module, output))
-    if not maps:
-        raise InvalidInput(
-            "the model has no layer with a map [N, C, H, W] of more than one pixel; its layers are "
-            f"{_list_layers(model)}. Class activation maps need a convolution"
-        )
-    last = maps[-1][2]
-    names = [name for name, _, output in maps if output is last]
-    chosen = min(reversed(names), key=lambda name: name.count("."))
-    position = max(k for k, (_, _, output) in enumerate(outputs) if output is last)
-    after = [module for _, module, _ in outputs[position + 1 :]]
-    if any(isinstance(module, nn.MultiheadAttention) for module in after):
-        raise InvalidInput(
-            f"the last map is the one of {chosen!r}, and attention layers follow it, so it says "
-            f"little about the class; give layer={chosen!r} if you want its map all the same"
-        )
-    return chosen
+    return outputs, logits
 
 
 def _append_output(outputs: list[tuple[str, nn.Module, Any]], name: str) -> Callable[..., None]:
