@@ -21,7 +21,7 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
     """Return height and width of a layer's receptive field in pixels, cut at the image.
 
     It is measured in a copy of the network whose weights are positive and equal, without norms and
-    nonlinear modules, and whose max poolings are means: the pixels with a gradient of the middle
+    nonlinear modules, and whose max poolings (modules) are means: the pixels with a gradient of the middle
     value of the map. Norms do not count, as usual, although an instance norm depends on the whole
     image. Squeeze and excitation does: it makes the field the whole image.
 
@@ -40,12 +40,12 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
         (18, 18)
     """
     check_layer(model, layer)
-    linear = _linear_copy(model)
     outputs: list[Any] = []
-    handle = linear.get_submodule(layer).register_forward_hook(
-        lambda module, args, output: outputs.append(output)
-    )
     with torch.inference_mode(False), torch.enable_grad():
+        linear = _linear_copy(model)
+        handle = linear.get_submodule(layer).register_forward_hook(
+            lambda module, args, output: outputs.append(output)
+        )
         image = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
         try:
             linear(image)
@@ -57,8 +57,8 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
         middle = outputs[-1][0, :, height // 2, width // 2].sum()
         if not middle.requires_grad:
             raise InvalidInput(f"layer {layer!r} does not depend on the image")
-        (gradient,) = torch.autograd.grad(middle, image)
-    if not gradient.any():
+        (gradient,) = torch.autograd.grad(middle, image, allow_unused=True)
+    if gradient is None or not gradient.any():
         raise InvalidInput(f"layer {layer!r} does not depend on the image")
     if not torch.isfinite(gradient).all():  # only products of maps grow that fast: a gate
         return shape[1], shape[2]
@@ -70,7 +70,7 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
 def _linear_copy(model: nn.Module) -> nn.Module:
     """Copy a network with positive equal weights, without norms and nonlinear modules."""
     linear = copy.deepcopy(model).to("cpu").double().eval().requires_grad_(False)
-    for name, module in list(linear.named_modules()):
+    for name, module in list(linear.named_modules(remove_duplicate=False)):
         replacement = _replacement(module)
         if replacement is not None and name:
             parent, _, child = name.rpartition(".")
@@ -86,9 +86,16 @@ def _replacement(module: nn.Module) -> nn.Module | None:
     if isinstance(module, NORM_TYPES):
         return nn.Identity()
     if isinstance(module, nn.MaxPool2d):
-        sizes = (module.kernel_size, module.stride, module.padding)
-        return nn.AvgPool2d(*sizes, module.ceil_mode)
+        kernel, dilation = _pair(module.kernel_size), _pair(module.dilation)
+        height, width = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+        return nn.AvgPool2d((height, width), module.stride, module.padding, module.ceil_mode)
+    if isinstance(module, nn.AdaptiveMaxPool2d):
+        return nn.AdaptiveAvgPool2d(module.output_size)
     is_activation = type(module).__module__ == ACTIVATION_PACKAGE
     if is_activation and not isinstance(module, nn.MultiheadAttention):
         return nn.Identity()
     return None
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else value
