@@ -32,7 +32,9 @@ def activation_area(cam: torch.Tensor, threshold: float | str = 0.5) -> torch.Te
     """
     maps = _check_maps(cam)
     if threshold == "mean":
-        return (maps > maps.mean((1, 2), keepdim=True)).float().mean((1, 2))
+        # Because of rounding, the mean of a constant map may be below its values.
+        level = maps.mean((1, 2), keepdim=True).maximum(maps.amin((1, 2), keepdim=True))
+        return (maps > level).float().mean((1, 2))
     if isinstance(threshold, str):
         raise InvalidInput(f'threshold must be a number or "mean", got {threshold!r}')
     return (maps > check_number("threshold", threshold)).float().mean((1, 2))
