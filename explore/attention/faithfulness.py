@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.attention.class_maps import ActivationMapper
+from explore.attention._input_checks import (
+    check_classes,
+    check_images,
+    check_logits,
+    check_targets,
+)
+from explore.attention._target_layer import check_layer, record_outputs
+from explore.attention.class_maps import ActivationMapper, evaluation_mode
 from explore.core.runs import stream_seed
 from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
@@ -46,7 +53,8 @@ def deletion_curve(
         early; its mean is the area under it.
 
     Raises:
-        InvalidInput: shapes that do not fit, or a number of steps below 1 or above that of pixels.
+        InvalidInput: shapes that do not fit, a target that is no class, or a number of steps below
+            1 or above that of pixels.
 
     Source: RISE (arXiv 1806.07421), section 4.1; the mean colour in place of black is our choice.
     """
@@ -83,22 +91,28 @@ def _curve(
     baseline: torch.Tensor | None,
     inserted: bool,
 ) -> torch.Tensor:
-    if images.ndim != 4 or cam.shape != (len(images), *images.shape[2:]):
+    images = check_images(images)
+    if not isinstance(cam, torch.Tensor) or cam.shape != (len(images), *images.shape[2:]):
         raise InvalidInput(
-            f"maps must be [N, H, W] like images [N, C, H, W]; got {list(cam.shape)} and "
-            f"{list(images.shape)}"
+            f"maps must be [N, H, W] like images [N, C, H, W]; got "
+            f"{list(getattr(cam, 'shape', []))} and {list(images.shape)}"
         )
+    if not torch.isfinite(cam).all():
+        raise InvalidInput("maps must be finite, got NaN or infinity")
     pixels = cam[0].numel()
     steps = check_whole_number("steps", steps, 1, pixels)
     if baseline is None:
         baseline = images.mean((2, 3), keepdim=True).expand_as(images)
-    if baseline.shape != images.shape:
+    if not isinstance(baseline, torch.Tensor) or baseline.shape != images.shape:
         raise InvalidInput(
-            f"baseline must be {list(images.shape)} like the images, got {list(baseline.shape)}"
+            f"baseline must be {list(images.shape)} like the images, got "
+            f"{list(getattr(baseline, 'shape', []))}"
         )
-    if targets is None:
-        targets = logits_of(model, images).argmax(1)
-    classes = torch.as_tensor(targets).expand(len(images)).to(images.device)
+    wanted = check_targets(targets, len(images))
+    logits = logits_of(model, images)
+    check_logits(logits, len(images))
+    classes = logits.argmax(1) if wanted is None else wanted.to(logits.device)
+    check_classes(classes, logits)
     # The rank of each pixel, 0 for the largest value.
     order = cam.flatten(1).argsort(dim=1, descending=True, stable=True)
     ranks = torch.empty_like(order).scatter_(
@@ -121,14 +135,19 @@ def randomized(model: nn.Module, layers: Sequence[str], seed: int = 0) -> nn.Mod
 
     Args:
         model: any network.
-        layers: names of modules as in ``model.named_modules()``.
-        seed: of the permutations; the one of a layer depends on its name and the seed alone.
+        layers: names of modules as in ``model.named_modules()``; all layers inside a module count.
+        seed: of the permutations; the one of a weight depends on its name and the seed alone.
+
+    Raises:
+        UnknownName: no layer of this name.
     """
-    changed = copy.deepcopy(model)
-    with torch.no_grad():
-        for name in layers:
-            for kind, parameter in changed.get_submodule(name).named_parameters(recurse=False):
-                generator = torch.Generator().manual_seed(stream_seed(seed, f"{name}.{kind}"))
+    seed = check_whole_number("seed", seed, 0)
+    prefixes = [f"{check_layer(model, name)}." for name in layers]
+    with torch.inference_mode(False), torch.no_grad():
+        changed = copy.deepcopy(model)
+        for name, parameter in changed.named_parameters():
+            if name.startswith(tuple(prefixes)):
+                generator = torch.Generator().manual_seed(stream_seed(seed, name))
                 order = torch.randperm(parameter.numel(), generator=generator)
                 flat = parameter.flatten()[order.to(parameter.device)]
                 parameter.copy_(flat.view_as(parameter))
@@ -154,7 +173,8 @@ def randomization_check(
     Returns:
         ``similarity [layer, image]``: the rank correlation (Spearman) of the map with the one of
         the trained network, after this layer and all later ones were shuffled; NaN where one of
-        both maps is constant. Coordinate ``layer``: names, the last one of the network first.
+        both maps is constant. Coordinate ``layer``: names of convolutions and linear layers, the
+        last one to be called first.
 
     Raises:
         InvalidInput: see ``ActivationMapper``; or a network without convolution or linear layer.
@@ -167,11 +187,15 @@ def randomization_check(
 
     mapper = ActivationMapper(model, layer, kind)
     trained = mapper(images, targets, warn=False)
-    layers = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, (nn.Conv2d, nn.Linear)) and name
-    ][::-1]
+    with evaluation_mode(model):
+        outputs, _ = record_outputs(model, images[:1])
+    layers = list(
+        dict.fromkeys(
+            name
+            for name, module, _ in reversed(outputs)
+            if isinstance(module, (nn.Conv2d, nn.Linear))
+        )
+    )
     if not layers:
         raise InvalidInput("the model has no convolution and no linear layer to shuffle")
     rows = []
