@@ -26,7 +26,7 @@ def hirescam_sum(f: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
 
 
 def layercam_sum(f: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
-    """Weight each value with its own gradient where that is positive (LayerCAM, TIP 2021, eq. 6)."""
+    """Weight each value with its own positive gradient (LayerCAM, TIP 2021, eq. 6)."""
     return (g.relu() * f).sum(1)
 
 
@@ -43,7 +43,7 @@ def gradcam_plus_plus_sum(f: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
 def smooth_gradcam_plus_plus_sum(
     f: torch.Tensor, features: list[torch.Tensor], gradients: list[torch.Tensor]
 ) -> torch.Tensor:
-    """Weight channels by second-order coefficients whose powers of the gradient are means over copies.
+    """Weight channels by second-order coefficients, with mean powers of gradients over the copies.
 
     The formula is the one of torchcam, with which EDF and Comp-DD computed their maps:
     ``α = D2 / (2 D2 + Σ f D3)``, where D2 and D3 are the means of the second and third power. The

@@ -162,7 +162,7 @@ def randomization_check(
     kind: str = "gradcam",
     seed: int = 0,
 ) -> xarray.Dataset:
-    """Compare maps with those of networks whose weights are shuffled, layer by layer from the output.
+    """Compare maps with those of networks that are shuffled, layer by layer from the output.
 
     A map that does not change shows edges of the image, and nothing that the network has learnt.
 

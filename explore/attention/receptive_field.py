@@ -21,9 +21,10 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
     """Return height and width of a layer's receptive field in pixels, cut at the image.
 
     It is measured in a copy of the network whose weights are positive and equal, without norms and
-    nonlinear modules, and whose max poolings (modules) are means: the pixels with a gradient of the middle
-    value of the map. Norms do not count, as usual, although an instance norm depends on the whole
-    image. Squeeze and excitation does: it makes the field the whole image.
+    nonlinear modules, and whose modules for max pooling compute means: the pixels with a gradient
+    of the middle value of the map. Norms do not count, as usual, although an instance norm depends
+    on the whole image. Squeeze and excitation does: it makes the field the whole image. A max
+    pooling that is called as a function keeps its maximum, and counts as one pixel.
 
     Args:
         model: any network.
