@@ -1,4 +1,4 @@
-"""What class activation maps do not depend on, what they leave as it is, and maps without values."""
+"""What class activation maps do not depend on and do not change, and maps without values."""
 
 from __future__ import annotations
 
@@ -228,11 +228,34 @@ class FrozenBody(nn.Module):
         return self.head(x)
 
 
+@pytest.mark.parametrize("mode", [nullcontext, torch.no_grad, torch.inference_mode])
 @pytest.mark.parametrize("layer", [None, "1", "3"])
-def test_a_network_may_switch_gradients_off_in_its_body(layer: str | None) -> None:
+def test_a_network_may_switch_gradients_off_in_its_body(layer: str | None, mode: Any) -> None:
     expected = gradcam(flat_network(), IMAGES, TARGETS, layer)
+    network = FrozenBody(flat_network())
     layer = None if layer is None else f"body.{layer}"
-    same_numbers(gradcam(FrozenBody(flat_network()), IMAGES, TARGETS, layer), expected)
+    with mode():
+        before = torch.is_grad_enabled()
+        same_numbers(gradcam(network, IMAGES, TARGETS, layer), expected)
+        assert torch.is_grad_enabled() == before
+
+
+class Gated(nn.Module):
+    """A network that multiplies the image with a map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = seeded(nn.Conv2d(2, 2, 3, padding=1), scale=1).double()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (self.gate(x) * x).mean((2, 3))
+
+
+def test_the_image_may_be_needed_after_the_layer() -> None:
+    network = Gated()
+    expected = gradcam(network, IMAGES, 0, "gate", kind="hirescam")
+    with torch.inference_mode():
+        same_numbers(gradcam(network, IMAGES.clone(), 0, "gate", kind="hirescam"), expected)
 
 
 def test_a_layer_that_is_called_twice_has_the_map_of_its_last_call() -> None:

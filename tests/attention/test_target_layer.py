@@ -1,4 +1,4 @@
-"""Which layer maps are taken from: known networks, random ones against a walk by hand, and refusals."""
+"""The layer of the last map: networks of libraries, random ones, and refusals."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_other_transformers_are_refused_unless_the_layer_is_given(attention: Any
 
 @st.composite
 def chains(draw: st.DrawFn) -> tuple[list[nn.Module], int]:
-    """Draw layers for images [N, 3, 16, 16], which keep the size or halve it, and their channels."""
+    """Draw layers for images [N, 3, 16, 16] that keep the size or halve it; and their channels."""
     kinds = draw(
         st.lists(st.sampled_from(["conv", "bn", "relu", "silu", "pool", "drop"]), max_size=9)
     )
@@ -143,7 +143,7 @@ def chains(draw: st.DrawFn) -> tuple[list[nn.Module], int]:
 
 
 def expected_position(layers: list[nn.Module], image: torch.Tensor) -> int | None:
-    """Return the last layer, by hand, that computes a map of more than one pixel and does not pool."""
+    """Return the last layer that computes a map of more than one pixel and does not pool."""
     position = None
     for index, layer in enumerate(layers):
         image = layer(image)
@@ -183,6 +183,12 @@ def test_an_activation_in_place_is_chosen_like_any_other(inplace: bool) -> None:
     # The convolution stands further out, and with inplace=True both return the same tensor.
     tail = nn.Sequential(nn.ReLU(inplace), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     assert layer_of(nn.Sequential(nn.Conv2d(3, 4, 3), tail), 3, 8, 8) == "1.0"
+
+
+@pytest.mark.parametrize("inplace", [True, False])
+def test_an_activation_after_a_pooling_is_no_pooling(inplace: bool) -> None:
+    layers = [nn.Conv2d(3, 4, 3), nn.MaxPool2d(2), nn.ReLU(inplace)]
+    assert layer_of(nn.Sequential(*layers, nn.Flatten(), nn.Linear(36, 4)), 3, 8, 8) == "2"
 
 
 def test_only_the_last_convolution_can_be_the_classifier() -> None:
