@@ -1,4 +1,4 @@
-"""No test talks to the world; tests that need real data say what is missing when they skip."""
+"""Settings of all tests: no connections beyond this machine, and skips that name missing data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ settings.load_profile("explore")
 
 
 def is_loopback(address: Any) -> bool:
-    """Whether a socket address stays on this machine: a path (AF_UNIX), localhost or a loopback number."""
+    """Return whether an address is on this machine: a path (AF_UNIX), localhost or loopback."""
     if not isinstance(address, tuple):
         return True
     host = str(address[0]).partition("%")[0]
@@ -37,7 +37,7 @@ def is_loopback(address: Any) -> bool:
 
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
-    """Refuse connections beyond this machine, whoever makes them."""
+    """Refuse connections to other machines."""
     connect, connect_ex, create = (
         socket.socket.connect,
         socket.socket.connect_ex,
@@ -71,7 +71,7 @@ def _loopback_only() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def _one_thread() -> Iterator[None]:
-    """Torch computes with one thread, as a process that never imported it says of itself."""
+    """Let torch compute with one thread, which is also recorded by processes without torch."""
     import torch
 
     before = torch.get_num_threads()
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip tests marked ``data`` (``data("FashionMNIST/raw")`` names what they need) where that folder is missing."""
+    """Skip a test marked ``data("FashionMNIST/raw")`` if that folder of data is missing."""
     for marker in item.iter_markers("data"):
         for needed in marker.args or ("",):
             folder = data_folder() / needed

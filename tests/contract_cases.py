@@ -1,4 +1,4 @@
-"""What is special about some methods in the contract tests, collected from ``tests/TOPIC/cases.py``.
+"""Special cases of methods in the contract tests, collected from ``tests/TOPIC/cases.py``.
 
 Such a module may define
 
@@ -39,7 +39,7 @@ def case_modules() -> list[ModuleType]:
 
 @dataclass
 class Cases:
-    """What all modules together define."""
+    """The definitions of all modules."""
 
     runs: dict[str, Callable[..., Any]] = field(default_factory=dict)
     seedless: set[str] = field(default_factory=set)

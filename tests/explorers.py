@@ -1,33 +1,33 @@
-"""What every explorer of every lab must do: the checks that the labs' test modules share."""
+"""Checks that every explorer of every lab must pass."""
 
 from __future__ import annotations
 
-from toys import output
+from toys import run_python
 
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
 
 
 def check_controls(explorer: Explorer, values: int = 6) -> None:
-    """Every control is named; moving it changes the picture or its text, to what a new picture of the same data shows."""
+    """Check that every control has a name and changes the picture to that of the new data."""
     for name, control in explorer.controls.items():
         if isinstance(control, Button):
             continue
         assert control.widget.description
-        shown, start = set(), getattr(explorer, name)
+        pictures, start = set(), getattr(explorer, name)
         for value in control.values[:values]:
             setattr(explorer, name, value)
-            shown.add((explorer.alt, explorer.view.png))
+            pictures.add((explorer.alt, explorer.view.png))
             assert explorer.picture is not None
             assert explorer.view.png == type(explorer.picture)(explorer.data).png(), (
                 f"{name} = {value} is not drawn anew"
             )
-        assert len(shown) > 1, f"{name} changes nothing"
+        assert len(pictures) > 1, f"{name} changes nothing"
         setattr(explorer, name, start)
 
 
 def check_targets(explorer: Explorer) -> None:
-    """Whatever can be clicked is a control too."""
+    """Check that every target of a click sets controls."""
     for target in explorer.picture.targets(explorer.data):  # type: ignore[union-attr, arg-type]
         assert set(target.state) <= set(explorer.state)
         explorer.set(**target.state)
@@ -35,18 +35,18 @@ def check_targets(explorer: Explorer) -> None:
 
 
 def check_size(explorer: Explorer) -> None:
-    """What a saved notebook keeps of it is small."""
+    """Check that the output in a saved notebook is small."""
     assert all(len(value) < 200_000 for value in map(str, explorer._repr_mimebundle_().values()))
 
 
 def check_labels(explorer: Explorer) -> None:
-    """No slider shows a long number."""
+    """Check that no slider shows a long number."""
     for control in explorer.controls.values():
         assert all(len(text) < 45 for text, _ in control.widget.options)  # type: ignore[union-attr]
 
 
 def check_lab_without(missing: tuple[str, ...], topic: str, calls: tuple[str, ...]) -> None:
-    """A lab opens, and its explorers too, where these packages cannot be imported."""
+    """Check that a lab and its explorers work if packages cannot be imported."""
     code = f"""
 import sys
 sys.modules.update(dict.fromkeys({missing!r}))
@@ -54,4 +54,4 @@ from explore.{topic} import lab
 for explorer in ({"".join(f"lab.{call}(), " for call in calls)}):
     print(len(explorer.alt) > 50)
 """
-    assert output(code).split() == ["True"] * len(calls)
+    assert run_python(code).split() == ["True"] * len(calls)

@@ -1,4 +1,4 @@
-"""Which way imports point, what stays free of torch, how long files are, and that ``import explore`` costs nothing."""
+"""Directions of imports, modules without torch, lengths of files, the cost of an import."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from toys import ROOT, output
+from toys import ROOT, run_python
 
 import explore
 
@@ -30,7 +30,7 @@ RANKS = (
     ("cli",),
     ("__main__",),
 )
-"""The packages from the bottom to the top. A module imports its own package and those of lower ranks only."""
+"""The packages by rank. A module imports its own package and those of lower ranks only."""
 
 SHARED = {"_parallel", "attention", "cli", "core", "data", "models", "plotting", "sweep", "widgets"}
 TOPICS = {path.parts[1] for path in FILES if len(path.parts) > 2} - SHARED
@@ -38,24 +38,24 @@ MAXIMUM_LINES = 350
 
 
 def package_of(module: str) -> str:
-    """The first part of a module's name below ``explore``."""
+    """Return the first part of a module's name below ``explore``."""
     return (module.split(".") + ["explore"])[1] if module != "explore" else "explore"
 
 
 def rank_of(module: str) -> int:
-    """The rank of a module's package; topics that are not listed stand beside ``subclass``."""
+    """Return the rank of a module's package; other topics have the rank of ``subclass``."""
     package = package_of(module)
     listed = [rank for rank, packages in enumerate(RANKS) if package in packages]
     return listed[0] if listed else next(rank for rank, p in enumerate(RANKS) if "subclass" in p)
 
 
 @cache
-def parsed(module: str) -> ast.Module:
+def parse(module: str) -> ast.Module:
     return ast.parse((ROOT / MODULES[module]).read_text(encoding="utf-8"))
 
 
 def imports(module: str, nested: bool, types: bool) -> Iterator[str]:
-    """Modules that a module imports: at its top, with ``nested`` in functions, with ``types`` for annotations."""
+    """Yield the imports of a module: ``nested`` adds functions, ``types`` annotations."""
 
     def walk(nodes: list[ast.stmt]) -> Iterator[ast.stmt]:
         for node in nodes:
@@ -71,7 +71,7 @@ def imports(module: str, nested: bool, types: bool) -> Iterator[str]:
                 yield from walk(handler.body)
 
     package = module if MODULES[module].name == "__init__.py" else module.rpartition(".")[0]
-    for node in walk(parsed(module).body):
+    for node in walk(parse(module).body):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -79,17 +79,17 @@ def imports(module: str, nested: bool, types: bool) -> Iterator[str]:
             base = package.split(".")[:depth] if node.level else []
             source = ".".join([*base, *([node.module] if node.module else [])])
             for alias in node.names:  # a name may be a module of the package or an object in it
-                whole = f"{source}.{alias.name}"
-                yield whole if whole in MODULES else source
+                full_name = f"{source}.{alias.name}"
+                yield full_name if full_name in MODULES else source
 
 
-def ours(module: str, nested: bool, types: bool) -> set[str]:
+def own_imports(module: str, nested: bool, types: bool) -> set[str]:
     return {name for name in imports(module, nested, types) if name in MODULES}
 
 
 @cache
-def loaded_with(module: str) -> frozenset[str]:
-    """All that importing a module imports at once, of explore and of others."""
+def modules_loaded_with(module: str) -> frozenset[str]:
+    """Return all modules that are imported together with a module."""
     loaded: set[str] = set()
     waiting = [module]
     while waiting:
@@ -107,8 +107,8 @@ def top_level(names: set[str] | frozenset[str]) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def in_parts(*parts: str) -> list[str]:
-    """Modules that have one of these words among the parts of their name."""
+def modules_with_word(*parts: str) -> list[str]:
+    """Return the modules with one of these words as a part of their name."""
     return [module for module in MODULES if set(parts) & set(module.split("."))]
 
 
@@ -119,7 +119,7 @@ def in_parts(*parts: str) -> list[str]:
 def test_a_module_imports_packages_of_lower_ranks_only(module: str) -> None:
     wrong = {
         name
-        for name in ours(module, nested=True, types=True)
+        for name in own_imports(module, nested=True, types=True)
         if package_of(name) != package_of(module) and rank_of(name) >= rank_of(module)
     }
     assert wrong == set()
@@ -128,17 +128,19 @@ def test_a_module_imports_packages_of_lower_ranks_only(module: str) -> None:
 @pytest.mark.parametrize("module", [m for m in MODULES if package_of(m) in TOPICS])
 def test_topics_do_not_import_one_another(module: str) -> None:
     others = TOPICS - {package_of(module)}
-    assert {n for n in ours(module, nested=True, types=True) if package_of(n) in others} == set()
+    assert {
+        n for n in own_imports(module, nested=True, types=True) if package_of(n) in others
+    } == set()
 
 
 @pytest.mark.parametrize("module", ["explore.core.registry", "explore.cli.main"])
 def test_registry_and_command_line_import_nothing_heavy(module: str) -> None:
     heavy = {"numpy", "torch", "xarray", "matplotlib", "zarr", "numba", "pandas", "scipy"}
-    assert top_level(loaded_with(module)) & heavy == set()
+    assert top_level(modules_loaded_with(module)) & heavy == set()
 
 
-def test_no_module_imports_itself_in_a_circle() -> None:
-    edges = {module: ours(module, nested=True, types=True) - {module} for module in MODULES}
+def test_no_imports_are_circular() -> None:
+    edges = {module: own_imports(module, nested=True, types=True) - {module} for module in MODULES}
     while leaves := [module for module, needed in edges.items() if not needed & set(edges)]:
         for module in leaves:
             del edges[module]
@@ -148,28 +150,33 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 # ---- what stays light
 
 NO_TORCH = {"torch", "torchvision", "numba"}
-PICTURES = [*in_parts("figures", "plotting", "widgets")]
-LIGHT = [*PICTURES, *in_parts("core", "config", "catalog", "formats"), "explore.errors", "explore"]
+PICTURES = [*modules_with_word("figures", "plotting", "widgets")]
+LIGHT = [
+    *PICTURES,
+    *modules_with_word("core", "config", "catalog", "formats"),
+    "explore.errors",
+    "explore",
+]
 
 
 @pytest.mark.parametrize("module", LIGHT)
-def test_what_shows_recordings_imports_no_torch(module: str) -> None:
-    assert top_level(loaded_with(module)) & NO_TORCH == set()
+def test_modules_that_show_recordings_do_not_import_torch(module: str) -> None:
+    assert top_level(modules_loaded_with(module)) & NO_TORCH == set()
 
 
 @pytest.mark.parametrize("module", PICTURES)
-def test_pictures_and_widgets_need_torch_nowhere(module: str) -> None:
+def test_figures_and_widgets_do_not_import_torch(module: str) -> None:
     assert top_level(set(imports(module, nested=True, types=False))) & NO_TORCH == set()
 
 
-def test_what_shows_recordings_is_imported_where_there_is_no_torch() -> None:
+def test_modules_that_show_recordings_can_be_imported_without_torch() -> None:
     code = """
 import importlib, sys
 sys.modules.update(torch=None, torchvision=None, numba=None)
 for name in sys.argv[1:]:
     importlib.import_module(name)
 """
-    assert output(code, *LIGHT) == ""
+    assert run_python(code, *LIGHT) == ""
 
 
 @pytest.mark.parametrize(
@@ -180,14 +187,14 @@ for name in sys.argv[1:]:
         if not set(m.split(".")) & {"figures", "plotting", "widgets", "lab", "bench", "cli"}
     ],
 )
-def test_methods_draw_nothing(module: str) -> None:
+def test_methods_do_not_import_matplotlib(module: str) -> None:
     drawing = {"matplotlib", "ipywidgets", "anywidget", "IPython"}
     assert top_level(set(imports(module, nested=True, types=True))) & drawing == set()
 
 
-@pytest.mark.parametrize("module", in_parts("widgets", "plotting"))
-def test_widgets_and_plotting_know_no_method(module: str) -> None:
-    loaded = loaded_with(module)
+@pytest.mark.parametrize("module", modules_with_word("widgets", "plotting"))
+def test_widgets_and_plotting_do_not_import_methods(module: str) -> None:
+    loaded = modules_loaded_with(module)
     assert {name for name in loaded if package_of(name) in TOPICS and name in MODULES} == set()
     if module != "explore.widgets.lab_index":  # which lists the labs of all topics
         assert "explore.core.registry" not in loaded, "a slider loads no table of methods"
@@ -197,7 +204,7 @@ def test_widgets_and_plotting_know_no_method(module: str) -> None:
 def test_packages_are_lazy(module: str) -> None:
     parents = {".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 2)}
     numba_cache = {"explore._parallel", "explore._parallel.numba_cache"}
-    assert loaded_with(module) & set(MODULES) <= parents | {"explore.errors"} | numba_cache
+    assert modules_loaded_with(module) & set(MODULES) <= parents | {"explore.errors"} | numba_cache
 
 
 # What ``import explore`` reads and changes, in a process of its own.
@@ -215,7 +222,7 @@ print(json.dumps({
 
 
 def test_importing_explore_loads_and_changes_nothing() -> None:
-    assert json.loads(output(IMPORT)) == {"heavy": [], "changed": False, "modules": ["explore"]}
+    assert json.loads(run_python(IMPORT)) == {"heavy": [], "changed": False, "modules": ["explore"]}
 
 
 def test_every_public_package_is_an_attribute_of_explore() -> None:
@@ -237,7 +244,7 @@ for name in sys.argv[1:]:
         getattr(package, public)
     assert set(getattr(package, "__all__", ())) <= set(dir(package)), name
 """
-    assert output(code, *(m for m in MODULES if MODULES[m].name == "__init__.py")) == ""
+    assert run_python(code, *(m for m in MODULES if MODULES[m].name == "__init__.py")) == ""
 
 
 # ---- files
@@ -245,7 +252,7 @@ for name in sys.argv[1:]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_first_line_says_what_a_module_is(module: str) -> None:
-    docstring = ast.get_docstring(parsed(module))
+    docstring = ast.get_docstring(parse(module))
     assert docstring
     assert docstring.split("\n\n")[0][-1] in ".:"
 
@@ -291,11 +298,11 @@ def test_a_test_without_its_data_says_which_folder_is_missing(
             return [pytest.mark.data("FashionMNIST/raw").mark]
 
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
-    wanted = tmp_path / "FashionMNIST" / "raw"
+    folder = tmp_path / "FashionMNIST" / "raw"
     with pytest.raises(
-        pytest.skip.Exception, match=f"needs real data in {wanted}, which is missing"
+        pytest.skip.Exception, match=f"needs real data in {folder}, which is missing"
     ):
         conftest.pytest_runtest_setup(Item())  # type: ignore[arg-type]
-    wanted.mkdir(parents=True)
-    (wanted / "file").touch()
+    folder.mkdir(parents=True)
+    (folder / "file").touch()
     conftest.pytest_runtest_setup(Item())  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The committed notebooks are executed, small and thin; pictures have texts, and no widget is saved."""
+"""The committed notebooks are executed, small and short; their pictures have texts."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def test_there_is_a_notebook_for_every_lab_and_a_start() -> None:
     }
 
 
-def test_it_begins_with_its_title_and_how_to_start_it(path: Path) -> None:
+def test_a_notebook_begins_with_its_title_and_the_command_that_starts_it(path: Path) -> None:
     title, _, start, *_ = nbformat.read(path, as_version=4).cells[0].source.splitlines()
     assert title.startswith("# ")
     assert start == "*Run ▸ Run All Cells brings the pictures to life.*"
 
 
-def test_its_text_needs_no_file_of_the_repository(path: Path) -> None:
+def test_the_text_of_a_notebook_needs_no_file_of_the_repository(path: Path) -> None:
     cells = nbformat.read(path, as_version=4).cells
     text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert not re.findall(r"README|scripts/|explore/\w+/", text)
     assert [link for link in re.findall(r"\]\(([^)]+)\)", text) if "https://" not in link] == []
 
 
-def test_it_is_executed_from_top_to_bottom_without_an_error(path: Path) -> None:
+def test_a_notebook_is_saved_executed_without_an_error(path: Path) -> None:
     cells = code_cells(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert not [
@@ -51,11 +51,11 @@ def test_it_is_executed_from_top_to_bottom_without_an_error(path: Path) -> None:
     ]
 
 
-def test_it_is_small(path: Path) -> None:
+def test_a_notebook_is_small(path: Path) -> None:
     assert path.stat().st_size <= 1_000_000
 
 
-def test_it_defines_nothing(path: Path) -> None:
+def test_a_notebook_defines_no_function_or_class(path: Path) -> None:
     assert not [
         cell.source
         for cell in code_cells(path)

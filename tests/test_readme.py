@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer
-from toys import ROOT, output
+from toys import ROOT, run_python
 
 from explore import build
 from explore.cli.main import app
@@ -61,17 +61,17 @@ x = torch.rand(1, 4, 9, 9, generator=generator).relu()
 weight, bias = torch.rand(6, 4, 3, 3, generator=generator), torch.rand(6, generator=generator)
 """,
 }
-"""What the text of a page presupposes: the reader's own data, networks and mixtures."""
+"""Code before the examples of a page: data, networks and mixtures of the reader."""
 
 SHORTER = {
     'preset="lesson", network': 'preset="lesson", steps=4, network',
     "networks=5, ": "networks=1, epochs=1, width=8, ",
     '"preset": "lesson"}': '"preset": "lesson", "steps": 4}',
 }
-"""Text that is replaced, so that a test takes seconds."""
+"""Replacements that make the examples short."""
 
 ELSEWHERE = ("dask_jobqueue", "dask_kubernetes", "set/images.pt")
-"""Words in code that needs a cluster, or has a test of its own."""
+"""Words in code that needs a cluster or has its own test."""
 
 
 def python_blocks(page: Path) -> list[str]:
@@ -169,7 +169,7 @@ def test_relative_links_lead_to_files_and_headings(page: Path) -> None:
 
 
 def anchors(page: Path) -> set[str]:
-    """The names by which links reach the headings of a page."""
+    """Return the link targets of the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -214,7 +214,7 @@ def test_ten_lines_of_plain_pytorch_train_an_exported_set_to_the_same_accuracy(
     (text,) = [block for block in blocks if "set/images.pt" in block]
     assert "explore" not in text
     monkeypatch.chdir(tmp_path)
-    plain = float(output("import torch\ntorch.manual_seed(0)\n" + text))
+    plain = float(run_python("import torch\ntorch.manual_seed(0)\n" + text))
     scores = evaluate(distilled, load("fashion-mnist", "test"), EvaluationProtocol(networks=3))
     while scores.step < scores.steps:
         scores.advance()

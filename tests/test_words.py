@@ -1,4 +1,4 @@
-"""Names are nouns and verbs of the field: some words that say nothing about a value are no names."""
+"""Names are terms of the field: some words that say nothing about a value are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of recordings share: CountingRun, a run without torch, and comparisons that forgive nothing."""
+"""Helpers for tests of recordings: CountingRun, a run without torch, and comparisons of all bits."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ LABELS = ("zero", "eins", "δύο", "三", "")
 
 
 class CountingRun:
-    """A run in which every step depends on all steps before it, so that one lost, doubled or mixed up shows in all later ones.
+    """A run in which every step depends on all steps before it.
 
+    A step that is lost, repeated or out of order therefore changes all later frames.
     ``field`` is 300 kB a frame at ``side=275`` (one frame a chunk); the other variables are tiny
-    (many frames a chunk). ``delay`` seconds pass in every step. ``advanced`` counts the steps taken by this object.
+    (many frames a chunk). ``delay`` seconds pass in every step. ``advanced`` counts the steps that
+    this object has taken.
     """
 
     name = "counting"
@@ -95,25 +97,25 @@ class CountingRun:
         )
 
 
-def straight(run: Any, steps: int | None = None) -> Any:
-    """The same run advanced without being recorded or looked at: what recording must not change."""
+def run_to_end(run: Any, steps: int | None = None) -> Any:
+    """Advance a run to its end without recording it, and return it."""
     while run.step < (run.steps if steps is None else steps):
         run.advance()
     return run
 
 
 def frames(run: Any) -> dict[int, xarray.Dataset]:
-    """What every step of a run looks like, kept in memory."""
-    seen = {run.step: run.snapshot()}
+    """Return the snapshot of every step of a run."""
+    snapshots = {run.step: run.snapshot()}
     while run.step < run.steps:
         run.advance()
-        seen[run.step] = run.snapshot()
-    return seen
+        snapshots[run.step] = run.snapshot()
+    return snapshots
 
 
 def bits(dataset: xarray.Dataset) -> dict[str, tuple[Any, ...]]:
-    """Everything a dataset holds, as something to compare with ``==``: dims, dtype and bytes of every variable."""
-    found = {}
+    """Return dimensions, dtype and bytes of every variable, to be compared with ``==``."""
+    contents = {}
     for name, variable in dataset.variables.items():
         values = np.asarray(variable.values)
         text = values.dtype.kind in "OUT"
@@ -122,31 +124,31 @@ def bits(dataset: xarray.Dataset) -> dict[str, tuple[Any, ...]]:
             if text
             else np.ascontiguousarray(values).tobytes()
         )
-        found[str(name)] = (
+        contents[str(name)] = (
             variable.dims,
             values.shape,
             "text" if text else values.dtype.str,
             content,
         )
-    return found
+    return contents
 
 
 def assert_shows(recording: xarray.Dataset, expected: Mapping[int, xarray.Dataset]) -> None:
-    """Every frame of ``recording`` holds the bits that ``expected`` has for its step."""
+    """Assert that every frame of ``recording`` has the bits that ``expected`` has for its step."""
     for index, step in enumerate(recording.step.values.tolist()):
-        want = bits(expected[step])
-        shown = {
+        expected_bits = bits(expected[step])
+        actual_bits = {
             name: value
             for name, value in bits(recording.isel(step=index)).items()
             if name != "step"
         }
-        assert shown == want, f"step {step}"
+        assert actual_bits == expected_bits, f"step {step}"
 
 
-def same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two ``state()`` hold the same bits."""
+def states_equal(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Return whether two values of ``state()`` hold the same bits."""
 
-    def plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    def comparable(state: Mapping[str, Any]) -> dict[str, Any]:
         arrays = {
             name: (v.dtype.str, v.shape, v.tobytes())
             for name, v in state.items()
@@ -154,16 +156,16 @@ def same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         }
         return {name: arrays.get(name, repr(value)) for name, value in state.items()}
 
-    return plain(one) == plain(other)
+    return comparable(first) == comparable(second)
 
 
 def digest(dataset: xarray.Dataset) -> str:
-    """``bits`` in one line, to compare with another process."""
+    """Return a checksum of ``bits``, to be compared with that of another process."""
     return hashlib.sha256(repr(sorted(bits(dataset).items())).encode()).hexdigest()
 
 
-def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """A Python process of its own that can import explore and toys; its stdout is a pipe of text."""
+def start_python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+    """Start a Python process that can import explore and toys; its stdout is a pipe of text."""
     path = os.pathsep.join(
         [str(ROOT), str(TESTS), str(TESTS / "core"), os.environ.get("PYTHONPATH", "")]
     ).rstrip(os.pathsep)
@@ -177,12 +179,12 @@ def python(code: str, *arguments: object, **options: Any) -> subprocess.Popen[st
     )
 
 
-def output(code: str, *arguments: object) -> str:
-    """What that process prints; its failure is ours."""
-    process = python(code, *arguments)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, printed
-    return printed
+def run_python(code: str, *arguments: object) -> str:
+    """Return what a Python process prints; fail if it fails."""
+    process = start_python(code, *arguments)
+    stdout, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, stdout
+    return stdout
 
 
 KILL = """
@@ -214,12 +216,13 @@ for path, after, seconds in json.loads(sys.argv[1]):
 """
 
 
-def kill(setup: str, *moments: tuple[Path, str, float]) -> None:
-    """Record what ``make()`` of ``setup`` returns in other processes, and kill -9 each.
+def record_and_kill(setup: str, *moments: tuple[Path, str, float]) -> None:
+    """Record the run that ``make()`` of ``setup`` returns in other processes, and kill each of them.
 
-    A moment is a path, what is waited for ("ready": creation begins, or a step) and how many seconds longer.
+    A moment is a path, the event to wait for ("ready": the recording is being created, or a step)
+    and the seconds to wait after it. The signal is SIGKILL.
     """
-    output(
+    run_python(
         KILL.replace("SETUP", setup),
         json.dumps([(str(path), after, seconds) for path, after, seconds in moments]),
     )

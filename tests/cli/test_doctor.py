@@ -1,4 +1,4 @@
-"""``explore doctor``: sound here, and right about what is broken."""
+"""``explore doctor``: no fault is reported on this machine, and simulated faults are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def by_subject(diagnoses: Any) -> dict[str, Diagnosis]:
     return {diagnosis.subject.strip(): diagnosis for diagnosis in diagnoses}
 
 
-def test_examines_this_machine() -> None:
+def test_examine_reports_this_machine_without_faults() -> None:
     diagnoses = by_subject(doctor.examine())
     assert diagnoses["torch pair"] == Diagnosis("torch pair", "torch and torchvision match")
     assert diagnoses["numba works"].state.startswith("threading layer ")
@@ -45,28 +45,32 @@ def test_a_cpu_quota_below_the_affinity_is_reported(monkeypatch: pytest.MonkeyPa
     assert doctor._cpus(8) == "16 of 32 CPUs usable, torch computes with 8 threads"
 
 
-def test_report_is_aligned_and_says_what_to_do() -> None:
-    well = [Diagnosis("python", "3.11"), Diagnosis("data folder", "here")]
-    assert doctor.report(well) == "python       3.11\ndata folder  here\n\nall is well"
-    ill = [*well, Diagnosis("  mnist", "torn", "replace it")]
-    assert doctor.report(ill).splitlines()[2:] == [
+def test_the_report_is_aligned_and_ends_with_the_remedies() -> None:
+    diagnoses = [Diagnosis("python", "3.11"), Diagnosis("data folder", "here")]
+    assert doctor.report(diagnoses) == "python       3.11\ndata folder  here\n\nall is well"
+    with_fault = [*diagnoses, Diagnosis("  mnist", "torn", "replace it")]
+    assert doctor.report(with_fault).splitlines()[2:] == [
         "  mnist      torn",
         "",
         "1 thing to repair",
         "  mnist: replace it",
     ]
-    assert "2 things to repair" in doctor.report([*ill, Diagnosis("torch", "no", "install it")])
+    assert "2 things to repair" in doctor.report(
+        [*with_fault, Diagnosis("torch", "no", "install it")]
+    )
 
 
-@pytest.mark.parametrize(("mend", "code"), [("", 0), ("install it", 1)])
-def test_exit_code(mend: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "examine", lambda: [Diagnosis("torch", "found", mend)])
-    done = CliRunner().invoke(cli.app, ["doctor"])
-    assert done.exit_code == code
-    assert done.output.splitlines()[-1] == ("  torch: install it" if mend else "all is well")
+@pytest.mark.parametrize(("remedy", "code"), [("", 0), ("install it", 1)])
+def test_the_exit_code_is_1_if_something_is_to_repair(
+    remedy: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "examine", lambda: [Diagnosis("torch", "found", remedy)])
+    outcome = CliRunner().invoke(cli.app, ["doctor"])
+    assert outcome.exit_code == code
+    assert outcome.output.splitlines()[-1] == ("  torch: install it" if remedy else "all is well")
 
 
-def test_unlike_pair_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchvision_that_does_not_fit_torch_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision.ops
 
     def broken(*_: object) -> None:
@@ -94,7 +98,7 @@ def test_probes_that_fail_crash_or_hang_are_reported(monkeypatch: pytest.MonkeyP
         assert any(diagnosis.remedy and "gone" in diagnosis.state for diagnosis in diagnoses)
 
 
-def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_diagnoses_of_the_data_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path / "none"))
     diagnoses = by_subject(
         doctor._datasets(
@@ -116,7 +120,7 @@ def test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "complete ones" in diagnoses["fashion-mnist"].remedy
 
 
-def test_sets_that_are_not_there_are_missing(
+def test_data_sets_without_files_are_reported_as_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
@@ -132,7 +136,7 @@ def test_sets_that_are_not_there_are_missing(
     assert "folder" not in probe
 
 
-def test_shipped_recordings_are_read_to_the_end(
+def test_damaged_and_missing_shipped_recordings_are_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from explore.core import registry
@@ -152,34 +156,34 @@ def test_shipped_recordings_are_read_to_the_end(
         pack(tmp_path / "run.zarr", tmp_path / name)
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "00_start.ipynb").touch()
-    whole = by_subject(doctor._shipped_files())
-    assert whole["recordings"] == Diagnosis(
+    complete = by_subject(doctor._shipped_files())
+    assert complete["recordings"] == Diagnosis(
         "recordings", f"{len(names)} of the {len(names)} that ship can be read"
     )
-    assert whole["notebooks"] == Diagnosis("notebooks", "1 ship")
+    assert complete["notebooks"] == Diagnosis("notebooks", "1 ship")
 
     (tmp_path / names[0]).write_bytes((tmp_path / names[0]).read_bytes()[:-300])
     (tmp_path / names[1]).unlink()
-    torn = by_subject(doctor._shipped_files())
-    assert torn["recordings"].remedy
-    assert "RecordingDamaged" in torn[Path(names[0]).name].state
-    assert torn[Path(names[1]).name].state == "not there"
+    damaged = by_subject(doctor._shipped_files())
+    assert damaged["recordings"].remedy
+    assert "RecordingDamaged" in damaged[Path(names[0]).name].state
+    assert damaged[Path(names[1]).name].state == "not there"
 
 
-def test_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "PACKAGES", ("no-such-package-there-is",))
     missing = by_subject(doctor._versions())["no-such-package-there-is"]
     assert missing.state == "not installed"
     assert missing.remedy.endswith("-m pip install no-such-package-there-is")
 
 
-def test_probe_uses_the_same_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
+def test_a_probe_uses_the_same_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    programs: list[Any] = []
 
     def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
-        seen.append(command[0])
+        programs.append(command[0])
         return subprocess.CompletedProcess(command, 0, 'noise\n{"fine": 1}\n', "")
 
     monkeypatch.setattr(subprocess, "run", run)
     assert probes.run_probe("probe_torch") == {"fine": 1}
-    assert seen == [sys.executable]
+    assert programs == [sys.executable]

@@ -1,4 +1,4 @@
-"""``explore lab``: what is copied, what is kept, and that the server asks for its token and stays on this machine."""
+"""``explore lab``: copies of the notebooks, the command, the token and address of the server."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def as_checkout(folder: Path) -> Path:
     return folder
 
 
-def test_copies_everything_once_and_overwrites_nothing(source: Path, work: Path) -> None:
+def test_notebooks_are_copied_once_and_nothing_is_overwritten(source: Path, work: Path) -> None:
     names = ["00_start.ipynb", labs()[0].notebook, "pictures/one.txt"]
     first = launch.prepare(work, source)
     assert first == launch.NotebookCopies(work.resolve(), copied=names)
@@ -85,18 +85,18 @@ def test_in_a_checkout_nothing_is_copied(source: Path, work: Path) -> None:
 @pytest.mark.parametrize(
     "text", ['[project]\nname = "another"\n', "not [ toml", "[tool.x]\n", b"\xff\xfe"]
 )
-def test_other_projects_are_no_checkouts(text: str | bytes, work: Path) -> None:
+def test_a_folder_of_another_project_is_no_checkout(text: str | bytes, work: Path) -> None:
     as_checkout(work)
     (work / "pyproject.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
     assert launch.checkout(work) is None
 
 
-def test_checkout_without_notebooks_is_none(work: Path) -> None:
+def test_a_checkout_without_notebooks_is_no_checkout(work: Path) -> None:
     (as_checkout(work) / "notebooks" / "00_start.ipynb").unlink()
     assert launch.checkout(work) is None
 
 
-def test_installation_without_notebooks_is_said(tmp_path: Path, work: Path) -> None:
+def test_an_installation_without_notebooks_is_an_error(tmp_path: Path, work: Path) -> None:
     with pytest.raises(DataMissing, match="incomplete"):
         launch.prepare(work, tmp_path / "nothing")
 
@@ -113,23 +113,27 @@ def test_notebook_names(source: Path, work: Path) -> None:
         launch.notebook_name(work, "nosuch")
 
 
-def test_command(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = launch.command(work, "a b.ipynb", browser=False, port=8123, more=["--debug"])
-    assert found[:3] == [sys.executable, "-m", "jupyterlab"]
-    assert found[-4:] == [
+def test_the_command_starts_jupyterlab_with_the_notebook_and_the_options(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = launch.command(work, "a b.ipynb", browser=False, port=8123, more=["--debug"])
+    assert command[:3] == [sys.executable, "-m", "jupyterlab"]
+    assert command[-4:] == [
         "--LabApp.default_url=/lab/tree/notebooks/a%20b.ipynb",
         "--no-browser",
         "--ServerApp.port=8123",
         "--debug",
     ]
-    assert not any("token" in part for part in found)
+    assert not any("token" in part for part in command)
     assert not {"--no-browser"} & set(launch.command(work))
     monkeypatch.setattr(launch.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(DependencyMissing, match="pip install jupyterlab"):
         launch.command(work)
 
 
-def test_kernels_find_this_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_kernels_find_a_package_that_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PYTHONPATH", "before")
     assert launch.environment()["PYTHONPATH"] == f"{launch.PACKAGE.parent}{os.pathsep}before"
     (tmp_path / "_shipped").mkdir()
@@ -147,7 +151,7 @@ def get(port: int, path: str, token: str = "") -> tuple[int, str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="ends the server by a POSIX signal")
-def test_server_asks_for_its_token_and_nothing_of_other_machines(
+def test_the_server_requires_its_token_and_rejects_other_origins(
     work: Path, tmp_path: Path
 ) -> None:
     as_checkout(work)
@@ -155,7 +159,7 @@ def test_server_asks_for_its_token_and_nothing_of_other_machines(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     own = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    given = {
+    settings = {
         name: value
         for name, value in launch.environment().items()
         if not name.startswith("JUPYTER")
@@ -165,7 +169,9 @@ def test_server_asks_for_its_token_and_nothing_of_other_machines(
         command += ["--", "--allow-root"]
     log = tmp_path / "log"
     with log.open("w") as file:
-        server = subprocess.Popen(command, cwd=work, env={**given, **own}, stdout=file, stderr=file)
+        server = subprocess.Popen(
+            command, cwd=work, env={**settings, **own}, stdout=file, stderr=file
+        )
     try:
         deadline = time.monotonic() + 60
         while not (

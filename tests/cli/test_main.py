@@ -1,4 +1,4 @@
-"""The command line, in this process where that will do and in one of its own where it matters."""
+"""The command line: in this process, or in another one to test signals and imports."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def environment(**more: str) -> dict[str, str]:
     }
 
 
-def apart(arguments: list[str], folder: Path, **more: str) -> subprocess.Popen[str]:
+def start_cli(arguments: list[str], folder: Path, **more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "explore", *arguments]
     return subprocess.Popen(
         command,
@@ -61,32 +61,32 @@ def apart(arguments: list[str], folder: Path, **more: str) -> subprocess.Popen[s
     )
 
 
-def failed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    with pytest.raises(SystemExit) as left:
+def error_output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit_info:
         cli.main(arguments)
-    assert left.value.code == 2
-    shown = capsys.readouterr()
-    assert "Traceback" not in shown.err
-    return shown.err
+    assert exit_info.value.code == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
-def built(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
-    """What was handed to ``registry.build``, which builds nothing."""
-    seen: list[dict[str, object]] = []
+def built_configs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """Replace ``registry.build``, and return the list of the configurations that it receives."""
+    configs: list[dict[str, object]] = []
 
     def build(config: dict[str, object]) -> None:
-        seen.append(config)
+        configs.append(config)
         raise InvalidInput("enough seen")
 
     monkeypatch.setattr(registry, "build", build)
-    return seen
+    return configs
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_help_is_fast_because_nothing_heavy_is_imported(arguments: list[str]) ->
         f"try:\n    main({arguments})\nexcept SystemExit as left:\n    assert not left.code\n"
         "heavy = {'torch', 'numpy', 'xarray', 'zarr', 'matplotlib', 'numba'} & set(sys.modules)\nassert not heavy, heavy"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code],
         env=environment(),
         capture_output=True,
@@ -106,15 +106,15 @@ def test_help_is_fast_because_nothing_heavy_is_imported(arguments: list[str]) ->
         encoding="utf-8",
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    assert "Usage: explore" in done.stdout
+    assert process.returncode == 0, process.stderr
+    assert "Usage: explore" in process.stdout
 
 
 def test_help_lists_methods_and_their_options() -> None:
     runner = CliRunner()
     methods = runner.invoke(cli.app, ["run", "--help"]).output
     assert all(f"  {name} " in methods for name in registry.methods())
-    shown = " ".join(runner.invoke(cli.app, ["run", "datadam", "--help"]).output.split())
+    text = " ".join(runner.invoke(cli.app, ["run", "datadam", "--help"]).output.split())
     for expected in (
         "--images-per-class INT synthetic images of each class [default: 1]",
         "--spatial FLOAT|none power of the spatial attention; none removes the term [default: 4.0]",
@@ -123,34 +123,34 @@ def test_help_lists_methods_and_their_options() -> None:
         "--data-option KEY=VALUE",
         "runs/datadam-DATA.zarr",
     ):
-        assert expected in shown
-    assert "--method" not in shown
+        assert expected in text
+    assert "--method" not in text
 
 
 def test_a_family_runs_any_of_its_methods(
-    here: Path, built: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+    cwd: Path, built_configs: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed(["run", "reduce", "--components", "3"], capsys)
-    failed(["run", "reduce", "--method", "west", "--order", "trace"], capsys)
-    failed(["run", "distill", "--method", "atom", "--channel", "none"], capsys)
-    assert built == [
+    error_output(["run", "reduce", "--components", "3"], capsys)
+    error_output(["run", "reduce", "--method", "west", "--order", "trace"], capsys)
+    error_output(["run", "distill", "--method", "atom", "--channel", "none"], capsys)
+    assert built_configs == [
         {"method": "oggmr", "components": 3},
         {"method": "west", "order": "trace"},
         {"method": "atom", "channel": None},
     ]
-    shown = " ".join(CliRunner().invoke(cli.app, ["run", "reduce", "--help"]).output.split())
-    assert "--method NAME one of oggmr, williams, ise-local, runnalls" in shown
+    text = " ".join(CliRunner().invoke(cli.app, ["run", "reduce", "--help"]).output.split())
+    assert "--method NAME one of oggmr, williams, ise-local, runnalls" in text
 
 
-def test_version() -> None:
+def test_the_version_is_printed() -> None:
     assert CliRunner().invoke(cli.app, ["--version"]).output == f"explore {explore.__version__}\n"
 
 
-def test_only_what_is_given_reaches_the_registry(
-    here: Path, built: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
+def test_only_options_of_the_command_line_reach_the_registry(
+    cwd: Path, built_configs: list[dict[str, object]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    failed(["run", "datadam"], capsys)
-    given = [
+    error_output(["run", "datadam"], capsys)
+    arguments = [
         "--preset",
         "lesson",
         "--spatial",
@@ -165,11 +165,11 @@ def test_only_what_is_given_reaches_the_registry(
         "--norm",
         "none",
     ]
-    failed(
+    error_output(
         [
             "run",
             "datadam",
-            *given,
+            *arguments,
             "--data",
             "scenes",
             "--data-option",
@@ -179,8 +179,8 @@ def test_only_what_is_given_reaches_the_registry(
         ],
         capsys,
     )
-    failed(["run", "untrained", "--data-option", "size=24"], capsys)
-    plain, full, untrained = built
+    error_output(["run", "untrained", "--data-option", "size=24"], capsys)
+    plain, full, untrained = built_configs
     assert plain == {"method": "datadam"}
     assert full == {
         "method": "datadam",
@@ -219,12 +219,12 @@ def test_only_what_is_given_reaches_the_registry(
         (["pack", "nothing.zarr", "x.zarr.zip"], "nothing.zarr is not a recording folder"),
     ],
 )
-def test_errors_are_one_clean_message(
-    arguments: list[str], expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+def test_an_error_is_one_message_without_a_traceback(
+    arguments: list[str], expected: str, cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = failed(arguments, capsys)
-    assert shown.startswith("error: ")
-    assert expected in shown
+    text = error_output(arguments, capsys)
+    assert text.startswith("error: ")
+    assert expected in text
 
 
 @pytest.mark.parametrize(
@@ -237,20 +237,20 @@ def test_errors_are_one_clean_message(
         (["run", "dm", "--widht", "3"], "No such option"),
     ],
 )
-def test_wrong_usage_is_said(
-    arguments: list[str], expected: str, here: Path, capsys: pytest.CaptureFixture[str]
+def test_wrong_usage_is_an_error(
+    arguments: list[str], expected: str, cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert expected in failed(arguments, capsys)
+    assert expected in error_output(arguments, capsys)
 
 
-def test_traceback_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPLORE_TRACEBACK", "1")
     with pytest.raises(InvalidInput, match="unknown method"):
         cli.main(["run", "nosuch"])
 
 
-def test_warnings_of_ours_are_notes(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_warnings_of_explore_are_printed_as_notes(
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def build(config: dict[str, object]) -> None:
         import warnings
@@ -260,27 +260,30 @@ def test_warnings_of_ours_are_notes(
         raise InvalidInput("enough seen")
 
     monkeypatch.setattr(registry, "build", build)
-    assert failed(["run", "dm"], capsys) == "note: the last bits may differ\nerror: enough seen\n"
+    assert (
+        error_output(["run", "dm"], capsys)
+        == "note: the last bits may differ\nerror: enough seen\n"
+    )
 
 
-def test_run_records_goes_on_and_refuses_another_configuration(
-    here: Path, capsys: pytest.CaptureFixture[str]
+def test_run_records_resumes_and_refuses_another_configuration(
+    cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_info:
         cli.main([*TINY, "--steps", "2"])
-    assert left.value.code == 0
-    shown = capsys.readouterr()
+    assert exit_info.value.code == 0
+    captured = capsys.readouterr()
     path = str(Path("runs") / "datadam-digits.zarr")
-    expected = f"recorded in {path}: 3 frames, to step 2 of 2. To see them: explore figure evolution --recording {path} --out "
-    kept = Path("runs") / "datadam-digits.safetensors"
-    said = f"distilled set in {kept}. To score it: explore run evaluate --distilled {kept}"
-    assert shown.out == f"{expected}evolution.html\n{said}\n"
-    assert "2/2" in shown.err
-    assert "left, loss " in shown.err
+    summary = f"recorded in {path}: 3 frames, to step 2 of 2. To see them: explore figure evolution --recording {path} --out "
+    product = Path("runs") / "datadam-digits.safetensors"
+    hint = f"distilled set in {product}. To score it: explore run evaluate --distilled {product}"
+    assert captured.out == f"{summary}evolution.html\n{hint}\n"
+    assert "2/2" in captured.err
+    assert "left, loss " in captured.err
     with pytest.raises(SystemExit):
         cli.main([*TINY, "--steps", "6", "--every", "3"])
     assert open_recording(path).step.values.tolist() == [0, 1, 2, 3, 6]
-    mismatch = failed([*TINY, "--steps", "6", "--seed", "1"], capsys)
+    mismatch = error_output([*TINY, "--steps", "6", "--seed", "1"], capsys)
     assert "another configuration" in mismatch
     assert "seed: recorded 0, now 1" in mismatch
     with pytest.raises(SystemExit):
@@ -292,44 +295,42 @@ def test_run_records_goes_on_and_refuses_another_configuration(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child alone")
-def test_interrupted_and_resumed_is_the_same_as_uninterrupted(here: Path) -> None:
-    command, one = (
+def test_a_resumed_run_equals_an_uninterrupted_run(cwd: Path) -> None:
+    command, one_thread = (
         [*TINY, "--steps", "16", "--every", "1"],
         {"OMP_NUM_THREADS": "1"},
     )  # so that two at once do not fight
-    whole = apart([*command, "--out", "b.zarr"], here, **one)
-    asked = apart([*command, "--out", "runs/a.zarr"], here, **one)
+    uninterrupted = start_cli([*command, "--out", "b.zarr"], cwd, **one_thread)
+    interrupted = start_cli([*command, "--out", "runs/a.zarr"], cwd, **one_thread)
     deadline = time.monotonic() + 120
-    while committed(here / "runs/a.zarr") < 3:
+    while count_committed(cwd / "runs/a.zarr") < 3:
         assert time.monotonic() < deadline
-        assert asked.poll() is None, asked.communicate()
+        assert interrupted.poll() is None, interrupted.communicate()
         time.sleep(0.005)
-    asked.send_signal(signal.SIGINT)
-    out, err = asked.communicate(timeout=60)
-    assert asked.returncode == 130, err
+    interrupted.send_signal(signal.SIGINT)
+    out, err = interrupted.communicate(timeout=60)
+    assert interrupted.returncode == 130, err
     assert out == ""
-    stopped = load_checkpoint(here / "runs/a.zarr.checkpoint.npz")["step"]
+    stopped = load_checkpoint(cwd / "runs/a.zarr.checkpoint.npz")["step"]
     assert 0 < stopped < 16
     assert err.splitlines()[-1] == f"stopped at step {stopped} of 16; the same command continues"
     assert "Traceback" not in err
 
-    resumed = apart([*command, "--out", "runs/a.zarr"], here, **one)
-    for process in (resumed, whole):
+    resumed = start_cli([*command, "--out", "runs/a.zarr"], cwd, **one_thread)
+    for process in (resumed, uninterrupted):
         assert process.communicate(timeout=120)[0].startswith("recorded in")
         assert process.returncode == 0
-    left, right = (
-        load_checkpoint(here / f"{name}.zarr.checkpoint.npz") for name in ("runs/a", "b")
-    )
+    left, right = (load_checkpoint(cwd / f"{name}.zarr.checkpoint.npz") for name in ("runs/a", "b"))
     assert left["step"] == right["step"] == 16
     for name in ("images", "velocity"):
         np.testing.assert_array_equal(left[name], right[name])
-    first, second = (open_recording(here / f"{name}.zarr").load() for name in ("runs/a", "b"))
+    first, second = (open_recording(cwd / f"{name}.zarr").load() for name in ("runs/a", "b"))
     assert first.attrs.pop("seconds") > 0 < second.attrs.pop("seconds")
     xarray.testing.assert_identical(first, second)
 
 
-def committed(path: Path) -> int:
-    """Frames that a reader would see, read as cheaply as can be."""
+def count_committed(path: Path) -> int:
+    """Count the committed frames of a recording, or return 0 if it does not exist."""
     try:
         return json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"][
             "step"
@@ -338,8 +339,8 @@ def committed(path: Path) -> int:
         return 0
 
 
-def test_second_interrupt_is_said_as_such(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_message_after_a_second_interrupt_names_the_last_checkpoint(
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Run:
         step, steps = 3, 9
@@ -349,14 +350,14 @@ def test_second_interrupt_is_said_as_such(
 
     monkeypatch.setattr(registry, "build", lambda config: Run())
     monkeypatch.setattr("explore.core.record.record", interrupted)
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_info:
         cli.main(["run", "dm"])
-    assert left.value.code == 130
+    assert exit_info.value.code == 130
     assert capsys.readouterr().err == "stopped at the last checkpoint; the same command continues\n"
 
 
 @pytest.mark.parametrize(
-    ("given", "state", "out"),
+    ("arguments", "state", "out"),
     [
         ([], {}, "evolution.pdf"),
         (["--html"], {}, "evolution.html"),
@@ -378,46 +379,47 @@ def test_second_interrupt_is_said_as_such(
         ),
     ],
 )
-def test_figure_passes_on_what_is_given(
-    given: list[str],
+def test_figure_passes_its_arguments_on(
+    arguments: list[str],
     state: dict[str, object] | None,
     out: str,
-    here: Path,
+    cwd: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from explore.plotting import export
 
-    seen: list[object] = []
+    passed: list[object] = []
 
     def save_figure(name: str, recordings: list[str], state: dict[str, object], out: Path) -> Path:
-        seen.extend([name, recordings, state, out])
+        passed.extend([name, recordings, state, out])
         return out
 
     monkeypatch.setattr(export, "save_figure", save_figure)
     monkeypatch.setattr("explore.core.recording.open_recording", lambda path: f"opened {path}")
-    done = CliRunner().invoke(
-        cli.app, ["figure", "evolution", "--recording", "a.zarr", "--recording", "b.zarr", *given]
+    outcome = CliRunner().invoke(
+        cli.app,
+        ["figure", "evolution", "--recording", "a.zarr", "--recording", "b.zarr", *arguments],
     )
-    assert done.exit_code == 0, done.output
-    assert done.output == f"wrote {Path(out)}\n"
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.output == f"wrote {Path(out)}\n"
     state = {"label": "Bag", "by": "distance", "digit": "3", "power": 4} if state is None else state
-    assert seen == ["evolution", ["opened a.zarr", "opened b.zarr"], state, Path(out)]
+    assert passed == ["evolution", ["opened a.zarr", "opened b.zarr"], state, Path(out)]
 
 
 @pytest.mark.parametrize("name", ["datadam", "distill"])
 def test_bench_finds_methods_and_topics(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[object] = []
+    calls: list[object] = []
     monkeypatch.setattr(
-        registry, "resolve", lambda target: lambda arguments: seen.append((target, arguments))
+        registry, "resolve", lambda target: lambda arguments: calls.append((target, arguments))
     )
-    done = CliRunner().invoke(cli.app, ["bench", name, "--steps", "3", "fast"])
-    assert done.exit_code == 0, done.output
-    assert seen == [("explore.distill.bench.matching:main", ["--steps", "3", "fast"])]
+    outcome = CliRunner().invoke(cli.app, ["bench", name, "--steps", "3", "fast"])
+    assert outcome.exit_code == 0, outcome.output
+    assert calls == [("explore.distill.bench.matching:main", ["--steps", "3", "fast"])]
 
 
 @dataclass(frozen=True)
 class Odd:
-    """A config of every kind of field that may come."""
+    """A config with fields of every type."""
 
     method: str = "odd"
     needed: int = field(default=1, metadata={"help": "zero or one"})
@@ -426,10 +428,10 @@ class Odd:
     word: str | None = None
 
 
-def test_options_of_unusual_fields() -> None:
+def test_options_are_created_for_fields_of_every_type() -> None:
     row = registry.Method("odd", "nothing of note", builder="", config=f"{__name__}:Odd")
-    found = {parameter.name: parameter for parameter in options.parameters(row)}
-    assert list(found) == ["needed", "flag", "sizes", "word", "out", "every"]
+    parameters = {parameter.name: parameter for parameter in options.parameters(row)}
+    assert list(parameters) == ["needed", "flag", "sizes", "word", "out", "every"]
     assert options.given_options(
         row, {"needed": 0, "flag": None, "sizes": [3], "word": "none"}
     ) == {
@@ -437,6 +439,6 @@ def test_options_of_unusual_fields() -> None:
         "sizes": [3],
         "word": None,
     }
-    parse = found["sizes"].annotation.__metadata__[0].parser
+    parse = parameters["sizes"].annotation.__metadata__[0].parser
     assert (parse("[3, 4]"), parse("some text"), parse("true")) == ([3, 4], "some text", True)
-    assert found["needed"].annotation.__metadata__[0].help == "zero or one [default: 1]"
+    assert parameters["needed"].annotation.__metadata__[0].help == "zero or one [default: 1]"

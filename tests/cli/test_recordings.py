@@ -1,4 +1,4 @@
-"""The commands on files and recordings: run --config, rerun, compare, table, export, sweep --dry-run; errors are one line."""
+"""Commands on files and recordings: run --config, rerun, compare, table, export, sweep."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ channel = "none"
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two distillations, two choices and their evaluations, as somebody's folder of runs."""
+def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Record two distillations, a coreset and their evaluations in a folder."""
     folder = tmp_path_factory.mktemp("shelf")
     for name, config in {
         "dm": DM,
@@ -64,54 +64,60 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }.items():
         run: Any = build(config)
         record(run, folder / f"{name}.zarr", every=1)
-        kept = save_beside(run, folder / f"{name}.zarr")
+        set_path = save_beside(run, folder / f"{name}.zarr")
         scores = build(
-            {"method": "evaluate", "distilled": str(kept), "epochs": 1, "networks": 2, "width": 4}
+            {
+                "method": "evaluate",
+                "distilled": str(set_path),
+                "epochs": 1,
+                "networks": 2,
+                "width": 4,
+            }
         )
         record(scores, folder / f"{name}-scored.zarr")
     return folder
 
 
-def done(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as left:
+def run_cli(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as exit_info:
         cli.main([str(argument) for argument in arguments])
-    return int(left.value.code or 0)  # type: ignore[arg-type]
+    return int(exit_info.value.code or 0)  # type: ignore[arg-type]
 
 
-def failed(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    assert done(*arguments) == 2
-    shown = capsys.readouterr()
-    assert "Traceback" not in shown.err
-    return shown.err
+def error_output(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    assert run_cli(*arguments) == 2
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.err
 
 
 # ---- run --config
 
 
-def test_a_file_says_what_is_run(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_config_file_is_run(cwd: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.toml").write_text(f"{TOML}every = 1\n")
-    assert done("run", "--config", "mine.toml", "--set", "seed=3", "--set", "steps=3") == 0
+    assert run_cli("run", "--config", "mine.toml", "--set", "seed=3", "--set", "steps=3") == 0
     assert capsys.readouterr().out.startswith("recorded in mine.zarr: 4 frames, to step 3 of 3.")
     recording = open_recording("mine.zarr")
     assert (recording.attrs["config"]["seed"], recording.attrs["config"]["channel"]) == (3, None)
     assert Path("mine.safetensors").is_file()
-    by_hand = record(build({**DM, "seed": 3, "steps": 3}), here / "hand.zarr", every=1)
+    by_hand = record(build({**DM, "seed": 3, "steps": 3}), cwd / "hand.zarr", every=1)
     assert recording.drop_attrs().identical(by_hand.drop_attrs())
 
 
-def test_where_it_goes_is_in_the_file_or_said(here: Path) -> None:
+def test_the_path_of_the_recording_comes_from_the_file_or_an_option(cwd: Path) -> None:
     Path("mine.toml").write_text(f'{TOML}out = "a/b.zarr"\n')
-    assert done("run", "--config", "mine.toml") == 0
-    assert done("run", "--config", "mine.toml", "--out", "c.zarr") == 0
+    assert run_cli("run", "--config", "mine.toml") == 0
+    assert run_cli("run", "--config", "mine.toml", "--out", "c.zarr") == 0
     assert Path("a/b.zarr").is_dir()
     assert Path("c.zarr").is_dir()
     assert not Path("mine.zarr").exists()
 
 
-def test_a_file_is_checked_as_its_own_method_would(here: Path) -> None:
+def test_a_config_file_may_override_the_terms_of_its_method(cwd: Path) -> None:
     terms = 'spatial = "none"\nmmd = 0.0\nchannel = 4.0'
     Path("mine.toml").write_text(TOML.replace('"dm"', '"atom"').replace('channel = "none"', terms))
-    assert done("run", "--config", "mine.toml") == 0
+    assert run_cli("run", "--config", "mine.toml") == 0
 
 
 @pytest.mark.parametrize(
@@ -136,38 +142,40 @@ def test_a_file_is_checked_as_its_own_method_would(here: Path) -> None:
         ('method = "dm"', ["dm"], "cannot be combined with METHOD"),
     ],
 )
-def test_a_file_that_cannot_be_run_is_said(
-    text: str, more: list[str], words: str, here: Path, capsys: pytest.CaptureFixture[str]
+def test_an_invalid_config_file_is_an_error(
+    text: str, more: list[str], words: str, cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("mine.toml").write_text(text)
-    assert words in failed(capsys, "run", "--config", "mine.toml", *more)
+    assert words in error_output(capsys, "run", "--config", "mine.toml", *more)
     assert not Path("mine.zarr").exists()
 
 
 # ---- rerun
 
 
-def test_a_rerun_says_whether_the_bits_are_the_same(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_rerun_reports_whether_the_bits_are_the_same(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert done("rerun", shelf / "dm.zarr") == 0
+    assert run_cli("rerun", runs_folder / "dm.zarr") == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "recorded in dm-again.zarr: the same bits"
     assert "largest difference" in out.splitlines()[0]
-    assert done("rerun", shelf / "dm.zarr", "--set", "seed=1", "--out", "other.zarr") == 0
+    assert run_cli("rerun", runs_folder / "dm.zarr", "--set", "seed=1", "--out", "other.zarr") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "recorded in other.zarr: not the same bits"
     assert open_recording("other.zarr").attrs["config"]["seed"] == 1
-    assert "dm-again.zarr already holds a recording" in failed(capsys, "rerun", shelf / "dm.zarr")
+    assert "dm-again.zarr already holds a recording" in error_output(
+        capsys, "rerun", runs_folder / "dm.zarr"
+    )
 
 
-def test_one_variable_that_differs_is_enough(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_rerun_reports_a_difference_in_one_variable(
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = pandas.DataFrame(
         {"variable": ["a", "b"], "largest difference": [0.0, 0.5], "same bits": [True, False]}
     )
     monkeypatch.setattr("explore.core.reproduce.rerun", lambda *_: (None, rows))
-    assert done("rerun", "a.zarr") == 0
+    assert run_cli("rerun", "a.zarr") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "recorded in a-again.zarr: not the same bits"
 
 
@@ -183,23 +191,33 @@ def test_one_variable_that_differs_is_enough(
         (["SHELF/dm.zarr", "--out", "memory://x.zarr"], "a run is recorded to a folder"),
     ],
 )
-def test_a_rerun_that_cannot_be_is_one_line(
-    arguments: list[str], words: str, here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_rerun_is_an_error(
+    arguments: list[str],
+    words: str,
+    cwd: Path,
+    runs_folder: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    shown = failed(capsys, "rerun", *(a.replace("SHELF", str(shelf)) for a in arguments))
-    assert shown.startswith("error: ")
-    assert words in shown
+    text = error_output(capsys, "rerun", *(a.replace("SHELF", str(runs_folder)) for a in arguments))
+    assert text.startswith("error: ")
+    assert words in text
 
 
 # ---- compare
 
 
 def test_two_recordings_are_compared_and_drawn(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
-        done(
-            "compare", shelf / "dm.zarr", shelf / "datadam.zarr", "--step", "1", "--out", "both.png"
+        run_cli(
+            "compare",
+            runs_folder / "dm.zarr",
+            runs_folder / "datadam.zarr",
+            "--step",
+            "1",
+            "--out",
+            "both.png",
         )
         == 0
     )
@@ -211,121 +229,136 @@ def test_two_recordings_are_compared_and_drawn(
     assert "seed" not in lines
     assert out.splitlines()[-1] == "wrote both.png"
     assert Path("both.png").read_bytes().startswith(b"\x89PNG")
-    assert done("compare", shelf / "dm.zarr", shelf / "random.zarr") == 0
+    assert run_cli("compare", runs_folder / "dm.zarr", runs_folder / "random.zarr") == 0
 
 
-def test_the_picture_is_of_the_step_that_was_asked_for(here: Path, shelf: Path) -> None:
-    both = [shelf / "dm.zarr", shelf / "datadam.zarr"]
+def test_the_picture_shows_the_requested_step(cwd: Path, runs_folder: Path) -> None:
+    both = [runs_folder / "dm.zarr", runs_folder / "datadam.zarr"]
     for step in (1, 2):
-        assert done("compare", *both, "--step", step, "--out", f"{step}.csv") == 0
+        assert run_cli("compare", *both, "--step", step, "--out", f"{step}.csv") == 0
         opened = [open_recording(path) for path in both]
-        save_figure("evolution", opened, {"step": step}, here / "by-hand.csv")
+        save_figure("evolution", opened, {"step": step}, cwd / "by-hand.csv")
         assert Path(f"{step}.csv").read_bytes() == Path("by-hand.csv").read_bytes()
-    assert done("compare", *both, "--out", "last.csv") == 0
+    assert run_cli("compare", *both, "--out", "last.csv") == 0
     assert Path("last.csv").read_bytes() == Path("2.csv").read_bytes() != Path("1.csv").read_bytes()
 
 
-def test_what_cannot_be_compared_is_one_line(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_comparison_is_an_error(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "expected two or more recordings" in failed(capsys, "compare", shelf / "dm.zarr")
-    apart = failed(capsys, "compare", shelf / "dm.zarr", shelf / "random.zarr", "--out", "x.png")
-    assert apart == "error: recordings of dm, random share no figure\n"
-    assert "does not exist" in failed(capsys, "compare", shelf / "dm.zarr", "none.zarr")
-    assert "unknown file format 'jpg'" in failed(
-        capsys, "compare", shelf / "dm.zarr", shelf / "datadam.zarr", "--out", "x.jpg"
+    assert "expected two or more recordings" in error_output(
+        capsys, "compare", runs_folder / "dm.zarr"
+    )
+    text = error_output(
+        capsys, "compare", runs_folder / "dm.zarr", runs_folder / "random.zarr", "--out", "x.png"
+    )
+    assert text == "error: recordings of dm, random share no figure\n"
+    assert "does not exist" in error_output(capsys, "compare", runs_folder / "dm.zarr", "none.zarr")
+    assert "unknown file format 'jpg'" in error_output(
+        capsys, "compare", runs_folder / "dm.zarr", runs_folder / "datadam.zarr", "--out", "x.jpg"
     )
 
 
 # ---- table
 
 
-def test_a_folder_is_tabled_in_three_forms(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_a_folder_becomes_a_table_in_three_formats(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made = build_table(sorted(shelf.iterdir()))
-    assert made["method"].tolist() == ["random", "dm", "datadam"]
-    for form in ("md", "latex", "csv"):
-        assert done("table", *sorted(shelf.iterdir()), "--format", form) == 0
-        assert capsys.readouterr().out == format_table(made, form)
-    rows = list(csv.DictReader(io.StringIO(format_table(made, "csv"))))
+    table = build_table(sorted(runs_folder.iterdir()))
+    assert table["method"].tolist() == ["random", "dm", "datadam"]
+    for format_name in ("md", "latex", "csv"):
+        assert run_cli("table", *sorted(runs_folder.iterdir()), "--format", format_name) == 0
+        assert capsys.readouterr().out == format_table(table, format_name)
+    rows = list(csv.DictReader(io.StringIO(format_table(table, "csv"))))
     accuracies = [
-        float(open_recording(shelf / f"{row['method']}-scored.zarr")["accuracy"][-1].mean())
+        float(open_recording(runs_folder / f"{row['method']}-scored.zarr")["accuracy"][-1].mean())
         for row in rows
     ]
     assert [float(row["accuracy"]) for row in rows] == pytest.approx(accuracies)
     assert float(rows[1]["minus random"]) == pytest.approx(accuracies[1] - accuracies[0])
 
 
-def test_a_table_is_written_and_compares_with_what_is_asked(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_a_table_is_written_with_the_requested_baseline(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
-        done("table", *shelf.iterdir(), "--against", "dm", "--format", "csv", "--out", "new/t.csv")
+        run_cli(
+            "table",
+            *runs_folder.iterdir(),
+            "--against",
+            "dm",
+            "--format",
+            "csv",
+            "--out",
+            "new/t.csv",
+        )
         == 0
     )
     assert capsys.readouterr().out == "wrote new/t.csv\n"
     assert "minus dm" in pandas.read_csv("new/t.csv").columns
 
 
-def test_unlike_evaluations_are_tabled_only_when_that_is_said(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_different_protocols_need_the_option_unlike(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = {
         "method": "evaluate",
-        "distilled": str(shelf / "dm.safetensors"),
+        "distilled": str(runs_folder / "dm.safetensors"),
         "epochs": 2,
         "networks": 1,
         "width": 4,
     }
-    record(build(other), here / "other.zarr")
-    shown = failed(capsys, "table", "other.zarr", shelf / "random-scored.zarr")
-    assert shown.startswith("error: dm on digits")
-    assert "epochs 2 and 1" in shown
-    assert done("table", "other.zarr", shelf / "random-scored.zarr", "--unlike") == 0
+    record(build(other), cwd / "other.zarr")
+    text = error_output(capsys, "table", "other.zarr", runs_folder / "random-scored.zarr")
+    assert text.startswith("error: dm on digits")
+    assert "epochs 2 and 1" in text
+    assert run_cli("table", "other.zarr", runs_folder / "random-scored.zarr", "--unlike") == 0
 
 
-def test_a_table_of_nothing_is_one_line(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_table_is_an_error(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "score a distilled set by explore run evaluate --distilled FILE" in failed(
-        capsys, "table", shelf / "dm.zarr"
+    assert "score a distilled set by explore run evaluate --distilled FILE" in error_output(
+        capsys, "table", runs_folder / "dm.zarr"
     )
-    assert "no recording" in failed(capsys, "table", "runs/*")
-    assert "unknown table format 'html'" in failed(
-        capsys, "table", *shelf.iterdir(), "--format", "html"
+    assert "no recording" in error_output(capsys, "table", "runs/*")
+    assert "unknown table format 'html'" in error_output(
+        capsys, "table", *runs_folder.iterdir(), "--format", "html"
     )
-    assert "there is no 'herding' to compare with" in failed(
-        capsys, "table", *shelf.iterdir(), "--against", "herding"
+    assert "there is no 'herding' to compare with" in error_output(
+        capsys, "table", *runs_folder.iterdir(), "--against", "herding"
     )
 
 
 # ---- export
 
 
-@pytest.mark.parametrize("given", ["dm.safetensors", "dm.zarr", "dm.zarr/"])
+@pytest.mark.parametrize("name", ["dm.safetensors", "dm.zarr", "dm.zarr/"])
 def test_a_set_is_exported_from_its_file_or_its_recording(
-    given: str, here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+    name: str, cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert done("export", f"{shelf}/{given}", "out") == 0
-    whole = DistilledSet.load(shelf / "dm.safetensors")
-    assert torch.equal(torch.load("out/images.pt", weights_only=True), whole.images)
-    assert capsys.readouterr().out == f"wrote {whole!r} to out\n"
-    assert done("export", f"{shelf}/{given}", "png", "--format", "png") == 0
+    assert run_cli("export", f"{runs_folder}/{name}", "out") == 0
+    distilled = DistilledSet.load(runs_folder / "dm.safetensors")
+    assert torch.equal(torch.load("out/images.pt", weights_only=True), distilled.images)
+    assert capsys.readouterr().out == f"wrote {distilled!r} to out\n"
+    assert run_cli("export", f"{runs_folder}/{name}", "png", "--format", "png") == 0
     assert len(list(Path("png").rglob("*.png"))) == 10
     assert "lossy" in json.loads(Path("png/about.json").read_text())
 
 
-def test_what_cannot_be_exported_is_one_line(
-    here: Path, shelf: Path, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_export_is_an_error(
+    cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "unknown form of a distilled set 'npz'; known: png, torch" in failed(
-        capsys, "export", shelf / "dm.safetensors", "out", "--format", "npz"
+    assert "unknown form of a distilled set 'npz'; known: png, torch" in error_output(
+        capsys, "export", runs_folder / "dm.safetensors", "out", "--format", "npz"
     )
-    assert "none.safetensors does not exist" in failed(capsys, "export", "none.zarr", "out")
-    assert "is a .safetensors file" in failed(capsys, "export", "images.pt", "out")
-    Path("cut.safetensors").write_bytes((shelf / "dm.safetensors").read_bytes()[:99])
-    assert "cut.safetensors cannot be read" in failed(capsys, "export", "cut.safetensors", "out")
+    assert "none.safetensors does not exist" in error_output(capsys, "export", "none.zarr", "out")
+    assert "is a .safetensors file" in error_output(capsys, "export", "images.pt", "out")
+    Path("cut.safetensors").write_bytes((runs_folder / "dm.safetensors").read_bytes()[:99])
+    assert "cut.safetensors cannot be read" in error_output(
+        capsys, "export", "cut.safetensors", "out"
+    )
 
 
 # ---- sweep --dry-run
@@ -340,30 +373,30 @@ grid.seed = [0, 1]
 """
 
 
-def test_a_dry_run_says_what_is_there_and_starts_nothing(
-    here: Path, capsys: pytest.CaptureFixture[str]
+def test_a_dry_run_lists_the_tasks_and_starts_nothing(
+    cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("small.toml").write_text(SWEEP)
     configs, evaluation, _ = read("small.toml")
     first, second = plan(configs, evaluation)
-    assert done("sweep", "small.toml", "--dry-run") == 0
+    assert run_cli("sweep", "small.toml", "--dry-run") == 0
     assert (
         capsys.readouterr().out
         == f"to do  {first.name}  random digits seed=0\nto do  {second.name}  random digits seed=1\n"
     )
     assert not Path("runs").exists()
     run = build(second.config)
-    record(run, here / f"runs/small/{second.name}.zarr")
-    kept = save_beside(run, here / f"runs/small/{second.name}.zarr")
-    scores = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
-    record(scores, here / f"runs/small/{second.evaluation_name}.zarr")
-    assert outcome(second, str(here / "runs/small")) is not None
-    assert done("sweep", "small.toml", "--dry-run") == 0
+    record(run, cwd / f"runs/small/{second.name}.zarr")
+    set_path = save_beside(run, cwd / f"runs/small/{second.name}.zarr")
+    scores = build({"method": "evaluate", "distilled": str(set_path), **(second.evaluate or {})})
+    record(scores, cwd / f"runs/small/{second.evaluation_name}.zarr")
+    assert outcome(second, str(cwd / "runs/small")) is not None
+    assert run_cli("sweep", "small.toml", "--dry-run") == 0
     assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
         "to do",
         "there",
     ]
-    assert done("sweep", "small.toml", "--dry-run", "--to", "elsewhere") == 0
+    assert run_cli("sweep", "small.toml", "--dry-run", "--to", "elsewhere") == 0
     assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
         "to do",
         "to do",
@@ -385,18 +418,18 @@ def test_a_dry_run_says_what_is_there_and_starts_nothing(
         ("a = 1", "has the unknown key 'a'; a sweep's file may have evaluate, sweep, to"),
     ],
 )
-def test_a_sweep_that_cannot_be_is_one_line(
-    text: str, words: str, here: Path, capsys: pytest.CaptureFixture[str]
+def test_an_impossible_sweep_is_an_error(
+    text: str, words: str, cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path("small.toml").write_text(text)
-    shown = failed(capsys, "sweep", "small.toml", "--dry-run")
-    assert shown.startswith("error: ")
-    assert words in shown
-    assert "none.toml does not exist" in failed(capsys, "sweep", "none.toml")
+    message = error_output(capsys, "sweep", "small.toml", "--dry-run")
+    assert message.startswith("error: ")
+    assert words in message
+    assert "none.toml does not exist" in error_output(capsys, "sweep", "none.toml")
 
 
-def test_a_packed_copy_beside_its_recording_changes_no_table(here: Path, shelf: Path) -> None:
-    copy = pack(shelf / "dm-scored.zarr", here / "dm-scored.zarr.zip")
-    once, twice = (build_table([*sorted(shelf.iterdir()), *more]) for more in ([], [copy]))
+def test_a_packed_copy_beside_its_recording_changes_no_table(cwd: Path, runs_folder: Path) -> None:
+    copy = pack(runs_folder / "dm-scored.zarr", cwd / "dm-scored.zarr.zip")
+    once, twice = (build_table([*sorted(runs_folder.iterdir()), *more]) for more in ([], [copy]))
     assert np.array_equal(once["sets"], twice["sets"])
     assert once.equals(twice)

@@ -12,7 +12,7 @@ from explore.core import benchmark
 
 
 class Clock:
-    """A clock that moves only when a candidate or a pause moves it, and the order of the calls."""
+    """A clock that candidates and pauses advance; it records the order of the calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
@@ -52,7 +52,7 @@ def test_a_budget_adds_up_to_twenty_calls(
     assert len(clock.calls) == calls + (budget > 0)
 
 
-def test_ratios_are_those_of_the_rounds() -> None:
+def test_a_ratio_is_that_of_the_rounds_with_its_range() -> None:
     assert benchmark.Ratio.of([2, 9, 8], [1, 3, 8]) == (2, 1, 3)
     assert f"{benchmark.Ratio(2, 1, 3):.0f}" == "2 (from 1 to 3, round by round)"
     with pytest.raises(ValueError, match="zip"):
@@ -64,8 +64,8 @@ def test_a_report_is_printed_and_written_with_the_machine(
 ) -> None:
     path = tmp_path / "values.json"
     benchmark.report(["one", "two"], {"ratio": benchmark.Ratio(2, 1, 3)}, path)
-    one, two, machine = capsys.readouterr().out.splitlines()
-    assert (one, two) == ("one", "two")
+    first_row, second_row, machine = capsys.readouterr().out.splitlines()
+    assert (first_row, second_row) == ("one", "two")
     values = json.loads(path.read_text(encoding="utf-8"))
     assert values["ratio"] == [2, 1, 3]
     assert set(values) == {"ratio", "processor", "instruction_sets", "threads", "versions"}

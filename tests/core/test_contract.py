@@ -19,7 +19,7 @@ import pytest
 import torch
 import xarray
 from contract_cases import CASES
-from toys import bits, digest, kill, output, same_state, straight
+from toys import bits, digest, record_and_kill, run_python, run_to_end, states_equal
 
 from explore import open_recording, record
 from explore.core import registry
@@ -36,7 +36,7 @@ KINDS = [*METHODS, *CASES.runs]
 
 
 def first_of_each_builder() -> set[str]:
-    """Methods that stand for all others with the same builder in a quick run of the tests."""
+    """Return one method of each builder, for a quick run of the tests."""
     first: dict[str, str] = {}
     for name, row in METHODS.items():
         first.setdefault(row.builder, name)
@@ -68,7 +68,7 @@ def length_option(kind: str) -> str:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A run that was recorded at every step, from a process that did nothing else with it."""
+    """A run recorded at every step, with its path and its frames."""
 
     run: Any
     path: Path
@@ -123,39 +123,39 @@ def test_every_step_is_recorded_with_names_and_units(
 
 
 @every_kind
-def test_looking_changes_nothing_and_the_same_seed_gives_the_same_bits(
+def test_snapshots_do_not_change_the_run_and_equal_seeds_give_equal_bits(
     kind: str, recorded: Callable[[str], Recorded]
 ) -> None:
-    never_looked_at = straight(make(kind))
+    never_looked_at = run_to_end(make(kind))
     assert bits(never_looked_at.result()) == bits(recorded(kind).run.result())
-    assert same_state(never_looked_at.state(), recorded(kind).run.state())
+    assert states_equal(never_looked_at.state(), recorded(kind).run.state())
 
 
 @every_kind
-def test_a_snapshot_changes_nothing_in_the_run_and_is_the_same_again(kind: str) -> None:
-    run = straight(make(kind), 1)
+def test_two_snapshots_of_a_step_are_equal(kind: str) -> None:
+    run = run_to_end(make(kind), 1)
     before = run.state()
     first, second = run.snapshot(), run.snapshot()
     assert bits(first) == bits(second)
-    assert same_state(run.state(), before)
+    assert states_equal(run.state(), before)
     assert run.step == 1
 
 
 @every_kind
-def test_what_a_snapshot_returned_does_not_change_later(kind: str) -> None:
+def test_a_snapshot_does_not_change_when_the_run_advances(kind: str) -> None:
     run = make(kind)
     frame, state, result = run.snapshot(), run.state(), run.result()
     before = bits(frame), {name: np.array(value) for name, value in state.items()}, bits(result)
     run.advance()
     assert bits(frame) == before[0]
-    assert same_state({name: np.array(value) for name, value in state.items()}, before[1])
+    assert states_equal({name: np.array(value) for name, value in state.items()}, before[1])
     assert bits(result) == before[2]
 
 
 @every_kind
-def test_another_seed_gives_something_else(kind: str, recorded: Callable[[str], Recorded]) -> None:
+def test_another_seed_gives_another_result(kind: str, recorded: Callable[[str], Recorded]) -> None:
     other, first = (
-        straight(make(kind, seed=1)),
+        run_to_end(make(kind, seed=1)),
         recorded(kind).run,
     )  # some methods draw only what they measure with
     if kind in CASES.seedless:
@@ -168,7 +168,7 @@ def test_another_seed_gives_something_else(kind: str, recorded: Callable[[str], 
 
 
 @every_kind
-def test_global_random_streams_and_defaults_are_left_alone(kind: str) -> None:
+def test_global_random_state_and_defaults_do_not_change(kind: str) -> None:
     def globals_now() -> list[Any]:
         numpy_state = np.random.get_state()  # noqa: NPY002
         settings = (
@@ -204,42 +204,42 @@ for kind in KINDS:
 """
 
 
-def test_the_number_of_threads_is_left_alone() -> None:
-    assert output(THREADS).split() == [word for kind in KINDS for word in (kind, "1")]
+def test_the_number_of_threads_does_not_change() -> None:
+    assert run_python(THREADS).split() == [word for kind in KINDS for word in (kind, "1")]
 
 
 @every_kind
-def test_stopped_and_resumed_it_ends_in_the_same_bits(
+def test_a_resumed_run_ends_in_the_same_bits(
     kind: str, recorded: Callable[[str], Recorded], tmp_path: Path
 ) -> None:
     path = tmp_path / "run.zarr"
     first = make(kind)
     record(first, path, every=1, stop=lambda: first.step >= first.steps // 2)
-    again = make(kind)
-    recording = record(again, path, every=1)
-    assert 0 < first.step < again.step == again.steps
-    assert bits(again.result()) == bits(recorded(kind).run.result())
+    resumed = make(kind)
+    recording = record(resumed, path, every=1)
+    assert 0 < first.step < resumed.step == resumed.steps
+    assert bits(resumed.result()) == bits(recorded(kind).run.result())
     assert bits(recording) == bits(recorded(kind).recording)
 
 
 @every_kind
-def test_state_goes_through_a_checkpoint_in_the_same_bits(kind: str, tmp_path: Path) -> None:
-    run, other = straight(make(kind), 1), make(kind)
+def test_the_state_is_saved_in_a_checkpoint_in_the_same_bits(kind: str, tmp_path: Path) -> None:
+    run, other = run_to_end(make(kind), 1), make(kind)
     save_checkpoint(run, tmp_path / "a.npz")
     state = load_checkpoint(tmp_path / "a.npz")
     assert state["step"] == 1
-    assert same_state(state, run.state())
+    assert states_equal(state, run.state())
     other.restore(state)
     assert other.step == 1
-    assert same_state(other.state(), run.state())
-    for one in (run, other):
-        one.advance()
-    assert same_state(other.state(), run.state())
+    assert states_equal(other.state(), run.state())
+    for each in (run, other):
+        each.advance()
+    assert states_equal(other.state(), run.state())
     assert bits(other.snapshot()) == bits(run.snapshot())
 
 
 @every_kind
-def test_its_config_is_json_and_names_method_seed_and_data_but_no_device(kind: str) -> None:
+def test_the_config_is_json_with_method_seed_and_data_but_no_device(kind: str) -> None:
     config = make(kind).config
     assert json.loads(json.dumps(config)) == {
         **config,
@@ -275,9 +275,9 @@ print(json.dumps([digest(explore.open_recording(path)) for path in sys.argv[1:]]
 """
 
 
-def test_all_replay_without_torch(recorded: Callable[[str], Recorded]) -> None:
-    shown = output(REPLAY, *(recorded(kind).path for kind in KINDS))
-    assert json.loads(shown) == [digest(recorded(kind).recording) for kind in KINDS]
+def test_figures_are_drawn_without_torch(recorded: Callable[[str], Recorded]) -> None:
+    lines = run_python(REPLAY, *(recorded(kind).path for kind in KINDS))
+    assert json.loads(lines) == [digest(recorded(kind).recording) for kind in KINDS]
 
 
 DATADAM = """
@@ -303,16 +303,16 @@ def test_a_killed_distillation_resumes_to_the_same_bits(tmp_path: Path) -> None:
     paths = {step: tmp_path / f"{step}.zarr" for step in ("0", "2", "4")}
     run = build(options)
     expected = record(run, every=1)
-    kill(
+    record_and_kill(
         DATADAM.replace("OPTIONS", repr(options)),
         *((path, step, 0.01) for step, path in paths.items()),
     )
     for path in paths.values():
-        seen = open_recording(path)
-        assert bits(seen) == bits(expected.isel(step=slice(seen.sizes["step"])))
-        again = build(options)
-        assert bits(record(again, path, every=1)) == bits(expected)
-        assert bits(again.result()) == bits(run.result())
+        recording = open_recording(path)
+        assert bits(recording) == bits(expected.isel(step=slice(recording.sizes["step"])))
+        resumed = build(options)
+        assert bits(record(resumed, path, every=1)) == bits(expected)
+        assert bits(resumed.result()) == bits(run.result())
 
 
 # ---- what only methods of the registry must do
@@ -324,32 +324,34 @@ def test_the_config_of_a_recording_repeats_the_run(
 ) -> None:
     run = build(open_recording(recorded(name).path).attrs["config"])
     assert run.step == 0
-    straight(run, recorded(name).run.steps)
+    run_to_end(run, recorded(name).run.steps)
     assert bits(run.result()) == bits(recorded(name).run.result())
     assert run.config == recorded(name).run.config
 
 
 @every_method
-def test_data_may_be_given_instead_of_named(name: str, recorded: Callable[[str], Recorded]) -> None:
+def test_data_may_be_an_image_set_instead_of_a_name(
+    name: str, recorded: Callable[[str], Recorded]
+) -> None:
     options = {key: value for key, value in METHODS[name].tiny.items() if key != "data"}
     data = CASES.load_data(name, METHODS[name].tiny["data"])
     run = build({**options, "method": name}, data=data)
-    assert bits(straight(run).result()) == bits(recorded(name).run.result())
+    assert bits(run_to_end(run).result()) == bits(recorded(name).run.result())
     assert run.config == recorded(name).run.config
 
 
 @every_method
-def test_an_unknown_option_is_refused_and_the_known_ones_are_listed(name: str) -> None:
-    known = [f.name for f in fields(resolve(METHODS[name].config))]
+def test_an_unknown_option_is_refused_with_a_list_of_the_options(name: str) -> None:
+    names = [f.name for f in fields(resolve(METHODS[name].config))]
     with pytest.raises(InvalidInput) as caught:
         build({"method": name, "learning_rat": 1})
-    said = str(caught.value)
-    assert said.startswith(f"{name} has no option 'learning_rat'; it has ")
-    assert set(known) <= set(re.findall(r"\w+", said.partition("it has ")[2]))
+    message = str(caught.value)
+    assert message.startswith(f"{name} has no option 'learning_rat'; it has ")
+    assert set(names) <= set(re.findall(r"\w+", message.partition("it has ")[2]))
 
 
 @every_method
-def test_bad_values_are_refused_by_name(name: str) -> None:
+def test_the_error_for_an_invalid_value_names_the_option(name: str) -> None:
     usual = make_config(METHODS[name], {"method": name})
     counts = [f.name for f in fields(usual) if type(getattr(usual, f.name)) is int]
     assert "seed" in counts
@@ -361,7 +363,7 @@ def test_bad_values_are_refused_by_name(name: str) -> None:
 
 
 @every_method
-def test_a_row_points_to_things_that_exist(name: str) -> None:
+def test_the_functions_that_a_row_names_exist(name: str) -> None:
     row = METHODS[name]
     assert row.name == name
     assert row.summary

@@ -1,4 +1,4 @@
-"""The parent map: what fits is returned as it was meant, what does not is refused with the offender's number."""
+"""Superclasses of subclasses: valid ones are returned, invalid ones refused with a number."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from explore.errors import InvalidInput
 
 
 def small(labels: list[int] | None = None, **more) -> ImageSet:
-    """Six black images of three classes."""
+    """Return six black images of three classes."""
     labels = [0, 1, 2, 2, 1, 0] if labels is None else labels
     images = torch.zeros(len(labels), 1, 2, 2, dtype=torch.uint8)
     return ImageSet("small", images, torch.tensor(labels), ("a", "b", "c"), (0.5,), (0.5,), **more)
@@ -25,17 +25,19 @@ def small(labels: list[int] | None = None, **more) -> ImageSet:
 
 
 @pytest.mark.parametrize(
-    "given", [[0, 1, 0], (0, 1, 0), np.array([0, 1, 0], np.int16), np.array([0, 1, 0], np.uint64)]
+    "parents", [[0, 1, 0], (0, 1, 0), np.array([0, 1, 0], np.int16), np.array([0, 1, 0], np.uint64)]
 )
 @pytest.mark.parametrize("as_tensor", [False, True])
-def test_lists_arrays_and_tensors_are_taken(given, as_tensor):
-    found = check_superclasses(torch.tensor(np.asarray(given, np.int64)) if as_tensor else given)
-    assert found.dtype == np.int64
-    assert found.tolist() == [0, 1, 0]
+def test_lists_arrays_and_tensors_are_accepted(parents, as_tensor):
+    checked = check_superclasses(
+        torch.tensor(np.asarray(parents, np.int64)) if as_tensor else parents
+    )
+    assert checked.dtype == np.int64
+    assert checked.tolist() == [0, 1, 0]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=9))
-def test_what_is_taken_is_what_has_no_gap(parents):
+def test_superclasses_are_accepted_if_their_numbers_have_no_gap(parents):
     if set(parents) == set(range(max(parents) + 1)):
         assert check_superclasses(parents).tolist() == parents
     else:
@@ -47,7 +49,7 @@ def test_what_is_taken_is_what_has_no_gap(parents):
             check_superclasses(parents)
 
 
-def test_the_result_is_nobody_elses_memory():
+def test_the_result_is_a_copy():
     own = np.array([0, 1])
     check_superclasses(own)[0] = 7
     assert own.tolist() == [0, 1]
@@ -72,17 +74,17 @@ def test_the_result_is_nobody_elses_memory():
         ([0] * 25 + [2], "parents of 26 subclasses leave class 1 without"),
     ],
 )
-def test_what_is_no_map_is_refused(parents, words):
+def test_invalid_superclasses_are_refused(parents, words):
     with pytest.raises(InvalidInput, match=words):
         check_superclasses(parents)
 
 
-def test_a_ragged_list_is_refused_as_any_other_bad_input():
+def test_a_ragged_list_is_refused():
     with pytest.raises(InvalidInput, match="must be a list of integers"):
         check_superclasses([[0], [1, 2]])
 
 
-def test_a_known_number_of_subclasses_or_classes_must_fit():
+def test_the_numbers_of_subclasses_and_classes_must_fit():
     assert check_superclasses([0, 1, 1], 3, 2).tolist() == [0, 1, 1]
     with pytest.raises(
         InvalidInput, match="parents has 3 entries, but there are 4 subclasses; give one for each"
@@ -101,7 +103,7 @@ def test_a_known_number_of_subclasses_or_classes_must_fit():
 @pytest.mark.parametrize(
     "arguments", [([0, 2**62],), ([0, 10**9],), ([0, 5000],), ([0, 1], None, 10**12)]
 )
-def test_a_huge_entry_fills_no_memory(arguments):
+def test_a_huge_class_number_allocates_no_memory(arguments):
     tracemalloc.start()
     with pytest.raises(InvalidInput, match="without a subclass"):
         check_superclasses(*arguments)
@@ -110,7 +112,7 @@ def test_a_huge_entry_fills_no_memory(arguments):
     assert most < 1e6
 
 
-def test_many_subclasses_are_fine():
+def test_many_subclasses_are_accepted():
     many = np.arange(3000)
     assert (check_superclasses(many) == many).all()
     assert check_superclasses(np.r_[many, 0]).max() == 2999
@@ -120,7 +122,7 @@ def test_many_subclasses_are_fine():
 
 
 @pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
-def test_labels_that_follow_the_map_pass(kind):
+def test_labels_that_fit_the_superclasses_are_accepted(kind):
     check_labels(kind([0, 1, 0, 0]), kind([0, 1, 2, 0]), [0, 1, 0])
 
 
@@ -165,7 +167,7 @@ def test_subclasses_that_are_no_integers_are_refused(subclasses):
         check_labels([0, 1], subclasses, [0, 1])
 
 
-def test_labels_are_not_checked_against_a_broken_map():
+def test_invalid_superclasses_are_reported_before_the_labels():
     with pytest.raises(InvalidInput, match="without a subclass"):
         check_labels([0, 2], [0, 1], [0, 2])
 
@@ -174,13 +176,13 @@ def test_labels_are_not_checked_against_a_broken_map():
 
 
 def test_a_grouped_set_has_its_classes_as_subclasses():
-    found = small().grouped([0, 1, 0])
-    assert found.labels.tolist() == [0, 1, 0, 0, 1, 0]
-    assert found.subclasses.tolist() == [0, 1, 2, 2, 1, 0]
-    assert list(found.class_names) == ["a + c", "b"]
-    assert list(found.subclass_names) == ["a", "b", "c"]
-    assert list(found.parents) == [0, 1, 0]
-    assert torch.equal(found.images, small().images)
+    grouped = small().grouped([0, 1, 0])
+    assert grouped.labels.tolist() == [0, 1, 0, 0, 1, 0]
+    assert grouped.subclasses.tolist() == [0, 1, 2, 2, 1, 0]
+    assert list(grouped.class_names) == ["a + c", "b"]
+    assert list(grouped.subclass_names) == ["a", "b", "c"]
+    assert list(grouped.parents) == [0, 1, 0]
+    assert torch.equal(grouped.images, small().images)
     assert list(small().grouped([1, 0, 1], ("B", "AC")).class_names) == ["B", "AC"]
 
 
@@ -210,7 +212,7 @@ def test_digits_are_grouped_into_halves():
         ([0, 10**15, 1], "without a subclass"),
     ],
 )
-def test_a_set_is_not_grouped_by_what_does_not_fit(parents, words):
+def test_a_grouping_that_does_not_fit_the_set_is_refused(parents, words):
     with pytest.raises(InvalidInput, match=words):
         small().grouped(parents)
 
@@ -221,7 +223,7 @@ def test_too_few_or_too_many_names_are_refused():
             small().grouped([0, 1, 0], names)
 
 
-def test_a_set_with_parents_is_checked_when_it_is_made():
+def test_a_set_with_parents_is_checked_when_it_is_created():
     names = {"subclass_names": ("p", "q", "r"), "parents": (0, 1, 2)}
     assert len(small(subclasses=torch.tensor([0, 1, 2, 2, 1, 0]), **names)) == 6
     with pytest.raises(InvalidInput, match="parents need subclasses"):

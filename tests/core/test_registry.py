@@ -1,4 +1,4 @@
-"""The registry: it merges the catalogs of topics, builds runs from configurations and refuses what it does not know."""
+"""The registry merges the catalogs of topics, builds runs and refuses unknown names."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from explore.core.registry import Lab, Method, Topic, build, resolve
 from explore.errors import ExploreError, ExploreWarning, InvalidInput, UnknownName
 
 
-def test_numbers_are_of_their_options_kind() -> None:
+def test_floats_may_be_written_as_integers_but_integers_not_as_floats() -> None:
     tiny = registry.method("dm").tiny
-    whole, real = (
+    integers, reals = (
         build({**tiny, "method": "dm", "learning_rate": rate}).config for rate in (1, 1.0)
     )
-    assert json.dumps(whole) == json.dumps(real)
+    assert json.dumps(integers) == json.dumps(reals)
     for value in (2.5, 2.0, True):
         with pytest.raises(InvalidInput, match=f"dm: steps must be a whole number, got {value}"):
             build({**tiny, "method": "dm", "steps": value})
 
 
 @pytest.mark.parametrize("name", registry.figures())
-def test_figures_point_to_things_that_exist(name: str) -> None:
+def test_the_functions_of_every_figure_exist(name: str) -> None:
     assert registry.figure(name).name == name
     assert callable(resolve(registry.figure(name).picture))
     assert callable(resolve(registry.figure(name).select))
 
 
 @pytest.mark.parametrize("lab", registry.labs(), ids=lambda lab: lab.name)
-def test_labs_ask_a_question_and_say_how_long_they_take(lab: registry.Lab) -> None:
+def test_every_lab_has_a_question_and_a_duration(lab: registry.Lab) -> None:
     assert lab.question.endswith("?")
     assert lab.notebook.endswith(".ipynb")
     assert 5 <= lab.minutes <= 90
@@ -87,7 +87,7 @@ COUNTING = Method(
 
 @pytest.fixture
 def _fresh() -> Iterator[None]:
-    """Read entry points anew before and after a test that changes them."""
+    """Read entry points again before and after a test that changes them."""
     registry.forget()
     yield
     registry.forget()
@@ -140,7 +140,9 @@ def test_a_package_adds_a_topic_through_an_entry_point(monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("_fresh")
-def test_a_broken_topic_is_a_warning_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_topic_gives_a_warning_and_the_others_remain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     replace_entries(monkeypatch, topics=[Entry("broken", ImportError("no such package"))])
     with pytest.warns(ExploreWarning, match="topic 'broken' of somewhere:else cannot be loaded"):
         names = set(registry.topics())

@@ -1,4 +1,4 @@
-"""Reruns: the same bits from what a recording says of itself, and how far apart where something was changed."""
+"""Repeated runs: the same bits from a recorded config, and differences after changes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DM = {
 }
 
 
-def frames(values: Any, steps: Any = (0, 1), **more: Any) -> xarray.Dataset:
+def make_frames(values: Any, steps: Any = (0, 1), **more: Any) -> xarray.Dataset:
     return xarray.Dataset(
         {"a": (("step", "x"), np.atleast_2d(values)), **more}, {"step": list(steps)}
     )
@@ -43,44 +43,46 @@ def frames(values: Any, steps: Any = (0, 1), **more: Any) -> xarray.Dataset:
     [DM, {"method": "herding", "data": DATA, "images_per_class": 2}, SURVEY],
     ids=lambda config: config["method"],
 )
-def test_it_ends_in_the_same_bits_and_has_the_same_frames(
+def test_a_repeated_run_has_the_same_bits_and_frames(
     config: dict[str, Any], tmp_path: Path
 ) -> None:
     first = record(build(config), tmp_path / "a.zarr", every=2)
-    again, found = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
-    assert again["step"].values.tolist() == first["step"].values.tolist()
-    assert bits(again) == bits(first)
-    assert found["variable"].tolist() == list(first.data_vars)
-    assert found["same bits"].all()
-    assert (found["largest difference"] == 0).all()
+    repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert repeated["step"].values.tolist() == first["step"].values.tolist()
+    assert bits(repeated) == bits(first)
+    assert table["variable"].tolist() == list(first.data_vars)
+    assert table["same bits"].all()
+    assert (table["largest difference"] == 0).all()
 
 
-def test_a_packed_one_goes_as_far_as_it_went_though_it_was_stopped(tmp_path: Path) -> None:
+def test_a_stopped_run_is_repeated_to_its_last_step(tmp_path: Path) -> None:
     run: Any = build(DM)
     record(run, tmp_path / "a.zarr", every=1, stop=lambda: run.step >= 2)
     packed = pack(tmp_path / "a.zarr", tmp_path / "a.zarr.zip")
-    again, found = rerun(packed, tmp_path / "b.zarr")
-    assert again["step"].values.tolist() == [0, 1, 2]
-    assert found["same bits"].all()
+    repeated, table = rerun(packed, tmp_path / "b.zarr")
+    assert repeated["step"].values.tolist() == [0, 1, 2]
+    assert table["same bits"].all()
 
 
-def test_one_whose_length_is_no_option_goes_as_far_as_it_went_too(tmp_path: Path) -> None:
+def test_a_stopped_run_without_the_option_steps_is_repeated_to_its_last_step(
+    tmp_path: Path,
+) -> None:
     run: Any = build({"method": "random", "data": DATA})
     record(run, tmp_path / "a.zarr", every=1, stop=lambda: run.step >= 3)
-    again, found = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
-    assert again["step"].values.tolist() == [0, 1, 2, 3]
-    assert found["same bits"].all()
+    repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert repeated["step"].values.tolist() == [0, 1, 2, 3]
+    assert table["same bits"].all()
 
 
-def test_changes_are_made_and_it_is_said_how_far_apart_they_lead(tmp_path: Path) -> None:
+def test_changed_options_are_used_and_the_differences_are_returned(tmp_path: Path) -> None:
     first = record(build(DM), tmp_path / "a.zarr", every=1)
-    again, found = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr", {"seed": 1})
-    assert again.attrs["config"] == {**first.attrs["config"], "seed": 1}
-    rows = found.set_index("variable")
+    repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr", {"seed": 1})
+    assert repeated.attrs["config"] == {**first.attrs["config"], "seed": 1}
+    rows = table.set_index("variable")
     assert not rows["same bits"].all()
     for name in first.data_vars:
         expected = np.nanmax(
-            np.abs(first[name].values.astype(float) - again[name].values.astype(float))
+            np.abs(first[name].values.astype(float) - repeated[name].values.astype(float))
         )
         assert rows.loc[str(name), "largest difference"] == expected
     longer, _ = rerun(tmp_path / "a.zarr", tmp_path / "c.zarr", {"steps": 6})
@@ -91,36 +93,39 @@ def test_changes_are_made_and_it_is_said_how_far_apart_they_lead(tmp_path: Path)
         rerun(tmp_path / "a.zarr", tmp_path / "d.zarr", {"seed": "one"})
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_is_called_at_every_step(tmp_path: Path) -> None:
+    reports: list[tuple[int, int]] = []
     record(build(DM), tmp_path / "a.zarr")
     rerun(
         tmp_path / "a.zarr",
         tmp_path / "b.zarr",
-        progress=lambda step, steps, message: told.append((step, steps)),
+        progress=lambda step, steps, message: reports.append((step, steps)),
     )
-    assert told == [(step, 4) for step in range(5)]
+    assert reports == [(step, 4) for step in range(5)]
 
 
-def test_an_evaluation_distils_again_and_finds_the_same_accuracies(tmp_path: Path) -> None:
+def test_an_evaluation_without_its_file_distils_again_to_the_same_accuracies(
+    tmp_path: Path,
+) -> None:
     run: Any = build(DM)
     for _ in range(4):
         run.advance()
-    kept = DistilledSet.of(run).save(tmp_path / "a.safetensors")
+    set_path = DistilledSet.of(run).save(tmp_path / "a.safetensors")
     options: dict[str, Any] = {"epochs": 2, "networks": 2, "width": 4}
     first = record(
-        build({"method": "evaluate", "distilled": str(kept), **options}), tmp_path / "a-scored.zarr"
+        build({"method": "evaluate", "distilled": str(set_path), **options}),
+        tmp_path / "a-scored.zarr",
     )
-    kept.unlink()
-    again, found = rerun(tmp_path / "a-scored.zarr", tmp_path / "b.zarr")
-    assert found["same bits"].all()
-    assert again.attrs["config"] == first.attrs["config"]
+    set_path.unlink()
+    repeated, table = rerun(tmp_path / "a-scored.zarr", tmp_path / "b.zarr")
+    assert table["same bits"].all()
+    assert repeated.attrs["config"] == first.attrs["config"]
     other, _ = rerun(tmp_path / "a-scored.zarr", tmp_path / "c.zarr", {"networks": 3})
     assert np.array_equal(other["accuracy"].values[-1, :, :2], first["accuracy"].values[-1])
     assert np.isfinite(other["accuracy"].values[-1]).all()
 
 
-def test_a_recording_is_never_compared_with_itself(tmp_path: Path) -> None:
+def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
     record(build(DM), tmp_path / "a.zarr")
     with pytest.raises(InvalidInput, match=r"a\.zarr already holds a recording"):
         rerun(tmp_path / "a.zarr", tmp_path / "a.zarr")
@@ -129,22 +134,22 @@ def test_a_recording_is_never_compared_with_itself(tmp_path: Path) -> None:
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 
-def test_one_that_was_interrupted_goes_on(tmp_path: Path) -> None:
+def test_an_interrupted_repetition_continues(tmp_path: Path) -> None:
     record(build(DM), tmp_path / "a.zarr", every=1)
-    half: Any = build(DM)
-    record(half, tmp_path / "b.zarr", every=1, stop=lambda: half.step >= 2)
-    told: list[int] = []
-    _, found = rerun(
-        tmp_path / "a.zarr", tmp_path / "b.zarr", progress=lambda step, *_: told.append(step)
+    interrupted: Any = build(DM)
+    record(interrupted, tmp_path / "b.zarr", every=1, stop=lambda: interrupted.step >= 2)
+    steps: list[int] = []
+    _, table = rerun(
+        tmp_path / "a.zarr", tmp_path / "b.zarr", progress=lambda step, *_: steps.append(step)
     )
-    assert told == [2, 3, 4]
-    assert found["same bits"].all()
+    assert steps == [2, 3, 4]
+    assert table["same bits"].all()
 
 
 # ---- what cannot be made again
 
 
-def test_tensors_were_not_kept_and_this_is_said(tmp_path: Path) -> None:
+def test_a_run_from_tensors_is_refused(tmp_path: Path) -> None:
     digits = load("digits", size=8, margin=0)
     record(
         build({k: v for k, v in DM.items() if k != "data"}, data=(digits.batch(), digits.labels)),
@@ -157,16 +162,16 @@ def test_tensors_were_not_kept_and_this_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "b.zarr").exists()
 
 
-def test_an_evaluation_of_tensors_says_so_too(tmp_path: Path) -> None:
+def test_an_evaluation_of_a_set_from_tensors_is_refused(tmp_path: Path) -> None:
     digits = load("digits", size=8, margin=0)
-    made: Any = build({"method": "random"}, data=(digits.batch(), digits.labels))
-    while made.step < made.steps:
-        made.advance()
+    run: Any = build({"method": "random"}, data=(digits.batch(), digits.labels))
+    while run.step < run.steps:
+        run.advance()
     test = load("digits", "test", size=8, margin=0)
     scores = build(
         {
             "method": "evaluate",
-            "distilled": DistilledSet.of(made),
+            "distilled": DistilledSet.of(run),
             "epochs": 1,
             "networks": 1,
             "width": 4,
@@ -180,7 +185,7 @@ def test_an_evaluation_of_tensors_says_so_too(tmp_path: Path) -> None:
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
 
 
-def test_loops_of_ones_own_are_not_known(tmp_path: Path) -> None:
+def test_runs_of_unknown_methods_are_refused(tmp_path: Path) -> None:
     record(CountingRun(2), tmp_path / "a.zarr")
     with pytest.raises(UnknownName, match="unknown method 'counting'"):
         rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
@@ -200,27 +205,27 @@ def test_loops_of_ones_own_are_not_known(tmp_path: Path) -> None:
         rerun(tmp_path / "none.zarr", tmp_path / "b.zarr")
 
 
-def test_a_recording_of_its_start_alone_is_made_again(tmp_path: Path) -> None:
+def test_a_recording_of_the_first_frame_alone_is_repeated(tmp_path: Path) -> None:
     record(build(DM), tmp_path / "a.zarr", stop=lambda: True)
     assert open_recording(tmp_path / "a.zarr")["step"].values.tolist() == [0]
-    again, found = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
-    assert again["step"].values[0] == 0
-    assert found["same bits"].all()
+    repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
+    assert repeated["step"].values[0] == 0
+    assert table["same bits"].all()
 
 
 # ---- the comparison
 
 
-def test_only_frames_that_both_have_are_compared() -> None:
+def test_only_frames_of_both_recordings_are_compared() -> None:
     row = compare_frames(
-        frames([[1.0, 2], [3, 4], [5, 6]], (0, 2, 5)),
-        frames([[1.0, 2.25], [5, 5], [9, 9]], (0, 5, 7)),
+        make_frames([[1.0, 2], [3, 4], [5, 6]], (0, 2, 5)),
+        make_frames([[1.0, 2.25], [5, 5], [9, 9]], (0, 5, 7)),
     ).iloc[0]
     assert (row["variable"], row["largest difference"], row["same bits"]) == ("a", 1.0, False)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "largest", "same"),
+    ("first", "second", "largest", "same"),
     [
         ([1.0, 2.0], [1.0, 2.0], 0.0, True),
         ([0.0, 2.0], [-0.0, 2.0], 0.0, False),
@@ -232,27 +237,27 @@ def test_only_frames_that_both_have_are_compared() -> None:
         ([np.inf, 2.0], [1.0, 2.0], np.inf, False),
     ],
 )
-def test_numbers_that_are_none_are_compared_by_their_bits(
-    one: Any, other: Any, largest: float, same: bool
+def test_nan_and_infinity_are_compared_by_their_bits(
+    first: Any, second: Any, largest: float, same: bool
 ) -> None:
-    row = compare_frames(frames([one, one]), frames([other, other])).iloc[0]
+    row = compare_frames(make_frames([first, first]), make_frames([second, second])).iloc[0]
     assert row["largest difference"] == pytest.approx(largest, nan_ok=True)
     assert row["same bits"] == same
 
 
-def test_whole_numbers_and_yes_and_no_have_differences_too() -> None:
-    whole = compare_frames(frames(np.uint8([[0, 255]] * 2)), frames(np.uint8([[255, 0]] * 2))).iloc[
-        0
-    ]
-    assert whole["largest difference"] == 255
+def test_integers_and_booleans_have_differences() -> None:
+    integers = compare_frames(
+        make_frames(np.uint8([[0, 255]] * 2)), make_frames(np.uint8([[255, 0]] * 2))
+    ).iloc[0]
+    assert integers["largest difference"] == 255
     flags = compare_frames(
-        frames(np.array([[True, False]] * 2)), frames(np.array([[True, True]] * 2))
+        make_frames(np.array([[True, False]] * 2)), make_frames(np.array([[True, True]] * 2))
     ).iloc[0]
     assert (flags["largest difference"], flags["same bits"]) == (1, False)
 
 
-def test_what_has_another_shape_or_is_gone_is_not_the_same() -> None:
-    first = frames([[1.0, 2]] * 2, more=("step", [1.0, 2]))
-    found = compare_frames(first, frames([[1.0, 2, 3]] * 2)).set_index("variable")
-    assert found["same bits"].tolist() == [False, False]
-    assert found["largest difference"].isna().all()
+def test_variables_of_another_shape_or_missing_ones_differ() -> None:
+    first = make_frames([[1.0, 2]] * 2, more=("step", [1.0, 2]))
+    table = compare_frames(first, make_frames([[1.0, 2, 3]] * 2)).set_index("variable")
+    assert table["same bits"].tolist() == [False, False]
+    assert table["largest difference"].isna().all()

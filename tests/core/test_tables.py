@@ -83,8 +83,8 @@ def test_latex_by_hand() -> None:
 
 def test_csv_keeps_all_bits() -> None:
     table = example_table(data=['a, "b"', "c\nd"], accuracy=[1 / 3, 0.1 + 0.2])
-    again = pandas.read_csv(io.StringIO(format_table(table, "csv")))
-    pandas.testing.assert_frame_equal(again, table, check_exact=True)
+    parsed = pandas.read_csv(io.StringIO(format_table(table, "csv")))
+    pandas.testing.assert_frame_equal(parsed, table, check_exact=True)
 
 
 def test_differences_have_a_sign() -> None:
@@ -132,7 +132,7 @@ def test_latex_escapes_special_characters() -> None:
 
 
 @pytest.mark.parametrize("form", ["md", "latex", "csv"])
-def test_a_table_without_rows_has_its_heads(form: str) -> None:
+def test_a_table_without_rows_has_its_headings(form: str) -> None:
     text = format_table(example_table().iloc[:0], form)
     assert "data" in text
     assert "digits" not in text
@@ -186,10 +186,10 @@ def test_options_reach_the_table_of_the_method(tmp_path: Path) -> None:
 
 def test_a_study_has_its_own_table_and_does_not_mix_with_evaluations(tmp_path: Path) -> None:
     study = Path(__file__).parents[2] / "data" / "digits-students.zarr.zip"
-    made = build_table([study], against="kd")
-    assert "minus kd" in made
-    assert set(made["data"]) == {"digits"}
-    assert " ± " in format_table(made)
+    table = build_table([study], against="kd")
+    assert "minus kd" in table
+    assert set(table["data"]) == {"digits"}
+    assert " ± " in format_table(table)
     with pytest.raises(
         InvalidInput, match="recordings of subclass-study, evaluate do not fit into one table"
     ):
@@ -208,9 +208,9 @@ def test_paths_without_a_table_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_or_damaged_recording_is_an_error(tmp_path: Path) -> None:
-    whole = write_evaluation(tmp_path / "a.zarr", "random", 0.25)
+    complete = write_evaluation(tmp_path / "a.zarr", "random", 0.25)
     with pytest.raises(DataMissing, match=r"b\.zarr does not exist"):
-        build_table([whole, tmp_path / "b.zarr"])
-    (whole / "zarr.json").write_text("{")
+        build_table([complete, tmp_path / "b.zarr"])
+    (complete / "zarr.json").write_text("{")
     with pytest.raises(RecordingDamaged, match=r"a\.zarr is damaged"):
-        build_table([whole])
+        build_table([complete])

@@ -1,4 +1,4 @@
-"""The topic in CONTRIBUTING.md, installed from a temporary folder: every command and the contract tests serve it."""
+"""The topic of CONTRIBUTING.md, installed in a folder, works with all commands and tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def blocks() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the toy topic installed in it, as ``pip install --target`` leaves it."""
+    """Install the toy topic in a folder as ``pip install --target`` does."""
     folder = tmp_path_factory.mktemp("site")
     files = blocks()
     announcement = re.search(r'explore.topics"\]\n(.*)', files.pop("pyproject.toml"))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
-from toys import output
+from toys import run_python
 
 from explore.data import _chunks, _memmap, decoding as reading
 from explore.data._chunks import chunks
@@ -77,7 +77,7 @@ def test_statistics_are_those_of_all_at_once_in_any_chunks(shape, low, span, see
     )
 
 
-def test_statistics_are_as_they_were_before_chunks():
+def test_statistics_equal_those_in_double_precision():
     images = noise((300, 3, 64, 64))
     before = images.double().div(255)
     for tensors in (images, images.split(7), images.permute(0, 1, 3, 2)):
@@ -123,14 +123,14 @@ def test_the_hash_is_that_of_the_bytes_in_one(values):
 
 @pytest.mark.usefixtures("tiny_chunks")
 @pytest.mark.parametrize("shape", [(), (0,), (7,), (30, 50), (3, 1000), (40, 3, 5, 5), (5, 0)])
-def test_chunks_are_views_that_make_the_whole(shape):
+def test_chunks_are_views_of_all_elements(shape):
     full = torch.zeros(shape)
     parts = list(chunks(full))
     assert torch.equal(torch.cat(parts), full.reshape(shape or (1,)))
     assert all(
-        piece.untyped_storage().data_ptr() == full.untyped_storage().data_ptr() for piece in parts
+        part.untyped_storage().data_ptr() == full.untyped_storage().data_ptr() for part in parts
     )
-    assert all(len(piece) <= 1 or piece.numel() * 4 <= 100 for piece in parts)
+    assert all(len(part) <= 1 or part.numel() * 4 <= 100 for part in parts)
 
 
 # ---- coresets
@@ -184,7 +184,7 @@ def test_threads_keep_order_and_bytes(tmp_path, monkeypatch, threads, options):
 
 
 @pytest.mark.parametrize("bad", [(0, 1), (33, 34), (17, 69), (69,)])
-def test_the_first_bad_file_is_named_whoever_is_faster(tmp_path, monkeypatch, bad):
+def test_the_first_invalid_file_is_named_whichever_thread_is_faster(tmp_path, monkeypatch, bad):
     files = photographs(tmp_path, 70)
     monkeypatch.setattr(reading, "_thread_count", lambda _: 8)
     full = reading._decode
@@ -221,17 +221,17 @@ def mapped_files() -> list[str]:
 
 
 @linux
-@pytest.mark.parametrize("place", ["TMPDIR", "/var/tmp"])
-def test_a_large_set_lives_in_a_file_without_a_name(tmp_path, monkeypatch, place):
+@pytest.mark.parametrize("location", ["TMPDIR", "/var/tmp"])
+def test_a_large_set_is_stored_in_an_unlinked_file(tmp_path, monkeypatch, location):
     monkeypatch.setattr(_memmap, "LARGE_BYTES", 1000)
-    if place == "TMPDIR":
+    if location == "TMPDIR":
         monkeypatch.setenv("TMPDIR", str(tmp_path))
         monkeypatch.setattr("tempfile.tempdir", None)
     else:
         monkeypatch.delenv("TMPDIR", raising=False)
     before, images = len(mapped_files()), _memmap.allocate_pixels((10, 3, 40, 40))
     assert len(mapped_files()) == before + 1
-    folder = tmp_path if place == "TMPDIR" else place
+    folder = tmp_path if location == "TMPDIR" else location
     assert sum(f" {folder}/" in line for line in mapped_files()) == 1
     assert not any(tmp_path.iterdir())
     images.copy_(noise((10, 3, 40, 40)))
@@ -260,7 +260,7 @@ def test_images_in_a_file_are_as_those_in_memory(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "full", "refused", "unknown"])
-def test_where_no_file_can_be_had_memory_will_do(tmp_path, monkeypatch, trouble):
+def test_a_set_is_stored_in_memory_if_no_file_can_be_created(tmp_path, monkeypatch, trouble):
     monkeypatch.setattr(_memmap, "LARGE_BYTES", 0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(
@@ -310,7 +310,7 @@ def test_loading_takes_little_more_than_the_bytes_themselves(tmp_path, split):
                 os.link(tmp_path / "one.jpg", tmp_path / part / f"{k}" / f"{i}.jpg")
     (tmp_path / "val" / "0").mkdir(parents=True)
     os.link(tmp_path / "one.jpg", tmp_path / "val" / "0" / "1.jpg")
-    count, size, growth = map(float, output(LOAD, split, str(tmp_path)).split())
+    count, size, growth = map(float, run_python(LOAD, split, str(tmp_path)).split())
     assert (count, round(size)) == ((400, 57) if split == "train" else (20, 3))
     # one class as float64 is 46 MB, a batch and its like 10 MB each; all images as float64 would be 460 MB
     assert growth < size + 350

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from toys import bits, straight
+from toys import bits, run_to_end
 
 from explore import build, record
 from explore.core.runs import stream_seed
@@ -37,8 +37,8 @@ def digits() -> ImageSet:
     return load("digits", **SMALL)
 
 
-def finished(**options: Any) -> Any:
-    return straight(build({"data": DATA, **options}))
+def run_coreset(**options: Any) -> Any:
+    return run_to_end(build({"data": DATA, **options}))
 
 
 def indices_of(frame: xarray.Dataset) -> list[int]:
@@ -47,8 +47,8 @@ def indices_of(frame: xarray.Dataset) -> list[int]:
 
 @pytest.mark.parametrize("method", ["random", "herding", "kcenter"])
 @pytest.mark.parametrize("seed", [0, 3])
-def test_it_chooses_what_select_chooses(method: str, seed: int, digits: ImageSet) -> None:
-    run = finished(method=method, images_per_class=4, seed=seed)
+def test_a_run_selects_the_images_of_select(method: str, seed: int, digits: ImageSet) -> None:
+    run = run_coreset(method=method, images_per_class=4, seed=seed)
     expected = select(digits.batch(), digits.labels, method, 4, seed)
     assert indices_of(run.snapshot()) == expected.tolist()
     assert torch.equal(run.images, digits.batch(expected))
@@ -59,20 +59,20 @@ def test_it_chooses_what_select_chooses(method: str, seed: int, digits: ImageSet
 
 
 def test_the_class_mean_is_the_mean_whatever_the_number_of_images(digits: ImageSet) -> None:
-    run = finished(method="class-mean", images_per_class=7)
+    run = run_coreset(method="class-mean", images_per_class=7)
     assert run.images.shape == (10, 1, 8, 8)
     for label in range(10):
         mean = digits.batch(digits.labels == label).double().mean(0)
         assert torch.allclose(run.images[label].double(), mean, atol=1e-7)
     assert set(indices_of(run.snapshot())) == {-1}
     first = torch.tensor([int((digits.labels == k).nonzero()[0]) for k in range(10)])
-    single = straight(build({"method": "class-mean"}, data=digits.subset(first)))
+    single = run_to_end(build({"method": "class-mean"}, data=digits.subset(first)))
     assert torch.equal(single.images, digits.batch(first))
 
 
 @pytest.mark.parametrize("method", ["herding", "kcenter"])
 def test_features_are_those_of_a_network_trained_by_hand(method: str, digits: ImageSet) -> None:
-    run = finished(**{**NETWORK, "method": method})
+    run = run_coreset(**{**NETWORK, "method": method})
     seed = stream_seed(0, "features")
     network = ConvNet(1, 10, 8, width=4, seed=seed)
     Fit(network, digits.batch(), digits.labels, epochs=3, seed=seed).run()
@@ -82,14 +82,14 @@ def test_features_are_those_of_a_network_trained_by_hand(method: str, digits: Im
     assert indices_of(run.snapshot()) == expected.tolist()
     assert run.steps == 13
     assert indices_of(run.snapshot()) != indices_of(
-        finished(method=method, images_per_class=3).snapshot()
+        run_coreset(method=method, images_per_class=3).snapshot()
     )
 
 
 def test_more_feature_epochs_another_seed_or_width_are_other_features() -> None:
-    usual = indices_of(finished(**NETWORK).snapshot())
+    usual = indices_of(run_coreset(**NETWORK).snapshot())
     for change in ({"feature_epochs": 1}, {"seed": 1}, {"width": 3}):
-        assert indices_of(finished(**{**NETWORK, **change}).snapshot()) != usual
+        assert indices_of(run_coreset(**{**NETWORK, **change}).snapshot()) != usual
 
 
 @pytest.mark.parametrize("method", ["random", "class-mean"])
@@ -100,7 +100,7 @@ def test_methods_without_features_train_no_network(method: str) -> None:
 
 @pytest.mark.parametrize("step", [1, 2, 3, 4, 8])
 def test_a_resumed_run_selects_the_same_images(step: int, tmp_path: Path) -> None:
-    expected = finished(**NETWORK)
+    expected = run_coreset(**NETWORK)
     first: Any = build({"data": DATA, **NETWORK})
     record(first, tmp_path / "a.zarr", every=1, stop=lambda: first.step >= step)
     second: Any = build({"data": DATA, **NETWORK})
@@ -110,7 +110,7 @@ def test_a_resumed_run_selects_the_same_images(step: int, tmp_path: Path) -> Non
     assert indices_of(recording.isel(step=-1)) == indices_of(expected.snapshot())
 
 
-def test_it_is_black_until_a_class_is_chosen() -> None:
+def test_images_are_black_until_their_class_is_selected() -> None:
     run: Any = build({"method": "random", "data": DATA, "images_per_class": 2})
     for step in range(11):
         frame = run.snapshot()
@@ -120,33 +120,33 @@ def test_it_is_black_until_a_class_is_chosen() -> None:
         run.advance()
 
 
-def test_messages_and_no_step_after_the_last() -> None:
+def test_messages_count_the_classes_and_nothing_happens_after_the_last_step() -> None:
     run: Any = build({"data": DATA, **NETWORK, "feature_epochs": 1})
     assert repr(run) == "CoresetRun(herding on digits, step 0 of 11)"
     assert run.message.startswith("features, loss")
     run.advance()
     run.advance()
     assert run.message == "1 of 10 classes"
-    straight(run)
-    chosen = indices_of(run.snapshot())
+    run_to_end(run)
+    indices = indices_of(run.snapshot())
     run.advance()
-    assert (run.step, indices_of(run.snapshot())) == (11, chosen)
+    assert (run.step, indices_of(run.snapshot())) == (11, indices)
 
 
 @pytest.mark.parametrize("method", BASELINES)
-def test_it_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSet) -> None:
-    run = finished(method=method)
+def test_a_coreset_becomes_a_distilled_set(method: str, tmp_path: Path, digits: ImageSet) -> None:
+    run = run_coreset(method=method)
     distilled = DistilledSet.of(run)
-    again = DistilledSet.load(distilled.save(tmp_path / "a.safetensors"))
-    assert torch.equal(again.images, run.images)
-    assert list(again.class_names) == list(digits.class_names)
-    assert (again.provenance["config"]["method"], again.provenance["step"]) == (method, 10)
+    loaded = DistilledSet.load(distilled.save(tmp_path / "a.safetensors"))
+    assert torch.equal(loaded.images, run.images)
+    assert list(loaded.class_names) == list(digits.class_names)
+    assert (loaded.provenance["config"]["method"], loaded.provenance["step"]) == (method, 10)
     if method != "class-mean":
-        assert torch.equal(again.to_display(), digits.images[indices_of(run.snapshot())])
+        assert torch.equal(loaded.to_display(), digits.images[indices_of(run.snapshot())])
 
 
 def test_tensors_are_accepted(digits: ImageSet) -> None:
-    run = straight(
+    run = run_to_end(
         build({"method": "kcenter", "images_per_class": 2}, data=(digits.batch(), digits.labels))
     )
     assert (
@@ -157,7 +157,7 @@ def test_tensors_are_accepted(digits: ImageSet) -> None:
 
 
 def test_colour_images_are_shown_in_colour() -> None:
-    run = straight(
+    run = run_to_end(
         build(
             {"method": "random", "data": {"name": "scenes", "options": {"size": 32, "count": 40}}}
         )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from toys import bits, straight
+from toys import bits, run_to_end
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
@@ -62,7 +62,7 @@ def of_images(images: ImageSet, indices: Any = slice(0, 40), **more: Any) -> Dis
 
 
 def coreset(method: str = "random", **options: Any) -> Any:
-    return straight(build({"method": method, "data": DATA, **options}))
+    return run_to_end(build({"method": method, "data": DATA, **options}))
 
 
 # ---- overlap
@@ -108,7 +108,7 @@ def test_a_warning_points_to_the_caller(test_images: ImageSet) -> None:
 # ---- descriptions of a set
 
 
-def test_a_set_is_found_by_each_description(tmp_path: Path) -> None:
+def test_a_set_is_loaded_from_each_description(tmp_path: Path) -> None:
     run = coreset()
     path = tmp_path / "a.zarr"
     record(build({"method": "random", "data": DATA}), path)
@@ -137,7 +137,7 @@ def test_a_set_is_found_by_each_description(tmp_path: Path) -> None:
         assert list(resolved.class_names) == list(distilled.class_names)
 
 
-def test_it_is_distilled_again_as_far_as_it_was() -> None:
+def test_a_missing_set_is_distilled_again_to_the_same_step() -> None:
     run: Any = build({**DM, "steps": 9})
     for _ in range(3):
         run.advance()
@@ -149,7 +149,7 @@ def test_it_is_distilled_again_as_far_as_it_was() -> None:
     assert resolve_distilled_set({**run.config, "steps": 3}).sha256 == description["sha256"]
 
 
-def test_a_set_from_before_the_first_step_is_made_again_too() -> None:
+def test_a_set_from_step_0_is_distilled_again() -> None:
     distilled = DistilledSet.of(build(DM))
     assert (
         resolve_distilled_set({"config": distilled.provenance["config"], "step": 0}).sha256
@@ -205,7 +205,7 @@ def test_a_run_that_distils_nothing_is_refused() -> None:
 # ---- from the registry
 
 
-def test_the_images_to_score_on_come_from_where_the_set_did(test_images: ImageSet) -> None:
+def test_default_test_images_are_those_of_the_distilled_data_set(test_images: ImageSet) -> None:
     run: Any = build({"method": "evaluate", "distilled": DistilledSet.of(coreset()), **QUICK})
     assert run.config["data"]["sha256"] == test_images.sha256
     assert (run.config["split"], run.config["data"]["options"]["split"]) == ("test", "test")
@@ -231,18 +231,18 @@ def test_test_images_by_name_description_or_set(train: ImageSet, test_images: Im
     assert len({json.dumps(run.config, sort_keys=True) for run in runs[1:]}) == 1
 
 
-def test_given_images_keep_the_name_of_their_part(train: ImageSet) -> None:
+def test_a_given_image_set_keeps_the_name_of_its_split(train: ImageSet) -> None:
     run: Any = build(
         {"method": "evaluate", "distilled": of_images(train)}, data=load("digits", "val", **SMALL)
     )
     assert run.config["split"] == "val"
 
 
-def test_a_set_of_ones_own_images_is_scored_on_images_that_are_given(
+def test_a_set_of_unnamed_data_is_evaluated_on_given_images(
     train: ImageSet, test_images: ImageSet
 ) -> None:
     own_images = replace(train, name="mine", options={})
-    distilled = DistilledSet.of(straight(build({"method": "random"}, data=own_images)))
+    distilled = DistilledSet.of(run_to_end(build({"method": "random"}, data=own_images)))
     run: Any = build(
         {"method": "evaluate", "distilled": distilled},
         data=replace(test_images, name="mine", options={}),
@@ -284,9 +284,9 @@ def test_a_recorded_config_builds_the_same_evaluation(tmp_path: Path) -> None:
         }
     )
     recording = record(first, tmp_path / "a.zarr")
-    again = build(recording.attrs["config"])
-    assert json.loads(json.dumps(again.config)) == json.loads(json.dumps(first.config))
-    assert bits(straight(again).result()) == bits(first.result())
+    rebuilt = build(recording.attrs["config"])
+    assert json.loads(json.dumps(rebuilt.config)) == json.loads(json.dumps(first.config))
+    assert bits(run_to_end(rebuilt).result()) == bits(first.result())
     assert EvaluationProtocol.of(recording.attrs["config"]) == first.protocol
     assert EvaluationProtocol.of(EvaluateConfig(**QUICK)) == EvaluationProtocol(**QUICK)
 
@@ -317,9 +317,9 @@ def test_soft_labels_of_another_width_are_refused(train: ImageSet, test_images: 
         of_images(train).__class__(
             train.batch(range(40)), soft, train.class_names, train.mean, train.std
         )
-    wide = replace(of_images(train), labels=soft, class_names=tuple(map(str, range(11))))
+    eleven_classes = replace(of_images(train), labels=soft, class_names=tuple(map(str, range(11))))
     with pytest.raises(InvalidInput, match="the distilled set has 11 classes, the test set 10"):
-        evaluate(wide, test_images)
+        evaluate(eleven_classes, test_images)
 
 
 def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
@@ -334,7 +334,7 @@ def tiny_file(path: Path) -> tuple[DistilledSet, bytes]:
     return distilled, distilled.save(path).read_bytes()
 
 
-def test_a_file_with_any_byte_changed_is_the_same_set_or_damaged(tmp_path: Path) -> None:
+def test_a_file_with_a_changed_byte_is_damaged_or_the_same_set(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     distilled, content = tiny_file(path)
     for position in range(len(content)):
@@ -386,7 +386,7 @@ def test_a_file_of_a_later_format_asks_for_a_newer_explore(tmp_path: Path) -> No
         DistilledSet.load(tmp_path / "a.safetensors")
 
 
-def test_accuracies_of_an_unfinished_evaluation_are_nan_from_the_next_on(
+def test_accuracies_of_networks_that_are_not_trained_yet_are_nan(
     train: ImageSet, test_images: ImageSet
 ) -> None:
     run = evaluate(of_images(train), test_images, EvaluationProtocol(**{**QUICK, "networks": 3}))

@@ -30,7 +30,7 @@ print(json.dumps({"package": explore.__file__, "correct": correct, "folder": os.
 
 @pytest.fixture(scope="module")
 def read_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package without room for a cache, not even for root, who needs no permission."""
+    """Copy the package so that no cache can be written beside it, not even by root."""
     root = tmp_path_factory.mktemp("read_only")
     package = Path(explore.__file__).parent
     shutil.copytree(package, root / "explore", ignore=shutil.ignore_patterns("__pycache__"))

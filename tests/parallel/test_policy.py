@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numba
 import pytest
-from toys import output
+from toys import run_python
 
 from explore._parallel import policy
 from explore.errors import InvalidInput
@@ -40,9 +40,9 @@ def _read_the_variable_again() -> Iterator[None]:
 def test_results_have_the_same_bits_with_the_kill_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(policy.VARIABLE, raising=False)
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
-    usual, _ = output(BITS).split()
+    usual, _ = run_python(BITS).split()
     monkeypatch.setenv(policy.VARIABLE, "simple")
-    simple, threads = output(BITS).split()
+    simple, threads = run_python(BITS).split()
     assert simple == usual
     assert threads == "1", "no thread was started"
 

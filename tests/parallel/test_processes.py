@@ -13,7 +13,7 @@ import pytest
 @pytest.mark.skipif(
     not Path("/proc/self/stat").exists(), reason="only on Linux a process knows that it is a fork"
 )
-def test_a_fork_that_imports_explore_later_has_threads_of_its_own() -> None:
+def test_a_fork_that_imports_explore_later_starts_its_own_threads() -> None:
     code = """
 import os, signal, sys
 import numpy as np, torch

@@ -1,4 +1,4 @@
-"""``run_shared``: every task is done once, and no thread is waited for that has not started."""
+"""``run_shared``: every task is done once; threads that have not started are not awaited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cooperative kernels: all work is done once, by whichever threads are there, and no thread is waited for that has not started."""
+"""Cooperative kernels: all work is done once; threads that have not started are not awaited."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ MAX_THREADS = 8
 
 @pytest.fixture(scope="module")
 def address() -> int:
-    """A compiled kernel that works on one piece after another, and marks each.
+    """Return the address of a kernel that takes piece after piece of the work, and marks each.
 
-    It counts how often each thread number came, and how often it came while it was in use.
+    It counts how often each thread number is used, and how often by two threads at once.
     """
 
     @numba.cfunc(types.void(types.uintp, types.uintp))
     def run(arguments, thread):  # type: ignore[no-untyped-def]
         counters = as_record(arguments, COUNTERS)
-        pieces = counters.pieces
-        marks = numba.carray(as_pointer(counters.marks, np.uint64), 2 * pieces)
+        total = counters.pieces
+        marks = numba.carray(as_pointer(counters.marks, np.uint64), 2 * total)
         working = numba.carray(as_pointer(counters.working, np.uint64), 2 * MAX_THREADS)
         if atomic_fetch_add(working, np.uintp(thread), np.uintp(1)) != 0:
             atomic_fetch_add(counters, "conflicts", np.uintp(1))
         atomic_fetch_add(working, np.uintp(MAX_THREADS + thread), np.uintp(1))
         while True:
-            piece = atomic_fetch_add(counters, "next_piece", np.uintp(1))
-            if piece >= pieces:
+            index = atomic_fetch_add(counters, "next_piece", np.uintp(1))
+            if index >= total:
                 break
-            number = np.uint64(piece)
+            number = np.uint64(index)
             for step in range(20_000):
                 number = number * np.uint64(6364136223846793005) + np.uint64(step)
-            marks[pieces + piece] = number
-            atomic_fetch_add(marks, np.uintp(piece), np.uintp(1))
+            marks[total + index] = number
+            atomic_fetch_add(marks, np.uintp(index), np.uintp(1))
         atomic_fetch_add(working, np.uintp(thread), ~np.uintp(0))
 
     global _kernel
@@ -63,11 +63,11 @@ def address() -> int:
 class Work:
     """The arguments of one call: counters and marks."""
 
-    def __init__(self, pieces: int) -> None:
-        self.all_marks, self.pieces = np.zeros(2 * pieces, np.uint64), pieces
+    def __init__(self, total: int) -> None:
+        self.all_marks, self.pieces = np.zeros(2 * total, np.uint64), total
         self.working = np.zeros(2 * MAX_THREADS, np.uint64)
         self.counters = np.zeros(1, COUNTERS)
-        self.counters["pieces"], self.counters["marks"] = pieces, self.all_marks.ctypes.data
+        self.counters["pieces"], self.counters["marks"] = total, self.all_marks.ctypes.data
         self.counters["working"] = self.working.ctypes.data
 
     @property
@@ -76,7 +76,7 @@ class Work:
 
     @property
     def thread_numbers(self) -> set[int]:
-        """Return who worked; a helper that is fast may come back to the same work."""
+        """Return the numbers of the threads that worked; a fast helper may take more work."""
         return set(np.flatnonzero(self.working[MAX_THREADS:]).tolist())
 
     @property
@@ -187,7 +187,7 @@ def current_core(getcpu):  # type: ignore[no-untyped-def]
 
 
 def test_a_thread_leaves_a_core_and_may_return() -> None:
-    """It is on another core afterwards, and may still run on all cores as before."""
+    """The thread is then on another core, and may still run on all cores."""
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one core, or a system without CPU affinity")
     getcpu, get_affinity, set_affinity = (

@@ -11,9 +11,19 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, assert_close, cases, made, maps, oracle
+from sparse_oracles import (
+    EXAMPLES,
+    SPARSE,
+    WAYS,
+    Case,
+    assert_close,
+    cases,
+    make_case,
+    maps,
+    oracle,
+)
 from test_compiled_encoders import PLAIN, Canaries, channels_last
-from toys import output
+from toys import run_python
 
 from explore._parallel import policy
 from explore.errors import InvalidInput
@@ -25,7 +35,7 @@ from explore.sparseconv._engine.simd import CACHE_LINE, LANES, aligned_empty
 from explore.sparseconv.formats.entries import convolve_entries
 
 
-def filtered(case: Case, filters: int, seed: int = 0) -> Case:
+def with_filters(case: Case, filters: int, seed: int = 0) -> Case:
     """Return the case with another number of filters."""
     random = np.random.default_rng(seed)
     weight = random.normal(size=(filters, *case.weight.shape[1:])).astype(np.float32)
@@ -49,7 +59,7 @@ class Threads:
 @settings(max_examples=EXAMPLES)
 @given(case=cases(), filters=st.integers(1, 40), threads=st.sampled_from([1, 2, 3]))
 def test_products_equal_torch_and_the_replay(case, filters, threads) -> None:
-    case = filtered(case, filters)
+    case = with_filters(case, filters)
     terms = oracle(
         Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True
     )
@@ -73,7 +83,7 @@ def test_products_equal_torch_and_the_replay(case, filters, threads) -> None:
 @settings(max_examples=30)
 @given(case=cases(), filters=st.integers(1, 40))
 def test_plain_encodings_are_multiplied_too_and_threads_change_no_bit(case, filters) -> None:
-    case = filtered(case, filters)
+    case = with_filters(case, filters)
     for method, options in WAYS:
         plain = PLAIN[method](case.x, Geometry(case.x.shape, *case.sizes.values()), **options)
         assert plain.product is None
@@ -81,15 +91,15 @@ def test_plain_encodings_are_multiplied_too_and_threads_change_no_bit(case, filt
         assert_close(plain.convolve(case.weight, case.bias), case)
         if method in ("cscc", "cpo", "cps"):
             with Threads(1):
-                one = conv2d(*case, method=method, **options)
+                single = conv2d(*case, method=method, **options)
             with Threads(2):
-                assert np.array_equal(conv2d(*case, method=method, **options), one)
+                assert np.array_equal(conv2d(*case, method=method, **options), single)
 
 
 @pytest.mark.parametrize("filters", [1, 15, 16, 17, 32, 48, 80, 128, 272])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_blocks_of_filters(filters, threads) -> None:
-    case = filtered(made(2, 7, 1, (11, 30), (3, 3), (1, 1), (1, 1), 0.3, 2), filters)
+    case = with_filters(make_case(2, 7, 1, (11, 30), (3, 3), (1, 1), (1, 1), 0.3, 2), filters)
     with Threads(threads):
         for method, options in WAYS:
             assert_close(conv2d(*case, method=method, **options), case)
@@ -100,7 +110,7 @@ def test_blocks_of_filters(filters, threads) -> None:
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
 def test_ranges_of_windows_meet(tile, kernel, stride, monkeypatch) -> None:
     monkeypatch.setattr(products, "TILE_SUMS", tile)
-    case = filtered(made(1, 3, 1, (12, 90), kernel, stride, (2, 3), 0.4, 5), 33)
+    case = with_filters(make_case(1, 3, 1, (12, 90), kernel, stride, (2, 3), 0.4, 5), 33)
     with Threads(3):
         for method, options in SPARSE:
             assert_close(conv2d(*case, method=method, **options), case)
@@ -146,7 +156,7 @@ def test_taps_of_neighbouring_windows_are_neighbours(width, stride) -> None:
 @pytest.mark.parametrize(("method", "options"), WAYS)
 @pytest.mark.parametrize("filters", [1, 16, 33])
 def test_nan_and_infinities_propagate_as_in_a_dense_product(method, options, filters) -> None:
-    case = filtered(made(2, 5, 1, (9, 20), (3, 3), (1, 1), (1, 1), 0.3, 0), filters)
+    case = with_filters(make_case(2, 5, 1, (9, 20), (3, 3), (1, 1), (1, 1), 0.3, 0), filters)
     case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = (
         np.nan,
         np.inf,
@@ -166,7 +176,7 @@ def test_nan_and_infinities_propagate_as_in_a_dense_product(method, options, fil
 @pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
 @pytest.mark.parametrize("more", [0, 1])
 def test_wide_indices_are_read(method, more) -> None:
-    case = made(1, 4096 + more, 3, (4, 2), (1, 2), (1, 1), (0, 0), 0.1, 0)
+    case = make_case(1, 4096 + more, 3, (4, 2), (1, 2), (1, 1), (0, 0), 0.1, 0)
     assert_close(conv2d(*case, method=method), case)
     for width in (4, 8):
         assert_close(conv2d(*case, method=method, index_bytes=width), case)
@@ -214,7 +224,7 @@ def test_other_encodings_are_refused() -> None:
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
 def test_tensors_come_back_in_their_memory_format(method, options) -> None:
-    case = filtered(made(2, 6, 1, (7, 8), (3, 3), (1, 1), (1, 1), 0.4, 1), 5)
+    case = with_filters(make_case(2, 6, 1, (7, 8), (3, 3), (1, 1), (1, 1), 0.4, 1), 5)
     x = torch.from_numpy(case.x)
     rest = (*map(torch.from_numpy, (case.weight, case.bias)), case.stride, case.padding, method)
     expected = conv2d(*case, method=method, **options)
@@ -273,7 +283,7 @@ sparse = np.eye(3, dtype=np.float32)
 print(conv2d(sparse, np.ones((1, 1, 3, 3), np.float32)).tolist())
 print(conv2d(x, np.ones((1, 1, 3, 3), np.float32), method="im2col").tolist())
 """
-    assert output(code).split() == ["[[[[3.0]]]]", "[[[[9.0]]]]"]
+    assert run_python(code).split() == ["[[[[3.0]]]]", "[[[[9.0]]]]"]
 
 
 def test_the_automatic_method_is_the_same_whether_or_not_torch_was_imported() -> None:
@@ -289,7 +299,7 @@ sparse = np.where(dense > 1, dense, 0)
 print(conv2d(sparse, weight).tobytes().hex(), "torch" in sys.modules)
 print(conv2d(dense, weight).tobytes().hex(), "torch" in sys.modules)
 """
-    without, with_torch = (output(code.format(first=first)) for first in ("", "import torch"))
+    without, with_torch = (run_python(code.format(first=first)) for first in ("", "import torch"))
     lines = [text.splitlines() for text in (without, with_torch)]
     assert [line.split()[1] for line in lines[0]] == ["False", "True"]
     assert [line.split()[0] for line in lines[0]] == [line.split()[0] for line in lines[1]]
@@ -302,7 +312,7 @@ def test_blas_gets_its_threads_back() -> None:
     def threads() -> list[int]:
         return [pool["num_threads"] for pool in blas._controller().info()]
 
-    before, case = threads(), made(2, 5, 7, (20, 20), (3, 3), (1, 1), (1, 1), 0.5, 0)
+    before, case = threads(), make_case(2, 5, 7, (20, 20), (3, 3), (1, 1), (1, 1), 0.5, 0)
     with blas.single_threaded_blas(), blas.single_threaded_blas():
         assert set(threads()) <= {1}
     assert threads() == before
@@ -330,7 +340,7 @@ def test_blas_gets_its_threads_back() -> None:
 @settings(max_examples=EXAMPLES)
 @given(case=cases(), filters=st.integers(1, 40), ranges=st.integers(1, 3))
 def test_products_write_inside_their_outputs(case, filters, ranges) -> None:
-    case = filtered(case, filters)
+    case = with_filters(case, filters)
     with Threads(1), pytest.MonkeyPatch.context() as patch:
         patch.setattr(products, "kernel_threads", lambda: ranges)
         for name in ("repack", "add_entries", "add_sets"):
@@ -355,11 +365,11 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
     """The kernels run as plain Python, with vector instructions that check their addresses."""
 
     def add_product(
-        out: np.ndarray, start: int, factor: float, weight: np.ndarray, place: int
+        out: np.ndarray, start: int, factor: float, weight: np.ndarray, position: int
     ) -> None:
-        assert out[start : start + LANES].size == weight[place : place + LANES].size == LANES
-        assert (out.ctypes.data // 4 + start) % LANES == place % LANES == 0
-        out[start : start + LANES] += factor * weight[place : place + LANES]
+        assert out[start : start + LANES].size == weight[position : position + LANES].size == LANES
+        assert (out.ctypes.data // 4 + start) % LANES == position % LANES == 0
+        out[start : start + LANES] += factor * weight[position : position + LANES]
 
     def load_nonzero_bits(flat: np.ndarray, start: int) -> np.uint32:
         assert flat[start : start + LANES].size == LANES
@@ -369,7 +379,7 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
         assert bits
         return np.uint64((int(bits) & -int(bits)).bit_length() - 1)
 
-    case = filtered(case._replace(x=case.x[:1, :2], weight=case.weight[:, :2]), filters)
+    case = with_filters(case._replace(x=case.x[:1, :2], weight=case.weight[:, :2]), filters)
     with Threads(1), pytest.MonkeyPatch.context() as patch, np.errstate(all="ignore"):
         patch.setattr(products, "kernel_threads", lambda: ranges)
         for module, names in {
@@ -391,7 +401,7 @@ def test_vectors_stay_inside_tiles_weights_and_maps(case, filters, ranges) -> No
 
 
 def test_maps_of_a_large_batch() -> None:
-    case = filtered(
+    case = with_filters(
         Case(
             maps((9, 4, 8, 8), 0.5, 0),
             np.ones((1, 4, 3, 3), np.float32),

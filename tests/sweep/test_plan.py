@@ -1,4 +1,4 @@
-"""The tasks of a sweep: one configuration is one name however it is written, and what is there is known for what it is."""
+"""The tasks of a sweep: one name for each configuration, and the outcome of each task."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def names(*configs: dict[str, Any], evaluate: dict[str, Any] | None = None) -> l
 # ---- the plan
 
 
-def test_what_is_given_twice_is_taken_once_in_the_order_given() -> None:
+def test_equal_configurations_are_run_once_in_their_order() -> None:
     a, b = {"method": "random", "seed": 1}, {"method": "random"}
     tasks = plan([a, b, dict(a), {**b, "seed": 0}])
     assert [task.config["method"] for task in tasks] == ["random", "random"]
@@ -53,17 +53,17 @@ def test_the_order_of_keys_does_not_matter_at_any_depth() -> None:
         {"name": "digits", "options": dict(order)}
         for order in permutations([("size", 8), ("margin", 0)])
     ]
-    given = [
+    configs = [
         dict(order)
         for d in data
         for order in permutations({"method": "dm", "data": d, "seed": 2}.items())
     ]
-    assert len(set(names(*given))) == 1
+    assert len(set(names(*configs))) == 1
     evaluate = [{"epochs": 1, "networks": 2}, {"networks": 2, "epochs": 1}]
     assert len({plan([TINY], e)[0].evaluation_name for e in evaluate}) == 1
 
 
-def test_what_is_given_as_it_is_by_default_is_the_same_run() -> None:
+def test_an_option_with_its_default_value_does_not_change_the_name() -> None:
     assert (
         len(
             names(
@@ -79,7 +79,7 @@ def test_what_is_given_as_it_is_by_default_is_the_same_run() -> None:
     assert len(names({**study, "widths": (2, 4)}, {**study, "widths": [2, 4]})) == 1
 
 
-def test_whatever_decides_a_run_is_in_its_name() -> None:
+def test_the_name_depends_on_every_option_that_changes_the_result() -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"seed": 1},
@@ -89,18 +89,18 @@ def test_whatever_decides_a_run_is_in_its_name() -> None:
         {"preset": "lesson"},
     ]
     changes += [{"data": "scenes"}, {"data": DATA}, {"method": "datadam"}]
-    found = names(*({"method": "dm", **change} for change in changes))
-    assert len(set(found)) == len(changes)
+    task_names = names(*({"method": "dm", **change} for change in changes))
+    assert len(set(task_names)) == len(changes)
 
 
 @pytest.mark.parametrize("steps", [(5, 9), (9, 5)])
-def test_of_the_same_run_the_one_that_goes_farthest_is_taken(steps: tuple[int, int]) -> None:
+def test_of_equal_runs_the_one_with_the_most_steps_is_planned(steps: tuple[int, int]) -> None:
     (task,) = plan([{"method": "dm", "steps": count} for count in steps])
     assert task.config["steps"] == 9
 
 
 @pytest.mark.parametrize("steps", [(None, 10), (10, None)])
-def test_steps_that_are_not_given_count_as_many_as_they_are(
+def test_default_steps_count_as_many_as_they_are(
     steps: tuple[int | None, int | None],
 ) -> None:
     (task,) = plan(
@@ -131,9 +131,9 @@ def test_names_are_safe_as_file_names() -> None:
     assert len(f"{very_long}-evaluated-00000000.zarr.checkpoint.npz.part") < 255
 
 
-def test_the_evaluation_is_named_by_its_options_and_seeded_like_its_run() -> None:
-    one, two = plan([{**TINY, "seed": 0}, {**TINY, "seed": 1}], SCORE)
-    assert (one.evaluate, two.evaluate) == ({"seed": 0, **SCORE}, {"seed": 1, **SCORE})
+def test_the_evaluation_has_its_own_name_and_the_seed_of_its_run() -> None:
+    first, second = plan([{**TINY, "seed": 0}, {**TINY, "seed": 1}], SCORE)
+    assert (first.evaluate, second.evaluate) == ({"seed": 0, **SCORE}, {"seed": 1, **SCORE})
     assert plan([{**TINY, "seed": 1}], {**SCORE, "seed": 7})[0].evaluate == {**SCORE, "seed": 7}
     assert (
         len(
@@ -144,11 +144,11 @@ def test_the_evaluation_is_named_by_its_options_and_seeded_like_its_run() -> Non
         )
         == 3
     )
-    assert one.evaluation_name.startswith(f"{one.name}-evaluated-")
+    assert first.evaluation_name.startswith(f"{first.name}-evaluated-")
     assert plan([TINY])[0].evaluate is None
 
 
-def test_what_distils_nothing_is_not_scored() -> None:
+def test_runs_that_distil_nothing_are_not_evaluated() -> None:
     other: list[dict[str, Any]] = [
         {"method": "untrained", "steps": 1},
         {"method": "evaluate", "distilled": "a.safetensors"},
@@ -169,40 +169,38 @@ def test_what_distils_nothing_is_not_scored() -> None:
         ({"method": "random", "seed": "one"}, "seed"),
     ],
 )
-def test_the_configuration_that_cannot_be_is_named_by_its_number(
-    wrong: dict[str, Any], words: str
-) -> None:
+def test_an_invalid_configuration_is_named_by_its_number(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=f"(?s)configuration 2 of 3 .*{words}"):
         plan([TINY, wrong, TINY])
 
 
-def test_an_evaluation_that_cannot_be_is_refused_before_anything_runs() -> None:
+def test_an_invalid_evaluation_is_refused_before_anything_runs() -> None:
     with pytest.raises(InvalidInput, match="evaluate has no option 'epoch'"):
         plan([TINY], {"epoch": 1})
     with pytest.raises(InvalidInput, match="epochs must be a whole number"):
         plan([TINY], {"epochs": 0})
 
 
-def test_no_configuration_is_refused() -> None:
+def test_an_empty_list_of_configurations_is_refused() -> None:
     with pytest.raises(InvalidInput, match="no configuration was given"):
         plan([])
 
 
-def test_a_data_set_itself_cannot_be_sent_and_this_is_said() -> None:
+def test_an_image_set_instead_of_its_name_is_refused() -> None:
     with pytest.raises(
         InvalidInput, match=r"configuration 1 of 1 .*: data is ImageSet, .* give a name"
     ):
         plan([{"method": "random", "data": load("digits", size=8, margin=0)}])
 
 
-def test_a_few_words_say_which() -> None:
+def test_the_label_of_a_task_names_method_data_and_options() -> None:
     assert config_label({"method": "dm", "data": DATA, "seed": 3}) == "dm digits seed=3"
 
 
 # ---- the file
 
 
-def written(folder: Path, text: str) -> Path:
+def write_file(folder: Path, text: str) -> Path:
     path = folder / "sweep.toml"
     path.write_text(text, encoding="utf-8")
     return path
@@ -210,7 +208,7 @@ def written(folder: Path, text: str) -> Path:
 
 def test_every_combination_of_a_grid_is_run_block_by_block(tmp_path: Path) -> None:
     configs, evaluate, to = read(
-        written(
+        write_file(
             tmp_path,
             """
             to = "s3://bucket/a"
@@ -242,8 +240,12 @@ def test_every_combination_of_a_grid_is_run_block_by_block(tmp_path: Path) -> No
     assert len(plan(configs)) == 8
 
 
-def test_what_a_file_leaves_out_is_none(tmp_path: Path) -> None:
-    assert read(written(tmp_path, '[[sweep]]\nmethod = "dm"')) == ([{"method": "dm"}], None, None)
+def test_keys_that_a_file_leaves_out_are_none(tmp_path: Path) -> None:
+    assert read(write_file(tmp_path, '[[sweep]]\nmethod = "dm"')) == (
+        [{"method": "dm"}],
+        None,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -267,14 +269,12 @@ def test_what_a_file_leaves_out_is_none(tmp_path: Path) -> None:
         ("a = 1\na = 2", "is not a TOML file"),
     ],
 )
-def test_a_file_of_another_form_is_refused_with_what_is_wrong(
-    text: str, words: str, tmp_path: Path
-) -> None:
+def test_an_invalid_file_is_refused_with_a_reason(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=words):
-        read(written(tmp_path, text))
+        read(write_file(tmp_path, text))
 
 
-def test_a_file_that_is_no_text_or_not_there_is_said(tmp_path: Path) -> None:
+def test_a_binary_or_missing_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InvalidInput, match=r"binary.toml is not a TOML file"):
         read_toml(tmp_path / "binary.toml")
@@ -285,7 +285,7 @@ def test_a_file_that_is_no_text_or_not_there_is_said(tmp_path: Path) -> None:
 # ---- what is there
 
 
-def made(task: Task, folder: Path, stop: int | None = None) -> Any:
+def record_one(task: Task, folder: Path, stop: int | None = None) -> Any:
     run: Any = build(task.config)
     record(
         run, folder / f"{task.name}.zarr", stop=None if stop is None else lambda: run.step >= stop
@@ -293,78 +293,82 @@ def made(task: Task, folder: Path, stop: int | None = None) -> Any:
     return run
 
 
-def test_nothing_is_there_at_first(tmp_path: Path) -> None:
+def test_a_task_has_no_outcome_before_it_runs(tmp_path: Path) -> None:
     assert outcome(plan([TINY])[0], absolute_target(tmp_path)) is None
     assert outcome(plan([TINY])[0], absolute_target(tmp_path / "none")) is None
 
 
-def test_it_is_there_when_all_its_files_are(tmp_path: Path) -> None:
+def test_a_task_has_an_outcome_when_all_its_files_exist(tmp_path: Path) -> None:
     (task,), (scored,) = plan([TINY]), plan([TINY], SCORE)
-    made(task, tmp_path, stop=4)
+    record_one(task, tmp_path, stop=4)
     assert outcome(task, str(tmp_path)) is None
-    made(task, tmp_path)
-    kept = product_path(tmp_path / f"{task.name}.zarr", ".safetensors")
-    assert kept.is_file(), "record() writes what the run was for"
-    found = outcome(task, str(tmp_path))
-    assert found == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
+    record_one(task, tmp_path)
+    product = product_path(tmp_path / f"{task.name}.zarr", ".safetensors")
+    assert product.is_file(), "record() writes what the run was for"
+    result = outcome(task, str(tmp_path))
+    assert result == {"seconds": open_recording(tmp_path / f"{task.name}.zarr").attrs["seconds"]}
     assert outcome(scored, str(tmp_path)) is None
-    run = build({"method": "evaluate", "distilled": str(kept), **(scored.evaluate or {})})
+    run = build({"method": "evaluate", "distilled": str(product), **(scored.evaluate or {})})
     recording = record(run, tmp_path / f"{scored.evaluation_name}.zarr")
-    found = outcome(scored, str(tmp_path))
-    assert found is not None
-    assert found["accuracy"] == pytest.approx(float(recording["accuracy"][-1].mean()))
+    result = outcome(scored, str(tmp_path))
+    assert result is not None
+    assert result["accuracy"] == pytest.approx(float(recording["accuracy"][-1].mean()))
     assert outcome(plan([TINY], {**SCORE, "epochs": 2})[0], str(tmp_path)) is None
     assert outcome(task, str(tmp_path)) is not None
-    kept.unlink()
+    product.unlink()
     assert outcome(scored, str(tmp_path)) is None
 
 
-def test_a_damaged_recording_is_to_be_done(tmp_path: Path) -> None:
+def test_a_damaged_recording_has_no_outcome(tmp_path: Path) -> None:
     (task,) = plan([TINY])
-    save_beside(made(task, tmp_path), tmp_path / f"{task.name}.zarr")
-    whole = (tmp_path / f"{task.name}.zarr" / "zarr.json").read_bytes()
-    for damage in (whole[:100], b"", whole.replace(b"random", b"rendom")):
+    save_beside(record_one(task, tmp_path), tmp_path / f"{task.name}.zarr")
+    metadata = (tmp_path / f"{task.name}.zarr" / "zarr.json").read_bytes()
+    for damage in (metadata[:100], b"", metadata.replace(b"random", b"rendom")):
         (tmp_path / f"{task.name}.zarr" / "zarr.json").write_bytes(damage)
         assert outcome(task, str(tmp_path)) is None
     shutil.rmtree(tmp_path / f"{task.name}.zarr")
     assert outcome(task, str(tmp_path)) is None
 
 
-def test_a_shorter_recording_than_asked_is_to_be_done(tmp_path: Path) -> None:
+def test_a_recording_with_too_few_steps_has_no_outcome(tmp_path: Path) -> None:
     survey = {"method": "untrained", "data": DATA, "width": 4, "images": 100}
     (short_one,), (usual,), (longer,) = (
         plan([{**survey, **more}]) for more in ({"steps": 2}, {}, {"steps": 3})
     )
     assert short_one.name == usual.name == longer.name
-    made(short_one, tmp_path)
+    record_one(short_one, tmp_path)
     assert outcome(short_one, str(tmp_path)) is not None
     assert outcome(longer, str(tmp_path)) is None
     assert outcome(usual, str(tmp_path)) is None
-    made(longer, tmp_path)
+    record_one(longer, tmp_path)
     assert outcome(short_one, str(tmp_path)) is not None
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_a_run_that_went_on_is_scored_again(tmp_path: Path) -> None:
+def test_a_run_with_more_steps_is_evaluated_again(tmp_path: Path) -> None:
     (first,), (second,) = (plan([{**DM, "steps": steps}], SCORE) for steps in (1, 3))
     assert first.name == second.name
-    found = [record_task(task, str(tmp_path)) for task in (first, second)]
-    assert [one["state"] for one in found] == ["done", "done"], found
-    kept = tmp_path / f"{second.name}.safetensors"
-    by_hand: Any = build({"method": "evaluate", "distilled": str(kept), **(second.evaluate or {})})
+    results = [record_task(task, str(tmp_path)) for task in (first, second)]
+    assert [result["state"] for result in results] == ["done", "done"], results
+    set_path = tmp_path / f"{second.name}.safetensors"
+    by_hand: Any = build(
+        {"method": "evaluate", "distilled": str(set_path), **(second.evaluate or {})}
+    )
     by_hand.advance()
-    assert DistilledSet.load(kept).provenance["step"] == 3
-    assert np.float32(found[1]["accuracy"]) == by_hand.result()["accuracy"].values[0, 0]
-    assert outcome(second, str(tmp_path)) == {k: found[1][k] for k in ("seconds", "accuracy")}
+    assert DistilledSet.load(set_path).provenance["step"] == 3
+    assert np.float32(results[1]["accuracy"]) == by_hand.result()["accuracy"].values[0, 0]
+    assert outcome(second, str(tmp_path)) == {k: results[1][k] for k in ("seconds", "accuracy")}
 
 
-def test_a_place_is_a_whole_path_or_a_url(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_destination_is_an_absolute_path_or_a_url(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute_target("runs") == str(tmp_path / "runs")
     assert absolute_target("s3://bucket/runs/") == "s3://bucket/runs"
 
 
-def test_what_toml_cannot_say_is_said_by_none(tmp_path: Path) -> None:
+def test_the_word_none_in_a_file_is_read_as_none(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text(
         '[[sweep]]\nmethod = "datadam"\nspatial = "none"\nnorm = "none"\n'
     )

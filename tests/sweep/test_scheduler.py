@@ -1,4 +1,4 @@
-"""Sweeps on a cluster of four processes: a worker killed in the middle, started twice, stopped, failing, without data."""
+"""Sweeps on a cluster of four processes: killed workers, repeated and stopped sweeps, failures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster, WorkerPlugin
-from toys import bits, straight
+from toys import bits, run_to_end
 
 import explore
 from explore import build
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 class Counted(WorkerPlugin):
-    """Writes down every step of every distillation, waits a little in each, and keeps a checkpoint after each."""
+    """Records every step of every distillation, waits in it, and writes a checkpoint after it."""
 
     def __init__(self, log: str, delay: float) -> None:
         self.log, self.delay = log, delay
@@ -64,10 +64,10 @@ class Counted(WorkerPlugin):
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    where = "127.0.0.1:0"
+    address = "127.0.0.1:0"
     with (
         LocalCluster(
-            n_workers=4, threads_per_worker=1, memory_limit=0, dashboard_address=where
+            n_workers=4, threads_per_worker=1, memory_limit=0, dashboard_address=address
         ) as cluster,
         Client(cluster) as connected,
     ):
@@ -75,15 +75,15 @@ def client() -> Iterator[Client]:
 
 
 @pytest.fixture
-def counted(client: Client, tmp_path: Path) -> Path:
-    """A file with seed and step of every step that any worker takes."""
+def step_log(client: Client, tmp_path: Path) -> Path:
+    """Return a file to which workers append seed and number of every step."""
     log = tmp_path / "steps.log"
     log.touch()
     client.register_plugin(Counted(str(log), 0.05), name=f"counted-{tmp_path.name}")
     return log
 
 
-def taken(log: Path) -> Counter[tuple[int, int]]:
+def count_steps(log: Path) -> Counter[tuple[int, int]]:
     return Counter(
         (int(seed), int(step)) for seed, step in map(str.split, log.read_text().splitlines())
     )
@@ -93,33 +93,33 @@ def configs(seeds: int, steps: int) -> list[dict[str, Any]]:
     return [{**TINY, "seed": seed, "steps": steps} for seed in range(seeds)]
 
 
-def the_same_as_alone(to: Path, wanted: list[dict[str, Any]]) -> None:
-    """Every recording whole, and every distilled set bit for bit what one process alone makes."""
+def assert_same_as_alone(to: Path, configurations: list[dict[str, Any]]) -> None:
+    """Assert that recordings and distilled sets equal those of a single process."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        for task in sweep.plan(wanted):
+        for task in sweep.plan(configurations):
             recording = open_recording(to / f"{task.name}.zarr")
             assert has_ended(recording)
-            alone = straight(build(task.config))
+            alone = run_to_end(build(task.config))
             assert bits(alone.snapshot()) == bits(
                 recording.isel(step=-1, drop=True)[list(alone.snapshot().data_vars)]
             )
-            kept = DistilledSet.load(to / f"{task.name}.safetensors")
-            assert np.array_equal(kept.images.numpy(), alone.images.detach().numpy())
+            distilled = DistilledSet.load(to / f"{task.name}.safetensors")
+            assert np.array_equal(distilled.images.numpy(), alone.images.detach().numpy())
     finally:
         torch.set_num_threads(threads)
 
 
-def test_with_a_worker_killed_in_the_middle_nothing_is_lost_and_nothing_done_twice(
-    client: Client, counted: Path, tmp_path: Path
+def test_after_the_death_of_a_worker_all_runs_are_done_without_repetition(
+    client: Client, step_log: Path, tmp_path: Path
 ) -> None:
     seeds, steps, killed = 8, 20, []
 
     def kill_one(*_: Any) -> None:
-        if killed or max((step for _, step in taken(counted)), default=0) < 8:
+        if killed or max((step for _, step in count_steps(step_log)), default=0) < 8:
             return
         busy = [
             address
@@ -129,7 +129,7 @@ def test_with_a_worker_killed_in_the_middle_nothing_is_lost_and_nothing_done_twi
         killed.append(client.run(os.getpid, workers=busy[:1])[busy[0]])
         os.kill(killed[0], signal.SIGKILL)
 
-    found = sweep.run(
+    table = sweep.run(
         configs(seeds, steps),
         client,
         tmp_path / "to",
@@ -137,83 +137,85 @@ def test_with_a_worker_killed_in_the_middle_nothing_is_lost_and_nothing_done_twi
         stop=lambda: kill_one() or False,
     )
     assert killed
-    assert found["state"].tolist() == ["done"] * seeds
-    counts = taken(counted)
+    assert table["state"].tolist() == ["done"] * seeds
+    counts = count_steps(step_log)
     assert set(counts) == {(seed, step) for seed in range(seeds) for step in range(1, steps + 1)}
-    twice = {place: count for place, count in counts.items() if count > 1}
+    twice = [key for key, count in counts.items() if count > 1]
     assert len(twice) <= 1, "more than the step that was under way when its worker was killed"
-    the_same_as_alone(tmp_path / "to", configs(seeds, steps)[:3])
+    assert_same_as_alone(tmp_path / "to", configs(seeds, steps)[:3])
 
 
-def test_started_twice_it_does_what_is_missing(
-    client: Client, counted: Path, tmp_path: Path
+def test_a_second_sweep_does_only_what_is_missing(
+    client: Client, step_log: Path, tmp_path: Path
 ) -> None:
     first = sweep.run(configs(2, 4), client, tmp_path / "to", progress=False)
     assert first["state"].tolist() == ["done"] * 2
-    before = taken(counted)
-    again = sweep.run(configs(3, 4), client, tmp_path / "to", progress=False)
-    assert again["state"].tolist() == ["there already"] * 2 + ["done"]
-    assert taken(counted) - before == Counter({(2, step): 1 for step in range(1, 5)})
+    before = count_steps(step_log)
+    second = sweep.run(configs(3, 4), client, tmp_path / "to", progress=False)
+    assert second["state"].tolist() == ["there already"] * 2 + ["done"]
+    assert count_steps(step_log) - before == Counter({(2, step): 1 for step in range(1, 5)})
     further = sweep.run(configs(1, 6), client, tmp_path / "to", progress=False)
     assert further["state"].tolist() == ["done"]
-    assert {place for place, count in taken(counted).items() if place[0] == 0} == {
+    assert {key for key in count_steps(step_log) if key[0] == 0} == {
         (0, step) for step in range(1, 7)
     }
-    the_same_as_alone(tmp_path / "to", configs(1, 6))
+    assert_same_as_alone(tmp_path / "to", configs(1, 6))
 
 
-def test_what_it_distils_is_scored_and_only_the_scores_are_missing_with_another_protocol(
-    client: Client, counted: Path, tmp_path: Path
+def test_another_protocol_repeats_only_the_evaluations(
+    client: Client, step_log: Path, tmp_path: Path
 ) -> None:
-    wanted = [*configs(1, 3), {"method": "random", "seed": 4}]
-    first = sweep.run(wanted, client, tmp_path, QUICK, progress=False)
-    before = taken(counted)
-    other = sweep.run(wanted, client, tmp_path, {**QUICK, "epochs": 4}, progress=False)
-    assert taken(counted) == before
-    again = sweep.run(wanted, client, tmp_path, QUICK, progress=False)
-    assert again["state"].tolist() == ["there already"] * 2
-    assert again["accuracy"].tolist() == first["accuracy"].tolist() != other["accuracy"].tolist()
+    configurations = [*configs(1, 3), {"method": "random", "seed": 4}]
+    first = sweep.run(configurations, client, tmp_path, QUICK, progress=False)
+    before = count_steps(step_log)
+    other = sweep.run(configurations, client, tmp_path, {**QUICK, "epochs": 4}, progress=False)
+    assert count_steps(step_log) == before
+    second = sweep.run(configurations, client, tmp_path, QUICK, progress=False)
+    assert second["state"].tolist() == ["there already"] * 2
+    assert second["accuracy"].tolist() == first["accuracy"].tolist() != other["accuracy"].tolist()
     scored = [open_recording(path) for path in sorted(tmp_path.glob("*-evaluated-*.zarr"))]
     assert sorted(r.attrs["config"]["seed"] for r in scored) == [0, 0, 4, 4]
 
 
-def test_stopped_it_goes_on_later(client: Client, counted: Path, tmp_path: Path) -> None:
-    found = sweep.run(
+def test_a_stopped_sweep_continues_later(client: Client, step_log: Path, tmp_path: Path) -> None:
+    table = sweep.run(
         configs(6, 30),
         client,
         tmp_path / "to",
         progress=False,
-        stop=lambda: len(taken(counted)) > 10,
+        stop=lambda: len(count_steps(step_log)) > 10,
     )
-    assert "stopped" in set(found["state"])
-    assert not {"failed"} & set(found["state"])
-    again = sweep.run(configs(6, 30), client, tmp_path / "to", progress=False)
-    assert set(again["state"]) <= {"done", "there already"}
-    assert taken(counted) == Counter(
+    assert "stopped" in set(table["state"])
+    assert not {"failed"} & set(table["state"])
+    second = sweep.run(configs(6, 30), client, tmp_path / "to", progress=False)
+    assert set(second["state"]) <= {"done", "there already"}
+    assert count_steps(step_log) == Counter(
         {(seed, step): 1 for seed in range(6) for step in range(1, 31)}
     )
 
 
-def test_two_sweeps_at_once_share_the_work(client: Client, counted: Path, tmp_path: Path) -> None:
-    found: list[Any] = []
+def test_two_sweeps_at_once_share_the_work(client: Client, step_log: Path, tmp_path: Path) -> None:
+    tables: list[Any] = []
 
     def go() -> None:
-        found.append(sweep.run(configs(3, 8), client, tmp_path / "to", progress=False))
+        tables.append(sweep.run(configs(3, 8), client, tmp_path / "to", progress=False))
 
     both = [threading.Thread(target=go) for _ in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
-    assert all(set(one["state"]) <= {"done", "there already"} for one in found)
-    assert taken(counted) == Counter({(seed, step): 1 for seed in range(3) for step in range(1, 9)})
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert all(set(thread["state"]) <= {"done", "there already"} for thread in tables)
+    assert count_steps(step_log) == Counter(
+        {(seed, step): 1 for seed in range(3) for step in range(1, 9)}
+    )
 
 
-def test_one_that_fails_is_said_and_the_others_go_on(client: Client, tmp_path: Path) -> None:
+def test_a_failed_run_is_reported_and_the_others_continue(client: Client, tmp_path: Path) -> None:
     wild = {**TINY, "steps": 5, "learning_rate": 1e30}
-    found = sweep.run([wild, *configs(1, 2)], client, tmp_path, progress=False)
-    assert found["state"].tolist() == ["failed", "done"]
-    assert found["error"][0].startswith("RunDiverged: the loss is nan at step")
+    table = sweep.run([wild, *configs(1, 2)], client, tmp_path, progress=False)
+    assert table["state"].tolist() == ["failed", "done"]
+    assert table["error"][0].startswith("RunDiverged: the loss is nan at step")
 
 
 def test_a_worker_without_the_data_is_named(client: Client, tmp_path: Path) -> None:
@@ -221,36 +223,38 @@ def test_a_worker_without_the_data_is_named(client: Client, tmp_path: Path) -> N
         lambda folder: os.environ.update(EXPLORE_DATA=folder), str(tmp_path / "nothing here")
     )
     try:
-        found = sweep.run(
+        table = sweep.run(
             [{**TINY, "data": "fashion-mnist", "steps": 2}], client, tmp_path, progress=False
         )
     finally:
         client.restart()
     assert before
-    assert found["state"].tolist() == ["failed"]
-    assert "DataMissing: on worker tcp://127.0.0.1:" in found["error"][0]
-    assert "EXPLORE_DATA is " + str(tmp_path / "nothing here") in found["error"][0]
+    assert table["state"].tolist() == ["failed"]
+    assert "DataMissing: on worker tcp://127.0.0.1:" in table["error"][0]
+    assert "EXPLORE_DATA is " + str(tmp_path / "nothing here") in table["error"][0]
 
 
-def test_results_go_up_to_an_object_store_as_single_files(client: Client, tmp_path: Path) -> None:
+def test_results_are_uploaded_to_an_object_store_as_single_files(
+    client: Client, tmp_path: Path
+) -> None:
     url = f"file://{tmp_path}/store"
-    found = sweep.run(configs(2, 3), client, url, QUICK, progress=False)
-    assert found["state"].tolist() == ["done"] * 2
+    table = sweep.run(configs(2, 3), client, url, QUICK, progress=False)
+    assert table["state"].tolist() == ["done"] * 2
     names = sorted(path.name for path in (tmp_path / "store").iterdir())
     assert len(names) == 6
     assert {name.partition(".")[2] for name in names} == {"zarr.zip", "safetensors"}
-    again = sweep.run(configs(2, 3), client, url, QUICK, progress=False)
-    assert again["state"].tolist() == ["there already"] * 2
-    assert again["accuracy"].tolist() == found["accuracy"].tolist()
+    second = sweep.run(configs(2, 3), client, url, QUICK, progress=False)
+    assert second["state"].tolist() == ["there already"] * 2
+    assert second["accuracy"].tolist() == table["accuracy"].tolist()
 
 
-def test_progress_says_what_runs_and_what_is_done(
-    client: Client, counted: Path, tmp_path: Path
+def test_progress_reports_running_and_finished_tasks(
+    client: Client, step_log: Path, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int, str]] = []
-    sweep.run(configs(2, 30), client, tmp_path, progress=lambda *said: told.append(said))
-    assert told[-1][:2] == (2, 2)
-    assert any("datadam" in text and "/30 loss" in text for _, _, text in told)
+    reports: list[tuple[int, int, str]] = []
+    sweep.run(configs(2, 30), client, tmp_path, progress=lambda *report: reports.append(report))
+    assert reports[-1][:2] == (2, 2)
+    assert any("datadam" in text and "/30 loss" in text for _, _, text in reports)
 
 
 SWEEP = """
@@ -265,15 +269,15 @@ grid.seed = [0, 1]
 """
 
 
-def started(command: list[str], about: dict[str, Any], folder: Path) -> subprocess.Popen[str]:
-    """The sweep as a command in a process group of its own, with both of its runs under way."""
+def start_sweep(command: list[str], about: dict[str, Any], folder: Path) -> subprocess.Popen[str]:
+    """Start the command of a sweep in its own process group, and wait until both runs work."""
     pipes: dict[str, Any] = {
         "stdout": subprocess.PIPE,
         "stderr": subprocess.PIPE,
         "start_new_session": True,
     }
-    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a shell's background jobs ignore it
-    process = subprocess.Popen(command, preexec_fn=heard, **pipes, **about)
+    accept_interrupts = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731 - a shell's background jobs ignore it
+    process = subprocess.Popen(command, preexec_fn=accept_interrupts, **pipes, **about)
     until = time.monotonic() + 60
     while sum(open_recording(path)["step"][-1] > 5 for path in folder.glob("runs/mine/*.zarr")) < 2:
         assert process.poll() is None, process.communicate()
@@ -285,9 +289,7 @@ def started(command: list[str], about: dict[str, Any], folder: Path) -> subproce
 @pytest.mark.parametrize(
     "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
 )
-def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
-    tmp_path: Path, sign: signal.Signals
-) -> None:
+def test_a_killed_or_interrupted_command_continues(tmp_path: Path, sign: signal.Signals) -> None:
     (tmp_path / "sweep.toml").write_text(SWEEP)
     command = [sys.executable, "-m", "explore", "sweep", "sweep.toml", "--workers", "2"]
     root = Path(explore.__file__).parents[1]
@@ -296,12 +298,12 @@ def test_a_command_that_is_killed_or_interrupted_goes_on_where_it_was(
         "env": {**os.environ, "PYTHONPATH": str(root)},
         "text": True,
     }
-    first = started(command, about, tmp_path)
+    first = start_sweep(command, about, tmp_path)
     os.killpg(first.pid, sign)
-    _, said = first.communicate(timeout=60)
+    _, stderr = first.communicate(timeout=60)
     if sign == signal.SIGINT:  # as Ctrl-C in a terminal: every process of the group is told
         assert first.returncode == 130
-        assert said.splitlines()[-1] == "stopped; the same command continues"
+        assert stderr.splitlines()[-1] == "stopped; the same command continues"
         for path in tmp_path.glob("runs/mine/*.zarr"):
             assert load_checkpoint(path.with_name(path.name + ".checkpoint.npz"))["step"] > 5
     done = subprocess.run(command, capture_output=True, check=False, timeout=120, **about)
