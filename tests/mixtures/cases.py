@@ -1,4 +1,4 @@
-"""What is special about mixture reduction in the tests of all topics."""
+"""Special cases of mixture reduction for the tests of all topics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from explore.mixtures.pair_costs import merged_pair
 LOADERS = dict.fromkeys((method.name for method in TOPIC.methods), load_mixture)
 
 
-def reduced(mixture: str, *states: dict[str, Any]) -> list[xarray.Dataset]:
+def reduction_states(mixture: str, *states: dict[str, Any]) -> list[xarray.Dataset]:
     recordings = [
         open_recording(shipped(f"data/{mixture}-{name}.zarr.zip")).load()
         for name in ("runnalls", "oggmr")
@@ -28,7 +28,7 @@ def reduced(mixture: str, *states: dict[str, Any]) -> list[xarray.Dataset]:
     return [reduction(recordings, **state) for state in states]
 
 
-def decided(*pairs: tuple[int, int] | None) -> xarray.Dataset:
+def decision_state(*pairs: tuple[int, int] | None) -> xarray.Dataset:
     mixture = load_mixture("standard-1d")
     after = [None if pair is None else merged_pair(mixture, *pair) for pair in pairs]
     numbers = [
@@ -39,7 +39,7 @@ def decided(*pairs: tuple[int, int] | None) -> xarray.Dataset:
     return decision(mixture, mixture, list(pairs), after, numbers, before)
 
 
-def edited(name: str, *states: tuple[int, float, float, float]) -> list[xarray.Dataset]:
+def editor_states(name: str, *states: tuple[int, float, float, float]) -> list[xarray.Dataset]:
     mixture = load_mixture(name)
     n, d = mixture.means.shape
     datasets = []
@@ -51,13 +51,13 @@ def edited(name: str, *states: tuple[int, float, float, float]) -> list[xarray.D
     return datasets
 
 
-def dropped(spread: float) -> xarray.Dataset:
+def dropped_state(spread: float) -> xarray.Dataset:
     spreads, reverse = np.array([1.0, 10.0, 100.0]), np.full(3, 0.36)
     angle, kl = np.array([4.0, 0.1, 0.004]), np.array([1.0, 400.0, 4e4])
     return dropped_component.dropped_component(spreads, angle, kl, reverse, 0.3, 0.3, 3.0, spread)
 
 
-def detoured(share: float) -> xarray.Dataset:
+def detour_state(share: float) -> xarray.Dataset:
     names = triangle_inequality.DISTANCE_LABELS
     legs = (dict.fromkeys(names, length) for length in (share, 1 - share, 1.1))
     return triangle_inequality.triangle_inequality(*legs, share)
@@ -66,36 +66,36 @@ def detoured(share: float) -> xarray.Dataset:
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "reduction": (
         "explore.mixtures.figures.paths:Paths",
-        lambda: reduced("standard-1d", {"step": 0}, {"step": 5}, {}),
+        lambda: reduction_states("standard-1d", {"step": 0}, {"step": 5}, {}),
     ),
     "reduction of digits": (
         "explore.mixtures.figures.paths:Paths",
-        lambda: reduced(
+        lambda: reduction_states(
             "mixture-of-digits", *({"step": step, "measure": "kl"} for step in (20, 55, 59))
         ),
     ),
     "decision": (
         "explore.mixtures.figures.decision:Decision",
         lambda: [
-            decided(None, None, None),
-            decided((0, 3), (2, 4), (0, 1)),
-            decided((1, 9), (2, 4), (0, 1)),
+            decision_state(None, None, None),
+            decision_state((0, 3), (2, 4), (0, 1)),
+            decision_state((1, 9), (2, 4), (0, 1)),
         ],
     ),
     "mixture editor": (
         "explore.mixtures.figures.editor:MixtureEditor",
-        lambda: edited("standard-1d", (0, 0, 1, 1), (3, 0.5, 2, 1), (5, -0.2, 1, 0)),
+        lambda: editor_states("standard-1d", (0, 0, 1, 1), (3, 0.5, 2, 1), (5, -0.2, 1, 0)),
     ),
     "mixture editor in 2-D": (
         "explore.mixtures.figures.editor:MixtureEditor",
-        lambda: edited("bivariate", (0, 0, 1, 1), (1, 0.5, 2, 1), (2, -0.2, 1, 3)),
+        lambda: editor_states("bivariate", (0, 0, 1, 1), (1, 0.5, 2, 1), (2, -0.2, 1, 3)),
     ),
     "dropped component": (
         "explore.mixtures.figures.dropped_component:DroppedComponent",
-        lambda: [dropped(1.0), dropped(10.0), dropped(100.0)],
+        lambda: [dropped_state(1.0), dropped_state(10.0), dropped_state(100.0)],
     ),
     "triangle inequality": (
         "explore.mixtures.figures.triangle_inequality:TriangleInequality",
-        lambda: [detoured(0.5), detoured(0.2), detoured(0.9)],
+        lambda: [detour_state(0.5), detour_state(0.2), detour_state(0.9)],
     ),
 }

@@ -107,9 +107,9 @@ def test_unrolled_and_lapack_factors_agree(d, monkeypatch) -> None:
 
 def test_gram_matrix_does_not_depend_on_the_tile_size(monkeypatch) -> None:
     f, g = random_mixture(23, 3, 4), random_mixture(7, 3, 5)
-    whole = gram_log(f, g)
+    untiled = gram_log(f, g)
     monkeypatch.setattr(inner_products, "TILE_SIZE", 5 * 7 * 9)
-    assert np.array_equal(gram_log(f, g), whole)
+    assert np.array_equal(gram_log(f, g), untiled)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -132,10 +132,10 @@ def test_distances_equal_quadrature_in_1d(seed) -> None:
 
 def test_inner_products_equal_monte_carlo_means_in_3d() -> None:
     f, g = random_mixture(4, 3, 6, spread=0.7), random_mixture(3, 3, 7, spread=0.7)
-    for one, other in ((f, g), (g, f), (f, f)):
-        values = np.exp(log_density(other, one.sample(50_000, 8)))
+    for first, second in ((f, g), (g, f), (f, f)):
+        values = np.exp(log_density(second, first.sample(50_000, 8)))
         error = values.std(ddof=1) / np.sqrt(len(values))
-        assert abs(values.mean() - np.exp(inner_log(one, other))) < 4 * error
+        assert abs(values.mean() - np.exp(inner_log(first, second))) < 4 * error
 
 
 @settings(max_examples=40)
@@ -204,15 +204,15 @@ def test_single_gaussians_have_the_distances_of_equal_mixtures_with_two_componen
         for h in (f, g)
     ]
     for kind in CLOSED_FORMS:
-        one, two = distance(f, g, kind), distance(*halves, kind)
-        assert one == pytest.approx(
-            two, rel=1e-6, abs=ROUNDING * (np.exp(log_inner(f, f)) if kind == "ise" else 1)
+        single, double = distance(f, g, kind), distance(*halves, kind)
+        assert single == pytest.approx(
+            double, rel=1e-6, abs=ROUNDING * (np.exp(log_inner(f, f)) if kind == "ise" else 1)
         )
 
 
 @pytest.mark.parametrize("size", [1e-1, 1e-4, 1e-8, 1e-12, 1e-100])
 def test_angle_of_very_close_gaussians(size) -> None:
-    f, g = (GaussianMixture([1], [[at, 0.0]], [[2.0, 3.0]]) for at in (0.0, size))
+    f, g = (GaussianMixture([1], [[mean, 0.0]], [[2.0, 3.0]]) for mean in (0.0, size))
     divergence = size**2 / 8  # half of r' (S + S)^-1 r
     assert cauchy_schwarz(f, g) == pytest.approx(divergence, rel=1e-12, abs=0)
     expected = np.arccos(np.exp(-divergence)) if size > 0.01 else np.sqrt(2 * divergence)
@@ -221,7 +221,7 @@ def test_angle_of_very_close_gaussians(size) -> None:
 
 @pytest.mark.parametrize("size", [1e-4, 1e-8, 1e-12])
 def test_chord_of_very_close_gaussians(size) -> None:
-    f, g = (GaussianMixture([1], [[at, 0.0]], [[2.0, 3.0]]) for at in (0.0, size))
+    f, g = (GaussianMixture([1], [[mean, 0.0]], [[2.0, 3.0]]) for mean in (0.0, size))
     assert pdf_chord(f, g) == pytest.approx(size / 2, rel=1e-6, abs=0)
     assert nise(f, g) == pytest.approx(size**2 / 8, rel=1e-6, abs=0)
 

@@ -22,7 +22,7 @@ def parameters(f: GaussianMixture) -> Parameters:
     return f.weights, f.means, f.covariances
 
 
-def combined(kind: str, ff: float, fg: float, gg: float) -> float:
+def combine(kind: str, ff: float, fg: float, gg: float) -> float:
     if kind == "ise":
         return ff - 2 * fg + gg
     cosine = fg / np.sqrt(ff * gg)
@@ -39,17 +39,17 @@ def by_loops(f: Parameters, g: Parameters, kind: str) -> float:
             for v, k, s in zip(*b, strict=True)
         )
 
-    return combined(kind, product(f, f), product(f, g), product(g, g))
+    return combine(kind, product(f, f), product(f, g), product(g, g))
 
 
 def difference(
-    value: Callable[[np.ndarray], float], at: np.ndarray, *entries: tuple[int, ...]
+    value: Callable[[np.ndarray], float], point: np.ndarray, *entries: tuple[int, ...]
 ) -> float:
     """Compute a central difference of fourth order, shifting all entries together."""
     result = 0.0
     for steps, factor in ((1, 2 / 3), (2, -1 / 12)):
         for sign in (1, -1):
-            transformed = at.copy()
+            transformed = point.copy()
             for entry in entries:
                 transformed[entry] += sign * steps * 1e-3
             result += sign * factor * value(transformed) / 1e-3
@@ -87,23 +87,25 @@ def test_gradients_equal_central_differences(kind, d) -> None:
     g = GaussianMixture(
         g.weights, g.means, g.covariances + 0.3 * np.eye(d)
     )  # The step is small compared with the widths.
-    actual, at = gradient(f, g, kind), parameters(g)
-    assert actual.value == pytest.approx(by_loops(parameters(f), at, kind), rel=1e-10)
+    actual, point = gradient(f, g, kind), parameters(g)
+    assert actual.value == pytest.approx(by_loops(parameters(f), point, kind), rel=1e-10)
 
     def value(which: int, array: np.ndarray) -> float:
-        return by_loops(parameters(f), (*at[:which], array, *at[which + 1 :]), kind)
+        return by_loops(parameters(f), (*point[:which], array, *point[which + 1 :]), kind)
 
     for which, result in enumerate((actual.weights, actual.means)):
         expected = np.empty_like(result)
         for entry in np.ndindex(result.shape):
-            expected[entry] = difference(lambda a, which=which: value(which, a), at[which], entry)
+            expected[entry] = difference(
+                lambda a, which=which: value(which, a), point[which], entry
+            )
         np.testing.assert_allclose(result, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
     expected = np.empty_like(actual.covariances)
     for k, u, v in np.ndindex(
         expected.shape
     ):  # Two symmetric entries move together; each has half of the change.
         entries = {(k, u, v), (k, v, u)}
-        expected[k, u, v] = difference(lambda a: value(2, a), at[2], *entries) / len(entries)
+        expected[k, u, v] = difference(lambda a: value(2, a), point[2], *entries) / len(entries)
     np.testing.assert_allclose(
         actual.covariances, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max()
     )
@@ -127,8 +129,8 @@ def test_value_is_the_distance_with_or_without_the_self_product(kind) -> None:
     actual = gradient(f, g, kind)
     assert actual.value == pytest.approx(distance(f, g, kind), rel=1e-10)
     assert actual.value == pytest.approx(reference_distance(f, g, kind), rel=1e-10)
-    for one, other in zip(gradient(f, g, kind, inner_log(f, f)), actual, strict=True):
-        assert np.array_equal(one, other)
+    for first, second in zip(gradient(f, g, kind, inner_log(f, f)), actual, strict=True):
+        assert np.array_equal(first, second)
 
 
 def test_covariance_gradients_are_symmetric() -> None:
@@ -174,10 +176,10 @@ def test_gradients_scale_with_units(scale) -> None:
     transformed = [
         GaussianMixture(h.weights, np.sqrt(scale) * h.means, scale * h.covariances) for h in (f, g)
     ]
-    one, other = gradient(f, g), gradient(*transformed)
-    np.testing.assert_allclose(other.weights, one.weights, rtol=1e-9)
-    np.testing.assert_allclose(other.means * np.sqrt(scale), one.means, rtol=1e-9)
-    np.testing.assert_allclose(other.covariances * scale, one.covariances, rtol=1e-9)
+    first, second = gradient(f, g), gradient(*transformed)
+    np.testing.assert_allclose(second.weights, first.weights, rtol=1e-9)
+    np.testing.assert_allclose(second.means * np.sqrt(scale), first.means, rtol=1e-9)
+    np.testing.assert_allclose(second.covariances * scale, first.covariances, rtol=1e-9)
 
 
 def test_different_dimensions_are_rejected() -> None:

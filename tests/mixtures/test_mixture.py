@@ -78,10 +78,10 @@ def test_arrays_are_read_only_float64_copies() -> None:
 
 
 @pytest.mark.parametrize(
-    "again", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
+    "copied", [copy.copy, copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))]
 )
-def test_copies_are_read_only(again) -> None:
-    f = again(random_mixture(3, 2, 0))
+def test_copies_are_read_only(copied) -> None:
+    f = copied(random_mixture(3, 2, 0))
     assert not any(array.flags.writeable for array in arrays(f))
 
 
@@ -350,11 +350,13 @@ def test_affine_maps_divide_the_density_by_the_determinant(d) -> None:
 def test_projections_are_marginal_densities() -> None:
     f = random_mixture(3, 2, 13, spread=1)
     side = np.linspace(-40, 40, 8001)
-    at = np.array([-1.0, 0.3, 2.0])
-    for axis, shown in ((0, [[1, 0]]), (1, [0, 1])):
+    values = np.array([-1.0, 0.3, 2.0])
+    for axis, projection in ((0, [[1, 0]]), (1, [0, 1])):
         points = np.empty((3, 8001, 2))
-        points[..., axis], points[..., 1 - axis] = at[:, None], side
-        np.testing.assert_allclose(f.affine(shown).pdf(at), f.pdf(points).sum(1) * 0.01, rtol=1e-10)
+        points[..., axis], points[..., 1 - axis] = values[:, None], side
+        np.testing.assert_allclose(
+            f.affine(projection).pdf(values), f.pdf(points).sum(1) * 0.01, rtol=1e-10
+        )
 
 
 def test_affine_maps_transform_the_moments() -> None:
@@ -381,7 +383,7 @@ def test_shifts_of_another_length_are_rejected() -> None:
 # ---- scikit-learn
 
 
-def fitted(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
+def fit_model(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
     rng = np.random.default_rng(16)
     x = np.vstack(
         [rng.normal(0, 1, (80, 3)), rng.normal(4, [0.5, 1, 2], (120, 3))]
@@ -391,7 +393,7 @@ def fitted(kind: str, dtype: type = float) -> tuple[Fitted, np.ndarray]:
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_from_sklearn_keeps_densities_of_every_covariance_type(kind) -> None:
-    model, x = fitted(kind)
+    model, x = fit_model(kind)
     f = GaussianMixture.from_sklearn(model)
     np.testing.assert_allclose(f.log_pdf(x), model.score_samples(x), rtol=1e-8)
     back = f.to_sklearn()
@@ -404,7 +406,7 @@ def test_from_sklearn_keeps_densities_of_every_covariance_type(kind) -> None:
 
 @pytest.mark.parametrize("kind", COVARIANCE_TYPES)
 def test_from_sklearn_accepts_float32_models(kind) -> None:
-    model, x = fitted(kind, np.float32)
+    model, x = fit_model(kind, np.float32)
     assert model.covariances_.dtype == np.float32
     np.testing.assert_allclose(
         GaussianMixture.from_sklearn(model).log_pdf(x), model.score_samples(x), rtol=1e-3, atol=1e-2
@@ -412,7 +414,7 @@ def test_from_sklearn_accepts_float32_models(kind) -> None:
 
 
 def test_from_sklearn_accepts_bayesian_mixtures() -> None:
-    model = BayesianGaussianMixture(n_components=2, random_state=0).fit(fitted("full")[1])
+    model = BayesianGaussianMixture(n_components=2, random_state=0).fit(fit_model("full")[1])
     f = GaussianMixture.from_sklearn(model)
     for array, expected in zip(
         arrays(f), (model.weights_, model.means_, model.covariances_), strict=True

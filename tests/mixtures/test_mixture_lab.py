@@ -111,13 +111,13 @@ def test_sliders_edit_the_selected_component() -> None:
 def test_edits_of_other_components_are_kept() -> None:
     explorer = lab.by_hand()
     explorer.set(component=1, width=explorer.controls["width"].values[70])  # type: ignore[union-attr]
-    bent = float(explorer.data["angle"])
+    angle = float(explorer.data["angle"])
     explorer.component = 2
     assert (explorer.shift, explorer.width, explorer.weight) == (0.0, 1.0, 1.0)
-    assert float(explorer.data["angle"]) == bent
+    assert float(explorer.data["angle"]) == angle
     explorer.component = 1
     assert explorer.width == explorer.controls["width"].values[70]  # type: ignore[union-attr]
-    assert float(explorer.data["angle"]) == bent
+    assert float(explorer.data["angle"]) == angle
 
 
 def point(explorer: Explorer, handle: str, by: tuple[float, float] = (0, 0)) -> dict[str, Any]:

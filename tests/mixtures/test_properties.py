@@ -69,9 +69,9 @@ def test_merge_moments_preserves_mass_mean_and_covariance(d) -> None:
         np.testing.assert_allclose(mean, expected[1], rtol=1e-12, atol=1e-14)
         np.testing.assert_allclose(covariance, expected[2], rtol=1e-12, atol=1e-14)
         assert np.linalg.eigvalsh(covariance)[0] > 0
-    whole = merge_moments(f, range(9))
-    np.testing.assert_allclose(whole[1], f.mean, rtol=1e-12)
-    np.testing.assert_allclose(whole[2], f.covariance, rtol=1e-12)
+    merged = merge_moments(f, range(9))
+    np.testing.assert_allclose(merged[1], f.mean, rtol=1e-12)
+    np.testing.assert_allclose(merged[2], f.covariance, rtol=1e-12)
 
 
 @settings(max_examples=30)
@@ -409,7 +409,7 @@ def test_best_weights_rejects_unknown_criteria() -> None:
 
 
 def test_count_partitions_equals_stirling_numbers() -> None:
-    known = {
+    numbers = {
         (0, 0): 1,
         (1, 1): 1,
         (9, 5): 6951,
@@ -420,7 +420,7 @@ def test_count_partitions_equals_stirling_numbers() -> None:
         (0, 3): 0,
         (3, 5): 0,
     }
-    assert {pair: count_partitions(*pair) for pair in known} == known
+    assert {pair: count_partitions(*pair) for pair in numbers} == numbers
     for n in range(1, 26):
         for m in range(1, n + 1):
             assert count_partitions(n, m) == sum(
@@ -431,14 +431,14 @@ def test_count_partitions_equals_stirling_numbers() -> None:
 @pytest.mark.parametrize(("n", "m"), [(1, 1), (5, 1), (5, 5), (6, 3), (8, 4), (9, 2)])
 def test_every_partition_is_enumerated_once(n, m) -> None:
     labels = np.concatenate([np.zeros(n - m, np.int64), np.arange(m)])
-    seen = {tuple(labels)}
+    partitions = {tuple(labels)}
     while next_labels(labels, m):
-        assert tuple(labels) not in seen
-        seen.add(tuple(labels))
-    assert len(seen) == count_partitions(n, m)
-    for (
-        result
-    ) in seen:  # Groups are numbered by first appearance, so that each partition has one labelling.
+        assert tuple(labels) not in partitions
+        partitions.add(tuple(labels))
+    assert len(partitions) == count_partitions(n, m)
+    for result in (
+        partitions
+    ):  # Groups are numbered by first appearance, so that each partition has one labelling.
         first = [result.index(k) for k in range(m)]
         assert first == sorted(first)
 
@@ -462,7 +462,7 @@ def modes_by_grid(f: GaussianMixture, points: int = 200_001) -> np.ndarray:
     width = np.sqrt(f.covariances[:, 0, 0])
     x = np.linspace((f.means[:, 0] - 4 * width).min(), (f.means[:, 0] + 4 * width).max(), points)
     p = f.log_pdf(x)
-    at = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] >= p[2:])) + 1
+    maxima = np.flatnonzero((p[1:-1] > p[:-2]) & (p[1:-1] >= p[2:])) + 1
     return np.array(
         [
             minimize_scalar(
@@ -471,7 +471,7 @@ def modes_by_grid(f: GaussianMixture, points: int = 200_001) -> np.ndarray:
                 method="bounded",
                 options={"xatol": 1e-12},
             ).x
-            for k in at
+            for k in maxima
         ]
     )
 
@@ -486,11 +486,11 @@ def test_modes_in_1d_equal_those_of_a_fine_grid(seed) -> None:
     )
 
 
-@pytest.mark.parametrize("apart", [1.9, 1.99, 2.01, 2.05, 2.2, 3.0, 30.0])
-def test_two_equal_components_have_two_modes_from_two_standard_deviations_on(apart) -> None:
-    f = GaussianMixture([0.5, 0.5], [-apart / 2, apart / 2], [1, 1])
+@pytest.mark.parametrize("separation", [1.9, 1.99, 2.01, 2.05, 2.2, 3.0, 30.0])
+def test_two_equal_components_have_two_modes_from_two_standard_deviations_on(separation) -> None:
+    f = GaussianMixture([0.5, 0.5], [-separation / 2, separation / 2], [1, 1])
     actual, expected = np.sort(modes(f).ravel()), np.sort(modes_by_grid(f))
-    assert len(actual) == (1 if apart <= 2 else 2)
+    assert len(actual) == (1 if separation <= 2 else 2)
     np.testing.assert_allclose(actual, expected, atol=0.01)
 
 
@@ -542,7 +542,7 @@ def test_modes_in_2d_equal_those_of_grid_and_simplex_search(seed) -> None:
     expected: list[np.ndarray] = []
     for summit in x[p == maximum_filter(p, 5)]:
         result = minimize(
-            lambda at: -f.log_pdf(at),
+            lambda point: -f.log_pdf(point),
             summit,
             method="Nelder-Mead",
             options={"xatol": 1e-7, "fatol": 1e-14},
@@ -572,7 +572,7 @@ def test_the_density_is_lower_around_a_mode(d) -> None:
 # ---- difficult mixtures
 
 
-def sized(variance: float, d: int) -> GaussianMixture:
+def scaled_mixture(variance: float, d: int) -> GaussianMixture:
     f = random_mixture(7, d, 730)
     return GaussianMixture(f.weights, np.sqrt(variance) * f.means, variance * f.covariances)
 
@@ -590,8 +590,8 @@ DIFFICULT: dict[str, Callable[[], GaussianMixture]] = {
         [0.5, 0, 0, 0.5, 0, 0, 0], np.arange(14).reshape(7, 2), np.ones(7)
     ),
     "one weight": lambda: GaussianMixture([0, 0, 1, 0, 0, 0, 0], np.arange(7), np.ones(7)),
-    "variances of 1e-12": lambda: sized(1e-12, 1),
-    "variances of 1e12": lambda: sized(1e12, 3),
+    "variances of 1e-12": lambda: scaled_mixture(1e-12, 1),
+    "variances of 1e12": lambda: scaled_mixture(1e12, 3),
     "both": lambda: GaussianMixture(np.full(6, 1 / 6), np.arange(6), [1e-12, 1e12] * 3),
     "needles both ways": lambda: GaussianMixture(
         np.full(6, 1 / 6), np.arange(12).reshape(6, 2), [[1e-12, 1e12], [1e12, 1e-12]] * 3
@@ -639,9 +639,9 @@ def test_difficult_mixtures_have_modes(name) -> None:
 def test_merges_do_not_depend_on_units(method, scale) -> None:
     f = random_mixture(12, 2, 732)
     g = GaussianMixture(f.weights, np.sqrt(scale) * f.means, scale * f.covariances)
-    one, other = (reduce(h, 3, method, refine="none") for h in (f, g))
-    assert [step[:2] for step in one.path] == [step[:2] for step in other.path]
-    assert np.array_equal(one.labels, other.labels)
+    first, second = (reduce(h, 3, method, refine="none") for h in (f, g))
+    assert [step[:2] for step in first.path] == [step[:2] for step in second.path]
+    assert np.array_equal(first.labels, second.labels)
 
 
 @pytest.mark.parametrize("method", ["oggmr", "williams", "ise-local", "runnalls", "salmond"])
@@ -649,8 +649,8 @@ def test_merges_do_not_depend_on_affine_maps(method) -> None:
     for d in (2, 4):
         f, rng = random_mixture(12, d, 733), np.random.default_rng(734)
         g = f.affine(rng.standard_normal((d, d)), rng.normal(0, 100, d))
-        one, other = (reduce(h, 3, method, refine="none") for h in (f, g))
-        assert [step[:2] for step in one.path] == [step[:2] for step in other.path]
+        first, second = (reduce(h, 3, method, refine="none") for h in (f, g))
+        assert [step[:2] for step in first.path] == [step[:2] for step in second.path]
 
 
 def test_reductions_do_not_change_the_original() -> None:
@@ -659,8 +659,8 @@ def test_reductions_do_not_change_the_original() -> None:
     for method in METHOD_DEFAULTS:
         reduce(f, 3, method, max_iterations=5)
     assert all(
-        np.array_equal(one, other)
-        for one, other in zip(before, (f.weights, f.means, f.covariances), strict=True)
+        np.array_equal(copied, original)
+        for copied, original in zip(before, (f.weights, f.means, f.covariances), strict=True)
     )
 
 

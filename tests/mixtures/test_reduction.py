@@ -130,10 +130,10 @@ def test_errors_of_the_bivariate_case() -> None:
     assert ise(f, two) == pytest.approx(0.023315, abs=6e-7)
     assert pdf_angle(f, two) == pytest.approx(0.403251, abs=6e-7)
     for method in ("runnalls", "oggmr", "west", "salmond", "brute"):
-        one = reduce(f, 1, method, refine="none").mixture
-        assert ise(f, one) == pytest.approx(0.012881, abs=6e-7)
-        assert nise(f, one) == pytest.approx(0.067302, abs=6e-7)
-        assert pdf_angle(f, one) == pytest.approx(0.364327, abs=6e-7)
+        single = reduce(f, 1, method, refine="none").mixture
+        assert ise(f, single) == pytest.approx(0.012881, abs=6e-7)
+        assert nise(f, single) == pytest.approx(0.067302, abs=6e-7)
+        assert pdf_angle(f, single) == pytest.approx(0.364327, abs=6e-7)
 
 
 def test_angles_of_the_claw_from_five_to_one_components() -> None:
@@ -183,12 +183,14 @@ def test_random_mixtures_are_reproducible_and_follow_their_distribution() -> Non
     assert f.means.shape == (10, 4)
     assert np.array_equal(f.means, load_mixture("random", components=10, dimension=4, seed=3).means)
     assert not np.array_equal(f.means, load_mixture("random", seed=4).means)
-    several = [load_mixture("random", components=50, dimension=3, seed=seed) for seed in range(200)]
-    means = np.concatenate([g.means for g in several])
+    mixtures = [
+        load_mixture("random", components=50, dimension=3, seed=seed) for seed in range(200)
+    ]
+    means = np.concatenate([g.means for g in mixtures])
     assert 0 <= means.min() < means.max() <= 3
     assert abs(means.mean() - 1.5) < 4 * np.sqrt(9 / 12 / means.size)
     covariances = np.concatenate(
-        [g.covariances for g in several]
+        [g.covariances for g in mixtures]
     )  # The mean of Wishart(d + 1, I / 50) is (d + 1) / 50 · I.
     assert (
         np.abs(covariances.mean(0) - 0.08 * np.eye(3))
@@ -209,7 +211,7 @@ def set_partitions(n: int, m: int) -> Iterator[list[list[int]]]:
         yield [*groups, [n - 1]]
     for groups in set_partitions(n - 1, m):
         for k in range(m):
-            yield [[*group, n - 1] if at == k else group for at, group in enumerate(groups)]
+            yield [[*group, n - 1] if index == k else group for index, group in enumerate(groups)]
 
 
 @pytest.mark.parametrize("criterion", ["angle", "ise"])
@@ -318,11 +320,11 @@ def lightest_first(f: GaussianMixture, m: int, order: str, partner: str) -> Gaus
         def far(j: int, current: GaussianMixture = current, i: int = i) -> float:
             if i == j:
                 return np.inf
-            one, other = (
+            first, second = (
                 GaussianMixture([1], current.means[[k]], current.covariances[[k]]) for k in (i, j)
             )
             if partner == "ise":
-                return reference_distance(one, other, "ise")
+                return reference_distance(first, second, "ise")
             r, p, q = (
                 current.means[i] - current.means[j],
                 current.covariances[i],
@@ -447,10 +449,10 @@ def test_numbers_outside_the_path_are_rejected(count) -> None:
 def test_labels_reproduce_the_mixture(method) -> None:
     for f in (STANDARD, random_mixture(9, 2, 98, spread=1)):
         result = reduce(f, 4, method, refine="none")
-        again = merge_groups(f, [np.flatnonzero(result.labels == k) for k in range(4)])
+        merged = merge_groups(f, [np.flatnonzero(result.labels == k) for k in range(4)])
         for name in ("weights", "means", "covariances"):
             np.testing.assert_allclose(
-                getattr(result.mixture, name), getattr(again, name), rtol=1e-10, atol=1e-12
+                getattr(result.mixture, name), getattr(merged, name), rtol=1e-10, atol=1e-12
             )
 
 
@@ -464,12 +466,12 @@ def test_removed_components_have_label_minus_one(
         result = reduce(f, 4, method, refine="none")
         removed += (result.labels < 0).any()
         groups = [np.flatnonzero(result.labels == k) for k in range(4)]
-        again = merge_groups(f, groups)
-        whole = np.array([f.weights[group].sum() for group in groups])
-        np.testing.assert_allclose(result.mixture.weights, whole / whole.sum(), rtol=1e-10)
-        np.testing.assert_allclose(result.mixture.means, again.means, rtol=1e-10, atol=1e-12)
+        merged = merge_groups(f, groups)
+        weights = np.array([f.weights[group].sum() for group in groups])
+        np.testing.assert_allclose(result.mixture.weights, weights / weights.sum(), rtol=1e-10)
+        np.testing.assert_allclose(result.mixture.means, merged.means, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(
-            result.mixture.covariances, again.covariances, rtol=1e-10, atol=1e-12
+            result.mixture.covariances, merged.covariances, rtol=1e-10, atol=1e-12
         )
     assert removed > 5
 

@@ -1,4 +1,4 @@
-"""What is special about sparse convolution in the tests of all topics."""
+"""Special cases of sparse convolution for the tests of all topics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def states_of(explorer: Explorer, *states: dict[str, Any]) -> list[xarray.Datase
     return datasets
 
 
-def compared(factor: float) -> xarray.Dataset:
+def speedup_state(factor: float) -> xarray.Dataset:
     layers = {"56² 64→64 3×3": 1.0, "28² 64→64 3×3": 1.2, "8² 3→4 1×7": 0.8, "9² 3→4 3×3 /2": 0.5}
     rows = [
         {
@@ -52,7 +52,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     ),
     "speeds": (
         "explore.sparseconv.figures.speedup_by_density:SpeedupByDensity",
-        lambda: [compared(1.0), compared(3.0), compared(0.7)],
+        lambda: [speedup_state(1.0), speedup_state(3.0), speedup_state(0.7)],
     ),
     "nze": (
         "explore.sparseconv.figures.nonzero_maps:NonzeroMaps",

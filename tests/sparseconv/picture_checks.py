@@ -18,7 +18,7 @@ def small_map(seed: int) -> tuple[np.ndarray, tuple[int, int], tuple[int, int]]:
 
 
 def texts(picture: Any) -> list[tuple[str, Any]]:
-    """Every text that is drawn, with its box in pixels."""
+    """Return every text that is drawn, with its box in pixels."""
     from matplotlib.text import Text
 
     picture.png()
@@ -28,21 +28,21 @@ def texts(picture: Any) -> list[tuple[str, Any]]:
     labels -= {
         id(tick.label1) for axis in axes if axis.axes.axison for tick in axis._update_ticks()
     }  # those that are drawn
-    found = [
+    artists = [
         t
         for t in picture.figure.findobj(Text)
         if t.get_visible() and t.get_text().strip() and id(t) not in labels
     ]
     renderer = picture._canvas.get_renderer()
-    return [(t.get_text(), t.get_window_extent(renderer)) for t in found]
+    return [(t.get_text(), t.get_window_extent(renderer)) for t in artists]
 
 
 def check_texts(picture: Any) -> None:
-    wide, high = picture.figure.bbox.width, picture.figure.bbox.height
-    found = texts(picture)
-    for words, box in found:
-        inside = min(box.x0, box.y0) >= -1 and box.x1 <= wide + 1 and box.y1 <= high + 1
+    width, height = picture.figure.bbox.width, picture.figure.bbox.height
+    boxes = texts(picture)
+    for words, box in boxes:
+        inside = min(box.x0, box.y0) >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
         assert inside, f"{words!r} runs out of the picture"
-    for (one, a), (other, b) in itertools.combinations(found, 2):
-        apart = a.x1 - 2 <= b.x0 or b.x1 - 2 <= a.x0 or a.y1 - 2 <= b.y0 or b.y1 - 2 <= a.y0
-        assert apart, f"{one!r} lies on {other!r}"
+    for (first, a), (second, b) in itertools.combinations(boxes, 2):
+        disjoint = a.x1 - 2 <= b.x0 or b.x1 - 2 <= a.x0 or a.y1 - 2 <= b.y0 or b.y1 - 2 <= a.y0
+        assert disjoint, f"{first!r} lies on {second!r}"

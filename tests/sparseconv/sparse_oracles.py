@@ -1,4 +1,4 @@
-"""What tests of sparse convolution share: the worked example, brute force in plain loops, random cases, and torch as oracle."""
+"""Helpers for tests of sparse convolution: a worked example, plain loops, cases, and torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 EXAMPLES = int(os.environ.get("EXPLORE_EXAMPLES", "150"))
-"""How many random cases a property is tried on: EXPLORE_EXAMPLES=2000 for the long way."""
+"""Number of random cases of a property."""
 
 M = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
 KERNEL = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
@@ -54,14 +54,14 @@ class Case(NamedTuple):
 
 
 def maps(shape: tuple[int, ...], density: float, seed: int) -> np.ndarray:
-    """Normal values of so many of the cells; half of the others are −0.0."""
+    """Return maps with a share of normal values; half of the other cells are −0.0."""
     random = np.random.default_rng(seed)
     x = random.normal(size=shape)
     empty = np.where(random.random(shape) < 0.5, 0.0, -0.0)
     return np.where(random.random(shape) < density, x, empty).astype(np.float32)
 
 
-def made(
+def make_case(
     n: int,
     c: int,
     k: int,
@@ -85,7 +85,7 @@ def made(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Any kernel of 1 to 7 by 1 to 7, stride 1 to 3, padding 0 to 3, maps that it just fits in or larger, density 0 to 1."""
+    """Generate cases: kernels up to 7×7, strides 1 to 3, padding 0 to 3, densities 0 to 1."""
     kernel, stride, padding, size = [], [], [], []
     for _ in range(2):
         kernel.append(draw(st.integers(1, 7)))
@@ -95,7 +95,7 @@ def cases(draw: st.DrawFn) -> Case:
         size.append(draw(st.integers(least, least + 9)))
     n, c, k = draw(st.integers(1, 3)), draw(st.integers(1, 5)), draw(st.integers(1, 3))
     density = draw(st.sampled_from([0.0, 0.03, 0.1, 0.3, 0.6, 1.0]))
-    case = made(
+    case = make_case(
         n, c, k, size, kernel, tuple(stride), tuple(padding), density, draw(st.integers(0, 10**6))
     )
     case.x[:, draw(st.lists(st.integers(0, c - 1), max_size=2))] = 0  # empty channels
@@ -109,49 +109,49 @@ def oracle(case: Case, double: bool = False) -> np.ndarray:
     return torch.nn.functional.conv2d(x, weight, bias, case.stride, case.padding).numpy()
 
 
-def assert_close(found: np.ndarray, case: Case) -> None:
-    """Within 1e-4 of torch, relative to the sum of absolute terms of each output."""
-    wanted = oracle(case)
+def assert_close(actual: np.ndarray, case: Case) -> None:
+    """Assert an error below 1e-4 of the sum of absolute terms of each output."""
+    expected = oracle(case)
     terms = oracle(
         Case(abs(case.x), abs(case.weight), abs(case.bias), case.stride, case.padding), double=True
     )
-    assert found.shape == wanted.shape
-    assert found.dtype == np.float32
-    assert (abs(found - wanted) <= 1e-4 * terms).all()
+    assert actual.shape == expected.shape
+    assert actual.dtype == np.float32
+    assert (abs(actual - expected) <= 1e-4 * terms).all()
 
 
-def assert_same_products(found: np.ndarray, case: Case, method: str, wanted: np.ndarray) -> None:
+def assert_same_products(actual: np.ndarray, case: Case, method: str, expected: np.ndarray) -> None:
     """The same bits from our own kernels, which sum in one order whatever the layout; a BLAS chooses its order by the layout."""
     if method in ("im2col", "mec", "torch"):
-        assert_close(np.asarray(found), case)
+        assert_close(np.asarray(actual), case)
     else:
-        assert np.array_equal(found, wanted)
+        assert np.array_equal(actual, expected)
 
 
 # ---- networks
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
-    """Normal values of a seed."""
+    """Return normal values of a seed."""
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def net(*layers: nn.Module) -> nn.Sequential:
-    """A network with normal weights, in evaluation mode."""
-    made = nn.Sequential(*layers).eval()
-    for index, parameter in enumerate(made.parameters()):
+    """Return a network with normal weights, in evaluation mode."""
+    network = nn.Sequential(*layers).eval()
+    for index, parameter in enumerate(network.parameters()):
         parameter.data = noise(*parameter.shape, seed=index)
-    return made
+    return network
 
 
 # ---- brute force
 
 
 class Sizes(NamedTuple):
-    """Of a padded map and its windows, by loops."""
+    """Sizes of a padded map and its windows, and the windows that read each column."""
 
-    tall: int
-    wide: int
+    height: int
+    width: int
     oh: int
     ow: int
     readers: list[list[int]]
@@ -159,14 +159,14 @@ class Sizes(NamedTuple):
 
 def brute_sizes(case: Case) -> Sizes:
     (kh, kw), (sh, sw), (ph, pw) = case.kernel, case.stride, case.padding
-    tall, wide = case.x.shape[2] + 2 * ph, case.x.shape[3] + 2 * pw
-    oh = sum(1 for y in range(0, tall, sh) if y + kh <= tall)
-    ow = sum(1 for s in range(0, wide, sw) if s + kw <= wide)
-    readers = [[s for s in range(ow) if s * sw <= j < s * sw + kw] for j in range(wide)]
-    return Sizes(tall, wide, oh, ow, readers)
+    height, width = case.x.shape[2] + 2 * ph, case.x.shape[3] + 2 * pw
+    oh = sum(1 for y in range(0, height, sh) if y + kh <= height)
+    ow = sum(1 for s in range(0, width, sw) if s + kw <= width)
+    readers = [[s for s in range(ow) if s * sw <= j < s * sw + kw] for j in range(width)]
+    return Sizes(height, width, oh, ow, readers)
 
 
-def stored(case: Case) -> list[tuple[int, int, int, int]]:
+def stored_positions(case: Case) -> list[tuple[int, int, int, int]]:
     """Image, channel, padded row and padded column of every value that is not zero and that a window reads."""
     readers = brute_sizes(case).readers
     ph, pw = case.padding
@@ -177,8 +177,8 @@ def stored(case: Case) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def seen(case: Case) -> np.ndarray:
-    """The maps with zero in columns that no window reads."""
+def readable_maps(case: Case) -> np.ndarray:
+    """Return the maps with zeros in columns that no window reads."""
     readers, pw = brute_sizes(case).readers, case.padding[1]
     x = case.x + 0.0
     x[..., [j for j in range(x.shape[3]) if not readers[j + pw]]] = 0
@@ -186,7 +186,7 @@ def seen(case: Case) -> np.ndarray:
 
 
 def literal_cpo(case: Case) -> tuple[list[float], list[int], list[list[int]]]:
-    """DA, IN and Ptr of one map, by the loops that define them."""
+    """Return DA, IN and Ptr of one map, by the loops that define them."""
     sizes, (_, kw), sw, (ph, pw) = brute_sizes(case), case.kernel, case.stride[1], case.padding
     padded = np.pad(case.x[0, 0], ((ph, ph), (pw, pw)))
     values, indices, pointers = [], [], []
@@ -196,7 +196,7 @@ def literal_cpo(case: Case) -> tuple[list[float], list[int], list[list[int]]]:
             count = row[-1]
             for j, readers in enumerate(sizes.readers):
                 if len(readers) == t + 1 and readers[0] == s:
-                    for i in range(sizes.tall):
+                    for i in range(sizes.height):
                         if padded[i, j] != 0:
                             values.append(float(padded[i, j]))
                             indices.append(i * kw + j - s * sw)
@@ -207,18 +207,18 @@ def literal_cpo(case: Case) -> tuple[list[float], list[int], list[list[int]]]:
 
 
 def literal_convolution(values: Any, indices: Any, pointers: Any, case: Case) -> np.ndarray:
-    """The loop over DA, IN and Ptr, for one map and one filter, without a bias."""
+    """Convolve one map with one filter by the loop over DA, IN and Ptr."""
     sizes, (kh, kw), (sh, sw) = brute_sizes(case), case.kernel, case.stride
     out, base = np.zeros((sizes.oh, sizes.ow)), 0
     for t, row in enumerate(pointers):
         for s in range(sizes.ow):
-            for at in range(base + row[s], base + row[s + 1]):
-                i, local = divmod(indices[at], kw)
+            for entry in range(base + row[s], base + row[s + 1]):
+                i, local = divmod(indices[entry], kw)
                 for line in range(kh):
                     if i >= line and (i - line) % sh == 0 and (i - line) // sh < sizes.oh:
                         for u in range(t + 1):
                             out[(i - line) // sh, s + u] += (
-                                values[at] * case.weight[0, 0, line, local - u * sw]
+                                values[entry] * case.weight[0, 0, line, local - u * sw]
                             )
         base += row[-1]
     return out

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
-from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, cases, made, maps
+from sparse_oracles import EXAMPLES, SPARSE, WAYS, Case, cases, make_case, maps
 
 from explore._parallel import policy
 from explore.errors import InvalidInput, UnknownName
@@ -46,7 +46,9 @@ def assert_same(encoding: Encoding, expected: Encoding) -> None:
     assert isinstance(pointers, type(getattr(expected, "pointers", ())))
 
 
-def same_as_plain(x: Any, sizes: dict[str, Any], method: str, options: dict[str, Any]) -> None:
+def assert_same_as_plain(
+    x: Any, sizes: dict[str, Any], method: str, options: dict[str, Any]
+) -> None:
     checked = as_maps(x)
     assert_same(
         encode(x, **sizes, method=method, **options),
@@ -71,7 +73,7 @@ def threads(request, monkeypatch) -> int:
 def test_arrays_equal_those_of_the_plain_encoders(case) -> None:
     for method, options in WAYS:
         for x in (case.x, channels_last(case.x)):
-            same_as_plain(x, case.sizes, method, options)
+            assert_same_as_plain(x, case.sizes, method, options)
 
 
 @settings(max_examples=30)
@@ -83,7 +85,7 @@ def test_many_threads_write_the_same(threads, case) -> None:
         patch.setattr(policy, "MIN_SHARED_STEPS", 0)
         for method, options in WAYS:
             for x in (case.x, channels_last(case.x)):
-                same_as_plain(x, case.sizes, method, options)
+                assert_same_as_plain(x, case.sizes, method, options)
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
@@ -93,14 +95,14 @@ def test_many_threads_write_the_same(threads, case) -> None:
 def test_full_vectors_and_remainders(shape, method, options, threads) -> None:
     x = maps(shape, 0.4, 1)
     for view in (x, channels_last(x)):
-        same_as_plain(
+        assert_same_as_plain(
             view, {"kernel_size": (3, 3), "stride": (1, 2), "padding": (1, 1)}, method, options
         )
 
 
 @pytest.mark.parametrize(("method", "options"), WAYS)
 def test_views_of_any_strides(method, options, threads) -> None:
-    x = made(2, 3, 1, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3).x
+    x = make_case(2, 3, 1, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3).x
     sizes = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)}
     padded = np.zeros((2, 6, 6, 14), np.float32)
     padded[:, ::2, :, ::2] = x
@@ -120,7 +122,7 @@ def test_views_of_any_strides(method, options, threads) -> None:
         x.swapaxes(2, 3),
     )
     for view in (*views, torch.from_numpy(x), np.broadcast_to(x[:1, :1], x.shape)):
-        same_as_plain(view, sizes, method, options)
+        assert_same_as_plain(view, sizes, method, options)
 
 
 @pytest.mark.parametrize(("method", "options"), SPARSE)
@@ -129,7 +131,7 @@ def test_nan_is_stored_and_no_zero_is(method, options, threads) -> None:
     x[0, ::3, ::2, ::5] = [np.nan, -np.nan, np.inf, -np.inf][: x[0, ::3, ::2, ::5].shape[-1]]
     x[0, 1, 1, 1:3] = 1e-45, -1e-45
     for view in (x, channels_last(x)):
-        same_as_plain(view, {"kernel_size": 3, "stride": 1, "padding": 1}, method, options)
+        assert_same_as_plain(view, {"kernel_size": 3, "stride": 1, "padding": 1}, method, options)
 
 
 @pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
@@ -138,10 +140,10 @@ def test_empty_channels_and_images(method, pointers, threads) -> None:
     x = np.zeros((4, 5, 6, 7), np.float32)
     options = {} if method == "cscc" else {"pointers": pointers}
     sizes = {"kernel_size": 3, "stride": 1, "padding": 0}
-    same_as_plain(x, sizes, method, options)
+    assert_same_as_plain(x, sizes, method, options)
     x[2, 3, 4, 5] = x[2, 1, 0, 0] = 1
-    same_as_plain(x, sizes, method, options)
-    same_as_plain(channels_last(x), sizes, method, options)
+    assert_same_as_plain(x, sizes, method, options)
+    assert_same_as_plain(channels_last(x), sizes, method, options)
 
 
 def test_columns_that_no_window_reads_and_windows_of_padding(threads) -> None:
@@ -149,11 +151,13 @@ def test_columns_that_no_window_reads_and_windows_of_padding(threads) -> None:
     left_over = np.ones((1, 2, 1, 1), np.float32)
     for method, options in WAYS:
         for view in (gaps, channels_last(gaps)):
-            same_as_plain(view, {"kernel_size": 2, "stride": 5, "padding": 0}, method, options)
-            same_as_plain(
+            assert_same_as_plain(
+                view, {"kernel_size": 2, "stride": 5, "padding": 0}, method, options
+            )
+            assert_same_as_plain(
                 view, {"kernel_size": (1, 1), "stride": (7, 23), "padding": (0, 3)}, method, options
             )
-        same_as_plain(
+        assert_same_as_plain(
             left_over, {"kernel_size": (1, 2), "stride": (1, 9), "padding": (0, 2)}, method, options
         )
 
@@ -179,7 +183,7 @@ def test_index_widths_at_the_limit(method, options, more, threads) -> None:
         sizes = {"kernel_size": (1, 2), "stride": 1, "padding": 0}
     x = maps(shape, 0.2, more)
     x[0, -1, -1, -1] = 1
-    same_as_plain(x, sizes, method, options)
+    assert_same_as_plain(x, sizes, method, options)
     encoding = encode(x, **sizes, method=method, **options)
     index = encoding.arrays()["words" if method == "cps" else "indices"]
     assert index.itemsize == (4 if more or options.get("index_bytes") == 4 else 2)
@@ -191,7 +195,9 @@ def test_index_widths_at_the_limit(method, options, more, threads) -> None:
 @pytest.mark.parametrize("method", ["cscc", "cpo", "cps"])
 def test_indices_of_8_bytes(method) -> None:
     x = maps((1, 3, 5, 6), 0.5, 0)
-    same_as_plain(x, {"kernel_size": 3, "stride": 1, "padding": 1}, method, {"index_bytes": 8})
+    assert_same_as_plain(
+        x, {"kernel_size": 3, "stride": 1, "padding": 1}, method, {"index_bytes": 8}
+    )
     assert encode(x, 3, method=method, index_bytes=8).product is not None
     with pytest.raises(InvalidInput, match="index_bytes must be 2, 4, 8 or None"):
         encode(x, 3, method=method, index_bytes=3)
@@ -245,7 +251,7 @@ def test_kernels_write_inside_their_arrays(case: Case) -> None:
             patch.setattr(encoder_kernels, name, Canaries(getattr(encoder_kernels, name), written))
         for method, options in SPARSE:
             for x in (case.x, channels_last(case.x)):
-                same_as_plain(x, case.sizes, method, options)
+                assert_same_as_plain(x, case.sizes, method, options)
 
 
 def test_an_encoding_stores_how_it_convolves() -> None:

@@ -11,9 +11,9 @@ from explore.errors import InvalidInput
 from explore.sparseconv import CPSStream, encode, encode_cps_stream
 
 
-def column(rows: list[int], high: int, wide: int = 4) -> np.ndarray:
-    """A map with ones in these rows of its first column."""
-    x = np.zeros((1, 1, high, wide), np.float32)
+def column(rows: list[int], height: int, width: int = 4) -> np.ndarray:
+    """Return a map with ones in these rows of its first column."""
+    x = np.zeros((1, 1, height, width), np.float32)
     x[0, 0, rows, 0] = 1
     return x
 
@@ -53,15 +53,15 @@ def test_indices_alone_are_ambiguous() -> None:
 
 
 def test_values_and_pointers_do_not_remove_the_ambiguity() -> None:
-    one, other = column([0, 1, 2, 8, 11], 12), column([0, 7, 8, 9, 11], 12)
-    a, b = stream(one), stream(other)
+    first, second = column([0, 1, 2, 8, 11], 12), column([0, 7, 8, 9, 11], 12)
+    a, b = stream(first), stream(second)
     assert a.indices.tolist() == b.indices.tolist() == [0, 7, 8, 11]
     assert a.values.tolist() == b.values.tolist()
     assert [row.tolist() for row in a.pointers] == [row.tolist() for row in b.pointers]
     assert sorted(x.tolist() for x in a.readings()) == sorted(
-        x.tolist() for x in (one[0, 0], other[0, 0])
+        x.tolist() for x in (first[0, 0], second[0, 0])
     )
-    words = [encode(x, 3, method="cps").arrays()["words"].tolist() for x in (one, other)]
+    words = [encode(x, 3, method="cps").arrays()["words"].tolist() for x in (first, second)]
     assert words[0] != words[1]  # what the words are for
 
 
@@ -79,15 +79,17 @@ def test_the_worked_example_has_one_reading() -> None:
 )
 def test_the_map_is_always_among_the_readings(size, stride, padding, density, seed) -> None:
     x = maps((1, 1, *size), density, seed)
-    seen = encode(x, 3, stride, padding).decode()[0, 0]
+    decoded = encode(x, 3, stride, padding).decode()[0, 0]
     readings = encode_cps_stream(x, 3, stride, padding).readings()
-    assert any(np.array_equal(reading, seen) for reading in readings)
+    assert any(np.array_equal(reading, decoded) for reading in readings)
 
 
 def test_a_mask_beyond_the_map_is_no_position() -> None:
     x = column([0, 1, 2, 3], 4, 3)  # 15 is a mask: there are 12 positions
     assert stream(x).indices.tolist() == [0, 15]
-    assert [found.tolist() for found in stream(x).readings(pointers=False)] == [x[0, 0].tolist()]
+    assert [reading.tolist() for reading in stream(x).readings(pointers=False)] == [
+        x[0, 0].tolist()
+    ]
 
 
 def test_invalid_maps_are_refused() -> None:
@@ -104,10 +106,10 @@ def test_readings_are_of_one_map() -> None:
 
 def test_positions_of_channels_are_consecutive() -> None:
     x = np.concatenate([column([0], 8), column([0, 1, 2], 8)], axis=1)
-    found = stream(x)
-    assert found.indices.tolist() == [0, 8 * 4, 7]
-    assert found.pointers[0].tolist() == [[0, 4, 4]]
-    assert found.nbytes == 4 * 4 + 3 * 2 + 9 * 2
+    encoding = stream(x)
+    assert encoding.indices.tolist() == [0, 8 * 4, 7]
+    assert encoding.pointers[0].tolist() == [[0, 4, 4]]
+    assert encoding.nbytes == 4 * 4 + 3 * 2 + 9 * 2
 
 
 def test_wider_indices_are_used_when_needed() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray
-from sparse_oracles import brute_sizes, literal_cpo, made, net, noise, stored
+from sparse_oracles import brute_sizes, literal_cpo, make_case, net, noise, stored_positions
 from torch import nn
 from torch.nn.functional import pad, relu, unfold
 
@@ -29,13 +29,13 @@ from explore.sparseconv.networks.density import density_frame, work_left
 def expected_layer(
     module: nn.Conv2d, x: torch.Tensor, padding: tuple[int, int]
 ) -> dict[str, float]:
-    """Density, work left and sizes of what a convolution takes in, one image, by unfolding and by loops."""
+    """Return density, work and sizes of the input of a convolution, by unfolding and loops."""
     c = x.shape[1]
     (kh, kw), (_, sw) = module.kernel_size, module.stride
     columns = unfold((x != 0).float(), module.kernel_size, padding=padding, stride=module.stride)
     padded = pad((x != 0).int(), (padding[1], padding[1], padding[0], padding[0]))[0]
-    tall, wide = padded.shape[1:]
-    windows = [range(s, s + kw) for s in range(0, wide - kw + 1, sw)]
+    height, width = padded.shape[1:]
+    windows = [range(s, s + kw) for s in range(0, width - kw + 1, sw)]
     lowered = sum(int(padded[:, :, window].sum()) for window in windows)
     read = sorted({j for window in windows for j in window})
     once = int(padded[:, :, read].sum())
@@ -44,7 +44,7 @@ def expected_layer(
         "density": float((x != 0).double().mean()),
         "work": float(columns.double().mean()),
         "im2col": c * kh * kw * columns.shape[2],
-        "mec": c * kw * tall * len(windows),
+        "mec": c * kw * height * len(windows),
         "cscc": len(windows) + 1 + 2 * lowered,
         "cpo": classes * (len(windows) + 1) + 2 * once,
     }
@@ -71,16 +71,16 @@ def test_density_work_and_sizes_are_those_of_loops(
 ) -> None:
     model = net(nn.Conv2d(2, 5, 3, padding=1), nn.ReLU(), nn.Conv2d(5, 3, **options))
     images = noise(3, 2, 9, 11, seed=7)
-    found = activation_density(model, images)
-    assert found.density.dims == ("image", "layer")
-    assert found["bytes"].dims == ("image", "layer", "format")
-    assert found.layer.values.tolist() == ["0", "2"]
-    assert found["format"].values.tolist() == list(FORMAT_NAMES)
+    survey = activation_density(model, images)
+    assert survey.density.dims == ("image", "layer")
+    assert survey["bytes"].dims == ("image", "layer", "format")
+    assert survey.layer.values.tolist() == ["0", "2"]
+    assert survey["format"].values.tolist() == list(FORMAT_NAMES)
     module = model[2]
     for n in range(3):
         x = relu(model[0](images[n : n + 1]))
         expected = expected_layer(module, x, padding)
-        row = found.isel(image=n, layer=1)
+        row = survey.isel(image=n, layer=1)
         assert float(row.density) == pytest.approx(expected["density"], abs=1e-12)
         assert float(row.work) == pytest.approx(expected["work"], rel=1e-6)
         for name in ("im2col", "mec", "cscc", "cpo"):
@@ -92,12 +92,12 @@ def test_density_work_and_sizes_are_those_of_loops(
                 own.nbytes,
                 own.elements,
             )
-    assert found["shape"].values.tolist() == [[2, 9, 11], [5, 9, 11]]
-    assert found.filters.values.tolist() == [5, 3]
-    assert found.kernel.values[1].tolist() == list(module.kernel_size)
-    assert found.stride.values[1].tolist() == list(module.stride)
-    assert found.padding.values[1].tolist() == list(padding)
-    assert found.pointwise.values.tolist() == [False, module.kernel_size == (1, 1)]
+    assert survey["shape"].values.tolist() == [[2, 9, 11], [5, 9, 11]]
+    assert survey.filters.values.tolist() == [5, 3]
+    assert survey.kernel.values[1].tolist() == list(module.kernel_size)
+    assert survey.stride.values[1].tolist() == list(module.stride)
+    assert survey.padding.values[1].tolist() == list(padding)
+    assert survey.pointwise.values.tolist() == [False, module.kernel_size == (1, 1)]
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -107,23 +107,23 @@ def test_work_is_the_filled_share_of_the_im2col_matrix(seed: int) -> None:
         (int(a), int(b))
         for a, b in random.integers([[1, 1], [1, 1], [0, 0]], [[5, 5], [4, 4], [3, 3]])
     )
-    case = made(2, 3, 1, (8, 9), kernel, stride, padding, [0.0, 0.2, 0.7, 1.0][seed % 4], seed)
+    case = make_case(2, 3, 1, (8, 9), kernel, stride, padding, [0.0, 0.2, 0.7, 1.0][seed % 4], seed)
     matrix = unfold(torch.from_numpy(case.x != 0).float(), kernel, padding=padding, stride=stride)
     geometry = Geometry(case.x.shape, kernel, stride, padding)
     assert work_left(case.x, geometry) == pytest.approx(float(matrix.mean()), rel=1e-6, abs=1e-12)
     sizes = brute_sizes(case)
-    one = case._replace(x=case.x[:1, :1])
-    seen = [
+    single = case._replace(x=case.x[:1, :1])
+    inputs = [
         ConvolutionInput(
             "a",
             nn.Conv2d(1, 1, kernel, stride, padding),
-            one.x,
-            Geometry(one.x.shape, kernel, stride, padding),
+            single.x,
+            Geometry(single.x.shape, kernel, stride, padding),
         )
     ]
-    values, _, pointers = literal_cpo(one)
-    assert len(values) == len(stored(one))
-    assert float(density_frame(seen).elements.sel(layer="a", format="cpo")) == 2 * len(
+    values, _, pointers = literal_cpo(single)
+    assert len(values) == len(stored_positions(single))
+    assert float(density_frame(inputs).elements.sel(layer="a", format="cpo")) == 2 * len(
         values
     ) + sum(map(len, pointers))
     assert geometry.output == (sizes.oh, sizes.ow)
@@ -146,16 +146,16 @@ ODD: list[dict[str, Any]] = [
 def test_unsupported_convolutions_have_a_density_and_no_size(options: dict[str, Any]) -> None:
     model = net(nn.Conv2d(1, 4, 1), nn.ReLU(), nn.Conv2d(4, 4, **options))
     x = noise(1, 1, 8, 8)
-    found = activation_density(model, x).isel(image=0, layer=1)
-    assert float(found.density) == float((relu(model[0](x)) != 0).double().mean())
-    assert np.isnan(found["bytes"].values).all()
-    assert np.isnan(found.elements.values).all()
-    assert np.isnan(float(found.work))
-    assert found.padding.values.tolist() == [-1, -1]
-    assert found.kernel.values.tolist() == list(model[2].kernel_size)
-    kept = density_frame(convolution_inputs(model, x), maps=True)
-    assert kept.offset.values.tolist() == [-1, -1]  # pointwise, unknown
-    assert kept["levels"].size == 0
+    layer = activation_density(model, x).isel(image=0, layer=1)
+    assert float(layer.density) == float((relu(model[0](x)) != 0).double().mean())
+    assert np.isnan(layer["bytes"].values).all()
+    assert np.isnan(layer.elements.values).all()
+    assert np.isnan(float(layer.work))
+    assert layer.padding.values.tolist() == [-1, -1]
+    assert layer.kernel.values.tolist() == list(model[2].kernel_size)
+    frame = density_frame(convolution_inputs(model, x), maps=True)
+    assert frame.offset.values.tolist() == [-1, -1]  # pointwise, unknown
+    assert frame["levels"].size == 0
 
 
 def test_only_conv2d_is_measured() -> None:
@@ -173,9 +173,9 @@ def test_a_module_called_twice_is_measured_twice() -> None:
             return self.conv(relu(self.conv(x)))
 
     model, x = Twice(), noise(1, 2, 6, 6)
-    found = activation_density(model, x)
-    assert found.layer.values.tolist() == ["conv", "conv#2"]
-    assert found.density.values[0].tolist() == [
+    survey = activation_density(model, x)
+    assert survey.layer.values.tolist() == ["conv", "conv#2"]
+    assert survey.density.values[0].tolist() == [
         1.0,
         float((relu(model.conv(x)) != 0).double().mean()),
     ]
@@ -219,8 +219,8 @@ def test_inputs_are_copied_before_they_are_overwritten() -> None:
 
     model, x = Overwriting(), noise(1, 1, 8, 8)
     expected = [x.clone().numpy(), relu(model.first(x)).detach().numpy()]
-    seen = convolution_inputs(model, x)
-    for layer, maps in zip(seen, expected, strict=True):
+    inputs = convolution_inputs(model, x)
+    for layer, maps in zip(inputs, expected, strict=True):
         np.testing.assert_array_equal(layer.maps, maps)
 
 
@@ -239,10 +239,10 @@ def test_selected_layers_are_in_order_of_computation() -> None:
         net(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3)),
         noise(2, 1, 9, 9),
     )
-    whole = activation_density(model, x)
+    all_layers = activation_density(model, x)
     for layers in (["4", "0"], iter(["4", "0"]), ("0", "4")):
         xarray.testing.assert_identical(
-            activation_density(model, x, layers), whole.sel(layer=["0", "4"])
+            activation_density(model, x, layers), all_layers.sel(layer=["0", "4"])
         )
     assert activation_density(model, x, "2").layer.values.tolist() == ["2"]
 
@@ -259,7 +259,7 @@ def test_the_network_and_the_random_state_do_not_change(training: bool) -> None:
     model[3].eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random, modes = torch.get_rng_state(), [m.training for m in model.modules()]
-    found = activation_density(model, noise(3, 1, 9, 9))
+    survey = activation_density(model, noise(3, 1, 9, 9))
     assert torch.equal(torch.get_rng_state(), random)
     assert [m.training for m in model.modules()] == modes
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -269,7 +269,7 @@ def test_the_network_and_the_random_state_do_not_change(training: bool) -> None:
     own.load_state_dict(model[1].state_dict())
     share = [float((relu(own(model[0](x[None]))) != 0).double().mean()) for x in noise(3, 1, 9, 9)]
     if training:
-        assert found.density.values[:, 1].tolist() == share
+        assert survey.density.values[:, 1].tolist() == share
 
 
 def test_the_network_does_not_change_after_an_error() -> None:

@@ -12,16 +12,16 @@ from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import Geometry, density_bound, encode
 
 
-def holding(g: Geometry, count: int) -> np.ndarray:
-    """Maps with so many values, all in columns that are read."""
+def maps_with_values(g: Geometry, count: int) -> np.ndarray:
+    """Return maps with ``count`` values, all in columns that windows read."""
     x = np.zeros(g.shape, np.float32)
     _, c, h, _ = g.shape
-    at = np.arange(count)
+    positions = np.arange(count)
     x[
         0,
-        at // len(g.order) % c,
-        at // len(g.order) // c % h,
-        g.order[at % len(g.order)] - g.padding[1],
+        positions // len(g.order) % c,
+        positions // len(g.order) // c % h,
+        g.order[positions % len(g.order)] - g.padding[1],
     ] = 1
     assert np.count_nonzero(x) == count
     return x
@@ -38,23 +38,27 @@ def holding(g: Geometry, count: int) -> np.ndarray:
 def test_a_bound_is_where_sizes_cross(shape, kernel, stride, padding, versus) -> None:
     g = Geometry((1, *shape), kernel, stride, padding)
     cells = shape[0] * g.padded[0] * g.padded[1]
-    room = shape[0] * shape[1] * len(g.order)
+    capacity = shape[0] * shape[1] * len(g.order)
     bound = density_bound(g, versus)
     below = math.ceil(round(bound * cells, 6)) - 1  # the largest count under the bound
     for count, smaller in ((below, True), (below + 1, False)):
-        if 0 <= count <= room:
-            ratio = encode(holding(g, count), kernel, stride, padding).compression_ratio(
+        if 0 <= count <= capacity:
+            ratio = encode(maps_with_values(g, count), kernel, stride, padding).compression_ratio(
                 versus, "elements"
             )
             assert (ratio > 1) == smaller
-    if below > room:  # always smaller
+    if below > capacity:  # always smaller
         assert (
-            encode(holding(g, room), kernel, stride, padding).compression_ratio(versus, "elements")
+            encode(maps_with_values(g, capacity), kernel, stride, padding).compression_ratio(
+                versus, "elements"
+            )
             > 1
         )
     if bound <= 0:  # never
         assert (
-            encode(holding(g, 0), kernel, stride, padding).compression_ratio(versus, "elements")
+            encode(maps_with_values(g, 0), kernel, stride, padding).compression_ratio(
+                versus, "elements"
+            )
             <= 1
         )
 
@@ -75,9 +79,11 @@ def test_against_cscc(seed, kernel, stride) -> None:
 
 def test_usual_layers() -> None:
     for size in (14, 56, 112):
-        one, two = (density_bound(Geometry((1, 64, size, size), 3, stride, 1)) for stride in (1, 2))
-        assert 1.3 < one < 1.5  # always smaller than MEC
-        assert 0.65 < two < 0.75
+        stride_1, stride_2 = (
+            density_bound(Geometry((1, 64, size, size), 3, stride, 1)) for stride in (1, 2)
+        )
+        assert 1.3 < stride_1 < 1.5  # always smaller than MEC
+        assert 0.65 < stride_2 < 0.75
         assert abs(density_bound(Geometry((1, 64, size, size), 1)) - 0.5) < 0.01
     layer = Geometry((1, 64, 56, 56), 3, padding=1)
     assert abs(density_bound(layer, "map") - 0.5) < 0.05
@@ -94,19 +100,19 @@ def test_narrow_indices_scale_a_bound() -> None:
 
 
 def test_a_batch_changes_nothing() -> None:
-    one, many = (Geometry((n, 3, 8, 8), 3) for n in (1, 7))
+    single, many = (Geometry((n, 3, 8, 8), 3) for n in (1, 7))
     for versus in ("im2col", "mec", "map"):
-        assert density_bound(one, versus) == density_bound(many, versus)
-    assert density_bound(one, "cscc", 0.2) == density_bound(many, "cscc", 0.2)
+        assert density_bound(single, versus) == density_bound(many, versus)
+    assert density_bound(single, "cscc", 0.2) == density_bound(many, "cscc", 0.2)
 
 
 def test_invalid_arguments_are_refused() -> None:
     g = Geometry((1, 1, 8, 8), 3)
     with pytest.raises(UnknownName, match="format to compare with"):
         density_bound(g, "cps")
-    for given_ in ({"versus": "cscc"}, {"versus": "mec", "lowered_density": 0.5}):
+    for arguments in ({"versus": "cscc"}, {"versus": "mec", "lowered_density": 0.5}):
         with pytest.raises(InvalidInput, match="lowered_density is for versus='cscc'"):
-            density_bound(g, **given_)
+            density_bound(g, **arguments)
     for bad in (-0.1, 1.1, math.nan):
         with pytest.raises(InvalidInput, match=r"lowered_density must be in \[0, 1\]"):
             density_bound(g, "cscc", bad)

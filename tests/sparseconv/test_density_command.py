@@ -14,31 +14,31 @@ SMALL = ["--data", "scenes", "--data-option", "size=64", "--data-option", "count
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cwd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-def done(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
+def run_cli(arguments: list[str], capsys: pytest.CaptureFixture[str], code: int = 0) -> str:
     with pytest.raises(SystemExit) as left:
         cli.main(arguments)
-    shown = capsys.readouterr()
-    assert left.value.code == code, shown
-    assert "Traceback" not in shown.err
-    return shown.out if code == 0 else shown.err
+    captured = capsys.readouterr()
+    assert left.value.code == code, captured
+    assert "Traceback" not in captured.err
+    return captured.out if code == 0 else captured.err
 
 
 @pytest.fixture
-def surveys(here: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
-    """The paths of a survey with maps and of one without."""
+def surveys(cwd: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """Record a survey with maps and one without, and return their paths."""
     run = ["run", "density", "scenes-vgg", *SMALL, "--images", "3"]
-    output = done([*run, "--maps", "--out", "maps.zarr"], capsys)
+    output = run_cli([*run, "--maps", "--out", "maps.zarr"], capsys)
     assert (
         "3 frames, to step 2 of 2. To see them: explore figure density --recording maps.zarr "
         "--out density.html"
     ) in output
     default = str(Path("runs") / "density-scenes-vgg.zarr")
-    assert f"recorded in {default}: 3 frames" in done(run, capsys)
+    assert f"recorded in {default}: 3 frames" in run_cli(run, capsys)
     return "maps.zarr", default
 
 
@@ -51,12 +51,12 @@ def test_a_survey_is_recorded_resumed_and_compared(
     assert recording.sizes["step"] == 3
     assert "levels" in recording
     assert "levels" not in open_recording(plain)
-    assert f"recorded in {plain}: 3 frames" in done(run, capsys)  # nothing is left to do
-    assert "maps: recorded True, now False" in done([*run, "--out", maps], capsys, 2)
+    assert f"recorded in {plain}: 3 frames" in run_cli(run, capsys)  # nothing is left to do
+    assert "maps: recorded True, now False" in run_cli([*run, "--out", maps], capsys, 2)
     scenes_vgg_by_default = ["run", "density", *SMALL, "--images", "4"]
-    assert "images: recorded 3, now 4" in done(scenes_vgg_by_default, capsys, 2)
-    assert "explore run evaluate" in done(["table", maps], capsys, 2)
-    assert "maps" in done(["compare", maps, plain], capsys)
+    assert "images: recorded 3, now 4" in run_cli(scenes_vgg_by_default, capsys, 2)
+    assert "explore run evaluate" in run_cli(["table", maps], capsys, 2)
+    assert "maps" in run_cli(["compare", maps, plain], capsys)
 
 
 def test_a_survey_is_drawn_and_invalid_states_are_refused(
@@ -68,13 +68,13 @@ def test_a_survey_is_drawn_and_invalid_states_are_refused(
         for suffix, start in starts.items():
             out = f"{name}.{suffix}"
             state = ["--state", "layer=3"]
-            done(["figure", name, "--recording", maps, "--out", out, *state], capsys)
+            run_cli(["figure", name, "--recording", maps, "--out", out, *state], capsys)
             assert Path(out).read_bytes().startswith(start)
-    done(["figure", "density", "--recording", plain, "--out", "plain.png"], capsys)
+    run_cli(["figure", "density", "--recording", plain, "--out", "plain.png"], capsys)
     message = "expected a recording of a density survey with maps (explore run density --maps)"
-    assert message in done(["figure", "nze", "--recording", plain], capsys, 2)
+    assert message in run_cli(["figure", "nze", "--recording", plain], capsys, 2)
     for state in ("layer=foo", "layer=7", "unit=bits", "channel=0", "step=x", "colour=red"):
-        error = done(["figure", "nze", "--recording", maps, "--state", state], capsys, 2)
+        error = run_cli(["figure", "nze", "--recording", maps, "--state", state], capsys, 2)
         assert error.startswith("error: ")
 
 
@@ -85,11 +85,11 @@ def test_a_survey_is_written_as_a_page_and_as_pdf_and_is_reproduced(
     maps, _ = surveys
     for name in ("density", "nze"):
         for suffix, start in {"pdf": b"%pdf", "html": b"<!"}.items():
-            done(["figure", name, "--recording", maps, "--out", f"{name}.{suffix}"], capsys)
+            run_cli(["figure", name, "--recording", maps, "--out", f"{name}.{suffix}"], capsys)
             assert Path(f"{name}.{suffix}").read_bytes().lower().startswith(start)
         page = Path(f"{name}.html").read_text(encoding="utf-8")
         assert [f"image {k}" in page for k in (1, 2, 3, 4)] == [True, True, True, False]
-    assert "the same bits" in done(["rerun", maps], capsys)
+    assert "the same bits" in run_cli(["rerun", maps], capsys)
 
 
 @pytest.mark.parametrize(
@@ -121,26 +121,26 @@ def test_a_survey_is_written_as_a_page_and_as_pdf_and_is_reproduced(
     ],
 )
 def test_an_invalid_survey_prints_one_message(
-    arguments: list[str], words: str, here: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, cwd: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = done(["run", "density", *arguments], capsys, 2)
-    assert words in said
-    assert said.count("\n") <= 2
+    message = run_cli(["run", "density", *arguments], capsys, 2)
+    assert words in message
+    assert message.count("\n") <= 2
 
 
 def test_missing_weights_and_images_name_their_place(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    cwd: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("EXPLORE_DATA", str(here))
-    assert f"{here}" in done(["run", "density", "resnet20"], capsys, 2)
-    assert f"{here / 'imagenette'}" in done(["run", "density", "squeezenet"], capsys, 2)
-    words = f"weights of squeezenet are looked for in {here / 'weights'}"
-    assert words in done(["run", "density", "squeezenet", *SMALL], capsys, 2)
+    monkeypatch.setenv("EXPLORE_DATA", str(cwd))
+    assert f"{cwd}" in run_cli(["run", "density", "resnet20"], capsys, 2)
+    assert f"{cwd / 'imagenette'}" in run_cli(["run", "density", "squeezenet"], capsys, 2)
+    words = f"weights of squeezenet are looked for in {cwd / 'weights'}"
+    assert words in run_cli(["run", "density", "squeezenet", *SMALL], capsys, 2)
 
 
 def test_help_names_the_networks_and_the_default_file() -> None:
-    shown = " ".join(CliRunner().invoke(cli.app, ["run", "density", "--help"]).output.split())
-    assert "[MODEL]" in shown
+    text = " ".join(CliRunner().invoke(cli.app, ["run", "density", "--help"]).output.split())
+    assert "[MODEL]" in text
     for words in (
         "one of resnet20, resnet56",
         "torchvision:NAME",
@@ -148,17 +148,17 @@ def test_help_names_the_networks_and_the_default_file() -> None:
         "runs/density-MODEL.zarr",
         "--data TEXT",
     ):
-        assert words in shown
+        assert words in text
 
 
 def test_special_characters_of_a_name_are_replaced_in_the_file_name(
-    here: Path, monkeypatch: pytest.MonkeyPatch
+    cwd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[str] = []
-    monkeypatch.setattr(cli_run, "record_run", lambda row, config, out, every: seen.append(out))
+    paths: list[str] = []
+    monkeypatch.setattr(cli_run, "record_run", lambda row, config, out, every: paths.append(out))
     for model in ("torchvision:resnet18", "a/b", ""):
         CliRunner().invoke(cli.app, ["run", "density", *([model] if model else [])])
-    assert seen == [
+    assert paths == [
         str(Path("runs") / f"density-{name}.zarr")
         for name in ("torchvision_resnet18", "a_b", "scenes-vgg")
     ]

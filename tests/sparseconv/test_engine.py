@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
-from sparse_oracles import EXAMPLES, Case, assert_close, cases, made, maps, oracle
+from sparse_oracles import EXAMPLES, Case, assert_close, cases, make_case, maps, oracle
 
 from explore._parallel import policy
 from explore._parallel.intrinsics import call_kernel
@@ -30,7 +30,7 @@ METHODS = ("bitmap", "auto")
 
 @st.composite
 def large_cases(draw: st.DrawFn) -> Case:
-    """Up to 150 channels and 80 filters: several blocks and groups, and tails of both."""
+    """Generate cases with up to 150 channels and 80 filters: several blocks, groups and tails."""
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (1, 7), (7, 1), (5, 5), (2, 3), (4, 6), (3, 1)]))
     stride = draw(st.sampled_from([(1, 1), (2, 2), (1, 2), (3, 1), (1, 3), (3, 3)]))
     padding = draw(st.sampled_from([(0, 0), (1, 1), (0, 3), (3, 0), (2, 2)]))
@@ -40,7 +40,7 @@ def large_cases(draw: st.DrawFn) -> Case:
     channels = draw(st.sampled_from([1, 3, 15, 16, 17, 31, 48, 63, 64, 65, 80, 96, 129, 150]))
     filters = draw(st.sampled_from([1, 2, 15, 16, 17, 32, 33, 47, 48, 64, 65, 80]))
     density = draw(st.sampled_from([0.0, 0.02, 0.1, 0.3, 0.6, 1.0]))
-    return made(
+    return make_case(
         draw(st.integers(1, 3)),
         channels,
         filters,
@@ -118,7 +118,7 @@ def test_nothing_is_written_outside_a_buffer(case, threads) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_nan_and_infinities_propagate_as_in_a_dense_product(method) -> None:
-    case = made(2, 70, 40, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
+    case = make_case(2, 70, 40, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
     case.x[0, 3, 2, 2], case.x[1, 69, 5, 6], case.x[1, 0, 0, 0] = np.nan, np.inf, -np.inf
     y, expected = conv2d(*case, method=method), oracle(case)
     assert np.array_equal(np.isnan(y), np.isnan(expected))
@@ -127,7 +127,7 @@ def test_nan_and_infinities_propagate_as_in_a_dense_product(method) -> None:
 
 
 def test_zeros_are_not_multiplied_by_weights() -> None:
-    case = made(1, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.0, 3)
+    case = make_case(1, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.0, 3)
     case.weight[:] = np.nan
     y = conv2d(*case, method="bitmap")
     assert np.array_equal(y, np.broadcast_to(case.bias[:, None, None], y.shape))
@@ -137,7 +137,7 @@ def test_zeros_are_not_multiplied_by_weights() -> None:
     "method", ["bitmap", "auto", "torch", "cpo", "cps", "cscc", "im2col", "mec"]
 )
 def test_relu_equals_torch(method) -> None:
-    case = made(2, 20, 35, (6, 6), (3, 3), (1, 1), (2, 2), 0.4, 3)
+    case = make_case(2, 20, 35, (6, 6), (3, 3), (1, 1), (2, 2), 0.4, 3)
     case.x[0, 0, 0, 0] = np.nan
     y = prepare(*case[1:], method=method, relu=True)(case.x)
     expected = torch.relu(torch.from_numpy(oracle(case))).numpy()
@@ -146,7 +146,7 @@ def test_relu_equals_torch(method) -> None:
 
 
 def test_a_kernel_that_reads_only_padding_gives_the_bias() -> None:
-    case = made(1, 5, 20, (1, 1), (2, 2), (1, 1), (3, 3), 1.0, 3)
+    case = make_case(1, 5, 20, (1, 1), (2, 2), (1, 1), (3, 3), 1.0, 3)
     assert_close(conv2d(*case, method="bitmap"), case)
     case.bias[:] = -1
     assert (prepare(*case[1:], method="bitmap", relu=True)(case.x)[..., 0, 0] == 0).all()
@@ -180,7 +180,7 @@ def test_a_plan_covers_all_filters_and_channels_and_fits_the_cache(width, stride
 
 
 def test_maps_that_are_too_dense_are_not_convolved() -> None:
-    case = made(2, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.5, 3)
+    case = make_case(2, 20, 20, (6, 6), (3, 3), (1, 1), (1, 1), 0.5, 3)
     x = np.ascontiguousarray(case.x.transpose(0, 2, 3, 1))
     density = np.count_nonzero(x) / x.size
     convolution = BitmapConvolution(*case[1:])
@@ -189,7 +189,7 @@ def test_maps_that_are_too_dense_are_not_convolved() -> None:
 
 
 def test_several_threads_call_one_layer_with_maps_of_any_size() -> None:
-    case = made(1, 33, 20, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    case = make_case(1, 33, 20, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method="bitmap")
     inputs = [
         maps((n, 33, h, 9), 0.3, seed)
@@ -202,7 +202,7 @@ def test_several_threads_call_one_layer_with_maps_of_any_size() -> None:
 
 
 def test_a_layer_keeps_its_own_weights() -> None:
-    case = made(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
+    case = make_case(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
     for method in ("bitmap", "torch", "cpo"):
         layer = prepare(*case[1:], method=method)
         before = layer(case.x)
@@ -217,7 +217,7 @@ def test_a_layer_keeps_its_own_weights() -> None:
 
 @pytest.mark.parametrize("method", ["bitmap", "auto", "torch"])
 def test_tensors_come_back_as_tensors_in_their_format(method) -> None:
-    case = made(2, 5, 4, (6, 7), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    case = make_case(2, 5, 4, (6, 7), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method=method)
     x = torch.from_numpy(case.x).requires_grad_()
     first, y_last = layer(x), layer(x.contiguous(memory_format=torch.channels_last))
@@ -230,7 +230,7 @@ def test_tensors_come_back_as_tensors_in_their_format(method) -> None:
 
 
 def test_wrong_input_is_an_error() -> None:
-    case = made(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
+    case = make_case(1, 3, 4, (5, 5), (3, 3), (1, 1), (0, 0), 0.5, 3)
     layer = prepare(*case[1:])
     with pytest.raises(InvalidInput, match="is for 3 channels, x has 4"):
         layer(np.zeros((1, 4, 5, 5), np.float32))
@@ -300,7 +300,7 @@ def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path
     "duplicate_layer", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))]
 )
 def test_a_copy_has_buffers_of_its_own(duplicate_layer) -> None:
-    case = made(1, 20, 18, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
+    case = make_case(1, 20, 18, (9, 9), (3, 3), (1, 1), (1, 1), 0.3, 3)
     layer = prepare(*case[1:], method="auto")
     assert_close(layer(case.x), case)
     layer(np.ones_like(case.x))  # dense, so that PyTorch's convolution is built too
@@ -338,7 +338,7 @@ def test_a_full_map_is_dense_even_with_gaps_between_windows() -> None:
 @settings(max_examples=EXAMPLES // 3, deadline=None)
 @given(case=large_cases(), threads=st.integers(2, 9), alone=st.integers(0, 8))
 def test_one_thread_alone_does_the_shares_of_all_threads(case, threads, alone) -> None:
-    """Whichever thread it is, and however many shares are empty."""
+    """Any thread can do all shares, also if some of them are empty."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(policy, "MIN_SHARED_MULTIPLY_ADDS", 0)
         patch.setattr(numba, "get_num_threads", lambda: threads)

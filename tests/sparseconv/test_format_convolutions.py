@@ -17,15 +17,15 @@ from sparse_oracles import (
     cases,
     literal_convolution,
     literal_cpo,
-    made,
+    make_case,
     maps,
     oracle,
-    seen,
+    readable_maps,
 )
 
 from explore.sparseconv import Geometry, conv2d, encode
 
-SMALL = made(2, 3, 4, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
+SMALL = make_case(2, 3, 4, (6, 7), (3, 2), (1, 2), (1, 0), 0.4, 3)
 
 
 # ---- random sizes
@@ -41,9 +41,9 @@ def test_every_method_equals_torch(case) -> None:
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_decoding_returns_the_maps(case) -> None:
-    wanted = seen(case)
+    expected = readable_maps(case)
     for method, options in EVERY:
-        found = encode(case.x, **case.sizes, method=method, **options).decode()
+        decoded = encode(case.x, **case.sizes, method=method, **options).decode()
         if method == "im2col":  # rows that no window reads are lost too
             sizes, (kh, _), (sh, _), ph = (
                 brute_sizes(case),
@@ -55,17 +55,17 @@ def test_decoding_returns_the_maps(case) -> None:
                 any(y * sh <= i + ph < y * sh + kh for y in range(sizes.oh))
                 for i in range(case.x.shape[2])
             ]
-            assert np.array_equal(found, np.where(np.array(read)[:, None], wanted, 0))
+            assert np.array_equal(decoded, np.where(np.array(read)[:, None], expected, 0))
         else:
-            assert np.array_equal(found, wanted)
-        assert not np.signbit(found[found == 0]).any() or method in ("im2col", "mec")
+            assert np.array_equal(decoded, expected)
+        assert not np.signbit(decoded[decoded == 0]).any() or method in ("im2col", "mec")
 
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_geometry_equals_loops(case) -> None:
     g, sizes = Geometry(case.x.shape, *case.sizes.values()), brute_sizes(case)
-    assert (g.padded, g.output) == ((sizes.tall, sizes.wide), (sizes.oh, sizes.ow))
+    assert (g.padded, g.output) == ((sizes.height, sizes.width), (sizes.oh, sizes.ow))
     assert g.windows.tolist() == [len(readers) for readers in sizes.readers]
     assert all(g.owner[j] == readers[0] for j, readers in enumerate(sizes.readers) if readers)
     assert max(g.windows) <= g.classes
@@ -73,24 +73,27 @@ def test_geometry_equals_loops(case) -> None:
     keys = [(len(sizes.readers[j]), sizes.readers[j][0], j) for j in real if sizes.readers[j]]
     assert g.order.tolist() == [j for *_, j in sorted(keys)]
     buckets = [key[:2] for key in sorted(keys)]
-    assert g.rank.tolist() == [buckets[:at].count(bucket) for at, bucket in enumerate(buckets)]
+    assert g.rank.tolist() == [
+        buckets[:index].count(bucket) for index, bucket in enumerate(buckets)
+    ]
 
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_cpo_of_one_map_equals_loops(case) -> None:
-    one = Case(
+    single = Case(
         case.x[:1, :1], case.weight[:1, :1], np.zeros(1, np.float32), case.stride, case.padding
     )
-    values, indices, pointers = literal_cpo(one)
+    values, indices, pointers = literal_cpo(single)
     for kind in ("shared", "per-channel"):
-        found = encode(one.x, **one.sizes, pointers=kind)
-        assert found.arrays()["values"].tolist() == values
-        assert found.arrays()["indices"].tolist() == indices
+        encoding = encode(single.x, **single.sizes, pointers=kind)
+        assert encoding.arrays()["values"].tolist() == values
+        assert encoding.arrays()["indices"].tolist() == indices
         if kind == "shared" or values:
-            assert [row[0].tolist() for row in found.pointers] == pointers
+            assert [row[0].tolist() for row in encoding.pointers] == pointers
     assert_close(
-        literal_convolution(values, indices, pointers, one)[None, None].astype(np.float32), one
+        literal_convolution(values, indices, pointers, single)[None, None].astype(np.float32),
+        single,
     )
 
 
@@ -98,13 +101,13 @@ def test_cpo_of_one_map_equals_loops(case) -> None:
 @given(case=cases())
 def test_trimmed_pointers_have_the_same_entries(case) -> None:
     for method in ("cpo", "cps"):
-        whole, trimmed = (
+        untrimmed, trimmed = (
             encode(case.x, **case.sizes, method=method, trim=trim) for trim in (False, True)
         )
-        for a, b in zip(whole.entries(), trimmed.entries(), strict=True):
+        for a, b in zip(untrimmed.entries(), trimmed.entries(), strict=True):
             assert np.array_equal(a, b)
-        left_out = whole.elements - trimmed.elements
-        ow = whole.geometry.output[1]
+        left_out = untrimmed.elements - trimmed.elements
+        ow = untrimmed.geometry.output[1]
         trims = case.stride[1] == 1 and case.kernel[1] > 1
         assert left_out == (len(case.x) * (ow + 1 - min(ow + 1, 3)) if trims else 0)
 
@@ -128,7 +131,7 @@ def test_cpo_equals_cscc_without_horizontal_overlap(case) -> None:
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_nan_and_infinities_propagate(method, options) -> None:
-    case = made(2, 3, 2, (9, 8), (3, 3), (1, 1), (1, 1), 0.3, 0)
+    case = make_case(2, 3, 2, (9, 8), (3, 3), (1, 1), (1, 1), 0.3, 0)
     case.x[0, 1, 2, 3], case.x[1, 2, 0, 0], case.x[1, 0, 7, 7], case.x[1, 1, 7, 6] = (
         np.nan,
         np.inf,
@@ -136,20 +139,20 @@ def test_nan_and_infinities_propagate(method, options) -> None:
         np.inf,
     )
     case.weight[0, 2] = 0  # infinity times zero is NaN
-    found, wanted = conv2d(*case, method=method, **options), oracle(case)
-    assert np.array_equal(np.isnan(found), np.isnan(wanted))
-    assert np.array_equal(np.isinf(found), np.isinf(wanted))
-    assert np.allclose(found, wanted, 1e-4, 1e-5, equal_nan=True)
-    again = encode(case.x, **case.sizes, method=method, **options).decode()
-    assert np.array_equal(again, case.x + 0.0, equal_nan=True)
+    actual, expected = conv2d(*case, method=method, **options), oracle(case)
+    assert np.array_equal(np.isnan(actual), np.isnan(expected))
+    assert np.array_equal(np.isinf(actual), np.isinf(expected))
+    assert np.allclose(actual, expected, 1e-4, 1e-5, equal_nan=True)
+    decoded = encode(case.x, **case.sizes, method=method, **options).decode()
+    assert np.array_equal(decoded, case.x + 0.0, equal_nan=True)
 
 
 @pytest.mark.parametrize(("method", "options"), SPARSE)
 def test_minus_zero_is_zero(method, options) -> None:
     x = np.full((1, 2, 5, 5), -0.0, np.float32)
     x[0, 0, 2, 2] = 1
-    found = encode(x, 3, method=method, **options)
-    assert set(found.arrays()["values"].tolist()) == {1.0}
+    encoding = encode(x, 3, method=method, **options)
+    assert set(encoding.arrays()["values"].tolist()) == {1.0}
     subnormal = np.array(
         [[1e-45, 0], [0, -1e-45]], np.float32
     )  # but the least of all numbers is not
@@ -180,24 +183,24 @@ def test_sums_beyond_float32_are_infinite(method, options) -> None:
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_views_and_read_only_arrays_are_accepted(method, options) -> None:
-    wanted = conv2d(*SMALL, method=method, **options)
+    expected = conv2d(*SMALL, method=method, **options)
     x, weight = SMALL.x, SMALL.weight
     last = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)  # channels last
-    wide = np.zeros((2, 6, 6, 14), np.float32)
-    wide[:, ::2, :, ::2] = x
+    buffer = np.zeros((2, 6, 6, 14), np.float32)
+    buffer[:, ::2, :, ::2] = x
     back = np.ascontiguousarray(x[:, :, ::-1, ::-1])[:, :, ::-1, ::-1]
     fixed = x.copy()
     fixed.flags.writeable = False
     for view in (
         last,
-        wide[:, ::2, :, ::2],
+        buffer[:, ::2, :, ::2],
         back,
         np.asfortranarray(x),
         fixed,
         torch.from_numpy(x),
     ):
         assert_same_products(
-            conv2d(view, weight, *SMALL[2:], method, **options), SMALL, method, wanted
+            conv2d(view, weight, *SMALL[2:], method, **options), SMALL, method, expected
         )
     turned = np.ascontiguousarray(weight[::-1, :, ::-1])[::-1, :, ::-1]
     for filters in (
@@ -209,45 +212,45 @@ def test_views_and_read_only_arrays_are_accepted(method, options) -> None:
             conv2d(x, filters, SMALL.bias[::-1][::-1], *SMALL[3:], method, **options),
             SMALL,
             method,
-            wanted,
+            expected,
         )
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_missing_first_axes_mean_one_image_or_map(method, options) -> None:
     case = SMALL._replace(x=SMALL.x[:1, :1], weight=SMALL.weight[:, :1])
-    wanted = conv2d(*case, method, **options)
-    assert wanted.shape[0] == 1
-    assert_same_products(conv2d(case.x[0], *case[1:], method, **options), case, method, wanted)
-    assert_same_products(conv2d(case.x[0, 0], *case[1:], method, **options), case, method, wanted)
+    expected = conv2d(*case, method, **options)
+    assert expected.shape[0] == 1
+    assert_same_products(conv2d(case.x[0], *case[1:], method, **options), case, method, expected)
+    assert_same_products(conv2d(case.x[0, 0], *case[1:], method, **options), case, method, expected)
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_images_of_a_batch_are_convolved_one_by_one(method, options) -> None:
     x = np.concatenate([SMALL.x, np.zeros_like(SMALL.x), SMALL.x[::-1]])
     together = conv2d(x, *SMALL[1:], method, **options)
-    for image, found in zip(x, together, strict=True):
-        assert np.allclose(conv2d(image, *SMALL[1:], method, **options)[0], found, 1e-5, 1e-6)
+    for image, output in zip(x, together, strict=True):
+        assert np.allclose(conv2d(image, *SMALL[1:], method, **options)[0], output, 1e-5, 1e-6)
 
 
 @pytest.mark.parametrize(("method", "options"), EVERY)
 def test_inputs_do_not_change_and_encodings_are_read_only(method, options) -> None:
     before = [a.copy() for a in SMALL[:3]]
-    found = encode(SMALL.x, **SMALL.sizes, method=method, **options)
-    found.convolve(SMALL.weight, SMALL.bias)
+    encoding = encode(SMALL.x, **SMALL.sizes, method=method, **options)
+    encoding.convolve(SMALL.weight, SMALL.bias)
     assert all(np.array_equal(a, b) for a, b in zip(before, SMALL, strict=False))
-    for array in found.arrays().values():
+    for array in encoding.arrays().values():
         assert not np.shares_memory(array, SMALL.x)
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 0
     with pytest.raises(AttributeError):
-        found.geometry = None  # type: ignore[misc]
+        encoding.geometry = None  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("channels", [31, 32, 33, 63, 65])
 @pytest.mark.parametrize("filters", [1, 15, 17])
 def test_channel_and_filter_tails(channels, filters) -> None:
-    case = made(1, channels, filters, (5, 6), (3, 3), (1, 1), (1, 1), 0.3, channels)
+    case = make_case(1, channels, filters, (5, 6), (3, 3), (1, 1), (1, 1), 0.3, channels)
     for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
@@ -258,7 +261,7 @@ def test_channel_and_filter_tails(channels, filters) -> None:
 )
 @pytest.mark.parametrize("stride", [(1, 1), (3, 3), (9, 9)])
 def test_one_window_few_windows_and_gaps(kernel, size, stride) -> None:
-    case = made(2, 2, 2, size, kernel, stride, (3, 3), 0.7, 1)
+    case = make_case(2, 2, 2, size, kernel, stride, (3, 3), 0.7, 1)
     for method, options in EVERY:
         assert_close(conv2d(*case, method=method, **options), case)
 
@@ -267,8 +270,8 @@ def test_nothing_but_zeros_and_nothing_but_padding() -> None:
     weight, bias = SMALL.weight, SMALL.bias
     for x in (np.zeros((2, 3, 6, 7), np.float32), np.full((2, 3, 1, 1), -0.0, np.float32)):
         for method, options in EVERY:
-            found = conv2d(x, weight, bias, padding=(3, 3), method=method, **options)
-            assert np.array_equal(found, np.broadcast_to(bias[:, None, None], found.shape))
+            output = conv2d(x, weight, bias, padding=(3, 3), method=method, **options)
+            assert np.array_equal(output, np.broadcast_to(bias[:, None, None], output.shape))
 
 
 def test_random_maps_have_the_given_density() -> None:

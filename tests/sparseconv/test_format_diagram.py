@@ -20,7 +20,7 @@ from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 
 
 def strips(data: Any, name: str) -> list[tuple[str, int, int, int]]:
-    """Text, place, row and column of each cell."""
+    """Return text, position, row and column of each cell."""
     on = np.flatnonzero(data["cell_strip"].values == name)
     columns = [
         data[f"cell_{key}"].values[on].tolist() for key in ("text", "source", "row", "column")
@@ -35,7 +35,7 @@ def text(value: float) -> str:
 @pytest.mark.parametrize("seed", range(16))
 def test_cells_and_copies_equal_loops(seed: int) -> None:
     x, (kh, kw), (sh, sw) = small_map(seed)
-    (high, wide), case = (
+    (height, width), case = (
         x.shape,
         Case(x[None, None], np.zeros((1, 1, kh, kw), np.float32), np.zeros(1), (sh, sw), (0, 0)),
     )
@@ -44,28 +44,29 @@ def test_cells_and_copies_equal_loops(seed: int) -> None:
     assert plain["copies"].values.tolist() == [0] * 5
     patches = [(y * sh, s * sw) for y in range(sizes.oh) for s in range(sizes.ow)]
     assert strips(plain, "im2col matrix") == [
-        (text(x[y + i, s + j]), (y + i) * wide + s + j if x[y + i, s + j] else -1, row, i * kw + j)
+        (text(x[y + i, s + j]), (y + i) * width + s + j if x[y + i, s + j] else -1, row, i * kw + j)
         for row, (y, s) in enumerate(patches)
         for i in range(kh)
         for j in range(kw)
     ]
     windows = [s * sw for s in range(sizes.ow)]
     lowered = [
-        (text(x[i, s + j]), i * wide + s + j if x[i, s + j] else -1, row, i * kw + j)
+        (text(x[i, s + j]), i * width + s + j if x[i, s + j] else -1, row, i * kw + j)
         for row, s in enumerate(windows)
-        for i in range(high)
+        for i in range(height)
         for j in range(kw)
     ]
     assert strips(plain, "mec matrix") == lowered
-    kept = [(shown, place) for shown, place, *_ in lowered if place >= 0]
-    assert [cell[:2] for cell in strips(plain, "cscc values")] == kept
+    cells = [cell[:2] for cell in lowered if cell[1] >= 0]
+    assert [cell[:2] for cell in strips(plain, "cscc values")] == cells
     assert [cell[0] for cell in strips(plain, "cscc indices")] == [
-        str(c) for _, place, _, c in lowered if place >= 0
+        str(c) for _, position, _, c in lowered if position >= 0
     ]
     starts = [
         0,
         *itertools.accumulate(
-            sum(place >= 0 for _, place, row, _ in lowered if row == k) for k in range(len(windows))
+            sum(position >= 0 for _, position, row, _ in lowered if row == k)
+            for k in range(len(windows))
         ),
     ]
     assert [cell[0] for cell in strips(plain, "cscc pointers")] == [str(n) for n in starts]
@@ -77,7 +78,8 @@ def test_cells_and_copies_equal_loops(seed: int) -> None:
     ]
     for name in ("cpo", "cps"):
         assert all(
-            x.ravel()[place] == float(shown) for shown, place, *_ in strips(plain, f"{name} values")
+            x.ravel()[position] == float(label)
+            for label, position, *_ in strips(plain, f"{name} values")
         )
     masks = [cell[0] for cell in strips(plain, "cps masks")]
     assert len(masks) == len(strips(plain, "cps words"))
@@ -86,19 +88,19 @@ def test_cells_and_copies_equal_loops(seed: int) -> None:
     for i, j in np.argwhere(x != 0).tolist():
         read = len(sizes.readers[j])
         rows = sum(y <= i < y + kh for y in range(0, sh * sizes.oh, sh))
-        found = format_cells(x, (kh, kw), (sh, sw), f"{i + 1}, {j + 1}")
-        assert found["copies"].values.tolist() == [
+        diagram = format_cells(x, (kh, kw), (sh, sw), f"{i + 1}, {j + 1}")
+        assert diagram["copies"].values.tolist() == [
             rows * read,
             read,
             read,
             min(1, read),
             min(1, read),
         ]
-        assert int(found["value_index"]) == i * wide + j
-    made = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMAT_NAMES[:4]}
-    made["cps"] = encode(x, (kh, kw), (sh, sw), method="cps", pointers="per-channel")
-    assert plain["elements"].values.tolist() == [made[name].elements for name in FORMAT_NAMES]
-    assert plain["bytes"].values.tolist() == [made[name].nbytes for name in FORMAT_NAMES]
+        assert int(diagram["value_index"]) == i * width + j
+    encodings = {name: encode(x, (kh, kw), (sh, sw), method=name) for name in FORMAT_NAMES[:4]}
+    encodings["cps"] = encode(x, (kh, kw), (sh, sw), method="cps", pointers="per-channel")
+    assert plain["elements"].values.tolist() == [encodings[name].elements for name in FORMAT_NAMES]
+    assert plain["bytes"].values.tolist() == [encodings[name].nbytes for name in FORMAT_NAMES]
 
 
 @pytest.mark.parametrize(
@@ -109,9 +111,9 @@ def test_every_copy_of_a_value_is_highlighted(value: str, stride: int) -> None:
     data = format_cells(x, 3, stride, value)
     picture = FormatDiagram(data)
     row, column = (int(n) - 1 for n in value.split(", "))
-    lit = [path.get_extents() for path in picture._highlights.get_paths()]
-    shown = []
-    for box in lit:
+    boxes = [path.get_extents() for path in picture._highlights.get_paths()]
+    texts = []
+    for box in boxes:
         centre = ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2)
         inside = [
             t.get_text()
@@ -119,7 +121,7 @@ def test_every_copy_of_a_value_is_highlighted(value: str, stride: int) -> None:
             if np.allclose(t.get_position(), centre, atol=0.05)
         ]
         assert len(inside) == 1
-        shown += inside
+        texts += inside
     indices = [
         c[0]
         for name in ("cscc", "cpo")
@@ -127,8 +129,8 @@ def test_every_copy_of_a_value_is_highlighted(value: str, stride: int) -> None:
         if c[1] == row * 5 + column
     ]
     copies = data["copies"].values
-    assert sorted(shown) == sorted([f"{x[row, column]:g}"] * (1 + int(copies.sum())) + indices)
-    assert len(lit) == 1 + copies.sum() + copies[2] + copies[3]
+    assert sorted(texts) == sorted([f"{x[row, column]:g}"] * (1 + int(copies.sum())) + indices)
+    assert len(boxes) == 1 + copies.sum() + copies[2] + copies[3]
     for k, name in enumerate(FORMAT_NAMES):
         assert f"{int(data['elements'].values[k])} elements" in picture._headings[name].get_text()
     table = picture.table(data).set_index("format")
@@ -197,7 +199,7 @@ def test_invalid_maps_and_recordings_are_refused(call: Callable[[], Any], match:
         call()
 
 
-MADE: dict[str, Callable[[], Any]] = {
+INVALID_CALLS: dict[str, Callable[[], Any]] = {
     "formats": lambda: FormatDiagram(
         format_cells(np.array(lab.EXAMPLE_MAP, np.float32), 3, 1, "2, 4")
     ),
@@ -226,9 +228,9 @@ MADE: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", INVALID_CALLS)
 def test_texts_do_not_overlap_or_leave_the_picture(name: str) -> None:
-    check_texts(MADE[name]())
+    check_texts(INVALID_CALLS[name]())
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 8))

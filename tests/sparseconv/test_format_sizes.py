@@ -14,9 +14,9 @@ from sparse_oracles import (
     assert_close,
     brute_sizes,
     cases,
-    made,
+    make_case,
     maps,
-    stored,
+    stored_positions,
 )
 
 from explore.errors import InvalidInput, UnknownName
@@ -36,13 +36,13 @@ VGG = [
 RESNET = [(64, 56), (128, 28), (256, 14), (512, 7)]
 
 
-def sets(case: Case) -> dict[int, int]:
-    """How many sets of four rows hold 1, 2, 3 and 4 stored values."""
-    held = [
+def count_set_sizes(case: Case) -> dict[int, int]:
+    """Count the sets of four rows with 1, 2, 3 and 4 stored values."""
+    masks = [
         len(list(same))
-        for _, same in groupby(sorted((n, c, j, i // 4) for n, c, i, j in stored(case)))
+        for _, same in groupby(sorted((n, c, j, i // 4) for n, c, i, j in stored_positions(case)))
     ]
-    return {k: held.count(k) for k in (1, 2, 3, 4)}
+    return {k: masks.count(k) for k in (1, 2, 3, 4)}
 
 
 # ---- formulas
@@ -52,19 +52,19 @@ def sets(case: Case) -> dict[int, int]:
 @given(case=cases())
 def test_elements_are_what_the_papers_count(case) -> None:
     (n, c), (kh, kw), sizes = case.x.shape[:2], case.kernel, brute_sizes(case)
-    classes, values = -(-kw // case.stride[1]), len(stored(case))
-    lowered = sum(len(sizes.readers[j]) for *_, j in stored(case))
-    maps_held = len({(image, channel) for image, channel, *_ in stored(case)})
+    classes, values = -(-kw // case.stride[1]), len(stored_positions(case))
+    lowered = sum(len(sizes.readers[j]) for *_, j in stored_positions(case))
+    maps_held = len({(image, channel) for image, channel, *_ in stored_positions(case)})
     row = sizes.ow + 1
     first = min(row, 3) if case.stride[1] == 1 and kw > 1 else row
-    held = sets(case)
-    words = sum(held.values())
+    masks = count_set_sizes(case)
+    words = sum(masks.values())
 
     def elements(method: str, **options) -> int:
         return encode(case.x, **case.sizes, method=method, **options).elements
 
     assert elements("im2col") == n * c * kh * kw * sizes.oh * sizes.ow
-    assert elements("mec") == n * c * kw * sizes.tall * sizes.ow
+    assert elements("mec") == n * c * kw * sizes.height * sizes.ow
     assert elements("cscc") == n * row + 2 * lowered
     assert elements("cpo") == n * classes * row + 2 * values
     assert elements("cpo", trim=True) == n * ((classes - 1) * row + first) + 2 * values
@@ -76,8 +76,8 @@ def test_elements_are_what_the_papers_count(case) -> None:
     assert elements("cps") == n * classes * row + values + words
     assert elements("cps", pointers="per-channel") == values + words + maps_held + 1
     stream = encode_cps_stream(case.x, **case.sizes)
-    assert stream.elements == n * classes * row + values + held[1] + 2 * (
-        held[2] + held[3] + held[4]
+    assert stream.elements == n * classes * row + values + masks[1] + 2 * (
+        masks[2] + masks[3] + masks[4]
     )
 
 
@@ -86,10 +86,10 @@ def test_elements_are_what_the_papers_count(case) -> None:
 def test_bytes_are_the_widths_times_the_counts(case) -> None:
     sizes = brute_sizes(case)
     for method, options in SPARSE:
-        found = encode(case.x, **case.sizes, method=method, **options)
-        arrays = found.arrays()
-        assert found.nbytes == sum(array.nbytes for array in arrays.values())
-        assert found.nbytes == sum(array.size * array.itemsize for array in arrays.values())
+        encoding = encode(case.x, **case.sizes, method=method, **options)
+        arrays = encoding.arrays()
+        assert encoding.nbytes == sum(array.nbytes for array in arrays.values())
+        assert encoding.nbytes == sum(array.size * array.itemsize for array in arrays.values())
         assert arrays["values"].dtype == np.float32
         index = arrays["indices" if method != "cps" else "words"]
         assert index.itemsize == options.get("index_bytes", 2)  # all these maps are small
@@ -98,13 +98,17 @@ def test_bytes_are_the_widths_times_the_counts(case) -> None:
             for name, array in arrays.items()
             if name.startswith(("pointers", "maps"))
         )
-        if found.nbytes:
+        if encoding.nbytes:
             im2col = 4 * case.x[:, :, 0, 0].size * case.weight[0, 0].size * sizes.oh * sizes.ow
-            assert found.compression_ratio() == im2col / found.nbytes
+            assert encoding.compression_ratio() == im2col / encoding.nbytes
         else:
-            assert found.compression_ratio() == found.compression_ratio(unit="elements") == np.inf
+            assert (
+                encoding.compression_ratio()
+                == encoding.compression_ratio(unit="elements")
+                == np.inf
+            )
         counted = sum(array.size for name, array in arrays.items() if name != "maps")
-        assert counted == found.elements
+        assert counted == encoding.elements
 
 
 def test_sizes_of_an_8_by_8_layer_of_448_channels() -> None:
@@ -121,9 +125,9 @@ def test_sizes_of_an_8_by_8_layer_of_448_channels() -> None:
 def test_ratio_of_an_8_by_8_map_in_the_authors_log() -> None:
     x = np.zeros((8, 8), np.float32)
     x[[0, 2, 5, 7], [1, 7, 0, 4]] = 1
-    found = encode(x, 3, trim=True)
-    assert found.elements == 25
-    assert round(found.compression_ratio(unit="elements"), 2) == 12.96
+    encoding = encode(x, 3, trim=True)
+    assert encoding.elements == 25
+    assert round(encoding.compression_ratio(unit="elements"), 2) == 12.96
 
 
 def test_empty_channels_need_no_bytes_with_pointers_per_channel() -> None:
@@ -166,11 +170,11 @@ def test_words_per_value_have_their_expected_number() -> None:
 
 @pytest.mark.parametrize("bad", ["csr", "IM2COL", None])
 def test_unknown_formats_and_units_are_refused(bad) -> None:
-    found = encode(np.ones((3, 3), np.float32), 3)
+    encoding = encode(np.ones((3, 3), np.float32), 3)
     with pytest.raises(UnknownName, match="format to compare with"):
-        found.compression_ratio(bad)
+        encoding.compression_ratio(bad)
     with pytest.raises(UnknownName, match="unit"):
-        found.compression_ratio(unit="bits")
+        encoding.compression_ratio(unit="bits")
 
 
 def test_repr_of_an_encoding() -> None:
@@ -184,7 +188,7 @@ def test_repr_of_an_encoding() -> None:
 
 
 def last_cell(c: int, h: int, w: int) -> np.ndarray:
-    """Values in the last four cells of the last column, beside one in the first."""
+    """Return maps with one value in the first cell and four at the end of the last column."""
     x = np.zeros((1, c, h, w), np.float32)
     x[0, 0, 0, 0], x[0, -1, -4:, -1] = 1, 2
     return x
@@ -210,19 +214,21 @@ def last_cell(c: int, h: int, w: int) -> np.ndarray:
 )
 def test_index_widths_at_the_limit_of_16_bits(method, options, shape, kernel, fits) -> None:
     x = last_cell(*shape)
-    found = encode(x, kernel, method=method, **options)
-    index = found.arrays()["words" if method == "cps" else "indices"]
+    encoding = encode(x, kernel, method=method, **options)
+    index = encoding.arrays()["words" if method == "cps" else "indices"]
     assert index.dtype == (np.uint16 if fits else np.uint32)
     if fits:
         assert index.max() == 65_535
         with_four = encode(x, kernel, method=method, index_bytes=4, **options)
-        assert with_four.nbytes == found.nbytes + 2 * index.size
+        assert with_four.nbytes == encoding.nbytes + 2 * index.size
     else:
         with pytest.raises(InvalidInput, match=r"does not fit in 2 bytes; leave index_bytes=None"):
             encode(x, kernel, method=method, index_bytes=2, **options)
-    assert np.array_equal(found.decode(), x)
+    assert np.array_equal(encoding.decode(), x)
     weight = np.random.default_rng(0).normal(size=(2, shape[0], *kernel)).astype(np.float32)
-    assert_close(found.convolve(weight), Case(x, weight, np.zeros(2, np.float32), (1, 1), (0, 0)))
+    assert_close(
+        encoding.convolve(weight), Case(x, weight, np.zeros(2, np.float32), (1, 1), (0, 0))
+    )
 
 
 def test_padding_counts_for_the_index_width() -> None:
@@ -234,39 +240,39 @@ def test_padding_counts_for_the_index_width() -> None:
     ):
         for shape, width in zip(shapes, (2, 4), strict=True):
             x = last_cell(*shape)
-            found = encode(x, kernel, 1, padding, method, **options)
-            assert found.arrays()["words" if method == "cps" else "indices"].itemsize == width
-            assert np.array_equal(found.decode(), x)
+            encoding = encode(x, kernel, 1, padding, method, **options)
+            assert encoding.arrays()["words" if method == "cps" else "indices"].itemsize == width
+            assert np.array_equal(encoding.decode(), x)
 
 
 def test_width_of_the_list_of_maps() -> None:
     for maps_in_all, width in ((65_536, 2), (65_537, 4)):
         x = last_cell(maps_in_all, 4, 1)
         for method in ("cpo", "cps"):
-            found = encode(x, 1, method=method, pointers="per-channel")
-            assert found.maps.tolist() == [0, maps_in_all - 1]
-            assert found.maps.itemsize == width
-            assert np.array_equal(found.decode(), x)
+            encoding = encode(x, 1, method=method, pointers="per-channel")
+            assert encoding.maps.tolist() == [0, maps_in_all - 1]
+            assert encoding.maps.itemsize == width
+            assert np.array_equal(encoding.decode(), x)
 
 
 @pytest.mark.parametrize("method", ["cpo", "cps"])
 def test_width_of_pointers_per_channel(method) -> None:
     for high, width in ((127, 2), (128, 4)) if method == "cps" else ((255, 2), (256, 4)):
         x = np.ones((1, 1, 4 * high, 516) if method == "cps" else (1, 1, high, 256), np.float32)
-        found = encode(x, 1, method=method, pointers="per-channel")
-        assert found.arrays()["pointers_1"].itemsize == width
-        assert np.array_equal(found.decode(), x)
+        encoding = encode(x, 1, method=method, pointers="per-channel")
+        assert encoding.arrays()["pointers_1"].itemsize == width
+        assert np.array_equal(encoding.decode(), x)
 
 
 @pytest.mark.parametrize(("size", "width"), [((255, 257), 2), ((256, 256), 4)])
 def test_width_of_shared_pointers(size, width) -> None:
     x = np.ones((1, 1, *size), np.float32)
     for method in ("cpo", "cscc"):
-        found = encode(x, 1, method=method)
-        pointers = found.arrays()["pointers" if method == "cscc" else "pointers_1"]
+        encoding = encode(x, 1, method=method)
+        pointers = encoding.arrays()["pointers" if method == "cscc" else "pointers_1"]
         assert pointers.itemsize == width
         assert pointers[0, -1] == x.size
-        assert np.array_equal(found.decode(), x)
+        assert np.array_equal(encoding.decode(), x)
 
 
 @pytest.mark.parametrize("bad", [1, 3, 16, "2", 2.5])
@@ -294,7 +300,7 @@ def test_ratios_on_the_3_by_3_layers_of_vgg_16_and_resnet_18(channels, size) -> 
 
 
 def test_a_layer_of_64_channels_is_convolved() -> None:
-    case = made(1, 64, 8, (56, 56), (3, 3), (1, 1), (1, 1), 0.1, 0)
+    case = make_case(1, 64, 8, (56, 56), (3, 3), (1, 1), (1, 1), 0.1, 0)
     for method, options in SPARSE:
         assert_close(
             encode(case.x, **case.sizes, method=method, **options).convolve(case.weight, case.bias),

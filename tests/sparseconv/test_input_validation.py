@@ -17,7 +17,7 @@ X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
 
 
 @pytest.mark.parametrize(
-    ("x", "said"),
+    ("x", "message"),
     [
         (X.astype(np.float64), "x must be float32, got float64; convert it"),
         (X.astype(np.float16), "got float16"),
@@ -47,16 +47,16 @@ X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
         (np.zeros(3, [("a", "f4")]), "must be float32"),
     ],
 )
-def test_maps(x, said) -> None:
+def test_maps(x, message) -> None:
     for method in METHODS:
-        with pytest.raises(InvalidInput, match=said):
+        with pytest.raises(InvalidInput, match=message):
             encode(x, 3, method=method)
-        with pytest.raises(InvalidInput, match=said):
+        with pytest.raises(InvalidInput, match=message):
             conv2d(x, W, method=method)
 
 
 @pytest.mark.parametrize(
-    ("weight", "said"),
+    ("weight", "message"),
     [
         (W.astype(np.float64), "weight must be float32, got float64; convert it"),
         (W.astype(np.int64), "got int64"),
@@ -74,14 +74,14 @@ def test_maps(x, said) -> None:
         (np.ones((1, 3, 1, 8), np.float32), "a 1×8 kernel is larger"),
     ],
 )
-def test_weights(weight, said) -> None:
+def test_weights(weight, message) -> None:
     for method in METHODS:
-        with pytest.raises(InvalidInput, match=said):
+        with pytest.raises(InvalidInput, match=message):
             conv2d(X, weight, method=method)
 
 
 @pytest.mark.parametrize(
-    ("bias", "said"),
+    ("bias", "message"),
     [
         (np.ones(4), "bias must be float32, got float64"),
         (np.ones(3, np.float32), r"bias must be \[4\], one number a filter, got shape \[3\]"),
@@ -90,10 +90,10 @@ def test_weights(weight, said) -> None:
         (0, "bias must be float32, got int64"),
     ],
 )
-def test_biases(bias, said) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_biases(bias, message) -> None:
+    with pytest.raises(InvalidInput, match=message):
         conv2d(X, W, bias)
-    with pytest.raises(InvalidInput, match=said):
+    with pytest.raises(InvalidInput, match=message):
         encode(X, 3).convolve(W, bias)
 
 
@@ -121,14 +121,14 @@ def test_sizes_of_zero(name, bad) -> None:
 
 def test_maps_are_not_copied() -> None:
     for view in (X, X[0], X[0, 0], X[:, :, ::-1, ::2]):
-        found = as_maps(view)
-        assert found.ndim == 4
-        assert np.shares_memory(found, X)
+        maps = as_maps(view)
+        assert maps.ndim == 4
+        assert np.shares_memory(maps, X)
 
 
 def test_sizes_may_be_numpy_integers_and_lists() -> None:
-    wanted = encode(X, (3, 3), (2, 1), (1, 0)).geometry
-    assert encode(X, np.int8(3), [2, 1], np.array([1, 0])).geometry == wanted
+    expected = encode(X, (3, 3), (2, 1), (1, 0)).geometry
+    assert encode(X, np.int8(3), [2, 1], np.array([1, 0])).geometry == expected
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 3), (0, 1, 2, 3), (1, 1, 2.0, 3), "abcd", ()])
@@ -139,14 +139,14 @@ def test_shapes_of_a_geometry(shape) -> None:
 
 def test_kernels_of_an_encoding() -> None:
     for method in METHODS:
-        found = encode(X, 3, method=method)
+        encoding = encode(X, 3, method=method)
         with pytest.raises(
             InvalidInput,
             match=r"has a 3×2 kernel, x was encoded for 3×3; encode it with kernel_size=\(3, 2\)",
         ):
-            found.convolve(W[..., :2])
+            encoding.convolve(W[..., :2])
         with pytest.raises(InvalidInput, match="is for 2 channels, x has 3"):
-            found.convolve(W[:, :2])
+            encoding.convolve(W[:, :2])
 
 
 def test_methods_and_options() -> None:

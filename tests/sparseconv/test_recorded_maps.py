@@ -37,12 +37,12 @@ def test_levels_give_position_and_magnitude(shapes: list[tuple[int, int, int]], 
     assert recorded.dtype == np.uint8
     assert len(recorded) == sum(m.size for m in maps)
     assert len(begin) == len(maps)
-    for found, offset in zip(maps, begin, strict=True):
-        back = read_levels(recorded, offset, found.shape)
-        assert back.shape == found.shape
-        finite = [abs(float(v)) for v in found.ravel() if np.isfinite(v)]
+    for channel_map, offset in zip(maps, begin, strict=True):
+        back = read_levels(recorded, offset, channel_map.shape)
+        assert back.shape == channel_map.shape
+        finite = [abs(float(v)) for v in channel_map.ravel() if np.isfinite(v)]
         most = max(finite, default=0.0) or 1.0
-        for value, level in zip(found.ravel().tolist(), back.ravel().tolist(), strict=True):
+        for value, level in zip(channel_map.ravel().tolist(), back.ravel().tolist(), strict=True):
             if value == 0:
                 assert level == 0
             elif not np.isfinite(value):
@@ -69,18 +69,18 @@ MAPS = st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5), st.int
 
 @FEW
 @given(MAPS, st.sampled_from([0.0, 0.02, 0.3, 0.5, 1.0]))
-def test_the_largest_values_are_kept(given: tuple[int, int, int, int], share: float) -> None:
-    maps = np.random.default_rng(given[3]).integers(0, 6, given[:3]).astype(np.uint8)
-    kept = keep_largest(maps, share)
-    assert (kept.dtype, kept.shape) == (maps.dtype, maps.shape)
-    assert np.count_nonzero(kept) == round(share * np.count_nonzero(maps))
-    assert np.isin(kept[kept != 0], maps).all()
-    assert (kept[kept != 0] == maps[kept != 0]).all()
-    left, gone = kept[kept != 0], maps[(kept == 0) & (maps != 0)]
-    if left.size and gone.size:
-        assert left.min() >= gone.max()
-        tied = np.flatnonzero(maps.ravel() == left.min())  # of equal ones the first
-        assert (np.diff((kept.ravel()[tied] != 0).astype(int)) <= 0).all()
+def test_the_largest_values_are_kept(shape: tuple[int, int, int, int], share: float) -> None:
+    maps = np.random.default_rng(shape[3]).integers(0, 6, shape[:3]).astype(np.uint8)
+    largest = keep_largest(maps, share)
+    assert (largest.dtype, largest.shape) == (maps.dtype, maps.shape)
+    assert np.count_nonzero(largest) == round(share * np.count_nonzero(maps))
+    assert np.isin(largest[largest != 0], maps).all()
+    assert (largest[largest != 0] == maps[largest != 0]).all()
+    remaining, removed = largest[largest != 0], maps[(largest == 0) & (maps != 0)]
+    if remaining.size and removed.size:
+        assert remaining.min() >= removed.max()
+        tied = np.flatnonzero(maps.ravel() == remaining.min())  # of equal ones the first
+        assert (np.diff((largest.ravel()[tied] != 0).astype(int)) <= 0).all()
 
 
 def test_the_largest_values_below_one_are_kept() -> None:
@@ -91,41 +91,41 @@ def test_the_largest_values_below_one_are_kept() -> None:
 
 @FEW
 @given(MAPS)
-def test_shuffling_keeps_the_values_of_each_channel(given: tuple[int, int, int, int]) -> None:
-    maps = np.random.default_rng(given[3]).integers(0, 9, given[:3])
+def test_shuffling_keeps_the_values_of_each_channel(shape: tuple[int, int, int, int]) -> None:
+    maps = np.random.default_rng(shape[3]).integers(0, 9, shape[:3])
     before = maps.copy()
     mixed = shuffle_values(maps)
     assert np.array_equal(maps, before)
-    for one, other in zip(maps, mixed, strict=True):
-        assert sorted(one.ravel()) == sorted(other.ravel())
+    for original, shuffled in zip(maps, mixed, strict=True):
+        assert sorted(original.ravel()) == sorted(shuffled.ravel())
     assert np.array_equal(mixed, shuffle_values(maps))
 
 
 def test_shuffling_is_two_dimensional_and_different_in_each_channel() -> None:
     maps = np.stack([np.arange(64).reshape(8, 8)] * 2)
-    one, other = shuffle_values(maps)
-    assert (one != maps[0]).mean() > 0.8
-    assert not np.array_equal(one, other)
-    assert not np.array_equal(one, shuffle_values(maps, seed=1)[0])
-    assert len(set(one[0] // 8)) > 2  # values of many rows came into the first
+    first, second = shuffle_values(maps)
+    assert (first != maps[0]).mean() > 0.8
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(first, shuffle_values(maps, seed=1)[0])
+    assert len(set(first[0] // 8)) > 2  # values of many rows came into the first
 
 
-def counted(case: Case) -> np.ndarray:
-    """How many windows read each value of the first map, by going through all of them."""
+def count_by_loops(case: Case) -> np.ndarray:
+    """Count the windows that read each value of the first map, by loops."""
     sizes, (ph, pw) = brute_sizes(case), case.padding
-    found = np.full((sizes.tall, sizes.wide), -1)
+    counts = np.full((sizes.height, sizes.width), -1)
     for i in range(case.x.shape[2]):
         for j in range(case.x.shape[3]):
             times = len(sizes.readers[j + pw])
-            found[i + ph, j + pw] = 0 if case.x[0, 0, i, j] == 0 else times or -2
-    return found
+            counts[i + ph, j + pw] = 0 if case.x[0, 0, i, j] == 0 else times or -2
+    return counts
 
 
 @FEW
 @given(cases())
 def test_reading_windows_equal_loops(case: Case) -> None:
     geometry = Geometry(case.x.shape, *case.sizes.values())
-    assert np.array_equal(count_reading_windows(case.x[0, 0], geometry), counted(case))
+    assert np.array_equal(count_reading_windows(case.x[0, 0], geometry), count_by_loops(case))
 
 
 @FEW
@@ -133,30 +133,30 @@ def test_reading_windows_equal_loops(case: Case) -> None:
 def test_sets_are_the_words_of_cps(case: Case) -> None:
     x = case.x[:1]
     geometry = Geometry(x.shape, *case.sizes.values())
-    held = count_set_values(x[0], geometry)
-    made: Any = encode(x, **case.sizes, method="cps")
-    assert np.count_nonzero(held) == len(made.words)
-    assert held.sum() == len(made.values)
-    masks = sorted(int(word & 15).bit_count() for word in made.words)
-    assert sorted(held[held > 0].tolist()) == masks
+    counts = count_set_values(x[0], geometry)
+    encoding: Any = encode(x, **case.sizes, method="cps")
+    assert np.count_nonzero(counts) == len(encoding.words)
+    assert counts.sum() == len(encoding.values)
+    masks = sorted(int(word & 15).bit_count() for word in encoding.words)
+    assert sorted(counts[counts > 0].tolist()) == masks
 
 
 @FEW
 @given(cases())
 def test_set_sizes_equal_loops(case: Case) -> None:
     geometry = Geometry(case.x[:1].shape, *case.sizes.values())
-    seen, sizes, (ph, pw) = set_sizes(case.x[0], geometry), brute_sizes(case), case.padding
-    assert seen.shape == case.x.shape[1:]
-    for c, i, j in np.ndindex(seen.shape):
+    actual, sizes, (ph, pw) = set_sizes(case.x[0], geometry), brute_sizes(case), case.padding
+    assert actual.shape == case.x.shape[1:]
+    for c, i, j in np.ndindex(actual.shape):
         first = (i + ph) // 4 * 4 - ph
-        rows = list(range(max(0, first), min(first + 4, seen.shape[1])))
+        rows = list(range(max(0, first), min(first + 4, actual.shape[1])))
         stored = case.x[0, c, i, j] != 0 and sizes.readers[j + pw]
-        assert seen[c, i, j] == (np.count_nonzero(case.x[0, c, rows, j]) if stored else 0)
+        assert actual[c, i, j] == (np.count_nonzero(case.x[0, c, rows, j]) if stored else 0)
 
 
 @pytest.mark.parametrize("padding", [0, 1, 3])
 def test_sets_begin_in_the_padding(padding: int) -> None:
     x = np.zeros((1, 6, 1), np.uint8)
     x[0, :, 0] = 1
-    held = count_set_values(x, Geometry((1, 1, 6, 1), (1, 1), 1, (padding, 0)))
-    assert held[0, :, 0].tolist() == {0: [4, 2], 1: [3, 3], 3: [1, 4, 1]}[padding]
+    counts = count_set_values(x, Geometry((1, 1, 6, 1), (1, 1), 1, (padding, 0)))
+    assert counts[0, :, 0].tolist() == {0: [4, 2], 1: [3, 3], 3: [1, 4, 1]}[padding]

@@ -1,4 +1,4 @@
-"""Whole networks: what is selected is timed, kept and read back; what is converted computes the same; the benchmark."""
+"""Whole networks: selections are timed and saved; converted networks compute the same."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from explore.sparseconv.networks.tuning_result import MethodChoice
 EVERYTHING = MethodChoice("bitmap", (0.0, 1.0), 1.0, {})
 
 
-def all_of(network: nn.Module, choice: MethodChoice = EVERYTHING) -> Selection:
-    """Every plain convolution by one method."""
+def select_all(network: nn.Module, choice: MethodChoice = EVERYTHING) -> Selection:
+    """Return a selection of one method for every convolution."""
     names = [
         n
         for n, m in network.named_modules()
@@ -32,12 +32,12 @@ def all_of(network: nn.Module, choice: MethodChoice = EVERYTHING) -> Selection:
     return Selection(dict.fromkeys(names, choice), {})
 
 
-def converted(network: nn.Module) -> list[SparseConv2d]:
+def converted_layers(network: nn.Module) -> list[SparseConv2d]:
     return [module for module in network.modules() if isinstance(module, SparseConv2d)]
 
 
-def random_norms(network: nn.Module) -> nn.Module:
-    """Batch norms that do something."""
+def randomize_norms(network: nn.Module) -> nn.Module:
+    """Give batch norms random statistics and weights."""
     generator = torch.Generator().manual_seed(0)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -61,20 +61,22 @@ def test_a_converted_network_predicts_the_same_classes(name) -> None:
         MethodChoice("bitmap", (0.0, 0.3), 0.3, {}),
         MethodChoice("cps", (0.0, 1.0), 1.0, {}),
     ):
-        same, apart = agreement(network, convert(network, all_of(network, choice)), images)
-        assert same == 1
-        assert apart < 1e-4
+        agreeing, difference = agreement(
+            network, convert(network, select_all(network, choice)), images
+        )
+        assert agreeing == 1
+        assert difference < 1e-4
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", ["convnet", "alexnet", "vgg11", "resnet18"])
 @pytest.mark.parametrize("fold", [True, False])
 def test_every_architecture_is_converted(kind, fold) -> None:
-    network = random_norms(architecture(kind, 3, 10, 32, width=16, norm="batch"))
-    fast, x = convert(network, all_of(network), fold), torch.randn(4, 3, 32, 32)
+    network = randomize_norms(architecture(kind, 3, 10, 32, width=16, norm="batch"))
+    fast, x = convert(network, select_all(network), fold), torch.randn(4, 3, 32, 32)
     assert agreement(network, fast, x)[1] < 1e-4
-    kept = sum(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
-    assert (kept == 0) == fold
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
+    assert (norms == 0) == fold
     assert not fast(x).requires_grad
 
 
@@ -92,12 +94,12 @@ def test_a_relu_is_merged_only_if_nothing_else_uses_its_input() -> None:
             return self.own(c) + c  # the sum needs what was before it
 
     network = Shared().eval()
-    fast, x = convert(network, all_of(network)), torch.randn(2, 4, 6, 6)
+    fast, x = convert(network, select_all(network)), torch.randn(2, 4, 6, 6)
     assert torch.allclose(fast(x), network(x), 1e-4, 1e-5)
-    assert not any(module.relu for module in converted(fast))
+    assert not any(module.relu for module in converted_layers(fast))
     plain = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3)).eval()
-    fast = convert(plain, all_of(plain))
-    assert [module.relu for module in converted(fast)] == [True, False]
+    fast = convert(plain, select_all(plain))
+    assert [module.relu for module in converted_layers(fast)] == [True, False]
     assert torch.allclose(fast(x), plain(x), 1e-4, 1e-5)
 
 
@@ -111,8 +113,8 @@ def test_a_network_that_cannot_be_traced_is_converted_without_folding() -> None:
             y = self.norm(self.conv(x))
             return y if float(y.detach().sum()) > 0 else -y
 
-    network = random_norms(Fickle())
-    fast, x = convert(network, all_of(network)), torch.randn(2, 3, 6, 6)
+    network = randomize_norms(Fickle())
+    fast, x = convert(network, select_all(network)), torch.randn(2, 3, 6, 6)
     assert torch.allclose(fast(x), network(x), 1e-4, 1e-5)
     assert any(isinstance(module, nn.BatchNorm2d) for module in fast.modules())
 
@@ -153,34 +155,35 @@ def test_a_selection_is_measured_saved_and_loaded(tmp_path: Path) -> None:
         nn.ReLU(),
         nn.Conv2d(8, 4, 3),
     ).eval()
-    seen: list[Any] = []
-    found = select(
+    reports: list[Any] = []
+    selection = select(
         network,
         torch.rand(3, 3, 12, 12),
         pointwise=False,
         seconds=0.001,
-        progress=lambda *at: seen.append(at),
+        progress=lambda *report: reports.append(report),
     )
-    assert sorted(found.layers) == ["0", "6"], "without the pointwise and the grouped one"
-    assert seen == [(1, 2), (2, 2)]
-    assert found.layers["0"].density == (1.0, 1.0)
-    assert all(set(choice.seconds) == {"torch", "bitmap"} for choice in found.layers.values())
+    assert sorted(selection.layers) == ["0", "6"], "without the pointwise and the grouped one"
+    assert reports == [(1, 2), (2, 2)]
+    assert selection.layers["0"].density == (1.0, 1.0)
+    assert all(set(choice.seconds) == {"torch", "bitmap"} for choice in selection.layers.values())
     fastest = {
-        name: min(choice.seconds, key=choice.seconds.get) for name, choice in found.layers.items()
+        name: min(choice.seconds, key=choice.seconds.get)
+        for name, choice in selection.layers.items()
     }
-    whole = found.about["whole network, seconds"]
-    better = whole["selected"] < whole["dense"]
-    assert {name: choice.method for name, choice in found.layers.items()} == (
+    seconds = selection.about["whole network, seconds"]
+    better = seconds["selected"] < seconds["dense"]
+    assert {name: choice.method for name, choice in selection.layers.items()} == (
         fastest if better else dict.fromkeys(fastest, "torch")
     )
-    assert all(choice.density[1] <= choice.dense_from <= 1 for choice in found.layers.values())
+    assert all(choice.density[1] <= choice.dense_from <= 1 for choice in selection.layers.values())
     assert sorted(select(network, torch.rand(1, 3, 12, 12), seconds=0.001).layers) == [
         "0",
         "2",
         "6",
     ]
-    path = found.save(tmp_path / "selection.json")
-    assert Selection.load(path) == found
+    path = selection.save(tmp_path / "selection.json")
+    assert Selection.load(path) == selection
     assert path.stat().st_size < 2000
     assert (
         agreement(network, convert(network, Selection.load(path)), torch.rand(2, 3, 12, 12))[1]

@@ -77,18 +77,18 @@ def test_neighbour_curves_equal_their_table() -> None:
         assert list(line.get_data()[0]) == pytest.approx(rows["density"].tolist())
         assert list(line.get_data()[1]) == pytest.approx(rows["bytes a value"].tolist())
     maps, geometry = layer_maps(lab.survey("scenes-residual"), 1, 8)
-    kept = np.zeros(maps.size, bool)
-    kept[
+    mask = np.zeros(maps.size, bool)
+    mask[
         np.argsort(-maps.ravel().astype(int), kind="stable")[: round(0.35 * np.count_nonzero(maps))]
     ] = True
-    kept = kept.reshape(maps.shape)
-    held = np.zeros((len(maps), 40, maps.shape[2]), int)
-    for c, i, j in np.argwhere(kept):
-        held[c, (i + geometry.padding[0]) // 4, j] += 1
-    counts = np.bincount(held.ravel(), minlength=5)[1:]
+    mask = mask.reshape(maps.shape)
+    set_sizes = np.zeros((len(maps), 40, maps.shape[2]), int)
+    for c, i, j in np.argwhere(mask):
+        set_sizes[c, (i + geometry.padding[0]) // 4, j] += 1
+    counts = np.bincount(set_sizes.ravel(), minlength=5)[1:]
     assert [bar.get_height() for bar in picture._bars[0]] == pytest.approx(counts / counts.sum())  # type: ignore[union-attr]
-    shown = picture._maps[0].get_array()  # type: ignore[union-attr]
-    assert (shown > 0).mean() == pytest.approx(kept[6].mean(), abs=0.02)
+    levels = picture._maps[0].get_array()  # type: ignore[union-attr]
+    assert (levels > 0).mean() == pytest.approx(mask[6].mean(), abs=0.02)
     from matplotlib.colors import to_hex
 
     colours = [to_hex(picture._maps[0].cmap(k)) for k in range(1, 5)]  # type: ignore[union-attr]
@@ -105,8 +105,8 @@ def test_the_image_slider_starts_at_the_first_image() -> None:
             explorer.image = image
             assert int(explorer.data["image_index"]) == image - 1  # type: ignore[index]
             assert f"image {image}" in explorer.alt
-    one, two = (lab.neighbour_values("scenes-vgg", image).alt for image in (1, 2))
-    assert one != two
+    first, second = (lab.neighbour_values("scenes-vgg", image).alt for image in (1, 2))
+    assert first != second
 
 
 def test_the_table_of_neighbours_equals_the_maps() -> None:
@@ -114,10 +114,10 @@ def test_the_table_of_neighbours_equals_the_maps() -> None:
     explorer.set(layer=3, kept=0.5)
     maps, geometry = layer_maps(lab.survey("scenes-vgg"), 0, 2)
     values = np.sort(maps[maps != 0])[::-1][: round(0.5 * np.count_nonzero(maps))]
-    kept = np.where(maps > values[-1], maps, 0)
+    largest = np.where(maps > values[-1], maps, 0)
     table = explorer.picture.table(explorer.data)  # type: ignore[union-attr, arg-type]
     assert int(explorer.data["count"]) == len(values)  # type: ignore[index]
-    assert np.count_nonzero(kept) <= len(values)
+    assert np.count_nonzero(largest) <= len(values)
     size = encode(maps[None].astype(np.float32), 3, 1, 1, method="cps").nbytes
     row = table[(table["format"] == "CPS") & (table["values"] == "as they are")].iloc[0]
     assert row["bytes a value"] == pytest.approx(size / np.count_nonzero(maps))
@@ -129,8 +129,8 @@ def test_a_survey_can_be_given_by_its_path(tmp_path: Path) -> None:
     tiny = {"method": "density", "images": 2, "maps": True}
     record(build(tiny), tmp_path / "own.zarr")
     own = str(tmp_path / "own.zarr")
-    for made in (lab.patterns(own), lab.densities(own, "resnet20"), lab.neighbour_values(own)):
-        check_targets(made)
+    for explorer in (lab.patterns(own), lab.densities(own, "resnet20"), lab.neighbour_values(own)):
+        check_targets(explorer)
     assert layers_with_maps(lab.survey(own)) == [1, 2, 3, 4, 5, 6]
 
 
@@ -149,7 +149,9 @@ def test_the_worked_example() -> None:
         explorer, value="2, 4"
     )
     once = {
-        value for value in explorer.controls["value"].values[1:] if set_of(explorer, value) == {1}
+        value
+        for value in explorer.controls["value"].values[1:]
+        if copies_of(explorer, value) == {1}
     }  # type: ignore[union-attr]
     assert once == {"1, 1", "4, 5"}  # the 1 and the 8: in corners
     assert alt(explorer, value="4, 5", stride=2).count("never") == 1
@@ -163,7 +165,7 @@ def test_the_worked_example() -> None:
     assert elements["cscc"] == elements["cpo"]
 
 
-def set_of(explorer: Explorer, value: str) -> set[int]:
+def copies_of(explorer: Explorer, value: str) -> set[int]:
     explorer.value = value
     return set(explorer.data["copies"].values.tolist())  # type: ignore[index]
 
@@ -205,17 +207,17 @@ def test_cpo_is_smaller_than_the_map_below_two_thirds() -> None:
 
 
 def test_without_relu_cpo_is_larger_than_the_map() -> None:
-    found = lab.survey("scenes-smooth")
-    assert (found.density.values == 1).all()
-    whole = 4 * found["shape"].values.prod(1)
-    cpo = found["bytes"].sel(format="cpo").values
-    assert cpo / whole == pytest.approx(1.5, abs=0.01)
-    assert found["bytes"].sel(format="im2col").values / cpo == pytest.approx(6, abs=0.05)
+    survey = lab.survey("scenes-smooth")
+    assert (survey.density.values == 1).all()
+    map_bytes = 4 * survey["shape"].values.prod(1)
+    cpo = survey["bytes"].sel(format="cpo").values
+    assert cpo / map_bytes == pytest.approx(1.5, abs=0.01)
+    assert survey["bytes"].sel(format="im2col").values / cpo == pytest.approx(6, abs=0.05)
 
 
 def test_with_stride_2_columns_are_read_by_one_and_two_windows_in_turn() -> None:
-    found = lab.survey("scenes-residual")
-    _, geometry = layer_maps(found, 0, 5)
+    survey = lab.survey("scenes-residual")
+    _, geometry = layer_maps(survey, 0, 5)
     assert geometry.stride == (2, 2)
     assert geometry.windows[1:-1].tolist() == [*[1, 2] * 31, 1, 1]  # without the padding
 
@@ -229,10 +231,10 @@ def test_border_columns_are_read_by_fewer_windows() -> None:
 
 
 def test_the_numbers_of_the_residual_networks() -> None:
-    found = lab.survey("resnet20")
-    means, cells = found.density.values.mean(0), found["shape"].values.prod(1)
+    survey = lab.survey("resnet20")
+    means, cells = survey.density.values.mean(0), survey["shape"].values.prod(1)
     assert (
-        found.sizes["step"]
+        survey.sizes["step"]
         == lab.survey("resnet56").sizes["step"]
         == lab.survey("squeezenet").sizes["step"]
         == 100
@@ -249,16 +251,16 @@ def test_the_numbers_of_the_residual_networks() -> None:
 
 
 def test_the_numbers_of_squeezenet() -> None:
-    found = lab.survey("squeezenet")
-    wide = found.kernel.values[:, 0] == 3
-    means = 100 * found.density.values.mean(0)[wide]
+    survey = lab.survey("squeezenet")
+    kernel_3 = survey.kernel.values[:, 0] == 3
+    means = 100 * survey.density.values.mean(0)[kernel_3]
     assert (round(means.min()), round(means.max())) == (67, 93)
-    ratio = found["bytes"].sel(format="cpo").values[:, wide] / (
-        4 * found["shape"].values[wide].prod(1)
+    ratio = survey["bytes"].sel(format="cpo").values[:, kernel_3] / (
+        4 * survey["shape"].values[kernel_3].prod(1)
     )
     assert (ratio.mean(0) > 1).all()  # on average; single images may come below
     assert ratio.min() < 1
-    assert (found["shape"].values[wide][:, 0] <= 64).all()  # narrow
+    assert (survey["shape"].values[kernel_3][:, 0] <= 64).all()  # narrow
 
 
 def test_a_full_map_compresses_six_times_against_im2col() -> None:
@@ -276,12 +278,12 @@ def test_answers_of_the_exercises() -> None:
     for rows, kind in ((72, np.uint16), (73, np.uint32)):
         x = np.zeros((1, 1, rows, 224), np.float32)
         x[..., -1, -1] = 1
-        made: Any = encode(x, 1, method="cps", pointers="per-channel")
-        assert made.words.dtype == kind
+        encoding: Any = encode(x, 1, method="cps", pointers="per-channel")
+        assert encoding.words.dtype == kind
     # 4: three rows of CPO
     x = np.array([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], np.float32)
     cpo: Any = encode(x, 2)
     assert cpo.indices.tolist() == [2, 4, 5, 1, 1, 3, 1, 3]
     # 5: (1 − (1 − d)⁴) / 4d words a value are less than one half above a density of 0.456
-    for chosen, less in ((0.45, False), (0.46, True)):
-        assert ((1 - (1 - chosen) ** 4) / (4 * chosen) < 0.5) == less
+    for density, less in ((0.45, False), (0.46, True)):
+        assert ((1 - (1 - density) ** 4) / (4 * density) < 0.5) == less

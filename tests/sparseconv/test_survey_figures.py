@@ -57,14 +57,14 @@ def test_recordings_of_another_kind_are_refused() -> None:
 
 def test_the_sparsest_layer_is_the_default() -> None:
     for name in ("resnet56", "squeezenet", "scenes-residual"):
-        found = lab.survey(name)
-        wide = np.flatnonzero(found.kernel.values.max(1) > 1)
-        means = found.density.values.mean(0)
-        assert int(density(found)["layer_index"]) == min(wide, key=lambda k: means[k])
+        survey = lab.survey(name)
+        layers = np.flatnonzero(survey.kernel.values.max(1) > 1)
+        means = survey.density.values.mean(0)
+        assert int(density(survey)["layer_index"]) == min(layers, key=lambda k: means[k])
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def odd_survey(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A network with long names, a grouped layer that is the sparsest, unread columns, and maps that are not square."""
     model = nn.Sequential()
     inner = model
@@ -86,31 +86,31 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return record(run, tmp_path_factory.mktemp("odd") / "odd.zarr").load()
 
 
-def test_a_layer_without_sizes_does_not_affect_the_others(odd: Any) -> None:
-    assert odd.density.values.mean(0).argmin() == 1
-    data = nze(odd)
+def test_a_layer_without_sizes_does_not_affect_the_others(odd_survey: Any) -> None:
+    assert odd_survey.density.values.mean(0).argmin() == 1
+    data = nze(odd_survey)
     assert int(data["layer_index"]) in (0, 2)  # the sparsest of which maps are kept
     for state in ({"layer": 1}, {"layer": 3, "channel": 4}):
-        shown = nze(odd, **state)
-        picture = NonzeroMaps(shown)
-        assert "nan" not in picture.describe(shown)
-        assert picture.table(shown)["stride"].tolist() == ["1×2", "1", "1"]
-    grouped = density(odd, layer=2)
+        picture_data = nze(odd_survey, **state)
+        picture = NonzeroMaps(picture_data)
+        assert "nan" not in picture.describe(picture_data)
+        assert picture.table(picture_data)["stride"].tolist() == ["1×2", "1", "1"]
+    grouped = density(odd_survey, layer=2)
     assert "grouped, dilated or unevenly padded" in LayerDensity(grouped).describe(grouped)
     assert "nan" not in LayerDensity(grouped).describe(grouped)
 
 
-def test_the_share_of_a_channel_includes_unread_values(odd: Any) -> None:
-    data = nze(odd, layer=1)
-    maps, geometry = layer_maps(odd, 0, 0)
+def test_the_share_of_a_channel_includes_unread_values(odd_survey: Any) -> None:
+    data = nze(odd_survey, layer=1)
+    maps, geometry = layer_maps(odd_survey, 0, 0)
     assert geometry.windows[-1] == 0
     assert float(data["share"]) == np.count_nonzero(maps) / maps.size == 1
     assert data["counts"].values.sum() == 9 * 19
 
 
-def test_the_rest_of_the_square_is_grey_for_a_map_that_is_not_square(odd: Any) -> None:
-    data = nze(odd, layer=3, channel=2)
-    (maps, geometry), high = layer_maps(odd, 0, 2), data["codes"].shape[0]
+def test_the_rest_of_the_square_is_grey_for_a_map_that_is_not_square(odd_survey: Any) -> None:
+    data = nze(odd_survey, layer=3, channel=2)
+    (maps, geometry), high = layer_maps(odd_survey, 0, 2), data["codes"].shape[0]
     lower = int(np.ceil(geometry.padded[0] / geometry.padded[1] * high)) + 1
     assert (data["codes"].values[lower:] == 1).all()
     assert (data["sheet"].values[-1] == 2).all()
@@ -120,56 +120,60 @@ def test_the_rest_of_the_square_is_grey_for_a_map_that_is_not_square(odd: Any) -
 
 
 def test_a_channel_above_the_last_selects_the_last() -> None:
-    found = lab.survey("scenes-vgg")
+    survey = lab.survey("scenes-vgg")
     for name, state in (("last", {"channel": 16}), ("beyond", {"channel": 60})):
-        data = nze(found, 0, 2, **state)
+        data = nze(survey, 0, 2, **state)
         assert int(data["channel"]) == 15, name
 
 
 @pytest.mark.parametrize(("layer", "channel"), [(2, 3), (6, 64), (1, 1)])
 def test_the_picture_shows_the_recorded_maps(layer: int, channel: int) -> None:
-    found = lab.survey("scenes-residual")
-    data, (maps, geometry) = nze(found, 1, layer, channel), layer_maps(found, 1, layer - 1)
-    one = maps[min(channel, len(maps)) - 1]
+    survey = lab.survey("scenes-residual")
+    data, (maps, geometry) = nze(survey, 1, layer, channel), layer_maps(survey, 1, layer - 1)
+    channel_map = maps[min(channel, len(maps)) - 1]
     starts = [s * geometry.stride[1] for s in range(geometry.output[1])]
     times = [sum(start <= j + 1 < start + 3 for start in starts) for j in range(64)]
     by_hand = [
-        sum(int((one[:, j] != 0).sum()) for j in range(one.shape[1]) if times[j] == n)
+        sum(
+            int((channel_map[:, j] != 0).sum())
+            for j in range(channel_map.shape[1])
+            if times[j] == n
+        )
         for n in range(1, 6)
     ]
-    if one.shape[1] == 64:
+    if channel_map.shape[1] == 64:
         assert data["counts"].values.tolist() == by_hand
-    assert float(found.density.values[1, layer - 1]) == pytest.approx(
+    assert float(survey.density.values[1, layer - 1]) == pytest.approx(
         np.count_nonzero(maps) / maps.size
     )
     left, top, right, bottom = data["tile"].values
     inside = data["sheet"].values[int(np.ceil(top)) : int(bottom), int(np.ceil(left)) : int(right)]
-    assert (inside == 1).mean() == pytest.approx((one != 0).mean(), abs=0.05)
+    assert (inside == 1).mean() == pytest.approx((channel_map != 0).mean(), abs=0.05)
     assert not (inside == 2).any()  # no gap
-    assert (data["picture"].values == found["picture"].isel(step=1).values).all()
+    assert (data["picture"].values == survey["picture"].isel(step=1).values).all()
 
 
 @pytest.mark.parametrize("unit", ["bytes", "elements"])
 @pytest.mark.parametrize("name", lab.SURVEYED_NETWORKS)
 def test_sentences_about_every_layer_fit(name: str, unit: str) -> None:
-    found = lab.survey(name)
-    picture = LayerDensity(density(found, unit=unit))
+    survey = lab.survey(name)
+    picture = LayerDensity(density(survey, unit=unit))
     renderer = picture._canvas.get_renderer()
-    for layer in range(1, found.sizes["layer"] + 1):
-        picture.update(density(found, found.sizes["step"] - 1, layer, unit))
+    for layer in range(1, survey.sizes["layer"] + 1):
+        picture.update(density(survey, survey.sizes["step"] - 1, layer, unit))
         for words in (picture._heading, picture._sentences):
             box = words.get_window_extent(renderer)
             assert 0 <= box.x0 < box.x1 <= picture.figure.bbox.width, words.get_text()
 
 
-def test_long_names_fit(odd: Any) -> None:
+def test_long_names_fit(odd_survey: Any) -> None:
     for layer in (1, 2, 3):
-        data = density(odd, layer=layer)
+        data = density(odd_survey, layer=layer)
         check_texts(LayerDensity(data))
         assert (
             str(data["layer"].values[layer - 1]) in LayerDensity(data).table(data)["layer"].tolist()
         )
-    check_texts(NonzeroMaps(nze(odd, layer=3)))
+    check_texts(NonzeroMaps(nze(odd_survey, layer=3)))
 
 
 @pytest.mark.parametrize("name", lab.SURVEYED_NETWORKS)
@@ -185,19 +189,19 @@ def test_ratios_lie_inside_their_chart(name: str) -> None:
 
 @pytest.mark.parametrize("unit", ["bytes", "elements"])
 def test_charts_show_the_recorded_numbers(unit: str) -> None:
-    found = lab.survey("resnet20")
-    picture = LayerDensity(density(found, 0, 5, unit))
-    data = density(found, 42, 9, unit)
+    survey = lab.survey("resnet20")
+    picture = LayerDensity(density(survey, 0, 5, unit))
+    data = density(survey, 42, 9, unit)
     picture.update(data)
-    charts, sizes = picture._charts, found[unit].isel(step=42)
-    assert charts._densities.get_ydata() == pytest.approx(found.density.values[42])
+    charts, sizes = picture._charts, survey[unit].isel(step=42)
+    assert charts._densities.get_ydata() == pytest.approx(survey.density.values[42])
     dots = charts.density_axes.lines[0].get_ydata().reshape(100, 19)
-    assert dots == pytest.approx(found.density.values)
+    assert dots == pytest.approx(survey.density.values)
     for name in ("mec", "cscc", "cpo", "cps"):
         assert charts._lines[name].get_ydata() == pytest.approx(
             sizes.sel(format="im2col").values / sizes.sel(format=name).values
         )
-    cells = found["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
+    cells = survey["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
     assert charts._lines["map"].get_ydata() == pytest.approx(
         sizes.sel(format="im2col").values / cells
     )
@@ -206,19 +210,19 @@ def test_charts_show_the_recorded_numbers(unit: str) -> None:
     cpo = float(sizes.sel(format="cpo")[8])
     assert f"CPO {float(sizes.sel(format='im2col')[8]) / cpo:.3g}×" in words
     assert f"CPO {cpo / cells[8]:.2f} and CPS" in words
-    assert f"leaves {float(found['work'].values[42, 8]):.0%} of the multiply-adds" in words
-    assert f"image 43 of 100: {found.density.values[42].min():.0%} to 100%" in words
+    assert f"leaves {float(survey['work'].values[42, 8]):.0%} of the multiply-adds" in words
+    assert f"image 43 of 100: {survey.density.values[42].min():.0%} to 100%" in words
 
 
 def test_the_table_shows_the_recorded_numbers() -> None:
-    found = lab.survey("squeezenet")
-    data = density(found, 7, 3, "elements")
+    survey = lab.survey("squeezenet")
+    data = density(survey, 7, 3, "elements")
     table = LayerDensity(data).table(data)
-    assert table["density"].values == pytest.approx(found.density.values[7])
-    assert table["mean density"].values == pytest.approx(found.density.values.mean(0))
-    assert table["standard deviation"].values == pytest.approx(found.density.values.std(0, ddof=1))
-    assert table["multiply-adds left"].values == pytest.approx(found["work"].values[7])
+    assert table["density"].values == pytest.approx(survey.density.values[7])
+    assert table["mean density"].values == pytest.approx(survey.density.values.mean(0))
+    assert table["standard deviation"].values == pytest.approx(survey.density.values.std(0, ddof=1))
+    assert table["multiply-adds left"].values == pytest.approx(survey["work"].values[7])
     for k, name in enumerate(FORMAT_NAMES):
-        assert table[f"{name}, elements"].values == pytest.approx(found.elements.values[7, :, k])
+        assert table[f"{name}, elements"].values == pytest.approx(survey.elements.values[7, :, k])
     assert table["map"].tolist()[3] == "16×54×54"
     assert "image 8 of 100" in LayerDensity(data).describe(data)

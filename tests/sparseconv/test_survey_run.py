@@ -23,7 +23,7 @@ from explore.sparseconv.formats.recorded_maps import read_levels
 X, Y = noise(6, 1, 8, 8), torch.tensor([0, 2, 1, 1, 0, 2])
 
 
-def own(images: int = 3, maps: bool = False, seed: int = 0) -> DensityRun:
+def make_run(images: int = 3, maps: bool = False, seed: int = 0) -> DensityRun:
     model = net(
         nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, stride=2), nn.Conv2d(2, 2, 1)
     )
@@ -31,37 +31,37 @@ def own(images: int = 3, maps: bool = False, seed: int = 0) -> DensityRun:
 
 
 def test_a_run_over_tensors_and_a_given_network(tmp_path: Path) -> None:
-    run = own(maps=True)
+    run = make_run(maps=True)
     random = torch.get_rng_state()
     recording = record(run, tmp_path / "own.zarr")
     assert torch.equal(torch.get_rng_state(), random)
     assert recording.sizes["step"] == 3
     assert recording.attrs["config"]["model"] == "your Sequential"
-    chosen = recording["index"].values
-    assert len(set(chosen.tolist())) == 3
-    assert recording["label"].values.tolist() == Y[chosen].tolist()
+    indices = recording["index"].values
+    assert len(set(indices.tolist())) == 3
+    assert recording["label"].values.tolist() == Y[indices].tolist()
     assert recording["class"].values.tolist() == ["0", "1", "2"]
-    alone = activation_density(run.network, X[chosen])
+    alone = activation_density(run.network, X[indices])
     for name in ("density", "work", "bytes", "elements"):
         np.testing.assert_array_equal(recording[name].values, alone[name].values)
     assert recording["offset"].values.tolist() == [0, 64, -1]
-    for k, at in enumerate(chosen):
-        maps = relu(run.network[0](X[at][None]))[0].detach().numpy()
-        kept = recording["levels"].isel(step=k).values
-        np.testing.assert_array_equal(read_levels(kept, 64, maps.shape) != 0, maps != 0)
-        np.testing.assert_array_equal(read_levels(kept, 0, (1, 8, 8)) != 0, X[at].numpy() != 0)
+    for k, index in enumerate(indices):
+        maps = relu(run.network[0](X[index][None]))[0].detach().numpy()
+        levels = recording["levels"].isel(step=k).values
+        np.testing.assert_array_equal(read_levels(levels, 64, maps.shape) != 0, maps != 0)
+        np.testing.assert_array_equal(read_levels(levels, 0, (1, 8, 8)) != 0, X[index].numpy() != 0)
         grey = recording["picture"].isel(step=k).values
         assert (grey[..., 0] == grey[..., 2]).all()
         assert (grey.min(), grey.max()) == (0, 255)
-        assert int(grey[..., 0].argmax()) == int(X[at, 0].argmax())
+        assert int(grey[..., 0].argmax()) == int(X[index, 0].argmax())
 
 
 def test_the_seed_selects_different_images() -> None:
-    drawn = {seed: own(6, seed=seed)._order.tolist() for seed in range(3)}
-    assert all(order == list(range(6)) for order in drawn.values())
-    some = {tuple(own(2, seed=seed)._order.tolist()) for seed in range(8)}
+    orders = {seed: make_run(6, seed=seed)._order.tolist() for seed in range(3)}
+    assert all(order == list(range(6)) for order in orders.values())
+    some = {tuple(make_run(2, seed=seed)._order.tolist()) for seed in range(8)}
     assert len(some) > 3
-    assert own(99).steps == 5  # all there are
+    assert make_run(99).steps == 5  # all there are
 
 
 def test_a_set_of_one_image_is_refused() -> None:
@@ -77,8 +77,8 @@ def test_images_are_normalised_by_their_set_or_by_the_statistics_of_the_network(
     expected = data.images[2].double() / 255
     for c, (mean, std) in enumerate(zip(*statistics, strict=True)):
         expected[c] = (expected[c] - mean) / std
-    found = TrainingData(data, statistics=statistics).batch([2])
-    torch.testing.assert_close(found[0], expected.float())
+    batch = TrainingData(data, statistics=statistics).batch([2])
+    torch.testing.assert_close(batch[0], expected.float())
 
 
 @pytest.mark.parametrize(

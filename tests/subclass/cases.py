@@ -1,4 +1,4 @@
-"""What is special about subclass distillation in the tests of all topics."""
+"""Special cases of subclass distillation for the tests of all topics."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from explore.subclass.figures.study import students
 from explore.subclass.lab import recording_of, study_of
 
 
-def trained(*lessons: str, **state: Any) -> xarray.Dataset:
+def logits_state(*lessons: str, **state: Any) -> xarray.Dataset:
     return logits([recording_of(lesson) for lesson in lessons], **state)
 
 
-def studied(*states: dict[str, Any]) -> list[xarray.Dataset]:
+def student_states(*states: dict[str, Any]) -> list[xarray.Dataset]:
     return [students(study_of("digits"), **state) for state in states]
 
 
@@ -38,17 +38,21 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "logits": (
         "explore.subclass.figures.logits:Logits",
         lambda: [
-            trained("skd", "scratch", step=step, subclass=subclass)
+            logits_state("skd", "scratch", step=step, subclass=subclass)
             for step, subclass in ((0, "all"), (100, "3"), (6, "all"), (610, "9"))
         ],
     ),
     "logits of students without a teacher": (
         "explore.subclass.figures.logits:Logits",
-        lambda: [trained("scratch", step=0), trained("scratch", step=20), trained("scratch")],
+        lambda: [
+            logits_state("scratch", step=0),
+            logits_state("scratch", step=20),
+            logits_state("scratch"),
+        ],
     ),
     "students": (
         "explore.subclass.figures.study:Students",
-        lambda: studied(
+        lambda: student_states(
             {},
             {"width": 2},
             {"width": 64, "labels": 800, "teacher_images": -1},
@@ -57,6 +61,6 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     ),
     "scores": (
         "explore.subclass.figures.study:Scores",
-        lambda: studied({}, {"width": 2}, {"labels": 200}),
+        lambda: student_states({}, {"width": 2}, {"labels": 200}),
     ),
 }

@@ -13,13 +13,13 @@ PARENTS = [0, 1, 0, 1]
 
 
 def blobs(n: int = 120, seed: int = 0, classes: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points around the corners of a square."""
+    """Return points around the corners of a square."""
     subclasses = torch.arange(n) % classes
     centres = 3 * torch.stack([(subclasses % 2).float(), (subclasses // 2).float()], 1)
     return centres + torch.randn(n, 2, generator=torch.Generator().manual_seed(seed)), subclasses
 
 
-def run_of(
+def make_run(
     method: str = "skd", parents=PARENTS, teacher=None, student_factory=None, **options
 ) -> SubclassRun:
     defaults = {
@@ -36,7 +36,7 @@ def run_of(
     return SubclassRun(config, blobs(classes=len(parents)), teacher, student_factory)
 
 
-def finished(run):
+def run_to_end(run):
     while run.step < run.steps:
         run.advance()
     return run

@@ -25,10 +25,10 @@ losses = pytest.mark.parametrize("loss", [subclass_distillation_loss, class_dist
 temperatures = pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 
 
-def drawn(
+def random_arguments(
     parents, b: int = 16, seed: int = 0, dtype=torch.float32
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Logits of a student and of a teacher, and classes."""
+    """Return random logits of a student and of a teacher, and classes."""
     generator = torch.Generator().manual_seed(seed)
     student, teacher = (
         2 * torch.randn(b, len(parents), generator=generator, dtype=torch.float64) for _ in range(2)
@@ -53,31 +53,31 @@ def sums(q: torch.Tensor, parents) -> torch.Tensor:
 
 @maps
 def test_the_sum_of_softmax_is_the_softmax_of_logsumexp(parents):
-    z = drawn(parents, dtype=torch.float64)[0]
-    wanted = sums(z.softmax(-1), parents)
+    z = random_arguments(parents, dtype=torch.float64)[0]
+    expected = sums(z.softmax(-1), parents)
     zeta = class_logits(z, parents)
-    assert zeta.shape == wanted.shape
-    torch.testing.assert_close(zeta.softmax(-1), wanted, rtol=0, atol=1e-15)
+    assert zeta.shape == expected.shape
+    torch.testing.assert_close(zeta.softmax(-1), expected, rtol=0, atol=1e-15)
     torch.testing.assert_close(zeta, sums(z.exp(), parents).log(), rtol=1e-12, atol=1e-12)
     for soften in ("subclass", "class"):
         torch.testing.assert_close(
-            class_probabilities(z, parents, 1.0, soften), wanted, rtol=0, atol=1e-15
+            class_probabilities(z, parents, 1.0, soften), expected, rtol=0, atol=1e-15
         )
 
 
 @maps
 def test_any_number_of_leading_dimensions(parents):
     z = torch.randn(2, 3, 5, len(parents), generator=torch.Generator().manual_seed(1))
-    found = class_logits(z, parents)
-    assert found.shape == (2, 3, 5, max(parents) + 1)
-    assert torch.equal(found[1, 2, 4], class_logits(z[1, 2, 4], torch.tensor(parents)))
-    assert torch.equal(found, class_logits(z, tuple(parents)))
+    logits = class_logits(z, parents)
+    assert logits.shape == (2, 3, 5, max(parents) + 1)
+    assert torch.equal(logits[1, 2, 4], class_logits(z[1, 2, 4], torch.tensor(parents)))
+    assert torch.equal(logits, class_logits(z, tuple(parents)))
 
 
 @temperatures
 def test_the_two_ways_to_soften_by_their_formulas(temperature):
     parents = [0, 1, 0, 1, 0]
-    z = drawn(parents, dtype=torch.float64)[0]
+    z = random_arguments(parents, dtype=torch.float64)[0]
     torch.testing.assert_close(
         class_probabilities(z, parents, temperature), sums((z / temperature).softmax(-1), parents)
     )
@@ -111,8 +111,8 @@ def test_the_class_of_the_largest_sum_need_not_hold_the_largest_subclass():
 
 def test_masked_subclasses_count_nothing():
     parents, z = [0, 1, 1, 0, 2], torch.tensor([[1.0, -torch.inf, 2.0, 0.5, -torch.inf]])
-    wanted = torch.tensor([[log(exp(1) + exp(0.5)), 2.0, -torch.inf]])
-    torch.testing.assert_close(class_logits(z, parents), wanted)
+    expected = torch.tensor([[log(exp(1) + exp(0.5)), 2.0, -torch.inf]])
+    torch.testing.assert_close(class_logits(z, parents), expected)
     probabilities = class_probabilities(z, parents, 2.0)
     assert probabilities[0, 2] == 0
     assert float(probabilities.sum()) == pytest.approx(1)
@@ -126,10 +126,10 @@ def test_zero_logits_start_unequal_classes_unlike_and_the_correction_alike():
     torch.testing.assert_close(
         prior_correction(parents), torch.tensor([-log(3), 0.0, -log(3), -log(3)])
     )
-    for one in MAPS:
-        c = max(one) + 1
+    for parents in MAPS:
+        c = max(parents) + 1
         torch.testing.assert_close(
-            class_probabilities(prior_correction(one), one), torch.full((c,), 1 / c)
+            class_probabilities(prior_correction(parents), parents), torch.full((c,), 1 / c)
         )
     assert not prior_correction([1, 0, 2]).any()
 
@@ -140,39 +140,39 @@ def test_zero_logits_start_unequal_classes_unlike_and_the_correction_alike():
 @maps
 @temperatures
 def test_against_pytorchs_divergence(parents, temperature):
-    student, teacher, y = drawn(parents)
+    student, teacher, y = random_arguments(parents)
     q_t, q_s = (teacher / temperature).softmax(-1), (student / temperature).softmax(-1)
     soft = temperature**2 * kl_div(q_s.log(), q_t, reduction="batchmean")
     c_t, c_s = sums(q_t, parents), sums(q_s, parents)
     class_soft = temperature**2 * kl_div(c_s.log(), c_t, reduction="batchmean")
     hard = -sums(student.softmax(-1), parents).log()[torch.arange(len(y)), y].mean()  # at T = 1
     for weight in (0.0, 0.3, 1.0):
-        wanted = weight * soft + (1 - weight) * hard
+        expected = weight * soft + (1 - weight) * hard
         torch.testing.assert_close(
-            subclass_distillation_loss(student, teacher, y, parents, temperature, weight), wanted
+            subclass_distillation_loss(student, teacher, y, parents, temperature, weight), expected
         )
-        wanted = weight * class_soft + (1 - weight) * hard
+        expected = weight * class_soft + (1 - weight) * hard
         torch.testing.assert_close(
-            class_distillation_loss(student, teacher, y, parents, temperature, weight), wanted
+            class_distillation_loss(student, teacher, y, parents, temperature, weight), expected
         )
     by_class = [
         (class_logits(z, parents) / temperature).log_softmax(-1) for z in (student, teacher)
     ]
-    wanted = temperature**2 * kl_div(*by_class, reduction="batchmean", log_target=True)
+    expected = temperature**2 * kl_div(*by_class, reduction="batchmean", log_target=True)
     torch.testing.assert_close(
-        class_distillation_loss(student, teacher, y, parents, temperature, 1.0, "class"), wanted
+        class_distillation_loss(student, teacher, y, parents, temperature, 1.0, "class"), expected
     )
 
 
 def test_the_defaults_are_temperature_4_and_equal_weights():
-    given = drawn([0, 0, 1])
+    arguments = random_arguments([0, 0, 1])
     for loss in (subclass_distillation_loss, class_distillation_loss):
-        assert loss(*given, [0, 0, 1]) == loss(*given, [0, 0, 1], 4.0, 0.5)
-    assert class_distillation_loss(*given, [0, 0, 1]) == class_distillation_loss(
-        *given, [0, 0, 1], soften="subclass"
+        assert loss(*arguments, [0, 0, 1]) == loss(*arguments, [0, 0, 1], 4.0, 0.5)
+    assert class_distillation_loss(*arguments, [0, 0, 1]) == class_distillation_loss(
+        *arguments, [0, 0, 1], soften="subclass"
     )
-    assert class_distillation_loss(*given, [0, 0, 1]) != class_distillation_loss(
-        *given, [0, 0, 1], soften="class"
+    assert class_distillation_loss(*arguments, [0, 0, 1]) != class_distillation_loss(
+        *arguments, [0, 0, 1], soften="class"
     )
 
 
@@ -180,38 +180,38 @@ def test_the_defaults_are_temperature_4_and_equal_weights():
 @temperatures
 @pytest.mark.parametrize("soften", ["subclass", "class"])
 def test_with_one_subclass_a_class_both_levels_are_one(parents, temperature, soften):
-    student, teacher, y = drawn(parents)
-    one = subclass_distillation_loss(student, teacher, y, parents, temperature)
+    student, teacher, y = random_arguments(parents)
+    subclass_loss = subclass_distillation_loss(student, teacher, y, parents, temperature)
     other = class_distillation_loss(student, teacher, y, parents, temperature, soften=soften)
     if parents == sorted(parents) and soften == "subclass":
-        assert torch.equal(one, other)  # bit for bit
-    torch.testing.assert_close(one, other, rtol=1e-6, atol=0)
+        assert torch.equal(subclass_loss, other)  # bit for bit
+    torch.testing.assert_close(subclass_loss, other, rtol=1e-6, atol=0)
 
 
 @losses
 @maps
 def test_what_must_not_matter(loss, parents):
-    student, teacher, y = drawn(parents)
-    known = loss(student, teacher, y, parents)
+    student, teacher, y = random_arguments(parents)
+    expected = loss(student, teacher, y, parents)
     order = torch.from_numpy(np.random.default_rng(1).permutation(len(parents)))
     torch.testing.assert_close(
-        loss(student[:, order], teacher[:, order], y, torch.tensor(parents)[order]), known
+        loss(student[:, order], teacher[:, order], y, torch.tensor(parents)[order]), expected
     )
     torch.testing.assert_close(
         loss(student + 3, teacher - torch.arange(16.0)[:, None], y, parents),
-        known,
+        expected,
         rtol=1e-5,
         atol=1e-6,
     )
-    torch.testing.assert_close(loss(student.flip(0), teacher.flip(0), y.flip(0), parents), known)
+    torch.testing.assert_close(loss(student.flip(0), teacher.flip(0), y.flip(0), parents), expected)
     for name in (list, tuple, np.array, torch.tensor):
-        assert loss(student, teacher, y, name(parents)) == known
+        assert loss(student, teacher, y, name(parents)) == expected
 
 
 @maps
 @temperatures
 def test_divergences_are_0_of_equal_labels_and_above_of_others(parents, temperature):
-    student, teacher, _ = drawn(parents)
+    student, teacher, _ = random_arguments(parents)
     same = student + torch.arange(16.0)[:, None]
     assert subclass_divergence(student, same, temperature).abs().max() < 1e-5
     assert class_divergence(student, same, parents, temperature).abs().max() < 1e-5
@@ -233,13 +233,13 @@ def test_t_squared_keeps_the_gradient_alive(parents):
 
     The difference falls with T, to 0.5 % at T = 256.
     """
-    student, teacher, y = drawn(parents)
+    student, teacher, y = random_arguments(parents)
     centred = [z - z.mean(-1, keepdim=True) for z in (student, teacher)]
-    wanted, errors = (centred[0] - centred[1]) / len(parents) / len(y), []
+    expected, errors = (centred[0] - centred[1]) / len(parents) / len(y), []
     for temperature in (1.0, 2.0, 4.0, 16.0, 64.0, 256.0):
         leaf = student.clone().requires_grad_()
         subclass_distillation_loss(leaf, teacher, y, parents, temperature, 1.0).backward()
-        errors.append(float((leaf.grad - wanted).norm() / wanted.norm()))
+        errors.append(float((leaf.grad - expected).norm() / expected.norm()))
         q_s, q_t = (student / temperature).softmax(-1), (teacher / temperature).softmax(-1)
         torch.testing.assert_close(
             leaf.grad, temperature * (q_s - q_t) / len(y), rtol=1e-3, atol=1e-5
@@ -256,7 +256,7 @@ def test_gradients_are_those_of_finite_differences(loss, soften, temperature):
     """The soft term is always float32, so the step is 2⁻⁵ and the tolerances fit its rounding."""
     parents = [0, 1, 0, 2, 1, 1]
     more = {"soften": soften} if loss is class_distillation_loss else {}
-    student, teacher, y = drawn(parents, 5, dtype=torch.float64)
+    student, teacher, y = random_arguments(parents, 5, dtype=torch.float64)
     leaf = student.clone().requires_grad_()
     loss(leaf, teacher, y, parents, temperature, 0.6, **more).backward()
     step = 2**-5
@@ -274,7 +274,7 @@ def test_gradients_are_those_of_finite_differences(loss, soften, temperature):
 @losses
 def test_gradients_in_float64(loss, weight):
     parents = [0, 1, 0, 1, 1]
-    student, teacher, y = drawn(parents, 4, dtype=torch.float64)
+    student, teacher, y = random_arguments(parents, 4, dtype=torch.float64)
     assert torch.autograd.gradcheck(
         lambda z: loss(z, teacher, y, parents, 4.0, weight), student.requires_grad_()
     )
@@ -283,17 +283,17 @@ def test_gradients_in_float64(loss, weight):
 @maps
 @temperatures
 def test_cross_entropy_minus_divergence_is_the_teachers_entropy(parents, temperature):
-    student, teacher, _ = drawn(parents)
+    student, teacher, _ = random_arguments(parents)
     q = (teacher / temperature).softmax(-1)
     entropy = -(q * q.log()).sum(-1)
     crossed = cross_entropy(student / temperature, q, reduction="none")
-    found = temperature**2 * crossed - subclass_divergence(student, teacher, temperature)
-    torch.testing.assert_close(found, temperature**2 * entropy, rtol=1e-5, atol=1e-5)
+    difference = temperature**2 * crossed - subclass_divergence(student, teacher, temperature)
+    torch.testing.assert_close(difference, temperature**2 * entropy, rtol=1e-5, atol=1e-5)
 
 
 @losses
 def test_no_gradient_reaches_the_teacher(loss):
-    student, teacher, y = drawn([0, 0, 1])
+    student, teacher, y = random_arguments([0, 0, 1])
     student.requires_grad_()
     teacher.requires_grad_()
     loss(student, teacher, y, [0, 0, 1]).backward()
@@ -305,44 +305,44 @@ def test_no_gradient_reaches_the_teacher(loss):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_single(loss, dtype):
     parents = [0, 0, 1, 1]
-    student, teacher, y = drawn(parents, dtype=dtype)
+    student, teacher, y = random_arguments(parents, dtype=dtype)
     for weight in (1.0, 0.5, 0.0):
-        wanted = loss(student.float(), teacher.float(), y, parents, 4.0, weight)
+        expected = loss(student.float(), teacher.float(), y, parents, 4.0, weight)
         assert float(loss(student, teacher, y, parents, 4.0, weight)) == pytest.approx(
-            float(wanted), rel=1e-6
+            float(expected), rel=1e-6
         )
 
 
 @losses
 def test_what_the_teacher_masks_costs_nothing_by_itself(loss):
-    student, teacher, y = drawn([0, 1, 1, 0])
+    student, teacher, y = random_arguments([0, 1, 1, 0])
     teacher[:, 2] = -torch.inf
     student.requires_grad_()
-    found = loss(student, teacher, y, [0, 1, 1, 0], 2.0, 1.0)
-    found.backward()
-    assert torch.isfinite(found)
+    value = loss(student, teacher, y, [0, 1, 1, 0], 2.0, 1.0)
+    value.backward()
+    assert torch.isfinite(value)
     assert torch.isfinite(student.grad).all()
     if loss is subclass_distillation_loss:
         q, log = (teacher / 2).softmax(-1), (student.detach() / 2).log_softmax(-1)
-        assert found.item() == pytest.approx(
+        assert value.item() == pytest.approx(
             4 * float(kl_div(log, q, reduction="batchmean")), rel=1e-5
         )
 
 
 @losses
 def test_a_mask_that_both_have_is_as_good_as_absence(loss):
-    student, teacher, y = drawn([0, 1, 1])
+    student, teacher, y = random_arguments([0, 1, 1])
     blank = torch.full((16, 1), -torch.inf)
     masked = torch.cat([student, blank], -1).requires_grad_()
-    found = loss(masked, torch.cat([teacher, blank], -1), y, [0, 1, 1, 0])
-    torch.testing.assert_close(found, loss(student, teacher, y, [0, 1, 1]))
-    found.backward()
+    value = loss(masked, torch.cat([teacher, blank], -1), y, [0, 1, 1, 0])
+    torch.testing.assert_close(value, loss(student, teacher, y, [0, 1, 1]))
+    value.backward()
     assert torch.isfinite(masked.grad).all()
 
 
 @losses
 def test_a_whole_class_that_is_masked_leaves_gradients_finite(loss):
-    student, teacher, y = drawn([0, 1, 1])
+    student, teacher, y = random_arguments([0, 1, 1])
     blank = torch.full((16, 1), -torch.inf)
     masked = torch.cat([student, blank], -1).requires_grad_()
     loss(masked, torch.cat([teacher, blank], -1), y, [0, 1, 1, 2]).backward()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from subclass_toys import PARENTS, blobs, finished, flat, run_of, small_set
+from subclass_toys import PARENTS, blobs, flat, make_run, run_to_end, small_set
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -60,13 +60,13 @@ def test_shuffled_subclasses_keep_classes_and_sizes(seed):
 
 def test_each_kind_of_teacher_has_its_own_labels_and_loss():
     fits = {
-        kind: run_of(method).teacher_fit
+        kind: make_run(method).teacher_fit
         for kind, method in (("s", "skd"), ("r", "random-subclasses"), ("f", "found-subclasses"))
     }
     own = {kind: fit.labels[0] for kind, fit in fits.items()}
     assert torch.equal(own["f"], own["s"] % 2)
     assert torch.equal(own["r"] % 2, own["s"] % 2)
-    rows = run_of("skd").teacher_fit.images
+    rows = make_run("skd").teacher_fit.images
     corner = (rows[:, 0] > 1.5) + 2 * (rows[:, 1] > 1.5)
     assert float((own["s"] == corner).float().mean()) > 0.7
     assert float((own["r"] == corner).float().mean()) < 0.7
@@ -82,7 +82,7 @@ def test_each_kind_of_teacher_has_its_own_labels_and_loss():
 def test_a_trained_teacher_is_refused_for_other_subclasses(method):
     """A control needs a teacher of random subclasses, not of the true ones."""
     with pytest.raises(InvalidInput, match=f"{method} trains its own teacher"):
-        run_of(method, teacher=nn.Linear(2, 4))
+        make_run(method, teacher=nn.Linear(2, 4))
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_a_trained_teacher_is_not_trained_again(method):
         nn.Linear(2, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 4)
     )
     before = flat(teacher).clone()
-    run = run_of(method, teacher=teacher)
+    run = make_run(method, teacher=teacher)
     assert run.steps == 4
-    finished(run)
+    run_to_end(run)
     run.snapshot()
     assert torch.equal(before, flat(teacher))
     assert all(module.training for module in teacher.modules())
@@ -110,9 +110,9 @@ def test_the_teacher_of_a_factory_is_trained():
         networks.append(MLP(2, 8, outputs, seed))
         return networks[-1]
 
-    run = run_of(teacher=factory)
+    run = make_run(teacher=factory)
     before = flat(networks[0]).clone()
-    assert finished(run).steps == 7
+    assert run_to_end(run).steps == 7
     assert run.teacher is networks[0]
     assert not torch.equal(before, flat(networks[0]))
 
@@ -124,11 +124,11 @@ def test_networks_of_another_width_are_refused(outputs):
             InvalidInput,
             match=rf"the teacher returns \[2, {outputs}\] for 2 images; expected \[2, 4\]",
         ):
-            run_of(teacher=teacher)
+            make_run(teacher=teacher)
     with pytest.raises(
         InvalidInput, match=rf"the student returns \[2, {outputs}\] for 2 images; expected \[2, 4\]"
     ):
-        run_of(student_factory=lambda _, seed: MLP(2, 8, outputs, seed))
+        make_run(student_factory=lambda _, seed: MLP(2, 8, outputs, seed))
 
 
 @pytest.mark.parametrize(
@@ -153,12 +153,12 @@ def test_networks_of_another_width_are_refused(outputs):
 )
 def test_invalid_factories_of_students_are_refused(student, words):
     with pytest.raises(InvalidInput, match=words):
-        run_of(student_factory=student)
+        make_run(student_factory=student)
 
 
 def test_the_student_is_the_network_of_the_factory():
     own = nn.Linear(2, 4)
-    run = finished(run_of(student_factory=lambda outputs, seed: own))
+    run = run_to_end(make_run(student_factory=lambda outputs, seed: own))
     assert run.student is own
     assert run.student(run.held.images).shape == (len(run.held), 4)
     probabilities = run.predict(run.held.images)
@@ -171,7 +171,7 @@ def test_the_student_is_the_network_of_the_factory():
 
 
 def test_nothing_happens_after_the_end():
-    run = finished(run_of())
+    run = run_to_end(make_run())
     before = flat(run.student).clone()
     run.advance()
     assert run.step == run.steps
@@ -179,25 +179,25 @@ def test_nothing_happens_after_the_end():
 
 
 def test_with_one_subclass_a_class_skd_is_kd_run_for_run():
-    runs = [finished(run_of(method, [0, 1, 2])) for method in ("skd", "kd")]
+    runs = [run_to_end(make_run(method, [0, 1, 2])) for method in ("skd", "kd")]
     torch.testing.assert_close(flat(runs[0].student), flat(runs[1].student), rtol=1e-5, atol=1e-6)
-    with_two = [finished(run_of(method)) for method in ("skd", "kd")]
+    with_two = [run_to_end(make_run(method)) for method in ("skd", "kd")]
     assert not torch.allclose(flat(with_two[0].student), flat(with_two[1].student), atol=1e-3)
 
 
 def test_methods_differ_only_in_their_signals():
-    runs = {name: run_of(name) for name in TEACHING_SIGNALS}
+    runs = {name: make_run(name) for name in TEACHING_SIGNALS}
     starts = [flat(run.student) for run in runs.values()]
     assert all(torch.equal(starts[0], start) for start in starts)
     assert all(torch.equal(runs["skd"].own.images, run.own.images) for run in runs.values())
     assert torch.equal(flat(runs["skd"].teacher), flat(runs["random-subclasses"].teacher))
-    weights = {name: flat(finished(run).student) for name, run in runs.items()}
+    weights = {name: flat(run_to_end(run).student) for name, run in runs.items()}
     names = list(weights)
     assert all(
         not torch.equal(weights[a], weights[b]) for i, a in enumerate(names) for b in names[:i]
     )
     assert torch.equal(flat(runs["skd"].teacher), flat(runs["kd"].teacher))
-    no_distillation = finished(run_of("skd", distill_weight=0.0))
+    no_distillation = run_to_end(make_run("skd", distill_weight=0.0))
     torch.testing.assert_close(
         flat(no_distillation.student), weights["scratch"], rtol=1e-4, atol=1e-5
     )
@@ -243,12 +243,12 @@ def test_a_network_without_a_last_bias_causes_a_warning():
 
 @pytest.mark.parametrize("stop", [2, 3, 5])
 def test_a_run_resumes_to_the_same_bits(stop):
-    complete, first, second = finished(run_of()), run_of(), run_of()
+    complete, first, second = run_to_end(make_run()), make_run(), make_run()
     for _ in range(stop):
         first.advance()
     second.step = first.step
     second.restore(first.state())
-    finished(second)
+    run_to_end(second)
     assert torch.equal(flat(second.student), flat(complete.student))
     assert torch.equal(flat(second.teacher), flat(complete.teacher))
 
@@ -275,7 +275,7 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
     shared = {"teacher_width": 0, "batch": 64, "learning_rate": 0.02}
     methods = ["scratch", "kd", "skd", "labels-only", "random-subclasses"]
     data = small_set(60).grouped(PARENTS)
-    study = finished(
+    study = run_to_end(
         StudyRun(
             StudyConfig(
                 methods=methods,
@@ -296,7 +296,7 @@ def test_one_student_of_a_study_is_a_run_of_its_own(monkeypatch):
         config = SubclassConfig.make(
             method=method, labels=32, width=6, epochs=8, teacher_epochs=6, seed=3 + index, **shared
         )
-        run = finished(SubclassRun(config, data))
+        run = run_to_end(SubclassRun(config, data))
         logits = logits_of(run.student, images)
         torch.testing.assert_close(study_logits[:, k], logits, rtol=1e-3, atol=1e-3)
         scores = report(class_probabilities(logits.double(), PARENTS), data.labels)
@@ -311,7 +311,7 @@ def test_subclasses_help_a_wide_student_and_hurt_a_narrow_one():
     """Digits at 8×8, 50 labels, five runs: SKD is better than scratch with 16 hidden units, not with 2."""
     options = StudyConfig(methods=["scratch", "skd"], labels=[50], widths=[2, 16], seeds=5)
     score = (
-        finished(StudyRun(options, load("digits", size=8, margin=0)))
+        run_to_end(StudyRun(options, load("digits", size=8, margin=0)))
         .snapshot()
         .score.sel(measure="accuracy")
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from subclass_toys import PARENTS, blobs, finished, run_of, small_set
+from subclass_toys import PARENTS, blobs, make_run, run_to_end, small_set
 
 from explore.errors import InvalidInput, UnknownName
 from explore.subclass import train
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("_one_thread")
 
 @pytest.mark.parametrize("holdout", [1, 20, 24, 10**6])
 def test_held_out_images_are_not_trained_on(holdout):
-    run = run_of(holdout=holdout)
+    run = make_run(holdout=holdout)
     rows = {tuple(row) for row in run.held.images.tolist()}
     assert len(rows) == len(run.held) == min(holdout, 24)  # at most a fifth of 120
     assert not rows & {tuple(row) for row in run.own.images.tolist()}
@@ -28,22 +28,22 @@ def test_held_out_images_are_not_trained_on(holdout):
 
 def test_training_sets_are_nested_and_the_teacher_has_the_images_of_the_student():
     sizes = (10, 30, 70)
-    own = [{tuple(row) for row in run_of(labels=n).own.images.tolist()} for n in sizes]
+    own = [{tuple(row) for row in make_run(labels=n).own.images.tolist()} for n in sizes]
     assert [len(rows) for rows in own] == list(sizes)
     assert own[0] < own[1] < own[2]
     teacher = {
-        tuple(row) for row in run_of(labels=10, teacher_images=30).teacher_fit.images.tolist()
+        tuple(row) for row in make_run(labels=10, teacher_images=30).teacher_fit.images.tolist()
     }
     assert teacher == own[1]
-    assert {tuple(row) for row in run_of(labels=10, seed=1).own.images.tolist()} != own[0]
+    assert {tuple(row) for row in make_run(labels=10, seed=1).own.images.tolist()} != own[0]
 
 
 def test_orders_are_permutations_that_depend_on_the_seed_alone():
     source = SubclassData(blobs(), PARENTS)
-    held, rest = source.order(3, 20)
-    assert sorted(torch.cat([held, rest]).tolist()) == list(range(120))
+    holdout, rest = source.order(3, 20)
+    assert sorted(torch.cat([holdout, rest]).tolist()) == list(range(120))
     assert torch.equal(rest, SubclassData(blobs(seed=5), PARENTS).order(3, 20)[1])
-    assert torch.equal(torch.cat([held, rest]), source.order(3)[1])
+    assert torch.equal(torch.cat([holdout, rest]), source.order(3)[1])
     assert not torch.equal(rest, source.order(4, 20)[1])
 
 
@@ -134,7 +134,7 @@ def test_a_subclass_may_have_no_images():
 
 
 def test_train_accepts_tensors_and_matching_labels():
-    run = finished(
+    run = run_to_end(
         train(
             *blobs(400),
             PARENTS,
@@ -189,12 +189,12 @@ def test_the_student_of_train_can_be_a_convnet():
 )
 def test_bad_options_are_refused(options, words):
     with pytest.raises(InvalidInput, match=words):
-        finished(run_of(**options))
+        run_to_end(make_run(**options))
 
 
 def test_unknown_methods_are_refused():
     with pytest.raises(UnknownName):
-        run_of("skid")
+        make_run("skid")
     with pytest.raises(UnknownName):
         SubclassConfig.make(method="skid")
     with pytest.raises(UnknownName):
@@ -210,4 +210,4 @@ def test_a_curriculum_starts_with_full_agreement():
     indices, own = run.curriculum(), agreement[run.source.order(0, 200)[1]]
     for epoch, least in enumerate([1.0, 1.0, 0.75, 0.75, 0.5, 0.5]):
         assert indices(epoch).tolist() == (own >= least).nonzero().flatten().tolist()
-    assert finished(run).step == 7
+    assert run_to_end(run).step == 7
