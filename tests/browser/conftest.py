@@ -37,7 +37,7 @@ TOKEN = "test-token"
 
 @pytest.fixture(scope="session")
 def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed notebooks, and beside each a copy without outputs, so that saved ones cannot satisfy a test."""
+    """Copy the notebooks with and without outputs, as saved outputs must not pass a test."""
     folder = tmp_path_factory.mktemp("lab")
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         shutil.copy(path, folder)
@@ -51,7 +51,7 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a JupyterLab that serves them."""
+    """Start JupyterLab in the folder of the notebooks, and return its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -102,7 +102,7 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
-    """Debian's Chromium, headless."""
+    """Start Chromium without a window."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine (apt-get install chromium)")
     from playwright.sync_api import sync_playwright
@@ -115,7 +115,7 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture
 def page(browser: object) -> Iterator[object]:
-    """A fresh page that notes every request that leaves loopback, in ``page.outside``."""
+    """Open a page that records requests to other machines in ``page.outside``."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})  # type: ignore[attr-defined]
     page = context.new_page()
     page.outside = []
@@ -130,14 +130,14 @@ def page(browser: object) -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def screenshots() -> Path:
-    """Where screenshots go: the folder of EXPLORE_SCREENSHOTS, else a temporary one."""
+    """Return the folder for screenshots: that of EXPLORE_SCREENSHOTS, or a temporary one."""
     folder = Path(os.environ.get("EXPLORE_SCREENSHOTS") or tempfile.mkdtemp())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def opened(page: Any, server: str, name: str) -> Any:
-    """The page with a notebook in it and a kernel behind it."""
+def open_notebook(page: Any, server: str, name: str) -> Any:
+    """Open a notebook in the page, and wait for its kernel."""
     page.goto(f"{server}/lab/tree/{name}?token={TOKEN}&reset")
     page.locator(".jp-NotebookPanel .jp-Toolbar-kernelName", has_text="Python 3").wait_for(
         timeout=60_000
@@ -145,14 +145,14 @@ def opened(page: Any, server: str, name: str) -> Any:
     return page
 
 
-def run_all(page: Any) -> None:
+def run_all_cells(page: Any) -> None:
     """Run every cell."""
     page.get_by_text("Run", exact=True).first.click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
-def alt_changes(page: Any, index: int, before: str) -> str:
-    """The new alternative text of a picture, once it is another."""
+def wait_for_new_alt(page: Any, index: int, before: str) -> str:
+    """Wait until the alternative text of a picture changes, and return it."""
     page.wait_for_function(
         "([index, alt]) => document.querySelectorAll('.explore-figure img')[index].alt != alt",
         arg=[index, before],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import ROOT, TOKEN, alt_changes, opened, run_all
+from .conftest import ROOT, TOKEN, open_notebook, run_all_cells, wait_for_new_alt
 
 STOP_ALL_KERNELS = """
 token => fetch(`/api/sessions?token=${token}`).then(answer => answer.json()).then(sessions => Promise.all(
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 def test_the_lab_runs_and_answers_to_the_keyboard(
     page: Any, server: str, screenshots: Path
 ) -> None:
-    opened(page, server, "bare_02_attention_matching.ipynb")
-    run_all(page)
+    open_notebook(page, server, "bare_02_attention_matching.ipynb")
+    run_all_cells(page)
     pictures = page.locator(".explore-figure img")
     page.wait_for_function(
         "document.querySelectorAll('.explore-figure img').length >= 3", timeout=90_000
@@ -83,8 +83,8 @@ def test_the_lab_runs_and_answers_to_the_keyboard(
 def test_the_start_page_shows_a_picture_and_the_labs(
     page: Any, server: str, screenshots: Path
 ) -> None:
-    opened(page, server, "bare_00_start.ipynb")
-    run_all(page)
+    open_notebook(page, server, "bare_00_start.ipynb")
+    run_all_cells(page)
     page.wait_for_function(
         "document.querySelectorAll('.explore-figure img').length >= 1", timeout=60_000
     )
@@ -98,8 +98,8 @@ def test_a_saved_notebook_keeps_its_pictures_and_their_state(
     page: Any, server: str, screenshots: Path
 ) -> None:
     """A student moves a slider, saves, shuts the kernel down and opens the file again."""
-    opened(page, server, "bare_00_start.ipynb")
-    run_all(page)
+    open_notebook(page, server, "bare_00_start.ipynb")
+    run_all_cells(page)
     page.wait_for_function(
         "document.querySelectorAll('.explore-figure img').length >= 1", timeout=60_000
     )
@@ -109,7 +109,7 @@ def test_a_saved_notebook_keeps_its_pictures_and_their_state(
     handle.focus()
     for _ in range(4):
         handle.press("ArrowLeft")
-    chosen = alt_changes(page, 0, before)
+    selected = wait_for_new_alt(page, 0, before)
     page.keyboard.press("Control+s")
     page.wait_for_timeout(1500)
     page.evaluate(STOP_ALL_KERNELS, TOKEN)
@@ -122,9 +122,9 @@ def test_a_saved_notebook_keeps_its_pictures_and_their_state(
     page.wait_for_timeout(1500)
     page.screenshot(path=screenshots / "00-saved.png")
     assert not page.get_by_text("Error displaying widget").count()
-    shown = page.locator(".explore-figure img").first
-    assert shown.get_attribute("alt") == chosen
-    assert shown.evaluate("image => image.naturalWidth") > 600
+    reopened = page.locator(".explore-figure img").first
+    assert reopened.get_attribute("alt") == selected
+    assert reopened.evaluate("image => image.naturalWidth") > 600
 
 
 def test_the_committed_notebook_shows_its_pictures_without_a_kernel(

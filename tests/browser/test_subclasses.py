@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import alt_changes, opened, run_all
+from .conftest import open_notebook, run_all_cells, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
@@ -15,8 +15,8 @@ COUNT = "document.querySelectorAll('.explore-figure img').length"
 
 
 def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
-    opened(page, server, "bare_04_subclass_bits.ipynb")
-    run_all(page)
+    open_notebook(page, server, "bare_04_subclass_bits.ipynb")
+    run_all_cells(page)
     page.wait_for_function(f"{COUNT} >= 6", timeout=150_000)
     figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
     # the temperature by keyboard
@@ -35,13 +35,13 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     pictures.nth(1).scroll_into_view_if_needed()
     before = pictures.nth(1).get_attribute("alt")
     figures.nth(1).get_by_role("button", name="width 4", exact=True).click()
-    assert "width 4" in alt_changes(page, 1, before)
+    assert "width 4" in wait_for_new_alt(page, 1, before)
     page.screenshot(path=screenshots / "04-widths.png")
     # a digit that stands out
     pictures.nth(4).scroll_into_view_if_needed()
     before = pictures.nth(4).get_attribute("alt")
     figures.nth(4).get_by_role("button", name="subclass 9", exact=True).click()
-    assert "Subclass 9 stands out" in alt_changes(page, 4, before)
+    assert "Subclass 9 stands out" in wait_for_new_alt(page, 4, before)
     page.screenshot(path=screenshots / "04-training.png")
     # train now
     pictures.nth(5).scroll_into_view_if_needed()

@@ -70,7 +70,7 @@ def numbers(image_set) -> np.ndarray:
 @pytest.mark.parametrize(
     ("name", "kind", "val"), [("cifar10", "CIFAR10", 500), ("cifar100", "CIFAR100", 100)]
 )
-def test_cut_where_it_says(name, kind, val, tmp_path, monkeypatch):
+def test_splits_are_cut_as_documented(name, kind, val, tmp_path, monkeypatch):
     labels = publish(tmp_path, kind, monkeypatch, val + 7)
     sets = {split: load(name, split) for split in SPLITS}
     expected: dict[str, list[int]] = {"train": [], "val": []}
@@ -171,7 +171,7 @@ def test_a_file_that_is_not_the_published_one_is_never_unpickled(
     assert (tmp_path / "trapped").exists()  # it would have sprung
 
 
-def test_download_is_torchvisions(tmp_path, monkeypatch):
+def test_the_download_is_that_of_torchvision(tmp_path, monkeypatch):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     downloads = []
     monkeypatch.setattr(

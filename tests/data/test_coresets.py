@@ -130,7 +130,7 @@ def test_fewer_are_the_first_of_more(method):
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
-def test_whole_classes_may_be_asked_for_and_labels_may_have_gaps(method):
+def test_all_samples_of_a_class_may_be_selected_and_labels_may_have_gaps(method):
     features, labels = toy(12)[0], torch.tensor([7, 2] * 6)
     selection = select(features, labels, method, 6)
     assert labels[selection].tolist() == [2] * 6 + [7] * 6
@@ -146,7 +146,7 @@ def test_shift_scale_and_shape_of_features_do_not_matter(method):
 
 
 @pytest.mark.parametrize("method", METHOD_NAMES)
-def test_one_number_a_sample_will_do(method):
+def test_features_may_be_one_number_per_sample(method):
     assert len(select(torch.arange(8), torch.arange(8) % 2, method, 2)) == 4
 
 

@@ -54,7 +54,7 @@ SETS = {
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_what_is_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
+def test_a_saved_set_is_loaded_in_the_same_bits(name: str, tmp_path: Path) -> None:
     first = SETS[name]()
     second = DistilledSet.load(first.save(tmp_path / "set.safetensors"))
     assert torch.equal(first.images, second.images)
@@ -72,7 +72,7 @@ def test_what_is_saved_is_loaded_to_the_bit(name: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
+def test_a_run_becomes_a_set_with_its_provenance(tmp_path: Path) -> None:
     run: Any = build(
         {"method": "dm", "data": "digits", "preset": "lesson", "steps": 2, "zca": True, "width": 8}
     )
@@ -84,9 +84,9 @@ def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
     assert distilled.provenance["config"]["data"]["sha256"] == load("digits").sha256
     displayed = torch.from_numpy(run.source.to_display(run.images))
     assert (distilled.to_display()[:, 0].int() - displayed.int()).abs().max() <= 1
-    again = DistilledSet.load(distilled.save(tmp_path / "run.safetensors"))
+    loaded = DistilledSet.load(distilled.save(tmp_path / "run.safetensors"))
     assert torch.allclose(
-        again.zca(load("digits").batch([0, 1])),
+        loaded.zca(load("digits").batch([0, 1])),
         run.source.zca(load("digits").batch([0, 1])),
         atol=1e-3,
     )  # type: ignore[misc]
@@ -94,9 +94,9 @@ def test_a_run_becomes_a_set_with_where_it_came_from(tmp_path: Path) -> None:
         DistilledSet.of(build({"method": "scratch", "data": "digits", "epochs": 1}))
 
 
-@pytest.mark.parametrize("place", ["variable", "attribute"])
+@pytest.mark.parametrize("stored_as", ["variable", "attribute"])
 def test_a_result_with_soft_labels_and_a_learned_rate_becomes_a_set(
-    place: str, tmp_path: Path
+    stored_as: str, tmp_path: Path
 ) -> None:
     result = xarray.Dataset(
         {
@@ -107,7 +107,7 @@ def test_a_result_with_soft_labels_and_a_learned_rate_becomes_a_set(
         },
         attrs={"config": {"method": "mtt"}, "step": 9},
     )
-    if place == "variable":
+    if stored_as == "variable":
         result["learning_rate"] = (), np.float64(0.25)
     else:
         result.attrs["learning_rate"] = 0.25
@@ -157,7 +157,7 @@ def test_a_loader_of_plain_torch_reads_what_is_exported(tmp_path: Path) -> None:
     assert torch.equal(distilled.to_dataset()[2][0], distilled.images[2])
 
 
-def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) -> None:
+def test_pngs_are_the_displayed_images_and_are_marked_as_lossy(tmp_path: Path) -> None:
     from torchvision.datasets import ImageFolder
 
     distilled = distilled_set()
@@ -175,7 +175,7 @@ def test_pngs_are_what_can_be_shown_and_say_that_they_are_lossy(tmp_path: Path) 
 # ---- others' sets
 
 
-def test_units_are_never_guessed() -> None:
+def test_units_must_be_given() -> None:
     with pytest.raises(InvalidInput, match="the value range of the images cannot be inferred"):
         DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), mean=MEAN, std=STD)
     with pytest.raises(UnknownName, match="'normalised'"):
@@ -184,7 +184,7 @@ def test_units_are_never_guessed() -> None:
         )  # type: ignore[arg-type]
 
 
-def test_the_same_images_come_in_from_all_units() -> None:
+def test_images_in_all_units_give_the_same_set() -> None:
     pixels = torch.randint(
         0, 256, (4, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     )
@@ -226,7 +226,7 @@ def test_units_that_contradict_the_values_are_refused(images_: Any, space: Any, 
         )
 
 
-def test_a_normalisation_must_be_said() -> None:
+def test_a_normalisation_must_be_given() -> None:
     with pytest.raises(InvalidInput, match="pass mean and std for each of the 3 channels"):
         DistilledSet.import_(images(), torch.zeros(6, dtype=torch.long), space="model")
 
@@ -254,12 +254,12 @@ def test_a_normalisation_must_be_said() -> None:
         ({"learning_rate": -0.1}, "learning_rate must be above 0"),
     ],
 )
-def test_a_set_that_cannot_be_is_refused(wrong: dict[str, Any], words: str) -> None:
+def test_an_invalid_set_is_refused(wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         distilled_set(**wrong)
 
 
-def test_damage_is_named(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     path = distilled_set().save(tmp_path / "set.safetensors")
     distilled = path.read_bytes()
     for length in (0, 5, len(distilled) // 2, len(distilled) - 1):
@@ -275,7 +275,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
         DistilledSet.load(path)
 
 
-def test_files_of_others_are_not_read_as_ours(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_refused(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"images": images()}, tmp_path / "other.safetensors")

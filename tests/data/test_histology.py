@@ -131,7 +131,7 @@ def test_patients_are_divided_the_same_way_every_time():
     )
 
 
-def test_missing_cells_say_which_file_and_where(monkeypatch, tmp_path):
+def test_a_missing_file_of_cells_is_named_with_its_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     with pytest.raises(DataMissing, match=r"expected crc_phenotypes\.npz there.*set EXPLORE_DATA"):
         load("crc-phenotypes")
@@ -242,13 +242,13 @@ def test_the_order_of_rows_and_columns_moves_no_image_to_another_split(home):
     assert Counter(image.numpy().tobytes() for image in image_set.images) == images_before
 
 
-def test_the_size_is_that_asked_for_and_options_make_it_again(home):
+def test_a_set_has_the_requested_size_and_can_be_loaded_from_its_options(home):
     write_table(home, table_rows(5, 1))
     assert load("mhist", "test").images.shape == (8, 3, 64, 64)
     image_set = load("mhist", "val", size=np.int64(9), bands=((6, 7), (4, 5)))
-    again = load("mhist", **json.loads(json.dumps(image_set.options)))
-    assert again.sha256 == image_set.sha256
-    assert torch.equal(again.subclasses, image_set.subclasses)
+    reloaded = load("mhist", **json.loads(json.dumps(image_set.options)))
+    assert reloaded.sha256 == image_set.sha256
+    assert torch.equal(reloaded.subclasses, image_set.subclasses)
 
 
 def test_a_table_from_a_spreadsheet(home):
@@ -299,7 +299,7 @@ def test_bands_carry_the_label_bits_worked_out_from_the_official_counts(home, ba
         ((4.5, 5), (6, 7)), "4567", None, ((4, 5), (6, True)), 4,
     ],
 )  # fmt: skip
-def test_what_is_no_partition_is_refused(home, bands):
+def test_an_unknown_partition_is_refused(home, bands):
     with pytest.raises(
         InvalidInput,
         match=r"bands=.* is not a partition of 4, 5, 6, 7.*such as \(\(4, 5\), \(6, 7\)\)",
@@ -384,7 +384,7 @@ def test_a_row_without_a_name_or_too_short_is_named(home):
 @pytest.mark.parametrize(
     ("content", "words"), [(b"", "has no rows"), (b"\xff\xfe\x00bad", "is not a CSV table")]
 )
-def test_what_is_no_table_is_refused(home, content, words):
+def test_a_file_that_is_no_table_is_refused(home, content, words):
     (write_table(home, table_rows(1, 1)) / "annotations.csv").write_bytes(content)
     with pytest.raises(InvalidInput, match=words):
         load("mhist")
@@ -397,7 +397,7 @@ def test_a_table_of_one_part_only_leaves_nothing_for_another(home):
         load("mhist", "test", size=4)
 
 
-def test_a_torn_image_is_named(home):
+def test_a_truncated_image_is_named(home):
     folder = write_table(home, table_rows(1, 1))
     (folder / "images" / "MHIST_test_5_0.png").write_bytes(b"")
     with pytest.raises(

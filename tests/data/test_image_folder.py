@@ -188,9 +188,9 @@ def test_another_class_moves_no_file_to_another_split(tmp_path):
     order=st.randoms(use_true_random=False),
 )
 def test_shares_of_every_group(sizes, seed, order):
-    things = [(f"{g}/{i}", g) for g, size in enumerate(sizes) for i in range(size)]
-    order.shuffle(things)
-    names, groups = [name for name, _ in things], [g for _, g in things]
+    items = [(f"{g}/{i}", g) for g, size in enumerate(sizes) for i in range(size)]
+    order.shuffle(items)
+    names, groups = [name for name, _ in items], [g for _, g in items]
     result = split_by_name(names, groups, val=10, test=20, seed=seed)
     assert sorted(i for part in result.values() for i in part) == list(range(len(names)))
     for split, percent in (("val", 10), ("test", 20)):
@@ -200,11 +200,11 @@ def test_shares_of_every_group(sizes, seed, order):
         ]
     assert {groups[i] for i in result["train"]} == set(groups)
     tidy = sorted(names)
-    again = split_by_name(
+    repeated = split_by_name(
         tidy, [int(name.partition("/")[0]) for name in tidy], val=10, test=20, seed=seed
     )
     for split in SPLITS:
-        assert [names[i] for i in result[split]] == [tidy[i] for i in again[split]]
+        assert [names[i] for i in result[split]] == [tidy[i] for i in repeated[split]]
 
 
 def test_a_file_more_moves_few_others():
@@ -357,9 +357,9 @@ def test_made_again_from_its_options(tmp_path, options):
     write_folders(tmp_path, {"a/x": 6, "a/y": 6, "b/z": 6})
     for split in SPLITS:
         image_set = load("folder", split, path=tmp_path, **options)
-        again = load(image_set.name, **json.loads(json.dumps(image_set.options)))
-        assert again.sha256 == image_set.sha256
-        assert torch.equal(again.subclasses, image_set.subclasses)
+        reloaded = load(image_set.name, **json.loads(json.dumps(image_set.options)))
+        assert reloaded.sha256 == image_set.sha256
+        assert torch.equal(reloaded.subclasses, image_set.subclasses)
 
 
 # ---- bad input

@@ -10,7 +10,7 @@ from explore.data.overlap import shared_images
 from explore.errors import InvalidInput
 
 
-def test_it_finds_what_a_comparison_of_all_pairs_finds() -> None:
+def test_the_overlap_equals_a_comparison_of_all_pairs() -> None:
     generator = torch.Generator().manual_seed(0)
     reference, images = (
         torch.randint(0, 2, (60, 1, 2, 3), dtype=torch.uint8, generator=generator) for _ in range(2)
@@ -42,7 +42,7 @@ def test_the_parts_of_digits_share_nothing() -> None:
     assert shared_images(train, train.subset([7, 2, 2])).tolist() == [0, 1, 2]
 
 
-def test_only_bytes_are_taken() -> None:
+def test_only_uint8_images_are_accepted() -> None:
     with pytest.raises(
         InvalidInput, match=r"images must be uint8 \[N, C, H, W\], got torch.float32"
     ):

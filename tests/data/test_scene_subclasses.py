@@ -1,4 +1,4 @@
-"""Test that the two subclasses of a scene differ in texture or colour, by the amount asked for, and in nothing else."""
+"""Test that the subclasses of a scene differ in texture or colour, and in nothing else."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def accuracy(image_set: ImageSet) -> float:
 # ---- nothing changed for those who do not ask
 
 
-def test_scenes_of_before_are_the_defaults():
+def test_the_defaults_give_the_scenes_of_earlier_versions():
     image_set, explicit = scenes(**MANY), scenes(**MANY, subclass="texture", difference=1)
     for part in PARTS:
         assert torch.equal(getattr(image_set, part), getattr(explicit, part))
@@ -177,7 +177,7 @@ def test_colours_are_plain_at_one_harder_below_and_nothing_at_zero():
     assert reached[3] > 0.999
 
 
-def test_a_texture_says_nothing_in_the_mean_colour():
+def test_a_texture_cannot_be_recognised_by_its_mean_colour():
     assert accuracy(scenes(count=600, clutter=0)) < 0.58
 
 
@@ -185,12 +185,12 @@ def test_a_texture_says_nothing_in_the_mean_colour():
 def test_colour_subclasses_stand_out_and_do_not_tell_the_class(difference):
     image_set = scenes(count=2000, subclass="colour", difference=difference)
     layout = create_layout(image_set.options)
-    apart = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
-    assert apart.min() > 0.14  # less than with textures, where it is 0.25
-    said = cross_val_score(
+    distances = np.linalg.norm(layout.colour[:, :1] - layout.background, axis=-1)
+    assert distances.min() > 0.14  # less than with textures, where it is 0.25
+    score = cross_val_score(
         LogisticRegression(), colours(image_set) / 255, image_set.labels.numpy(), cv=2
     ).mean()
-    assert said < 0.2 + 4 * np.sqrt(0.16 / 2000)
+    assert score < 0.2 + 4 * np.sqrt(0.16 / 2000)
 
 
 def test_names_parents_and_balance_of_colours():
@@ -204,11 +204,11 @@ def test_names_parents_and_balance_of_colours():
 
 
 @both
-def test_made_again_from_its_options(subclass):
+def test_a_set_can_be_loaded_from_its_options(subclass):
     image_set = load("scenes", "test", count=20, subclass=subclass, difference=np.float32(0.5))
-    again = scenes(**json.loads(json.dumps(image_set.options)))
-    assert torch.equal(image_set.images, again.images)
-    assert torch.equal(image_set.subclasses, again.subclasses)
+    reloaded = scenes(**json.loads(json.dumps(image_set.options)))
+    assert torch.equal(image_set.images, reloaded.images)
+    assert torch.equal(image_set.subclasses, reloaded.subclasses)
     assert image_set.options["difference"] == 0.5
     assert type(image_set.options["difference"]) is float
 

@@ -1,4 +1,4 @@
-"""Test scenes: they are reproducible, masks and labels match the pixels, options work, and colours do not give the class away."""
+"""Test scenes: reproducible images, masks and labels that match the pixels, and options."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_one_object_makes_one_hot_and_more_contain_the_label():
     )  # there is room for nearly all
 
 
-def test_what_counts_as_present_is_seen_and_what_does_not_is_not_painted():
+def test_visible_objects_are_labelled_and_others_are_not_painted():
     image_set = scenes(**MANY)
     layout, grid = create_layout(image_set.options), ((np.arange(32) + 0.5) / 32).astype(np.float32)
     covers = [object_coverage(layout, j, grid)[0].astype(float) for j in range(5)]
@@ -296,8 +296,8 @@ def test_classes_have_the_same_mean_colour_although_their_areas_differ(options):
 
 def test_objects_stand_out_from_the_background():
     layout = create_layout(scenes(count=2000, objects=5).options)
-    apart = np.linalg.norm(layout.colour[:, :, None] - layout.background[:, None], axis=-1)
-    assert apart.min() > 0.25
+    distances = np.linalg.norm(layout.colour[:, :, None] - layout.background[:, None], axis=-1)
+    assert distances.min() > 0.25
 
 
 def test_normalisation_is_the_same_for_all_and_right_for_the_defaults():
@@ -346,7 +346,7 @@ def test_an_unknown_split_lists_the_known():
         scenes("training")
 
 
-def test_numpy_numbers_are_welcome():
+def test_numpy_numbers_are_accepted():
     image_set = scenes(count=np.int64(5), object_size=np.float32(0.25), clutter=(np.int32(1), 2))
     assert type(image_set.options["count"]) is int
     assert json.loads(json.dumps(image_set.options)) == image_set.options

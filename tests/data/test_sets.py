@@ -39,7 +39,7 @@ def every_byte(mean: tuple[float, ...] = (0.1307,), std: tuple[float, ...] = (0.
 # ---- digits
 
 
-def test_digits_are_scikit_learns_each_in_one_split():
+def test_digits_are_those_of_scikit_learn_each_in_one_split():
     from sklearn.datasets import load_digits
 
     raw = load_digits()
@@ -97,7 +97,7 @@ def test_digits_are_normalised_by_the_training_part():
 
 
 @pytest.mark.parametrize("options", [{"margin": 8}, {"size": 3}, {"margin": -1}])
-def test_digits_without_room_are_refused(options):
+def test_a_size_without_space_for_the_digits_is_refused(options):
     with pytest.raises(InvalidInput, match="pass a margin from 0 to"):
         load("digits", **options)
 
@@ -106,7 +106,7 @@ def test_digits_without_room_are_refused(options):
 @pytest.mark.parametrize(
     ("name", "options"), [("digits", {"size": 12}), ("scenes", {"count": 20, "clutter": 1})]
 )
-def test_a_set_can_be_made_again_from_its_options(name, options, split):
+def test_a_set_can_be_loaded_from_its_options(name, options, split):
     image_set = load(name, split, **options)
     assert load(image_set.name, **image_set.options).sha256 == image_set.sha256
 
@@ -123,7 +123,7 @@ def idx(path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", real)
-def test_the_bytes_are_those_of_the_files_cut_where_it_says(name):
+def test_the_bytes_are_those_of_the_files_with_splits_as_documented(name):
     raw = data_folder() / VISION[name] / "raw"
     files = {
         part: (idx(raw / f"{part}-images-idx3-ubyte"), idx(raw / f"{part}-labels-idx1-ubyte"))
@@ -174,7 +174,7 @@ def test_resized_as_pillow_does_it(name):
 
 @pytest.mark.parametrize("name", VISION)
 @pytest.mark.parametrize("split", SPLITS)
-def test_a_missing_set_says_which_files_and_where(name, split, monkeypatch, tmp_path):
+def test_the_error_for_a_missing_set_names_files_and_folder(name, split, monkeypatch, tmp_path):
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     with pytest.raises(DataMissing) as caught:
         load(name, split)
@@ -258,7 +258,7 @@ def test_the_folder_is_that_of_the_environment_or_the_platforms(monkeypatch, tmp
         ((0.0,), (1.0,)),
     ],
 )
-def test_every_byte_survives_the_way_there_and_back(mean, std):
+def test_every_byte_is_displayed_as_it_was_loaded(mean, std):
     image_set = every_byte(mean, std)
     assert torch.equal(image_set.to_display(image_set.batch()), image_set.images)
 
@@ -329,7 +329,7 @@ def test_the_hash_is_of_images_and_labels():
     )
 
 
-def test_statistics_are_numpys():
+def test_statistics_equal_those_of_numpy():
     images = load("scenes", count=30).images
     mean, std = channel_statistics(images)
     values = images.numpy().astype(float) / 255
@@ -367,6 +367,6 @@ def test_statistics_are_numpys():
         ),
     ],
 )
-def test_what_is_no_image_set_is_refused(images, labels, words):
+def test_an_invalid_image_set_is_refused(images, labels, words):
     with pytest.raises(InvalidInput, match=words):
         ImageSet("bad", images, labels.long(), ("a", "b"), (0.5,), (0.5,))

@@ -103,9 +103,9 @@ def test_every_class_that_is_present_and_the_largest_box(folder):
     assert image_numbers(load("voc", size=4)) == [0, 1]  # too few for val
     assert load("voc", size=4).multi_hot.sum(1).tolist() == [2, 1]
     for each in (image_set, more):
-        again = load(each.name, **json.loads(json.dumps(each.options)))
-        assert again.sha256 == each.sha256
-        assert torch.equal(again.multi_hot, each.multi_hot)
+        reloaded = load(each.name, **json.loads(json.dumps(each.options)))
+        assert reloaded.sha256 == each.sha256
+        assert torch.equal(reloaded.multi_hot, each.multi_hot)
 
 
 def test_subsets_and_groups_keep_what_is_present(folder):

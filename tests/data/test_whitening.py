@@ -38,7 +38,7 @@ def covariance(x: torch.Tensor) -> np.ndarray:
 
 
 @pytest.mark.parametrize("epsilon", [0.1, 1e-3, 2.0])
-def test_it_is_the_formula(epsilon):
+def test_whitening_equals_the_formula(epsilon):
     x, others = images(), images(seed=1)
     zca = ZCA(epsilon).fit(x)
     mean, forward, inverse = by_numpy(x, epsilon)
@@ -80,7 +80,7 @@ def test_undo_is_the_inverse_in_both_directions(count):
     torch.testing.assert_close(zca(zca.undo(others)), others, atol=1e-4, rtol=1e-4)
 
 
-def test_real_digits_survive_the_way_there_and_back():
+def test_whitening_and_undo_return_the_digits():
     digits = load("digits")
     x = digits.batch()
     zca = ZCA().fit(x)
@@ -123,7 +123,7 @@ def test_fitting_again_is_refused_and_leaves_it_as_it_was():
     assert torch.equal(zca(images()), before)
 
 
-def test_using_it_before_fitting_is_refused():
+def test_whitening_before_fitting_is_refused():
     for use in (ZCA(), ZCA().undo):
         with pytest.raises(InvalidInput, match="this ZCA is not fitted; call fit"):
             use(images())
@@ -141,7 +141,7 @@ def test_images_of_another_size_are_refused():
 @pytest.mark.parametrize(
     "bad", [torch.zeros(1, 1, 4, 4), torch.zeros(0, 1, 4, 4), torch.zeros(10, 16)]
 )
-def test_what_has_no_covariance_is_refused(bad):
+def test_images_without_a_covariance_are_refused(bad):
     with pytest.raises(InvalidInput, match=r"images must be \[N, C, H, W\] with N ≥ 2"):
         ZCA().fit(bad)
 

@@ -1,4 +1,4 @@
-"""What is special about distillation in the tests of all topics."""
+"""Special cases of distillation for the tests of all topics."""
 
 from __future__ import annotations
 

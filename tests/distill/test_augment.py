@@ -42,14 +42,14 @@ def draw(operation: str, a: float = 0.0, b: float = 0.0, c: float = 0.0) -> Draw
 @given(a=UNIT, b=UNIT, c=UNIT)
 def test_color_is_brightness_then_saturation_then_contrast(a, b, c):
     x = images(dtype=torch.float64)
-    wanted = x.numpy() + (a - 0.5)
+    expected = x.numpy() + (a - 0.5)
     for n in range(3):
         for row in range(16):
             for column in range(16):
-                pixel = wanted[n, :, row, column]
-                wanted[n, :, row, column] = (pixel - pixel.mean()) * 2 * b + pixel.mean()
-        wanted[n] = (wanted[n] - wanted[n].mean()) * (0.5 + c) + wanted[n].mean()
-    np.testing.assert_allclose(augment(x, draw("color", a, b, c)), wanted, rtol=1e-10, atol=1e-12)
+                pixel = expected[n, :, row, column]
+                expected[n, :, row, column] = (pixel - pixel.mean()) * 2 * b + pixel.mean()
+        expected[n] = (expected[n] - expected[n].mean()) * (0.5 + c) + expected[n].mean()
+    np.testing.assert_allclose(augment(x, draw("color", a, b, c)), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_color_in_the_middle_changes_nothing():
@@ -69,24 +69,24 @@ def test_crop_is_pad_and_slice(a, b, side):
 def test_crop_reaches_all_shifts_of_an_eighth_equally_often():
     spot = torch.zeros(1, 1, 16, 16)
     spot[0, 0, 8, 8] = 1
-    found = Counter()
+    counts = Counter()
     for a in (np.arange(50) + 0.5) / 50:
         row, column = augment(spot, draw("crop", a, 0.5))[0, 0].nonzero()[0].tolist()
-        found[row - 8] += 1
+        counts[row - 8] += 1
         assert column == 8
-    assert found == dict.fromkeys(range(-2, 3), 10)
+    assert counts == dict.fromkeys(range(-2, 3), 10)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("operation", ["crop", "cutout"])
-def test_the_largest_numbers_stay_inside_in_every_type(operation, dtype):
+def test_numbers_near_1_select_the_last_position_in_every_dtype(operation, dtype):
     x = images(side=32, dtype=dtype)
-    found = augment(x, draw(operation, NEARLY_1, NEARLY_1))
+    augmented = augment(x, draw(operation, NEARLY_1, NEARLY_1))
     if operation == "crop":
-        assert torch.equal(found[:, :, :-4, :-4], x[:, :, 4:, 4:])
-        assert not found[:, :, -4:].any()
+        assert torch.equal(augmented[:, :, :-4, :-4], x[:, :, 4:, 4:])
+        assert not augmented[:, :, -4:].any()
     else:
-        assert (found == 0).sum() >= 3 * 3 * 8 * 8
+        assert (augmented == 0).sum() >= 3 * 3 * 8 * 8
 
 
 @pytest.mark.parametrize("side", [8, 15, 16, 28, 30])
@@ -96,13 +96,15 @@ def test_cutout_is_a_square_of_half_the_side_clipped_at_the_border(side):
     x = torch.ones(1, 2, side, side)
     for centre_y in range(centres):
         centre_x = (3 * centre_y) % centres
-        wanted = np.ones((side, side))
+        expected = np.ones((side, side))
         top, left = centre_y - hole // 2, centre_x - hole // 2
-        wanted[max(top, 0) : top + hole, max(left, 0) : left + hole] = 0
-        found = augment(x, draw("cutout", (centre_y + 0.5) / centres, (centre_x + 0.5) / centres))
-        assert (found == torch.from_numpy(wanted)).all()
+        expected[max(top, 0) : top + hole, max(left, 0) : left + hole] = 0
+        augmented = augment(
+            x, draw("cutout", (centre_y + 0.5) / centres, (centre_x + 0.5) / centres)
+        )
+        assert (augmented == torch.from_numpy(expected)).all()
         if 0 <= top <= side - hole and 0 <= left <= side - hole:
-            assert (found[0, 0] == 0).sum() == hole * hole
+            assert (augmented[0, 0] == 0).sum() == hole * hole
 
 
 def test_flip_is_a_mirror_in_half_of_the_draws():
@@ -176,13 +178,13 @@ def test_one_draw_does_the_same_to_every_image_of_every_batch(operation):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_many_draws_do_to_each_image_its_own(operation):
+def test_many_draws_change_each_image_differently(operation):
     x = images(1).expand(6, -1, -1, -1)
     numbers = np.random.default_rng(4).random((6, 3))
-    found = augment(x, Draw(operation, numbers))
+    augmented = augment(x, Draw(operation, numbers))
     single = [augment(x[:1], Draw(operation, numbers[i : i + 1])) for i in range(6)]
-    torch.testing.assert_close(found, torch.cat(single))
-    assert len({image.numpy().tobytes() for image in found}) > 1
+    torch.testing.assert_close(augmented, torch.cat(single))
+    assert len({image.numpy().tobytes() for image in augmented}) > 1
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -190,8 +192,8 @@ def test_many_draws_do_to_each_image_its_own(operation):
 def test_shape_and_type_are_kept_and_the_input_is_not_changed(operation, dtype):
     x = images(dtype=dtype)
     before = x.clone()
-    found = augment(x, Draw(operation, np.full((1, 3), 0.2)))
-    assert (found.shape, found.dtype) == (x.shape, dtype)
+    augmented = augment(x, Draw(operation, np.full((1, 3), 0.2)))
+    assert (augmented.shape, augmented.dtype) == (x.shape, dtype)
     assert torch.equal(x, before)
 
 
@@ -203,7 +205,7 @@ def test_gradients_flow_through(operation):
     assert torch.autograd.grad(augment(x, shared).sum(), x)[0].any()
 
 
-def test_without_a_draw_the_images_stay():
+def test_without_a_draw_the_images_do_not_change():
     x = images()
     assert augment(x, None) is x
     assert draw_augmentation((), 0) is None
@@ -211,15 +213,15 @@ def test_without_a_draw_the_images_stay():
 
 def test_draws_come_from_the_seed_and_choose_evenly():
     first = draw_augmentation(OPERATIONS, 5, images=4)
-    again = draw_augmentation(OPERATIONS, 5, images=4)
-    assert first.operation == again.operation
-    assert (first.numbers == again.numbers).all()
+    repeated = draw_augmentation(OPERATIONS, 5, images=4)
+    assert first.operation == repeated.operation
+    assert (first.numbers == repeated.numbers).all()
     assert first.numbers.shape == (4, 3)
     many = [draw_augmentation(OPERATIONS, seed) for seed in range(3000)]
-    counts = Counter(one.operation for one in many)
+    counts = Counter(each.operation for each in many)
     assert set(counts) == set(OPERATIONS)
     assert max(abs(count - 500) for count in counts.values()) < 5 * math.sqrt(3000 / 6 * 5 / 6)
-    numbers = np.concatenate([one.numbers for one in many])
+    numbers = np.concatenate([each.numbers for each in many])
     assert numbers.shape == (3000, 3)
     assert 0 <= numbers.min() < 0.01 < 0.99 < numbers.max() < 1
     assert np.abs(numbers.mean(0) - 0.5).max() < 0.03

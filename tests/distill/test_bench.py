@@ -44,7 +44,7 @@ def test_the_step_benchmark_prints_seconds_ratio_and_limit(
     assert values["speedup"] > 0
 
 
-def test_both_trainings_end_in_the_same_weights_and_scores() -> None:
+def test_both_trainings_end_with_the_same_weights_and_accuracies() -> None:
     x, y = (
         torch.randn(20, 1, 16, 16, generator=torch.Generator().manual_seed(0)),
         torch.arange(20) % 10,

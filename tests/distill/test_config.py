@@ -49,7 +49,7 @@ def test_the_default_is_datadam_as_in_the_paper():
     assert values(config, PAPER) == PAPER
 
 
-def test_the_code_preset_is_what_the_released_code_does():
+def test_the_code_preset_has_the_options_of_the_released_code():
     assert values(DistillConfig.make(preset="code"), CODE) == CODE
 
 
@@ -124,7 +124,7 @@ def test_lesson_is_small():
     assert config.steps <= 200
 
 
-def test_a_config_is_frozen_and_can_be_made_again_from_its_values():
+def test_a_config_is_frozen_and_can_be_built_from_its_values():
     config = DistillConfig.make(method="atom", preset="lesson", images_per_class=3)
     assert DistillConfig.make(**asdict(config)) == config
     with pytest.raises(AttributeError):
@@ -222,7 +222,7 @@ def test_one_term_must_be_on():
     ("option", "value"),
     [("init", "zeros"), ("norm", "instancenorm"), ("precision", "float16"), ("preset", "papers")],
 )
-def test_a_name_that_is_no_choice_is_refused(option, value):
+def test_an_unknown_value_of_a_choice_is_refused(option, value):
     with pytest.raises(UnknownName, match=f"unknown {option} {value!r}; known: "):
         DistillConfig(**{option: value})
 
@@ -320,7 +320,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_cannot_be_distilled_is_refused(case):
+def test_images_that_cannot_be_distilled_are_refused(case):
     images, labels, words = BAD[case]
     with pytest.raises(InvalidInput, match=words):
         check_training_images(images, labels)
@@ -334,7 +334,7 @@ def test_the_number_of_classes_is_counted():
 
 
 @pytest.mark.parametrize("init", ["real", "kcenter"])
-def test_a_class_must_have_the_images_that_start_it(init):
+def test_a_class_needs_enough_images_to_start_from(init):
     assert check_training_images(IMAGES, LABELS, 2, init) == 3
     with pytest.raises(InvalidInput, match="class 0 has 2 images, but 3 are needed"):
         check_training_images(IMAGES, LABELS, 3, init)

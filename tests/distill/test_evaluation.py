@@ -35,12 +35,12 @@ def few(n: int = 40, **more: Any) -> DistilledSet:
     )
 
 
-def evaluated(*arguments: Any, **options: Any) -> Any:
+def run_evaluation(*arguments: Any, **options: Any) -> Any:
     return evaluate(*arguments, **options).run()
 
 
-def test_it_is_the_training_run_and_the_score_at_its_end(test_images: ImageSet) -> None:
-    run, small = evaluated(few(), test_images, QUICK), few()
+def test_an_accuracy_is_that_of_a_training_run_at_its_end(test_images: ImageSet) -> None:
+    run, small = run_evaluation(few(), test_images, QUICK), few()
     for number in range(2):
         seed = stream_seed(0, "evaluation", number)
         network = ConvNet(1, 10, 8, width=8, seed=seed)
@@ -64,8 +64,8 @@ def test_a_set_from_its_file_scores_as_from_memory_seed_by_seed(
     )
     run.advance()
     distilled = DistilledSet.of(run)
-    first = evaluated(distilled, test_images, QUICK)
-    second = evaluated(
+    first = run_evaluation(distilled, test_images, QUICK)
+    second = run_evaluation(
         DistilledSet.load(distilled.save(tmp_path / "a.safetensors")), test_images, QUICK
     )
     assert np.array_equal(first.result()["accuracy"], second.result()["accuracy"])
@@ -91,7 +91,7 @@ def test_plain_torch_code_trains_the_exported_set_to_the_same_accuracy(
         optimizer.step()
     expected = accuracy(network, test_images.batch(), test_images.labels)
     assert float(
-        evaluated(small, test_images, protocol).result()["accuracy"][0, 0]
+        run_evaluation(small, test_images, protocol).result()["accuracy"][0, 0]
     ) == pytest.approx(expected, abs=0.0026)
 
 
@@ -100,13 +100,15 @@ def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: Image
     soft = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10) * 0.4 + 0.06)
     sharp = replace(hard, labels=torch.nn.functional.one_hot(hard.labels, 10).float())
     accuracies = {
-        name: evaluated(s, test_images, QUICK).result()["accuracy"].values
+        name: run_evaluation(s, test_images, QUICK).result()["accuracy"].values
         for name, s in (("hard", hard), ("soft", soft), ("sharp", sharp))
     }
     assert np.array_equal(accuracies["sharp"], accuracies["hard"])
     assert not np.array_equal(accuracies["soft"], accuracies["hard"])
     largest = (
-        evaluated(soft, test_images, replace(QUICK, soft_labels=False)).result()["accuracy"].values
+        run_evaluation(soft, test_images, replace(QUICK, soft_labels=False))
+        .result()["accuracy"]
+        .values
     )
     assert np.array_equal(largest, accuracies["hard"])
 
@@ -114,12 +116,13 @@ def test_soft_labels_are_used_as_they_are_or_as_their_largest(test_images: Image
 def test_the_learned_rate_is_used_if_the_protocol_says_so(test_images: ImageSet) -> None:
     small = few(learning_rate=0.05)
     usual, learned = (
-        evaluated(small, test_images, replace(QUICK, learned_rate=asked)) for asked in (False, True)
+        run_evaluation(small, test_images, replace(QUICK, learned_rate=flag))
+        for flag in (False, True)
     )
     assert np.array_equal(
-        usual.result()["accuracy"], evaluated(few(), test_images, QUICK).result()["accuracy"]
+        usual.result()["accuracy"], run_evaluation(few(), test_images, QUICK).result()["accuracy"]
     )
-    by_hand = evaluated(few(), test_images, replace(QUICK, learning_rate=0.05))
+    by_hand = run_evaluation(few(), test_images, replace(QUICK, learning_rate=0.05))
     assert np.array_equal(learned.result()["accuracy"], by_hand.result()["accuracy"])
     assert "rate 0.05 (learned)" in learned.line()
 
@@ -139,7 +142,7 @@ def test_test_images_are_whitened_as_the_distilled_ones() -> None:
         zca,
     )
     right, wrong = (
-        float(evaluated(s, test, protocol).result()["accuracy"].mean())
+        float(run_evaluation(s, test, protocol).result()["accuracy"].mean())
         for s in (white, replace(white, zca=None))
     )
     assert right > 0.5
@@ -148,12 +151,12 @@ def test_test_images_are_whitened_as_the_distilled_ones() -> None:
 
 def test_augmentation_changes_training_and_its_draws_are_repeated(test_images: ImageSet) -> None:
     protocol = replace(QUICK, augment="dsa", flip=False)
-    first, again = (
-        evaluated(few(), test_images, protocol).result()["accuracy"].values for _ in range(2)
+    first, second = (
+        run_evaluation(few(), test_images, protocol).result()["accuracy"].values for _ in range(2)
     )
-    assert np.array_equal(first, again)
+    assert np.array_equal(first, second)
     assert not np.array_equal(
-        first, evaluated(few(), test_images, QUICK).result()["accuracy"].values
+        first, run_evaluation(few(), test_images, QUICK).result()["accuracy"].values
     )
 
 
@@ -161,22 +164,24 @@ def test_other_architectures_make_the_cross_architecture_table(test_images: Imag
     protocol = EvaluationProtocol(
         epochs=1, networks=1, width=8, architectures=("convnet", "alexnet", "vgg11", "resnet18")
     )
-    result = evaluated(few(), test_images, protocol).result()
+    result = run_evaluation(few(), test_images, protocol).result()
     assert result["architecture"].values.tolist() == ["convnet", "alexnet", "vgg11", "resnet18"]
     assert np.isfinite(result["accuracy"]).all()
-    own = evaluated(
+    own = run_evaluation(
         few(),
         test_images,
         QUICK,
         factories={"mine": lambda classes, seed: ConvNet(1, classes, 8, width=8, seed=seed)},
     )
     assert np.array_equal(
-        own.result()["accuracy"], evaluated(few(), test_images, QUICK).result()["accuracy"]
+        own.result()["accuracy"], run_evaluation(few(), test_images, QUICK).result()["accuracy"]
     )
 
 
-def test_it_is_recorded_and_goes_on_where_it_stopped(test_images: ImageSet, tmp_path: Path) -> None:
-    expected = evaluated(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
+def test_a_recorded_evaluation_resumes(test_images: ImageSet, tmp_path: Path) -> None:
+    expected = (
+        run_evaluation(few(), test_images, replace(QUICK, networks=4)).result()["accuracy"].values
+    )
     first = evaluate(few(), test_images, replace(QUICK, networks=4))
     record(first, tmp_path / "run.zarr", stop=lambda: first.step >= 2)
     recording = record(
@@ -186,7 +191,7 @@ def test_it_is_recorded_and_goes_on_where_it_stopped(test_images: ImageSet, tmp_
 
 
 def test_a_line_contains_the_protocol(test_images: ImageSet) -> None:
-    run = evaluated(few(), test_images, QUICK)
+    run = run_evaluation(few(), test_images, QUICK)
     for words in (
         "2 networks (convnet, 8 wide, instance norm)",
         "400 test images of digits",
@@ -200,25 +205,26 @@ def test_a_line_contains_the_protocol(test_images: ImageSet) -> None:
 
 
 def test_unlike_protocols_do_not_go_into_one_table(test_images: ImageSet) -> None:
-    one, two = (
-        evaluated(few(), test_images, replace(QUICK, epochs=epochs)).result() for epochs in (1, 2)
+    first, second = (
+        run_evaluation(few(), test_images, replace(QUICK, epochs=epochs)).result()
+        for epochs in (1, 2)
     )
     with pytest.raises(InvalidInput, match="a and b were not evaluated alike: epochs 1 and 2"):
-        compare_results({"a": one, "b": two})
-    rows = compare_results({"a": one, "b": two}, unlike=True)
+        compare_results({"a": first, "b": second})
+    rows = compare_results({"a": first, "b": second}, unlike=True)
     assert rows["n"].tolist() == [2, 2]
-    other = evaluated(few(), load("digits", "val", **SMALL), replace(QUICK, epochs=1)).result()
+    other = run_evaluation(few(), load("digits", "val", **SMALL), replace(QUICK, epochs=1)).result()
     with pytest.raises(InvalidInput, match="other test images"):
-        compare_results({"a": one, "b": other})
+        compare_results({"a": first, "b": other})
 
 
 def test_differences_are_paired_by_network(test_images: ImageSet) -> None:
     from scipy.stats import ttest_rel
 
     protocol = replace(QUICK, networks=4)
-    one, two = (evaluated(few(n), test_images, protocol).result() for n in (40, 80))
-    row = compare_results({"few": one, "more": two}).iloc[1]
-    a, b = (r["accuracy"].values.ravel().astype(float) for r in (two, one))
+    first, second = (run_evaluation(few(n), test_images, protocol).result() for n in (40, 80))
+    row = compare_results({"few": first, "more": second}).iloc[1]
+    a, b = (r["accuracy"].values.ravel().astype(float) for r in (second, first))
     interval = ttest_rel(a, b).confidence_interval(0.95)
     assert row["minus few"] == pytest.approx((a - b).mean(), abs=1e-6)
     assert row["±"] == pytest.approx((interval.high - interval.low) / 2, abs=1e-6)

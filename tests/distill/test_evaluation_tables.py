@@ -111,9 +111,9 @@ def test_paired_differences_equal_those_of_scipy(pairs: list[tuple[float, float]
         assert half == pytest.approx(
             half_width(ttest_rel(a, b).confidence_interval(0.95)), rel=1e-9
         )
-    forth = paired_difference(b, a)
-    assert forth[0] == pytest.approx(-mean, abs=1e-12)
-    assert forth[1] == pytest.approx(half)
+    swapped = paired_difference(b, a)
+    assert swapped[0] == pytest.approx(-mean, abs=1e-12)
+    assert swapped[1] == pytest.approx(half)
 
 
 def test_pairs_of_which_one_is_missing_are_left_out() -> None:
@@ -164,8 +164,8 @@ def test_sets_without_a_partner_count_in_the_mean_but_not_in_the_difference() ->
     assert row["accuracy"] == pytest.approx(2 / 3)
     assert row["sets"] == 3
     assert row["minus random"] == pytest.approx(0.2)
-    apart = compare_results({"random": scores([0.1, 0.2], "random", seed=7), "dm": own})
-    assert apart["minus random"].isna().all()
+    unpaired = compare_results({"random": scores([0.1, 0.2], "random", seed=7), "dm": own})
+    assert unpaired["minus random"].isna().all()
 
 
 def test_against_may_be_any_name() -> None:
@@ -195,13 +195,13 @@ def test_architectures_are_paired_by_name() -> None:
     assert compare_results({"random": b, "dm": four})["minus random"].isna().all()
 
 
-def test_networks_that_are_still_to_be_trained_are_left_out_of_both_sides() -> None:
+def test_networks_that_are_not_trained_yet_are_left_out() -> None:
     nan = float("nan")
-    one = compare_results(
+    comparison = compare_results(
         {"random": scores([0.4, 0.2, 0.9], "random"), "dm": scores([0.5, 0.7, nan])}
     )
-    assert one["minus random"][1] == pytest.approx(0.3, abs=1e-6)
-    assert one["n"].tolist() == [3, 2]
+    assert comparison["minus random"][1] == pytest.approx(0.3, abs=1e-6)
+    assert comparison["n"].tolist() == [3, 2]
     baseline = [scores([0.4, 0.8], "random"), scores([0.2, 0.2], "random", seed=1)]
     sets = compare_results(
         {"random": baseline, "dm": [scores([0.5, nan]), scores([0.5, 0.5], seed=1)]}
@@ -224,8 +224,10 @@ def test_an_evaluation_that_has_not_begun_is_no_number_and_no_warning() -> None:
 def test_results_and_recordings_give_the_same_rows() -> None:
     recording = scores([0.5, 0.7])
     first = compare_results({"a": recording, "b": scores([0.1, 0.2])})
-    again = compare_results({"a": recording.isel(step=-1), "b": [scores([0.1, 0.2]).isel(step=-1)]})
-    assert first.equals(again)
+    from_frames = compare_results(
+        {"a": recording.isel(step=-1), "b": [scores([0.1, 0.2]).isel(step=-1)]}
+    )
+    assert first.equals(from_frames)
 
 
 @pytest.mark.parametrize("nothing", [{}, {"a": []}])
@@ -245,7 +247,7 @@ def test_different_protocols_of_one_name_are_reported_by_number() -> None:
 # ---- the protocol
 
 
-def test_only_how_many_networks_of_which_kind_may_differ() -> None:
+def test_only_number_and_kind_of_networks_may_differ() -> None:
     usual = EvaluationProtocol()
     other: dict[str, Any] = {
         "epochs": 2,
@@ -366,7 +368,7 @@ def test_sets_of_one_name_but_other_options_are_other_data() -> None:
             "sha256": f"train {clutter}",
         }
 
-    def tested(clutter: float) -> dict[str, Any]:
+    def test_data(clutter: float) -> dict[str, Any]:
         return {
             "name": "scenes",
             "options": {"split": "test", "clutter": clutter},
@@ -376,7 +378,7 @@ def test_sets_of_one_name_but_other_options_are_other_data() -> None:
 
     accuracies = {("random", 0.0): 0.5, ("dm", 0.0): 0.9, ("random", 1.0): 0.2, ("dm", 1.0): 0.3}
     recordings = [
-        scores([value, value], method, data=scene(clutter), tested=tested(clutter))
+        scores([value, value], method, data=scene(clutter), tested=test_data(clutter))
         for (method, clutter), value in accuracies.items()
     ]
     with pytest.raises(InvalidInput, match="other test images"):
@@ -426,15 +428,15 @@ def test_sets_of_unknown_origin_are_told_apart_by_their_hash() -> None:
     assert frame["accuracy"].tolist() == pytest.approx([0.3, 0.5, 0.7])
 
 
-def test_the_same_evaluation_given_twice_is_one() -> None:
-    one, other = scores([0.3, 0.5]), scores([0.5, 0.9], seed=1)
-    assert table([one, other, one.copy()]).equals(table([one, other]))
+def test_the_same_evaluation_passed_twice_counts_once() -> None:
+    first, second = scores([0.3, 0.5]), scores([0.5, 0.9], seed=1)
+    assert table([first, second, first.copy()]).equals(table([first, second]))
 
 
-def test_one_set_that_was_scored_twice_is_one_set_with_more_networks() -> None:
-    again = scores([0.5, 0.7])
-    again.attrs["config"]["seed"] = 1
-    frame = table([scores([0.3, 0.5]), again])
+def test_two_evaluations_of_one_set_are_one_set_with_more_networks() -> None:
+    second = scores([0.5, 0.7])
+    second.attrs["config"]["seed"] = 1
+    frame = table([scores([0.3, 0.5]), second])
     assert "over 1 distilled set ×" in frame.attrs["notes"][0]
     row = frame.iloc[0]
     assert row[["sets", "n"]].tolist() == [1, 4]
@@ -452,7 +454,7 @@ def test_sets_whose_seeds_are_not_known_are_paired_in_their_order() -> None:
     assert row["±"] == pytest.approx(paired_difference([0.5, 0.9], [0.4, 0.6])[1], rel=1e-5)
 
 
-def test_a_method_without_chance_has_one_set_a_seed_all_alike() -> None:
+def test_equal_sets_of_a_deterministic_method_count_once_per_seed() -> None:
     means = [
         scores([value, value], "class-mean", seed=seed, sha256="same")
         for seed, value in enumerate((0.5, 0.6))
@@ -520,7 +522,7 @@ def test_seconds_are_those_of_the_recordings() -> None:
     assert np.isnan(frame.loc["random", "distil s"])
 
 
-def test_seconds_are_of_a_distillation_that_went_as_far() -> None:
+def test_seconds_are_those_of_a_distillation_of_as_many_steps() -> None:
     frame = table(
         [scores([0.5], step=10), distillation(seconds=4.0), distillation(seconds=400.0, steps=1000)]
     )
@@ -532,7 +534,7 @@ def test_seconds_of_one_network_are_of_those_that_were_trained() -> None:
     assert table([scores([0.5, 0.5, nan, nan], seconds=3.0)])["score s"].tolist() == [1.5]
 
 
-def test_notes_say_how_it_was_obtained() -> None:
+def test_notes_describe_protocol_and_machine() -> None:
     notes = " ".join(digits_table().attrs["notes"])
     phrases = (
         "2 distilled sets × 2 networks",
@@ -550,7 +552,7 @@ def test_notes_say_how_it_was_obtained() -> None:
 
 
 @pytest.mark.usefixtures("_one_thread")
-def test_recordings_become_the_table_that_their_numbers_make(tmp_path: Path) -> None:
+def test_the_table_of_recordings_contains_their_numbers(tmp_path: Path) -> None:
     digits = {"name": "digits", "options": {"size": 8, "margin": 0}}
     differences: dict[tuple[str, int], np.ndarray] = {}
     paths = []

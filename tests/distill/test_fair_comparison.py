@@ -20,7 +20,7 @@ def few(digits: ImageSet, n: int, start: int = 0) -> DistilledSet:
     )
 
 
-def test_a_row_is_what_a_plain_training_gives() -> None:
+def test_a_row_equals_the_result_of_a_plain_training() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 50))
     distilled = few(digits, 20)
     result = compare(
@@ -47,7 +47,7 @@ def test_sets_of_one_name_take_turns() -> None:
         assert result.sel(set="both")[number] == result.sel(set="ab"[number % 2])[number]
 
 
-def test_the_baselines_are_what_they_are_called() -> None:
+def test_the_baselines_are_random_herding_and_class_means() -> None:
     digits = load("digits").subset(slice(0, 300))
     baselines = starting_points(digits, seed=1)
     assert list(baselines) == ["random", "herding = k-center", "class mean"]
@@ -62,7 +62,7 @@ def test_the_baselines_are_what_they_are_called() -> None:
     assert torch.equal(herded.images[herded.labels == 7][0], real[nearest])
 
 
-def test_a_stopped_comparison_keeps_what_it_has() -> None:
+def test_a_stopped_comparison_returns_its_finished_accuracies() -> None:
     digits, test = load("digits"), load("digits", "test").subset(slice(0, 20))
     distilled, messages = few(digits, 10), []
     protocol = EvaluationProtocol(networks=2, epochs=1, width=8)

@@ -56,7 +56,7 @@ def test_no_torch_is_imported_to_replay() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_new_weights_are_drawn_on_demand_and_equal_what_a_longer_survey_would_hold() -> None:
+def test_new_weights_equal_those_of_a_longer_survey() -> None:
     from explore import build
 
     explorer = lab.untrained_networks()
@@ -116,7 +116,7 @@ def test_stop_keeps_a_valid_recording_and_start_goes_on(live: lab.LiveDistillati
     assert "stopped" not in live.job.text
 
 
-def test_stopped_and_resumed_ends_as_if_never_stopped(
+def test_a_resumed_run_ends_like_an_uninterrupted_run(
     live: lab.LiveDistillation, tmp_path: Path
 ) -> None:
     work = live.job.work
@@ -129,7 +129,7 @@ def test_stopped_and_resumed_ends_as_if_never_stopped(
     assert np.array_equal(live.run.result().images, other.run.result().images)
 
 
-def test_a_reader_who_looked_back_is_left_there(live: lab.LiveDistillation) -> None:
+def test_an_explorer_at_an_earlier_step_stays_there(live: lab.LiveDistillation) -> None:
     live.job.start(inline=True)
     live.explorer.step = 2
     live.run.steps = live.steps = 40
@@ -148,7 +148,7 @@ def test_another_method_or_new_noise_starts_over(live: lab.LiveDistillation) -> 
     assert "DM at step 0" in live.explorer.alt
 
 
-def test_a_job_leaves_one_core_and_gives_it_back(live: lab.LiveDistillation) -> None:
+def test_a_job_uses_all_cores_but_one_and_restores_the_setting(live: lab.LiveDistillation) -> None:
     import torch
 
     before = torch.get_num_threads()
@@ -168,8 +168,8 @@ def test_accuracy_is_compared_with_random_herded_and_mean_images(
         "herding = k-center",
         "class mean",
     ]
-    shown = live.comparison_box.children[0].children[1].alt
-    assert "class mean:" in shown
+    alt = live.comparison_box.children[0].children[1].alt
+    assert "class mean:" in alt
 
 
 def test_a_failed_job_does_not_stop_the_next_run(live: lab.LiveDistillation) -> None:
@@ -196,7 +196,7 @@ def test_missing_data_and_unknown_methods_are_named(
         lab.live(method="dam")
 
 
-def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.LiveDistillation) -> None:
+def test_a_run_that_cannot_be_built_shows_its_error(live: lab.LiveDistillation) -> None:
     live.options["learning_rate"] = -1.0
     change_noise(live)
     assert "learning_rate must be a number above 0" in live.message
@@ -205,7 +205,7 @@ def test_a_run_that_cannot_be_made_says_so_in_the_page(live: lab.LiveDistillatio
     assert live.message == ""
 
 
-def test_of_two_jobs_one_computes_at_a_time(live: lab.LiveDistillation) -> None:
+def test_a_comparison_waits_for_the_run(live: lab.LiveDistillation) -> None:
     live.protocol |= {"epochs": 2}
     live.job.start()
     live.comparison.start()

@@ -36,7 +36,7 @@ def network(norm: str = "instance", **options) -> ConvNet:
 
 
 def batch(counts: tuple[int, ...], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Images of as many classes, so many of each."""
+    """Return random images and labels with these numbers of images in the classes."""
     labels = torch.cat([torch.full((n,), k) for k, n in enumerate(counts)])
     return torch.randn(
         len(labels), 1, 16, 16, generator=torch.Generator().manual_seed(seed)
@@ -44,7 +44,7 @@ def batch(counts: tuple[int, ...], seed: int) -> tuple[torch.Tensor, torch.Tenso
 
 
 def fused(net, real, synthetic, classes, spatial, channel, mmd) -> torch.Tensor:
-    """The path that runs take: all classes stacked, sums of real images in Numba."""
+    """Compute the loss as runs do: classes stacked, sums of real images in Numba."""
     target = real_means(net, *real, classes, spatial, channel)
     return weighted(
         matching_terms(target, synthetic_means(net, *synthetic, classes, spatial, channel)), mmd
@@ -84,9 +84,9 @@ def by_hand(net, real, synthetic, classes, spatial, channel, mmd) -> torch.Tenso
 @pytest.mark.parametrize("copies", [1, 3])
 def test_stacked_and_fused_equals_class_by_class(method, counts, copies):
     net, real, synthetic = network(), batch(counts, 2), batch((copies,) * 3, 3)
-    wanted = by_hand(net, real, synthetic, 3, *SWITCHES[method])
+    expected = by_hand(net, real, synthetic, 3, *SWITCHES[method])
     assert fused(net, real, synthetic, 3, *SWITCHES[method]).item() == pytest.approx(
-        wanted.item(), rel=1e-5
+        expected.item(), rel=1e-5
     )
 
 
@@ -94,9 +94,9 @@ def test_stacked_and_fused_equals_class_by_class(method, counts, copies):
 @pytest.mark.parametrize("channel", [None, 1.0, 2.0, 3.0, 4.0])
 def test_all_powers(spatial, channel):
     net, real, synthetic = network(), batch((5, 7, 3), 4), batch((2, 2, 2), 5)
-    wanted = by_hand(net, real, synthetic, 3, spatial, channel, 0.05)
+    expected = by_hand(net, real, synthetic, 3, spatial, channel, 0.05)
     assert fused(net, real, synthetic, 3, spatial, channel, 0.05).item() == pytest.approx(
-        wanted.item(), rel=1e-5
+        expected.item(), rel=1e-5
     )
 
 
@@ -140,12 +140,12 @@ def test_the_public_loss_of_one_class_adds_up_to_all(method):
 
 def test_without_attention_it_is_the_loss_of_dm():
     net, (x, labels), (s, own) = network(), batch((5, 7, 3), 4), batch((2, 2, 2), 5)
-    wanted = sum(
+    expected = sum(
         ((net.embed(x[labels == k]).mean(0) - net.embed(s[own == k]).mean(0)) ** 2).sum()
         for k in range(3)
     )
     assert fused(net, (x, labels), (s, own), 3, None, None, 1.0).item() == pytest.approx(
-        wanted.item(), rel=1e-6
+        expected.item(), rel=1e-6
     )
     taps = [
         [torch.rand(3, 2, 4, 4), net.embed(images[which == 0])]
@@ -153,10 +153,10 @@ def test_without_attention_it_is_the_loss_of_dm():
     ]
     taps[1][0] = taps[1][0][:2]
     taps[0][0] = torch.rand(5, 2, 4, 4)
-    one = ((net.embed(x[labels == 0]).mean(0) - net.embed(s[own == 0]).mean(0)) ** 2).sum()
+    class_loss = ((net.embed(x[labels == 0]).mean(0) - net.embed(s[own == 0]).mean(0)) ** 2).sum()
     assert attention_matching_loss(
         *taps, spatial=None, channel=None, mmd=1.0
-    ).item() == pytest.approx(one.item(), rel=1e-6)
+    ).item() == pytest.approx(class_loss.item(), rel=1e-6)
 
 
 def test_batch_norm_sees_all_classes_in_one_pass():
@@ -220,7 +220,7 @@ def test_terms_by_hand():
 
 
 @pytest.mark.parametrize("method", SWITCHES)
-def test_equal_sets_lose_nothing_and_pull_nowhere(method):
+def test_equal_sets_have_loss_and_gradient_zero(method):
     spatial, channel, mmd = SWITCHES[method]
     taps = [torch.rand(4, 3, 5, 5), torch.rand(4, 2, 3, 3), torch.rand(4, 6)]
     own = [t.clone().requires_grad_(True) for t in taps]
@@ -231,7 +231,7 @@ def test_equal_sets_lose_nothing_and_pull_nowhere(method):
 
 
 @pytest.mark.parametrize("method", SWITCHES)
-def test_equal_images_lose_nothing_but_rounding_along_the_two_paths(method):
+def test_equal_images_have_a_loss_of_rounding_errors_only(method):
     net, (x, labels) = network(), batch((4, 4, 4), 9)
     leaf = x.clone().requires_grad_(True)
     loss = fused(net, (x, labels), (leaf, labels), 3, *SWITCHES[method])
@@ -328,14 +328,14 @@ def test_the_embedding_may_come_as_a_map_of_one_pixel():
 
 def test_the_defaults_are_datadams():
     real, synthetic = ([torch.rand(n, 3, 4, 4), torch.rand(n, 5)] for n in (6, 4))
-    wanted = attention_matching_loss(real, synthetic, spatial=4.0, channel=None, mmd=0.01)
-    assert attention_matching_loss(real, synthetic) == wanted
+    expected = attention_matching_loss(real, synthetic, spatial=4.0, channel=None, mmd=0.01)
+    assert attention_matching_loss(real, synthetic) == expected
 
 
 @pytest.mark.parametrize("method", SWITCHES)
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_gradients_equal_finite_differences(method, norm):
-    """Through network, maps, unit vectors and class means, in float64."""
+    """The gradient passes through network, maps, unit vectors and class means, in float64."""
     net = ConvNet(1, 2, 8, width=3, depth=2, norm=norm, seed=5).double().requires_grad_(False)
     random = torch.Generator().manual_seed(6)
     real = torch.randn(6, 1, 8, 8, dtype=torch.float64, generator=random)

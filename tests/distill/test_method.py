@@ -39,7 +39,7 @@ SMALL = {
 
 
 def toy(channels: int = 1, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Three classes of 8×8 images, bright in another corner each."""
+    """Return 8×8 images of three classes, each bright in another corner."""
     labels = torch.cat([torch.full((n,), k) for k, n in enumerate(COUNTS)])
     images = (
         torch.randn(len(labels), channels, 8, 8, generator=torch.Generator().manual_seed(seed))
@@ -57,7 +57,7 @@ def small(
     return distill(*toy(), method, network=network, **{**SMALL, **options})
 
 
-def advanced(run: DistillRun, steps: int) -> DistillRun:
+def advance(run: DistillRun, steps: int) -> DistillRun:
     for _ in range(steps):
         run.advance()
     return run
@@ -67,7 +67,7 @@ def advanced(run: DistillRun, steps: int) -> DistillRun:
 
 
 def loss_by_hand(net, real, synthetic, options) -> torch.Tensor:
-    """Class by class, one forward pass each, in the plainest form; ``real`` and ``synthetic`` hold a batch for each class."""
+    """Compute the loss with one forward pass for each class and batch."""
     total = torch.zeros(())
     for x, s in zip(real, synthetic, strict=True):
         (maps, psi), (own, own_psi) = net.taps_and_embed(x), net.taps_and_embed(s)
@@ -166,7 +166,7 @@ def test_the_code_preset_runs():
 
 
 def test_bfloat16_follows_float32_roughly():
-    exact, rough = advanced(small(), 3), advanced(small(precision="bfloat16"), 3)
+    exact, rough = advance(small(), 3), advance(small(precision="bfloat16"), 3)
     assert not torch.equal(exact.images, rough.images)
     assert rough.loss == pytest.approx(exact.loss, rel=0.1)
 
@@ -191,7 +191,7 @@ def test_real_starts_are_distinct_images_of_their_class():
     indices = [int((images == own).flatten(1).all(1).nonzero()) for own in run.images.detach()]
     assert labels[indices].tolist() == run.labels.tolist()
     assert len(set(indices)) == 9
-    advanced(run, 2)
+    advance(run, 2)
     assert torch.equal(copy, images)  # the real images themselves are not moved
 
 
@@ -211,13 +211,13 @@ def bits(run: DistillRun) -> bytes:
 @pytest.mark.parametrize("method", METHOD_TERMS)
 def test_the_same_seed_ends_in_the_same_bits(method):
     first, second, other = (
-        bits(advanced(small(method, seed=seed, augment="dsa"), 4)) for seed in (3, 3, 4)
+        bits(advance(small(method, seed=seed, augment="dsa"), 4)) for seed in (3, 3, 4)
     )
     assert first == second != other
 
 
-def test_planning_more_steps_changes_none_of_them():
-    assert bits(advanced(small(steps=9), 4)) == bits(advanced(small(steps=500), 4))
+def test_more_planned_steps_do_not_change_the_first_steps():
+    assert bits(advance(small(steps=9), 4)) == bits(advance(small(steps=500), 4))
 
 
 def test_a_snapshot_does_not_change_the_run():
@@ -227,28 +227,28 @@ def test_a_snapshot_does_not_change_the_run():
         inspected.result()
         inspected.state()
         inspected.advance()
-    assert bits(advanced(plain, 4)) == bits(inspected)
+    assert bits(advance(plain, 4)) == bits(inspected)
 
 
 @pytest.mark.parametrize("stop", [0, 1, 4])
 def test_a_resumed_run_ends_in_the_same_bits(stop, tmp_path):
     expected, first, second = (small(augment="dsa", images_per_class=2) for _ in range(3))
-    save_checkpoint(advanced(first, stop), tmp_path / "run.npz")
+    save_checkpoint(advance(first, stop), tmp_path / "run.npz")
     state = load_checkpoint(tmp_path / "run.npz")
     second.restore(state)
-    advanced(second, 6 - stop)
-    assert bits(advanced(expected, 6)) == bits(second)
+    advance(second, 6 - stop)
+    assert bits(advance(expected, 6)) == bits(second)
     assert expected.loss == second.loss
 
 
-def test_a_state_is_not_changed_by_going_on_from_it():
-    run = advanced(small(), 2)
+def test_advancing_a_restored_run_does_not_change_the_state():
+    run = advance(small(), 2)
     state, ends = run.state(), []
     copies = {name: np.array(value, copy=True) for name, value in state.items()}
     for _ in range(2):
         run.restore(state)
         run.step = 2
-        ends.append(bits(advanced(run, 3)))
+        ends.append(bits(advance(run, 3)))
         assert all(np.array_equal(state[name], value) for name, value in copies.items())
     assert ends[0] == ends[1]
 
@@ -260,7 +260,7 @@ def test_a_state_of_other_images_is_refused():
         small().restore(small(images_per_class=2).state())
 
 
-def test_recordings_of_every_and_of_few_steps_show_the_same_end(tmp_path):
+def test_recordings_of_all_and_of_few_steps_end_in_the_same_frame(tmp_path):
     ends = []
     for every in (1, 100):
         run = small(steps=5)
@@ -278,16 +278,16 @@ def test_a_recording_of_other_data_is_not_continued(tmp_path):
 
 
 @pytest.mark.parametrize(("split", "size"), [("train", 16), ("test", 16), ("val", 8)])
-def test_a_runs_config_makes_it_again(split, size):
+def test_the_config_of_a_run_builds_it_again(split, size):
     digits = load("digits", split, size=size, margin=0)
     options = {"method": "atom", **SMALL, "steps": 3}
     first = build(options, digits)
-    again = build({**first.config, "steps": 3})
-    assert again.config == first.config
-    assert bits(advanced(first, 2)) == bits(advanced(again, 2))
+    rebuilt = build({**first.config, "steps": 3})
+    assert rebuilt.config == first.config
+    assert bits(advance(first, 2)) == bits(advance(rebuilt, 2))
 
 
-def test_a_run_from_tensors_cannot_be_made_again_without_them():
+def test_a_run_from_tensors_cannot_be_built_again_without_them():
     with pytest.raises(
         InvalidInput, match=r"this run was made from tensors.* pass data=\(images, labels\)"
     ):
@@ -326,10 +326,10 @@ def test_global_random_state_is_neither_used_nor_changed(init):
 @pytest.mark.parametrize("name", ["digits", "mnist"])
 def test_digits_are_never_mirrored(name):
     images, labels = toy()
-    named = ImageSet(
+    digits = ImageSet(
         name, (images * 50 + 100).clamp(0, 255).byte(), labels, ("a", "b", "c"), (0.4,), (0.2,)
     )
-    run = build({"method": "datadam", **SMALL, "augment": "dsa"}, named)
+    run = build({"method": "datadam", **SMALL, "augment": "dsa"}, digits)
     assert run.operations == ("color", "crop", "cutout", "scale", "rotate")
 
 
@@ -349,8 +349,8 @@ def test_other_images_are_mirrored():
 
 
 @pytest.mark.parametrize("operation", ["color", "crop", "cutout", "flip", "scale", "rotate"])
-def test_real_and_synthetic_images_are_changed_alike(operation):
-    """Synthetic images that are the real ones stay so under a shared draw: no loss, whatever the draw."""
+def test_real_and_synthetic_images_have_the_same_augmentation(operation):
+    """With equal real and synthetic images the loss is zero for any draw."""
     images, labels = toy()
     order = labels.argsort(stable=True)
     keep = torch.cat([order[labels[order] == k][:3] for k in range(3)])
@@ -370,7 +370,7 @@ def test_real_and_synthetic_images_are_changed_alike(operation):
 # ---- networks of the user
 
 
-def test_a_network_of_your_own():
+def test_a_network_factory_of_the_user_is_used():
     seeds = []
 
     def network(seed: int) -> nn.Module:
@@ -394,7 +394,7 @@ def test_a_network_of_your_own():
 
     run = small("atom", network=network)
     before = run.images.detach().clone()
-    advanced(run, 2)
+    advance(run, 2)
     assert seeds == [stream_seed(0, "networks", step) for step in (1, 2)]
     assert (run.images.detach() - before).abs().max() > 1e-4
     assert run.snapshot().attention_1.shape == (3, 8, 8)
@@ -402,7 +402,7 @@ def test_a_network_of_your_own():
     assert run.config != small("atom").config
 
 
-def test_a_network_that_shows_no_maps_is_refused():
+def test_a_network_without_activation_maps_is_refused():
     run = small(network=lambda seed: nn.Sequential(nn.Flatten(), nn.Linear(64, 3)))
     with pytest.raises(InvalidInput, match="at least 2 activation modules"):
         run.snapshot()
@@ -414,7 +414,7 @@ def test_a_network_that_shows_no_maps_is_refused():
 
 
 def test_a_frame_shows_images_maps_and_distances():
-    run = advanced(small("atom", images_per_class=2), 1)
+    run = advance(small("atom", images_per_class=2), 1)
     frame = run.snapshot()
     assert dict(frame.image.sizes) == {"label": 3, "copy": 2, "y": 8, "x": 8}
     assert frame.image.dtype == np.uint8
@@ -431,7 +431,7 @@ def test_a_frame_shows_images_maps_and_distances():
 
 
 def test_distances_of_a_frame_are_means_over_the_probe_networks():
-    run = advanced(small("datadam", probes=3), 2)
+    run = advance(small("datadam", probes=3), 2)
     images, labels = toy()
     indices = run.source.sample(4, stream_seed(0, "probe"))
     spatial, embedding, maps = [], [], []
@@ -482,7 +482,7 @@ def test_coloured_images_are_shown_in_colour():
 
 
 @pytest.mark.parametrize("zca", [False, True])
-def test_the_result_holds_what_undoes_the_model_units(zca):
+def test_the_result_contains_what_converts_it_to_pixels(zca):
     digits = load("digits", size=8, margin=0)
     run = build({"method": "dm", **SMALL, "zca": zca, "init": "real"}, digits)
     result = run.result()
@@ -538,18 +538,16 @@ def test_a_sample_takes_each_class_without_replacement_and_all_of_a_small_one():
 
 
 @pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
-def test_labels_of_any_integer_type_do(dtype):
+def test_labels_of_any_integer_type_are_accepted(dtype):
     images, labels = toy()
     run = distill(images, labels.to(dtype), **SMALL)
-    assert bits(advanced(run, 1)) == bits(advanced(small(), 1))
+    assert bits(advance(run, 1)) == bits(advance(small(), 1))
     run.snapshot()
 
 
-def test_double_images_are_taken_as_float():
+def test_images_in_double_precision_are_converted():
     images, labels = toy()
-    assert bits(advanced(distill(images.double(), labels, **SMALL), 1)) == bits(
-        advanced(small(), 1)
-    )
+    assert bits(advance(distill(images.double(), labels, **SMALL), 1)) == bits(advance(small(), 1))
 
 
 def test_tensors_are_shown_over_the_range_of_the_real_ones():
@@ -569,14 +567,14 @@ def test_a_set_of_fewer_classes_keeps_their_names():
 # ---- images that are optimised
 
 
-def test_sixty_steps_of_the_lesson_bring_attention_near():
+def test_sixty_steps_of_the_lesson_reduce_the_attention_distance():
     run = build({"method": "datadam", "data": "digits", "preset": "lesson", "steps": 60})
     before = float(run.snapshot().attention_distance.mean())
-    assert float(advanced(run, 60).snapshot().attention_distance.mean()) < 0.4 * before
+    assert float(advance(run, 60).snapshot().attention_distance.mean()) < 0.4 * before
 
 
 @pytest.mark.parametrize("method", ["dm", "channel", "atom"])
-def test_the_other_methods_bring_near_what_they_match(method):
+def test_every_method_reduces_the_distance_that_it_matches(method):
     run = build({"method": method, "data": "digits", "preset": "lesson", "steps": 20, "width": 16})
     name = {
         "dm": "embedding_distance",
@@ -584,7 +582,7 @@ def test_the_other_methods_bring_near_what_they_match(method):
         "atom": "attention_distance",
     }[method]
     before = float(run.snapshot()[name].mean())
-    assert float(advanced(run, 20).snapshot()[name].mean()) < 0.75 * before
+    assert float(advance(run, 20).snapshot()[name].mean()) < 0.75 * before
 
 
 def test_distilled_digits_train_better_networks_than_noise():
@@ -595,7 +593,7 @@ def test_distilled_digits_train_better_networks_than_noise():
         net = ConvNet(1, 10, 16, width=16, seed=3)
         Fit(net, run.images.detach().clone(), run.labels, epochs=40, learning_rate=0.05).run()
         scores.append(accuracy(net, held_out.batch(), held_out.labels))
-        advanced(run, 60 if len(scores) == 1 else 0)
+        advance(run, 60 if len(scores) == 1 else 0)
     assert scores[1] > scores[0] + 0.2
 
 

@@ -1,4 +1,4 @@
-"""Recordings hold what their kind declares, and a run of another method is an equal of the others."""
+"""Recordings contain what their kind declares, and methods of other topics run in the same way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Untrained networks: accuracies and maps of the survey, computed again the long way."""
+"""Untrained networks: accuracies and maps of the survey against a direct computation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def small(steps: int = 3, data=None, **options) -> UntrainedRun:
     return build({"method": "untrained", "steps": steps, "images": 60, "width": 6, **options}, data)
 
 
-def test_accuracies_and_maps_are_those_computed_the_long_way():
+def test_accuracies_and_maps_equal_a_direct_computation():
     run = small()
     run.advance()
     frame, digits = run.snapshot(), load("digits", size=8, margin=0)
@@ -56,7 +56,7 @@ def test_accuracies_and_maps_are_those_computed_the_long_way():
             np.testing.assert_allclose(example, q[firsts], rtol=9e-3, atol=1e-3)
 
 
-def test_networks_that_never_learnt_tell_digits_apart_at_power_1():
+def test_untrained_networks_classify_digits_at_power_1():
     run = build({"method": "untrained", "data": "digits"})
     shares = []
     for _ in range(3):
@@ -85,14 +85,14 @@ def test_examples_are_images_of_their_class_that_were_not_averaged():
 
 
 def test_each_step_is_another_network_and_the_same_next_time():
-    run, again = small(), small()
+    run, repeated = small(), small()
     frames = []
     for _ in range(3):
         frames.append(run.snapshot())
         run.advance()
     assert not frames[0].attention_1.equals(frames[1].attention_1)
-    again.restore({"step": 2})
-    assert again.snapshot().equals(frames[2])
+    repeated.restore({"step": 2})
+    assert repeated.snapshot().equals(frames[2])
     assert not small(seed=1).snapshot().attention_1.equals(frames[0].attention_1)
     assert frames[0].equals(small().result())
 
@@ -107,7 +107,7 @@ def test_global_random_state_is_neither_used_nor_changed():
     assert small().snapshot().equals(first)
 
 
-def test_it_can_be_recorded(tmp_path):
+def test_a_survey_can_be_recorded(tmp_path):
     recording = record(small(), tmp_path / "run.zarr", every=1)
     assert recording.sizes["step"] == 4
     assert recording.accuracy.dims == ("step", "power", "block")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("_one_thread")
 @pytest.mark.parametrize("norm", ["instance", "batch", "layer", "group", "none"])
 @pytest.mark.parametrize("size", [8, 12, 16, 28, 32])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_it_takes_images_of_any_size_and_learns_by_all_its_weights(
+def test_images_may_have_any_size_and_every_weight_has_a_gradient(
     name: str, size: int, norm: str
 ) -> None:
     network = architecture(name, 3, 7, size, width=8, norm=norm, seed=1)
@@ -28,10 +28,13 @@ def test_it_takes_images_of_any_size_and_learns_by_all_its_weights(
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_weights_come_from_the_seed_and_from_nothing_else(name: str) -> None:
     before = torch.get_rng_state()
-    first, again, other = (architecture(name, 1, 10, 16, width=8, seed=seed) for seed in (3, 3, 4))
+    first, repeated, other = (
+        architecture(name, 1, 10, 16, width=8, seed=seed) for seed in (3, 3, 4)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     weights = [
-        torch.cat([p.flatten() for p in network.parameters()]) for network in (first, again, other)
+        torch.cat([p.flatten() for p in network.parameters()])
+        for network in (first, repeated, other)
     ]
     assert torch.isfinite(weights[0]).all()
     assert torch.equal(weights[0], weights[1])
@@ -39,7 +42,7 @@ def test_weights_come_from_the_seed_and_from_nothing_else(name: str) -> None:
 
 
 def same_weights(ours: nn.Module, reference: nn.Module) -> None:
-    """Copy our weights into their network, one after the other."""
+    """Copy our weights in their order into torchvision's network."""
     our_parameters, their_parameters = list(ours.parameters()), list(reference.parameters())
     assert [p.shape for p in our_parameters] == [p.shape for p in their_parameters]
     with torch.no_grad():
@@ -75,7 +78,7 @@ def test_vgg11_has_torchvisions_convolutions() -> None:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_each_can_learn(name: str) -> None:
+def test_every_architecture_can_learn(name: str) -> None:
     images = torch.randn(60, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.3
     labels = torch.arange(60) % 3
     for image, label in zip(images, labels, strict=True):
@@ -85,7 +88,7 @@ def test_each_can_learn(name: str) -> None:
     assert accuracy(network, images, labels) > 0.95
 
 
-def test_what_is_not_known_is_refused() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"unknown architecture 'vgg12'.*Did you mean 'vgg11'"):
         architecture("vgg12", 1, 10, 16)
     with pytest.raises(UnknownName, match="unknown norm 'batchnorm'"):

@@ -192,14 +192,14 @@ def test_norms_start_as_the_identity():
             assert (block.norm.bias == 0).all()
 
 
-def test_same_seed_same_bits_and_another_seed_others():
+def test_equal_seeds_give_equal_weights_and_other_seeds_others():
     a, b, c = (ConvNet(1, 10, 16, width=8, seed=seed) for seed in (1, 1, 2))
     assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
     assert not torch.equal(a.blocks[0].conv.weight, c.blocks[0].conv.weight)
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
-def test_drawing_anew_equals_a_new_network(norm):
+def test_drawing_new_weights_equals_a_new_network(norm):
     used, new = (
         ConvNet(1, 10, 16, width=8, norm=norm, seed=1),
         ConvNet(1, 10, 16, width=8, norm=norm, seed=2),

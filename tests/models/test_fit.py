@@ -54,7 +54,7 @@ def test_labels_without_meaning_are_not_learnt_from_new_images():
     assert accuracy(fit.network, *toy(90, seed=9)) < 0.6
 
 
-def test_it_equals_the_loop_written_by_hand():
+def test_a_run_equals_a_loop_written_by_hand():
     images, labels = toy()
     fit = Fit(network(), images, labels, epochs=4, learning_rate=0.1, batch=16, seed=5).run()
     net = network()
@@ -105,7 +105,7 @@ def test_the_rate_is_divided_by_10_after_half_of_the_epochs(epochs, full):
     assert rates[full:] == pytest.approx([0.05] * (epochs - full))
 
 
-def test_the_defaults_are_those_of_the_line():
+def test_the_default_options():
     config = Fit(network(), *toy(6)).config
     expected = {
         "epochs": 300,
@@ -136,7 +136,7 @@ def test_resumed_training_ends_in_the_same_bits(norm, stop, tmp_path):
     assert second.loss == complete.loss
 
 
-def test_a_state_is_not_changed_by_going_on_from_it():
+def test_advancing_a_restored_run_does_not_change_the_state():
     fit = Fit(network(), *toy(), epochs=9, learning_rate=0.1, batch=16)
     fit.advance()
     state, ends = fit.state(), []
@@ -151,7 +151,7 @@ def test_a_state_is_not_changed_by_going_on_from_it():
     assert torch.equal(*ends)
 
 
-def test_a_state_from_before_the_first_epoch_forgets_the_momentum():
+def test_restoring_step_0_resets_the_momentum():
     fit = Fit(network(), *toy(), epochs=9, learning_rate=0.1, batch=16)
     start = fit.state()
     fit.advance()
@@ -163,7 +163,7 @@ def test_a_state_from_before_the_first_epoch_forgets_the_momentum():
     assert torch.equal(weights(fit.network), after_one)
 
 
-def test_recorded_stopped_and_resumed(tmp_path):
+def test_a_recorded_run_resumes_to_the_same_bits(tmp_path):
     def fit(seed=0):
         return Fit(network(), *toy(seed=seed), epochs=4, learning_rate=0.1, batch=16)
 
@@ -190,7 +190,7 @@ def test_order_of_the_images_comes_from_the_seed_alone():
     torch.set_rng_state(before)
 
 
-def test_a_snapshot_changes_nothing():
+def test_a_snapshot_does_not_change_the_run():
     plain, looked_at = (Fit(network("batch"), *toy(), epochs=3, batch=16) for _ in range(2))
     plain.run()
     while looked_at.step < 3:

@@ -14,7 +14,7 @@ from explore.models._fused.module import fused_blocks
 
 @pytest.fixture(autouse=True)
 def fused_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Grows by one with each call of the fused path."""
+    """Return a list that grows by one with each call of the fused path."""
     calls: list[int] = []
     plain = fused.embed
     monkeypatch.setattr(fused, "embed", lambda network, x: calls.append(1) or plain(network, x))
@@ -94,7 +94,7 @@ def test_gradients_by_finite_differences() -> None:
             )
 
 
-def test_it_is_used_only_when_enabled(fused_calls: list[int]) -> None:
+def test_fused_blocks_are_used_only_when_enabled(fused_calls: list[int]) -> None:
     net, x = network(16), images(2, 1, 16)
     plain = net(x)
     assert fused_calls == []

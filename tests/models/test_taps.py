@@ -32,7 +32,7 @@ def small(inplace: bool = False) -> nn.Sequential:
 X = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
-def test_maps_and_embedding_are_what_the_modules_saw():
+def test_maps_and_embedding_are_the_outputs_of_the_modules():
     net = small()
     with Taps(net) as taps:
         logits = net(X)
@@ -45,7 +45,7 @@ def test_maps_and_embedding_are_what_the_modules_saw():
     assert torch.equal(net[7](taps.embedding), logits)
 
 
-def test_on_a_convnet_they_equal_its_own_taps():
+def test_taps_of_a_convnet_equal_its_own_maps():
     net, x = ConvNet(1, 10, 16, width=4), torch.randn(3, 1, 16, 16)
     with Taps(net) as taps:
         net(x)
@@ -125,7 +125,7 @@ def test_names_that_begin_alike_are_counted_apart():
     assert list(taps.maps) == ["a", "a1", "a#2", "a1#2"]
 
 
-def test_hooks_are_gone_after_the_block():
+def test_hooks_are_removed_after_the_block():
     net = small()
     with Taps(net) as taps:
         assert hooks(net) == 5  # three activations, two linear layers
@@ -135,14 +135,14 @@ def test_hooks_are_gone_after_the_block():
     assert torch.equal(taps.maps["1"], relu(net[0](X)))  # what was seen inside is kept
 
 
-def test_hooks_are_gone_after_an_exception():
+def test_hooks_are_removed_after_an_exception():
     net = small()
     with pytest.raises(RuntimeError), Taps(net):
         net(torch.zeros(5, 2, 8, 8))
     assert hooks(net) == 0
 
 
-def test_hooks_of_others_stay():
+def test_other_hooks_remain():
     net, calls = small(), []
     handle = net[1].register_forward_hook(lambda *_: calls.append(1))
     with Taps(net):
@@ -152,7 +152,7 @@ def test_hooks_of_others_stay():
     handle.remove()
 
 
-def test_a_second_block_begins_anew():
+def test_every_block_starts_with_empty_maps():
     net = small()
     taps = Taps(net)
     for x in (X, X + 1):

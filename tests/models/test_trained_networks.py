@@ -37,20 +37,21 @@ def test_every_network_has_images_and_weights() -> None:
 @pytest.mark.parametrize("name", SCENES)
 def test_shipped_networks_are_frozen_and_need_no_random_numbers(name: str) -> None:
     random = torch.get_rng_state()
-    network, known = load_network(name)
+    network, description = load_network(name)
     assert torch.equal(torch.get_rng_state(), random)
-    assert known.statistics == (scenes(count=1).mean, scenes(count=1).std)
+    assert description.statistics == (scenes(count=1).mean, scenes(count=1).std)
     assert not any(module.training for module in network.modules())
     tensors = [*network.parameters(), *network.buffers()]
     assert not any(tensor.requires_grad or tensor.is_meta for tensor in tensors)
     assert {tensor.dtype for tensor in tensors if tensor.is_floating_point()} == {torch.float32}
-    kept = load_file(shipped(f"data/{name}.safetensors"))
+    weights = load_file(shipped(f"data/{name}.safetensors"))
     assert all(
-        torch.equal(value, kept[key].to(value.dtype)) for key, value in network.state_dict().items()
+        torch.equal(value, weights[key].to(value.dtype))
+        for key, value in network.state_dict().items()
     )
-    again, _ = load_network(name)
+    reloaded, _ = load_network(name)
     x = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(network(x), again(x))
+    assert torch.equal(network(x), reloaded(x))
 
 
 @pytest.mark.parametrize(
@@ -82,14 +83,17 @@ def test_residual_networks_reach_the_published_accuracy(name: str, percent: floa
     file = data_folder() / "cifar10" / "lossless.npz"
     if not file.is_file():
         pytest.skip(f"needs the exact test images of CIFAR-10 in {file}")
-    with np.load(file) as kept:
-        images, labels = kept["test_images"], torch.from_numpy(kept["test_labels"].astype(np.int64))
-    network, known = load_network(name)
-    assert known.statistics == IMAGENET
-    found = 100 * accuracy(
+    with np.load(file) as archive:
+        images, labels = (
+            archive["test_images"],
+            torch.from_numpy(archive["test_labels"].astype(np.int64)),
+        )
+    network, description = load_network(name)
+    assert description.statistics == IMAGENET
+    actual = 100 * accuracy(
         network, normalize_bytes(torch.from_numpy(images).permute(0, 3, 1, 2), *IMAGENET), labels
     )
-    assert found == pytest.approx(percent, abs=0.1)
+    assert actual == pytest.approx(percent, abs=0.1)
 
 
 @pytest.mark.data("weights", "imagenette")
@@ -151,16 +155,18 @@ def test_a_classifier_of_torchvision_with_weights(
     if kind == "safetensors":
         save_file(classifier, path)
     else:
-        given: Any = {
+        weights: Any = {
             f"module.{name}" if kind == "parallel" else name: value
             for name, value in classifier.items()
         }
-        given = {name: value.half() for name, value in given.items()} if kind == "half" else given
-        torch.save({"state_dict": given, "epoch": 3} if kind == "checkpoint" else given, path)
+        weights = (
+            {name: value.half() for name, value in weights.items()} if kind == "half" else weights
+        )
+        torch.save({"state_dict": weights, "epoch": 3} if kind == "checkpoint" else weights, path)
     random = torch.get_rng_state()
-    network, known = load_network("torchvision:squeezenet1_1", str(path))
+    network, description = load_network("torchvision:squeezenet1_1", str(path))
     assert torch.equal(torch.get_rng_state(), random)
-    assert known.statistics == IMAGENET
+    assert description.statistics == IMAGENET
     tolerance = 1e-3 if kind == "half" else 0
     for name, value in network.state_dict().items():
         assert value.dtype == torch.float32
@@ -187,8 +193,11 @@ class Executed:
 
 
 def test_no_code_in_a_file_is_executed_or_recommended(tmp_path: Path) -> None:
-    for given in (Executed(tmp_path / "harm"), {"state_dict": {"a": Executed(tmp_path / "harm")}}):
-        torch.save(given, tmp_path / "evil.pth")
+    for content in (
+        Executed(tmp_path / "harm"),
+        {"state_dict": {"a": Executed(tmp_path / "harm")}},
+    ):
+        torch.save(content, tmp_path / "evil.pth")
         with pytest.raises(
             InvalidInput, match=r"evil\.pth cannot be read as weights \(UnpicklingError\)"
         ) as caught:

@@ -119,10 +119,10 @@ def test_a_control_can_get_other_values(explorer: Explorer) -> None:
 
 
 def test_data_of_another_shape_need_a_new_picture() -> None:
-    def growing(step: int) -> xarray.Dataset:
+    def growing_data(step: int) -> xarray.Dataset:
         return source(step, "low").assign(extra=("n", [0.0] * (1 + step // 3)))
 
-    explorer = Explorer(growing, Bar, {"step": Slider("step", range(5))})
+    explorer = Explorer(growing_data, Bar, {"step": Slider("step", range(5))})
     first = explorer.picture
     explorer.step = 2
     assert explorer.picture is first

@@ -11,7 +11,7 @@ import pytest
 from explore.widgets.job import INTERVAL, Job
 
 
-def counting(until: int, pause: float = 0.0) -> Any:
+def make_counter(until: int, pause: float = 0.0) -> Any:
     def work(progress: Any, stop: Any) -> int:
         for n in range(1, until + 1):
             progress(n, until, f"at {n}")
@@ -29,7 +29,7 @@ def buttons(job: Job) -> tuple[Any, Any, Any]:
 
 
 def test_the_text_says_that_the_work_is_done() -> None:
-    job = Job(counting(5)).start(inline=True)
+    job = Job(make_counter(5)).start(inline=True)
     assert job.join() == 5
     _, stop, bar = buttons(job)
     assert (bar.value, bar.max, bar.bar_style, stop.disabled) == (5, 5, "success", True)
@@ -37,7 +37,7 @@ def test_the_text_says_that_the_work_is_done() -> None:
 
 
 def test_stop_returns_the_partial_result_and_start_works_again() -> None:
-    job = Job(counting(10_000, 0.002))
+    job = Job(make_counter(10_000, 0.002))
     start, stop, bar = buttons(job)
     start.click()
     time.sleep(0.1)
@@ -49,7 +49,7 @@ def test_stop_returns_the_partial_result_and_start_works_again() -> None:
     assert bar.value == partial
     assert "stopped after" in job.text
     assert not start.disabled
-    job.work = counting(3)
+    job.work = make_counter(3)
     assert job.start(inline=True).join() == 3
 
 
@@ -81,7 +81,7 @@ def test_an_error_is_shown_and_raised_by_join() -> None:
 
 def test_at_most_five_updates_a_second_and_the_last_one_always() -> None:
     updates: list[int] = []
-    job = Job(counting(300, 0.002), on_progress=lambda: updates.append(buttons(job)[2].value))
+    job = Job(make_counter(300, 0.002), on_progress=lambda: updates.append(buttons(job)[2].value))
     start = time.monotonic()
     job.start(inline=True)
     assert len(updates) <= (time.monotonic() - start) / INTERVAL + 3
@@ -90,7 +90,7 @@ def test_at_most_five_updates_a_second_and_the_last_one_always() -> None:
 
 def test_the_text_shows_the_time_left() -> None:
     texts: list[str] = []
-    job = Job(counting(100, 0.01), on_progress=lambda: texts.append(job.text))
+    job = Job(make_counter(100, 0.01), on_progress=lambda: texts.append(job.text))
     job.start(inline=True)
     assert any("s left" in text for text in texts)
 
@@ -98,13 +98,14 @@ def test_the_text_shows_the_time_left() -> None:
 def test_on_done_is_called_with_the_result_in_the_thread_of_the_job() -> None:
     calls: list[Any] = []
     job = Job(
-        counting(2), on_done=lambda result: calls.append((result, threading.current_thread().name))
+        make_counter(2),
+        on_done=lambda result: calls.append((result, threading.current_thread().name)),
     )
     job.start().join(5)
     assert calls == [(2, "explore-job")]
 
 
 def test_every_button_has_a_tooltip() -> None:
-    start, stop, _ = buttons(Job(counting(1), "Begin"))
+    start, stop, _ = buttons(Job(make_counter(1), "Begin"))
     assert (start.description, start.tooltip) == ("Begin", "Begin")
     assert "kept" in stop.tooltip
