@@ -163,14 +163,25 @@ def stream_seed(seed: int, name: str, *index: int) -> int:
 
 
 @contextmanager
-def spare_core() -> Iterator[None]:
-    """Compute on all cores but one inside the context, so that a page stays responsive during a
-    job."""
+def torch_threads(count: int) -> Iterator[None]:
+    """Compute with this number of PyTorch threads inside the context."""
     import torch
 
     before = torch.get_num_threads()
-    torch.set_num_threads(max(1, min(before, usable_cpus() - 1)))
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def spare_core() -> Iterator[None]:
+    """Compute on all cores but one inside the context.
+
+    A page then stays responsive during a job.
+    """
+    import torch
+
+    with torch_threads(max(1, min(torch.get_num_threads(), usable_cpus() - 1))):
+        yield

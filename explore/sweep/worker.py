@@ -8,15 +8,14 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from explore.core import registry
 from explore.core.record import record
 from explore.core.recording import pack, product_path
-from explore.core.runs import Progress, Stop
+from explore.core.runs import Progress, Stop, torch_threads
 from explore.errors import DataMissing, ExploreError, RecordingBusy, RecordingFailed
 from explore.sweep.plan import Task, outcome
 
@@ -47,7 +46,7 @@ def record_task(
             tries again on another worker.
     """
     try:
-        with _torch_threads(threads):
+        with torch_threads(threads):
             return _record_files(task, to, topic, _stop_function(stop))
     except DataMissing as error:
         raise DataMissing(f"on {_describe_worker()}: {error}") from error
@@ -151,18 +150,6 @@ def _stop_function(event: str) -> Stop:
         return is_set
 
     return stop
-
-
-@contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _describe_worker() -> str:
