@@ -201,10 +201,6 @@ class EvaluationRun(BaseRun):
 
     def summary(self) -> str:
         """Return the accuracy and how it was measured, in one line for a paper."""
-        return self.line()
-
-    def line(self) -> str:
-        """Return the accuracy and how it was measured, in one line for a paper."""
         p, values, learned_rate = self.protocol, self._finite_accuracy(), self._learned_rate()
         spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
         score = f"{100 * values.mean():.1f}{spread} %" if len(values) else "not measured"
@@ -220,6 +216,8 @@ class EvaluationRun(BaseRun):
             f"batch {p.batch}, augmentation {p.augment}; "
             f"last epoch, nothing chosen on test images{overlap if self.overlap else ''}."
         )
+
+    line = summary
 
     def state(self) -> dict[str, Any]:
         """Return the step and the accuracies."""
