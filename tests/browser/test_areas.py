@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import alt_changes, opened, run_all
+from .conftest import open_notebook, run_all_cells, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
 
@@ -15,8 +15,8 @@ COUNT = "document.querySelectorAll('.explore-figure img').length"
 
 
 def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
-    opened(page, server, "bare_01_activation_areas.ipynb")
-    run_all(page)
+    open_notebook(page, server, "bare_01_activation_areas.ipynb")
+    run_all_cells(page)
     page.wait_for_function(f"{COUNT} >= 3", timeout=150_000)
     figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
     # the maps are hidden until a prediction is chosen
@@ -25,20 +25,20 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     assert "hidden until a prediction is chosen" in before
     menus = page.locator(".widget-dropdown select")
     menus.nth(0).select_option(label="less than the object")
-    after = alt_changes(page, 0, before)
+    after = wait_for_new_alt(page, 0, before)
     assert "Mean of all 100 scenes" in after
     page.screenshot(path=screenshots / "01-prediction.png")
     # a dot is clicked
     figures.nth(0).get_by_role("button", name="scene 12", exact=True).focus()
     page.keyboard.press("Enter")
-    before, after = after, alt_changes(page, 0, after)
+    before, after = after, wait_for_new_alt(page, 0, after)
     assert "Scene 12:" in after
     # another cue: the same scenes, another question
     menus.nth(1).select_option(label="texture (plain or striped?)")
-    after = alt_changes(page, 0, after)
+    after = wait_for_new_alt(page, 0, after)
     assert "plain" in after or "striped" in after
     menus.nth(2).select_option(label="with the weights shuffled")
-    after = alt_changes(page, 0, after)
+    after = wait_for_new_alt(page, 0, after)
     assert after.startswith("Grad-CAM with the weights shuffled")
     page.screenshot(path=screenshots / "01-shuffled.png")
     # the areas of a distillation: to the first frame by keyboard
@@ -46,7 +46,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     before = pictures.nth(1).get_attribute("alt")
     assert "at step 0" in before
     figures.nth(1).get_by_role("button", name="class Coat", exact=True).first.click()
-    after = alt_changes(page, 1, before)
+    after = wait_for_new_alt(page, 1, before)
     assert "Class Coat: area" in after
     page.screenshot(path=screenshots / "01-frames.png")
     # complexity, all batches measured

@@ -6,34 +6,23 @@ import csv
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas
 import pytest
 import torch
+from small_runs import DATA, DM, record_evaluation, record_set
 
 from explore import build, record
 from explore.cli import main as cli
 from explore.core.recording import open_recording, pack
 from explore.core.tables import build_table, format_table
 from explore.data import DistilledSet
-from explore.data.distilled_set import save_beside
 from explore.plotting.export import save_figure
 from explore.sweep.plan import outcome, plan, read
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
-DATA = {"name": "digits", "options": {"size": 8, "margin": 0}}
-DM = {
-    "method": "dm",
-    "data": DATA,
-    "preset": "lesson",
-    "width": 4,
-    "batch": 2,
-    "probe_images": 2,
-    "probes": 1,
-    "steps": 2,
-}
+TWO_STEPS = {**DM, "steps": 2}
 TOML = """
 method = "dm"
 data = {name = "digits", options = {size = 8, margin = 0}}
@@ -58,23 +47,12 @@ def runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Record two distillations, a coreset and their evaluations in a folder."""
     folder = tmp_path_factory.mktemp("shelf")
     for name, config in {
-        "dm": DM,
-        "datadam": {**DM, "method": "datadam"},
+        "dm": TWO_STEPS,
+        "datadam": {**TWO_STEPS, "method": "datadam"},
         "random": {"method": "random", "data": DATA},
     }.items():
-        run: Any = build(config)
-        record(run, folder / f"{name}.zarr", every=1)
-        set_path = save_beside(run, folder / f"{name}.zarr")
-        scores = build(
-            {
-                "method": "evaluate",
-                "distilled": str(set_path),
-                "epochs": 1,
-                "networks": 2,
-                "width": 4,
-            }
-        )
-        record(scores, folder / f"{name}-scored.zarr")
+        distilled = record_set(config, folder / f"{name}.zarr")
+        record_evaluation(distilled, folder / f"{name}-scored.zarr", epochs=1, networks=2, width=4)
     return folder
 
 
@@ -101,7 +79,7 @@ def test_a_config_file_is_run(cwd: Path, capsys: pytest.CaptureFixture[str]) -> 
     recording = open_recording("mine.zarr")
     assert (recording.attrs["config"]["seed"], recording.attrs["config"]["channel"]) == (3, None)
     assert Path("mine.safetensors").is_file()
-    by_hand = record(build({**DM, "seed": 3, "steps": 3}), cwd / "hand.zarr", every=1)
+    by_hand = record(build({**TWO_STEPS, "seed": 3, "steps": 3}), cwd / "hand.zarr", every=1)
     assert recording.drop_attrs().identical(by_hand.drop_attrs())
 
 
@@ -385,12 +363,12 @@ def test_a_dry_run_lists_the_tasks_and_starts_nothing(
         == f"to do  {first.name}  random digits seed=0\nto do  {second.name}  random digits seed=1\n"
     )
     assert not Path("runs").exists()
-    run = build(second.config)
-    record(run, cwd / f"runs/small/{second.name}.zarr")
-    set_path = save_beside(run, cwd / f"runs/small/{second.name}.zarr")
-    scores = build({"method": "evaluate", "distilled": str(set_path), **(second.evaluate or {})})
-    record(scores, cwd / f"runs/small/{second.evaluation_name}.zarr")
-    assert outcome(second, str(cwd / "runs/small")) is not None
+    folder = cwd / "runs/small"
+    distilled = record_set(dict(second.config), folder / f"{second.name}.zarr")
+    record_evaluation(
+        distilled, folder / f"{second.evaluation_name}.zarr", **(second.evaluate or {})
+    )
+    assert outcome(second, str(folder)) is not None
     assert run_cli("sweep", "small.toml", "--dry-run") == 0
     assert [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()] == [
         "to do",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+from small_runs import DM
 from toys import CountingRun
 
 from explore import build, record
@@ -158,18 +159,8 @@ def test_names_are_file_names_or_full_paths_if_those_are_equal(tmp_path: Path) -
 
 
 def test_recordings_of_real_runs_differ_in_their_options(tmp_path: Path) -> None:
-    data = {"name": "digits", "options": {"size": 8, "margin": 0}}
-    common: dict[str, Any] = {
-        "data": data,
-        "preset": "lesson",
-        "width": 4,
-        "batch": 2,
-        "probe_images": 2,
-        "probes": 1,
-        "steps": 2,
-    }
     runs = [
-        record(build({"method": method, **common}), tmp_path / f"{method}.zarr", every=1)
+        record(build({**DM, "method": method, "steps": 2}), tmp_path / f"{method}.zarr", every=1)
         for method in ("dm", "datadam")
     ]
     table = differences(runs, ["dm", "datadam"], 1)

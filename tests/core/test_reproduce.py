@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
+from small_runs import DATA, DM, record_evaluation, record_set
 from toys import CountingRun, bits
 
 from explore import build, record
@@ -18,18 +19,8 @@ from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.models import ConvNet, Fit
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
-DATA = {"name": "digits", "options": {"size": 8, "margin": 0}}
 SURVEY = {"method": "untrained", "data": DATA, "steps": 2, "width": 4, "images": 100}
-DM = {
-    "method": "dm",
-    "data": DATA,
-    "preset": "lesson",
-    "width": 4,
-    "batch": 2,
-    "probe_images": 2,
-    "probes": 1,
-    "steps": 4,
-}
+FOUR_STEPS = {**DM, "steps": 4}
 
 
 def make_frames(values: Any, steps: Any = (0, 1), **more: Any) -> xarray.Dataset:
@@ -40,7 +31,7 @@ def make_frames(values: Any, steps: Any = (0, 1), **more: Any) -> xarray.Dataset
 
 @pytest.mark.parametrize(
     "config",
-    [DM, {"method": "herding", "data": DATA, "images_per_class": 2}, SURVEY],
+    [FOUR_STEPS, {"method": "herding", "data": DATA, "images_per_class": 2}, SURVEY],
     ids=lambda config: config["method"],
 )
 def test_a_repeated_run_has_the_same_bits_and_frames(
@@ -56,7 +47,7 @@ def test_a_repeated_run_has_the_same_bits_and_frames(
 
 
 def test_a_stopped_run_is_repeated_to_its_last_step(tmp_path: Path) -> None:
-    run: Any = build(DM)
+    run: Any = build(FOUR_STEPS)
     record(run, tmp_path / "a.zarr", every=1, stop=lambda: run.step >= 2)
     packed = pack(tmp_path / "a.zarr", tmp_path / "a.zarr.zip")
     repeated, table = rerun(packed, tmp_path / "b.zarr")
@@ -75,7 +66,7 @@ def test_a_stopped_run_without_the_option_steps_is_repeated_to_its_last_step(
 
 
 def test_changed_options_are_used_and_the_differences_are_returned(tmp_path: Path) -> None:
-    first = record(build(DM), tmp_path / "a.zarr", every=1)
+    first = record(build(FOUR_STEPS), tmp_path / "a.zarr", every=1)
     repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr", {"seed": 1})
     assert repeated.attrs["config"] == {**first.attrs["config"], "seed": 1}
     rows = table.set_index("variable")
@@ -95,7 +86,7 @@ def test_changed_options_are_used_and_the_differences_are_returned(tmp_path: Pat
 
 def test_progress_is_called_at_every_step(tmp_path: Path) -> None:
     reports: list[tuple[int, int]] = []
-    record(build(DM), tmp_path / "a.zarr")
+    record(build(FOUR_STEPS), tmp_path / "a.zarr")
     rerun(
         tmp_path / "a.zarr",
         tmp_path / "b.zarr",
@@ -107,16 +98,9 @@ def test_progress_is_called_at_every_step(tmp_path: Path) -> None:
 def test_an_evaluation_without_its_file_distils_again_to_the_same_accuracies(
     tmp_path: Path,
 ) -> None:
-    run: Any = build(DM)
-    for _ in range(4):
-        run.advance()
-    set_path = DistilledSet.of(run).save(tmp_path / "a.safetensors")
-    options: dict[str, Any] = {"epochs": 2, "networks": 2, "width": 4}
-    first = record(
-        build({"method": "evaluate", "distilled": str(set_path), **options}),
-        tmp_path / "a-scored.zarr",
-    )
-    set_path.unlink()
+    distilled = record_set(FOUR_STEPS, tmp_path / "a.zarr")
+    first = record_evaluation(distilled, tmp_path / "a-scored.zarr", epochs=2, networks=2, width=4)
+    distilled.unlink()
     repeated, table = rerun(tmp_path / "a-scored.zarr", tmp_path / "b.zarr")
     assert table["same bits"].all()
     assert repeated.attrs["config"] == first.attrs["config"]
@@ -126,7 +110,7 @@ def test_an_evaluation_without_its_file_distils_again_to_the_same_accuracies(
 
 
 def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
-    record(build(DM), tmp_path / "a.zarr")
+    record(build(FOUR_STEPS), tmp_path / "a.zarr")
     with pytest.raises(InvalidInput, match=r"a\.zarr already holds a recording"):
         rerun(tmp_path / "a.zarr", tmp_path / "a.zarr")
     rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
@@ -135,8 +119,8 @@ def test_an_existing_recording_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_repetition_continues(tmp_path: Path) -> None:
-    record(build(DM), tmp_path / "a.zarr", every=1)
-    interrupted: Any = build(DM)
+    record(build(FOUR_STEPS), tmp_path / "a.zarr", every=1)
+    interrupted: Any = build(FOUR_STEPS)
     record(interrupted, tmp_path / "b.zarr", every=1, stop=lambda: interrupted.step >= 2)
     steps: list[int] = []
     _, table = rerun(
@@ -152,7 +136,10 @@ def test_an_interrupted_repetition_continues(tmp_path: Path) -> None:
 def test_a_run_from_tensors_is_refused(tmp_path: Path) -> None:
     digits = load("digits", size=8, margin=0)
     record(
-        build({k: v for k, v in DM.items() if k != "data"}, data=(digits.batch(), digits.labels)),
+        build(
+            {k: v for k, v in FOUR_STEPS.items() if k != "data"},
+            data=(digits.batch(), digits.labels),
+        ),
         tmp_path / "a.zarr",
     )
     with pytest.raises(
@@ -206,7 +193,7 @@ def test_runs_of_unknown_methods_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_the_first_frame_alone_is_repeated(tmp_path: Path) -> None:
-    record(build(DM), tmp_path / "a.zarr", stop=lambda: True)
+    record(build(FOUR_STEPS), tmp_path / "a.zarr", stop=lambda: True)
     assert open_recording(tmp_path / "a.zarr")["step"].values.tolist() == [0]
     repeated, table = rerun(tmp_path / "a.zarr", tmp_path / "b.zarr")
     assert repeated["step"].values[0] == 0

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_runs import DATA, DM, record_set
 from toys import bits, run_to_end
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
 from explore.data._distilled_file import path_beside
-from explore.data.distilled_set import save_beside
 from explore.distill import EvaluationProtocol, evaluate
 from explore.distill.evaluation.config import EvaluateConfig
 from explore.distill.evaluation.run import measure_accuracy
@@ -26,18 +26,8 @@ from explore.errors import DataMissing, ExploreError, ExploreWarning, InvalidInp
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 SMALL: dict[str, Any] = {"size": 8, "margin": 0}
-DATA = {"name": "digits", "options": SMALL}
 QUICK: dict[str, Any] = {"epochs": 2, "networks": 2, "width": 4}
-DM = {
-    "method": "dm",
-    "data": DATA,
-    "preset": "lesson",
-    "width": 4,
-    "batch": 2,
-    "probe_images": 2,
-    "probes": 1,
-    "steps": 3,
-}
+THREE_STEPS = {**DM, "steps": 3}
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +101,8 @@ def test_a_warning_points_to_the_caller(test_images: ImageSet) -> None:
 def test_a_set_is_loaded_from_each_description(tmp_path: Path) -> None:
     run = coreset()
     path = tmp_path / "a.zarr"
-    record(build({"method": "random", "data": DATA}), path)
+    file = record_set({"method": "random", "data": DATA}, path)
     distilled = DistilledSet.of(run)
-    file = save_beside(run, path)
     assert resolve_distilled_set(distilled) is distilled
     description = {"config": dict(run.config), "step": run.step}
     ways: list[Any] = [
@@ -150,7 +139,7 @@ def test_a_missing_set_is_distilled_again_to_the_same_step() -> None:
 
 
 def test_a_set_from_step_0_is_distilled_again() -> None:
-    distilled = DistilledSet.of(build(DM))
+    distilled = DistilledSet.of(build(THREE_STEPS))
     assert (
         resolve_distilled_set({"config": distilled.provenance["config"], "step": 0}).sha256
         == distilled.sha256
@@ -189,8 +178,7 @@ def test_other_descriptions_are_refused(value: Any, words: str) -> None:
 
 def test_a_recording_without_its_set_says_which_file_is_missing(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
-    record(build({"method": "random", "data": DATA}), path)
-    path_beside(path).unlink()
+    record_set({"method": "random", "data": DATA}, path).unlink()
     with pytest.raises(DataMissing, match=r"a\.safetensors does not exist"):
         resolve_distilled_set(path)
 

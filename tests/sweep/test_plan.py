@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_runs import DATA, DM
 
 from explore import build, record
 from explore.core import registry
@@ -20,17 +21,7 @@ from explore.errors import DataMissing, InvalidInput
 from explore.sweep.plan import Task, absolute_target, config_label, outcome, plan, read, read_toml
 from explore.sweep.worker import record_task
 
-DATA = {"name": "digits", "options": {"size": 8, "margin": 0}}
 TINY = {"method": "random", "data": DATA}
-DM = {
-    "method": "dm",
-    "data": DATA,
-    "preset": "lesson",
-    "width": 4,
-    "batch": 2,
-    "probe_images": 2,
-    "probes": 1,
-}
 SCORE = {"epochs": 1, "networks": 1, "width": 4}
 
 
