@@ -23,35 +23,41 @@ SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
 
 
 def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect.Parameter]:
-    """Return the parameters of ``explore run METHOD``: its options, ``data_option``, ``out`` and ``every``.
+    """Return the parameters of ``explore run METHOD``.
+
+    They are the options of the method, ``data_option``, ``out`` and ``every``.
 
     For a ``family`` the first parameter is the method, by default ``row``. Each option's default is
     ``None`` for "not given", so that presets decide; the help shows the value without a preset.
     """
     kind = registry.resolve(row.config)
-    hints, usual = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
+    hints, defaults = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
     settings = [setting for setting in fields(kind) if setting.name != "method"]
-    listed = [
-        _parameter_of(setting, hints[setting.name], getattr(usual, setting.name))
+    result = [
+        _parameter_of(setting, hints[setting.name], getattr(defaults, setting.name))
         for setting in settings
     ]
     if family is not None:
         help = f"one of {', '.join(family)}; some have other defaults [default: {row.name}]"
-        listed.insert(
+        result.insert(
             0, _keyword("method", str, row.name, metavar="NAME", show_default=False, help=help)
         )
     if any(setting.name == "data" for setting in settings):
         help = "for the data set's loader, such as size=16; may be repeated"
-        listed.append(
+        result.append(
             _keyword("data_option", list[str] | None, None, metavar="KEY=VALUE", help=help)
         )
     positional = [
         setting.name.upper() for setting in settings if setting.metadata.get("positional")
     ]
-    help = f"the recording, continued if it exists [default: runs/{row.name}-{[*positional, 'DATA'][0]}.zarr]"
-    listed.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
-    help = "which steps to record (this does not change the run): log (dense at the start), each N-th, or growing by a FACTOR [default: auto]"
-    listed.append(
+    path = f"runs/{row.name}-{[*positional, 'DATA'][0]}.zarr"
+    help = f"the recording, continued if it exists [default: {path}]"
+    result.append(_keyword("out", str | None, None, metavar="RUN.zarr", help=help))
+    help = (
+        "which steps to record (this does not change the run): log (dense at the start), "
+        "each N-th, or growing by a FACTOR [default: auto]"
+    )
+    result.append(
         _keyword(
             "every",
             str,
@@ -62,7 +68,7 @@ def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect
             help=help,
         )
     )
-    return listed
+    return result
 
 
 def given_options(row: Method, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,17 +105,18 @@ def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
     return values
 
 
-def _parameter_of(setting: Field[Any], hint: Any, usual: Any) -> inspect.Parameter:
+def _parameter_of(setting: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
     union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
     kinds = [
         kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
     ]
     kind = str if setting.name in ("data", "distilled") else kinds[0] if len(kinds) == 1 else None
-    text = (
-        OFF if usual is None else ("yes" if usual else "no") if isinstance(usual, bool) else usual
-    )
-    default = f" [default: {text}]" if text != "" else ""
-    help = setting.metadata.get("help", "") + default
+    text = default
+    if default is None:
+        text = OFF
+    elif isinstance(default, bool):
+        text = "yes" if default else "no"
+    help = setting.metadata.get("help", "") + (f" [default: {text}]" if text != "" else "")
     if setting.metadata.get("positional"):
         argument = Annotated[
             str | None, typer.Argument(metavar=setting.name.upper(), show_default=False, help=help)

@@ -1,16 +1,16 @@
-"""Recordings: what a run looked like, step by step, as an xarray.Dataset that lives on Zarr.
+"""Recordings: the frames of a run, step by step, as an xarray.Dataset stored with Zarr.
 
 A recording is a folder ``run.zarr`` (or one file ``run.zarr.zip``) that any Zarr 3 reader opens.
-Data variables have ``step`` as their first dimension, one entry a frame; what does not change
-over a run is a coordinate and is stored once. Two things make a recording safe to read at any
-moment, also while it is being written or after its writer was killed:
+Data variables have ``step`` as their first dimension, with one entry for each frame. Values that
+do not change during a run are coordinates and are stored once. Two rules make it safe to read a
+recording at any moment, also while it is being written or after the writing process was killed:
 
-* the group's own ``zarr.json`` holds the metadata of every array (Zarr's consolidated metadata),
-  with the number of *committed* frames as the length of ``step``. A frame is committed by
-  replacing that one small file atomically, so a reader sees whole frames or does not see them;
-* every chunk ends in a CRC-32C, the group's ``zarr.json`` holds its own as the attribute
-  ``checksum``, and no chunk may be missing. What is cut short, overwritten or lost is reported as
-  ``RecordingDamaged`` by name, not read as zeros.
+* The ``zarr.json`` of the group contains the metadata of every array (Zarr's consolidated
+  metadata), with the number of *committed* frames as the length of ``step``. A frame is committed
+  by replacing this small file atomically, so that a reader gets complete frames only.
+* Every chunk ends with a CRC-32C, the ``zarr.json`` of the group contains its own as the attribute
+  ``checksum``, and no chunk may be missing. A file that is truncated, overwritten or missing is
+  reported by its name as ``RecordingDamaged``. It is not read as zeros.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 
 def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
-    """Open a recording read-only; frames are read when they are looked at.
+    """Open a recording read-only; frames are read when their values are used.
 
     Args:
         path: a folder (``run.zarr``), a packed file (``run.zarr.zip``) or the URL of either.
 
     Returns:
-        Dataset with dimension ``step`` (the step numbers that were recorded) and, in ``attrs``,
-        ``config`` (what repeats the run), ``versions`` and ``threads``.
+        Dataset with the dimension ``step`` (the numbers of the recorded steps). ``attrs`` contains
+        ``config`` (with which the run can be repeated), ``versions`` and ``threads``.
 
     Raises:
-        DataMissing: there is nothing at ``path``.
-        RecordingDamaged: it is not a recording, or it cannot be read as it was written.
-            Damage inside a frame is found when that frame is read.
+        DataMissing: ``path`` does not exist.
+        RecordingDamaged: it is not a recording, or it is damaged. Damage inside a frame is
+            detected when that frame is read.
 
     Example:
         >>> from explore import build, record
@@ -69,10 +69,10 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
     except FileNotFoundError as error:
         if "://" in str(path):
             raise DataMissing(
-                f"nothing at {path}, or not a recording: there is no zarr.json"
+                f"{path} does not exist or is not a recording: there is no zarr.json"
             ) from error
-        raise damaged(path, "it holds no Zarr group (no zarr.json). Is it a recording?") from error
-    except Exception as error:  # any reader fails in its own way on a damaged file
+        raise damaged(path, "it is no Zarr group (no zarr.json). Is it a recording?") from error
+    except Exception as error:  # readers raise different errors for damaged files
         if "://" in str(path) and isinstance(error, OSError):
             raise DataMissing(f"{path} cannot be reached: {error}") from error
         raise damaged(
@@ -90,14 +90,14 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
 
 
 def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
-    """Copy the committed frames of the folder ``recording`` into one file, byte for byte the same each time.
+    """Copy the committed frames of a recording into one file, which always has the same bytes.
 
     Args:
-        recording: a recording folder.
+        recording: the folder of a recording.
         to: the file to write, usually ``NAME.zarr.zip``; replaced atomically if it exists.
 
     Raises:
-        DataMissing: ``recording`` is not a folder with a recording in it.
+        DataMissing: ``recording`` is not the folder of a recording.
         RecordingDamaged: a chunk is missing, or the folder's metadata cannot be read.
     """
     folder, target = Path(recording), Path(to)
@@ -128,15 +128,15 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
 def require_variable(
     recordings: xarray.Dataset | Sequence[xarray.Dataset], name: str, kind: str
 ) -> list[xarray.Dataset]:
-    """Return one recording or several as a list, each of which holds a variable.
+    """Return one recording or several as a list, and check that each contains a variable.
 
     Args:
-        recordings: one recording, or some.
-        name: of the variable that each must hold.
-        kind: what recordings with this variable are called in the message.
+        recordings: one recording or several.
+        name: of the variable.
+        kind: what the message calls recordings with this variable.
 
     Raises:
-        InvalidInput: one of them does not hold the variable.
+        InvalidInput: a recording does not contain the variable.
     """
     listed: list[Any] = [recordings] if hasattr(recordings, "data_vars") else list(recordings)
     for recording in listed:
@@ -149,9 +149,9 @@ def require_variable(
 
 
 def frame_index(recording: xarray.Dataset, step: int | None = None) -> int:
-    """Return the index of the last frame at or before a step; of the last frame of all for ``None``.
+    """Return the index of the last frame at or before a step.
 
-    A step before the first frame has the index 0.
+    For ``None`` it is the index of the last frame. A step before the first frame has the index 0.
     """
     steps = recording["step"].values
     if step is None:
@@ -166,12 +166,12 @@ def product_path(recording: str | os.PathLike[str], suffix: str) -> Path:
 
 
 def has_ended(recording: xarray.Dataset) -> bool:
-    """Return whether the run reached the last step that was planned when it was last recorded."""
+    """Return whether a recording contains the last step that was planned for its run."""
     return int(recording["step"][-1]) >= int(recording.attrs.get("steps", 0))
 
 
 def describe_difference(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
-    """Return one line for each key in which two configurations differ; empty if they do not.
+    """Return one line for each key in which two configurations differ; "" if they are equal.
 
     Example:
         >>> print(describe_difference({"seed": 0, "method": "dm"}, {"seed": 1, "method": "dm"}))
@@ -191,8 +191,8 @@ def check_frame(frame: xarray.Dataset) -> None:
     """Refuse a snapshot that cannot be a frame of a recording.
 
     Raises:
-        InvalidInput: it holds no variables, or one of them is of a kind that recordings do not
-            keep.
+        InvalidInput: the snapshot has no data variables, or a variable has a type that recordings
+            do not store.
     """
     if not frame.data_vars:
         raise InvalidInput(
@@ -207,5 +207,6 @@ def check_frame(frame: xarray.Dataset) -> None:
             variable.dtype.kind in "OUT" and name in frame.coords
         ):
             raise InvalidInput(
-                f"snapshot variable {name!r} has dtype {variable.dtype}; recordings keep numbers and, as coordinates, text"
+                f"snapshot variable {name!r} has dtype {variable.dtype}; "
+                "recordings store numbers and, as coordinates, text"
             )

@@ -1,4 +1,4 @@
-"""Run again what a recording describes, and compare the two recordings frame by frame."""
+"""Repeat the run of a recording, and compare the two recordings frame by frame."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def rerun(
     Args:
         recording: folder, ``.zarr.zip`` file or URL.
         to: the folder of the new recording; an interrupted rerun continues there.
-        changes: options to override, such as ``{"seed": 1}``, or ``data`` if the data set has
+        changes: options to replace, such as ``{"seed": 1}``, or ``data`` if the data set has
             another name on this machine.
         progress: as for ``record``.
 
     Returns:
-        The new recording, and one row for each variable: ``largest difference`` over all common
-        frames, and ``same bits``. On the same machine, with the same versions and number of
-        threads, all bits are the same.
+        The new recording, and a table with one row for each variable: ``largest difference`` over
+        all common frames, and ``same bits``. All bits are the same on the same machine with the
+        same versions and number of threads.
 
     Raises:
-        InvalidInput: the recording does not name its method, or its data cannot be loaded by name;
-            or ``to`` holds a finished recording.
+        InvalidInput: the recording does not name its method, its data cannot be loaded by name,
+            or ``to`` is a finished recording.
 
     Example:
         >>> import tempfile
         >>> from explore import build, record
         >>> first = tempfile.mkdtemp() + "/a.zarr"
         >>> _ = record(build({"method": "dm", "preset": "lesson", "steps": 2}), first)
-        >>> again, compared = rerun(first, first.replace("a.zarr", "b.zarr"))
-        >>> bool(compared["same bits"].all())
+        >>> second, table = rerun(first, first.replace("a.zarr", "b.zarr"))
+        >>> bool(table["same bits"].all())
         True
     """
     first = open_recording(recording)
@@ -61,23 +61,24 @@ def rerun(
     config = dict(first.attrs.get("config", {}))
     if "method" not in config:
         raise InvalidInput(
-            f"{recording} does not name its method in its configuration, so it cannot be run again"
+            f"{recording} does not name its method in its configuration; it cannot be repeated"
         )
     last = int(first["step"][-1])
     if "steps" in resolve(method(config["method"]).config).__dataclass_fields__:
         config["steps"] = max(1, last)
     run = build({**config, **(changes or {})})
-    # Not all methods have an option for the number of steps. Changes may ask for more steps.
+    # Not all methods have an option for the number of steps. Changes may contain more steps.
     stop = None if changes else lambda: run.step >= last
     steps = [int(step) for step in first["step"].values]
-    again = record(run, to, every=steps, progress=progress, stop=stop)
-    return again, compare_frames(first, again)
+    second = record(run, to, every=steps, progress=progress, stop=stop)
+    return second, compare_frames(first, second)
 
 
 def compare_frames(first: xarray.Dataset, second: xarray.Dataset) -> pandas.DataFrame:
-    """Return the largest difference of each variable over all common frames, and if bits are equal.
+    """Return a table of all variables: the largest difference, and whether the bits are equal.
 
-    The difference is NaN if a value is NaN in one recording only, or if shapes differ.
+    Only common frames are compared. The difference is NaN if a value is NaN in one recording only,
+    or if shapes differ.
     """
     import pandas
 
@@ -90,8 +91,10 @@ def compare_frames(first: xarray.Dataset, second: xarray.Dataset) -> pandas.Data
             a, b = first[name].values, second[name].values
             equal = (a == b) | ((a != a) & (b != b))
             zeros = np.zeros(equal.shape)
-            gaps = np.abs(np.subtract(a, b, where=~equal, out=zeros, dtype=float, casting="unsafe"))
-            largest = float(gaps.max()) if gaps.size else 0.0
+            differences = np.abs(
+                np.subtract(a, b, where=~equal, out=zeros, dtype=float, casting="unsafe")
+            )
+            largest = float(differences.max()) if differences.size else 0.0
             same_bits = a.tobytes() == b.tobytes()
         rows.append({"variable": str(name), "largest difference": largest, "same bits": same_bits})
     return pandas.DataFrame(rows)
