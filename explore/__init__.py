@@ -1,4 +1,4 @@
-"""Compute and show what papers on distillation, Gaussian mixtures and sparse convolution describe."""
+"""Compute and show what papers on distillation, Gaussian mixtures and sparse convolution say."""
 
 from pkgutil import iter_modules
 

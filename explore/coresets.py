@@ -1,4 +1,4 @@
-"""Coresets by their public name: ``explore.coresets.select`` is ``explore.data.coresets.select``."""
+"""Coresets by their public name: ``select`` of ``explore.data.coresets``."""
 
 from explore.data.coresets import select
 

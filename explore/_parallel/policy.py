@@ -1,4 +1,6 @@
-"""When compiled kernels share work among threads, and among how many: all thresholds of ``run_shared`` and of the bitmap engine.
+"""Decide when compiled kernels share work among threads, and among how many.
+
+All thresholds of ``run_shared`` and of the bitmap engine are here.
 
 ``README.md`` in this folder explains the choices and names the measurements behind them.
 """

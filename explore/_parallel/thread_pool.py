@@ -91,7 +91,15 @@ def start_helpers(process: int, count: int) -> Helpers:
     def wait_for_work(thread: int) -> None:
         while True:
             helpers.wake_ups.get()
-            _help(helpers.mailbox, thread, SPIN_CHECKS, SCHED_YIELD, GETCPU, GET_AFFINITY, SET_AFFINITY)  # fmt: skip
+            _help(
+                helpers.mailbox,
+                thread,
+                SPIN_CHECKS,
+                SCHED_YIELD,
+                GETCPU,
+                GET_AFFINITY,
+                SET_AFFINITY,
+            )
 
     for index in range(count):
         name, arguments = f"explore-{index}", (index + 1,)

@@ -38,7 +38,9 @@ class Diagnosis:
 
 
 def examine() -> list[Diagnosis]:
-    """Check everything. Probes that may crash or hang run in processes of their own, for some seconds.
+    """Check everything.
+
+    Probes that may crash or hang run in processes of their own, for some seconds.
 
     Returns:
         Diagnoses in the order in which to print them; those with a ``remedy`` are broken.
@@ -61,7 +63,7 @@ def examine() -> list[Diagnosis]:
 
 
 def report(diagnoses: list[Diagnosis]) -> str:
-    """Return the diagnoses as aligned text; the last lines say what to repair, or that all is well."""
+    """Return the diagnoses as aligned text, with what to repair in the last lines."""
     width = max(len(diagnosis.subject) for diagnosis in diagnoses)
     lines = [f"{diagnosis.subject:<{width}}  {diagnosis.state}" for diagnosis in diagnoses]
     broken = [diagnosis for diagnosis in diagnoses if diagnosis.remedy]

@@ -28,7 +28,7 @@ PRIVATE = (
     f"--LabApp.app_settings_dir={PACKAGE / 'cli' / 'lab_settings'}",  # does not ask for news
     "--LabApp.extension_manager=readonly",  # the default one asks PyPI
 )
-"""Options that restrict JupyterLab to this machine: no access from others, no requests to others."""
+"""Options that restrict JupyterLab to this machine, for access as well as for requests."""
 
 
 @dataclass(frozen=True)

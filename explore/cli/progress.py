@@ -15,7 +15,10 @@ def progress_bar(name: str) -> Iterator[Callable[[int, int, str], None]]:
     from tqdm import tqdm
 
     bar: tqdm[Any] | None = None
-    form = "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left{postfix}]"
+    form = (
+        "{desc} {percentage:3.0f} %|{bar}| {n_fmt}/{total_fmt} "
+        "[{elapsed}, {remaining} left{postfix}]"
+    )
     interval = 0.2 if sys.stderr.isatty() else 10
     options = {"bar_format": form, "mininterval": interval, "dynamic_ncols": True}
 

@@ -93,9 +93,8 @@ def rerun(
     with progress_bar("rerun") as progress:
         _, compared = repeat(recording, new, pairs(change), progress)
     typer.echo(compared.to_string(index=False))
-    typer.echo(
-        f"recorded in {new}: {'the same bits' if compared['same bits'].all() else 'not the same bits'}"
-    )
+    bits = "the same bits" if compared["same bits"].all() else "not the same bits"
+    typer.echo(f"recorded in {new}: {bits}")
 
 
 def compare(
@@ -113,7 +112,7 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """Compare recordings: options, versions, machine and numbers, and a picture at the same step."""
+    """Compare recordings: options, versions, machine, numbers, and a picture at the same step."""
     from explore.core.compare import differences, open_with_names, shared_figure
 
     opened, names = open_with_names(recordings)
@@ -123,9 +122,8 @@ def compare(
 
         name = shared_figure(opened)
         if not name:
-            raise InvalidInput(
-                f"recordings of {', '.join(str(r.attrs.get('name')) for r in opened)} share no figure"
-            )
+            methods = ", ".join(str(recording.attrs.get("name")) for recording in opened)
+            raise InvalidInput(f"recordings of {methods} share no figure")
         typer.echo(
             f"wrote {save_figure(name, opened, {} if step is None else {'step': step}, out)}"
         )

@@ -106,7 +106,7 @@ def run_config(
 
 
 def _method_in_file(source: str) -> str:
-    """Add the methods of a Python file to the registry; return the name of the one that is meant."""
+    """Add the methods of a Python file to the registry; return the name of the selected one."""
     path, _, name = source.partition(".py:")
     path = path.removesuffix(".py") + ".py"
     names = [method.name for method in registry.add_topic(path).methods]

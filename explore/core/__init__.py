@@ -1,4 +1,4 @@
-"""Recordings, runs, configurations, the registry of methods, and what is computed from recordings."""
+"""Recordings, runs, configurations, the registry of methods, and results of recordings."""
 
 import lazy_loader
 

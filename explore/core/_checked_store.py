@@ -1,4 +1,4 @@
-"""The Zarr store behind a recording, read-only, which reports missing and damaged chunks by name."""
+"""The read-only Zarr store behind a recording; it reports missing and damaged chunks by name."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ JsonFile = Annotated[
 ]
 
 PAUSE = 0.02
-"""Seconds after which the OpenMP threads of PyTorch's last operation no longer spin and take cores."""
+"""Seconds after which the OpenMP threads of PyTorch's last operation no longer spin on cores."""
 
 INSTRUCTION_SET_LABELS = {"avx2": "AVX2", "avx512f": "AVX-512", "avx512bf16": "AVX-512 BF16"}
 """Labels of LLVM's names for processor features."""
@@ -105,7 +105,7 @@ class Ratio(NamedTuple):
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return the processor, the instruction sets that change speed, the threads and the versions."""
+    """Return the processor, the instruction sets that change speed, threads and versions."""
     import numba
     from llvmlite import binding
 

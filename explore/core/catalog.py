@@ -1,4 +1,4 @@
-"""What a topic says about itself: its methods, figures, labs, data sets and checks, as strings only.
+"""The description of a topic: methods, figures, labs, data sets and checks, as strings only.
 
 A topic is a package with a module ``catalog.py`` that holds ``TOPIC``, a ``Topic``. It is announced
 by an entry point of the group ``explore.topics``::

@@ -1,4 +1,4 @@
-"""Compare recordings: configurations, versions, machines and numbers, and a figure for all of them."""
+"""Compare recordings: configurations, versions, machines, numbers, and a figure for all of them."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def device_option() -> Any:
 
 
 class BaseConfig:
-    """Base of all configurations. A subclass is a frozen dataclass whose fields are made by ``option``.
+    """Base of all configurations: frozen dataclasses whose fields are made by ``option``.
 
     Every field is checked when a configuration is made: by its type, its limits and its choices.
 

@@ -27,7 +27,8 @@ class FrameSteps:
         >>> FrameSteps(0)
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: every must be "log", an integer ≥ 1, a float > 1 or step numbers, got 0
+        explore.errors.InvalidInput: every must be "log", an integer ≥ 1, a float > 1 or step
+        numbers, got 0
     """
 
     def __init__(self, every: Every) -> None:

@@ -33,7 +33,8 @@ def check_superclasses(
         >>> check_superclasses([0, 2])
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: parents [0, 2] leave class 1 without a subclass; classes must be 0..2 without gaps
+        explore.errors.InvalidInput: parents [0, 2] leave class 1 without a subclass; classes must
+        be 0..2 without gaps
     """
     array = as_array(parents)
     if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
@@ -86,7 +87,8 @@ def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
         >>> check_labels([0, 1], [2, 2], [0, 1, 0])
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: sample 1 has label 1, but its subclass 2 belongs to class 0; correct the labels or parents
+        explore.errors.InvalidInput: sample 1 has label 1, but its subclass 2 belongs to class 0;
+        correct the labels or parents
     """
     superclasses = check_superclasses(parents)
     labels, subclasses = as_array(labels), as_array(subclasses)

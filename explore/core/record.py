@@ -135,7 +135,10 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
             )
         recorded = writer.attributes.get("threads")
         if recorded != threads() and writer.steps[-1] < run.steps:
-            text = f"{path} was recorded with {recorded} torch threads, now {threads()}: the last bits may differ"
+            text = (
+                f"{path} was recorded with {recorded} torch threads, now {threads()}: "
+                "the last bits may differ"
+            )
             warnings.warn(text, ExploreWarning, stacklevel=3)
         writer.reserve(len(writer.steps) + frames)
     except BaseException:
@@ -151,7 +154,8 @@ def _local_path(to: str | os.PathLike[str] | None) -> Path:
         return Path(folder) / "run.zarr"
     if "://" in str(to) or str(to).endswith(".zip"):
         raise InvalidInput(
-            f"a run is recorded to a folder, got {str(to)!r}; pack() makes one file of a finished folder"
+            f"a run is recorded to a folder, got {str(to)!r}; "
+            "pack() makes one file of a finished folder"
         )
     return Path(to)
 

@@ -1,4 +1,4 @@
-"""The registry: methods, figures, labs and data sets of all installed topics, resolved when they are used.
+"""The registry: methods, figures, labs and data sets of all installed topics.
 
 Topics are found through the entry points of the group ``explore.topics``, this package's own as
 well as those of others. ``EXPLORE_TOPICS`` names further ones: modules or Python files, separated
@@ -80,7 +80,7 @@ def load_topic(source: str) -> Topic:
 
 
 def add_topic(source: str) -> Topic:
-    """Add the topic in a module or a Python file to the registry, also for processes started later."""
+    """Add the topic in a module or a Python file, also for processes started later."""
     topic = load_topic(source)
     before = os.environ.get(TOPICS_VARIABLE, "")
     path = str(Path(source).resolve()) if source.endswith(".py") else source

@@ -1,4 +1,4 @@
-"""Locate the files that ship with explore: beside the package in a checkout, inside it in a wheel."""
+"""Locate the files that ship with explore: beside the package in a checkout, in it in a wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs: anything that takes time, one step at a time; ``record`` records, stops and resumes them."""
+"""Runs: computations in steps, which ``record`` records, stops and resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Stop = Callable[[], bool]
 
 @runtime_checkable
 class Run(Protocol):
-    """What a method must offer to be recorded, resumed and swept; ``BaseRun`` implements most of it.
+    """What a method must offer to be recorded and resumed; ``BaseRun`` implements most of it.
 
     ``config`` identifies the run: method, options, seed and data, but neither device nor number of
     steps. ``snapshot`` changes nothing in the run. ``state`` is flat: arrays and JSON values.
@@ -55,7 +55,7 @@ class Run(Protocol):
 
 
 class BaseRun:
-    """Base of the runs of this package, and of yours: a subclass defines ``advance`` and ``snapshot``.
+    """Base of all runs, also of yours: a subclass defines ``advance`` and ``snapshot``.
 
     A subclass that has more state than its step extends ``state`` and ``restore``, and calls those
     of its base in them.
@@ -110,7 +110,10 @@ class BaseRun:
         raise NotImplementedError(f"{type(self).__name__} does not define advance()")
 
     def snapshot(self) -> xarray.Dataset:
-        """Return one frame of what can be seen. Attributes of the first one go into the recording."""
+        """Return one frame of what can be seen.
+
+        The attributes of the first frame go into the recording.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define snapshot()")
 
     def result(self) -> xarray.Dataset:
@@ -132,7 +135,7 @@ class BaseRun:
         return self
 
     def summary(self) -> str:
-        """Return one line on the result of a run that has ended; empty if there is nothing to say."""
+        """Return one line on the result of a run that has ended; empty if there is none."""
         return ""
 
     def save_product(self, recording: Path) -> Path | None:

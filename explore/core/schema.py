@@ -49,7 +49,8 @@ class RecordingKind:
         >>> walk.check(xarray.Dataset({"speed": 1.0}, attrs={"name": "run"}))
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: expected a recording of a walk; this one, of 'run', holds no position
+        explore.errors.InvalidInput: expected a recording of a walk; this one, of 'run', holds no
+        position
     """
 
     name: str

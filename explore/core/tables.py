@@ -28,7 +28,9 @@ LATEX_RULES = [
 def build_table(
     paths: Sequence[str | os.PathLike[str]], against: str = "", unlike: bool = False
 ) -> pandas.DataFrame:
-    """Make one table of the recordings among ``paths``. Other files are ignored, so ``runs/*`` works.
+    """Make one table of the recordings among ``paths``.
+
+    Other files are ignored, so ``runs/*`` works.
 
     Args:
         paths: recordings: folders ``.zarr``, files ``.zarr.zip`` or URLs of either.
@@ -71,7 +73,8 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
 
     Example:
         >>> import pandas
-        >>> print(format_table(pandas.DataFrame({"method": ["dm"], "accuracy": [0.5], "std": [0.012]})))
+        >>> table = pandas.DataFrame({"method": ["dm"], "accuracy": [0.5], "std": [0.012]})
+        >>> print(format_table(table))
         | method | accuracy, % |
         |---|---|
         | dm | 50.0 ± 1.2 |

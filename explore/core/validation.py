@@ -13,7 +13,9 @@ from explore.errors import InvalidInput, UnknownName
 def check_whole_number(
     name: str, value: Any, at_least: int | None = None, at_most: int | None = None
 ) -> int:
-    """Return a whole number as an ``int``. Floats without decimals and NumPy's integers are accepted.
+    """Return a whole number as an ``int``.
+
+    Floats without decimals and NumPy's integers are accepted.
 
     Args:
         name: how the message calls the value.

@@ -58,7 +58,7 @@ class Writer:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes of the recording; changes are written with the next frame or ``commit``."""
+        """All attributes of the recording; changes are written with the next frame or commit."""
         attributes: dict[str, Any] = self._root["attributes"]
         return attributes
 
@@ -73,8 +73,8 @@ class Writer:
     ) -> Self:
         """Allocate a recording for up to ``capacity`` frames like ``frame`` and commit this frame.
 
-        The recording also gets the attributes of the frame, under names that it does not use itself.
-        The folder gets its name only when the first frame is complete.
+        The recording also gets the attributes of the frame, under names that it does not use
+        itself. The folder gets its name only when the first frame is complete.
         """
         check_frame(frame)
         lock = lock_for(path)
@@ -137,7 +137,8 @@ class Writer:
         except OSError as error:
             raise RecordingFailed(
                 f"frame of step {step} could not be written to {self.path}: {error}. "
-                f"The {index} frames before it are kept; free disk space and record again to continue"
+                f"The {index} frames before it are kept; "
+                "free disk space and record again to continue"
             ) from error
         except ValueError as error:
             raise damaged(self.path, f"frame of step {step} could not be added: {error}") from error

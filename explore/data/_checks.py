@@ -42,7 +42,8 @@ def check_images(
         >>> check_images(torch.zeros(2, 8, 8))
         Traceback (most recent call last):
         ...
-        explore.errors.InvalidInput: images must be float [N, C, H, W] with N ≥ 1, got torch.float32 [2, 8, 8]
+        explore.errors.InvalidInput: images must be float [N, C, H, W] with N ≥ 1, got
+        torch.float32 [2, 8, 8]
     """
     tensors = {"images": images} if labels is None else {"images": images, labels_name: labels}
     for name, values in tensors.items():

@@ -1,4 +1,4 @@
-"""Allocate pixels: in memory, or for a large set in a temporary file that the system can page out."""
+"""Allocate pixels: in memory, or for a large set in a temporary file that can be paged out."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ def select(
     """Select ``per_class`` samples of each class.
 
     * "random": uniformly, without replacement; the only method that uses ``seed``.
-    * "herding": greedily, so that the mean of the selection is as close as possible to the class mean.
+    * "herding": greedily, so that the mean of the selection is as close as possible to the class
+      mean.
     * "kcenter": first the sample nearest to the class mean, then always the sample farthest from
       the selection.
 
@@ -80,7 +81,7 @@ def select(
 
 
 def _class_features(features: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-    """Return the features of one class in float64, ``[n, D]``, without another copy of that size."""
+    """Return the features of one class in float64, ``[n, D]``, without another large copy."""
     x = torch.empty(len(members), features[:1].numel(), dtype=torch.float64)
     for rows, indices in zip(chunks(x), members.split(len(next(chunks(x)))), strict=True):
         rows.copy_(features[indices.to(features.device)].reshape(len(indices), -1))

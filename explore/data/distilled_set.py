@@ -51,7 +51,8 @@ class DistilledSet:
     Example:
         >>> from explore.data import load
         >>> digits = load("digits")
-        >>> DistilledSet(digits.batch([0, 1]), digits.labels[:2], digits.class_names, digits.mean, digits.std)
+        >>> images, labels = digits.batch([0, 1]), digits.labels[:2]
+        >>> DistilledSet(images, labels, digits.class_names, digits.mean, digits.std)
         DistilledSet(2 images 1×16×16, 10 classes, hard labels)
     """
 
@@ -72,7 +73,8 @@ class DistilledSet:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (0, channels) or len(self.mean) != len(self.std):
                 raise InvalidInput(
-                    f"{name} must have one number for each of the {channels} channels, got {list(values)}"
+                    f"{name} must have one number for each of the {channels} channels, "
+                    f"got {list(values)}"
                 )
         if any(not value > 0 for value in self.std):
             raise InvalidInput(f"std must be above 0 in each channel, got {list(self.std)}")
@@ -119,7 +121,10 @@ class DistilledSet:
         n, c, h, w = self.images.shape
         kind = "soft" if self.soft else "hard"
         whitened = ", whitened" if self.zca else ""
-        return f"DistilledSet({n} images {c}×{h}×{w}, {len(self.class_names)} classes, {kind} labels{whitened})"
+        return (
+            f"DistilledSet({n} images {c}×{h}×{w}, {len(self.class_names)} classes, "
+            f"{kind} labels{whitened})"
+        )
 
     @property
     def soft(self) -> bool:
@@ -191,7 +196,8 @@ class DistilledSet:
 
         Example:
             >>> x = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
-            >>> DistilledSet.import_(x, torch.arange(4), space="bytes", mean=[0.5] * 3, std=[0.25] * 3)
+            >>> y = torch.arange(4)
+            >>> DistilledSet.import_(x, y, space="bytes", mean=[0.5] * 3, std=[0.25] * 3)
             DistilledSet(4 images 3×8×8, 4 classes, hard labels)
         """
         x = to_model_units(images, space, mean, std, zca)

@@ -1,4 +1,4 @@
-"""Load a folder of labelled images: one folder for each class, or for each subclass in each class."""
+"""Load a folder of labelled images: one folder for each class, or each subclass of a class."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from explore.errors import DataMissing, InvalidInput, UnknownName
 
 SPLIT_NAMES = ("train", "val", "test")
 FolderNames = tuple[str, str | None]
-"""Names of a class's and a subclass's folder; no subclass if the images are in the class's folder."""
+"""Folder names of a class and a subclass; None if the images are in the folder of the class."""
 
 
 class _File(NamedTuple):
@@ -122,8 +122,8 @@ def _split_files(root: Path, seed: int) -> dict[str, list[_File]]:
     for name in ("train", "test"):
         if name not in split_folders:
             raise InvalidInput(
-                f"{root} has a folder {' and '.join(split_folders)}, but no folder {name}; add it, or "
-                f"move the classes out of {split_folders[0]} to have them split 70/10/20"
+                f"{root} has a folder {' and '.join(split_folders)}, but no folder {name}; "
+                f"add it, or move the classes out of {split_folders[0]} to have them split 70/10/20"
             )
     listed = {name: _list_files(root / name, allow_empty=name != "train") for name in split_folders}
     train_folders = {file.folder for file in listed["train"]}
@@ -132,7 +132,8 @@ def _split_files(root: Path, seed: int) -> dict[str, list[_File]]:
             if file.folder not in train_folders:
                 relative = "/".join(filter(None, file.folder))
                 raise InvalidInput(
-                    f"{root / name / relative} has images, but {root / 'train' / relative} has none; "
+                    f"{root / name / relative} has images, "
+                    f"but {root / 'train' / relative} has none; "
                     "train must have every class and subclass, with folders of the same depth"
                 )
     splits = {}

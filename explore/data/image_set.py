@@ -161,7 +161,7 @@ def sha256_of(*tensors: torch.Tensor) -> str:
 def channel_statistics(
     images: torch.Tensor | Iterable[torch.Tensor],
 ) -> tuple[list[float], list[float]]:
-    """Return mean and standard deviation (N − 1) per channel of uint8 images, in units of ``[0, 1]``.
+    """Return mean and standard deviation (N − 1) per channel of uint8 images, in ``[0, 1]``.
 
     The moments are computed from the counts of the 256 values, as whole numbers: they are exact but
     for the last rounding, in any order, without a copy of all images.

@@ -14,7 +14,8 @@ def shuffle_by_name(names: Sequence[str], seed: int = 0) -> list[int]:
     The order looks random. Whether one name comes before another does not depend on the others.
 
     Example:
-        >>> shuffle_by_name(["a", "b", "c"]) == [["c", "a", "b"].index(name) for name in ("a", "b", "c")]
+        >>> alphabetical = [["c", "a", "b"].index(name) for name in ("a", "b", "c")]
+        >>> shuffle_by_name(["a", "b", "c"]) == alphabetical
         False
         >>> sorted(shuffle_by_name(["a", "b", "c"]))
         [0, 1, 2]

@@ -126,7 +126,7 @@ class TrainingData:
         return self.zca(images) if self.zca else images
 
     def to_display(self, images: torch.Tensor) -> np.ndarray:
-        """Return uint8 ``[n, H, W]`` (one channel) or ``[n, H, W, 3]`` for images in model units."""
+        """Return uint8 ``[n, H, W]`` (one channel) or ``[n, H, W, 3]`` of images in model units."""
         images = images.detach().cpu()
         if self.zca:
             images = self.zca.undo(images)
@@ -169,7 +169,7 @@ class TrainingData:
     def to_dataset(
         self, images: torch.Tensor, labels: torch.Tensor, config: Mapping[str, Any], step: int
     ) -> xarray.Dataset:
-        """Return images that were made from these data, with what undoes normalisation and whitening.
+        """Return images made from these data, with what undoes normalisation and whitening.
 
         Args:
             images, labels: in model units, ``[n, C, H, W]`` and ``[n]`` or ``[n, K]``.

@@ -45,7 +45,8 @@ def architecture(
     and with fewer poolings for small images.
 
     Example:
-        >>> [sum(p.numel() for p in architecture(n, 1, 10, 16, width=8).parameters()) for n in sorted(ARCHITECTURES)]
+        >>> networks = [architecture(n, 1, 10, 16, width=8) for n in sorted(ARCHITECTURES)]
+        >>> [sum(p.numel() for p in network.parameters()) for network in networks]
         [8022, 1626, 176258, 145754]
     """
     if name not in ARCHITECTURES:
@@ -100,7 +101,7 @@ def _stack(
 
 
 def _resnet18(channels: int, classes: int, size: int, width: int, norm: str) -> nn.Module:
-    """Create a convolution 3×3, eight residual blocks of 1 to 8 times the width, and a global mean."""
+    """Create a convolution 3×3, eight residual blocks of 1 to 8 times the width, a global mean."""
     modules: list[nn.Module] = [
         Conv2d(channels, width, 3, padding=1, bias=False),
         norm_layer(norm, width, size),

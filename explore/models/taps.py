@@ -16,7 +16,7 @@ ACTIVATION_TYPES = (
 
 
 class Taps:
-    """The outputs (or inputs) of selected modules of a network, and the input of its last linear layer.
+    """The outputs (or inputs) of modules of a network, and the input of its last linear layer.
 
     Works on any ``nn.Module``. Hooks exist only inside the ``with`` block, also if an exception
     ends it. Maps are copied, so that a later module that works in place does not change them.
@@ -37,7 +37,8 @@ class Taps:
         InvalidInput: a name in ``layers`` is not a module of the model.
 
     Example:
-        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
+        >>> layers = nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2)
+        >>> net = nn.Sequential(*layers)
         >>> with Taps(net) as taps:
         ...     logits = net(torch.zeros(5, 1, 8, 8))
         >>> {name: tuple(f.shape) for name, f in taps.maps.items()}, tuple(taps.embedding.shape)
@@ -56,7 +57,8 @@ class Taps:
             unknown = [name for name in names if name not in modules]
             if unknown:
                 raise InvalidInput(
-                    f"no module named {unknown[0]!r}; the model has {', '.join(filter(None, modules))}"
+                    f"no module named {unknown[0]!r}; "
+                    f"the model has {', '.join(filter(None, modules))}"
                 )
         self._modules = {name: modules[name] for name in names}
         self._linear = [module for module in modules.values() if isinstance(module, nn.Linear)]

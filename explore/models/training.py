@@ -84,8 +84,8 @@ class Fit(BaseRun):
         if not len(images) or any(len(images) != len(target) for target in targets) or epochs < 1:
             label_counts = ", ".join(str(len(target)) for target in targets)
             raise InvalidInput(
-                f"got {len(images)} images, {label_counts} labels, {epochs} epochs; expected as many "
-                "labels as images, and one or more of each"
+                f"got {len(images)} images, {label_counts} labels, {epochs} epochs; "
+                "expected as many labels as images, and one or more of each"
             )
         check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
         check_choice("schedule", schedule, SCHEDULE_NAMES)
@@ -234,8 +234,8 @@ def accuracy(
     """
     if not len(images) or len(images) != len(labels):
         raise InvalidInput(
-            f"got {len(images)} images, {len(labels)} labels; expected as many labels as images, and "
-            "one or more"
+            f"got {len(images)} images, {len(labels)} labels; "
+            "expected as many labels as images, and one or more"
         )
     return hits(network, images, labels, batch) / len(images)
 

@@ -1,4 +1,4 @@
-"""Pictures as files: PNG, SVG, PDF, their numbers as CSV, and an offline HTML page with a slider."""
+"""Pictures as files: PNG, SVG, PDF, their numbers as CSV, and offline HTML pages with a slider."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def write_html(
 
 
 def palette_png(picture: Picture) -> bytes:
-    """Return the picture as PNG with 256 colours, a third of the size, for saved notebooks and pages.
+    """Return the picture as PNG with 256 colours, a third of the size, for notebooks and pages.
 
     An octree changes nearly every colour by at most 16 of 255, and the rarest by at most 48. A
     median cut would turn the few yellow pixels of a map orange.

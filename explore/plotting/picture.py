@@ -1,4 +1,4 @@
-"""Picture: a figure that is built once from a Dataset and then updated, so that it can be dragged."""
+"""Picture: a figure that is built once from a Dataset and then updated, fast enough to drag."""
 
 from __future__ import annotations
 

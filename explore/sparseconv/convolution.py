@@ -59,7 +59,8 @@ def conv2d(
         UnknownName: no such method.
 
     Example:
-        >>> x = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
+        >>> rows = [1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]
+        >>> x = np.array(rows, np.float32)
         >>> weight = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
         >>> conv2d(x, weight, method="cps")[0, 0]
         array([[ 32., 104., 144.],

@@ -121,7 +121,10 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
         geometry, arrangements, sizes = arrange(layer)
         index = min(channel, geometry.shape[1]) - 1
         model, share = recording.attrs["config"]["model"], float(sizes["density"].sel(share=kept))
-        title = f"{model}, convolution {layer}: density {share:.1%}; the maps are of channel {index + 1}"
+        title = (
+            f"{model}, convolution {layer}: density {share:.1%}; "
+            f"the maps are of channel {index + 1}"
+        )
         return shuffling_cost(arrangements[kept], geometry, index, sizes, kept, title)
 
     layers = layers_with_maps(recording)

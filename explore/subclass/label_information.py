@@ -24,7 +24,8 @@ def label_bits(
     There are four definitions:
 
     - ``"soft"``: E_x[H(q) − H(c)], the spread of the soft label *within* its class. It rises with
-      the temperature to the entropy of a uniform label, so at high T it says little about the sample.
+      the temperature to the entropy of a uniform label, so at high T it says little about the
+      sample.
     - ``"mutual"``: [H(E q) − E H(q)] − [H(E c) − E H(c)], the information of the soft label about
       *the sample*. It falls to 0 as T → ∞.
     - ``"hard"``: H(S) − H(Y) of hard labels, such as those of annotators. Needs no teacher.

@@ -1,4 +1,4 @@
-"""Plan a sweep: read, validate and name its configurations, and look up which of them have results."""
+"""Plan a sweep: read, validate and name its configurations, and look up existing results."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class _Sweep:
 def _cluster(
     client: distributed.Client | None, workers: int | None, threads: int | None, tasks: int
 ) -> Iterator[tuple[Any, int]]:
-    """Yield a client and the number of threads of each run; start local workers without a client."""
+    """Yield a client and the number of threads of each run; without a client start workers."""
     try:
         import dask
         from distributed import Client, LocalCluster

@@ -20,7 +20,7 @@ from explore.errors import DataMissing, ExploreError, RecordingBusy, RecordingFa
 from explore.sweep.plan import Task, outcome
 
 LOCK_TIMEOUT_S = 120.0
-"""Seconds to wait for a recording that another process writes, such as a worker that seemed lost."""
+"""Seconds to wait for a recording that another process writes, such as a worker thought lost."""
 
 HEARTBEAT_S = 1.0
 """Seconds between two messages to the scheduler, and between two looks at the stop event."""
@@ -29,7 +29,7 @@ HEARTBEAT_S = 1.0
 def record_task(
     task: Task, to: str, threads: int = 1, topic: str = "", stop: str = ""
 ) -> dict[str, Any]:
-    """Record one task on the worker that calls this, from the last checkpoint of an earlier attempt.
+    """Record one task on this worker, from the last checkpoint of an earlier attempt.
 
     Args:
         task: the task.
@@ -80,7 +80,7 @@ def _record_files(task: Task, to: str, topic: str, stop: Stop) -> dict[str, Any]
 
 
 def _record(config: Mapping[str, Any], path: Path, progress: Progress, stop: Stop) -> bool:
-    """Record a run, after any other process that writes the recording; return whether it has ended."""
+    """Record a run when no other process writes the recording; return whether it has ended."""
     run = registry.build(config)
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
@@ -120,7 +120,7 @@ def _upload(files: Sequence[Path], to: str) -> None:
 
 
 def _progress_function(topic: str, name: str, title: str) -> Progress:
-    """Return a function that sends the progress of a run to the scheduler, at most once a second."""
+    """Return a function that sends the progress of a run to the scheduler once a second."""
     last = -math.inf
 
     def report(step: int, steps: int, message: str) -> None:

@@ -42,7 +42,7 @@ class _ValueControl:
         return self.widget
 
     def nearest(self, value: Any) -> Any:
-        """Return the value that is closest to ``value``; ``value`` itself if one is not a number."""
+        """Return the value closest to ``value``; ``value`` itself if one is not a number."""
         if not all(isinstance(option, int | float) for option in self.values):
             return value
         return min(self.values, key=lambda option: abs(option - value))

@@ -1,4 +1,4 @@
-"""Job: long work in a thread, with Start and Stop buttons, progress, time left and error messages."""
+"""Job: long work in a thread, with Start and Stop, progress, time left and error messages."""
 
 from __future__ import annotations
 

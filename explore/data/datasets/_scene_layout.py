@@ -1,4 +1,4 @@
-"""Lay out synthetic scenes: positions, shapes and colours, with lengths in units of the image side."""
+"""Lay out synthetic scenes: positions, shapes and colours; lengths are in image sides."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ STRIPE_CONTRAST = 0.17
 WARM_SHIFT = 0.12
 """The shift of red up and of blue down in a warm object, and the reverse in a cool one."""
 MUTED_CHROMA = 0.35
-"""The share of an object's own chroma that is left where warm or cool matters. With more, a blue could
-outweigh the shift, or a channel could leave the range of a byte."""
+"""The share of an object's own chroma that is left where warm or cool matters.
+
+With more, a blue could outweigh the shift, or a channel could leave the range of a byte."""
 PLACEMENT_TRIALS = 12
 """How many random places are tried for each object next to the first."""
 

@@ -31,9 +31,9 @@ SHAPE_DISTANCES: tuple[Callable[[Floats, Floats], Any], ...] = (
 def paint(
     layout: SceneLayout, size: int, noise: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Return uint8 images ``[N, 3, H, W]``, the labelled object's mask ``[N, H, W]``, and which objects are visible.
+    """Return uint8 images ``[N, 3, H, W]`` with the labelled and the visible objects.
 
-    Visible objects are bool ``[N, J]``.
+    The mask of the labelled object is ``[N, H, W]``; visible objects are bool ``[N, J]``.
     """
     count, chunk = len(layout.classes), max(1, CHUNK_PIXELS // size**2)
     images = np.empty((count, 3, size, size), np.uint8)

@@ -68,7 +68,9 @@ def cifar10(split: str = "train", *, download: bool = False) -> ImageSet:
 
 
 def cifar100(split: str = "train", *, labels: str = "fine", download: bool = False) -> ImageSet:
-    """Load the original CIFAR-100: 3×32×32, 100 classes in 20 superclasses, 40,000 / 10,000 / 10,000 images.
+    """Load the original CIFAR-100: 3×32×32, 100 classes in 20 superclasses.
+
+    The splits have 40,000, 10,000 and 10,000 images.
 
     Args:
         split: "train", "val" (the last 100 images of each class of the official training part) or
@@ -110,9 +112,10 @@ def _read(
         raw = loader(folder, train=split != "test", download=download)
     except RuntimeError as error:
         raise DataMissing(
-            f"{name} is not in {folder / loader.base_folder}: {_describe_problem(loader) or error}. "
-            f"Put the unpacked files of {loader.filename} there, set EXPLORE_DATA to the folder above "
-            f'{loader.base_folder}, or call load("{name}", download=True)'
+            f"{name} is not in {folder / loader.base_folder}: "
+            f"{_describe_problem(loader) or error}. "
+            f"Put the unpacked files of {loader.filename} there, set EXPLORE_DATA to the folder "
+            f'above {loader.base_folder}, or call load("{name}", download=True)'
         ) from error
     images, labels = torch.from_numpy(raw.data).permute(0, 3, 1, 2), torch.tensor(raw.targets)
     if split == "test":

@@ -73,7 +73,8 @@ def mhist(
     missing = [polyp.name for polyp in polyps if not (folder / "images" / polyp.name).is_file()]
     if missing:
         raise DataMissing(
-            f"mhist is incomplete: {missing[0]} and {len(missing) - 1} more are not in {folder / 'images'}"
+            f"mhist is incomplete: {missing[0]} and {len(missing) - 1} more are not in "
+            f"{folder / 'images'}"
         )
     splits = _split(polyps)
     for name in ("train", split):
@@ -150,7 +151,8 @@ def _read_table(path: Path) -> list[_Polyp]:
     except FileNotFoundError as error:
         raise DataMissing(
             f"mhist is not in {path.parent}: expected annotations.csv and the folder images there. "
-            "Its owners give it to those who sign their agreement (https://bmirds.github.io/MHIST). "
+            "Its owners give it to those who sign their agreement "
+            "(https://bmirds.github.io/MHIST). "
             "If you have it elsewhere, set EXPLORE_DATA to the folder above mhist"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -160,7 +162,8 @@ def _read_table(path: Path) -> list[_Polyp]:
     missing = [column for column in COLUMNS if column not in rows[0]]
     if missing:
         raise InvalidInput(
-            f"{path} has no column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, rows[0]))}"
+            f"{path} has no column {', '.join(map(repr, missing))}; "
+            f"it has {', '.join(map(repr, rows[0]))}"
         )
     polyps = [_check_row(path, row) for row in rows]
     name, count = Counter(polyp.name for polyp in polyps).most_common(1)[0]

@@ -62,8 +62,8 @@ def _read(
         missing = [file for file in files if not (folder / file).exists()]
         raise DataMissing(
             f"{name} is not in {folder}: expected {', '.join(missing) or 'complete files'} there. "
-            f"Put them there (unpacked), set EXPLORE_DATA to the folder above {class_name}, or call "
-            f'load("{name}", download=True)'
+            f"Put them there (unpacked), set EXPLORE_DATA to the folder above {class_name}, "
+            f'or call load("{name}", download=True)'
         ) from error
     images, labels = raw.data[:, None], raw.targets.long()
     if split != "test":

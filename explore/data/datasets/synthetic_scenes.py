@@ -75,7 +75,8 @@ def scenes(
     Example:
         Simple and complex in EDF's sense:
 
-        >>> easy, hard = scenes(count=50, object_size=0.45, clutter=0), scenes(count=50, object_size=0.12, clutter=8)
+        >>> easy = scenes(count=50, object_size=0.45, clutter=0)
+        >>> hard = scenes(count=50, object_size=0.12, clutter=8)
         >>> bool(easy.masks.float().mean() > 10 * hard.masks.float().mean())
         True
 
@@ -138,7 +139,8 @@ def _check(
         number = "an integer" if kind is int else "a number"
         pair = f" or (least, most), such as ({low}, {high})" if is_range else ""
         raise InvalidInput(
-            f"{name}={value!r} is not possible; pass {number} from {low} to {high} ({meaning}){pair}"
+            f"{name}={value!r} is not possible; "
+            f"pass {number} from {low} to {high} ({meaning}){pair}"
         )
     span = [kind(x) for x in span]
     return span if is_pair else span[0]

@@ -86,8 +86,8 @@ def voc(
         unknown = [item.name for item in counted if item.name not in class_names]
         if unknown:
             raise InvalidInput(
-                f"{_annotation_path(root, image)} has the class {unknown[0]!r}, but the lists train "
-                f"and val have only {', '.join(class_names)}; correct the name"
+                f"{_annotation_path(root, image)} has the class {unknown[0]!r}, but the lists "
+                f"train and val have only {', '.join(class_names)}; correct the name"
             )
         multi_hot[len(files), [class_names.index(item.name) for item in counted]] = 1
         labels.append(class_names.index(max(counted, key=lambda item: item.area).name))
@@ -180,7 +180,7 @@ def _annotation_path(root: Path, image: str) -> Path:
     path = root / "Annotations" / f"{image}.xml"
     if not path.is_file():
         raise DataMissing(
-            f"voc is incomplete: {path} is missing. Put it there, or remove {image} from the lists in "
-            "ImageSets/Main"
+            f"voc is incomplete: {path} is missing. Put it there, or remove {image} from the "
+            "lists in ImageSets/Main"
         )
     return path

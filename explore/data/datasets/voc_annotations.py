@@ -13,7 +13,7 @@ BOX_TAGS = ("xmin", "ymin", "xmax", "ymax")
 
 
 class AnnotatedObject(NamedTuple):
-    """An object: its class, the number of pixels in its box, and whether it is marked as difficult."""
+    """An object: its class, the number of pixels in its box, and the mark as difficult."""
 
     name: str
     area: float
@@ -42,7 +42,8 @@ def read_annotation(path: Path) -> list[AnnotatedObject]:
     objects = [_read_object(path, i, node) for i, node in enumerate(root.findall("object"), 1)]
     if not objects:
         raise InvalidInput(
-            f"{path} has no objects; annotate it, or remove its name from the lists in ImageSets/Main"
+            f"{path} has no objects; "
+            "annotate it, or remove its name from the lists in ImageSets/Main"
         )
     return objects
 

@@ -56,7 +56,7 @@ def explore_loss(
 
 
 def convolutions(network: Any, real: torch.Tensor) -> Callable[[], None]:
-    """Return a function that computes the convolutions over the real images only, in the same chunks.
+    """Return a function that computes only the convolutions over the real images, in chunks.
 
     No implementation on this library can be faster.
     """
@@ -79,7 +79,7 @@ def convolutions(network: Any, real: torch.Tensor) -> Callable[[], None]:
 def measure(
     size: int, channels: int, width: int, batch: int, classes: int, rounds: int
 ) -> dict[str, Any]:
-    """Return the seconds of one step (loss and gradient) of each candidate, and compare the losses."""
+    """Return the seconds of one step (loss and gradient) of each candidate; compare the losses."""
     network = ConvNet(channels, classes, size, width=width).requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
     real = torch.randn(classes * batch, channels, size, size, generator=generator)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def starting_points(
     train: ImageSet, per_class: int = 1, seed: int = 0, draws: int = 5
 ) -> dict[str, list[DistilledSet]]:
-    """Return sets to compare a distilled set with: several sets of "random", one set of each other method.
+    """Return sets to compare a distilled set with: several of "random", one of each other method.
 
     "herding" uses pixels. With one image per class, k-center selects the same images as herding.
     "class mean" has one image per class, whatever ``per_class`` is.

@@ -84,7 +84,7 @@ def stone_soup(f: GaussianMixture, components: int, threshold: float = 4.0) -> G
 
 
 def largest_difference(f: GaussianMixture, g: GaussianMixture) -> float:
-    """Return the largest difference of any parameter, with components sorted by their first coordinate.
+    """Return the largest difference of any parameter, components sorted by first coordinate.
 
     It is infinite if the numbers of components differ.
     """

@@ -27,7 +27,7 @@ def densities(offsets: np.ndarray, covariances: np.ndarray, closed: bool) -> np.
 def plain_greedy(
     f: GaussianMixture, components: int, criterion: str = "angle", closed: bool = False
 ) -> tuple[GaussianMixture, list[tuple[int, int, float]]]:
-    """Merge the best pair until ``components`` remain. Running sums give the score of a pair in O(1).
+    """Merge the best pair until ``components`` remain; running sums give scores in O(1).
 
     Args:
         f: the mixture.

@@ -105,8 +105,8 @@ class DroppedComponent(Picture):
         spread, angle, kl, reverse = _values(data)
         return (
             f"A component with {data.attrs['weight']:.0%} of the mass and standard deviation "
-            f"{spread} is gone: the angle to the whole f is {angle} degrees, KL(f‖g) to what is left, "
-            f"g, is {kl} nat, KL(g‖f) {reverse} nat."
+            f"{spread} is gone: the angle to the whole f is {angle} degrees, "
+            f"KL(f‖g) to what is left, g, is {kl} nat, KL(g‖f) {reverse} nat."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

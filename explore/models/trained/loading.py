@@ -122,7 +122,8 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
     if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in content.items()):
         kinds = sorted({type(value).__name__ for value in content.values()} - {"Tensor"})
         raise InvalidInput(
-            f"{file} holds no tensors by name, but also {', '.join(kinds) or 'names that are no text'}; "
+            f"{file} holds no tensors by name, but also "
+            f"{', '.join(kinds) or 'names that are no text'}; "
             f"{_EXPECTED_FILE}"
         )
     return {

@@ -73,7 +73,7 @@ def main(
         Option(metavar="FILE", help="Draw the ratios over density: .png, .svg, .pdf or .csv."),
     ] = None,
 ) -> None:
-    """Time sparse convolution layer by layer: PyTorch, im2col, MEC, CPO, CPS and the bitmap engine."""
+    """Time sparse convolution by layer: PyTorch, im2col, MEC, CPO, CPS and the bitmap engine."""
     threads = limit_threads()
     if networks:
         results = network_benchmark.report(networks.split(","))

@@ -20,7 +20,8 @@ from explore.sparseconv.networks.convert import agreement, convert
 
 BATCH_SIZES = (1, 16)
 TABLE_HEAD = """\
-milliseconds; sparse: convolutions that left the dense library; logits: largest difference, relative;
+milliseconds; sparse: convolutions that left the dense library; logits: largest difference, \
+relative;
 folded: batch norms in the convolutions
   network          batch    sparse  same class  logits    eager   folded  selected  eager / selected
 """

@@ -56,7 +56,7 @@ def measure(
     seconds: float,
     progress: Callable[[str], Any] = lambda text: None,
 ) -> list[dict[str, Any]]:
-    """Return the median seconds of each candidate, and compare the outputs, for each shape and density.
+    """Return the median seconds of each candidate for each shape and density; compare the outputs.
 
     The times include the encoding of the map. Each round measures everything, so that a slow moment
     of the machine does not affect one layer only.

@@ -1,4 +1,4 @@
-"""The cells of a small map in five formats: the text of each cell and the value that it stands for."""
+"""The cells of a small map in five formats: the text of each cell and the value it stands for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts, sentences and the table of all layers of a network, shared by the pictures of a survey."""
+"""Charts, sentences and the table of all layers of a network, for the pictures of a survey."""
 
 from __future__ import annotations
 
@@ -135,8 +135,9 @@ def describe_layer(data: xarray.Dataset) -> str:
     map_size = data["map_size"].values[k]
     return (
         f"{number}{facts}\n"
-        f"Smaller than im2col in {data['unit'].values}: {ratios or 'without any value'}. Relative to the map: "
-        f"CPO {sizes['cpo'] / map_size:.2f} and CPS {sizes['cps'] / map_size:.2f}."
+        f"Smaller than im2col in {data['unit'].values}: {ratios or 'without any value'}. "
+        f"Relative to the map: CPO {sizes['cpo'] / map_size:.2f} and "
+        f"CPS {sizes['cps'] / map_size:.2f}."
     )
 
 

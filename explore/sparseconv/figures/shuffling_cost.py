@@ -1,4 +1,4 @@
-"""The picture of what shuffling costs: maps, the same values shuffled, and the bytes of each value."""
+"""The picture of the cost of shuffling: maps, the same values shuffled, and bytes of a value."""
 
 from __future__ import annotations
 

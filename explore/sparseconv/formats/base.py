@@ -1,4 +1,4 @@
-"""The base class of all encodings: their arrays, their size in two units, decoding and convolving."""
+"""The base class of all encodings: their arrays, their sizes, decoding and convolving."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ SIZE_UNITS = ("bytes", "elements")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Encoding(ABC):
-    """Maps in one of the formats, for one kernel size, stride and padding; all arrays are read-only.
+    """Maps in one of the formats, for one kernel size, stride and padding.
+
+    All arrays are read-only.
 
     The sparse formats leave out zeros (also −0.0). NaN and infinities are stored like other values
     and propagate. A weight that is NaN or infinite is never multiplied by a zero there, so it does

@@ -1,4 +1,4 @@
-"""Bitmap: every value is stored once, pixel by pixel, with one bit for each channel of each pixel."""
+"""Bitmap: every value is stored once, pixel by pixel, with one bit per channel of each pixel."""
 
 from __future__ import annotations
 

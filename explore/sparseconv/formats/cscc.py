@@ -1,4 +1,4 @@
-"""CSCC: the non-zero entries of MEC's lowered matrix in compressed rows, built without that matrix."""
+"""CSCC: the non-zero entries of MEC's lowered matrix in compressed rows, without that matrix."""
 
 from __future__ import annotations
 

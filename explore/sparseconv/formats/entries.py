@@ -1,4 +1,4 @@
-"""Stored values with their positions, the common view of all sparse formats, and their convolution."""
+"""Stored values with their positions, a view of all sparse formats, and their convolution."""
 
 from __future__ import annotations
 

@@ -72,12 +72,12 @@ class Geometry:
 
     @property
     def classes(self) -> int:
-        """Number of overlap classes n = ⌈Kw / Sw⌉, which is the most windows that share a column."""
+        """Number of overlap classes n = ⌈Kw / Sw⌉: the most windows that share a column."""
         return -(-self.kernel[1] // self.stride[1])
 
     @cached_property
     def owner(self) -> np.ndarray:
-        """First window that reads each padded column, ``[Wp]``; undefined where ``windows`` is 0."""
+        """First window that reads each padded column, ``[Wp]``; undefined if ``windows`` is 0."""
         column = np.arange(self.padded[1])
         return np.maximum(0, -((self.kernel[1] - 1 - column) // self.stride[1]))
 

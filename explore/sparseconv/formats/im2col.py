@@ -1,4 +1,4 @@
-"""im2col: every patch that the kernel reads is one row of a matrix; the convolution is one product."""
+"""im2col: every patch that the kernel reads is a row of a matrix; convolution is one product."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MEC: every window is written once, in full height; each output row is a product with one slice."""
+"""MEC: every window is written once, in full height; an output row is a product with a slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buckets of CPO and CPS: values by overlap class and owner window, and the pointers to their ends."""
+"""Buckets of CPO and CPS: values by overlap class and owner window, and pointers to their ends."""
 
 from __future__ import annotations
 

@@ -38,7 +38,8 @@ def read_levels(levels: np.ndarray, offset: int, shape: Sequence[int]) -> np.nda
     """Return the levels of the layer that begins at an offset, uint8 ``[C, H, W]``.
 
     Example:
-        >>> levels, offsets = quantise_maps([np.eye(3)[None], np.array([[[0.0, -2.0], [1.0, 0.0]]])])
+        >>> maps = [np.eye(3)[None], np.array([[[0.0, -2.0], [1.0, 0.0]]])]
+        >>> levels, offsets = quantise_maps(maps)
         >>> read_levels(levels, offsets[1], (1, 2, 2)).tolist()
         [[[0, 255], [128, 0]]]
     """
