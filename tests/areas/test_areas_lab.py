@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,8 +25,6 @@ from explore.data import load
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.models.trained.loading import load_network
 from explore.widgets.explorer import Explorer
-
-IMAGENETTE = Path(os.environ.get("EXPLORE_DATA", "/nonexistent")) / "imagenette"
 
 
 def with_prediction(explorer: Explorer) -> Explorer:
@@ -213,7 +210,8 @@ def test_photographs_say_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert str(tmp_path) in shown.value
 
 
-@pytest.mark.skipif(not IMAGENETTE.is_dir(), reason="needs Imagenette and SqueezeNet's weights")
+@pytest.mark.data("imagenette")
+@pytest.mark.data("weights")
 def test_photographs_show_the_predicted_class() -> None:
     explorer = lab.photographs(1)
     assert isinstance(explorer, Explorer)

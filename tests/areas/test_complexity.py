@@ -28,6 +28,12 @@ NEAR = 1e-4
 """Values this close to the threshold may lie on either side of it, by rounding."""
 
 
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of scenes, one folder for each class."""
+    return publish(tmp_path / "scenes")
+
+
 def normalize_file(path: Path, mean: Any = MEAN, std: Any = STD) -> torch.Tensor:
     """Return the image of a file as a network takes it, ``[1, 3, H, W]``."""
     pixels = np.asarray(Image.open(path)).transpose(2, 0, 1) / 255

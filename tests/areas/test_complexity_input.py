@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scene_folders import CELLS, make
+from scene_folders import CELLS, make, publish
 
 from explore import build, record
 from explore.core.tables import build_table
@@ -18,6 +18,12 @@ pytestmark = pytest.mark.usefixtures("_one_thread")
 
 
 # ---- files that cannot be decoded
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of scenes, one folder for each class."""
+    return publish(tmp_path / "scenes")
 
 
 def test_an_unreadable_file_is_named_with_what_to_do(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
-from scene_folders import SHAPES, SIZE, make
+from scene_folders import SHAPES, SIZE, make, publish
 from toys import bits
 
 from explore import open_recording, record
@@ -16,6 +16,12 @@ from explore.cli import main as cli
 from explore.core.tables import build_table
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of scenes, one folder for each class."""
+    return publish(tmp_path / "scenes")
 
 
 def test_the_table_has_a_row_for_each_class_and_one_for_all(folder: Path, tmp_path: Path) -> None:
