@@ -51,7 +51,7 @@ PHOTOGRAPH_LAYERS = {"features": "last, 13×13", "features.9": "earlier, 27×27"
 """Layers of SqueezeNet."""
 
 
-def object_areas(count: int = 100) -> Explorer:
+def object_areas(count: int = 80) -> Explorer:
     """Explore many scenes: predict how much of the image the map uses, then see one dot per scene.
 
     Args:

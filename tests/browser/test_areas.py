@@ -26,7 +26,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     menus = page.locator(".widget-dropdown select")
     menus.nth(0).select_option(label="less than the object")
     after = wait_for_new_alt(page, 0, before)
-    assert "Mean of all 100 scenes" in after
+    assert "Mean of all 80 scenes" in after
     page.screenshot(path=screenshots / "01-prediction.png")
     # a dot is clicked
     figures.nth(0).get_by_role("button", name="scene 12", exact=True).focus()

@@ -72,14 +72,15 @@ def main(
             raise InvalidInput(f"torchvision has no classifier {name!r}")
         network = torchvision.models.get_model(name, weights=None).eval()
         mapper = ActivationMapper(network)
-        reference = mapper(batch, targets, warn=False)
+        ours = mapper(batch, targets, normalize=False, warn=False).maps
         layer = mapper.layer
         candidates: dict[str, Callable[[], Any]] = {
             "explore": lambda mapper=mapper: mapper(batch, targets, warn=False),  # type: ignore[misc]
             "torchcam": lambda n=network, k=layer: torchcam_maps(n, batch, targets, k),  # type: ignore[misc]
             "captum": lambda n=network, k=layer: captum_maps(n, batch, targets, k),  # type: ignore[misc]
         }
-        difference = float((candidates["torchcam"]() - reference.maps).abs().max())
+        # Unscaled maps: torchcam adds 1e-8 before it scales, which is much for random weights.
+        difference = float((candidates["captum"]() - ours).abs().max() / ours.max())
         seconds = benchmark.time_rounds(candidates, rounds, pause=benchmark.PAUSE)
         lines.append(f"{name}, layer {layer}:")
         lines += [
@@ -89,6 +90,6 @@ def main(
         for rival in ("torchcam", "captum"):
             ratio = benchmark.Ratio.of(seconds[rival], seconds["explore"])
             lines.append(f"  {rival} / explore: {ratio:.2f}")
-        lines.append(f"  largest difference to torchcam's maps: {difference:.1e}")
+        lines.append(f"  largest difference to captum's maps: {difference:.1e} of the maximum")
         values[name] = seconds
     benchmark.report(lines, values, json_file)
