@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import ipywidgets
 import numpy as np
 import xarray
+from IPython.display import HTML
 
 from explore.areas.catalog import COMPLEXITY_RECORDING, RECORDED_METHODS
 from explore.areas.config import CAM_KINDS, COMPARISONS, CUES, OBJECT_SIZES, SIDE
@@ -47,6 +47,9 @@ KIND_LABELS = {
     "smoothgradcam++": "SmoothGradCAM++",
 }
 METHOD_LABELS = {"dm": "DM", "datadam": "DataDAM", "atom": "ATOM"}
+NO_PHOTOGRAPHS = """<p><em>This cell shows photographs when the folder <code>imagenette</code> and the
+weights of SqueezeNet, <code>weights/squeezenet1_0_deepcompression_fp16.pth</code>, are in the folder of
+the environment variable <code>EXPLORE_DATA</code>. They are not there now.</em></p>"""
 PHOTOGRAPH_LAYERS = {"features": "last, 13×13", "features.9": "earlier, 27×27"}
 """Layers of SqueezeNet."""
 
@@ -164,7 +167,7 @@ def complexity(recording: str = COMPLEXITY_RECORDING) -> Explorer:
     )
 
 
-def photographs(count: int = 2) -> Explorer | ipywidgets.HTML:
+def photographs(count: int = 2) -> Explorer | HTML:
     """Explore maps of SqueezeNet on photographs of Imagenette, or say what is missing.
 
     Args:
@@ -180,8 +183,8 @@ def photographs(count: int = 2) -> Explorer | ipywidgets.HTML:
     try:
         images = load("imagenette", "test", count=check_whole_number("count", count, 1))
         network, entry = load_network("squeezenet")
-    except DataMissing as error:
-        return ipywidgets.HTML(f"<p>This cell shows photographs when they are there. {error}</p>")
+    except DataMissing:
+        return HTML(NO_PHOTOGRAPHS)
     categories = dict(zip(IMAGENET_CLASSES, images.class_names, strict=True))
     assert entry.statistics is not None
     inputs = normalize_bytes(images.images, *entry.statistics)
