@@ -16,7 +16,7 @@ from explore.areas.recordings import COMPLEXITY
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_labelled_images
+from explore.data._checks import check_device, check_labelled_images
 from explore.data.image_files import FILES_NAME, ImageFiles
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
 from explore.data.training_data import TrainingData
@@ -83,7 +83,7 @@ class ComplexityRun(BaseRun):
                 data, device=options.device, statistics=statistics, check=check_labelled_images
             )
             labels, source = self._images.labels.cpu().numpy(), self._images
-        self.device = torch.device(options.device or "cpu")
+        self.device = check_device(options.device)
         self.options, self._labels = options, np.asarray(labels)
         self.class_names = list(source.class_names)
         self._counts = np.bincount(self._labels, minlength=len(self.class_names))

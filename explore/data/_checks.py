@@ -119,3 +119,17 @@ def describe_tensor(values: Any) -> str:
     if isinstance(values, torch.Tensor):
         return f"{values.dtype} {list(values.shape)}"
     return type(values).__name__
+
+
+def check_device(name: Any) -> torch.device:
+    """Return a device that can be used; an empty name is the CPU.
+
+    Raises:
+        InvalidInput: there is no such device on this machine.
+    """
+    try:
+        return torch.zeros(0, device=name or "cpu").device
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
+        raise InvalidInput(
+            f"device {str(name)!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu"
+        ) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from explore.data._checks import check_device
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
 from explore.data.normalization import denormalize_to_bytes, normalize_bytes, to_bytes
@@ -63,7 +64,7 @@ class TrainingData:
         statistics: tuple[Any, Any] | None = None,
         check: Callable[..., object] | None = None,
     ) -> None:
-        self.device = torch.device(device or "cpu")
+        self.device = check_device(device)
         self.set, images, labels = resolve_dataset(data)
         if check is not None:
             check(images, labels, of_set=self.set is not None)

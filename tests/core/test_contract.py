@@ -35,6 +35,11 @@ KINDS = [*METHODS, *CASES.runs]
 """All methods, and the runs that belong to no method."""
 
 
+def option_names(method: str) -> set[str]:
+    """Return the names of all options of a method."""
+    return {field.name for field in fields(resolve(METHODS[method].config))}
+
+
 def first_of_each_builder() -> set[str]:
     """Return one method of each builder, for a quick run of the tests."""
     first: dict[str, str] = {}
@@ -264,6 +269,12 @@ def test_zero_steps_are_refused(kind: str) -> None:
     for steps in (0, -1):
         with pytest.raises(InvalidInput, match=name):
             make(kind, **{name: steps})
+
+
+@parametrize("kind", [k for k in METHODS if "device" in option_names(k)])
+def test_a_device_that_does_not_exist_is_named(kind: str) -> None:
+    with pytest.raises(InvalidInput, match="device 'gpu' cannot be used"):
+        make(kind, device="gpu")
 
 
 REPLAY = """

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_device
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.data.whitening import ZCA
@@ -111,7 +112,7 @@ class EvaluationRun(BaseRun):
         split: str = "",
     ) -> None:
         self.distilled, self.test, self.protocol = distilled, test, protocol
-        self.device, self.class_names = torch.device(device or "cpu"), distilled.class_names
+        self.device, self.class_names = check_device(device), distilled.class_names
         check_test_images(distilled, test)
         self.overlap = count_overlap(distilled, test, train)
         self.factories: Mapping[str, ModelFactory] = factories or {

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_labelled_images
+from explore.data._checks import check_device, check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
@@ -118,9 +118,4 @@ def _compute_device(name: str, model: nn.Module | None) -> torch.device:
     """Return the named device, by default that of the model, else the CPU."""
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     default = "cpu" if parameter is None else parameter.device
-    try:
-        return torch.zeros(0, device=name or default).device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
-        raise InvalidInput(
-            f"device {name!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu"
-        ) from error
+    return check_device(name or default)
