@@ -54,28 +54,32 @@ class NetworkEntry:
 _ARCHITECTURE = "explore.models.architectures:architecture"
 _SCENE_NETWORK = "explore.models.trained.scene_network:scene_network"
 _SHALLOW_NETWORK = "explore.models.trained.scene_network:shallow_network"
-_RESNET_CIFAR = "explore.models.trained.resnet_cifar:ResNetCifar"
-_SCENES = {"name": "scenes", "options": {"split": "test", "size": 64}}
-_SMALL_SCENES = {"name": "scenes", "options": {"split": "test", "size": 32}}
-_CIFAR = {"name": "cifar10-jpeg", "options": {"split": "test"}}
+
+
+def _resnet_on_cifar(depth: int, checksum: str) -> NetworkEntry:
+    """Return the row of a residual network on CIFAR-10; the file of its weights has a checksum."""
+    return NetworkEntry(
+        f"ResNet-{depth} on CIFAR-10 (JPEG)",
+        "explore.models.trained.resnet_cifar:ResNetCifar",
+        ((depth - 2) // 6,),
+        weights=f"weights/resnet{depth}-{checksum}.th",
+        images={"name": "cifar10-jpeg", "options": {"split": "test"}},
+        normalization="imagenet",
+    )
+
+
+def _network_on_scenes(
+    name: str, title: str, builder: str, *arguments: Any, size: int = 64, **options: Any
+) -> NetworkEntry:
+    """Return the row of a network whose weights ship; ``size`` is that of its scenes."""
+    images = {"name": "scenes", "options": {"split": "test", "size": size}}
+    weights = f"data/{name}.safetensors"
+    return NetworkEntry(title, builder, arguments, options, weights, images, "scenes")
+
 
 NETWORKS = {
-    "resnet20": NetworkEntry(
-        "ResNet-20 on CIFAR-10 (JPEG)",
-        _RESNET_CIFAR,
-        (3,),
-        weights="weights/resnet20-12fca82f.th",
-        images=_CIFAR,
-        normalization="imagenet",
-    ),
-    "resnet56": NetworkEntry(
-        "ResNet-56 on CIFAR-10 (JPEG)",
-        _RESNET_CIFAR,
-        (9,),
-        weights="weights/resnet56-4bfd9763.th",
-        images=_CIFAR,
-        normalization="imagenet",
-    ),
+    "resnet20": _resnet_on_cifar(20, "12fca82f"),
+    "resnet56": _resnet_on_cifar(56, "4bfd9763"),
     "vgg11": NetworkEntry(
         "VGG-11 on Fashion-MNIST",
         _ARCHITECTURE,
@@ -92,43 +96,25 @@ NETWORKS = {
         images={"name": "imagenette", "options": {"split": "test"}},
         normalization="imagenet",
     ),
-    "scenes-vgg": NetworkEntry(
-        "scenes-vgg (ReLU)",
-        _SCENE_NETWORK,
-        weights="data/scenes-vgg.safetensors",
-        images=_SCENES,
-        normalization="scenes",
-    ),
-    "scenes-residual": NetworkEntry(
+    "scenes-vgg": _network_on_scenes("scenes-vgg", "scenes-vgg (ReLU)", _SCENE_NETWORK),
+    "scenes-residual": _network_on_scenes(
+        "scenes-residual",
         "scenes-residual (ReLU, shortcuts)",
         _ARCHITECTURE,
-        ("resnet18", 3, 5, 64),
-        {"width": 8, "norm": "batch"},
-        weights="data/scenes-residual.safetensors",
-        images=_SCENES,
-        normalization="scenes",
+        "resnet18",
+        3,
+        5,
+        64,
+        width=8,
+        norm="batch",
     ),
-    "scenes-smooth": NetworkEntry(
-        "scenes-smooth (SiLU, no ReLU)",
-        _SCENE_NETWORK,
-        ("SiLU",),
-        weights="data/scenes-smooth.safetensors",
-        images=_SCENES,
-        normalization="scenes",
+    "scenes-smooth": _network_on_scenes(
+        "scenes-smooth", "scenes-smooth (SiLU, no ReLU)", _SCENE_NETWORK, "SiLU"
     ),
-    "scenes-outline": NetworkEntry(
-        "names the shape (outline)",
-        _SHALLOW_NETWORK,
-        weights="data/scenes-outline.safetensors",
-        images=_SMALL_SCENES,
-        normalization="scenes",
+    "scenes-outline": _network_on_scenes(
+        "scenes-outline", "names the shape (outline)", _SHALLOW_NETWORK, size=32
     ),
-    "scenes-texture": NetworkEntry(
-        "plain or striped (texture)",
-        _SHALLOW_NETWORK,
-        options={"classes": 2},
-        weights="data/scenes-texture.safetensors",
-        images=_SMALL_SCENES,
-        normalization="scenes",
+    "scenes-texture": _network_on_scenes(
+        "scenes-texture", "plain or striped (texture)", _SHALLOW_NETWORK, size=32, classes=2
     ),
 }
