@@ -251,7 +251,7 @@ for name in sys.argv[1:]:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_first_line_says_what_a_module_is(module: str) -> None:
+def test_the_first_line_describes_the_module(module: str) -> None:
     docstring = ast.get_docstring(parse(module))
     assert docstring
     assert docstring.split("\n\n")[0][-1] in ".:"

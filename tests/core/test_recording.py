@@ -87,7 +87,7 @@ def packed(small: Path) -> Path:
 # ---- what is in a recording
 
 
-def test_frames_hold_what_the_snapshots_held(
+def test_frames_equal_the_snapshots(
     small: Path, expected_frames: dict[int, xarray.Dataset]
 ) -> None:
     recording = open_recording(small)

@@ -133,7 +133,7 @@ def test_the_contract_tests_include_the_topic(site: Path) -> None:
     assert sum("[path]" in line for line in passed) >= 4, printed
 
 
-def test_a_method_in_a_file_of_ones_own_runs(site: Path, tmp_path: Path) -> None:
+def test_a_method_in_a_python_file_runs(site: Path, tmp_path: Path) -> None:
     files = blocks()
     text = files["walks/config.py"] + files["walks/run.py"].replace('"origin", "far"', '"origin"')
     text += """

@@ -36,7 +36,7 @@ def toy(count: int = 40, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
 
 @settings(max_examples=60, deadline=None)
 @given(points=POINTS)
-def test_herding_always_adds_what_brings_the_mean_nearest(points):
+def test_herding_always_adds_the_sample_that_brings_the_mean_nearest(points):
     selection = one_class(points, "herding", len(points) - 1)
     for step, pick in enumerate(selection):
         free = [i for i in range(len(points)) if i not in selection[:step]]

@@ -144,7 +144,7 @@ def test_the_path_of_a_recording_loads_the_set_beside_it(tmp_path: Path) -> None
         assert DistilledSet.load(tmp_path / name).sha256 == first.sha256
 
 
-def test_a_loader_of_plain_torch_reads_what_is_exported(tmp_path: Path) -> None:
+def test_plain_torch_reads_an_exported_set(tmp_path: Path) -> None:
     distilled = distilled_set(labels=SOFT)
     distilled.to_torch(tmp_path / "out")
     x, y = (

@@ -353,7 +353,7 @@ def test_normalised_by_the_training_part(tmp_path):
 
 
 @pytest.mark.parametrize("options", [{}, {"size": 4}, {"seed": 3, "size": np.int64(9)}])
-def test_made_again_from_its_options(tmp_path, options):
+def test_a_set_can_be_loaded_from_its_options(tmp_path, options):
     write_folders(tmp_path, {"a/x": 6, "a/y": 6, "b/z": 6})
     for split in SPLITS:
         image_set = load("folder", split, path=tmp_path, **options)
@@ -366,7 +366,7 @@ def test_made_again_from_its_options(tmp_path, options):
 
 
 @pytest.mark.parametrize("path", ["", None, 7])
-def test_a_path_that_is_none_is_refused(path):
+def test_an_invalid_path_is_refused(path):
     with pytest.raises(
         InvalidInput, match="path must be the folder that contains the class folders"
     ):
@@ -432,7 +432,7 @@ def test_an_odd_tree_is_named(tmp_path, files, words):
         image_folder(path=tmp_path)
 
 
-def test_an_empty_class_of_a_test_folder_is_none(tmp_path):
+def test_an_empty_class_in_a_test_folder_is_ignored(tmp_path):
     write_folders(tmp_path, {"train/a": 2, "train/b": 2, "val/a": 1, "test/a": 2})
     (tmp_path / "test" / "b").mkdir()
     assert image_folder("test", path=tmp_path).labels.tolist() == [0, 0]
@@ -503,7 +503,7 @@ def test_bad_numbers_are_named(tmp_path, options):
         image_folder(path=tmp_path, **options)
 
 
-def test_reading_wants_files_of_one_size(tmp_path):
+def test_no_files_and_files_of_different_sizes_are_refused(tmp_path):
     with pytest.raises(InvalidInput, match="no image files were given; pass one or more"):
         read_images([])
     files = [write_image(tmp_path / "1.png"), write_image(tmp_path / "2.png", size=(3, 4))]

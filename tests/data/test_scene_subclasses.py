@@ -152,7 +152,7 @@ def test_a_warm_object_is_redder_and_a_cool_one_bluer_by_a_known_amount(swapped)
     assert 0 < dark < light < 255  # nothing was clipped, so that the mean over channels is the same
 
 
-def test_a_colour_subclass_is_not_seen_in_lightness():
+def test_a_colour_subclass_does_not_change_the_lightness():
     image_set = scenes(count=1000, subclass="colour", clutter=0)
     light = colours(image_set).mean(1)
     second = image_set.subclasses.numpy() % 2 == 1

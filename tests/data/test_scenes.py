@@ -164,7 +164,7 @@ def test_object_size_acts_on_every_image():
     assert (areas.diff(dim=0) > 0).all()
 
 
-def test_object_size_is_kept_within_its_range_and_the_image():
+def test_object_size_stays_within_its_range_and_the_image():
     image_set = scenes(count=500, object_size=[0.1, 0.4], objects=5)
     spot = create_layout(image_set.options).geometry
     centre, radius = spot[..., :2], spot[..., 4]
@@ -214,7 +214,7 @@ def test_a_subclass_belongs_to_one_class_and_says_so():
         assert texture == ("plain", "striped")[subclass % 2]
 
 
-def test_stripes_can_be_seen():
+def test_stripes_are_visible():
     image_set = scenes(count=300, object_size=(0.25, 0.45))
     inner = -torch.nn.functional.max_pool2d(
         -image_set.masks.float(), 3, 1, 1

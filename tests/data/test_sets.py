@@ -282,7 +282,7 @@ def test_a_batch_may_be_chosen_in_any_way_and_changes_nothing():
     assert torch.equal(image_set.images, before)
 
 
-def test_display_clips_what_lies_outside_and_keeps_leading_dimensions():
+def test_display_clips_values_out_of_range_and_keeps_leading_dimensions():
     image_set = every_byte()
     assert image_set.to_display(
         torch.tensor([-100.0, 100.0]).view(2, 1, 1, 1)

@@ -108,7 +108,7 @@ def test_every_class_that_is_present_and_the_largest_box(folder):
         assert torch.equal(reloaded.multi_hot, each.multi_hot)
 
 
-def test_subsets_and_groups_keep_what_is_present(folder):
+def test_subsets_and_groups_keep_the_labels_of_all_objects(folder):
     publish(
         folder,
         {

@@ -53,8 +53,8 @@ def test_the_default_epsilon_is_that_of_all_released_code():
     torch.testing.assert_close(ZCA().fit(images())(images()), ZCA(0.1).fit(images())(images()))
 
 
-def test_covariance_of_what_it_was_fitted_on():
-    """Return U diag(s / (s + ε)) Uᵀ, which is the identity as ε goes to 0."""
+def test_the_covariance_of_the_fitted_images_is_nearly_the_identity():
+    """It is U diag(s / (s + ε)) Uᵀ, which approaches the identity as ε goes to 0."""
     x = images()
     u, s, _ = np.linalg.svd(covariance(x))
     np.testing.assert_allclose(
@@ -93,7 +93,7 @@ def test_whitening_and_undo_return_the_digits():
     )
 
 
-def test_shape_and_type_are_kept_and_gradients_flow():
+def test_shape_and_type_do_not_change_and_gradients_flow():
     zca = ZCA().fit(images())
     for dtype in (torch.float32, torch.float64):
         x = images(3).to(dtype).requires_grad_(True)

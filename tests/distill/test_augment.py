@@ -189,7 +189,7 @@ def test_many_draws_change_each_image_differently(operation):
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_shape_and_type_are_kept_and_the_input_is_not_changed(operation, dtype):
+def test_shape_type_and_input_do_not_change(operation, dtype):
     x = images(dtype=dtype)
     before = x.clone()
     augmented = augment(x, Draw(operation, np.full((1, 3), 0.2)))

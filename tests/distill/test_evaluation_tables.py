@@ -413,7 +413,7 @@ def test_the_architecture_is_shown_wherever_there_are_several() -> None:
     }
 
 
-def test_sets_of_unknown_origin_are_told_apart_by_their_hash() -> None:
+def test_sets_of_unknown_origin_are_distinguished_by_their_hash() -> None:
     unknown: dict[str, Any] = {"distilled_changes": {"config": None, "step": None}}
     frame = table(
         [

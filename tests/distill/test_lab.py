@@ -70,7 +70,7 @@ def test_new_weights_equal_those_of_a_longer_survey() -> None:
     assert "network 0" in explorer.alt
 
 
-def test_equal_distance_changes_the_right_side_alone() -> None:
+def test_equal_distance_changes_only_the_right_side() -> None:
     explorer = lab.side_by_side()
     explorer.step = explorer.controls["step"].values[8]
     left = int(explorer.data["now"][0])

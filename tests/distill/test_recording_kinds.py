@@ -50,7 +50,7 @@ def check_declared(frame: xarray.Dataset, kind: RecordingKind) -> None:
 
 
 @pytest.mark.parametrize("method", [row.name for row in TOPIC.methods if row.recordings])
-def test_shipped_recordings_hold_what_their_kind_declares(method: str) -> None:
+def test_shipped_recordings_have_the_declared_variables(method: str) -> None:
     kind = KINDS.get(method, ATTENTION_MATCHING)
     for file in registry.method(method).recordings:
         recording = open_recording(shipped(file))
@@ -59,7 +59,7 @@ def test_shipped_recordings_hold_what_their_kind_declares(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["random", "class-mean", "evaluate"])
-def test_frames_hold_what_their_kind_declares(method: str) -> None:
+def test_frames_have_the_declared_variables(method: str) -> None:
     run = build({"method": method, **registry.method(method).tiny})
     check_declared(run.snapshot(), KINDS[method])
 

@@ -12,7 +12,7 @@ from explore.plotting.png import encode
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 5, 4), (33, 17, 3), (600, 960, 4)], ids=str)
-def test_pixels_survive(shape: tuple[int, ...]) -> None:
+def test_pillow_reads_the_same_pixels(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     image = Image.open(io.BytesIO(encode(pixels)))
     assert (image.mode, image.format) == ("RGB", "PNG")

@@ -50,7 +50,7 @@ def count_set_sizes(case: Case) -> dict[int, int]:
 
 @settings(max_examples=EXAMPLES)
 @given(case=cases())
-def test_elements_are_what_the_papers_count(case) -> None:
+def test_elements_equal_the_counts_of_the_papers(case) -> None:
     (n, c), (kh, kw), sizes = case.x.shape[:2], case.kernel, brute_sizes(case)
     classes, values = -(-kw // case.stride[1]), len(stored_positions(case))
     lowered = sum(len(sizes.readers[j]) for *_, j in stored_positions(case))

@@ -223,7 +223,7 @@ def test_invalid_arguments_of_select_are_refused() -> None:
 # ---- the benchmark
 
 
-def test_the_benchmark_prints_ratios_of_what_it_measured(
+def test_the_benchmark_prints_the_measured_ratios(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shapes = [Shape("test", 5, 4, 8, padding=(1, 1)), Shape("test", 5, 4, 9, (1, 3), 2)]

@@ -190,7 +190,7 @@ def test_with_one_subclass_a_class_both_levels_are_one(parents, temperature, sof
 
 @losses
 @maps
-def test_what_must_not_matter(loss, parents):
+def test_losses_do_not_depend_on_order_shifts_and_the_type_of_parents(loss, parents):
     student, teacher, y = random_arguments(parents)
     expected = loss(student, teacher, y, parents)
     order = torch.from_numpy(np.random.default_rng(1).permutation(len(parents)))
@@ -204,8 +204,8 @@ def test_what_must_not_matter(loss, parents):
         atol=1e-6,
     )
     torch.testing.assert_close(loss(student.flip(0), teacher.flip(0), y.flip(0), parents), expected)
-    for name in (list, tuple, np.array, torch.tensor):
-        assert loss(student, teacher, y, name(parents)) == expected
+    for kind in (list, tuple, np.array, torch.tensor):
+        assert loss(student, teacher, y, kind(parents)) == expected
 
 
 @maps
@@ -314,7 +314,7 @@ def test_half_precision_is_computed_in_single(loss, dtype):
 
 
 @losses
-def test_what_the_teacher_masks_costs_nothing_by_itself(loss):
+def test_subclasses_that_the_teacher_masks_do_not_add_to_the_loss(loss):
     student, teacher, y = random_arguments([0, 1, 1, 0])
     teacher[:, 2] = -torch.inf
     student.requires_grad_()

@@ -134,7 +134,7 @@ def test_mlps_are_networks_of_one_hidden_layer():
     assert 0.4 < float(net.classifier.detach().abs().max()) <= 0.5
 
 
-def test_mlps_leave_the_global_random_state_alone():
+def test_mlps_do_not_change_the_global_random_state():
     before = torch.get_rng_state()
     MLPs(6, 4, 5, [0])
     assert torch.equal(before, torch.get_rng_state())
@@ -359,7 +359,7 @@ def test_unknown_optimizers_and_schedules_are_named():
             Fit(MLP(6, 3, 5), *blobs(), **{name: "adams"})
 
 
-def test_training_leaves_the_global_random_state_alone():
+def test_training_does_not_change_the_global_random_state():
     before = torch.get_rng_state(), copy.deepcopy(np.random.get_state()[1])  # noqa: NPY002
     Fit(MLP(6, 3, 5), *blobs(), epochs=2, optimizer="adam").run()
     assert torch.equal(before[0], torch.get_rng_state())
