@@ -126,14 +126,14 @@ def test_a_layer_that_does_not_matter_is_refused(layer: str, message: str, froze
 
 
 @pytest.mark.parametrize(
-    "given", ["blocks.2.activaton", "blocks.2.activation ", "Blocks.2.activation"]
+    "name", ["blocks.2.activaton", "blocks.2.activation ", "Blocks.2.activation"]
 )
-def test_an_unknown_layer_is_answered_with_the_nearest_one(given: str) -> None:
+def test_an_unknown_layer_is_answered_with_the_nearest_one(name: str) -> None:
     from explore.models import ConvNet
 
     network = ConvNet(1, 3, 16, width=4)
     with pytest.raises(UnknownName, match=r"Did you mean 'blocks\.2\.activation'\?"):
-        ActivationMapper(network, given)
+        ActivationMapper(network, name)
 
 
 def test_a_module_is_no_name_of_a_layer() -> None:

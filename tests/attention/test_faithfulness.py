@@ -179,14 +179,14 @@ def test_values_are_permuted_in_the_layers_that_are_named() -> None:
 
 def test_the_permutation_of_a_weight_depends_on_name_and_seed_alone() -> None:
     network = flat_network()
-    one, both, again, other = (
+    single, both, repeated, other = (
         randomized(network, names, seed)
         for names, seed in ((["0"], 3), (["5", "0"], 3), (["0"], 3), (["0"], 4))
     )
-    for same in (both, again):
-        assert torch.equal(same[0].weight, one[0].weight)
-        assert torch.equal(same[0].bias, one[0].bias)
-    assert not torch.equal(other[0].weight, one[0].weight)
+    for same in (both, repeated):
+        assert torch.equal(same[0].weight, single[0].weight)
+        assert torch.equal(same[0].bias, single[0].bias)
+    assert not torch.equal(other[0].weight, single[0].weight)
     twins = nn.Sequential(nn.Linear(40, 40), nn.Linear(40, 40))
     twins[1].load_state_dict(twins[0].state_dict())
     twins = randomized(twins, ["0", "1"])

@@ -123,8 +123,8 @@ class Block(nn.Module):
         self.narrow, self.norm = nn.Conv2d(4, 2, 1), nn.BatchNorm2d(2)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wide = self.second(torch.sigmoid(self.norm(self.first(x))))
-        return self.narrow(torch.cat([wide, x], 1)) - x
+        features = self.second(torch.sigmoid(self.norm(self.first(x))))
+        return self.narrow(torch.cat([features, x], 1)) - x
 
 
 def field_by_changes(network: nn.Module, layer: str, image: torch.Tensor) -> tuple[int, int]:

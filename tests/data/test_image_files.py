@@ -276,9 +276,9 @@ def test_the_same_files_are_listed_again_from_the_options(tmp_path):
     write_all(tmp_path, [f"{label}/{n}.png" for label in "ab" for n in range(5)])
     files = ImageFiles.in_folder(str(tmp_path), size=np.int64(9), count=3)
     options = json.loads(json.dumps(files.describe()["options"]))
-    again = ImageFiles.in_folder(**options)
-    assert again.files == files.files
-    assert again.describe() == files.describe()
+    reopened = ImageFiles.in_folder(**options)
+    assert reopened.files == files.files
+    assert reopened.describe() == files.describe()
 
 
 # ---- memory

@@ -150,12 +150,14 @@ def publish(root: Path, subset: str, train: int = 12, test: int = 2) -> Path:
     """Write images of one colour: red encodes the class, green the file, blue whether it is of val."""
     for part, count in (("train", train), ("val", test)):
         for label, name in enumerate(IMAGENET_SUBSETS[subset].folders):
-            place = root / part / name
-            place.mkdir(parents=True)
+            class_folder = root / part / name
+            class_folder.mkdir(parents=True)
             for number in range(count):
                 colour = (20 * label, 4 * number, 255 * (part == "val"))
                 # The suffix is ImageNet's; Pillow reads the format in the file, without loss here.
-                Image.new("RGB", (9, 7), colour).save(place / f"{name}_{number:03}.JPEG", "png")
+                Image.new("RGB", (9, 7), colour).save(
+                    class_folder / f"{name}_{number:03}.JPEG", "png"
+                )
     return root
 
 
@@ -216,9 +218,9 @@ def test_the_same_set_is_loaded_again_from_its_options(
     assert image_set.name == "imagenet-subset"
     recorded = json.loads(json.dumps(image_set.options))
     assert "path" not in recorded  # the data folder may be elsewhere on another machine
-    again = load(image_set.name, **recorded)
-    assert again.sha256 == image_set.sha256
-    assert again.options == image_set.options
+    reloaded = load(image_set.name, **recorded)
+    assert reloaded.sha256 == image_set.sha256
+    assert reloaded.options == image_set.options
 
 
 def test_another_folder_than_that_of_the_data(folder: Path) -> None:
@@ -226,18 +228,18 @@ def test_another_folder_than_that_of_the_data(folder: Path) -> None:
     root = publish(folder / "elsewhere", "meow", train=3, test=1)
     image_set = load("imagenet-subset", subset="meow", size=4, path=root)
     assert len(image_set) == 30
-    again = load(image_set.name, **json.loads(json.dumps(image_set.options)))
-    assert again.sha256 == image_set.sha256
+    reloaded = load(image_set.name, **json.loads(json.dumps(image_set.options)))
+    assert reloaded.sha256 == image_set.sha256
     assert len(load("imagenet-subset", subset="meow", size=4)) == 10
 
 
 def test_the_subset_nette_is_imagenette(folder: Path) -> None:
     root = publish(folder / "imagenette", "nette")
     for split in SPLITS:
-        one = load("imagenette", split, size=5)
+        imagenette = load("imagenette", split, size=5)
         other = load("imagenet-subset", split, subset="nette", size=5, path=root)
-        assert one.sha256 == other.sha256
-        assert one.class_names == other.class_names
+        assert imagenette.sha256 == other.sha256
+        assert imagenette.class_names == other.class_names
 
 
 def test_nine_classes_of_music_with_a_warning(folder: Path) -> None:

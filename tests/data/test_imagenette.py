@@ -27,12 +27,14 @@ def publish(
     """Write images of one colour: red encodes the class, green the number of the file, blue whether it is of val."""
     for part, count in (("train", train), ("val", val)):
         for label, name in enumerate(CLASS_NAMES):
-            place = folder / part / name
-            place.mkdir(parents=True, exist_ok=True)
+            class_folder = folder / part / name
+            class_folder.mkdir(parents=True, exist_ok=True)
             for number in range(count):
                 colour = (20 * label, 4 * number, 255 * (part == "val"))
                 image = Image.new("RGB", size, colour)
-                image.save(place / f"{name}_{number:03}.{suffix}", quality=100, subsampling=0)
+                image.save(
+                    class_folder / f"{name}_{number:03}.{suffix}", quality=100, subsampling=0
+                )
     return folder
 
 
@@ -80,8 +82,8 @@ def test_the_first_of_each_class_by_name(folder: Path) -> None:
     assert [round(g / 4) for _, g, _ in colours(image_set.images)] == [0, 1, 2] * 10
     assert len(load("imagenette", size=4, count=99)) == 110
     assert image_set.options == {"split": "train", "size": 4, "count": 3}
-    again = load(image_set.name, **image_set.options)
-    assert again.sha256 == image_set.sha256
+    reloaded = load(image_set.name, **image_set.options)
+    assert reloaded.sha256 == image_set.sha256
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "JPEG"])
@@ -98,12 +100,12 @@ def test_an_empty_folder_hides_no_full_one(folder: Path) -> None:
 
 
 def test_what_is_no_photograph_is_left_out(folder: Path) -> None:
-    place = publish(folder / "imagenette", 1, 1) / "val" / next(iter(CLASS_NAMES))
-    (place / "._n01440764_000.JPEG").write_bytes(
+    class_folder = publish(folder / "imagenette", 1, 1) / "val" / next(iter(CLASS_NAMES))
+    (class_folder / "._n01440764_000.JPEG").write_bytes(
         b"\0\5\x16\7"
     )  # what a Mac leaves on foreign discs
-    (place / "notes.txt").write_text("hello")
-    (place / "folder.JPEG").mkdir()
+    (class_folder / "notes.txt").write_text("hello")
+    (class_folder / "folder.JPEG").mkdir()
     assert len(load("imagenette", "test", size=4)) == 10
 
 
@@ -117,12 +119,12 @@ def test_a_missing_class_is_named(folder: Path, split: str) -> None:
     with pytest.raises(DataMissing, match=re.escape(str(folder / "imagenette"))):
         load("imagenette", split)
     root = publish(folder / "imagenette2", 10, 1)
-    gone = root / ("val" if split == "test" else "train") / "n03028079"
-    for file in gone.iterdir():
+    class_folder = root / ("val" if split == "test" else "train") / "n03028079"
+    for file in class_folder.iterdir():
         file.unlink()
     with pytest.raises(
         DataMissing,
-        match=rf"no image in {re.escape(str(gone))} \(church\); put the folders train and val into",
+        match=rf"no image in {re.escape(str(class_folder))} \(church\); put the folders train and val into",
     ):
         load("imagenette", split, size=4)
 
@@ -135,8 +137,8 @@ def test_too_few_for_a_val_are_said_as_such(folder: Path) -> None:
 
 
 def test_a_broken_file_is_named(folder: Path) -> None:
-    place = publish(folder / "imagenette", 1, 1) / "val" / "n03888257"
-    (place / "broken.JPEG").write_bytes(b"\xff\xd8\xff")
+    class_folder = publish(folder / "imagenette", 1, 1) / "val" / "n03888257"
+    (class_folder / "broken.JPEG").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(InvalidInput, match=r"broken\.JPEG cannot be read"):
         load("imagenette", "test", size=4)
 

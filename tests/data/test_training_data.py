@@ -51,9 +51,9 @@ def test_display_shows_the_order_of_rows_columns_and_colours():
 def test_whitened_images_go_to_the_display_and_back(channels):
     data = TrainingData(random_set(channels, side=4), zca=True)
     pixels = data.to_display(data.batch())
-    shown = torch.from_numpy(pixels)
-    shown = shown[:, None] if channels == 1 else shown.permute(0, 3, 1, 2)
-    assert (shown.int() - data.set.images.int()).abs().max() <= 1
+    displayed = torch.from_numpy(pixels)
+    displayed = displayed[:, None] if channels == 1 else displayed.permute(0, 3, 1, 2)
+    assert (displayed.int() - data.set.images.int()).abs().max() <= 1
     # A step of one byte changes a whitened value by at most the norm of a row of the whitening.
     step = (1 / 255 / np.min(data.set.std)) * float(data.zca.forward_matrix.abs().sum(1).max())
     assert (data.from_display(pixels) - data.batch()).abs().max() <= step
