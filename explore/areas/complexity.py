@@ -1,4 +1,4 @@
-"""Complexity of a labelled data set: how small the areas are by which its classes are recognised."""
+"""Complexity of a data set: how small the areas are by which its classes are recognised."""
 
 from __future__ import annotations
 

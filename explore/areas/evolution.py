@@ -29,7 +29,7 @@ def build(config: AreasConfig, data: Any = None) -> AreasRun:
 
 
 class AreasRun(BaseRun):
-    """A run over the frames of a distillation; it measures maps, and trains and changes nothing in it.
+    """A run over the frames of a distillation; it measures maps and changes nothing in it.
 
     The network took no part in the distillation: it is loaded, or trained here on real images. The
     maps are those of each image's own class. A step is one frame of the recording.

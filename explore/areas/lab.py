@@ -47,9 +47,10 @@ KIND_LABELS = {
     "smoothgradcam++": "SmoothGradCAM++",
 }
 METHOD_LABELS = {"dm": "DM", "datadam": "DataDAM", "atom": "ATOM"}
-NO_PHOTOGRAPHS = """<p><em>This cell shows photographs when the folder <code>imagenette</code> and the
-weights of SqueezeNet, <code>weights/squeezenet1_0_deepcompression_fp16.pth</code>, are in the folder of
-the environment variable <code>EXPLORE_DATA</code>. They are not there now.</em></p>"""
+NO_PHOTOGRAPHS = """<p><em>This cell shows photographs when the folder
+<code>imagenette</code> and the weights of SqueezeNet,
+<code>weights/squeezenet1_0_deepcompression_fp16.pth</code>, are in the folder of the
+environment variable <code>EXPLORE_DATA</code>. They are not there now.</em></p>"""
 PHOTOGRAPH_LAYERS = {"features": "last, 13×13", "features.9": "earlier, 27×27"}
 """Layers of SqueezeNet."""
 
@@ -225,7 +226,7 @@ def photographs(count: int = 2) -> Explorer | HTML:
 
 
 def _field_box(scene_map: np.ndarray, field: tuple[int, int]) -> np.ndarray:
-    """Return left, top, width and height of the receptive field of the brightest value, in pixels."""
+    """Return left, top, width and height of the brightest value's receptive field, in pixels."""
     row, column = np.unravel_index(int(scene_map.argmax()), scene_map.shape)
     centre = [(index + 0.5) * SIDE / scene_map.shape[0] for index in (column, row)]
     edges = [

@@ -131,5 +131,6 @@ def check_device(name: Any) -> torch.device:
         return torch.zeros(0, device=name or "cpu").device
     except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
         raise InvalidInput(
-            f"device {str(name)!r} cannot be used: {str(error).splitlines()[0]}; leave it out for cpu"
+            f"device {str(name)!r} cannot be used: {str(error).splitlines()[0]}; "
+            "leave it out for cpu"
         ) from error

@@ -1,4 +1,4 @@
-"""Labelled image files that are decoded batch by batch, so that a large folder needs little memory."""
+"""Labelled image files that are decoded batch by batch, so that memory stays small."""
 
 from __future__ import annotations
 

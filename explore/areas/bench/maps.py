@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import torch
@@ -75,12 +76,12 @@ def main(
         ours = mapper(batch, targets, normalize=False, warn=False).maps
         layer = mapper.layer
         candidates: dict[str, Callable[[], Any]] = {
-            "explore": lambda mapper=mapper: mapper(batch, targets, warn=False),  # type: ignore[misc]
-            "torchcam": lambda n=network, k=layer: torchcam_maps(n, batch, targets, k),  # type: ignore[misc]
-            "captum": lambda n=network, k=layer: captum_maps(n, batch, targets, k),  # type: ignore[misc]
+            "explore": partial(mapper, batch, targets, warn=False),
+            "torchcam": partial(torchcam_maps, network, batch, targets, layer),
+            "captum": partial(captum_maps, network, batch, targets, layer),
         }
         # Unscaled maps: torchcam adds 1e-8 before it scales, which is much for random weights.
-        difference = float((candidates["captum"]() - ours).abs().max() / ours.max())
+        difference = float((candidates["captum"]().detach() - ours).abs().max() / ours.max())
         seconds = benchmark.time_rounds(candidates, rounds, pause=benchmark.PAUSE)
         lines.append(f"{name}, layer {layer}:")
         lines += [

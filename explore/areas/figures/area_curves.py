@@ -1,4 +1,4 @@
-"""The picture of areas over a distillation: synthetic images, their maps, and the area of each class."""
+"""The picture of areas over a distillation: images, their maps, and the area of each class."""
 
 from __future__ import annotations
 
@@ -155,7 +155,8 @@ class AreaCurves(Picture):
         name = str(data.label.values[k])
         self._heading.set_text(
             f"{data.attrs['method']} on {data.attrs['data']}, step {now:,}: mean area "
-            f"{float(data['area'].mean()):.0%}, of real images {float(data['real_area'].mean()):.0%}"
+            f"{float(data['area'].mean()):.0%}, of real images "
+            f"{float(data['real_area'].mean()):.0%}"
         )
         self._caption.set_text(
             f"{name}: area {float(data['area'][k]):.0%}, of real images "
@@ -168,12 +169,12 @@ class AreaCurves(Picture):
         """Return step, class and areas, and whether they grew."""
         k, curve = int(data["chosen"]), data["curve"].values.mean(0)
         return (
-            f"{data.attrs['method']} on {data.attrs['data']} at step {int(data['now'])}, seen through "
-            f"a trained network that took no part in it ({data.attrs['kind']}, "
+            f"{data.attrs['method']} on {data.attrs['data']} at step {int(data['now'])}, seen "
+            f"through a trained network that took no part in it ({data.attrs['kind']}, "
             f"{data.attrs['layer']}). Class {data.label.values[k]}: area "
             f"{float(data['area'][k]):.0%}, of real images {float(data['real_area'][k]):.0%}. Mean "
-            f"of all classes {float(data['area'].mean()):.0%}, at the start {curve[0]:.0%}, of real "
-            f"images {float(data['real_area'].mean()):.0%}."
+            f"of all classes {float(data['area'].mean()):.0%}, at the start {curve[0]:.0%}, of "
+            f"real images {float(data['real_area'].mean()):.0%}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

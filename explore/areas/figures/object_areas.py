@@ -1,4 +1,4 @@
-"""The picture of many scenes: the share of the image that is the object, and the share that a map uses."""
+"""The picture of many scenes: the share of the object, and the share that a map uses."""
 
 from __future__ import annotations
 

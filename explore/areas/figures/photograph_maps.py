@@ -60,9 +60,11 @@ class PhotographMaps(Picture):
         """Return classes, area and where the map is."""
         quarter, weight = where(data["map"].values)
         return (
-            f"Photograph of the class {data.attrs['label']}, predicted {data.attrs['predicted']} with "
-            f"{float(data['probability']):.0%}. {data.attrs['kind']}, layer {data.attrs['layer']}: "
-            f"area {float(data['area']):.0%}; {weight:.0%} of the map lies in the {quarter} quarter."
+            f"Photograph of the class {data.attrs['label']}, predicted {data.attrs['predicted']} "
+            f"with {float(data['probability']):.0%}. {data.attrs['kind']}, layer "
+            f"{data.attrs['layer']}: "
+            f"area {float(data['area']):.0%}; {weight:.0%} of the map lies in the {quarter} "
+            "quarter."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
