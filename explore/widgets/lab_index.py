@@ -12,7 +12,7 @@ class Tiles:
 
     Example:
         >>> print(Tiles())
-        Why can networks that never learnt anything tell us what to draw? (25 minutes, ...
+        Should every pixel get the same gradient? (30 minutes, ...
     """
 
     def _repr_html_(self) -> str:
