@@ -80,7 +80,7 @@ class ClassComplexity(Picture):
             self.moving(axes.text(1.02, k, "", va="center", transform=axes.get_yaxis_transform()))
             for k in range(len(names))
         ]
-        self._caption = add_caption(self, 0.02, 0.045)
+        self._captions = [add_caption(self, 0.02, y) for y in (0.075, 0.03)]
 
     def show(self, data: xarray.Dataset) -> None:
         """Show the complexities measured so far."""
@@ -100,10 +100,12 @@ class ClassComplexity(Picture):
             if np.isfinite(mean)
             else f"{data.attrs['data']}: no image is measured yet"
         )
-        self._caption.set_text(
-            f"one minus the share of the map above {data.attrs['threshold']:g}; "
-            f"{data.attrs['kind']} of {data.attrs['network']}, {data.attrs['layer']}; "
-            "lines: one standard deviation of the images"
+        self._captions[0].set_text(
+            f"one minus the share of the map above {data.attrs['threshold']:g}; lines: one "
+            "standard deviation of the images"
+        )
+        self._captions[1].set_text(
+            f"{data.attrs['kind']} of {data.attrs['network']}, {data.attrs['layer']}"
         )
 
     def describe(self, data: xarray.Dataset) -> str:
