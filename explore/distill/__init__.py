@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation.results": ["compare_results"],
         "attention_matching": ["DistillRun"],
         "run": ["distill"],
+        "trajectory_loss": ["common_pattern_dropout", "enhance_gradient"],
         "untrained": ["UntrainedRun"],
     },
 )

@@ -1,0 +1,230 @@
+"""The gradient of a trajectory-matching loss, with memory that does not grow with the steps.
+
+A student starts at an expert's parameters θ₀ and takes N steps of SGD on synthetic images x with
+soft labels, ``θₙ₊₁ = θₙ − η ∇ CE(θₙ; xₙ)``. The loss depends on θ_N. Three ways lead to its
+gradient with respect to images, labels and rate η:
+
+* "unroll": PyTorch differentiates through all steps at once; its graph grows with N.
+* "adjoint": θ₀ … θ_N are stored, and the steps are differentiated one by one, from the last to the
+  first. The gradient is the same, and only one step has a graph.
+* "tesla": the sum of TESLA (arXiv 2211.10586), which treats the parameters at which the gradients
+  are taken as constants. It is exact for one step and an approximation for more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
+
+GRADIENT_KINDS = ("adjoint", "unroll", "tesla")
+
+EndLoss = Callable[[torch.Tensor], torch.Tensor]
+"""From the parameters ``[P]`` at the end to a scalar."""
+
+
+class FlatNetwork:
+    """A network as a function of one vector of parameters.
+
+    Args:
+        network: any module without buffers that change in a forward pass, so without batch norm in
+            training mode. Its own parameters are not used.
+
+    Attributes:
+        size: number of parameters P.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._shapes = {name: p.shape for name, p in network.named_parameters()}
+        self.size = sum(shape.numel() for shape in self._shapes.values())
+
+    def logits(self, parameters: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits ``[n, K]`` under parameters ``[P]``.
+
+        Raises:
+            InvalidInput: a vector of another length.
+        """
+        if parameters.shape != (self.size,):
+            raise InvalidInput(
+                f"the network has {self.size} parameters, got a vector {list(parameters.shape)}"
+            )
+        parts = parameters.split([shape.numel() for shape in self._shapes.values()])
+        named = {
+            name: part.view(shape)
+            for (name, shape), part in zip(self._shapes.items(), parts, strict=True)
+        }
+        return functional_call(self._network, named, (images,))
+
+
+def flatten_parameters(network: nn.Module) -> torch.Tensor:
+    """Return a copy of all parameters of a network as one vector ``[P]``."""
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+class Student(NamedTuple):
+    """What a student learns from.
+
+    Attributes:
+        images: ``[n, C, H, W]``.
+        label_logits: ``[n, K]``; the soft labels are their softmax.
+        rate: scalar tensor, the learning rate η.
+        batches: the rows of ``images`` of each step.
+    """
+
+    images: torch.Tensor
+    label_logits: torch.Tensor
+    rate: torch.Tensor
+    batches: Sequence[torch.Tensor]
+
+
+class TrajectoryGradient(NamedTuple):
+    """Loss and gradients with respect to images, logits of the labels, and rate.
+
+    Attributes:
+        loss: scalar.
+        images, label_logits, rate: gradients, shaped as in ``Student``.
+        end: ``[P]``, the student's parameters after its steps.
+    """
+
+    loss: torch.Tensor
+    images: torch.Tensor
+    label_logits: torch.Tensor
+    rate: torch.Tensor
+    end: torch.Tensor
+
+
+def trajectory_gradient(
+    network: FlatNetwork,
+    start: torch.Tensor,
+    student: Student,
+    loss: EndLoss,
+    kind: str = "adjoint",
+) -> TrajectoryGradient:
+    """Let a student learn, and return the gradient of its loss.
+
+    Args:
+        network: the student's network.
+        start: ``[P]``, the parameters from which it starts.
+        student: what it learns from.
+        loss: of the parameters at the end; for example ``common_pattern_dropout``.
+        kind: "adjoint" or "unroll" (the same gradient), or "tesla" (an approximation).
+
+    Raises:
+        InvalidInput: no batches, or a vector of another length.
+        UnknownName: an unknown kind.
+    """
+    check_choice("kind", kind, GRADIENT_KINDS)
+    if not len(student.batches):
+        raise InvalidInput("a student needs one or more steps, got no batches")
+    leaves = Student(
+        student.images.detach().requires_grad_(),
+        student.label_logits.detach().requires_grad_(),
+        student.rate.detach().requires_grad_(),
+        student.batches,
+    )
+    compute = {"adjoint": _adjoint, "unroll": _unroll, "tesla": _tesla}[kind]
+    with torch.enable_grad():
+        return compute(network, start.detach(), leaves, loss)
+
+
+def _cross_entropy(
+    network: FlatNetwork, parameters: torch.Tensor, student: Student, rows: torch.Tensor
+) -> torch.Tensor:
+    """Return the mean cross entropy of a batch with its soft labels."""
+    log_probabilities = network.logits(parameters, student.images[rows]).log_softmax(1)
+    return -(student.label_logits[rows].softmax(1) * log_probabilities).sum(1).mean()
+
+
+def _step_gradient(
+    network: FlatNetwork,
+    parameters: torch.Tensor,
+    student: Student,
+    rows: torch.Tensor,
+    differentiable: bool,
+) -> torch.Tensor:
+    """Return the gradient ``[P]`` of one of the student's steps."""
+    entropy = _cross_entropy(network, parameters, student, rows)
+    (gradient,) = torch.autograd.grad(entropy, parameters, create_graph=differentiable)
+    return gradient
+
+
+def _unroll(
+    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
+) -> TrajectoryGradient:
+    parameters = start.clone().requires_grad_()
+    for rows in student.batches:
+        gradient = _step_gradient(network, parameters, student, rows, True)
+        parameters = parameters - student.rate * gradient
+    value = loss(parameters)
+    inputs = (student.images, student.label_logits, student.rate)
+    images, labels, rate = torch.autograd.grad(value, inputs)
+    return TrajectoryGradient(value.detach(), images, labels, rate, parameters.detach())
+
+
+def _walk(network: FlatNetwork, start: torch.Tensor, student: Student) -> list[torch.Tensor]:
+    """Return the student's parameters before each step and at the end, without graphs."""
+    trajectory = [start]
+    rate = student.rate.detach()
+    for rows in student.batches:
+        parameters = trajectory[-1].requires_grad_()
+        gradient = _step_gradient(network, parameters, student, rows, False)
+        trajectory[-1] = parameters.detach()
+        trajectory.append(trajectory[-1] - rate * gradient)
+    return trajectory
+
+
+def _end(loss: EndLoss, end: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the loss at the end, and its gradient with respect to the parameters."""
+    leaf = end.detach().requires_grad_()
+    value = loss(leaf)
+    return value.detach(), torch.autograd.grad(value, leaf)[0]
+
+
+def _adjoint(
+    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
+) -> TrajectoryGradient:
+    trajectory = _walk(network, start, student)
+    value, adjoint = _end(loss, trajectory[-1])
+    rate = student.rate.detach()
+    images, labels = torch.zeros_like(student.images), torch.zeros_like(student.label_logits)
+    rate_gradient = torch.zeros_like(student.rate)
+    for parameters, rows in zip(reversed(trajectory[:-1]), reversed(student.batches), strict=True):
+        leaf = parameters.detach().requires_grad_()
+        gradient = _step_gradient(network, leaf, student, rows, True)
+        rate_gradient -= adjoint @ gradient.detach()
+        # The step is θ − η g(θ, x, y), so its transposed derivatives are those of −η λ·g.
+        product = -rate * (adjoint @ gradient)
+        by_parameters, by_images, by_labels = torch.autograd.grad(
+            product, (leaf, student.images, student.label_logits)
+        )
+        adjoint = adjoint + by_parameters
+        images += by_images
+        labels += by_labels
+    return TrajectoryGradient(value, images, labels, rate_gradient, trajectory[-1])
+
+
+def _tesla(
+    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
+) -> TrajectoryGradient:
+    trajectory = _walk(network, start, student)
+    value, adjoint = _end(loss, trajectory[-1])
+    rate = student.rate.detach()
+    images, labels = torch.zeros_like(student.images), torch.zeros_like(student.label_logits)
+    rate_gradient = torch.zeros_like(student.rate)
+    for parameters, rows in zip(trajectory[:-1], student.batches, strict=True):
+        leaf = parameters.detach().requires_grad_()
+        gradient = _step_gradient(network, leaf, student, rows, True)
+        rate_gradient -= adjoint @ gradient.detach()
+        by_images, by_labels = torch.autograd.grad(
+            -rate * (adjoint @ gradient), (student.images, student.label_logits)
+        )
+        images += by_images
+        labels += by_labels
+    return TrajectoryGradient(value, images, labels, rate_gradient, trajectory[-1])
