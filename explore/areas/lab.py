@@ -174,10 +174,11 @@ def photographs(count: int = 2) -> Explorer | HTML:
     Args:
         count: photographs of each class.
     """
+    from torchvision.models import SqueezeNet1_0_Weights
+
     from explore.attention.class_maps import ActivationMapper, resize_maps
     from explore.attention.localization import activation_area
     from explore.data import load
-    from explore.data.datasets.imagenette import IMAGENET_CLASSES
     from explore.data.normalization import normalize_bytes
     from explore.models.trained.loading import load_network
 
@@ -186,7 +187,7 @@ def photographs(count: int = 2) -> Explorer | HTML:
         network, entry = load_network("squeezenet")
     except DataMissing:
         return HTML(NO_PHOTOGRAPHS)
-    categories = dict(zip(IMAGENET_CLASSES, images.class_names, strict=True))
+    categories = SqueezeNet1_0_Weights.DEFAULT.meta["categories"]
     assert entry.statistics is not None
     inputs = normalize_bytes(images.images, *entry.statistics)
 
@@ -211,7 +212,7 @@ def photographs(count: int = 2) -> Explorer | HTML:
             },
             attrs={
                 "label": str(images.class_names[int(images.labels[k])]),
-                "predicted": categories.get(target, f"class {target} of ImageNet"),
+                "predicted": str(categories[target]),
                 "kind": KIND_LABELS[kind],
                 "layer": PHOTOGRAPH_LAYERS[layer],
             },
