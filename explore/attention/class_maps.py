@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +27,7 @@ from explore.attention.receptive_field import receptive_field
 from explore.core.runs import stream_seed
 from explore.core.validation import check_choice, check_number, check_whole_number
 from explore.errors import ExploreWarning, InvalidInput
+from explore.models.training import evaluation_mode
 
 MAX_NAMED_MAPS = 5
 """How many maps a warning names at most."""
@@ -304,15 +304,3 @@ def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
     sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
     height, width = (check_whole_number("size", side, 1) for side in sides)
     return interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
-
-
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Switch the model to evaluation mode in this context; each module gets its mode back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -17,11 +17,11 @@ from explore.attention._input_checks import (
     check_targets,
 )
 from explore.attention._target_layer import check_layer, record_outputs
-from explore.attention.class_maps import ActivationMapper, evaluation_mode
+from explore.attention.class_maps import ActivationMapper
 from explore.core.runs import stream_seed
 from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
-from explore.models.training import logits_of
+from explore.models.training import evaluation_mode, logits_of
 
 if TYPE_CHECKING:
     import xarray

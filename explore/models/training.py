@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -249,10 +250,17 @@ def hits(network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: 
 def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
     """Return the logits of all images in evaluation mode; the mode of each module is restored
     afterwards."""
+    with evaluation_mode(network):
+        return torch.cat([network(part) for part in images.split(batch)])
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Switch a network to evaluation mode in this context; each module gets its mode back."""
     training = [module for module in network.modules() if module.training]
     network.eval()
     try:
-        return torch.cat([network(part) for part in images.split(batch)])
+        yield
     finally:
         for module in training:
             module.training = True
