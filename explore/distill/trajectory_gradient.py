@@ -129,9 +129,10 @@ def trajectory_gradient(
         student.rate.detach().requires_grad_(),
         student.batches,
     )
-    compute = {"adjoint": _adjoint, "unroll": _unroll, "tesla": _tesla}[kind]
     with torch.enable_grad():
-        return compute(network, start.detach(), leaves, loss)
+        if kind == "unroll":
+            return _unroll(network, start.detach(), leaves, loss)
+        return _backward(network, start.detach(), leaves, loss, exact=kind == "adjoint")
 
 
 def _cross_entropy(
@@ -187,9 +188,14 @@ def _end(loss: EndLoss, end: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return value.detach(), torch.autograd.grad(value, leaf)[0]
 
 
-def _adjoint(
-    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
+def _backward(
+    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss, exact: bool
 ) -> TrajectoryGradient:
+    """Return the gradient, step by step from the last; TESLA's sum if it is not ``exact``.
+
+    A step is ``θ − η g(θ, x, y)``, so its transposed derivatives are those of ``−η λ·g``. TESLA
+    leaves out the derivative with respect to θ, so its λ is the same at every step.
+    """
     trajectory = _walk(network, start, student)
     value, adjoint = _end(loss, trajectory[-1])
     rate = student.rate.detach()
@@ -199,32 +205,12 @@ def _adjoint(
         leaf = parameters.detach().requires_grad_()
         gradient = _step_gradient(network, leaf, student, rows, True)
         rate_gradient -= adjoint @ gradient.detach()
-        # The step is θ − η g(θ, x, y), so its transposed derivatives are those of −η λ·g.
-        product = -rate * (adjoint @ gradient)
-        by_parameters, by_images, by_labels = torch.autograd.grad(
-            product, (leaf, student.images, student.label_logits)
-        )
-        adjoint = adjoint + by_parameters
-        images += by_images
-        labels += by_labels
-    return TrajectoryGradient(value, images, labels, rate_gradient, trajectory[-1])
-
-
-def _tesla(
-    network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
-) -> TrajectoryGradient:
-    trajectory = _walk(network, start, student)
-    value, adjoint = _end(loss, trajectory[-1])
-    rate = student.rate.detach()
-    images, labels = torch.zeros_like(student.images), torch.zeros_like(student.label_logits)
-    rate_gradient = torch.zeros_like(student.rate)
-    for parameters, rows in zip(trajectory[:-1], student.batches, strict=True):
-        leaf = parameters.detach().requires_grad_()
-        gradient = _step_gradient(network, leaf, student, rows, True)
-        rate_gradient -= adjoint @ gradient.detach()
-        by_images, by_labels = torch.autograd.grad(
-            -rate * (adjoint @ gradient), (student.images, student.label_logits)
+        inputs = (student.images, student.label_logits, *((leaf,) if exact else ()))
+        by_images, by_labels, *by_parameters = torch.autograd.grad(
+            -rate * (adjoint @ gradient), inputs
         )
         images += by_images
         labels += by_labels
+        if exact:
+            adjoint = adjoint + by_parameters[0]
     return TrajectoryGradient(value, images, labels, rate_gradient, trajectory[-1])
