@@ -122,8 +122,8 @@ class ComplexityRun(BaseRun):
         images, read = self._read(rows)
         if read:
             # The noise of an image depends on its number in the set alone.
-            found = self._mapper(images, numbers=read, warn=False)
-            areas = activation_area(found.maps, self.options.threshold)
+            maps = self._mapper(images, numbers=read, warn=False).maps
+            areas = activation_area(maps, self.options.threshold)
             self._areas[read] = areas.cpu().numpy()
         self._unreadable[sorted(set(rows) - set(read))] = True
         self.step += 1

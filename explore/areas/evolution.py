@@ -94,11 +94,11 @@ class AreasRun(BaseRun):
         classes, copies = pixels.shape[:2]
         targets = torch.arange(classes).repeat_interleave(copies)
         images = self.real.from_display(pixels.reshape(-1, *pixels.shape[2:]))
-        found = self._mapper(images, targets, warn=False)
-        own = found.logits.softmax(1).gather(1, targets.to(found.logits.device)[:, None])
+        mapped = self._mapper(images, targets, warn=False)
+        own = mapped.logits.softmax(1).gather(1, targets.to(mapped.logits.device)[:, None])
         values = {
-            "area": activation_area(found.maps, self.options.threshold),
-            "map": found.maps.half(),
+            "area": activation_area(mapped.maps, self.options.threshold),
+            "map": mapped.maps.half(),
             "probability": own[:, 0],
         }
         shaped = {
@@ -136,8 +136,8 @@ class AreasRun(BaseRun):
 
     def _measure_real(self, rows: np.ndarray) -> None:
         labels = self.real.labels[rows]
-        found = self._mapper(self.real.batch(rows), labels, warn=False)
-        areas = activation_area(found.maps, self.options.threshold).cpu().numpy()
+        maps = self._mapper(self.real.batch(rows), labels, warn=False).maps
+        areas = activation_area(maps, self.options.threshold).cpu().numpy()
         by_class = [areas[labels.numpy() == label] for label in range(len(self.class_names))]
         self._real_area = np.array([values.mean() for values in by_class], np.float32)
         self._real_deviation = np.array([values.std() for values in by_class], np.float32)

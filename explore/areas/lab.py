@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,15 @@ from explore.areas.figures.object_areas import PREDICTIONS, ObjectAreas
 from explore.areas.figures.photograph_maps import PhotographMaps
 from explore.areas.recordings import AREA_EVOLUTION, find_recording
 from explore.core.recording import open_recording
+from explore.core.registry import label_of
 from explore.core.resources import shipped
 from explore.core.validation import check_whole_number
 from explore.errors import DataMissing
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
+
+CACHED_MAPS = 32
+"""Positions of the controls whose maps are kept; 80 scenes take about a megabyte."""
 
 ALL_SIZES = "all sizes"
 CLUTTER = (0, 2, 4, 8)
@@ -35,10 +39,7 @@ COMPARISON_LABELS = {
 LAYER_LABELS = {"10": "last, 8×8", "6": "second, 16×16", "2": "first, 32×32"}
 """Layers of the networks for scenes."""
 
-CAPTIONS = {
-    "outline": "What tells the classes apart is not the whole object.",
-    "texture": "What tells the classes apart is not the whole object.",
-}
+CAPTION = "What tells the classes apart is not the whole object."
 KIND_LABELS = {
     "gradcam": "Grad-CAM",
     "hirescam": "HiResCAM",
@@ -46,7 +47,6 @@ KIND_LABELS = {
     "gradcam++": "Grad-CAM++",
     "smoothgradcam++": "SmoothGradCAM++",
 }
-METHOD_LABELS = {"dm": "DM", "datadam": "DataDAM", "atom": "ATOM"}
 NO_PHOTOGRAPHS = """<p><em>This cell shows photographs when the folder
 <code>imagenette</code> and the weights of SqueezeNet,
 <code>weights/squeezenet1_0_deepcompression_fp16.pth</code>, are in the folder of the
@@ -67,7 +67,7 @@ def object_areas(count: int = 80) -> Explorer:
 
     count = check_whole_number("count", count, 10, 500)
 
-    @cache
+    @lru_cache(maxsize=CACHED_MAPS)
     def maps(
         cue: str, size: Any, clutter: int, comparison: str, kind: str, layer: str
     ) -> SceneMaps:
@@ -88,27 +88,27 @@ def object_areas(count: int = 80) -> Explorer:
         layer: str,
         image: int,
     ) -> xarray.Dataset:
-        found, k = maps(cue, size, clutter, comparison, kind, layer), image - 1
-        assert found.scenes.masks is not None
-        box = _field_box(found.maps[k].numpy(), field(cue, layer))
+        mapped, k = maps(cue, size, clutter, comparison, kind, layer), image - 1
+        assert mapped.scenes.masks is not None
+        box = _field_box(mapped.maps[k].numpy(), field(cue, layer))
         return xarray.Dataset(
             {
-                "share": ("image", found.object_shares),
-                "area": ("image", found.areas),
-                "label": ("image", found.labels.numpy()),
-                "picture": (("y", "x", "rgb"), found.scenes.images[k].permute(1, 2, 0).numpy()),
-                "map": (("y", "x"), found.enlarged[k].numpy()),
-                "mask": (("y", "x"), found.scenes.masks[k].numpy().astype(float)),
+                "share": ("image", mapped.object_shares),
+                "area": ("image", mapped.areas),
+                "label": ("image", mapped.labels.numpy()),
+                "picture": (("y", "x", "rgb"), mapped.scenes.images[k].permute(1, 2, 0).numpy()),
+                "map": (("y", "x"), mapped.enlarged[k].numpy()),
+                "mask": (("y", "x"), mapped.scenes.masks[k].numpy().astype(float)),
                 "field": ("edge", box),
                 "chosen": ((), k),
-                "accuracy": ((), found.accuracy),
-                "pointing": ((), found.pointing),
+                "accuracy": ((), mapped.accuracy),
+                "pointing": ((), mapped.pointing),
             },
-            {"class": ("class", np.array(found.class_names, object)), "task": ((), cue)},
+            {"class": ("class", np.array(mapped.class_names, object)), "task": ((), cue)},
             {
                 "heading": f"{KIND_LABELS[kind]} {COMPARISON_LABELS[comparison]}",
                 "layer": f"layer: {LAYER_LABELS[layer]}",
-                "caption": CAPTIONS[cue],
+                "caption": CAPTION,
                 "prediction": prediction,
             },
         )
@@ -145,7 +145,7 @@ def areas_over_steps(*recordings: str) -> Explorer:
 
     most = max(opened.values(), key=lambda recording: recording.sizes["step"])
     controls: dict[str, Control] = {
-        "recording": Choice("distilled by", names, names=METHOD_LABELS),
+        "recording": Choice("distilled by", names, names={name: label_of(name) for name in names}),
         "step": Slider("frame", most.step.values.tolist()),
         "label": Choice("class", [str(name) for name in first.label.values]),
     }
@@ -160,11 +160,11 @@ def complexity(recording: str = COMPLEXITY_RECORDING) -> Explorer:
             Imagenette that ships.
     """
     path = Path(recording).expanduser()
-    found = open_recording(path if path.exists() else shipped(recording)).load()
-    steps = found.step.values.tolist()
+    opened = open_recording(path if path.exists() else shipped(recording)).load()
+    steps = opened.step.values.tolist()
     controls: dict[str, Control] = {"step": Slider("batches measured", steps, steps[-1])}
     return Explorer(
-        lambda step: class_complexity(found, step), ClassComplexity, controls, "complexity"
+        lambda step: class_complexity(opened, step), ClassComplexity, controls, "complexity"
     )
 
 
@@ -191,22 +191,22 @@ def photographs(count: int = 2) -> Explorer | HTML:
     assert entry.statistics is not None
     inputs = normalize_bytes(images.images, *entry.statistics)
 
-    @cache
+    @lru_cache(maxsize=CACHED_MAPS)
     def maps(kind: str, layer: str, photograph: int) -> tuple[Any, int, float, float]:
         mapper = ActivationMapper(network, layer, kind)
-        found = mapper(inputs[photograph : photograph + 1], warn=False)
-        target = int(found.targets[0])
-        probability = float(found.logits.softmax(1)[0, target])
-        return found.maps, target, probability, float(activation_area(found.maps)[0])
+        mapped = mapper(inputs[photograph : photograph + 1], warn=False)
+        target = int(mapped.targets[0])
+        probability = float(mapped.logits.softmax(1)[0, target])
+        return mapped.maps, target, probability, float(activation_area(mapped.maps)[0])
 
     def source(photograph: int, kind: str, layer: str) -> xarray.Dataset:
         k = photograph - 1
-        found, target, probability, area = maps(kind, layer, k)
+        layer_map, target, probability, area = maps(kind, layer, k)
         side = images.images.shape[-1]
         return xarray.Dataset(
             {
                 "picture": (("y", "x", "rgb"), images.images[k].permute(1, 2, 0).numpy()),
-                "map": (("y", "x"), resize_maps(found, side)[0].numpy()),
+                "map": (("y", "x"), resize_maps(layer_map, side)[0].numpy()),
                 "area": ((), area),
                 "probability": ((), probability),
             },

@@ -21,8 +21,7 @@ def train_small_network(
 ) -> nn.Module:
     """Train a small network on some images: batch norm and global average pooling.
 
-    Such a network finds objects best (``scripts/train_area_networks.py`` prints how well). The maps
-    of the distillation ConvNet, with instance norm and a flat head, miss most of them.
+    ``scripts/train_area_networks.py`` prints how well the maps of such networks agree with objects.
 
     Args:
         data: the images.

@@ -114,9 +114,9 @@ def scene_maps(
         targets = (labels + 1) % len(class_names)
     # Channels last: the poolings of these small maps take half of the time.
     inputs = images.batch().contiguous(memory_format=torch.channels_last)
-    found = ActivationMapper(network, layer, kind)(inputs, targets, batch=200, warn=False)
-    accuracy = float((found.logits.argmax(1) == labels).float().mean())
-    return SceneMaps(images, labels, class_names, found.maps, accuracy)
+    mapped = ActivationMapper(network, layer, kind)(inputs, targets, batch=200, warn=False)
+    accuracy = float((mapped.logits.argmax(1) == labels).float().mean())
+    return SceneMaps(images, labels, class_names, mapped.maps, accuracy)
 
 
 def task_labels(images: ImageSet, cue: str) -> tuple[torch.Tensor, tuple[str, ...]]:

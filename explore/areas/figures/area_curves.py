@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from explore.areas.recordings import AREA_EVOLUTION
 from explore.core.recording import frame_index
-from explore.core.registry import methods
+from explore.core.registry import label_of
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_caption, add_heading
 from explore.plotting.mosaic import mosaic, tile_box
@@ -40,10 +40,10 @@ def area_curves(
     Raises:
         InvalidInput: another kind of recording, several recordings, or an unknown class.
     """
-    found = AREA_EVOLUTION.check(recordings)
-    if len(found) != 1:
-        raise InvalidInput(f"give one recording of areas, got {len(found)}")
-    recording = found[0]
+    listed = AREA_EVOLUTION.check(recordings)
+    if len(listed) != 1:
+        raise InvalidInput(f"give one recording of areas, got {len(listed)}")
+    recording = listed[0]
     labels = [str(name) for name in recording.label.values]
     label = labels[0] if label is None else str(label)
     if label not in labels:
@@ -69,7 +69,7 @@ def area_curves(
         {"label": ("label", np.array(labels, object))},
         {
             "data": str(recording.attrs["config"]["data"]["name"]),
-            "method": _label(str(distillation["method"])),
+            "method": label_of(str(distillation["method"])),
             "kind": str(about["kind"]),
             "layer": f"layer {about['layer']}, {side}",
             "threshold": float(recording.attrs["config"]["threshold"]),
@@ -214,9 +214,3 @@ class AreaCurves(Picture):
             )
             for i, step in enumerate(data["curve_step"].values)
         ]
-
-
-def _label(method: str) -> str:
-    """Return the name of a method in pictures; a method of another package may be unknown here."""
-    known = methods().get(method)
-    return (known.label if known else "") or method

@@ -33,10 +33,10 @@ def class_complexity(
     Raises:
         InvalidInput: another kind of recording, or several of them.
     """
-    found = COMPLEXITY.check(recordings)
-    if len(found) != 1:
-        raise InvalidInput(f"give one recording of complexity, got {len(found)}")
-    recording = found[0]
+    listed = COMPLEXITY.check(recordings)
+    if len(listed) != 1:
+        raise InvalidInput(f"give one recording of complexity, got {len(listed)}")
+    recording = listed[0]
     order = np.argsort(recording["complexity"].isel(step=-1).values, kind="stable")
     frame = recording.isel(step=frame_index(recording, step), label=order)
     config, about = recording.attrs["config"], recording.attrs["map"]
