@@ -60,6 +60,7 @@ class _ValueControl:
         ]
 
     def _create_widget(self, value: Any) -> ipywidgets.Widget:
+        """Create the widget with this value selected; every subclass defines it."""
         raise NotImplementedError
 
 
