@@ -20,8 +20,17 @@ collect_ignore_glob = [
     "*/cases.py"
 ]  # modules of the same name; tests/contract_cases.py imports them
 
-settings.register_profile("explore", deadline=None)  # a busy machine is no fault
-settings.load_profile("explore")
+# A busy machine is no fault, so there is no deadline. A quick run tries fewer random examples.
+EVERYTHING = os.environ.get("EXPLORE_ALL_TESTS") == "1"
+settings.register_profile("all", deadline=None)
+settings.register_profile("quick", deadline=None, max_examples=25)
+settings.load_profile("all" if EVERYTHING else "quick")
+
+LONG_FILES = ("tests/browser/", "tests/sweep/", "tests/plotting/test_picture", "tests/test_readme")
+"""Started first, so that at the end no process waits for another one's long file."""
+
+QUICK_NOTEBOOK = "notebooks/02"
+"""The notebook that a quick run executes; the others are executed with all tests."""
 
 
 def is_loopback(address: Any) -> bool:
@@ -82,12 +91,20 @@ def _one_thread() -> Iterator[None]:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave tests marked ``slow`` out, unless EXPLORE_ALL_TESTS=1 or ``-m`` asks for them."""
-    if os.environ.get("EXPLORE_ALL_TESTS") == "1" or config.getoption("-m"):
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FILES))
+    if EVERYTHING or config.getoption("-m"):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
+    slow = [item for item in items if _is_slow(item)]
     if slow:
         config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not _is_slow(item)]
+
+
+def _is_slow(item: pytest.Item) -> bool:
+    """Return whether a test is left out of a quick run."""
+    if item.nodeid.startswith("notebooks/"):
+        return not item.nodeid.startswith(QUICK_NOTEBOOK)
+    return item.get_closest_marker("slow") is not None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

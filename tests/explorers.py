@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
 from toys import run_python
 
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
 
+VALUES = 6 if os.environ.get("EXPLORE_ALL_TESTS") == "1" else 2
+"""Values of each control that are tried, at most."""
 
-def check_controls(explorer: Explorer, values: int = 6) -> None:
+
+def explorer_names(names: Iterable[str], slow: Iterable[str] = ()) -> list[Any]:
+    """Return the names of a lab's explorers as parameters; some are left out of a quick run."""
+    return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
+
+
+def check_controls(explorer: Explorer, values: int = VALUES) -> None:
     """Check that every control has a name and changes the picture to that of the new data."""
     for name, control in explorer.controls.items():
         if isinstance(control, Button):
             continue
         assert control.widget.description
         pictures, start = set(), getattr(explorer, name)
-        for value in control.values[:values]:
+        for value in control.values[: min(values, VALUES)]:
             setattr(explorer, name, value)
             pictures.add((explorer.alt, explorer.view.png))
             assert explorer.picture is not None

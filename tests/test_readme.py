@@ -85,8 +85,11 @@ def test_python_code_is_valid(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    [page for page in WITH_CODE if page.stem not in ("sweeps", "CONTRIBUTING")],
-    ids=lambda page: page.stem,
+    [
+        pytest.param(page, marks=[] if page.stem == "README" else [pytest.mark.slow], id=page.stem)
+        for page in WITH_CODE
+        if page.stem not in ("sweeps", "CONTRIBUTING")
+    ],
 )
 def test_python_code_runs(page: Path, tmp_path: Path) -> None:
     blocks = [b for b in python_blocks(page) if not any(word in b for word in ELSEWHERE)]
@@ -196,6 +199,7 @@ def test_the_citing_page_names_every_paper() -> None:
 # ---- a distilled set in plain PyTorch
 
 
+@pytest.mark.slow
 @pytest.mark.data("FashionMNIST/raw")
 def test_ten_lines_of_plain_pytorch_train_an_exported_set_to_the_same_accuracy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

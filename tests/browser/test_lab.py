@@ -80,6 +80,7 @@ def test_the_lab_runs_and_answers_to_the_keyboard(
     assert page.outside == []
 
 
+@pytest.mark.slow
 def test_the_start_page_shows_a_picture_and_the_labs(
     page: Any, server: str, screenshots: Path
 ) -> None:
@@ -94,6 +95,7 @@ def test_the_start_page_shows_a_picture_and_the_labs(
     assert page.outside == []
 
 
+@pytest.mark.slow
 def test_a_saved_notebook_keeps_its_pictures_and_their_state(
     page: Any, server: str, screenshots: Path
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_saved_notebook_keeps_its_pictures_and_their_state(
     assert reopened.evaluate("image => image.naturalWidth") > 600
 
 
+@pytest.mark.slow
 def test_the_committed_notebook_shows_its_pictures_without_a_kernel(
     page: Any, server: str, screenshots: Path
 ) -> None:
@@ -144,6 +147,7 @@ def test_the_committed_notebook_shows_its_pictures_without_a_kernel(
     assert page.outside == []
 
 
+@pytest.mark.slow
 def test_the_offline_page_works_from_a_file(page: Any, tmp_path: Path, screenshots: Path) -> None:
     out = tmp_path / "page.html"
     recordings = [

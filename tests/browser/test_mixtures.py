@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import open_notebook, run_all_cells, wait_for_new_alt
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(280)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
 COUNT = "document.querySelectorAll('.explore-figure img').length"
 

@@ -18,6 +18,7 @@ def by_subject(diagnoses: Any) -> dict[str, Diagnosis]:
     return {diagnosis.subject.strip(): diagnosis for diagnosis in diagnoses}
 
 
+@pytest.mark.slow
 def test_examine_reports_this_machine_without_faults() -> None:
     diagnoses = by_subject(doctor.examine())
     assert diagnoses["torch pair"] == Diagnosis("torch pair", "torch and torchvision match")

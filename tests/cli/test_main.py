@@ -294,6 +294,7 @@ def test_run_records_resumes_and_refuses_another_configuration(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a child alone")
 def test_a_resumed_run_equals_an_uninterrupted_run(cwd: Path) -> None:
     command, one_thread = (

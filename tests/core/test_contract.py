@@ -209,6 +209,7 @@ for kind in KINDS:
 """
 
 
+@pytest.mark.slow
 def test_the_number_of_threads_does_not_change() -> None:
     assert run_python(THREADS).split() == [word for kind in KINDS for word in (kind, "1")]
 
@@ -286,6 +287,7 @@ print(json.dumps([digest(explore.open_recording(path)) for path in sys.argv[1:]]
 """
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_without_torch(recorded: Callable[[str], Recorded]) -> None:
     lines = run_python(REPLAY, *(recorded(kind).path for kind in KINDS))
     assert json.loads(lines) == [digest(recorded(kind).recording) for kind in KINDS]
@@ -303,6 +305,7 @@ def make():
 """
 
 
+@pytest.mark.slow
 def test_a_killed_distillation_resumes_to_the_same_bits(tmp_path: Path) -> None:
     options = {
         **METHODS["datadam"].tiny,

@@ -227,6 +227,7 @@ def test_arrays_grow_when_there_are_more_frames_than_planned(tmp_path: Path) -> 
     assert open_recording(path).loss.values.tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
+@pytest.mark.slow
 def test_four_hundred_small_frames_need_few_files(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     record(CountingRun(399, side=16), path, every=1)

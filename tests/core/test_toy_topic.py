@@ -100,6 +100,7 @@ print(registry.topics()["walks"].checks)
     assert "{'line': 'walks are possible'}" in printed
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(290)
 def test_the_contract_tests_include_the_topic(site: Path) -> None:
     files = [str(TESTS / "core" / "test_contract.py"), str(TESTS / "plotting" / "test_picture.py")]

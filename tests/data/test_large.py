@@ -298,6 +298,7 @@ print(len(made), made.images.nbytes / 2**20, peak() - before)
 """
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_loading_takes_little_more_than_the_bytes_themselves(tmp_path, split):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorers import check_controls, check_size, check_targets
+from explorers import check_controls, check_size, check_targets, explorer_names
 
 from explore.core.recording import open_recording
 from explore.core.runs import spare_core
@@ -28,7 +28,7 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
 }
 
 
-@pytest.fixture(params=EXPLORERS)
+@pytest.fixture(params=explorer_names(EXPLORERS, ("side by side, digits",)))
 def explorer(request: pytest.FixtureRequest) -> Explorer:
     return EXPLORERS[request.param]()
 

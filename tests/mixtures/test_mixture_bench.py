@@ -48,6 +48,7 @@ def test_the_exponent_is_that_of_a_power() -> None:
     assert exponent(sizes, 3e-5 * sizes**2.5) == pytest.approx(2.5)
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_ratios_and_exponents_and_draws(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

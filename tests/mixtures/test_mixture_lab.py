@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorers import check_controls, check_size, check_targets
+from explorers import check_controls, check_size, check_targets, explorer_names
 
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import GaussianMixture, lab, load_mixture, pdf_angle
@@ -30,7 +30,9 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
 }
 
 
-@pytest.fixture(params=EXPLORERS, scope="module")
+@pytest.fixture(
+    params=explorer_names(EXPLORERS, ("digits", "by hand in 2-D", "refined")), scope="module"
+)
 def explorer(request: pytest.FixtureRequest) -> Explorer:
     """Build each explorer once; the tests below only change its state."""
     return EXPLORERS[request.param]()

@@ -69,6 +69,7 @@ def cache_files(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*.nb*")}
 
 
+@pytest.mark.slow
 def test_the_second_start_uses_the_code_of_the_first(read_only: Path, tmp_path: Path) -> None:
     start(read_only, HOME=str(tmp_path))
     files = cache_files(tmp_path)
@@ -78,6 +79,7 @@ def test_the_second_start_uses_the_code_of_the_first(read_only: Path, tmp_path: 
     assert second["folder"] == ""
 
 
+@pytest.mark.slow
 def test_without_a_writable_folder_a_process_has_a_temporary_one(
     read_only: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_without_a_writable_folder_a_process_has_a_temporary_one(
     assert list((tmp_path / "tmp").glob("explore-*")) == [], "the process removed it at its end"
 
 
+@pytest.mark.slow
 def test_four_processes_may_start_together(read_only: Path, tmp_path: Path) -> None:
     settings = {"HOME": str(tmp_path)}
     with ThreadPoolExecutor(4) as pool:

@@ -37,6 +37,7 @@ def _read_the_variable_again() -> Iterator[None]:
     policy.single_threaded.cache_clear()
 
 
+@pytest.mark.slow
 def test_results_have_the_same_bits_with_the_kill_switch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(policy.VARIABLE, raising=False)
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -25,7 +26,18 @@ def test_every_figure_of_the_registry_has_a_case() -> None:
     assert set(figures()) <= set(PICTURES)
 
 
-@pytest.fixture(params=PICTURES)
+def quick_cases() -> list[Any]:
+    """Return the names of all cases; further cases of the same picture class are marked slow."""
+    seen: set[str] = set()
+    names = []
+    for name, (picture_class, _) in PICTURES.items():
+        marks = [pytest.mark.slow] if picture_class in seen else []
+        names.append(pytest.param(name, marks=marks))
+        seen.add(picture_class)
+    return names
+
+
+@pytest.fixture(params=quick_cases())
 def case(request: pytest.FixtureRequest) -> Case:
     return case_of(request.param)
 
@@ -49,6 +61,7 @@ def test_different_states_have_different_pictures_and_texts(case: Case) -> None:
     assert all(20 < len(text) < 600 and "nan" not in text for text in texts)
 
 
+@pytest.mark.slow
 def test_every_format_is_written_and_changes_nothing_on_the_screen(
     case: Case, tmp_path: Path
 ) -> None:
@@ -62,6 +75,7 @@ def test_every_format_is_written_and_changes_nothing_on_the_screen(
         assert picture.png() == png
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["svg", "pdf"])  # which could contain dates and random names
 def test_files_of_the_same_picture_are_equal(case: Case, suffix: str, tmp_path: Path) -> None:
     picture_class, states = case
@@ -123,6 +137,7 @@ def test_a_png_with_a_palette_is_small_and_has_nearly_the_same_colours(case: Cas
     assert difference.max() <= 48
 
 
+@pytest.mark.slow
 def test_files_contain_every_moving_artist(case: Case) -> None:
     """Without one of its moving artists, the file differs. Matplotlib omits animated texts."""
     picture_class, states = case

@@ -269,15 +269,23 @@ print("right")
 """
 
 
+def _slow(name, methods, **settings):
+    """Return a case in which all kernels are compiled again."""
+    return pytest.param(settings, methods, id=name, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("settings", "methods"),
     [
-        ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": ""}, ["bitmap", "cpo"]),
-        ({"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": ""}, ["bitmap", "cps"]),
-        ({"NUMBA_DISABLE_JIT": "1"}, ["bitmap", "auto", "cpo", "cps", "cscc", "im2col", "mec"]),
-        ({"NUMBA_THREADING_LAYER": "workqueue"}, ["bitmap"]),
+        _slow("haswell", ["bitmap", "cpo"], NUMBA_CPU_NAME="haswell", NUMBA_CPU_FEATURES=""),
+        _slow("any x86", ["bitmap", "cps"], NUMBA_CPU_NAME="x86-64", NUMBA_CPU_FEATURES=""),
+        pytest.param(
+            {"NUMBA_DISABLE_JIT": "1"},
+            ["bitmap", "auto", "cpo", "cps", "cscc", "im2col", "mec"],
+            id="nothing compiled",
+        ),
+        _slow("workqueue", ["bitmap"], NUMBA_THREADING_LAYER="workqueue"),
     ],
-    ids=["haswell", "any x86", "nothing compiled", "workqueue"],
 )
 def test_other_processors_and_settings_give_the_same(settings, methods, tmp_path) -> None:
     environment = {**os.environ, **settings, "NUMBA_CACHE_DIR": str(tmp_path)}

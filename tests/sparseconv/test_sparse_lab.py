@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
+from explorers import (
+    check_controls,
+    check_lab_without,
+    check_labels,
+    check_size,
+    check_targets,
+    explorer_names,
+)
 
 from explore import build, record
 from explore.sparseconv import density_bound, encode, lab
@@ -29,7 +36,7 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
 }
 
 
-@pytest.fixture(params=EXPLORERS)
+@pytest.fixture(params=explorer_names(EXPLORERS, ("copies of another map",)))
 def explorer(request: pytest.FixtureRequest) -> Explorer:
     return EXPLORERS[request.param]()
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
-from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
+from explorers import (
+    check_controls,
+    check_lab_without,
+    check_labels,
+    check_size,
+    check_targets,
+    explorer_names,
+)
 
 from explore import build, record
 from explore.core.recording import open_recording
@@ -31,7 +38,9 @@ EXPLORERS: dict[str, Callable[[], Explorer]] = {
 }
 
 
-@pytest.fixture(params=EXPLORERS)
+@pytest.fixture(
+    params=explorer_names(EXPLORERS, ("own recordings", "own study", "widths on MNIST"))
+)
 def explorer(request: pytest.FixtureRequest) -> Explorer:
     return EXPLORERS[request.param]()
 
@@ -190,6 +199,7 @@ def test_live_stops_and_shows_errors(live: lab.LiveStudy) -> None:
 # ---- the numbers in the notebook
 
 
+@pytest.mark.slow
 def test_the_numbers_of_the_table() -> None:
     setting = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
     order = ("scratch", "labels-only", "kd", "skd", "random-subclasses", "found-subclasses")
@@ -213,6 +223,7 @@ def accuracies(setting: dict[str, float], measure: str = "accuracy") -> dict[str
     }
 
 
+@pytest.mark.slow
 def test_the_four_regimes_that_the_notebook_names() -> None:
     setting = {"labels": 50, "teacher_images": 0, "temperature": 4.0, "width": 16}
     accuracy = accuracies(setting)

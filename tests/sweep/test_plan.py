@@ -289,6 +289,7 @@ def test_a_task_has_no_outcome_before_it_runs(tmp_path: Path) -> None:
     assert outcome(plan([TINY])[0], absolute_target(tmp_path / "none")) is None
 
 
+@pytest.mark.slow
 def test_a_task_has_an_outcome_when_all_its_files_exist(tmp_path: Path) -> None:
     (task,), (scored,) = plan([TINY]), plan([TINY], SCORE)
     record_one(task, tmp_path, stop=4)

@@ -113,6 +113,7 @@ def assert_same_as_alone(to: Path, configurations: list[dict[str, Any]]) -> None
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_after_the_death_of_a_worker_all_runs_are_done_without_repetition(
     client: Client, step_log: Path, tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_second_sweep_does_only_what_is_missing(
     assert_same_as_alone(tmp_path / "to", configs(1, 6))
 
 
+@pytest.mark.slow
 def test_another_protocol_repeats_only_the_evaluations(
     client: Client, step_log: Path, tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_another_protocol_repeats_only_the_evaluations(
     assert sorted(r.attrs["config"]["seed"] for r in scored) == [0, 0, 4, 4]
 
 
+@pytest.mark.slow
 def test_a_stopped_sweep_continues_later(client: Client, step_log: Path, tmp_path: Path) -> None:
     table = sweep.run(
         configs(6, 30),
@@ -218,6 +221,7 @@ def test_a_failed_run_is_reported_and_the_others_continue(client: Client, tmp_pa
     assert table["error"][0].startswith("RunDiverged: the loss is nan at step")
 
 
+@pytest.mark.slow
 def test_a_worker_without_the_data_is_named(client: Client, tmp_path: Path) -> None:
     before = client.run(
         lambda folder: os.environ.update(EXPLORE_DATA=folder), str(tmp_path / "nothing here")
@@ -234,6 +238,7 @@ def test_a_worker_without_the_data_is_named(client: Client, tmp_path: Path) -> N
     assert "EXPLORE_DATA is " + str(tmp_path / "nothing here") in table["error"][0]
 
 
+@pytest.mark.slow
 def test_results_are_uploaded_to_an_object_store_as_single_files(
     client: Client, tmp_path: Path
 ) -> None:
@@ -248,6 +253,7 @@ def test_results_are_uploaded_to_an_object_store_as_single_files(
     assert second["accuracy"].tolist() == table["accuracy"].tolist()
 
 
+@pytest.mark.slow
 def test_progress_reports_running_and_finished_tasks(
     client: Client, step_log: Path, tmp_path: Path
 ) -> None:
@@ -286,9 +292,8 @@ def start_sweep(command: list[str], about: dict[str, Any], folder: Path) -> subp
     return process
 
 
-@pytest.mark.parametrize(
-    "sign", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
 def test_a_killed_or_interrupted_command_continues(tmp_path: Path, sign: signal.Signals) -> None:
     (tmp_path / "sweep.toml").write_text(SWEEP)
     command = [sys.executable, "-m", "explore", "sweep", "sweep.toml", "--workers", "2"]
