@@ -20,11 +20,24 @@ from explore.data._distilled_conversions import (
     write_about,
     write_png,
 )
-from explore.data._distilled_file import damage_error, path_beside, read_file, write_file
+from explore.data._product_file import (
+    FileKind,
+    damage_error,
+    file_of,
+    path_beside,
+    read_file,
+    write_file,
+)
 from explore.data.image_set import sha256_of
 from explore.data.normalization import denormalize_to_bytes
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput
+
+FILE = FileKind(
+    "a distilled set",
+    "DistilledSet.save",
+    "use DistilledSet.import_ and specify the units of the images",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,7 +272,7 @@ class DistilledSet:
         tensors = {"images": self.images, "labels": self.labels}
         if self.zca:
             tensors |= {f"zca_{name}": value for name, value in self.zca.fitted().items()}
-        return write_file(path, tensors, self.about())
+        return write_file(path, tensors, self.about(), FILE)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -273,8 +286,10 @@ class DistilledSet:
             RecordingDamaged: the file is truncated or was changed.
             InvalidInput: a file of another program, whose units are unknown; see ``import_``.
         """
-        path = path_beside(path) if ".zarr" in Path(path).suffixes else path
-        tensors, header = read_file(path)
+        path = file_of(path)
+        tensors, header = read_file(path, FILE)
+        if "images" not in tensors:
+            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no distilled set")
         try:
             zca = None
             if "zca_inverse" in tensors:

@@ -17,7 +17,7 @@ from toys import bits, run_to_end
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
-from explore.data._distilled_file import path_beside
+from explore.data._product_file import path_beside
 from explore.distill import EvaluationProtocol, evaluate
 from explore.distill.evaluation.config import EvaluateConfig
 from explore.distill.evaluation.run import measure_accuracy

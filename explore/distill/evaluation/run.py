@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explore.core.products import describe_product
 from explore.core.runs import BaseRun, stream_seed
 from explore.data._checks import check_device
 from explore.data.distilled_set import DistilledSet
@@ -125,10 +126,8 @@ class EvaluationRun(BaseRun):
             "architectures": list(self.factories),
             "split": split or str(test.options.get("split", "test")),
             "distilled": {
-                "config": distilled.provenance.get("config"),
-                "step": distilled.provenance.get("step"),
+                **describe_product(distilled),
                 "shape": list(distilled.images.shape),
-                "sha256": distilled.sha256,
             },
         }
         description = {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from explore.core import registry
+from explore.core.products import resolve_product
 from explore.data._resolve import resolve_dataset
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
@@ -25,39 +24,13 @@ def resolve_distilled_set(value: Any) -> DistilledSet:
     """Return a distilled set.
 
     Args:
-        value: the set, its file, the recording beside the file, the config of a run that distils
-            it, or its description in the recording of an evaluation. A set that is given by a
-            config is distilled again, which may take long.
+        value: the set, or whatever ``resolve_product`` accepts in its place.
 
     Raises:
         InvalidInput: none of these, or a description without the config of a run.
     """
-    if isinstance(value, DistilledSet):
-        return value
-    if isinstance(value, str | Path) and str(value):
-        return DistilledSet.load(value)
-    if isinstance(value, Mapping):
-        if value.get("config"):
-            return _distil(value["config"], value.get("step"))
-        if "config" not in value and "method" in value:
-            return _distil(value, None)
-    raise InvalidInput(
-        "distilled must be a .safetensors file, a recording beside one, or a DistilledSet; "
-        f"got {value!r}"
-    )
-
-
-def _distil(config: Mapping[str, Any], step: int | None) -> DistilledSet:
-    """Run a distillation up to ``step``, or to its end for None."""
-    if step is not None:
-        fields = registry.resolve(registry.method(config["method"]).config).__dataclass_fields__
-        if "steps" in fields:
-            config = {**config, "steps": max(1, step)}
-    run = registry.build(config)
-    log.info("distilling again: %r", run)
-    while run.step < (run.steps if step is None else step):
-        run.advance()
-    return DistilledSet.of(run)
+    expected = "distilled must be a .safetensors file, a recording beside one, or a DistilledSet"
+    return resolve_product(value, DistilledSet, expected)
 
 
 def resolve_test_images(

@@ -1,11 +1,12 @@
-"""Write and read the file of a distilled set: tensors as safetensors, everything else as JSON in
-its header."""
+"""Write and read the file of a run's product, such as a distilled set: tensors as safetensors,
+everything else as JSON in its header."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,26 @@ SUFFIX = ".safetensors"
 WHITENING_TENSORS = ("zca_mean", "zca_inverse", "zca_forward")
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """What messages say of one kind of file.
+
+    Attributes:
+        name: with its article, such as "a distilled set".
+        writer: what writes such a file.
+        advice: what to do with a file of another program.
+    """
+
+    name: str
+    writer: str
+    advice: str
+
+
 def write_file(
-    path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]
+    path: str | os.PathLike[str],
+    tensors: Mapping[str, torch.Tensor],
+    header: Mapping[str, Any],
+    kind: FileKind,
 ) -> Path:
     """Write tensors and a header, atomically, and return the path.
 
@@ -30,7 +49,7 @@ def write_file(
     """
     from safetensors.torch import save_file
 
-    path = _check_suffix(path)
+    path = _check_suffix(path, kind)
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     header = {"format": FORMAT, **header}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +59,9 @@ def write_file(
     return path
 
 
-def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_file(
+    path: str | os.PathLike[str], kind: FileKind
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read the tensors and the header that ``write_file`` wrote.
 
     Raises:
@@ -50,9 +71,9 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], di
     """
     from safetensors import SafetensorError, safe_open
 
-    path = _check_suffix(path)
+    path = _check_suffix(path, kind)
     if not path.is_file():
-        raise DataMissing(f"{path} does not exist; DistilledSet.save(path) writes such a file")
+        raise DataMissing(f"{path} does not exist; {kind.writer} writes such a file")
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -62,8 +83,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tensor], di
     if "explore" not in metadata:
         shapes = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in tensors.items())
         raise InvalidInput(
-            f"{path} was not written by DistilledSet.save (it contains {shapes}); "
-            "use DistilledSet.import_ and specify the units of the images"
+            f"{path} was not written by {kind.writer} (it contains {shapes}); {kind.advice}"
         )
     try:
         header = json.loads(metadata["explore"])
@@ -86,8 +106,13 @@ def damage_error(path: str | os.PathLike[str], reason: object) -> RecordingDamag
 
 
 def path_beside(recording: str | os.PathLike[str]) -> Path:
-    """Return the path of a recording's distilled set: ``runs/a.zarr`` → ``runs/a.safetensors``."""
+    """Return the path of a recording's product: ``runs/a.zarr`` → ``runs/a.safetensors``."""
     return product_path(recording, SUFFIX)
+
+
+def file_of(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a product, which may be given as the recording that it lies beside."""
+    return path_beside(path) if ".zarr" in Path(path).suffixes else Path(path)
 
 
 def _seal(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> str:
@@ -97,7 +122,7 @@ def _seal(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> str
     return sha256_of(torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8), *whitening)
 
 
-def _check_suffix(path: str | os.PathLike[str]) -> Path:
+def _check_suffix(path: str | os.PathLike[str], kind: FileKind) -> Path:
     if Path(path).suffix != SUFFIX:
-        raise InvalidInput(f"a distilled set is a {SUFFIX} file, got {str(path)!r}")
+        raise InvalidInput(f"{kind.name} is a {SUFFIX} file, got {str(path)!r}")
     return Path(path)
