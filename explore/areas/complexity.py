@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from explore.areas.config import ComplexityConfig
-from explore.areas.networks import count_classes
 from explore.areas.recordings import COMPLEXITY
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
@@ -22,6 +21,7 @@ from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_by
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
+from explore.models.trained.small_network import count_classes
 
 if TYPE_CHECKING:
     import xarray

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from explore.attention.kinds import CAM_KINDS, KIND_HELP
 from explore.core.config import BaseConfig, device_option, option, seed_option
-
-CAM_KINDS = ("gradcam", "hirescam", "layercam", "gradcam++", "smoothgradcam++")
-"""The kinds of maps; a test holds that they are those of ``explore.attention``."""
 
 SIDE = 32
 """Pixels a side of a scene."""
@@ -24,8 +22,6 @@ CUES = {"outline": "scenes-outline", "texture": "scenes-texture"}
 
 COMPARISONS = ("trained", "wrong class", "random weights")
 """Whose map is shown: the network's own for the true class, or one of two comparisons."""
-
-KIND_HELP = "kind of map: " + ", ".join(CAM_KINDS)
 
 
 @dataclass(frozen=True, kw_only=True)

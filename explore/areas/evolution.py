@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from explore.areas.config import AreasConfig
-from explore.areas.networks import count_classes, train_small_network
 from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES, find_recording
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
@@ -18,6 +17,7 @@ from explore.data._checks import check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
+from explore.models.trained.small_network import count_classes, train_small_network
 
 if TYPE_CHECKING:
     import xarray

@@ -11,12 +11,13 @@ import xarray
 from IPython.display import HTML
 
 from explore.areas.catalog import COMPLEXITY_RECORDING, RECORDED_METHODS
-from explore.areas.config import CAM_KINDS, COMPARISONS, CUES, OBJECT_SIZES, SIDE
+from explore.areas.config import COMPARISONS, CUES, OBJECT_SIZES, SIDE
 from explore.areas.figures.area_curves import AreaCurves, area_curves
 from explore.areas.figures.class_complexity import ClassComplexity, class_complexity
 from explore.areas.figures.object_areas import PREDICTIONS, ObjectAreas
 from explore.areas.figures.photograph_maps import PhotographMaps
 from explore.areas.recordings import AREA_EVOLUTION, find_recording
+from explore.attention.kinds import CAM_KINDS
 from explore.core.recording import open_recording
 from explore.core.registry import label_of
 from explore.core.resources import shipped

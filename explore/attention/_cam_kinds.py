@@ -70,7 +70,7 @@ CAM_SUMS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
 }
 """The kinds that need one forward and one backward pass."""
 
-CAM_KINDS = (*CAM_SUMS, "smoothgradcam++")
+
 """The names of all kinds of maps."""
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn.functional import interpolate, one_hot
 
 from explore.attention._cam_kinds import (
-    CAM_KINDS,
     CAM_SUMS,
     scale_maps,
     smooth_gradcam_plus_plus_sum,
@@ -23,6 +22,7 @@ from explore.attention._input_checks import (
     check_targets,
 )
 from explore.attention._target_layer import check_layer, find_layer
+from explore.attention.kinds import CAM_KINDS
 from explore.attention.receptive_field import receptive_field
 from explore.core.runs import stream_seed
 from explore.core.validation import check_choice, check_number, check_whole_number
