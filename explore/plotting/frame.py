@@ -6,9 +6,12 @@ corner, as in Matplotlib. So an update never moves a panel, whatever the lengths
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from explore.plotting.picture import Picture
+import numpy as np
+
+from explore.plotting.picture import Picture, Target
 from explore.plotting.style import EDGE_GREY, FRAME_GREY, set_title
 
 Box = tuple[float, float, float, float]
@@ -42,3 +45,32 @@ def add_bare_axes(picture: Picture, box: Box, title: str | None = None) -> Any:
     if title is not None:
         set_title(axes, title)
     return axes
+
+
+def step_targets(
+    picture: Picture, axes: Any, steps: Sequence[float] | np.ndarray, states: Sequence[int] = ()
+) -> list[Target]:
+    """Return a target for each step of a curve: the strip of the axes that is closest to it.
+
+    Args:
+        picture: with the axes.
+        axes: their x axis shows steps.
+        steps: of the curve, in ascending order.
+        states: the value of the state "step" for each of them; by default the steps themselves.
+    """
+    points = np.column_stack([steps, np.full(len(steps), axes.get_ylim()[0])])
+    x = axes.transData.transform(points)[:, 0]
+    edges = np.concatenate([[x[0] - 5], (x[1:] + x[:-1]) / 2, [x[-1] + 5]])
+    edges = edges / picture.figure.bbox.width
+    position = axes.get_position()
+    return [
+        Target(
+            float(edges[i]),
+            1 - position.y1,
+            float(edges[i + 1]),
+            1 - position.y0,
+            f"step {int(step)}",
+            {"step": int(states[i]) if len(states) else int(step)},
+        )
+        for i, step in enumerate(steps)
+    ]

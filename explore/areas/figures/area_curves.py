@@ -14,7 +14,7 @@ from explore.areas.recordings import AREA_EVOLUTION
 from explore.core.recording import frame_index
 from explore.core.registry import label_of
 from explore.errors import InvalidInput
-from explore.plotting.frame import add_bare_axes, add_caption, add_heading
+from explore.plotting.frame import add_bare_axes, add_caption, add_heading, step_targets
 from explore.plotting.mosaic import mosaic, tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import BAR_GREY, GRID_GREY, PALETTE, SEQUENTIAL
@@ -198,19 +198,5 @@ class AreaCurves(Picture):
             for name, sheet in self._sheets.items()
             for index, label in enumerate(data.label.values)
         ]
-        points = np.column_stack([data["curve_step"].values, np.zeros(data.sizes["frame"])])
-        x = self._axes.transData.transform(points)[:, 0]
-        edges = np.concatenate([[x[0] - 5], (x[1:] + x[:-1]) / 2, [x[-1] + 5]])
-        edges = edges / self.figure.bbox.width
-        position = self._axes.get_position()
-        return tiles + [
-            Target(
-                float(edges[i]),
-                1 - position.y1,
-                float(edges[i + 1]),
-                1 - position.y0,
-                f"step {int(step)}",
-                {"step": i},
-            )
-            for i, step in enumerate(data["curve_step"].values)
-        ]
+        steps = data["curve_step"].values
+        return tiles + step_targets(self, self._axes, steps, range(len(steps)))

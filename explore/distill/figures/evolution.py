@@ -17,7 +17,7 @@ from explore.core.recording import frame_index
 from explore.distill.catalog import METHOD_LABELS
 from explore.distill.recordings import ATTENTION_MATCHING
 from explore.errors import InvalidInput
-from explore.plotting.frame import add_bare_axes
+from explore.plotting.frame import add_bare_axes, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_title
@@ -273,21 +273,4 @@ class Evolution(Picture):
             for index, name in enumerate(data.label.values)
         ]
         steps = data["curve_step"].values[0]
-        steps = steps[np.isfinite(steps)]
-        points = np.column_stack([steps, np.full(len(steps), data["distance"].values[0])])
-        x = self._axes.transData.transform(points)[:, 0]
-        edges = np.concatenate([[x[0] - 5], (x[1:] + x[:-1]) / 2, [x[-1] + 5]])
-        edges = edges / self.figure.bbox.width
-        position = self._axes.get_position()
-        top, bottom = 1 - position.y1, 1 - position.y0
-        return tiles + [
-            Target(
-                float(edges[i]),
-                top,
-                float(edges[i + 1]),
-                bottom,
-                f"step {int(step)}",
-                {"step": int(step)},
-            )
-            for i, step in enumerate(steps)
-        ]
+        return tiles + step_targets(self, self._axes, steps[np.isfinite(steps)])
