@@ -22,21 +22,31 @@ OFF = "none"
 SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
 
 
-def parameters(row: Method, family: Iterable[str] | None = None) -> list[inspect.Parameter]:
+def parameters(row: Method, family: Mapping[str, Method] | None = None) -> list[inspect.Parameter]:
     """Return the parameters of ``explore run METHOD``.
 
     They are the options of the method, ``data_option``, ``out`` and ``every``.
 
-    For a ``family`` the first parameter is the method, by default ``row``. Each option's default is
-    ``None`` for "not given", so that presets decide; the help shows the value without a preset.
+    For a ``family`` the first parameter is the method, by default ``row``, and the options are
+    those of all its methods. Each option's default is ``None`` for "not given", so that presets
+    decide; the help shows the value without a preset.
     """
-    kind = registry.resolve(row.config)
-    hints, defaults = typing.get_type_hints(kind), registry.make_config(row, {"method": row.name})
-    settings = [setting for setting in fields(kind) if setting.name != "method"]
-    result = [
-        _parameter_of(setting, hints[setting.name], getattr(defaults, setting.name))
-        for setting in settings
-    ]
+    options: dict[str, inspect.Parameter] = {}
+    settings: list[Field[Any]] = []
+    for kind, members in _configurations(row, family).items():
+        hints = typing.get_type_hints(kind)
+        defaults = registry.make_config(members[0], {"method": members[0].name})
+        for setting in fields(kind):
+            if setting.name == "method":
+                continue
+            value = getattr(defaults, setting.name)
+            help = _help(setting, value)
+            if setting.name in options:
+                _append_help(options[setting.name], help, members)
+            else:
+                options[setting.name] = _parameter_of(setting, hints[setting.name], help)
+                settings.append(setting)
+    result = list(options.values())
     if family is not None:
         help = f"one of {', '.join(family)}; some have other defaults [default: {row.name}]"
         result.insert(
@@ -105,18 +115,40 @@ def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
     return values
 
 
-def _parameter_of(setting: Field[Any], hint: Any, default: Any) -> inspect.Parameter:
-    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
-    kinds = [
-        kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
-    ]
-    kind = str if setting.name in ("data", "distilled") else kinds[0] if len(kinds) == 1 else None
+def _configurations(row: Method, family: Mapping[str, Method] | None) -> dict[type, list[Method]]:
+    """Return the configurations of a family with their methods; that of ``row`` comes first."""
+    grouped: dict[type, list[Method]] = {}
+    for member in [row, *(family or {}).values()]:
+        group = grouped.setdefault(registry.resolve(member.config), [])
+        if member not in group:
+            group.append(member)
+    return grouped
+
+
+def _help(setting: Field[Any], default: Any) -> str:
+    """Return the help of an option with its default."""
     text = default
     if default is None:
         text = OFF
     elif isinstance(default, bool):
         text = "yes" if default else "no"
-    help = setting.metadata.get("help", "") + (f" [default: {text}]" if text != "" else "")
+    return setting.metadata.get("help", "") + (f" [default: {text}]" if text != "" else "")
+
+
+def _append_help(parameter: inspect.Parameter, help: str, members: list[Method]) -> None:
+    """Add to an option what it means for the methods of another configuration, if it differs."""
+    (option,) = typing.get_args(parameter.annotation)[1:]
+    if option.help != help:
+        option.help += f"; {', '.join(member.name for member in members)}: {help}"
+
+
+def _parameter_of(setting: Field[Any], hint: Any, help: str) -> inspect.Parameter:
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    kinds = [
+        kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
+    ]
+    is_name = setting.name in ("data", "distilled", "init")
+    kind = str if is_name else kinds[0] if len(kinds) == 1 else None
     if setting.metadata.get("positional"):
         argument = Annotated[
             str | None, typer.Argument(metavar=setting.name.upper(), show_default=False, help=help)

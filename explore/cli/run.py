@@ -161,8 +161,8 @@ def record_run(row: Method, config: Mapping[str, Any], out: str, every: str | in
     typer.echo(f"recorded in {out}: {frames}. To see them: {_viewing_command(row, out)}")
     if row.product:
         product = product_path(out, row.product)
-        command = f"explore run evaluate --distilled {shlex.quote(str(product))}"
-        typer.echo(f"distilled set in {product}. To score it: {command}")
+        command = row.follow_up.format(product=shlex.quote(str(product)))
+        typer.echo(f"product in {product}" + (f". Next: {command}" if command else ""))
     if isinstance(run, BaseRun) and (summary := run.summary()):
         typer.echo(summary)
 

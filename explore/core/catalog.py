@@ -36,6 +36,8 @@ class Method:
             NAME`` runs each of them.
         product: suffix of the file that ``BaseRun.save_product`` writes, such as
             ``".safetensors"``.
+        follow_up: a command that uses the product, with ``{product}`` for its file; it is printed
+            when a run has ended.
         table: function that makes one table of the recordings of this method.
     """
 
@@ -51,6 +53,7 @@ class Method:
     length: str = "steps"
     family: str = ""
     product: str = ""
+    follow_up: str = ""
     table: str = ""
 
 
@@ -109,6 +112,7 @@ class Topic:
     Attributes:
         name: of the topic; ``explore bench NAME`` runs the first benchmark of its methods.
         methods, figures, labs, datasets: see those classes.
+        benchmarks: functions ``main(arguments)`` that time something that is no method, by name.
         packages: distributions that the topic needs; ``explore doctor`` prints their versions.
         checks: function without arguments that tries whether the topic works, by the label that
             ``explore doctor`` prints. It returns one line, or raises an error.
@@ -119,5 +123,6 @@ class Topic:
     figures: tuple[Figure, ...] = ()
     labs: tuple[Lab, ...] = ()
     datasets: tuple[DataSet, ...] = ()
+    benchmarks: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)

@@ -134,6 +134,7 @@ def benchmarks() -> dict[str, str]:
     """Return the functions that time something, by the names of methods and of topics."""
     named = {row.name: row.bench for row in methods().values() if row.bench}
     for topic in topics().values():
+        named |= topic.benchmarks
         if first := next((method.bench for method in topic.methods if method.bench), ""):
             named.setdefault(topic.name, first)
     return named

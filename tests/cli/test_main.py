@@ -276,7 +276,7 @@ def test_run_records_resumes_and_refuses_another_configuration(
     path = str(Path("runs") / "datadam-digits.zarr")
     summary = f"recorded in {path}: 3 frames, to step 2 of 2. To see them: explore figure evolution --recording {path} --out "
     product = Path("runs") / "datadam-digits.safetensors"
-    hint = f"distilled set in {product}. To score it: explore run evaluate --distilled {product}"
+    hint = f"product in {product}. Next: explore run evaluate --distilled {product}"
     assert captured.out == f"{summary}evolution.html\n{hint}\n"
     assert "2/2" in captured.err
     assert "left, loss " in captured.err
