@@ -160,6 +160,26 @@ class TrainingData:
             images = normalize_bytes(values, *self._statistics)
         return self.zca(images) if self.zca else images
 
+    @property
+    def statistics(self) -> tuple[Sequence[float], Sequence[float]] | None:
+        """Mean and standard deviation of each channel; None for tensors."""
+        return self._statistics if self.set else None
+
+    def to_units_of(self, other: TrainingData, images: torch.Tensor) -> torch.Tensor:
+        """Return images in the model units of other data: another normalisation, or no whitening.
+
+        Nothing is rounded or clipped. Tensors have no normalisation of their own.
+        """
+        if self.zca:
+            images = self.zca.undo(images)
+        if self.statistics and other.statistics and self.statistics != other.statistics:
+            (mean, std), (other_mean, other_std) = (
+                [images.new_tensor(list(values))[:, None, None] for values in statistics]
+                for statistics in (self.statistics, other.statistics)
+            )
+            images = (images * std + mean - other_mean) / other_std
+        return other.zca(images) if other.zca else images
+
     def _check_channels(self, count: int) -> None:
         if count != self.shape[0]:
             raise InvalidInput(

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from explore.core.runs import stream_seed
-from explore.data.coresets import select
 from explore.data.training_data import TrainingData
 from explore.distill.augment import augment, draw_augmentation, strategy
 from explore.distill.checks import check_training_images
 from explore.distill.config import DistillConfig
+from explore.distill.initial_images import initial_images
 from explore.distill.matching_loss import matching_terms, real_means, synthetic_means, weighted
 from explore.distill.probe import Probe
 from explore.distill.run import DistilledSetRun, NetworkFactory
@@ -52,7 +52,8 @@ class DistillRun(DistilledSetRun):
         check = partial(check_training_images, images_per_class=count, init=options.init)
         source = TrainingData(data, zca=options.zca, device=options.device, check=check)
         super().__init__(source, count)
-        config = options.identity(source.describe())
+        start = initial_images(options.init, source, count, stream_seed(options.seed, "init"))
+        config = options.identity(source.describe()) | {"init": start.description}
         if network is not None:
             config["network"] = getattr(network, "__qualname__", type(network).__name__)
         self.config: Mapping[str, Any] = config
@@ -60,7 +61,7 @@ class DistillRun(DistilledSetRun):
         self.operations = strategy(options.augment, source.flip)
         self._factory = network
         self._convnet: ConvNet | None = None
-        self.images = self._initial_images().requires_grad_(True)
+        self.images = start.images.requires_grad_(True)
         self._velocity = torch.zeros_like(self.images, requires_grad=False)
         self._probe: Probe | None = None
 
@@ -130,17 +131,6 @@ class DistillRun(DistilledSetRun):
             self.images.copy_(torch.from_numpy(state["images"]))
             self._velocity.copy_(torch.from_numpy(state["velocity"]))
         self.loss = float(state["loss"])
-
-    def _initial_images(self) -> torch.Tensor:
-        options, source = self.options, self.source
-        seed, count = stream_seed(options.seed, "init"), options.images_per_class
-        if options.init == "noise":
-            shape, generator = (len(self.labels), *source.shape), torch.Generator()
-            return torch.randn(shape, generator=generator.manual_seed(seed)).to(source.device)
-        if options.init == "real":
-            return source.batch(source.sample(count, seed)).clone()
-        indices = select(source.batch(), source.labels, "kcenter", count).cpu().numpy()
-        return source.batch(indices).clone()
 
     def _random_network(self, seed: int) -> nn.Module:
         if self._factory is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from explore.data._checks import check_images
@@ -12,7 +14,7 @@ def check_training_images(
     images: torch.Tensor,
     labels: torch.Tensor,
     images_per_class: int = 1,
-    init: str = "noise",
+    init: Any = "noise",
     of_set: bool = False,
 ) -> int:
     """Check that images can be distilled and return the number of classes.
@@ -20,7 +22,8 @@ def check_training_images(
     Args:
         images, labels: float ``[N, C, H, W]`` and integers ``[N]``.
         images_per_class: synthetic images of each class.
-        init: how they are initialised. Each class must have so many images, except for "noise".
+        init: how they are initialised. Each class must have so many images for "real" and
+            "kcenter".
         of_set: the images are those of an ``ImageSet``, as bytes.
 
     Raises:
@@ -40,7 +43,8 @@ def check_training_images(
     counts = labels.long().bincount()
     if len(counts) < 2:
         raise InvalidInput("there is only one class; distillation needs at least two classes")
-    required = 1 if init == "noise" else images_per_class
+    selects = isinstance(init, str) and init in ("real", "kcenter")
+    required = images_per_class if selects else 1
     small = (counts < required).nonzero().flatten()
     if len(small):
         label = int(small[0])

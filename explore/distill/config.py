@@ -76,6 +76,28 @@ def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
     return tuple(operation for operation in operations if flip or operation != "flip")
 
 
+INIT_NAMES = ("real", "noise", "kcenter")
+INIT_HELP = (
+    "how synthetic images are initialised: real, noise, kcenter, or a distilled set: its file or "
+    "the recording beside it"
+)
+
+
+def check_init(init: Any) -> None:
+    """Check that a text names an initialisation or a file; other values are checked with the data.
+
+    Raises:
+        UnknownName: it names neither.
+    """
+    if isinstance(init, str) and not is_file_name(init):
+        check_choice("init", init, INIT_NAMES)
+
+
+def is_file_name(text: str) -> bool:
+    """Return whether a text is the name of a distilled set's file or of a recording."""
+    return text.rstrip("/").endswith((".safetensors", ".zarr", ".zarr.zip"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class DistillConfig(BaseConfig):
     """Options of an attention-matching run; ``DistillConfig.make`` applies a preset.
@@ -109,11 +131,7 @@ class DistillConfig(BaseConfig):
     batch: int = option(
         256, "real images of each class in a step; a smaller class gives all it has", at_least=1
     )
-    init: str = option(
-        "real",
-        "how synthetic images are initialised: real, noise or kcenter",
-        choices=("real", "noise", "kcenter"),
-    )
+    init: Any = option("real", INIT_HELP)
     augment: str = option("dsa", "dsa, none, or operations such as crop_flip_rotate")
     zca: bool = option(False, "whiten the images first (ZCA, ε = 0.1)")
     width: int = option(128, "channels of the networks", at_least=1)
@@ -154,6 +172,7 @@ class DistillConfig(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy(self.augment)
+        check_init(self.init)
         if not (self.spatial or self.channel or self.mmd):
             raise InvalidInput("all terms are off; set spatial, channel or mmd")
 
