@@ -31,6 +31,11 @@ digits = load("digits")
 images, labels = digits.images[:200].float() / 255, digits.labels[:200]
 my_network = lambda seed: ConvNet(1, 10, 16, width=8)
 """,
+    "trajectory_matching": """
+from explore.data import load
+digits = load("digits", size=8, margin=0)
+images, labels = digits.images[:400].float() / 255, digits.labels[:400]
+""",
     "subclasses": """
 import torch
 generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,5 @@
-"""Dataset distillation by attention matching: DM, DataDAM, channel-only matching and ATOM."""
+"""Dataset distillation: by attention matching (DM, DataDAM, ATOM), and by trajectories of experts
+(MTT, DATM, EDF)."""
 
 import lazy_loader
 
@@ -14,7 +15,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation.results": ["compare_results"],
         "attention_matching": ["DistillRun"],
         "run": ["distill"],
-        "trajectory_loss": ["common_pattern_dropout", "enhance_gradient"],
+        "trajectories.expert_trajectories": ["ExpertTrajectories"],
+        "trajectories.experts": ["ExpertsRun"],
+        "trajectories.loss": ["common_pattern_dropout", "enhance_gradient"],
+        "trajectories.matching": ["TrajectoryRun"],
         "untrained": ["UntrainedRun"],
     },
 )

@@ -1,4 +1,4 @@
-"""The catalog of dataset distillation: its methods, figures and labs."""
+"""The catalog of dataset distillation: its methods, figures, labs and benchmarks."""
 
 from typing import Any
 
@@ -6,6 +6,20 @@ from explore.core.catalog import Figure, Lab, Method, Topic
 
 RECORDED_SETS = {"fashion-mnist": "fashion", "digits": "digits"}
 """Data sets of the shipped recordings, and the names under which their files begin."""
+
+
+QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
+QUICK_EXPERTS = {
+    "preset": "lesson",
+    "count": 2,
+    "epochs": 3,
+    "width": 8,
+    "depth": 2,
+    "learning_rate": 0.2,
+    "batch": 32,
+}
+SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
+SCORE_COMMAND = "explore run evaluate --distilled {product}"
 
 
 def _matching(name: str, label: str, summary: str) -> Method:
@@ -21,6 +35,35 @@ def _matching(name: str, label: str, summary: str) -> Method:
         tiny={"data": "digits", "preset": "lesson", "steps": 6, "width": 8, "batch": 4},
         family="distill",
         product=".safetensors",
+        follow_up=SCORE_COMMAND,
+    )
+
+
+def _trajectories(name: str, label: str, summary: str) -> Method:
+    return Method(
+        name,
+        summary,
+        builder="explore.distill.trajectories.matching:build",
+        config="explore.distill.trajectories.config:TrajectoryConfig",
+        label=label,
+        figures=("edf",),
+        bench="explore.distill.bench.trajectories:main",
+        tiny={
+            "data": SMALL_DIGITS,
+            "experts": QUICK_EXPERTS,
+            "preset": "lesson",
+            "steps": 4,
+            "student_steps": 2,
+            "expert_epochs": 1,
+            "window_stop": 2,
+            "window_last": 2,
+            "refresh": 2,
+            "cam_epochs": 1,
+            "cam_width": 4,
+        },
+        family="distill",
+        product=".safetensors",
+        follow_up=SCORE_COMMAND,
     )
 
 
@@ -34,11 +77,9 @@ def _coreset(name: str, summary: str, **tiny: Any) -> Method:
         length="images_per_class",
         family="coreset",
         product=".safetensors",
+        follow_up=SCORE_COMMAND,
     )
 
-
-QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
-SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
 
 TOPIC = Topic(
     "distill",
@@ -47,6 +88,19 @@ TOPIC = Topic(
         _matching("datadam", "DataDAM", "spatial attention and the mean embedding"),
         _matching("channel", "channel only", "channel attention and the mean embedding"),
         _matching("atom", "ATOM", "spatial and channel attention and the mean embedding"),
+        _trajectories("mtt", "MTT", "the trajectories of experts"),
+        _trajectories("datm", "DATM", "trajectories, first their early part, and soft labels"),
+        _trajectories("edf", "EDF", "as DATM, without common patterns, in discriminative areas"),
+        Method(
+            "experts",
+            "the trajectories of networks on real images, which mtt, datm and edf need",
+            builder="explore.distill.trajectories.experts:build",
+            config="explore.distill.trajectories.config:ExpertsConfig",
+            tiny={"data": SMALL_DIGITS, **QUICK_EXPERTS},
+            length="epochs",
+            product=".safetensors",
+            follow_up="explore run distill --method mtt --experts {product}",
+        ),
         Method(
             "untrained",
             "class-mean attention of untrained networks, one network a step",
@@ -84,12 +138,18 @@ TOPIC = Topic(
             "explore.distill.figures.evolution:evolution",
         ),
         Figure(
+            "edf",
+            "explore.distill.figures.trajectory_matching:TrajectoryMatching",
+            "explore.distill.figures.trajectory_matching:trajectory_matching",
+        ),
+        Figure(
             "untrained",
             "explore.distill.figures.untrained:Untrained",
             "explore.distill.figures.untrained:untrained",
             slider="network",
         ),
     ),
+    benchmarks={"trajectories": "explore.distill.bench.trajectories:main"},
     labs=(
         Lab(
             "attention",
@@ -103,5 +163,6 @@ TOPIC = Topic(
 METHOD_LABELS = {method.name: method.label for method in TOPIC.methods if method.label}
 """The names of methods in pictures and tables."""
 
+ATTENTION_METHODS = ("dm", "datadam", "channel", "atom")
 DISTILLATION_METHODS = tuple(method.name for method in TOPIC.methods if method.family == "distill")
 BASELINES = tuple(method.name for method in TOPIC.methods if method.family == "coreset")

@@ -13,7 +13,7 @@ import ipywidgets
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
-from explore.distill.catalog import DISTILLATION_METHODS, METHOD_LABELS, RECORDED_SETS
+from explore.distill.catalog import ATTENTION_METHODS, METHOD_LABELS, RECORDED_SETS
 from explore.distill.figures.accuracies import Accuracies
 from explore.distill.figures.evolution import Evolution, evolution
 from explore.distill.figures.untrained import Untrained, untrained
@@ -86,8 +86,8 @@ def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str 
 
     controls: dict[str, Control] = {
         **_step_and_class(read(left)),
-        "left": Choice("left", DISTILLATION_METHODS, left, METHOD_LABELS),
-        "right": Choice("right", DISTILLATION_METHODS, right, METHOD_LABELS),
+        "left": Choice("left", ATTENTION_METHODS, left, METHOD_LABELS),
+        "right": Choice("right", ATTENTION_METHODS, right, METHOD_LABELS),
         "by": Choice("compare at", list(BY_LABELS), names=BY_LABELS),
     }
     return Explorer(select, Evolution, controls, f"attention-{data}")
@@ -124,8 +124,8 @@ def live(
         DataMissing: the data set is not in the data folder.
         UnknownName: an unknown data set or method.
     """
-    if method not in DISTILLATION_METHODS:
-        raise UnknownName("method", method, DISTILLATION_METHODS)
+    if method not in ATTENTION_METHODS:
+        raise UnknownName("method", method, ATTENTION_METHODS)
     if data not in available_sets():
         from explore.data import load
 
@@ -153,7 +153,7 @@ class LiveDistillation(Live):
         self.comparison_box = ipywidgets.VBox()
         controls: dict[str, Control] = {
             "data": Choice("data", available_sets(), data),
-            "method": Choice("method", DISTILLATION_METHODS, method, METHOD_LABELS),
+            "method": Choice("method", ATTENTION_METHODS, method, METHOD_LABELS),
             "noise": Button("New noise", self._change_noise, "Start again from other noise"),
         }
         super().__init__(controls, self._distill, self._create_run, self._refresh)

@@ -109,3 +109,12 @@ def to_seven_bits(values: torch.Tensor) -> np.ndarray:
     """
     bits = values.cpu().numpy().astype(np.float16).view(np.uint16)
     return ((bits + 8) & 0xFFF0).view(np.float16)
+
+
+def to_eight_bits(values: torch.Tensor) -> np.ndarray:
+    """Return values as float32 with 8 significant bits, for the same reason as ``to_seven_bits``.
+
+    Unlike float16, it keeps very small values, such as those of gradients.
+    """
+    bits = values.detach().cpu().numpy().astype(np.float32).view(np.uint32)
+    return ((bits + 0x8000) & np.uint32(0xFFFF0000)).view(np.float32)

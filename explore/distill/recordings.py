@@ -41,6 +41,43 @@ ATTENTION_MATCHING = RecordingKind(
     },
 )
 
+EXPERTS = RecordingKind(
+    "a training of experts",
+    {
+        "movement": Variable(("expert", "epoch"), "distance of the parameters in an epoch"),
+        "loss": Variable(("expert", "epoch"), "mean loss of an epoch"),
+    },
+    {"expert": Variable(("expert",), "", ""), "epoch": Variable(("epoch",), "", "")},
+)
+
+TRAJECTORY_MATCHING = RecordingKind(
+    "a trajectory-matching run",
+    {
+        "dropped": Variable(("parameter",), "whether the last step dropped a parameter"),
+        "image": Variable(("label", "copy", "y", "x", "rgb"), "synthetic image", "display"),
+        "map": Variable(("label", "copy", "y", "x"), "class activation map of the image"),
+        "area": Variable(("label", "copy"), "share of the map above 0.5"),
+        "multiplier": Variable(
+            ("label", "copy", "y", "x"), "factor of the gradient in the last step"
+        ),
+        "gradient": Variable(
+            ("label", "copy", "channel", "y", "x"), "gradient of the image, multiplied, last step"
+        ),
+        "soft_label": Variable(("label", "copy", "class"), "probability of each class"),
+        "dropped_share": Variable(("layer",), "share of a layer's parameters that was dropped"),
+        "learning_rate": Variable((), "learning rate of the student"),
+        "loss": Variable((), "loss of the last step"),
+        "start_epoch": Variable((), "epoch of the expert from which the last student started"),
+        "skipped": Variable((), "steps so far whose loss was above the gate"),
+    },
+    {
+        "label": _CLASS,
+        "layer": Variable(("layer",), "", ""),
+        "size": Variable(("layer",), "number of parameters of a layer"),
+        "real_area": Variable(("label",), "mean area of real images"),
+    },
+)
+
 UNTRAINED = RecordingKind(
     'the method "untrained"',
     {

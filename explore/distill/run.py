@@ -76,7 +76,8 @@ def distill(
     Args:
         images: float ``[N, C, H, W]``, square, normalised as your network expects.
         labels: integers ``[N]``, 0 to K-1.
-        method: "dm", "datadam", "channel", "atom", or another method of the family "distill".
+        method: "dm", "datadam", "channel", "atom"; "mtt", "datm" or "edf", which need
+            ``experts=``; or another method of the family "distill".
         images_per_class: synthetic images of each class.
         steps: steps planned; by default the preset's.
         seed: of every random stream.
@@ -84,7 +85,8 @@ def distill(
             works whose activations are modules; its weights must depend on that seed alone.
         augment: "dsa", "none" or operations such as "crop_flip".
         device: where to compute, such as "cuda"; by default the device of ``images``.
-        **options: other options of the method, such as ``preset``; see ``DistillConfig``.
+        **options: other options of the method, such as ``preset`` or ``init``; see
+            ``DistillConfig`` and ``TrajectoryConfig``.
 
     Returns:
         A ``DistilledSetRun`` at step 0. Its ``images`` are the synthetic images, class by class.

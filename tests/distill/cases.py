@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import xarray
 
+from explore.core import registry
+from explore.core.record import record
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.data import load
 from explore.distill.figures.evolution import evolution
+from explore.distill.figures.trajectory_matching import trajectory_matching
 from explore.distill.figures.untrained import untrained
 from explore.distill.lab import recording_of
 
@@ -28,6 +31,17 @@ def evolution_states() -> list[xarray.Dataset]:
         {"step": 3, "label": "2", "by": "distance"},
     ]
     return [evolution(recordings, **state) for state in states]
+
+
+def trajectory_states() -> list[xarray.Dataset]:
+    recordings = []
+    for method in ("edf", "mtt"):
+        options = registry.method(method).tiny
+        recordings.append(record(registry.build({**options, "method": method}), every=1))
+    return [
+        trajectory_matching(recordings, step, label)
+        for step, label in ((0, "0"), (3, "7"), (4, "2"))
+    ]
 
 
 def untrained_states() -> list[xarray.Dataset]:
@@ -50,6 +64,10 @@ def accuracies(values: Any) -> xarray.Dataset:
 
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "evolution": ("explore.distill.figures.evolution:Evolution", evolution_states),
+    "edf": (
+        "explore.distill.figures.trajectory_matching:TrajectoryMatching",
+        trajectory_states,
+    ),
     "untrained": ("explore.distill.figures.untrained:Untrained", untrained_states),
     "accuracies": (
         "explore.distill.figures.accuracies:Accuracies",

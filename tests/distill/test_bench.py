@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from explore.data import load
-from explore.distill.bench import evaluation, matching
+from explore.distill.bench import evaluation, matching, trajectories
 from explore.distill.evaluation.run import measure_accuracy
+from explore.distill.figures.gradient_costs import GradientCosts, gradient_costs
 from explore.distill.matching_loss import attention_matching_loss
 from explore.models.convnet import ConvNet
 
@@ -69,3 +70,26 @@ def test_the_evaluation_benchmark_prints_seconds_and_ratios(
     text = capsys.readouterr().out
     assert "training, plain / explore:" in text
     assert "scoring, plain / explore:" in text
+
+
+def test_the_benchmark_of_trajectories_prints_and_draws_all_gradients(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    json_file, figure = tmp_path / "values.json", tmp_path / "costs.csv"
+    options = "--rounds 1 --width 4 --steps 1,3"
+    trajectories.main([*options.split(), "--json", str(json_file), "--figure", str(figure)])
+    text = capsys.readouterr().out
+    assert "adjoint / unroll:" in text
+    measures = json.loads(json_file.read_text())["measures"]
+    # One step is exact for all; for three, TESLA's sum is an approximation.
+    assert max(measures[kind]["deviation"][0] for kind in measures) < 1e-4
+    assert measures["adjoint"]["deviation"][1] < 1e-3 < measures["tesla"]["deviation"][1]
+    assert len(figure.read_text().splitlines()) == 7
+
+
+def test_the_picture_of_costs_describes_the_last_numbers() -> None:
+    one = {"seconds": [1.0, 2.0], "memory": [10.0, 30.0], "deviation": [1e-6, 1e-5]}
+    data = gradient_costs([5, 40], {"adjoint": one, "tesla": {**one, "deviation": [0.1, 0.4]}})
+    text = GradientCosts(data).describe(data)
+    assert "with 40 steps of the student: adjoint 2.00 s, 30 MB, deviation 1.0e-05" in text
+    assert GradientCosts(data).table(data)["memory"].tolist() == [10, 30, 10, 30]

@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from explore.distill.trajectory_gradient import (
+from explore.distill.trajectories.gradient import (
     FlatNetwork,
     Student,
     TrajectoryGradient,
     flatten_parameters,
     trajectory_gradient,
 )
-from explore.distill.trajectory_loss import common_pattern_dropout
+from explore.distill.trajectories.loss import common_pattern_dropout
 from explore.errors import InvalidInput, UnknownName
 from explore.models import ConvNet
 
@@ -61,7 +61,7 @@ def test_the_adjoint_is_the_limit_of_finite_differences() -> None:
     network, start, target, student = problem(3)
 
     def value(images: torch.Tensor, logits: torch.Tensor, rate: torch.Tensor) -> float:
-        changed = Student(images, logits, rate, student.batches)
+        changed = student._replace(images=images, labels=logits, rate=rate)
 
         def loss(end: torch.Tensor) -> torch.Tensor:
             return common_pattern_dropout(end, target, start)
@@ -70,7 +70,7 @@ def test_the_adjoint_is_the_limit_of_finite_differences() -> None:
 
     found = gradient(3, "adjoint")
     step = 1e-5
-    for position, name in enumerate(("images", "label_logits", "rate")):
+    for position, name in enumerate(("images", "labels", "rate")):
         tensor = student[position]
         index = tuple(min(1, size - 1) for size in tensor.shape)
         change = torch.zeros_like(tensor)
@@ -111,7 +111,7 @@ def test_float32_networks_of_the_line_agree_to_a_part_in_a_hundred_thousand() ->
     adjoint, unroll = (
         trajectory_gradient(flat, start, student, loss, kind) for kind in ("adjoint", "unroll")
     )
-    for name in ("images", "label_logits", "rate"):
+    for name in ("images", "labels", "rate"):
         ours, reference = getattr(adjoint, name), getattr(unroll, name)
         assert float((ours - reference).norm() / reference.norm()) < 1e-5, name
 
@@ -148,3 +148,41 @@ def test_wrong_arguments_are_named() -> None:
         trajectory_gradient(network, start[:-1], student, torch.sum)
     with pytest.raises(UnknownName, match="adjoint"):
         trajectory_gradient(network, start, student, torch.sum, "adjiont")
+
+
+def test_integer_labels_are_one_hot_and_have_no_gradient() -> None:
+    network, start, target, student = problem(4)
+    labels = student.labels.argmax(1)
+    hard = student._replace(labels=labels)
+    # A softmax of such logits is one-hot up to the precision of float64.
+    almost = student._replace(labels=100 * torch.nn.functional.one_hot(labels, CLASSES).double())
+
+    def loss(end: torch.Tensor) -> torch.Tensor:
+        return common_pattern_dropout(end, target, start)
+
+    for kind in ("adjoint", "unroll", "tesla"):
+        ours = trajectory_gradient(network, start, hard, loss, kind)
+        reference = trajectory_gradient(network, start, almost, loss, kind)
+        assert ours.labels is None
+        torch.testing.assert_close(ours.images, reference.images)
+        torch.testing.assert_close(ours.rate, reference.rate)
+
+
+def test_augmented_images_have_the_gradient_of_the_unrolled_graph() -> None:
+    network, start, target, student = problem(3)
+
+    def augment(images: torch.Tensor, step: int) -> torch.Tensor:
+        return images.roll(step, 3) * (1 + 0.1 * step)
+
+    changed = student._replace(augment=augment)
+
+    def loss(end: torch.Tensor) -> torch.Tensor:
+        return common_pattern_dropout(end, target, start)
+
+    adjoint, unroll = (
+        trajectory_gradient(network, start, changed, loss, kind) for kind in ("adjoint", "unroll")
+    )
+    for ours, reference in zip(adjoint, unroll, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
+    plain = trajectory_gradient(network, start, student, loss)
+    assert not torch.allclose(plain.images, adjoint.images)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from explore.distill.trajectory_loss import (
+from explore.distill.trajectories.loss import (
     common_pattern_dropout,
     enhance_gradient,
     gradient_multiplier,

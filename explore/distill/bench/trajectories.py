@@ -1,6 +1,6 @@
 """Benchmark of the gradient of trajectory matching: unrolled graph, adjoint and TESLA's sum.
 
-python -m explore.distill.bench.trajectories
+explore bench trajectories
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -17,16 +18,18 @@ from typer import Option
 from explore.core import benchmark
 from explore.core.runs import stream_seed
 from explore.core.validation import check_whole_number
-from explore.distill.trajectory_gradient import (
-    GRADIENT_KINDS,
+from explore.distill.figures.gradient_costs import GradientCosts, gradient_costs
+from explore.distill.trajectories.config import GRADIENT_KINDS
+from explore.distill.trajectories.gradient import (
     FlatNetwork,
     Student,
     TrajectoryGradient,
     flatten_parameters,
     trajectory_gradient,
 )
-from explore.distill.trajectory_loss import common_pattern_dropout
+from explore.distill.trajectories.loss import common_pattern_dropout
 from explore.models.convnet import ConvNet
+from explore.plotting.export import save
 
 CLASS_COUNT, SIDE, BATCH, RATE = 10, 32, 64, 0.02
 
@@ -83,9 +86,19 @@ def peak_megabytes(width: int, steps: int, kind: str) -> float:
     return float(output) / 1024
 
 
-def deviation(gradient: TrajectoryGradient, reference: TrajectoryGradient) -> float:
+def deviation(gradient: TrajectoryGradient, exact: TrajectoryGradient) -> float:
     """Return the distance of two gradients of the images, relative to the second one."""
-    return float((gradient.images - reference.images).norm() / reference.images.norm())
+    return float((gradient.images - exact.images).norm() / exact.images.norm())
+
+
+def reference(case: tuple[FlatNetwork, torch.Tensor, torch.Tensor, Student], width: int) -> Any:
+    """Return the gradient of the same problem in float64, by the adjoint."""
+    _, start, target, student = case
+    network = FlatNetwork(ConvNet(3, CLASS_COUNT, SIDE, width=width).double())
+    exact = student._replace(
+        images=student.images.double(), labels=student.labels.double(), rate=student.rate.double()
+    )
+    return solve(network, start.double(), target.double(), exact, "adjoint")
 
 
 @benchmark.command("trajectories")
@@ -93,31 +106,41 @@ def main(
     width: Annotated[int, Option(help="Channels of the ConvNet.")] = 16,
     steps: Annotated[str, Option(help="Numbers of student steps.")] = "5,10,20,40",
     rounds: benchmark.Rounds = 3,
+    figure: Annotated[
+        Path | None,
+        Option(metavar="FILE", help="Draw the values over steps: .png, .svg, .pdf or .csv."),
+    ] = None,
     json_file: benchmark.JsonFile = None,
 ) -> None:
     """Time the gradient of trajectory matching, and measure its memory and its deviation."""
     check_whole_number("width", width, 1)
     lines = [
         f"ConvNet-D3, {width} wide, 3×{SIDE}×{SIDE}, {BATCH} images a step; medians of {rounds} "
-        "rounds, interleaved",
+        "rounds, interleaved; deviation from the gradient in float64",
         f"  {'steps':>5}  {'kind':8} {'seconds':>8} {'added memory':>13} {'deviation':>10}",
     ]
-    values: dict[str, Any] = {}
-    for count in (int(text) for text in steps.split(",")):
+    counts = [int(text) for text in steps.split(",")]
+    measures: dict[str, dict[str, list[float]]] = {
+        kind: {"seconds": [], "memory": [], "deviation": []} for kind in GRADIENT_KINDS
+    }
+    ratios = {}
+    for count in counts:
         case = problem(width, count)
-        reference = solve(*case, "unroll")
+        exact = reference(case, width)
         candidates = {kind: partial(solve, *case, kind) for kind in GRADIENT_KINDS}
         seconds = benchmark.time_rounds(candidates, rounds, pause=benchmark.PAUSE)
         for kind, median in benchmark.medians(seconds).items():
-            peak, error = (
-                peak_megabytes(width, count, kind),
-                deviation(solve(*case, kind), reference),
-            )
+            peak = peak_megabytes(width, count, kind)
+            error = deviation(solve(*case, kind), exact)
             lines.append(f"  {count:>5}  {kind:8} {median:8.3f} {peak:10.0f} MB {error:10.1e}")
-            values[f"{kind}, {count}"] = {"seconds": seconds[kind], "MB": peak, "deviation": error}
-        ratio = benchmark.Ratio.of(seconds["adjoint"], seconds["unroll"])
-        lines.append(f"         adjoint / unroll: {ratio:.2f}")
-    benchmark.report(lines, values, json_file)
+            for name, value in (("seconds", median), ("memory", peak), ("deviation", error)):
+                measures[kind][name].append(value)
+        ratios[count] = benchmark.Ratio.of(seconds["adjoint"], seconds["unroll"])
+        lines.append(f"         adjoint / unroll: {ratios[count]:.2f}")
+    benchmark.report(lines, {"steps": counts, "measures": measures}, json_file)
+    if figure:
+        data = gradient_costs(counts, measures)
+        sys.stdout.write(f"wrote {save(GradientCosts(data), data, figure)}\n")
 
 
 if __name__ == "__main__":

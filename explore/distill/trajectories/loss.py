@@ -49,9 +49,8 @@ def common_pattern_dropout(
         raise InvalidInput(f"student, target and start must be vectors [P], got {shapes}")
     ratio = check_number("drop_ratio", drop_ratio, at_least=0, below=1)
     errors, way = (student - target) ** 2, (start - target) ** 2
-    dropped = int(ratio * len(errors))
-    if dropped:
-        kept = errors.detach().argsort(stable=True)[dropped:]
+    if int(ratio * len(errors)):
+        kept = ~dropped_parameters(student, target, ratio)
         errors, way = errors[kept], way[kept]
     length = way.sum()
     if not float(length) > 0:
@@ -59,6 +58,19 @@ def common_pattern_dropout(
             "the expert did not move between its two checkpoints: their parameters are equal"
         )
     return errors.sum() / length
+
+
+def dropped_parameters(
+    student: torch.Tensor, target: torch.Tensor, drop_ratio: float
+) -> torch.Tensor:
+    """Return which parameters ``common_pattern_dropout`` leaves out, as bool ``[P]``.
+
+    Of equal errors, the first are left out.
+    """
+    errors = ((student - target) ** 2).detach()
+    dropped = torch.zeros_like(errors, dtype=torch.bool)
+    dropped[errors.argsort(stable=True)[: int(drop_ratio * len(errors))]] = True
+    return dropped
 
 
 def gradient_multiplier(

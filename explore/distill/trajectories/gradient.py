@@ -1,8 +1,8 @@
 """The gradient of a trajectory-matching loss, with memory that does not grow with the steps.
 
 A student starts at an expert's parameters θ₀ and takes N steps of SGD on synthetic images x with
-soft labels, ``θₙ₊₁ = θₙ − η ∇ CE(θₙ; xₙ)``. The loss depends on θ_N. Three ways lead to its
-gradient with respect to images, labels and rate η:
+labels, ``θₙ₊₁ = θₙ − η ∇ CE(θₙ; xₙ)``. The loss depends on θ_N. Three ways lead to its gradient
+with respect to images, soft labels and rate η:
 
 * "unroll": PyTorch differentiates through all steps at once; its graph grows with N.
 * "adjoint": θ₀ … θ_N are stored, and the steps are differentiated one by one, from the last to the
@@ -19,14 +19,22 @@ from typing import NamedTuple
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
 from explore.core.validation import check_choice
+from explore.distill.trajectories.config import GRADIENT_KINDS
 from explore.errors import InvalidInput
-
-GRADIENT_KINDS = ("adjoint", "unroll", "tesla")
 
 EndLoss = Callable[[torch.Tensor], torch.Tensor]
 """From the parameters ``[P]`` at the end to a scalar."""
+
+BatchAugment = Callable[[torch.Tensor, int], torch.Tensor]
+"""From the images of a step and its number to what the student sees; the same at each call."""
+
+
+def no_augmentation(images: torch.Tensor, step: int) -> torch.Tensor:
+    """Return the images as they are."""
+    return images
 
 
 class FlatNetwork:
@@ -73,30 +81,38 @@ class Student(NamedTuple):
 
     Attributes:
         images: ``[n, C, H, W]``.
-        label_logits: ``[n, K]``; the soft labels are their softmax.
+        labels: integers ``[n]``, or logits ``[n, K]`` whose softmax are soft labels.
         rate: scalar tensor, the learning rate η.
         batches: the rows of ``images`` of each step.
+        augment: changes the images of a step; differentiable, and the same at each call.
     """
 
     images: torch.Tensor
-    label_logits: torch.Tensor
+    labels: torch.Tensor
     rate: torch.Tensor
     batches: Sequence[torch.Tensor]
+    augment: BatchAugment = no_augmentation
+
+    @property
+    def soft(self) -> bool:
+        """Whether the labels are logits, which have a gradient."""
+        return self.labels.is_floating_point()
 
 
 class TrajectoryGradient(NamedTuple):
-    """Loss and gradients with respect to images, logits of the labels, and rate.
+    """Loss and gradients with respect to images, rate and soft labels.
 
     Attributes:
         loss: scalar.
-        images, label_logits, rate: gradients, shaped as in ``Student``.
+        images, rate: gradients, shaped as in ``Student``.
+        labels: the gradient with respect to the logits; None where labels are integers.
         end: ``[P]``, the student's parameters after its steps.
     """
 
     loss: torch.Tensor
     images: torch.Tensor
-    label_logits: torch.Tensor
     rate: torch.Tensor
+    labels: torch.Tensor | None
     end: torch.Tensor
 
 
@@ -123,11 +139,11 @@ def trajectory_gradient(
     check_choice("kind", kind, GRADIENT_KINDS)
     if not len(student.batches):
         raise InvalidInput("a student needs one or more steps, got no batches")
-    leaves = Student(
-        student.images.detach().requires_grad_(),
-        student.label_logits.detach().requires_grad_(),
-        student.rate.detach().requires_grad_(),
-        student.batches,
+    labels = student.labels.detach()
+    leaves = student._replace(
+        images=student.images.detach().requires_grad_(),
+        labels=labels.requires_grad_() if student.soft else labels,
+        rate=student.rate.detach().requires_grad_(),
     )
     with torch.enable_grad():
         if kind == "unroll":
@@ -135,23 +151,18 @@ def trajectory_gradient(
         return _backward(network, start.detach(), leaves, loss, exact=kind == "adjoint")
 
 
-def _cross_entropy(
-    network: FlatNetwork, parameters: torch.Tensor, student: Student, rows: torch.Tensor
-) -> torch.Tensor:
-    """Return the mean cross entropy of a batch with its soft labels."""
-    log_probabilities = network.logits(parameters, student.images[rows]).log_softmax(1)
-    return -(student.label_logits[rows].softmax(1) * log_probabilities).sum(1).mean()
-
-
 def _step_gradient(
     network: FlatNetwork,
     parameters: torch.Tensor,
     student: Student,
-    rows: torch.Tensor,
+    step: int,
     differentiable: bool,
 ) -> torch.Tensor:
     """Return the gradient ``[P]`` of one of the student's steps."""
-    entropy = _cross_entropy(network, parameters, student, rows)
+    rows = student.batches[step]
+    logits = network.logits(parameters, student.augment(student.images[rows], step))
+    labels = student.labels[rows]
+    entropy = cross_entropy(logits, labels.softmax(1) if student.soft else labels)
     (gradient,) = torch.autograd.grad(entropy, parameters, create_graph=differentiable)
     return gradient
 
@@ -160,22 +171,24 @@ def _unroll(
     network: FlatNetwork, start: torch.Tensor, student: Student, loss: EndLoss
 ) -> TrajectoryGradient:
     parameters = start.clone().requires_grad_()
-    for rows in student.batches:
-        gradient = _step_gradient(network, parameters, student, rows, True)
+    for step in range(len(student.batches)):
+        gradient = _step_gradient(network, parameters, student, step, True)
         parameters = parameters - student.rate * gradient
     value = loss(parameters)
-    inputs = (student.images, student.label_logits, student.rate)
-    images, labels, rate = torch.autograd.grad(value, inputs)
-    return TrajectoryGradient(value.detach(), images, labels, rate, parameters.detach())
+    inputs = (student.images, student.rate, *((student.labels,) if student.soft else ()))
+    images, rate, *labels = torch.autograd.grad(value, inputs)
+    return TrajectoryGradient(
+        value.detach(), images, rate, labels[0] if labels else None, parameters.detach()
+    )
 
 
 def _walk(network: FlatNetwork, start: torch.Tensor, student: Student) -> list[torch.Tensor]:
     """Return the student's parameters before each step and at the end, without graphs."""
     trajectory = [start]
     rate = student.rate.detach()
-    for rows in student.batches:
+    for step in range(len(student.batches)):
         parameters = trajectory[-1].requires_grad_()
-        gradient = _step_gradient(network, parameters, student, rows, False)
+        gradient = _step_gradient(network, parameters, student, step, False)
         trajectory[-1] = parameters.detach()
         trajectory.append(trajectory[-1] - rate * gradient)
     return trajectory
@@ -199,18 +212,21 @@ def _backward(
     trajectory = _walk(network, start, student)
     value, adjoint = _end(loss, trajectory[-1])
     rate = student.rate.detach()
-    images, labels = torch.zeros_like(student.images), torch.zeros_like(student.label_logits)
+    totals = [torch.zeros_like(student.images)]
+    if student.soft:
+        totals.append(torch.zeros_like(student.labels))
     rate_gradient = torch.zeros_like(student.rate)
-    for parameters, rows in zip(reversed(trajectory[:-1]), reversed(student.batches), strict=True):
-        leaf = parameters.detach().requires_grad_()
-        gradient = _step_gradient(network, leaf, student, rows, True)
+    for step in reversed(range(len(student.batches))):
+        leaf = trajectory[step].detach().requires_grad_()
+        gradient = _step_gradient(network, leaf, student, step, True)
         rate_gradient -= adjoint @ gradient.detach()
-        inputs = (student.images, student.label_logits, *((leaf,) if exact else ()))
-        by_images, by_labels, *by_parameters = torch.autograd.grad(
-            -rate * (adjoint @ gradient), inputs
-        )
-        images += by_images
-        labels += by_labels
+        inputs = [student.images, *([student.labels] if student.soft else [])]
         if exact:
-            adjoint = adjoint + by_parameters[0]
-    return TrajectoryGradient(value, images, labels, rate_gradient, trajectory[-1])
+            inputs.append(leaf)
+        parts = torch.autograd.grad(-rate * (adjoint @ gradient), inputs)
+        for total, part in zip(totals, parts, strict=False):
+            total += part
+        if exact:
+            adjoint = adjoint + parts[-1]
+    labels = totals[1] if student.soft else None
+    return TrajectoryGradient(value, totals[0], rate_gradient, labels, trajectory[-1])

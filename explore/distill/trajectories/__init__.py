@@ -1,0 +1,1 @@
+"""Distillation by matching the trajectories of experts: MTT, DATM and EDF."""

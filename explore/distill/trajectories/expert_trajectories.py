@@ -1,0 +1,249 @@
+"""The trajectories of experts: parameters after each epoch, as a file that runs are made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import torch
+
+from explore.core.products import describe_product, resolve_product
+from explore.data._product_file import FileKind, damage_error, file_of, read_file, write_file
+from explore.data.image_set import sha256_of
+from explore.data.training_data import TrainingData
+from explore.errors import InvalidInput
+from explore.models.convnet import ConvNet
+
+FILE = FileKind(
+    "a file of experts",
+    "ExpertTrajectories.save",
+    "train experts with: explore run experts",
+)
+ARCHITECTURE = ("width", "depth", "norm")
+"""Options of experts that decide their architecture."""
+
+
+@dataclass(frozen=True, eq=False)
+class ExpertTrajectories:
+    """Parameters of some experts after each epoch; epoch 0 is before the training.
+
+    Attributes:
+        parameters: float32 ``[experts, epochs + 1, P]``, in the order of
+            ``network().parameters()``.
+        class_names: of the data, in label order.
+        provenance: "config" of the run that trained them (method "experts") and its "step".
+
+    Raises:
+        InvalidInput: another form, NaN or Inf, parameters that do not fit the architecture, or an
+            expert whose parameters do not change.
+    """
+
+    parameters: torch.Tensor
+    class_names: Sequence[str]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shape = list(self.parameters.shape)
+        if not self.parameters.is_floating_point() or len(shape) != 3 or shape[1] < 2:
+            raise InvalidInput(
+                f"parameters must be float [experts, epochs + 1, P], got {self.parameters.dtype} "
+                f"{shape}"
+            )
+        expected = sum(p.numel() for p in self.network().parameters())
+        if shape[2] != expected:
+            raise InvalidInput(
+                f"experts of another architecture: they have {shape[2]} parameters, but a ConvNet "
+                f"with {self._architecture()} has {expected}"
+            )
+        if not torch.isfinite(self.parameters).all():
+            raise InvalidInput("the parameters of an expert are NaN or infinite")
+        still = (self.parameters[:, 1:] == self.parameters[:, :-1]).all(2).nonzero().tolist()
+        if still:
+            expert, epoch = still[0]
+            raise InvalidInput(
+                f"expert {expert} has the same parameters after epochs {epoch} and {epoch + 1}; "
+                "were the network's own tensors stored in place of copies?"
+            )
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __repr__(self) -> str:
+        count, epochs, size = self.parameters.shape
+        return f"ExpertTrajectories({count} experts, {epochs - 1} epochs, {size} parameters)"
+
+    @property
+    def epochs(self) -> int:
+        """The last epoch; there is one checkpoint more."""
+        return self.parameters.shape[1] - 1
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The configuration of the run that trained the experts."""
+        config: Mapping[str, Any] = self.provenance["config"]
+        return config
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the parameters."""
+        return sha256_of(self.parameters)
+
+    def network(self) -> ConvNet:
+        """Return a network of the experts' architecture."""
+        _, channels, size, _ = self.config["data"]["shape"]
+        return ConvNet(channels, len(self.class_names), size, **self._architecture())
+
+    def first(self, count: int) -> Self:
+        """Return the first experts.
+
+        Raises:
+            InvalidInput: there are fewer.
+        """
+        if count > len(self):
+            raise InvalidInput(
+                f"{count} experts are asked for (expert_count), but there are {len(self)}; train "
+                "more with: explore run experts --count"
+            )
+        return type(self)(self.parameters[:count], self.class_names, self.provenance)
+
+    def check_data(self, source: TrainingData) -> None:
+        """Check that the experts were trained on these images.
+
+        Raises:
+            InvalidInput: they were trained on others.
+        """
+        trained, given = self.config["data"], source.describe()
+        if trained["sha256"] != given["sha256"]:
+            kinds = [f"{d['name']} {d['options']} {d['shape']}" for d in (trained, given)]
+            raise InvalidInput(
+                f"the experts were trained on {kinds[0]}, the run has {kinds[1]}; train experts "
+                "on the same images, or give data= those of the experts"
+            )
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """Take the experts from a run of the method "experts" that has ended.
+
+        Raises:
+            InvalidInput: another run, or one that has not ended.
+        """
+        if not (hasattr(run, "parameters") and run.name == "experts"):
+            raise InvalidInput(f"expected a run of the method experts, got {run!r}")
+        if run.step < run.steps:
+            raise InvalidInput(f"{run!r} has not ended; advance it to its end first")
+        provenance = {"config": dict(run.config), "step": run.step}
+        return cls(run.parameters.clone(), list(run.class_names), provenance)
+
+    def save(self, path: str | os.PathLike[str]) -> Any:
+        """Write one ``.safetensors`` file, atomically.
+
+        Raises:
+            InvalidInput: another suffix.
+        """
+        header = {
+            "experts": len(self),
+            "class_names": list(self.class_names),
+            "provenance": dict(self.provenance),
+            "sha256": self.sha256,
+        }
+        return write_file(path, {"parameters": self.parameters}, header, FILE)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what ``save`` wrote. Nothing in the file is executed.
+
+        Args:
+            path: the file, or the recording (``.zarr``, ``.zarr.zip``) that it lies beside.
+
+        Raises:
+            DataMissing: there is no such file.
+            RecordingDamaged: the file is truncated or was changed.
+            InvalidInput: a file of another kind.
+        """
+        path = file_of(path)
+        tensors, header = read_file(path, FILE)
+        if "experts" not in header:
+            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no experts; {FILE.advice}")
+        try:
+            experts = cls(tensors["parameters"], header["class_names"], header["provenance"])
+            is_intact = experts.sha256 == header["sha256"]
+        except (ValueError, LookupError, TypeError) as error:  # ``save`` writes valid ones only
+            raise damage_error(path, error) from error
+        if not is_intact:
+            raise damage_error(path, "its parameters are not those that were saved")
+        return experts
+
+    def _architecture(self) -> dict[str, Any]:
+        return {name: self.config[name] for name in ARCHITECTURE}
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The experts of one run, from one file or from several.
+
+    Attributes:
+        trajectories: those to use, in one.
+        description: what names them in the configuration of a run.
+    """
+
+    trajectories: ExpertTrajectories
+    description: Any
+
+
+def resolve_experts(
+    value: Any, data: Any, method: str, count: int | None = None, device: str = ""
+) -> Experts:
+    """Return the experts of a run.
+
+    Args:
+        value: ``ExpertTrajectories``; whatever ``resolve_product`` accepts in their place; options
+            of new experts, such as ``{"count": 10, "epochs": 20}``, which are then trained on
+            ``data``; or a list of these, whose experts are used together.
+        data: the real images.
+        method: of the run, for messages.
+        count: how many are used; all if None.
+        device: where new experts are trained.
+
+    Raises:
+        InvalidInput: no experts are given, there are fewer than ``count``, or those of a list have
+            other data or another architecture than its first.
+        DataMissing, RecordingDamaged: a file does not exist or cannot be read.
+    """
+    if isinstance(value, list | tuple) and value:
+        parts = [_resolve(part, data, method, device) for part in value]
+        description: Any = [describe_product(part) for part in parts]
+        trajectories = _join(parts)
+    else:
+        trajectories = _resolve(value, data, method, device)
+        description = describe_product(trajectories)
+    return Experts(trajectories.first(count) if count else trajectories, description)
+
+
+def _resolve(value: Any, data: Any, method: str, device: str) -> ExpertTrajectories:
+    if isinstance(value, Mapping) and value and not {"config", "data"} & set(value):
+        from explore.core.registry import build
+
+        options = {"method": "experts", "device": device, **value}
+        name = {} if not isinstance(data, str | Mapping) else {"data": data}
+        run: Any = build({**options, **name}, None if name else data)
+        return ExpertTrajectories.of(run.run())
+    expected = (
+        f"{method} needs experts: the .safetensors file that `explore run experts` writes, or "
+        "options of new ones, such as experts={'count': 10, 'epochs': 20}"
+    )
+    return resolve_product(value, ExpertTrajectories, expected)
+
+
+def _join(parts: Sequence[ExpertTrajectories]) -> ExpertTrajectories:
+    first = parts[0]
+    for part in parts[1:]:
+        for name in (*ARCHITECTURE, "data", "epochs", "zca"):
+            if part.config[name] != first.config[name]:
+                raise InvalidInput(
+                    f"experts of one run must agree in {name}, got {first.config[name]!r} and "
+                    f"{part.config[name]!r}"
+                )
+    parameters = torch.cat([part.parameters for part in parts])
+    return ExpertTrajectories(parameters, first.class_names, first.provenance)
