@@ -61,7 +61,7 @@ TOPIC = Topic(
             "areas",
             "01_activation_areas.ipynb",
             "Should every pixel get the same gradient?",
-            30,
+            45,
         ),
     ),
     packages=("torch", "torchvision"),

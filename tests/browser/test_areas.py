@@ -17,8 +17,8 @@ COUNT = "document.querySelectorAll('.explore-figure img').length"
 def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> None:
     open_notebook(page, server, "bare_01_activation_areas.ipynb")
     run_all_cells(page)
-    page.wait_for_function(f"{COUNT} >= 3", timeout=150_000)
-    page.get_by_text("areas:").wait_for(timeout=150_000)  # the output of the last cell
+    page.wait_for_function(f"{COUNT} >= 5", timeout=150_000)
+    page.get_by_text("conv.bias    100% dropped").wait_for(timeout=150_000)  # of the last cell
     figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
     # the maps are hidden until a prediction is chosen
     pictures.nth(0).scroll_into_view_if_needed()
@@ -50,9 +50,26 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     after = wait_for_new_alt(page, 1, before)
     assert "Class Coat: area" in after
     page.screenshot(path=screenshots / "01-frames.png")
-    # complexity, all batches measured
-    # it is the last picture; before it are photographs, if there are any
-    pictures.last.scroll_into_view_if_needed()
-    assert "Mean over 10 classes" in pictures.last.get_attribute("alt")
+    # complexity, all batches measured; before it are photographs, if there are any
+    complexity = page.locator(".explore-figure img[alt*='Mean over 10 classes']")
+    complexity.scroll_into_view_if_needed()
     page.screenshot(path=screenshots / "01-complexity.png")
+    # part 2: β of one step, then the recorded runs of EDF and MTT by keyboard
+    count = pictures.count()
+    step, runs = count - 2, count - 1
+    pictures.nth(step).scroll_into_view_if_needed()
+    before = pictures.nth(step).get_attribute("alt")
+    assert "With β = 1" in before
+    menus.filter(has_text="mean0.20.50.8").select_option(label="0.8")
+    after = wait_for_new_alt(page, step, before)
+    assert "the level 0.8" in after
+    page.screenshot(path=screenshots / "01-step.png")
+    pictures.nth(runs).scroll_into_view_if_needed()
+    before = pictures.nth(runs).get_attribute("alt")
+    assert "EDF at step 200" in before
+    assert "MTT at step 200" in before
+    figures.nth(runs).get_by_role("button", name="class ring", exact=True).first.click()
+    after = wait_for_new_alt(page, runs, before)
+    assert after.startswith("Class ring of scenes")
+    page.screenshot(path=screenshots / "01-runs.png")
     assert page.outside == []
