@@ -12,6 +12,15 @@ for method in dm datadam channel atom; do
 done
 explore run untrained --data digits --steps 5 --out "$runs/digits-untrained.zarr"
 
+scenes=(--data scenes --data-option size=32 --data-option count=1000 --data-option clutter=0
+  --data-option 'object_size=[0.3,0.48]')
+explore run experts "${scenes[@]}" --preset lesson --count 10 --epochs 14 --out "$runs/parts/experts.zarr"
+explore run coreset --method random "${scenes[@]}" --out "$runs/parts/start.zarr"
+for method in edf mtt; do
+  explore run distill --method "$method" "${scenes[@]}" --preset lesson --experts "$runs/parts/experts.zarr" \
+    --init "$runs/parts/start.safetensors" --steps 200 --window-last 12 --learning-rate 300 --every 1.3 --out "$runs/scenes-$method.zarr"
+done
+
 for method in oggmr runnalls ise-local salmond west prune; do
   explore run reduce --method "$method" --data standard-1d --components 1 --refine none --out "$runs/standard-1d-$method.zarr"
 done

@@ -33,12 +33,15 @@ def parameters(row: Method, family: Mapping[str, Method] | None = None) -> list[
     """
     options: dict[str, inspect.Parameter] = {}
     settings: list[Field[Any]] = []
-    for kind, members in _configurations(row, family).items():
+    methods: dict[str, list[Method]] = {}
+    configurations = _configurations(row, family)
+    for kind, members in configurations.items():
         hints = typing.get_type_hints(kind)
         defaults = registry.make_config(members[0], {"method": members[0].name})
         for setting in fields(kind):
             if setting.name == "method":
                 continue
+            methods.setdefault(setting.name, []).extend(members)
             value = getattr(defaults, setting.name)
             help = _help(setting, value)
             if setting.name in options:
@@ -46,6 +49,9 @@ def parameters(row: Method, family: Mapping[str, Method] | None = None) -> list[
             else:
                 options[setting.name] = _parameter_of(setting, hints[setting.name], help)
                 settings.append(setting)
+    for name, option in options.items():
+        if len(methods[name]) < sum(map(len, configurations.values())):
+            _help_option(option).help += f" (only {_names(methods[name])})"
     result = list(options.values())
     if family is not None:
         help = f"one of {', '.join(family)}; some have other defaults [default: {row.name}]"
@@ -137,9 +143,19 @@ def _help(setting: Field[Any], default: Any) -> str:
 
 def _append_help(parameter: inspect.Parameter, help: str, members: list[Method]) -> None:
     """Add to an option what it means for the methods of another configuration, if it differs."""
-    (option,) = typing.get_args(parameter.annotation)[1:]
+    option = _help_option(parameter)
     if option.help != help:
-        option.help += f"; {', '.join(member.name for member in members)}: {help}"
+        option.help += f"; {_names(members)}: {help}"
+
+
+def _help_option(parameter: inspect.Parameter) -> Any:
+    """Return the object of typer that holds the help of a parameter."""
+    (option,) = typing.get_args(parameter.annotation)[1:]
+    return option
+
+
+def _names(methods: Iterable[Method]) -> str:
+    return ", ".join(method.name for method in methods)
 
 
 def _parameter_of(setting: Field[Any], hint: Any, help: str) -> inspect.Parameter:

@@ -8,6 +8,9 @@ RECORDED_SETS = {"fashion-mnist": "fashion", "digits": "digits"}
 """Data sets of the shipped recordings, and the names under which their files begin."""
 
 
+RECORDED_TRAJECTORIES = ("edf", "mtt")
+"""Methods of trajectory matching with a shipped recording, on scenes."""
+
 QUICK_FEATURES = {"features": "network", "feature_epochs": 1, "width": 4}
 QUICK_EXPERTS = {
     "preset": "lesson",
@@ -48,6 +51,7 @@ def _trajectories(name: str, label: str, summary: str) -> Method:
         label=label,
         figures=("edf",),
         bench="explore.distill.bench.trajectories:main",
+        recordings=(f"data/scenes-{name}.zarr.zip",) if name in RECORDED_TRAJECTORIES else (),
         tiny={
             "data": SMALL_DIGITS,
             "experts": QUICK_EXPERTS,

@@ -293,7 +293,7 @@ def test_figures_are_drawn_without_torch(recorded: Callable[[str], Recorded]) ->
     assert json.loads(lines) == [digest(recorded(kind).recording) for kind in KINDS]
 
 
-DATADAM = """
+KILLED = """
 import os
 os.environ.update(OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1")
 import torch
@@ -305,20 +305,23 @@ def make():
 """
 
 
+KILLED_RUNS: dict[str, dict[str, Any]] = {
+    "datadam": {"steps": 6, "probes": 1, "probe_images": 4},
+    "experts": {},
+    "mtt": {"steps": 6},
+    "edf": {"steps": 6},
+}
+
+
 @pytest.mark.slow
-def test_a_killed_distillation_resumes_to_the_same_bits(tmp_path: Path) -> None:
-    options = {
-        **METHODS["datadam"].tiny,
-        "method": "datadam",
-        "steps": 6,
-        "probes": 1,
-        "probe_images": 4,
-    }
+@pytest.mark.parametrize("name", KILLED_RUNS)
+def test_a_killed_distillation_resumes_to_the_same_bits(name: str, tmp_path: Path) -> None:
+    options = {**METHODS[name].tiny, "method": name, **KILLED_RUNS[name]}
     paths = {step: tmp_path / f"{step}.zarr" for step in ("0", "2", "4")}
     run = build(options)
     expected = record(run, every=1)
     record_and_kill(
-        DATADAM.replace("OPTIONS", repr(options)),
+        KILLED.replace("OPTIONS", repr(options)),
         *((path, step, 0.01) for step, path in paths.items()),
     )
     for path in paths.values():

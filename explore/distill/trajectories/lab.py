@@ -8,6 +8,7 @@ import xarray
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
+from explore.distill.catalog import RECORDED_TRAJECTORIES
 from explore.distill.figures.enhanced_step import EnhancedStep
 from explore.distill.figures.trajectory_matching import TrajectoryMatching, trajectory_matching
 from explore.widgets.controls import Choice, Control, Slider
@@ -48,7 +49,7 @@ def side_by_side(*recordings: xarray.Dataset) -> Explorer:
     Args:
         *recordings: one run or two of trajectory matching; by default EDF and MTT, which ship.
     """
-    runs = [run.load() for run in recordings] or [recording_of(m) for m in ("edf", "mtt")]
+    runs = [run.load() for run in recordings] or [*map(recording_of, RECORDED_TRAJECTORIES)]
     steps = runs[0].step.values.tolist()
     controls: dict[str, Control] = {
         "step": Slider("step", steps, steps[-1]),
