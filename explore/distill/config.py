@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -51,6 +52,15 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": "none",
     },
 }
+
+
+MAPS_NOTE = "the network of the maps saw the whole training set"
+"""What stands beside every result of a run that used class activation maps (EDF)."""
+
+
+def uses_maps(distilled: Mapping[str, Any]) -> bool:
+    """Return whether a set, described as in the recording of an evaluation, was made by EDF."""
+    return bool((distilled.get("config") or {}).get("enhance"))
 
 
 def strategy(name: str, flip: bool = True) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from explore.data.distilled_set import DistilledSet
 from explore.data.training_data import TrainingData
 from explore.distill import ExpertTrajectories, distill
 from explore.distill.catalog import SMALL_DIGITS
+from explore.distill.evaluation.table import table
 from explore.distill.trajectories.config import PUBLISHED, ExpertsConfig, TrajectoryConfig
 from explore.distill.trajectories.discriminative_areas import DiscriminativeAreas
 from explore.distill.trajectories.gradient import FlatNetwork, flatten_parameters
@@ -496,7 +497,19 @@ def test_rate_and_soft_labels_travel_in_the_set_and_into_another_run(
             "learned_rate": True,
         }
     )
-    assert scored.run().summary()
+    assert "saw the whole training set" not in scored.run().summary()
+
+
+def test_every_result_of_edf_says_what_its_maps_know(
+    experts: ExpertTrajectories, tmp_path: Path
+) -> None:
+    run = make("edf", experts, steps=1).run()
+    assert run.summary().endswith("the network of the maps saw the whole training set")
+    options = {"method": "evaluate", "epochs": 1, "networks": 1, "width": 4}
+    scored: Any = build({**options, "distilled": DistilledSet.of(run)})
+    recording = record(scored, tmp_path / "scored.zarr")
+    assert "the network of the maps saw the whole training set" in scored.summary()
+    assert table([recording]).attrs["notes"][-1].startswith("EDF: the network of the maps")
 
 
 # ---- maps

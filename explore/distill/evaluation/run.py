@@ -16,6 +16,7 @@ from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.data.whitening import ZCA
 from explore.distill.augment import augment, draw_augmentation, strategy
+from explore.distill.config import MAPS_NOTE, uses_maps
 from explore.distill.evaluation.checks import check_test_images, count_overlap
 from explore.distill.evaluation.config import EvaluateConfig, EvaluationProtocol
 from explore.distill.evaluation.sources import (
@@ -207,6 +208,7 @@ class EvaluationRun(BaseRun):
         rate = f"{learned_rate:g} (learned)" if learned_rate else f"{p.learning_rate:g}"
         labels = "soft labels" if self.distilled.soft and p.soft_labels else "hard labels"
         overlap = f"; {self.overlap} test images are among the real training images"
+        maps = f"; {MAPS_NOTE}" if uses_maps(self.config["distilled"]) else ""
         return (
             f"{score}, mean and standard deviation of {len(values)} networks "
             f"({', '.join(self.factories)}, {p.width} wide, {p.norm} norm) "
@@ -214,7 +216,7 @@ class EvaluationRun(BaseRun):
             f"trained on {len(self.distilled)} images with {labels} for {p.epochs} epochs by SGD, "
             f"rate {rate} / 10 at half, momentum {p.momentum:g}, weight decay {p.weight_decay:g}, "
             f"batch {p.batch}, augmentation {p.augment}; "
-            f"last epoch, nothing chosen on test images{overlap if self.overlap else ''}."
+            f"last epoch, nothing chosen on test images{overlap if self.overlap else ''}{maps}."
         )
 
     line = summary

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.distill.catalog import BASELINES, DISTILLATION_METHODS
+from explore.distill.config import MAPS_NOTE, uses_maps
 from explore.distill.evaluation.config import EvaluationProtocol
 from explore.distill.evaluation.results import check_alike, compare_results, last_frame, seed_of
 from explore.errors import InvalidInput
@@ -252,6 +253,7 @@ def _notes(evaluations: Sequence[xarray.Dataset], set_counts: Sequence[int]) -> 
         f"{e.attrs.get('threads')} thread(s) of {e.attrs.get('device', 'a machine')}"
         for e in evaluations
     )
+    with_maps = any(uses_maps(e.attrs["config"]["distilled"]) for e in evaluations)
     return [
         f"Accuracy on the {config['split']} images: mean ± standard deviation over {sets} × "
         f"{networks} ({', '.join(kinds)}, {p.width} wide, {p.norm} norm; {p.epochs} epochs of SGD, "
@@ -260,6 +262,7 @@ def _notes(evaluations: Sequence[xarray.Dataset], set_counts: Sequence[int]) -> 
         "Differences are paired by seed and network, ± half of the 95 % interval over "
         f"{'networks' if set(set_counts) == {1} else 'sets'}.",
         f"Seconds on {'; '.join(machines)}.",
+        *([f"EDF: {MAPS_NOTE}."] if with_maps else []),
     ]
 
 

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 
 from explore.core.recording import frame_index
 from explore.distill.catalog import METHOD_LABELS
+from explore.distill.config import MAPS_NOTE
 from explore.distill.recordings import TRAJECTORY_MATCHING
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_heading, step_targets
@@ -265,9 +266,7 @@ class TrajectoryMatching(Picture):
             shares = data["dropped_share"].values[side]
             self._dropped[side].set_data(shares, np.arange(len(shares)))
         label = str(data.label.values[int(data["chosen"])])
-        self._heading.set_text(
-            f"Class {label} of {data.attrs['data']}; the network of the maps saw all real images"
-        )
+        self._heading.set_text(f"Class {label} of {data.attrs['data']}; {MAPS_NOTE}")
         last = np.nanmax(data["curve_step"].values)
         self._real.set_data([-1, last * 2 + 10], [float(data["real_area"])] * 2)
 
@@ -285,10 +284,8 @@ class TrajectoryMatching(Picture):
             )
         label = str(data.label.values[int(data["chosen"])])
         return (
-            f"Class {label} of {data.attrs['data']}; the network of the maps saw the whole "
-            f"training set, and finds an area of {float(data['real_area']):.0%} in real images. "
-            + ". ".join(parts)
-            + "."
+            f"Class {label} of {data.attrs['data']}; {MAPS_NOTE}, and finds an area of "
+            f"{float(data['real_area']):.0%} in real images. " + ". ".join(parts) + "."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from explore.data.image_set import sha256_of
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.convnet import ConvNet
+
+log = logging.getLogger("explore")
 
 FILE = FileKind(
     "a file of experts",
@@ -228,6 +231,7 @@ def _resolve(value: Any, data: Any, method: str, device: str) -> ExpertTrajector
         options = {"method": "experts", "device": device, **value}
         name = {} if not isinstance(data, str | Mapping) else {"data": data}
         run: Any = build({**options, **name}, None if name else data)
+        log.info("training experts: %r", run)
         return ExpertTrajectories.of(run.run())
     expected = (
         f"{method} needs experts: the .safetensors file that `explore run experts` writes, or "

@@ -19,6 +19,7 @@ from explore.core.runs import stream_seed
 from explore.data.training_data import TrainingData
 from explore.distill.augment import augment, draw_augmentation, strategy
 from explore.distill.checks import check_training_images
+from explore.distill.config import MAPS_NOTE
 from explore.distill.probe import to_eight_bits, to_seven_bits
 from explore.distill.recordings import TRAJECTORY_MATCHING
 from explore.distill.run import DistilledSetRun
@@ -195,7 +196,7 @@ class TrajectoryRun(DistilledSetRun):
         if self.skipped:
             text += f", {self.skipped} steps above the gate"
         if self.options.enhance:
-            text += "; the network of the maps saw the whole training set"
+            text += f"; {MAPS_NOTE}"
         return text
 
     def state(self) -> dict[str, Any]:
