@@ -128,9 +128,12 @@ def _runner(row: Method, options: list[inspect.Parameter]) -> Callable[..., None
         default = registry.resolve(row.config).__dataclass_fields__.get("data")
         data = config.get("data") or (default.default if default else "")
         if data_options:
+            if not data:
+                raise InvalidInput("--data-option needs --data, the name of the set")
             config["data"] = {"name": data, "options": data_options}
-        if "distilled" in config:
-            subject = Path(str(config["distilled"])).stem
+        product = config.get("distilled") or (config.get("experts") if data is None else None)
+        if product:
+            subject = Path(str(product)).stem
         else:
             subject = positional_value(row, config) or str(data)
         file = f"{row.name}-{re.sub(r'[^a-zA-Z0-9_.-]+', '_', subject)}.zarr"

@@ -233,6 +233,7 @@ def test_an_error_is_one_message_without_a_traceback(
         (["run", "dm", "--spatial", "four"], "expected a number or none, got 'four'"),
         (["run", "dm", "--depth", "2.5"], "expected a whole number or none, got '2.5'"),
         (["run", "dm", "--every", "0"], "expected auto, log, a whole number above 0"),
+        (["run", "mtt", "--data-option", "size=8"], "--data-option needs --data"),
         (["run", "dm", "--data-option", "size"], "expected KEY=VALUE, such as size=16, got 'size'"),
         (["run", "dm", "--widht", "3"], "No such option"),
     ],

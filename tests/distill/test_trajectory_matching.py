@@ -164,6 +164,13 @@ def test_the_recording_stands_for_the_file_beside_it(tmp_path: Path) -> None:
     assert run.config["experts"]["config"]["method"] == "experts"
 
 
+def test_the_experts_name_the_data_of_a_run(experts: ExpertTrajectories) -> None:
+    run = make("mtt", experts, data=None)
+    assert run.config["data"] == experts.config["data"]
+    with pytest.raises(InvalidInput, match="it lacks data, depth, epochs, norm, width, zca"):
+        ExpertTrajectories(experts.parameters, experts.class_names)
+
+
 def test_experts_of_several_files_are_used_together(
     experts: ExpertTrajectories, tmp_path: Path
 ) -> None:

@@ -164,7 +164,7 @@ class TrajectoryConfig(BaseConfig):
     """
 
     method: str = option("mtt", "mtt, datm or edf", choices=METHOD_OPTIONS)
-    data: Any = option("digits", "name of the data set")
+    data: Any = option(None, "name of the data set; by default that of the experts")
     experts: Any = option(
         "",
         "the experts: a .safetensors file or the recording beside it, several of them, or options "

@@ -48,6 +48,12 @@ class ExpertTrajectories:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        config = self.provenance.get("config") or {}
+        if missing := sorted({*ARCHITECTURE, "data", "epochs", "zca"} - set(config)):
+            raise InvalidInput(
+                "provenance must hold the config of the run that trained the experts; it lacks "
+                f"{', '.join(missing)}"
+            )
         shape = list(self.parameters.shape)
         if not self.parameters.is_floating_point() or len(shape) != 3 or shape[1] < 2:
             raise InvalidInput(
@@ -204,7 +210,7 @@ def resolve_experts(
         value: ``ExpertTrajectories``; whatever ``resolve_product`` accepts in their place; options
             of new experts, such as ``{"count": 10, "epochs": 20}``, which are then trained on
             ``data``; or a list of these, whose experts are used together.
-        data: the real images.
+        data: the real images; those of the options, or digits, if None.
         method: of the run, for messages.
         count: how many are used; all if None.
         device: where new experts are trained.
@@ -225,12 +231,13 @@ def resolve_experts(
 
 
 def _resolve(value: Any, data: Any, method: str, device: str) -> ExpertTrajectories:
-    if isinstance(value, Mapping) and value and not {"config", "data"} & set(value):
+    if isinstance(value, Mapping) and value and "config" not in value:
         from explore.core.registry import build
 
         options = {"method": "experts", "device": device, **value}
-        name = {} if not isinstance(data, str | Mapping) else {"data": data}
-        run: Any = build({**options, **name}, None if name else data)
+        if "data" not in options and isinstance(data, str | Mapping):
+            options["data"] = data
+        run: Any = build(options, None if "data" in options else data)
         log.info("training experts: %r", run)
         return ExpertTrajectories.of(run.run())
     expected = (

@@ -47,7 +47,7 @@ LAST_STEP = ("maps", "gradient", "dropped")
 
 def build(config: TrajectoryConfig, data: Any = None) -> TrajectoryRun:
     """Build the run for the registry and for ``distill``."""
-    return TrajectoryRun(config, config.data if data is None else data)
+    return TrajectoryRun(config, data)
 
 
 class TrajectoryRun(DistilledSetRun):
@@ -61,7 +61,8 @@ class TrajectoryRun(DistilledSetRun):
 
     Args:
         options: see ``TrajectoryConfig``.
-        data: the real images, those on which the experts were trained.
+        data: the real images, those on which the experts were trained; by default
+            ``options.data``, or else what the experts' configuration names.
 
     Raises:
         InvalidInput: there are no experts, too few, or those of other images; or the window goes
@@ -69,8 +70,9 @@ class TrajectoryRun(DistilledSetRun):
         DataMissing, RecordingDamaged: a file of experts does not exist or cannot be read.
     """
 
-    def __init__(self, options: TrajectoryConfig, data: Any) -> None:
+    def __init__(self, options: TrajectoryConfig, data: Any = None) -> None:
         self.options, self.name, self.steps = options, options.method, options.steps
+        data = options.data if data is None else data
         experts = resolve_experts(
             options.experts, data, self.name, options.expert_count, options.device
         )
@@ -79,6 +81,7 @@ class TrajectoryRun(DistilledSetRun):
         count = options.images_per_class
         check = partial(check_training_images, images_per_class=count, init=options.init)
         zca = bool(self.experts.config["zca"])
+        data = self.experts.config["data"] if data is None else data
         source = TrainingData(data, zca=zca, device=options.device, check=check)
         self.experts.check_data(source)
         super().__init__(source, count)
@@ -116,9 +119,9 @@ class TrajectoryRun(DistilledSetRun):
             RunDiverged: the loss is not a finite number, or the student's learning rate would no
                 longer be above 0. The run keeps its last state.
         """
-        options, step = self.options, self.step + 1
+        options, step, maps = self.options, self.step + 1, self._maps
         if options.enhance and self.step % options.refresh == 0:
-            self._maps = self._discriminative_areas().maps(self.images, self._label_numbers)
+            maps = self._discriminative_areas().maps(self.images, self._label_numbers)
         generator = np.random.default_rng(stream_seed(options.seed, "experts", step))
         expert = int(generator.integers(len(self.experts)))
         epoch = int(generator.choice(options.window(self.step)))
@@ -145,7 +148,7 @@ class TrajectoryRun(DistilledSetRun):
                 f"the loss is {value} at step {step}; learning_rate {options.learning_rate} or "
                 f"the student's rate {self._learned['rate']:.3g} may be too large"
             )
-        multiplied = gradient.images * self._multiplier()[:, None]
+        multiplied = gradient.images * self._multiplier(maps)[:, None]
         is_open = options.gate is None or value <= options.gate
         if is_open:
             gradients = {"images": multiplied, "rate": gradient.rate}
@@ -154,7 +157,7 @@ class TrajectoryRun(DistilledSetRun):
             self._update(gradients)
         self.loss, self.step, self._start_epoch = value, step, epoch
         self.skipped += not is_open
-        self._gradient = multiplied
+        self._maps, self._gradient = maps, multiplied
         self._dropped = dropped_parameters(gradient.end, target, options.drop_ratio)
 
     def snapshot(self) -> xarray.Dataset:
@@ -166,7 +169,7 @@ class TrajectoryRun(DistilledSetRun):
         values = {
             "map": to_seven_bits(areas.maps(self.images, self._label_numbers)),
             "area": areas.areas(self.images, self._label_numbers).cpu().numpy(),
-            "multiplier": to_seven_bits(self._multiplier()),
+            "multiplier": to_seven_bits(self._multiplier(self._maps)),
             "gradient": to_eight_bits(self._gradient),
             "soft_label": soft_labels.cpu().numpy().copy(),
         }
@@ -288,12 +291,12 @@ class TrajectoryRun(DistilledSetRun):
         """Return the logits of soft labels, learned or fixed; None where labels are hard."""
         return self._learned.get("labels", self._fixed_logits)
 
-    def _multiplier(self) -> torch.Tensor:
+    def _multiplier(self, maps: torch.Tensor) -> torch.Tensor:
         """Return the factor of each pixel's gradient, ``[N, H, W]``; 1 without enhancement."""
         options = self.options
         if not options.enhance:
-            return torch.ones_like(self._maps)
-        return gradient_multiplier(self._maps, options.beta, options.area_threshold)
+            return torch.ones_like(maps)
+        return gradient_multiplier(maps, options.beta, options.area_threshold)
 
     def _discriminative_areas(self) -> DiscriminativeAreas:
         if self._areas is None:
