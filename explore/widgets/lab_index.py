@@ -12,7 +12,7 @@ class Tiles:
 
     Example:
         >>> print(Tiles())
-        Should every pixel get the same gradient? (30 minutes, ...
+        Should every pixel get the same gradient? (45 minutes, ...
     """
 
     def _repr_html_(self) -> str:

@@ -21,12 +21,28 @@ from explore.data import DistilledSet, load
 from explore.distill import EvaluationProtocol, distill, evaluate
 from explore.distill.catalog import TOPIC
 from explore.distill.figures.evolution import Evolution, evolution
-from explore.distill.recordings import ATTENTION_MATCHING, CORESET, EVALUATION, UNTRAINED
+from explore.distill.recordings import (
+    ATTENTION_MATCHING,
+    CORESET,
+    EVALUATION,
+    EXPERTS,
+    TRAJECTORY_MATCHING,
+    UNTRAINED,
+)
 from explore.errors import InvalidInput, UnknownName
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 SMALL_DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
-KINDS = {"evaluate": EVALUATION, "untrained": UNTRAINED, "random": CORESET, "class-mean": CORESET}
+KINDS = {
+    "evaluate": EVALUATION,
+    "untrained": UNTRAINED,
+    "random": CORESET,
+    "class-mean": CORESET,
+    "experts": EXPERTS,
+    "mtt": TRAJECTORY_MATCHING,
+    "datm": TRAJECTORY_MATCHING,
+    "edf": TRAJECTORY_MATCHING,
+}
 
 
 def declaration(kind: RecordingKind, name: str) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -58,7 +74,7 @@ def test_shipped_recordings_have_the_declared_variables(method: str) -> None:
         check_declared(recording.isel(step=0), kind)
 
 
-@pytest.mark.parametrize("method", ["random", "class-mean", "evaluate"])
+@pytest.mark.parametrize("method", ["random", "class-mean", "evaluate", "experts", "mtt", "edf"])
 def test_frames_have_the_declared_variables(method: str) -> None:
     run = build({"method": method, **registry.method(method).tiny})
     check_declared(run.snapshot(), KINDS[method])
