@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "run": ["SubclassRun", "train"],
         "classification_metrics": ["report"],
         "study_tables": ["table"],
+        "teacher_file": ["Teacher"],
         "study": ["StudyRun", "compare"],
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +112,9 @@ class SubclassConfig(_CommonConfig):
     temperature: float = option(4.0, "temperature T of the soft term", above=0)
     epochs: int = option(100, "epochs of the student", at_least=1)
     teacher_epochs: int = option(10, "epochs of the teacher", at_least=1)
+    teacher: Any = option(
+        "", "a trained teacher, a file that Teacher.save wrote; by default one is trained first"
+    )
     curriculum: bool = option(
         False,
         "start with images on which all annotators agree, then add the others in stages "
@@ -122,6 +125,11 @@ class SubclassConfig(_CommonConfig):
         "training images that are held out for the frames; at most a fifth of all",
         at_least=1,
     )
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what repeats a run; earlier recordings do not name a teacher."""
+        named = super().identity(data)
+        return named if named["teacher"] else {k: v for k, v in named.items() if k != "teacher"}
 
 
 @dataclass(frozen=True, kw_only=True)

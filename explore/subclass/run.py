@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from explore.core.frame_steps import FrameSteps
+from explore.core.products import describe_product, resolve_product
 from explore.core.runs import BaseRun, stream_seed
 from explore.data._checks import describe_tensor
 from explore.data.image_set import sha256_of
@@ -30,6 +32,7 @@ from explore.subclass.networks import (
 )
 from explore.subclass.objective import Objective, StudentSettings
 from explore.subclass.recordings import TRAINING
+from explore.subclass.teacher_file import Teacher
 from explore.subclass.training_data import SubclassData
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ def train(
     method: str = "skd",
     *,
     classes: torch.Tensor | None = None,
-    teacher: nn.Module | Factory | None = None,
+    teacher: nn.Module | Factory | Teacher | str | Path | None = None,
     student: Factory | str | None = None,
     device: str | None = None,
     **options: Any,
@@ -59,9 +62,10 @@ def train(
         method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "found-subclasses".
         classes: of the samples, ``[N]``, to check that they agree with the subclasses.
         teacher: a trained network, ``[N, ...]`` to subclass logits ``[N, S]``, which is not trained
-            again; or ``factory(outputs, seed)`` that returns an untrained one. By default a small
-            ConvNet, or an MLP if the samples are not images. If classes have different numbers of
-            subclasses, the last biases of a factory's network are set (unless ``prior=False``).
+            again; a ``Teacher`` or its file; or ``factory(outputs, seed)`` that returns an
+            untrained one. By default a small ConvNet, or an MLP if the samples are not images. If
+            classes have different numbers of subclasses, the last biases of a factory's network are
+            set (unless ``prior=False``).
         student: ``factory(outputs, seed)``, or "mlp" (the default, with ``width`` hidden units), or
             "convnet".
         device: of the computation; by default that of ``images``.
@@ -90,6 +94,8 @@ def train(
         raise UnknownName("method", method, TEACHING_SIGNALS)
     device = device or (str(images.device) if hasattr(images, "device") else "")
     values = {"method": method, "device": device, "data": "tensors", "parents": parents}
+    if isinstance(teacher, Teacher | str | Path):
+        options, teacher = {**options, "teacher": teacher}, None
     config = make_config(registered_method(method), {**values, "labels": 0, **options})
     return SubclassRun(config, (images, subclasses), teacher, student, classes)
 
@@ -150,7 +156,12 @@ class SubclassRun(BaseRun):
         is_trained = isinstance(teacher, nn.Module)
         factories = factory_names(teacher=None if is_trained else teacher, student=student)
         description: dict[str, Any] = {}
-        if isinstance(teacher, nn.Module):
+        if options.teacher:
+            expected = "teacher must be a Teacher or the .safetensors file of one"
+            product = resolve_product(options.teacher, Teacher, expected)
+            self.teacher = product.network(source, self.signal.teacher)
+            description = describe_product(product)
+        elif isinstance(teacher, nn.Module):
             if self.signal.teacher not in ("subclass", ""):
                 raise InvalidInput(
                     f"{self.name} trains its own teacher; omit teacher, or pass a factory of "
