@@ -556,13 +556,16 @@ def test_imagenet_classes_are_found_and_the_official_target_is_another_map() -> 
 def test_whitened_images_are_unwhitened_before_the_map() -> None:
     white = build({**EXPERTS, "count": 1, "zca": True}).run()  # type: ignore[attr-defined]
     run = make("edf", ExpertTrajectories.of(white))
-    plain = TrainingData(SMALL_DIGITS)
-    areas = DiscriminativeAreas(run.options, plain)
-    rows, labels = run.source.sample(1, 0), torch.arange(10)
-    white_maps = DiscriminativeAreas(run.options, run.source).maps(run.source.batch(rows), labels)
-    torch.testing.assert_close(
-        white_maps, areas.maps(plain.batch(rows), labels), rtol=1e-2, atol=1e-3
-    )
+    digits = load("digits", **SMALL_DIGITS["options"])
+    labels = torch.arange(10)
+    for data in (SMALL_DIGITS, (digits.batch(), digits.labels)):  # a set, and plain tensors
+        plain, whitened = TrainingData(data), TrainingData(data, zca=True)
+        rows = plain.sample(1, 0)
+        expected, maps = (
+            DiscriminativeAreas(run.options, source).maps(source.batch(rows), labels)
+            for source in (plain, whitened)
+        )
+        torch.testing.assert_close(maps, expected, rtol=1e-2, atol=1e-2)
 
 
 # ---- recordings

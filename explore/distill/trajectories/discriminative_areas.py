@@ -15,7 +15,6 @@ from explore.data.training_data import TrainingData
 from explore.distill.trajectories.config import TrajectoryConfig
 from explore.errors import InvalidInput
 from explore.models.trained.loading import load_network
-from explore.models.trained.network_table import NetworkEntry
 from explore.models.trained.small_network import count_classes, train_small_network
 
 REFERENCE = 32
@@ -48,7 +47,10 @@ class DiscriminativeAreas:
         name, entry = options.cam_network, None
         if name:
             network, entry = load_network(name, options.cam_weights)
-        data = source.set if source.set is not None else (source.batch(), source.labels)
+        data: Any = source.set
+        if data is None:
+            images = source.batch()
+            data = (source.zca.undo(images) if source.zca else images, source.labels)
         statistics = entry.statistics if entry else None
         self._seen = TrainingData(data, device=source.device, statistics=statistics)
         if name:
@@ -62,7 +64,7 @@ class DiscriminativeAreas:
                 epochs=options.cam_epochs,
                 seed=stream_seed(options.seed, "maps"),
             )
-        self._classes = self._class_numbers(entry, classes)
+        self._classes = self._class_numbers(classes)
         self._mapper = ActivationMapper(
             network, options.cam_layer or None, options.cam_kind, seed=options.seed
         )
@@ -73,17 +75,20 @@ class DiscriminativeAreas:
 
         A map that is zero, constant or not finite is zeros.
         """
-        return resize_maps(self._maps(images, labels).maps, self._side)
+        return self.measure(images, labels)[0]
 
-    def areas(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the share ``[N]`` of each map above 0.5, at the resolution of the layer."""
-        return activation_area(self._maps(images, labels).maps)
+    def measure(
+        self, images: torch.Tensor, labels: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the maps, and the share ``[N]`` of each above 0.5 at the layer's resolution."""
+        maps = self._maps(images, labels).maps
+        return resize_maps(maps, self._side), activation_area(maps)
 
     def real_areas(self, seed: int) -> np.ndarray:
         """Return the mean area of some real images of each class, ``[K]``."""
         rows = self._source.sample(REFERENCE, stream_seed(seed, "probe"))
         labels = self._source.labels[rows]
-        areas = self.areas(self._source.batch(rows), labels).cpu().numpy()
+        areas = self.measure(self._source.batch(rows), labels)[1].cpu().numpy()
         numbers = labels.cpu().numpy()
         means = [areas[numbers == label].mean() for label in range(self._source.classes)]
         return np.array(means, np.float32)
@@ -101,7 +106,7 @@ class DiscriminativeAreas:
         inputs = self._source.to_units_of(self._seen, images.detach())
         return self._mapper(inputs, targets, warn=False)
 
-    def _class_numbers(self, entry: NetworkEntry | None, classes: int) -> torch.Tensor:
+    def _class_numbers(self, classes: int) -> torch.Tensor:
         """Return the network's number of each class of the data."""
         source = self._source
         if classes == source.classes:

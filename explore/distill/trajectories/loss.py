@@ -50,8 +50,8 @@ def common_pattern_dropout(
     ratio = check_number("drop_ratio", drop_ratio, at_least=0, below=1)
     errors, way = (student - target) ** 2, (start - target) ** 2
     if int(ratio * len(errors)):
-        kept = ~dropped_parameters(student, target, ratio)
-        errors, way = errors[kept], way[kept]
+        remaining = ~dropped_parameters(student, target, ratio)
+        errors, way = errors[remaining], way[remaining]
     length = way.sum()
     if not float(length) > 0:
         raise InvalidInput(

@@ -165,10 +165,11 @@ class TrajectoryRun(DistilledSetRun):
         source, areas = self.source, self._discriminative_areas()
         if self._real_areas is None:
             self._real_areas = areas.real_areas(self.options.seed)
+        maps, map_areas = areas.measure(self.images, self._label_numbers)
         soft_labels = self.labels if self.labels.ndim == 2 else one_hot(self.labels).float()
         values = {
-            "map": to_seven_bits(areas.maps(self.images, self._label_numbers)),
-            "area": areas.areas(self.images, self._label_numbers).cpu().numpy(),
+            "map": to_seven_bits(maps),
+            "area": map_areas.cpu().numpy(),
             "multiplier": to_seven_bits(self._multiplier(self._maps)),
             "gradient": to_eight_bits(self._gradient),
             "soft_label": soft_labels.cpu().numpy().copy(),
