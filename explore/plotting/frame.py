@@ -6,11 +6,12 @@ corner, as in Matplotlib. So an update never moves a panel, whatever the lengths
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from explore.plotting.mosaic import tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import EDGE_GREY, FRAME_GREY, set_title
 
@@ -45,6 +46,28 @@ def add_bare_axes(picture: Picture, box: Box, title: str | None = None) -> Any:
     if title is not None:
         set_title(axes, title)
     return axes
+
+
+def class_targets(
+    picture: Picture, mosaics: Iterable[Any], labels: Iterable[Any], tiles: Mapping[str, int]
+) -> list[Target]:
+    """Return a target for each tile of each mosaic; it sets the state "label" to its class.
+
+    Args:
+        picture: with the mosaics.
+        mosaics: artists of ``imshow``.
+        labels: names of the classes, in the order of the tiles.
+        tiles: the layout, as ``tile_box`` takes it.
+    """
+    return [
+        Target(
+            *picture.box(artist.axes, *tile_box(index, **tiles)),
+            f"class {name}",
+            {"label": str(name)},
+        )
+        for artist in mosaics
+        for index, name in enumerate(labels)
+    ]
 
 
 def step_targets(

@@ -17,7 +17,7 @@ from explore.distill.catalog import METHOD_LABELS
 from explore.distill.config import MAPS_NOTE
 from explore.distill.recordings import TRAJECTORY_MATCHING
 from explore.errors import InvalidInput
-from explore.plotting.frame import add_bare_axes, add_heading, step_targets
+from explore.plotting.frame import add_bare_axes, add_heading, class_targets, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL, set_title
@@ -313,14 +313,8 @@ class TrajectoryMatching(Picture):
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return a target for each tile (it sets the class) and each step of the first curve."""
-        tiles = [
-            Target(
-                *self.box(artist.axes, *tile_box(index, **self._tiles)),
-                f"class {name}",
-                {"label": str(name)},
-            )
-            for artist in self._mosaics
-            for index, name in enumerate(data.label.values)
-        ]
         steps = data["curve_step"].values[0]
-        return tiles + step_targets(self, self._axes, steps[np.isfinite(steps)])
+        return [
+            *class_targets(self, self._mosaics, data.label.values, self._tiles),
+            *step_targets(self, self._axes, steps[np.isfinite(steps)]),
+        ]
