@@ -92,17 +92,19 @@ class DataSet:
     """One data set: the function that loads it, and where its files come from.
 
     Attributes:
-        name: the name for ``explore.data.load``.
-        loader: function ``loader(split, **options)``.
+        name: the name for the function that loads it; see ``content``.
+        loader: function ``loader(split, **options)``; of graphs, ``loader(**options)``.
         origin: "included" in the installation, "download" (with ``download=True``) or "files" that
             the user has; "path" for folders of the user's own.
         quick: options with which loading takes a moment, for ``explore doctor``.
+        content: "images", for ``explore.data.load``, or "graphs", for ``load_graph_set``.
     """
 
     name: str
     loader: str
     origin: str = "files"
     quick: Mapping[str, Any] = field(default_factory=dict)
+    content: str = "images"
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,10 @@ def labs() -> list[Lab]:
     )
 
 
-def datasets() -> dict[str, DataSet]:
-    """Return all data sets by name."""
-    return {row.name: row for topic in topics().values() for row in topic.datasets}
+def datasets(content: str = "images") -> dict[str, DataSet]:
+    """Return all data sets of images, or of graphs, by name."""
+    rows = [row for topic in topics().values() for row in topic.datasets]
+    return {row.name: row for row in rows if row.content == content}
 
 
 def families() -> dict[str, dict[str, Method]]:

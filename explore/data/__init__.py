@@ -1,11 +1,12 @@
-"""Image sets, distilled sets, coresets and whitening; data sets are loaded by name.
+"""Image sets, graph sets, distilled sets, coresets and whitening; data sets are loaded by name.
 
-Digits and scenes are always available. Other sets are read from the data folder, and downloaded
-only with ``download=True``.
+Digits, scenes and motif graphs are always available. Other sets are read from the data folder, and
+downloaded only with ``download=True``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ import lazy_loader
 from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+    from explore.data.graph_set import GraphSet
     from explore.data.image_set import ImageSet
 
 _getattr, _, _attached = lazy_loader.attach(
@@ -22,12 +26,13 @@ _getattr, _, _attached = lazy_loader.attach(
     submod_attrs={
         "distilled_set": ["DistilledSet"],
         "datasets.folders": ["data_folder"],
+        "graph_set": ["GraphSet"],
         "image_set": ["ImageSet"],
         "datasets.synthetic_scenes": ["scenes"],
         "whitening": ["ZCA"],
     },
 )
-__all__ = [*_attached, "load"]
+__all__ = [*_attached, "load", "load_graph_set", "load_graphs"]
 __getattr__ = _getattr
 
 
@@ -36,6 +41,8 @@ def __dir__() -> list[str]:
 
 
 SPLITS = ("train", "val", "test")
+TU_COLLECTION = "tu"
+"""The row of the catalog that loads every graph set of the TU collection."""
 
 
 def load(name: str, split: str = "train", **options: Any) -> ImageSet:
@@ -66,6 +73,53 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     loader = resolve(datasets()[name].loader)
+    _check_options(name, loader, options)
+    return loader(split, **options)
+
+
+def load_graph_set(name: str, **options: Any) -> GraphSet:
+    """Load a set of graphs by name.
+
+    Args:
+        name: "motifs", which is always available (see ``motif_graphs``), or a set of the TU
+            collection whose files you have, such as "MUTAG" (see ``tu_graphs``).
+        **options: the arguments of those functions.
+
+    Raises:
+        DataMissing: the set, or one of its files, is not in the data folder.
+        InvalidInput: the set has no such option.
+
+    Example:
+        >>> load_graph_set("motifs", count=10)
+        GraphSet('motifs': 10 graphs, 19 to 25 nodes, 268 edges, 31 features, 2 classes)
+    """
+    from explore.core.registry import datasets, resolve
+
+    rows = datasets("graphs")
+    if name in rows and name != TU_COLLECTION:
+        loader = resolve(rows[name].loader)
+    else:
+        loader, options = resolve(rows[TU_COLLECTION].loader), {"name": name, **options}
+    _check_options(name, loader, options)
+    return loader(**options)
+
+
+def load_graphs(name: str, **options: Any) -> list[Data]:
+    """Load a set of graphs as a list of PyTorch Geometric's ``Data``; see ``load_graph_set``.
+
+    Example:
+        >>> load_graphs("motifs", count=2)[0].num_features
+        31
+    """
+    return load_graph_set(name, **options).to_pyg()
+
+
+def _check_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Check that a loader has these options and gets those that it needs.
+
+    Raises:
+        InvalidInput: it has not.
+    """
     parameters = {k: p for k, p in signature(loader).parameters.items() if k != "split"}
     unknown = sorted(set(options) - set(parameters))
     if unknown:
@@ -81,4 +135,3 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
         raise InvalidInput(
             f"{name} needs {', '.join(missing)}; its options are {', '.join(parameters)}"
         )
-    return loader(split, **options)

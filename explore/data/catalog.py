@@ -21,6 +21,13 @@ TOPIC = Topic(
         ),
         DataSet("imagenette", "explore.data.datasets.imagenette:imagenette"),
         DataSet("mhist", "explore.data.datasets.mhist:mhist"),
+        DataSet(
+            "motifs",
+            "explore.data.datasets.motif_graphs:motif_graphs",
+            "included",
+            content="graphs",
+        ),
+        DataSet("tu", "explore.data.datasets.tu_graphs:tu_graphs", content="graphs"),
         DataSet("mnist", "explore.data.datasets.mnist:mnist", "download"),
         DataSet("scenes", "explore.data.datasets.synthetic_scenes:scenes", "included"),
         DataSet("voc", "explore.data.datasets.voc:voc", "download", quick={"size": 8}),

@@ -7,6 +7,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "architectures": ["ARCHITECTURES", "architecture"],
         "convnet": ["ConvNet"],
+        "gcn": ["GCN"],
+        "graph_batch": ["DenseGraphs", "SparseGraphs"],
         "training": ["Fit", "accuracy", "logits_of"],
         "mlp": ["MLP", "MLPs", "Several"],
         "taps": ["Taps"],

@@ -16,6 +16,7 @@ from explore.core.runs import BaseRun, stream_seed
 from explore.core.validation import check_choice
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput, RunDiverged
+from explore.models.optimizer_state import optimizer_arrays, restore_optimizer, to_array
 
 if TYPE_CHECKING:
     import xarray
@@ -186,12 +187,10 @@ class Fit(BaseRun):
     def state(self) -> dict[str, Any]:
         """Return weights, buffers and the state of the optimizer."""
         arrays: dict[str, Any] = {
-            f"network.{name}": _array(tensor) for name, tensor in self.network.state_dict().items()
+            f"network.{name}": to_array(tensor)
+            for name, tensor in self.network.state_dict().items()
         }
-        for index, parameter in enumerate(self.network.parameters()):
-            for name, value in self._optimizer.state.get(parameter, {}).items():
-                if isinstance(value, torch.Tensor):
-                    arrays[f"optimizer.{index}.{name}"] = _array(value)
+        arrays |= optimizer_arrays(self._optimizer, list(self.network.parameters()))
         return {**super().state(), **arrays, "loss": self.loss}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -203,24 +202,8 @@ class Fit(BaseRun):
             if key.startswith("network.")
         }
         self.network.load_state_dict(weights)
-        self._optimizer.state.clear()
-        parameters = list(self.network.parameters())
-        for key, value in state.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                parameter = parameters[int(index)]
-                tensor = torch.tensor(
-                    np.asarray(value)
-                )  # A copy: training must not change ``state``.
-                if tensor.shape == parameter.shape:
-                    # A fused step relies on the memory format of the parameter.
-                    tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-                self._optimizer.state[parameter][name] = tensor.to(parameter.device)
+        restore_optimizer(self._optimizer, list(self.network.parameters()), state)
         self.loss = float(state["loss"])
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
 
 
 def accuracy(

@@ -152,11 +152,11 @@ class Explorer(traitlets.HasTraits):
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Change the state in this context without a redraw for each change."""
-        self._quiet = True
+        before, self._quiet = self._quiet, True  # Such contexts may be nested.
         try:
             yield
         finally:
-            self._quiet = False
+            self._quiet = before
 
     def redraw(self) -> None:
         """Compute and show the current state."""

@@ -1,0 +1,145 @@
+"""Condensed graphs: a few synthetic graphs, with how they were made, as a file for elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from explore.data._product_file import (
+    FileKind,
+    damage_error,
+    file_of,
+    path_beside,
+    read_file,
+    write_file,
+)
+from explore.data.graph_set import GraphSet
+from explore.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+FILE = FileKind(
+    "a set of condensed graphs", "CondensedGraphs.save", "save one with CondensedGraphs.of(run)"
+)
+
+TENSORS = ("features", "edges", "sizes", "labels")
+NAMES = ("class_names", "feature_names", "name")
+
+
+@dataclass(frozen=True, eq=False)
+class CondensedGraphs:
+    """A set of synthetic or selected graphs.
+
+    Attributes:
+        graphs: the graphs, with hard edges.
+        provenance: "config" and "step" of the run that made them.
+
+    Example:
+        >>> import tempfile
+        >>> from explore.data import load_graph_set
+        >>> from explore.graphs import condense
+        >>> run = condense(load_graph_set("motifs", count=10), preset="lesson", steps=2, width=8)
+        >>> condensed = CondensedGraphs.of(run.run())
+        >>> path = condensed.save(tempfile.mkdtemp() + "/motifs.safetensors")
+        >>> CondensedGraphs.load(path).graphs.labels.tolist()
+        [0, 1]
+    """
+
+    graphs: GraphSet
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the graphs."""
+        return self.graphs.sha256
+
+    @classmethod
+    def of(cls, run: Any) -> Self:
+        """Take the graphs of a run that condenses or selects graphs.
+
+        Raises:
+            InvalidInput: another run.
+        """
+        graphs = getattr(run, "condensed", None)
+        if not callable(graphs):
+            raise InvalidInput(
+                f"expected a run that condenses or selects graphs, got {run!r}; see "
+                "explore.graphs.condense"
+            )
+        return cls(graphs(), {"config": dict(run.config), "step": run.step})
+
+    def to_pyg(self) -> list[Data]:
+        """Return PyTorch Geometric's graphs."""
+        return self.graphs.to_pyg()
+
+    def write_pyg(self, path: str | os.PathLike[str]) -> Path:
+        """Write a plain list of PyTorch Geometric's ``Data``; ``torch.load`` reads it.
+
+        Raises:
+            InvalidInput: the path does not end in ``.pt``.
+        """
+        import torch
+
+        path = Path(path)
+        if path.suffix != ".pt":
+            raise InvalidInput(f"a list of Data is written as a .pt file, got {str(path)!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(self.to_pyg(), path)
+        return path
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one ``.safetensors`` file, atomically.
+
+        Raises:
+            InvalidInput: another suffix.
+        """
+        graphs = self.graphs
+        header = {
+            "graphs": {name: _plain(getattr(graphs, name)) for name in NAMES},
+            "options": dict(graphs.options),
+            "degree_features": graphs.degree_features,
+            "provenance": dict(self.provenance),
+            "sha256": self.sha256,
+        }
+        return write_file(path, {name: getattr(graphs, name) for name in TENSORS}, header, FILE)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what ``save`` wrote. Nothing in the file is executed.
+
+        Raises:
+            DataMissing: there is no such file.
+            RecordingDamaged: the file is truncated or was changed.
+            InvalidInput: a file of another kind.
+        """
+        path = file_of(path)
+        tensors, header = read_file(path, FILE)
+        if "graphs" not in header:
+            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no graphs; {FILE.advice}")
+        try:
+            values: dict[str, Any] = {**tensors, **header["graphs"]}
+            values |= {name: header[name] for name in ("options", "degree_features")}
+            graphs = GraphSet(**values)
+            is_intact = graphs.sha256 == header["sha256"]
+            condensed = cls(graphs, header["provenance"])
+        except (ValueError, LookupError, TypeError) as error:  # ``save`` writes valid ones only
+            raise damage_error(path, error) from error
+        if not is_intact:
+            raise damage_error(path, "its graphs are not those that were saved")
+        return condensed
+
+    @classmethod
+    def save_beside(cls, run: Any, recording: Path) -> Path:
+        """Write the graphs of a run beside its recording and return the path."""
+        return cls.of(run).save(path_beside(recording))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else list(value)

@@ -1,0 +1,1 @@
+"""Pictures of graphs: attention on nodes, condensation, changed edges and accuracies."""

@@ -1,0 +1,69 @@
+"""Resolve the graphs that a method is given: the name of a set, a set, or a list of graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from explore.data import load_graph_set
+from explore.data.graph_set import GraphSet
+from explore.errors import InvalidInput
+
+OWN_GRAPHS = "graphs"
+"""The name of sets that no loader can make again."""
+
+
+def resolve_graphs(data: Any) -> GraphSet:
+    """Return the set of a name, of a description in a recording, or of graphs.
+
+    Args:
+        data: the name of a set, ``{"name": ..., "options": ...}``, a ``GraphSet``, a list of graphs
+            of PyTorch Geometric or networkx.
+
+    Raises:
+        InvalidInput: anything else, or the description of a run that was made from your own graphs.
+        DataMissing: see ``explore.data.load_graph_set``.
+    """
+    if isinstance(data, str):
+        return load_graph_set(data)
+    if isinstance(data, Mapping):
+        if data.get("name") == OWN_GRAPHS:
+            raise InvalidInput(
+                "this run was made from graphs that a recording does not contain; pass data=graphs"
+            )
+        return load_graph_set(str(data.get("name")), **data.get("options", {}))
+    return as_graph_set(data)
+
+
+def as_graph_set(graphs: Any) -> GraphSet:
+    """Return a set of a ``GraphSet``, of one graph, or of a list of graphs.
+
+    A single graph without a label gets the label 0.
+
+    Raises:
+        InvalidInput: none of these, or graphs that ``GraphSet`` refuses.
+    """
+    if isinstance(graphs, GraphSet):
+        return graphs
+    single = hasattr(graphs, "edge_index") or hasattr(graphs, "adj")
+    if single:
+        graphs = [graphs]
+    if not isinstance(graphs, Sequence) or not len(graphs):
+        raise InvalidInput(
+            "graphs must be the name of a set, a GraphSet, or a list of PyTorch Geometric's or "
+            f"networkx graphs, got {type(graphs).__name__}"
+        )
+    if all(hasattr(graph, "edge_index") for graph in graphs):
+        if single and getattr(graphs[0], "y", None) is None:
+            graphs = [graphs[0].clone()]
+            graphs[0].y = torch.tensor([0])
+        return GraphSet.from_pyg(list(graphs))
+    if all(hasattr(graph, "adj") for graph in graphs):
+        labels = [0] if single and "y" not in graphs[0].graph else None
+        return GraphSet.from_networkx(list(graphs), labels)
+    raise InvalidInput(
+        "all graphs must be of one kind, PyTorch Geometric's Data or networkx graphs; got "
+        f"{', '.join(sorted({type(graph).__name__ for graph in graphs}))}"
+    )
