@@ -1,4 +1,4 @@
-"""Compute and show what papers on distillation, Gaussian mixtures and sparse convolution say."""
+"""Compute and show what papers on distillation, graphs, mixtures and sparse convolution say."""
 
 from pkgutil import iter_modules
 

@@ -34,11 +34,12 @@ class InvalidInput(ExploreError, ValueError):
 class UnknownName(InvalidInput, LookupError):
     """A name that does not exist; the message lists the existing names."""
 
-    def __init__(self, kind: str, name: object, names: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: object, names: Iterable[str], advice: str = "") -> None:
         names = sorted(names)
         close = get_close_matches(str(name), names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names)}.{hint}")
+        advice = f" {advice}" if advice else ""
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names)}.{hint}{advice}")
 
 
 class ConfigMismatch(ExploreError, ValueError):

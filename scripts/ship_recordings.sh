@@ -38,6 +38,15 @@ explore run subclass-study --data digits --labels '[50,200,800]' --teacher-image
 explore run subclass-study --data mnist --labels '[50,200,2000]' --teacher-images '[12000,-1]' --teacher-updates 300 \
   --widths '[2,4,8,16,32,64]' --methods "$lessons" --out "$runs/mnist-students.zarr"
 
+for method in gstam gstam-features doscond; do
+  explore run condense --method "$method" --data motifs --preset lesson --graphs-per-class 2 --out "$runs/motifs-$method.zarr"
+done
+for data in MUTAG PROTEINS; do
+  explore run graph-study --data "$data" --graphs-per-class '[1,10]' --out "$runs/graph-study-${data,,}.zarr"
+done
+explore run graph-study --data motifs --data-option seed=1 --graphs-per-class '[1,10]' --out "$runs/graph-study-motifs.zarr"
+explore run motif-study --out "$runs/motif-study.zarr"
+
 for network in scenes-vgg scenes-residual scenes-smooth; do
   explore run density "$network" --images 4 --maps --out "$runs/density-$network.zarr"
 done

@@ -153,30 +153,52 @@ def table(
 
 
 def export(
-    distilled: Annotated[
+    product: Annotated[
         Path,
         typer.Argument(
-            metavar="SET.safetensors", help="A distilled set, or the recording beside it."
+            metavar="SET.safetensors",
+            help="A distilled set, condensed graphs, or the recording beside one.",
         ),
     ],
-    to: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to write.")],
+    to: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Where to write: a folder; for pyg a .pt file.")
+    ],
     form: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="FORM",
-            help="torch (images.pt, labels.pt, exact) or png (a folder a class, lossy).",
+            help="torch (images.pt, labels.pt, exact), png (a folder a class, lossy), or pyg (a "
+            "list of PyTorch Geometric's Data).",
         ),
     ] = "torch",
 ) -> None:
-    """Export a distilled set for other programs."""
-    from explore.data.distilled_set import DistilledSet
-
-    forms = {"torch": DistilledSet.to_torch, "png": DistilledSet.to_png}
+    """Export a distilled set or condensed graphs for other programs."""
+    forms = {"torch": _write_torch, "png": _write_png, "pyg": _write_pyg}
     if form not in forms:
         raise UnknownName("form of a distilled set", form, forms)
-    distilled_set = DistilledSet.load(distilled)
-    typer.echo(f"wrote {distilled_set!r} to {forms[form](distilled_set, to)}")
+    typer.echo(forms[form](product, to))
+
+
+def _write_torch(product: Path, to: Path) -> str:
+    from explore.data.distilled_set import DistilledSet
+
+    distilled_set = DistilledSet.load(product)
+    return f"wrote {distilled_set!r} to {distilled_set.to_torch(to)}"
+
+
+def _write_png(product: Path, to: Path) -> str:
+    from explore.data.distilled_set import DistilledSet
+
+    distilled_set = DistilledSet.load(product)
+    return f"wrote {distilled_set!r} to {distilled_set.to_png(to)}"
+
+
+def _write_pyg(product: Path, to: Path) -> str:
+    from explore.graphs.condensed_graphs import CondensedGraphs
+
+    condensed = CondensedGraphs.load(product)
+    return f"wrote {condensed.graphs!r} to {condensed.write_pyg(to)}"
 
 
 COMMANDS = (pack, figure, rerun, compare, table, export)

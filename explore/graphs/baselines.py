@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_device
 from explore.data.coresets import select
 from explore.data.graph_set import GraphSet
 from explore.graphs.condensed_graphs import CondensedGraphs
@@ -40,13 +41,15 @@ class GraphCoresetRun(BaseRun):
 
     def __init__(self, options: GraphCoresetConfig, source: GraphSet) -> None:
         check_class_sizes(source, options.graphs_per_class)
-        self.options, self.source = options, source
+        self.device = check_device(options.device)
+        self.options, self.source = options, source.to(self.device)
         self.class_names = source.class_names
         self.config: Mapping[str, Any] = options.identity(source.describe())
         seed = stream_seed(options.seed, "networks")
-        self._network = create_network("gcn", source, width=options.width, seed=seed)
+        network = create_network("gcn", source, width=options.width, seed=seed)
+        self._network = network.to(self.device)
         self._fit = fit_network(
-            self._network, source, options.epochs, LEARNING_RATE, BATCH, options.seed
+            self._network, self.source, options.epochs, LEARNING_RATE, BATCH, options.seed
         )
         self.steps = options.epochs if options.selection != "random" else 1
 
@@ -61,10 +64,10 @@ class GraphCoresetRun(BaseRun):
         if self.options.selection == "random":
             features = torch.zeros(len(self.source), 1)
         else:
-            features = embeddings(self._network, self.source)
+            features = embeddings(self._network, self.source).cpu()
         return select(
             features,
-            self.source.labels,
+            self.source.labels.cpu(),
             self.options.selection,
             self.options.graphs_per_class,
             stream_seed(self.options.seed, "selection"),
@@ -72,7 +75,7 @@ class GraphCoresetRun(BaseRun):
 
     def condensed(self) -> GraphSet:
         """Return the selected graphs."""
-        return self.source.subset(self.indices())
+        return self.source.subset(self.indices()).to("cpu")
 
     def snapshot(self) -> xarray.Dataset:
         """Return the numbers of the graphs that are selected by the present embeddings."""

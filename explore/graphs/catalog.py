@@ -76,7 +76,7 @@ TOPIC = Topic(
                 "data": SMALL_MOTIFS,
                 "methods": ["whole", "unmodified", "gstam"],
                 "splits": 2,
-                "steps": 2,
+                "condense_steps": 2,
                 "width": 4,
                 "epochs": 2,
             },

@@ -180,7 +180,7 @@ class CondenseRun(BaseRun):
                 f"the loss is {value} at step {self.step + 1}; feature_rate "
                 f"{options.feature_rate} or power {options.power} may be too large"
             )
-        is_late = self.step >= options.drop_at * self.steps
+        is_late = self.step >= options.rate_drop
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate / 10 if is_late else rate
         self._optimizer.zero_grad()

@@ -27,7 +27,7 @@ FILE = FileKind(
 )
 
 TENSORS = ("features", "edges", "sizes", "labels")
-NAMES = ("class_names", "feature_names", "name")
+HEADER_NAMES = ("class_names", "feature_names", "name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,9 @@ class CondensedGraphs:
         return self.graphs.to_pyg()
 
     def write_pyg(self, path: str | os.PathLike[str]) -> Path:
-        """Write a plain list of PyTorch Geometric's ``Data``; ``torch.load`` reads it.
+        """Write a plain list of PyTorch Geometric's ``Data``.
+
+        After ``import torch_geometric.data``, ``torch.load`` reads it, also with ``weights_only``.
 
         Raises:
             InvalidInput: the path does not end in ``.pt``.
@@ -91,7 +93,7 @@ class CondensedGraphs:
         if path.suffix != ".pt":
             raise InvalidInput(f"a list of Data is written as a .pt file, got {str(path)!r}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(self.to_pyg(), path)
+        torch.save([_PicklableData(graph) for graph in self.to_pyg()], path)
         return path
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -102,7 +104,7 @@ class CondensedGraphs:
         """
         graphs = self.graphs
         header = {
-            "graphs": {name: _plain(getattr(graphs, name)) for name in NAMES},
+            "graphs": {name: _plain(getattr(graphs, name)) for name in HEADER_NAMES},
             "options": dict(graphs.options),
             "degree_features": graphs.degree_features,
             "provenance": dict(self.provenance),
@@ -139,6 +141,21 @@ class CondensedGraphs:
     def save_beside(cls, run: Any, recording: Path) -> Path:
         """Write the graphs of a run beside its recording and return the path."""
         return cls.of(run).save(path_beside(recording))
+
+
+class _PicklableData:
+    """A ``Data`` that is pickled as a call of its class.
+
+    Its own pickle names further classes, which ``torch.load`` refuses by default.
+    """
+
+    def __init__(self, data: Data) -> None:
+        self._data = data
+
+    def __reduce__(self) -> tuple[type[Data], tuple[Any, ...]]:
+        """Return the class and its arguments."""
+        data = self._data
+        return type(data), (data.x, data.edge_index, None, data.y)
 
 
 def _plain(value: Any) -> Any:

@@ -62,6 +62,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "edge_rate": 0.1,
         "feature_rate": 0.01,
         "anneal": 100,
+        "rate_drop": 120,
     },
 }
 
@@ -102,8 +103,8 @@ class CondenseConfig(BaseConfig):
     )
     edge_rate: float = option(0.1, "learning rate of the edges' logits (Adam)", above=0)
     feature_rate: float = option(0.01, "learning rate of the features (Adam)", above=0)
-    drop_at: float = option(
-        0.4, "share of the steps after which both rates are divided by 10", at_least=0, at_most=1
+    rate_drop: int = option(
+        400, "steps after which both learning rates are divided by 10", at_least=0
     )
     anneal: int = option(
         200, "steps in which the temperature of the edges falls from 1 to 0.01", at_least=1
@@ -186,7 +187,7 @@ class GraphStudyConfig(BaseConfig):
     test_share: float = option(0.2, "share of the graphs that is the test part", above=0, below=1)
     seed: int = seed_option("of the first split; split k has the seed + k")
     preset: str = option("lesson", "of the condensations: code or lesson", choices=PRESETS)
-    steps: int = option(300, "steps of a condensation", at_least=1)
+    condense_steps: int = option(300, "steps of a condensation", at_least=1)
     architecture: str = option(
         "gcn", "network that is trained on the graphs: gcn, gin or gat", choices=ARCHITECTURES
     )

@@ -55,8 +55,8 @@ def draw_start(source: GraphSet, per_class: int, nodes: int, seed: int) -> np.nd
     Args:
         source: the real graphs.
         per_class: graphs of each class.
-        nodes: the largest graph that is drawn; 0 for the rounded mean size. It grows where a class
-            has too few graphs of at most this size.
+        nodes: the largest graph that is drawn; 0 for the rounded mean size. If a class has too few
+            graphs of at most this size, the limit grows, for all classes, until it has enough.
         seed: of the draw.
 
     Returns:

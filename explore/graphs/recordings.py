@@ -42,9 +42,6 @@ STUDY = RecordingKind(
     "a study of condensed graphs (explore run graph-study)",
     {
         "graph_score": Variable(SCORE_DIMS, "score on the test graphs"),
-        "seconds": Variable(
-            ("graphs_per_class", "training_set", "split"), "time of a condensation", "s"
-        ),
     },
     {
         "measure": Variable(("measure",), "", ""),

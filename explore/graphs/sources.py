@@ -33,7 +33,8 @@ def resolve_graphs(data: Any) -> GraphSet:
             raise InvalidInput(
                 "this run was made from graphs that a recording does not contain; pass data=graphs"
             )
-        return load_graph_set(str(data.get("name")), **data.get("options", {}))
+        options = {k: v for k, v in data.get("options", {}).items() if k != "download"}
+        return load_graph_set(str(data.get("name")), **options)  # no recording starts a download
     return as_graph_set(data)
 
 
@@ -52,7 +53,7 @@ def as_graph_set(graphs: Any) -> GraphSet:
         graphs = [graphs]
     if not isinstance(graphs, Sequence) or not len(graphs):
         raise InvalidInput(
-            "graphs must be the name of a set, a GraphSet, or a list of PyTorch Geometric's or "
+            "data must be the name of a graph set, a GraphSet, or a list of PyTorch Geometric's or "
             f"networkx graphs, got {type(graphs).__name__}"
         )
     if all(hasattr(graph, "edge_index") for graph in graphs):

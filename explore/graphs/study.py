@@ -6,7 +6,6 @@ graphs, and networks of the same number start from the same weights, so differen
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.data._checks import check_device
 from explore.data.coresets import select
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
@@ -54,6 +54,7 @@ class GraphStudyRun(BaseRun):
     name = "graph-study"
 
     def __init__(self, options: GraphStudyConfig, source: GraphSet) -> None:
+        self.device = check_device(options.device)
         self.options, self.source = options, source
         self.class_names = source.class_names
         self.config: Mapping[str, Any] = options.identity(source.describe())
@@ -69,7 +70,6 @@ class GraphStudyRun(BaseRun):
         self.steps, self.every = len(self._jobs), len(self._jobs)
         shape = (len(options.graphs_per_class), len(options.methods), options.splits)
         self._scores = np.full((len(MEASURE_LABELS), *shape, options.networks), np.nan, np.float32)
-        self._seconds = np.full(shape, np.nan, np.float32)
         self._message = "study"
         self._embeddings: tuple[int, torch.Tensor] | None = None
 
@@ -86,14 +86,11 @@ class GraphStudyRun(BaseRun):
         train, test, validation = self._parts(split)
         if name == "whole" and size > 0:  # It does not depend on the size.
             self._scores[:, size, method, split] = self._scores[:, 0, method, split]
-            self._seconds[size, method, split] = self._seconds[0, method, split]
         else:
-            start = time.perf_counter()
-            graphs = self._graphs(name, train, count, split)
-            self._seconds[size, method, split] = time.perf_counter() - start
+            graphs = self._graphs(name, train, count, split).to(self.device)
             for number in range(options.networks):
                 network = self._train(graphs, validation, split, number)
-                scores = graph_scores(network, test)
+                scores = graph_scores(network, test.to(self.device))
                 for measure, label in enumerate(MEASURE_LABELS):
                     self._scores[measure, size, method, split, number] = scores[label]
         balanced = float(self._scores[1, size, method, split].mean())
@@ -147,7 +144,7 @@ class GraphStudyRun(BaseRun):
             data={"name": self.source.name},
             graphs_per_class=count,
             preset=options.preset,
-            steps=options.steps,
+            steps=options.condense_steps,
             seed=seed,
             pool=options.pool,
             device=options.device,
@@ -169,7 +166,7 @@ class GraphStudyRun(BaseRun):
         """Return a network trained on graphs; its weights depend on split and number alone."""
         options = self.options
         seed = stream_seed(options.seed + split, "networks", number)
-        network = self._new_network(seed, options.architecture)
+        network = self._new_network(seed, options.architecture).to(self.device)
         advance = self._fit(network, graphs, seed)
         if validation is None:
             advance(options.epochs)
@@ -177,7 +174,7 @@ class GraphStudyRun(BaseRun):
         best, weights = -1.0, {}
         for epoch in range(0, options.epochs, VALIDATION_EVERY):
             advance(min(VALIDATION_EVERY, options.epochs - epoch))
-            score = graph_scores(network, validation)["balanced"]
+            score = graph_scores(network, validation.to(self.device))["balanced"]
             if score > best:
                 best = score
                 weights = {k: value.clone() for k, value in network.state_dict().items()}
@@ -212,7 +209,7 @@ class GraphStudyRun(BaseRun):
         """Return all scores, NaN for what is not trained yet."""
         options = self.options
         return STUDY.frame(
-            {"graph_score": self._scores.copy(), "seconds": self._seconds.copy()},
+            {"graph_score": self._scores.copy()},
             {
                 "measure": np.array(list(MEASURE_LABELS), object),
                 "graphs_per_class": np.array(options.graphs_per_class),
@@ -224,10 +221,9 @@ class GraphStudyRun(BaseRun):
 
     def state(self) -> dict[str, Any]:
         """Return the step and the scores."""
-        return {**super().state(), "scores": self._scores.copy(), "seconds": self._seconds.copy()}
+        return {**super().state(), "scores": self._scores.copy()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a ``state``."""
         super().restore(state)
         self._scores = np.array(state["scores"], np.float32)
-        self._seconds = np.array(state["seconds"], np.float32)

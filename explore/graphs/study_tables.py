@@ -87,4 +87,6 @@ def tables(
         balanced.insert(2, "accuracy", accuracy["accuracy"])
         balanced.insert(0, "data", study.attrs["config"]["data"]["name"])
         parts.append(balanced)
-    return pandas.concat(parts, ignore_index=True)
+    joined = pandas.concat(parts, ignore_index=True)
+    joined.attrs["percent"] = ("balanced",)
+    return joined

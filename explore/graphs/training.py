@@ -132,6 +132,13 @@ def graph_scores(network: nn.Module, graphs: GraphSet) -> dict[str, float]:
 
     A set in which one class prevails needs the second: whoever always names that class has a high
     accuracy and a balanced accuracy of 1 / classes.
+
+    Args:
+        network: is called in evaluation mode and keeps its modes.
+        graphs: real graphs, on the device of the network.
+
+    Returns:
+        "accuracy" and "balanced", both in 0..1.
     """
     predicted = predict(network, graphs).argmax(1).cpu().numpy()
     labels = graphs.labels.cpu().numpy()

@@ -10,7 +10,7 @@ from explore.data.pyg import import_pyg
 from explore.errors import InvalidInput
 from explore.models.graph_batch import SparseGraphs
 
-KINDS = ("gin", "gat")
+PYG_KINDS = ("gin", "gat")
 HEADS = 4
 
 
@@ -43,7 +43,7 @@ class PygClassifier(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_choice("kind", kind, KINDS)
+        check_choice("kind", kind, PYG_KINDS)
         layers_of = import_pyg("nn")
         self.kind, self.pool = kind, pool
         inputs = [features, *[width] * (depth - 1)]
@@ -96,7 +96,7 @@ class PygClassifier(nn.Module):
         return self.classify(self.embed(self.hidden(graphs)[-1], graphs))
 
     def edge_attention(self, graphs: SparseGraphs) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return a GAT's own attention coefficients, in evaluation of all layers.
+        """Return the attention coefficients that a GAT computes itself, for all layers.
 
         Returns:
             The edges ``[2, E]`` with one loop at each node, and for each layer ``[E]``: the mean

@@ -141,16 +141,15 @@ def test_the_folder_raw_comes_first_but_not_if_it_is_empty(root: Path) -> None:
 
 
 def test_an_unknown_name_lists_what_is_in_the_folder(root: Path) -> None:
-    with pytest.raises(DataMissing, match=r"no graph set 'MUTAG' in .*: it holds no graph sets; "):
+    with pytest.raises(DataMissing, match=r"no graph set 'MUTAG' in .*: it holds no graph sets\. "):
         load_graph_set("MUTAG")
     publish(root / "TINY" / "raw")
     publish(root / "OTHER", "OTHER")
-    message = (
-        f"no graph set 'tiny' in {root}: it holds OTHER, TINY; put the files of tiny.zip into "
-        f"{root / 'tiny' / 'raw'}, fetch it by download=True, or use 'motifs'"
-    )
-    with pytest.raises(DataMissing, match=re.escape(message)):
+    message = f"unknown graph set 'tiny'; known: OTHER, TINY, motifs. Put the files of NAME.zip into {root}"
+    with pytest.raises(UnknownName, match=re.escape(message)):
         load_graph_set("tiny")
+    with pytest.raises(UnknownName):  # a path is no name
+        load_graph_set("../TINY")
 
 
 def test_nothing_is_downloaded_unless_the_user_asks(root: Path) -> None:

@@ -228,7 +228,7 @@ def test_networks_that_cannot_be_explained_are_refused(
 
 
 def test_a_network_without_graph_layers_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="Linear has no message passing modules .*; use GCN"):
+    with pytest.raises(InvalidInput, match=r"Linear has no message passing modules .*; use GCN"):
         node_attention(nn.Linear(FEATURES, 2), some_graphs(2))
 
 
@@ -244,5 +244,5 @@ def test_odd_kinds_and_graphs_are_refused() -> None:
         node_attention(network("gcn"), some_graphs(2), "saliency")
     with pytest.raises(InvalidInput, match="power must be a number above 0"):
         node_attention(network("gcn"), some_graphs(2), power=-1)
-    with pytest.raises(InvalidInput, match="graphs must be the name of a set, a GraphSet"):
+    with pytest.raises(InvalidInput, match="data must be the name of a graph set, a GraphSet"):
         node_attention(network("gcn"), torch.ones(3, 3))

@@ -13,7 +13,26 @@ from explore.data.datasets.folders import data_folder
 from explore.data.graph_conversion import degree_names, degree_one_hot
 from explore.data.graph_set import GraphSet
 from explore.data.pyg import import_pyg
-from explore.errors import DataMissing, InvalidInput, RecordingDamaged
+from explore.errors import DataMissing, InvalidInput, RecordingDamaged, UnknownName
+
+TU_NAMES = (
+    "AIDS",
+    "COLLAB",
+    "DD",
+    "ENZYMES",
+    "IMDB-BINARY",
+    "IMDB-MULTI",
+    "MUTAG",
+    "NCI1",
+    "NCI109",
+    "PROTEINS",
+    "PTC_FM",
+    "PTC_FR",
+    "PTC_MM",
+    "PTC_MR",
+    "REDDIT-BINARY",
+)
+"""Sets of the TU collection that are known to exist; others are tried in the same way."""
 
 FEATURE_KINDS = ("auto", "labels", "attributes", "both", "degree")
 
@@ -42,6 +61,7 @@ def tu_graphs(name: str, *, features: str = "auto", download: bool = False) -> G
 
     Raises:
         DataMissing: the set or one of its files is not in the data folder; the message names it.
+        UnknownName: there is no such set; the message lists those in the data folder.
         RecordingDamaged: a file ends too early.
         InvalidInput: the set has no such features.
 
@@ -91,20 +111,27 @@ def _read(folder: Path, name: str, features: str) -> GraphSet:
 def _folder(name: str, download: bool) -> Path:
     """Return the folder of the raw files."""
     root = data_folder()
-    for folder in (root / name / "raw", root / name):
-        if (folder / f"{name}_A.txt").is_file() or any(folder.glob(f"{name}_*.txt")):
-            return folder
-    if download:
-        import_pyg("datasets").TUDataset(str(root), name)
-        return root / name / "raw"
-    present = sorted(
-        {path.name[: -len("_A.txt")] for path in root.glob("*/raw/*_A.txt")}
-        | {path.name[: -len("_A.txt")] for path in root.glob("*/*_A.txt")}
+    if Path(name).name == name:  # no path that leads elsewhere
+        for folder in (root / name / "raw", root / name):
+            if (folder / f"{name}_A.txt").is_file() or any(folder.glob(f"{name}_*.txt")):
+                return folder
+        if download:
+            import_pyg("datasets").TUDataset(str(root), name)
+            return root / name / "raw"
+    present = {
+        path.name[: -len("_A.txt")]
+        for pattern in ("*/raw/*_A.txt", "*/*_A.txt")
+        for path in root.glob(pattern)
+    }
+    advice = (
+        f"Put the files of NAME.zip into {root}/NAME/raw, or fetch a set of the TU collection by "
+        "download=True; motifs are always there."
     )
-    listed = f"it holds {', '.join(present)}" if present else "it holds no graph sets"
+    if name not in TU_NAMES:
+        raise UnknownName("graph set", name, present | {"motifs"}, advice)
+    listed = f"it holds {', '.join(sorted(present))}" if present else "it holds no graph sets"
     raise DataMissing(
-        f"there is no graph set {name!r} in {root}: {listed}; put the files of {name}.zip into "
-        f"{root / name / 'raw'}, fetch it by download=True, or use 'motifs', which is always there"
+        f"there is no graph set {name!r} in {root}: {listed}. {advice.replace('NAME', name)}"
     )
 
 

@@ -75,13 +75,17 @@ def condensation(
         {
             "method": np.array(names, object),
             "curve_step": curve_steps,
-            "step": int(steps[index]),
+            "step": 0 if hidden else int(steps[index]),
             "graph": graph,
             "label": str(frame["label"].values),
             "shown": name,
             "hidden": hidden,
         },
-        {"data": str(run.attrs["config"]["data"]["name"])},
+        {
+            "data": str(run.attrs["config"]["data"]["name"]),
+            "note": "",
+            "steps_can_be_chosen": step is not None,
+        },
     )
 
 
@@ -107,14 +111,17 @@ class Condensation(Picture):
         """Draw the graph on the left, the matrix in the middle and the curves on the right."""
         self._heading = add_heading(self, 0.95)
         self._counts = add_caption(self, 0.02, 0.885)
-        axes = self.figure.add_axes((0.01, 0.13, 0.36, 0.68))
+        axes = self.figure.add_axes((0.01, 0.18, 0.36, 0.66))
         self._drawing = GraphDrawing(self, axes)
         for name, style in EDGE_STYLES.items():
             self._drawing.add_edge_style(name, *style)
-        self.figure.text(
-            0.02, 0.06, "green, thick: new edge   orange, dashed: removed edge", va="center"
+        notes = (
+            "darker node: its features moved further",
+            "green, thick: new edge",
+            "orange, dashed: removed edge",
         )
-        self.figure.text(0.02, 0.11, "darker node: its features moved further", va="center")
+        for row, note in enumerate(notes):
+            self.figure.text(0.02, 0.13 - 0.045 * row, note, va="center")
         self._build_matrix(data)
         self._build_curves(data)
 
@@ -206,7 +213,9 @@ class Condensation(Picture):
         )
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
-        """Return one target for each step of the curves."""
+        """Return one target for each step of the curves, if a step was chosen."""
+        if not data.attrs["steps_can_be_chosen"]:
+            return []
         return step_targets(self, self._axes, data["curve_step"].values)
 
 
@@ -214,7 +223,9 @@ def _count_text(data: xarray.Dataset) -> str:
     before, added, removed = edge_counts(data)
     if bool(data["hidden"]):
         return f"the real graph that it starts from: {before} edges"
+    note = f"; {data.attrs['note']}" if data.attrs["note"] else ""
     return (
-        f"step {int(data['step'])}: of {before} edges of the start, {removed} are removed; "
-        f"{added} are new"
+        f"step {int(data['step'])}: of {before} edges of the start, {removed or 'none'} "
+        f"{'is' if removed == 1 else 'are'} removed; {added or 'none'} "
+        f"{'is' if added == 1 else 'are'} new{note}"
     )

@@ -134,7 +134,7 @@ class NodeAttention(Picture):
             )
         add_attention_bar(self, (0.955, 0.34, 0.014, 0.36))
         self._build_bars(data)
-        self._change = add_caption(self, 0.45, 0.045)
+        self._change = add_caption(self, 0.45, 0.05)
         notes = ["darker node: more attention, in its panel"]
         notes += ["thick rim: the motif"] if bool(data["motif"].any()) else []
         self.figure.text(0.45, 0.16, "   ".join(notes), va="center")
@@ -178,13 +178,15 @@ class NodeAttention(Picture):
             self._titles[layer].set_text(f"layer {layer + 1}{text}")
         probabilities = data["probability"].values
         for bar, number, value in zip(self._bars, self._numbers, probabilities, strict=True):
-            bar.set_width(float(value))
+            bar.set_width(float(np.nan_to_num(value)))
             bar.set_color(PALETTE["blue"] if value == probabilities.max() else BAR_GREY)
-            number.set_text(f"{value:.0%}")
+            number.set_text("not computed" if np.isnan(value) else f"{value:.0%}")
         self._heading.set_text(data.attrs["heading"])
         self._network.set_text(f"{data.attrs['network']}; {data.attrs['measure']}")
         change = data.attrs["change"]
-        self._change.set_text(f"last edit: {change}" if change else "no edit yet")
+        action = "joins it or parts it" if bool(data["joins"]) else "selects it"
+        edit = f"last edit: {change}" if change else "no edit yet"
+        self._change.set_text(f"{edit}; a click on a node {action}")
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the graph, the last edit, the prediction and the highest nodes in words."""
@@ -201,11 +203,16 @@ class NodeAttention(Picture):
         selected = int(data["selected"])
         chosen = f" Node {selected} is selected." if selected != NO_NODE else ""
         edges = int(data["edge"].values.sum()) // 2
+        prediction = (
+            ""
+            if np.isnan(probabilities[best])
+            else f"The {data.attrs['network']} predicts {data['class'].values[best]} with "
+            f"{probabilities[best]:.0%}. "
+        )
         return (
             f"{data.attrs['heading']}: {int(alive.sum())} nodes, {edges} edges.{changed} "
-            f"{data.attrs['network']} predicts {data['class'].values[best]} with "
-            f"{probabilities[best]:.0%}. Highest {data.attrs['measure']} in layer "
-            f"{len(data['layer'])}: nodes {nodes}.{motif_text}{chosen}"
+            f"{prediction}Highest {data.attrs['measure']} in layer {len(data['layer'])}: nodes "
+            f"{nodes}.{motif_text}{chosen}"
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
