@@ -116,3 +116,23 @@ class PygClassifier(nn.Module):
             values = values.relu()
             coefficients.append(alpha.detach().mean(1))
         return edges, coefficients
+
+    @torch.no_grad()
+    def received_attention(self, graphs: SparseGraphs) -> torch.Tensor:
+        """Return how much a GAT's nodes attend to each node, ``[layers, nodes]``.
+
+        It is the sum of the coefficients on the edges that leave the node, without its loop.
+
+        Raises:
+            InvalidInput: a network without such coefficients.
+        """
+        edges, coefficients = self.edge_attention(graphs)
+        source, target = edges
+        other = source != target
+        nodes = len(graphs.features)
+        return torch.stack(
+            [
+                torch.zeros(nodes, device=alpha.device).index_add(0, source[other], alpha[other])
+                for alpha in coefficients
+            ]
+        )
