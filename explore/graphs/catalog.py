@@ -122,6 +122,7 @@ TOPIC = Topic(
         ),
     ),
     packages=("torch", "torch-geometric", "networkx"),
+    checks={"graphs": "explore.graphs.doctor:check"},
 )
 
 METHOD_LABELS = {method.name: method.label for method in TOPIC.methods if method.label} | {

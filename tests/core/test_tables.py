@@ -202,7 +202,7 @@ def test_paths_without_a_table_are_an_error(tmp_path: Path) -> None:
     write_recording(tmp_path / "d.zarr", "dm", xarray.Dataset({"loss": 0.5}))
     with pytest.raises(
         InvalidInput,
-        match=r"got 1 recordings of dm; a table needs recordings of .*evaluate or subclass-study",
+        match=r"got 1 recordings of dm; a table needs recordings of .*evaluate or .*subclass-study",
     ):
         build_table([tmp_path / "d.zarr"])
 

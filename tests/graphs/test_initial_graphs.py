@@ -71,6 +71,9 @@ def test_the_start_is_real_graphs_of_each_class_and_the_same_for_all_methods(
     assert start.labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert all(is_member(start, number, motifs) for number in range(6))
     assert run.logits.unique().tolist() == [-START_LOGIT, START_LOGIT]
+    edges = sum(float(start.adjacency(number).sum()) for number in range(6))
+    pairs = sum(size * (size - 1) for size in start.sizes.tolist())
+    assert run.start.edge_share == pytest.approx(edges / pairs)
     assert not same(start, run_of(motifs, method, graphs_per_class=3, seed=5).condensed())
 
 

@@ -73,10 +73,16 @@ def test_the_energies_sum_to_the_trace_of_the_product(kind: str, power: float) -
         torch.testing.assert_close(layer[3].double(), (powers[3] ** 2).sum(), rtol=1e-5, atol=1e-12)
 
 
-def test_the_energy_of_layers_before_an_activation_is_finite() -> None:
-    energy = node_attention(network("plain"), some_graphs(), power=1.5)
-    assert energy.isfinite().all()
-    assert energy.min() > 0
+@pytest.mark.parametrize("power", [1.5, 2, 3])
+def test_the_energy_of_layers_before_an_activation_counts_negative_values(power: float) -> None:
+    graphs, net = some_graphs(), network("plain").eval()
+    energy = node_attention(net, graphs, power=power)
+    first = net.first(graphs.features, graphs.edges)
+    second = net.second(torch.tanh(first), graphs.edges)
+    assert first.min() < 0
+    for values, hidden in zip(energy, (first, second), strict=True):
+        expected = (hidden.detach().abs() ** (2 * power)).sum(1)
+        torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-7)
 
 
 # ---- gradcam of nodes

@@ -118,21 +118,25 @@ def _folder(name: str, download: bool) -> Path:
         if download:
             import_pyg("datasets").TUDataset(str(root), name)
             return root / name / "raw"
-    present = {
-        path.name[: -len("_A.txt")]
-        for pattern in ("*/raw/*_A.txt", "*/*_A.txt")
-        for path in root.glob(pattern)
-    }
+    present = present_sets()
     advice = (
         f"Put the files of NAME.zip into {root}/NAME/raw, or fetch a set of the TU collection by "
         "download=True; motifs are always there."
     )
     if name not in TU_NAMES:
-        raise UnknownName("graph set", name, present | {"motifs"}, advice)
-    listed = f"it holds {', '.join(sorted(present))}" if present else "it holds no graph sets"
+        raise UnknownName("graph set", name, [*present, "motifs"], advice)
+    listed = f"it holds {', '.join(present)}" if present else "it holds no graph sets"
     raise DataMissing(
         f"there is no graph set {name!r} in {root}: {listed}. {advice.replace('NAME', name)}"
     )
+
+
+def present_sets() -> list[str]:
+    """Return the names of the graph sets in the data folder."""
+    files = [
+        path for pattern in ("*/raw/*_A.txt", "*/*_A.txt") for path in data_folder().glob(pattern)
+    ]
+    return sorted({path.name[: -len("_A.txt")] for path in files})
 
 
 def _check_files(folder: Path, name: str) -> None:
