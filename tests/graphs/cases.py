@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import numpy as np
 import xarray
 
 from explore.data import load_graph_set
@@ -34,8 +35,11 @@ def edited_states() -> list[xarray.Dataset]:
     editing = small_editing()
     explorer, states = editing.explorer, []
     states.append(explorer.data)
-    explorer.set(node=3, partner=7)
-    editing._join(None)
+    edges = explorer.data["edge"].values
+    for partner in (int(edges[3].argmin()), int(edges[3].argmax())):  # one new edge, one removed
+        explorer.set(node=3, partner=partner)
+        editing._join(None)
+    explorer.set(partner=7)
     states.append(explorer.data)
     explorer.set(network="untrained", kind="energy", click="joins")
     editing._add(None)
@@ -54,7 +58,15 @@ def condensation_states() -> list[xarray.Dataset]:
         {"step": 40},
         {"hidden": True},
     ]
-    return [condensation(runs, graph=1, **state) for state in states]
+    datasets = [condensation(runs, graph=1, **state) for state in states]
+    # Both kinds of changed edges are visible in the second one.
+    edges, start = datasets[1]["edge"].values.copy(), datasets[1]["start_edge"].values
+    alive = np.isfinite(datasets[1]["position"].values[:, 0])
+    removed, added = np.argwhere(start)[0], np.argwhere(~start & alive & alive[:, None])[3]
+    for (i, j), present in ((removed, False), (added, True)):
+        edges[i, j] = edges[j, i] = present
+    datasets[1]["edge"] = ("node", "neighbour"), edges
+    return datasets
 
 
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {

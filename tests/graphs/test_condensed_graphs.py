@@ -214,13 +214,14 @@ def test_a_random_selection_needs_no_network(motifs: GraphSet) -> None:
 
 @pytest.mark.parametrize("selection", ["random", "herding"])
 def test_a_resumed_selection_is_the_same(selection: str) -> None:
-    plain, shown, resumed = (coreset(selection=selection) for _ in range(3))
+    plain, shown, resumed, ended = (coreset(selection=selection) for _ in range(4))
     while shown.step < shown.steps:
         shown.snapshot()
         state = shown.state()
         shown.advance()
     resumed.restore(state)
-    for run in (run_to_end(plain), run_to_end(resumed)):
+    ended.restore(shown.state())
+    for run in (run_to_end(plain), run_to_end(resumed), ended):
         assert states_equal(run.state(), shown.state())
         assert bits(run.snapshot()) == bits(shown.snapshot())
 

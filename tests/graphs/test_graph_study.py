@@ -12,7 +12,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from torch import nn
-from toys import bits, run_to_end
+from toys import bits, run_to_end, states_equal
 
 from explore.core.runs import stream_seed
 from explore.data import GraphSet, load_graph_set
@@ -206,34 +206,42 @@ def test_one_class_for_all_has_a_balanced_accuracy_of_one_half() -> None:
 def test_training_never_looks_at_test_graphs(
     epoch: str, motifs: GraphSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"methods": ("whole", "kcenter", "gstam"), "epoch": epoch, "epochs": 25, "splits": 1}
+    options = {
+        "methods": ("whole", "kcenter", "gstam"),
+        "epoch": epoch,
+        "epochs": 45,
+        "learning_rate": 0.1,
+        "splits": 1,
+    }
     score = study_module.graph_scores
 
-    def trained(graphs: GraphSet) -> tuple[list[str], list[float]]:
-        """Return the weights that are scored on test graphs, and the scores on validation ones."""
+    def trained(graphs: GraphSet) -> tuple[list[str], list[float], list[str]]:
+        """Return the weights that are scored on test graphs, and scores and weights on others."""
         run = study_of(graphs, **options)
         _, test, validation = run._parts(0)
-        final, scores = [], []
+        final, scores, weights = [], [], []
 
         def note(network: nn.Module, part: GraphSet) -> dict[str, float]:
             result = score(network, part)
             if validation is not None and part.sha256 == validation.sha256:
                 scores.append(result["balanced"])
+                weights.append(weights_of(network))
             else:
                 assert part.sha256 == test.sha256
                 final.append(weights_of(network))
-                if validation is not None:  # the best of the scores at epochs 10, 20 and 25
-                    best = score(network, validation)["balanced"]
-                    assert best == max(scores[-3:])
             return result
 
         monkeypatch.setattr(study_module, "graph_scores", note)
         run_to_end(run)
-        return final, scores
+        return final, scores, weights
 
-    first, scores = trained(motifs)
+    first, scores, weights = trained(motifs)
     assert len(first) == 6
-    assert len(scores) == (18 if epoch == "validation" else 0)
+    assert len(scores) == (30 if epoch == "validation" else 0)
+    if scores:  # The first of the best epochs 10, 20, 30, 40 and 45 is scored on test graphs.
+        best = np.reshape(scores, (6, 5)).argmax(1)
+        assert [weights[5 * k + epochs] for k, epochs in enumerate(best)] == first
+        assert len(set(best)) > 1
     _, test, _ = study_of(motifs, **options)._parts(0)
     features = motifs.features.clone()
     for number in range(len(motifs)):
@@ -251,12 +259,14 @@ def test_a_resumed_study_has_the_same_scores(motifs: GraphSet) -> None:
         first, second = study_of(motifs, **options), study_of(motifs, **options)
         run_to_end(first, step)
         partial = first.snapshot()
-        second.restore(first.state())
+        state = first.state()
+        second.restore(state)
         assert second.step == step
         assert bits(second.snapshot()) == bits(partial)
         resumed = run_to_end(second).snapshot()
         assert bits(resumed) == bits(plain)
         assert bits(first.snapshot()) == bits(partial)
+        assert states_equal(state, first.state()), "a run writes into no state that it restored"
     whole = plain["graph_score"].sel(training_set="whole")
     assert whole.isel(graphs_per_class=0).equals(
         whole.isel(graphs_per_class=1).assign_coords(graphs_per_class=1)

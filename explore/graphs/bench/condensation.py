@@ -72,10 +72,17 @@ class ReferenceStep:
 
     def __call__(self) -> float:
         """Take one step; returns the loss."""
-        options, network = self._options, self._network
-        network.draw_weights(0)
+        self._network.draw_weights(0)
         generator = torch.Generator().manual_seed(0)
-        adjacency = sample_edges(self._logits, 1.0, self._pairs, generator)
+        loss = self.loss(self._network, sample_edges(self._logits, 1.0, self._pairs, generator))
+        self._optimizer.zero_grad()
+        loss.backward()
+        self._optimizer.step()
+        return float(loss.detach())
+
+    def loss(self, network: GCN, adjacency: torch.Tensor) -> torch.Tensor:
+        """Return the loss under a network, with the edges ``[G, N, N]`` of the synthetic graphs."""
+        options = self._options
         loss = self._features.new_zeros(())
         for number, graphs in enumerate(self._classes):
             real = SparseGraphs(graphs)
@@ -92,10 +99,7 @@ class ReferenceStep:
                 vectors.append((torch.cat(maps), summed / summed.abs().sum()))
             for weight, a, b in zip((1.0, options.embedding), *vectors, strict=True):
                 loss = loss + weight * (a - b).square().sum() / a.square().sum()
-        self._optimizer.zero_grad()
-        loss.backward()
-        self._optimizer.step()
-        return float(loss.detach())
+        return loss
 
 
 def create_run(
