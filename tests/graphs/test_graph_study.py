@@ -210,7 +210,9 @@ def test_training_never_looks_at_test_graphs(
         "methods": ("whole", "kcenter", "gstam"),
         "epoch": epoch,
         "epochs": 45,
-        "learning_rate": 0.1,
+        "learning_rate": 0.03,
+        "width": 16,
+        "pool": "sum",
         "splits": 1,
     }
     score = study_module.graph_scores
