@@ -82,8 +82,10 @@ def tables(
     for study in studies:
         if "graph_score" not in study:
             continue
-        balanced = table(study, "balanced", against or BASELINE)
-        accuracy = table(study, "accuracy", against or BASELINE)
+        methods = [str(name) for name in study["training_set"].values]
+        baseline = against or (BASELINE if BASELINE in methods else methods[0])
+        balanced = table(study, "balanced", baseline)
+        accuracy = table(study, "accuracy", baseline)
         balanced.insert(2, "accuracy", accuracy["accuracy"])
         balanced.insert(0, "data", study.attrs["config"]["data"]["name"])
         parts.append(balanced)

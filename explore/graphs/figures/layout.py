@@ -67,12 +67,12 @@ def _component(graph: networkx.Graph, rows: list[int], seed: int) -> np.ndarray:
     number = {row: k for k, row in enumerate(rows)}
     lengths = [np.hypot(*(points[number[u]] - points[number[v]])) for u, v in graph.edges]
     points = points / (np.mean(lengths) if lengths else 1.0)
-    # The longest direction lies horizontally.
+    # The longest direction lies horizontally, and the first node is on the lower left side.
     centred = points - points.mean(0)
     if len(points) > 1:
         _, axes = np.linalg.eigh(centred.T @ centred)
-        axes = axes[:, ::-1] * np.sign(axes[:, ::-1].sum(0) + 1e-12)
-        centred = centred @ axes
+        centred = centred @ axes[:, ::-1]
+        centred = centred * np.where(centred[0] > 0, -1, 1)
     return np.asarray(centred)
 
 
