@@ -224,6 +224,8 @@ def scores_data(
     if len(graphs) != 1:
         raise InvalidInput(f"expected one graph, got {len(graphs)}; choose one by subset([number])")
     count = len(graphs.features)
+    if getattr(scores, "node_mask", None) is not None:  # an Explanation of PyTorch Geometric
+        scores = scores.node_mask.abs().sum(1)
     values = np.atleast_2d(torch.as_tensor(scores).detach().cpu().numpy().astype(float))
     if values.ndim != 2 or values.shape[1] != count or not (values >= 0).all():
         raise InvalidInput(

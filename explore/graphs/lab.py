@@ -157,7 +157,8 @@ def draw_scores(
 
     Args:
         graph: a ``GraphSet`` of one graph, or one graph of PyTorch Geometric or networkx.
-        scores: ``[nodes]``, or ``[layers, nodes]`` for one panel each, at least 0.
+        scores: ``[nodes]``, or ``[layers, nodes]`` for one panel each, at least 0; or an
+            ``Explanation`` of PyTorch Geometric with a ``node_mask``.
         probabilities: of the classes, if a network predicted them.
         network, measure: how the network and the scores are called in the picture.
 

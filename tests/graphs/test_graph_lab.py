@@ -226,3 +226,35 @@ def test_unknown_recordings_are_named() -> None:
         lab.recording_of("nobody")
     with pytest.raises(UnknownName, match="unknown data 'nobody'"):
         lab.study_of("nobody")
+
+
+def test_an_explanation_of_pytorch_geometric_is_drawn() -> None:
+    from explore.data.pyg import import_pyg
+
+    explain, nn = import_pyg("explain"), import_pyg("nn")
+    graph = load_graph_set("motifs", count=2).subset([0])
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.GCN(31, 4, 2)
+
+        def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+            return self.layers(x, edge_index).mean(0, keepdim=True)
+
+    explainer = explain.Explainer(
+        Network(),
+        explain.GNNExplainer(epochs=2),
+        explanation_type="model",
+        node_mask_type="object",
+        model_config={
+            "mode": "multiclass_classification",
+            "task_level": "graph",
+            "return_type": "raw",
+        },
+    )
+    explanation = explainer(graph.features, graph.edges)
+    explorer = lab.draw_scores(graph, explanation, measure="GNNExplainer")
+    mask = explanation.node_mask.abs().sum(1).numpy()
+    assert np.allclose(explorer.data["attention"].values[0], mask)
+    assert "Highest GNNExplainer" in explorer.alt

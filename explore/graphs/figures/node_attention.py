@@ -116,7 +116,7 @@ class NodeAttention(Picture):
         """Draw the panels, the colour bar and the bars of the probabilities."""
         layers = data.sizes["layer"]
         self._heading = add_heading(self, 0.955)
-        self._network = add_caption(self, 0.02, 0.9)
+        self._measure = add_caption(self, 0.02, 0.9)
         width = 0.9 / layers
         is_small = int(data["alive"].sum()) <= LABELLED_NODES
         self.drawings, self._titles, self._rings = [], [], []
@@ -175,14 +175,14 @@ class NodeAttention(Picture):
                 ring.show(positions[node] if node != NO_NODE and alive[node] else None)
             score = float(data["score"].values[layer])
             text = "" if np.isnan(score) else f": AUROC {score:.2f}"
-            self._titles[layer].set_text(f"layer {layer + 1}{text}")
+            self._titles[layer].set_text(f"layer {layer + 1}, {data.attrs['network']}{text}")
         probabilities = data["probability"].values
         for bar, number, value in zip(self._bars, self._numbers, probabilities, strict=True):
             bar.set_width(float(np.nan_to_num(value)))
             bar.set_color(PALETTE["blue"] if value == probabilities.max() else BAR_GREY)
             number.set_text("not computed" if np.isnan(value) else f"{value:.0%}")
         self._heading.set_text(data.attrs["heading"])
-        self._network.set_text(f"{data.attrs['network']}; {data.attrs['measure']}")
+        self._measure.set_text(data.attrs["measure"])
         change = data.attrs["change"]
         action = "joins it or parts it" if bool(data["joins"]) else "selects it"
         edit = f"last edit: {change}" if change else "no edit yet"
