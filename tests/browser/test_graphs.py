@@ -66,6 +66,6 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     )
     page.screenshot(path=screenshots / "03-joined.png")
     pictures.nth(4).scroll_into_view_if_needed()
-    assert "AUROC for the motif" in pictures.nth(4).get_attribute("alt")
+    assert "AUROC for the nodes of the motif" in pictures.nth(4).get_attribute("alt")
     page.screenshot(path=screenshots / "03-motif.png")
     assert page.outside == []

@@ -116,7 +116,7 @@ class MotifAttention(Picture):
             for name, row in zip(data["condition"].values, data["accuracy"].values, strict=True)
         )
         return (
-            f"AUROC for the motif's nodes in layer {int(data['layer'])}: {aurocs}. "
+            f"AUROC for the nodes of the motif in layer {int(data['layer'])}: {aurocs}. "
             f"Accuracy: {accuracies}."
         )
 
