@@ -213,7 +213,8 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
     explorer = Explorer(source, MixtureEditor, controls, "by-hand")
 
     def set_sliders(change: Any) -> None:
-        k = change["new"] - 1
+        nonlocal previous
+        previous = k = change["new"] - 1  # From now on the sliders are those of this component.
         with explorer.quiet():
             for name, value in zip(names, shifts[k].tolist(), strict=True):
                 setattr(explorer, name, value)
