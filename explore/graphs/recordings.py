@@ -52,6 +52,9 @@ STUDY = RecordingKind(
     },
 )
 
+BASELINE = "unmodified"
+"""What other training sets are compared with: the real graphs from which condensations start."""
+
 MEASURE_LABELS = {"accuracy": "accuracy", "balanced": "balanced accuracy"}
 
 SCORERS = (

@@ -10,14 +10,12 @@ import numpy as np
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.core.validation import check_choice
 from explore.graphs.catalog import METHOD_LABELS
-from explore.graphs.recordings import STUDY
+from explore.graphs.recordings import BASELINE, STUDY
 
 if TYPE_CHECKING:
     import pandas
     import xarray
 
-BASELINE = "unmodified"
-"""What other methods are compared with: the real graphs from which condensations start."""
 
 
 def table(

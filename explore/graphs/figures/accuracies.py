@@ -12,7 +12,7 @@ from explore.core.statistics import mean_and_std, paired_difference
 from explore.core.validation import check_choice
 from explore.errors import UnknownName
 from explore.graphs.catalog import METHOD_LABELS
-from explore.graphs.recordings import MEASURE_LABELS, STUDY
+from explore.graphs.recordings import BASELINE, MEASURE_LABELS, STUDY
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
 from explore.plotting.style import EDGE_GREY, GRID_GREY, PALETTE, set_title
@@ -20,7 +20,6 @@ from explore.plotting.style import EDGE_GREY, GRID_GREY, PALETTE, set_title
 if TYPE_CHECKING:
     import pandas
 
-BASELINE = "unmodified"
 
 
 def graph_accuracies(
