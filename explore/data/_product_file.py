@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -19,6 +19,14 @@ from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 FORMAT = 1
 SUFFIX = ".safetensors"
 WHITENING_TENSORS = ("zca_mean", "zca_inverse", "zca_forward")
+
+
+class _Hashed(Protocol):
+    @property
+    def sha256(self) -> str: ...
+
+
+P = TypeVar("P", bound=_Hashed)
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,41 @@ def read_file(
     if header.get("seal") not in (None, _seal(tensors, header)):  # the first files had no seal
         raise damage_error(path, "its header or its whitening was changed")
     return tensors, header
+
+
+def load_product(
+    path: str | os.PathLike[str],
+    kind: FileKind,
+    key: str,
+    contents: str,
+    make: Callable[[dict[str, torch.Tensor], dict[str, Any]], P],
+) -> P:
+    """Read a product whose header holds the hash of its contents.
+
+    Args:
+        path: the file, or the recording that it lies beside.
+        kind: of the file.
+        key: of the header, which files of other products do not have; also their name in messages.
+        contents: how messages call what the hash belongs to, such as "weights".
+        make: makes the product of the tensors and the header.
+
+    Raises:
+        DataMissing: there is no such file.
+        RecordingDamaged: the file is truncated or was changed.
+        InvalidInput: a file of another kind.
+    """
+    path = file_of(path)
+    tensors, header = read_file(path, kind)
+    if key not in header:
+        raise InvalidInput(f"{path} holds {', '.join(tensors)}, no {key}; {kind.advice}")
+    try:
+        product = make(tensors, header)
+        is_intact = product.sha256 == header["sha256"]
+    except (ValueError, LookupError, TypeError) as error:  # only valid products are written
+        raise damage_error(path, error) from error
+    if not is_intact:
+        raise damage_error(path, f"its {contents} are not those that were saved")
+    return product
 
 
 def damage_error(path: str | os.PathLike[str], reason: object) -> RecordingDamaged:

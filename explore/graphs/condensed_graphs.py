@@ -6,16 +6,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from explore.data._product_file import (
-    FileKind,
-    damage_error,
-    file_of,
-    path_beside,
-    read_file,
-    write_file,
-)
+from explore.data._product_file import FileKind, load_product, path_beside, write_file
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 
@@ -26,7 +19,7 @@ FILE = FileKind(
     "a set of condensed graphs", "CondensedGraphs.save", "save one with CondensedGraphs.of(run)"
 )
 
-TENSORS = ("features", "edges", "sizes", "labels")
+TENSORS = ("features", "edges", "sizes", "labels", "motif")
 HEADER_NAMES = ("class_names", "feature_names", "name")
 
 
@@ -110,7 +103,9 @@ class CondensedGraphs:
             "provenance": dict(self.provenance),
             "sha256": self.sha256,
         }
-        return write_file(path, {name: getattr(graphs, name) for name in TENSORS}, header, FILE)
+        tensors = {name: getattr(graphs, name) for name in TENSORS}
+        tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        return write_file(path, tensors, header, FILE)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -121,21 +116,21 @@ class CondensedGraphs:
             RecordingDamaged: the file is truncated or was changed.
             InvalidInput: a file of another kind.
         """
-        path = file_of(path)
-        tensors, header = read_file(path, FILE)
-        if "graphs" not in header:
-            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no graphs; {FILE.advice}")
-        try:
-            values: dict[str, Any] = {**tensors, **header["graphs"]}
-            values |= {name: header[name] for name in ("options", "degree_features")}
-            graphs = GraphSet(**values)
-            is_intact = graphs.sha256 == header["sha256"]
-            condensed = cls(graphs, header["provenance"])
-        except (ValueError, LookupError, TypeError) as error:  # ``save`` writes valid ones only
-            raise damage_error(path, error) from error
-        if not is_intact:
-            raise damage_error(path, "its graphs are not those that were saved")
-        return condensed
+        return load_product(
+            path,
+            FILE,
+            "graphs",
+            "graphs",
+            lambda tensors, header: cls(
+                GraphSet(
+                    **cast(Any, tensors),
+                    **header["graphs"],
+                    options=header["options"],
+                    degree_features=header["degree_features"],
+                ),
+                header["provenance"],
+            ),
+        )
 
     @classmethod
     def save_beside(cls, run: Any, recording: Path) -> Path:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import xarray
 
 
-
 def table(
     study: xarray.Dataset, measure: str = "balanced", against: str = BASELINE
 ) -> pandas.DataFrame:

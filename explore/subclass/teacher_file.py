@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from explore.data._product_file import FileKind, damage_error, file_of, read_file, write_file
+from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput
 from explore.subclass.config import TEACHING_SIGNALS
@@ -136,16 +136,11 @@ class Teacher:
             RecordingDamaged: the file is truncated or was changed.
             InvalidInput: a file of another kind.
         """
-        path = file_of(path)
-        tensors, header = read_file(path, FILE)
-        if "teacher" not in header:
-            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no teacher; {FILE.advice}")
-        try:
+        return load_product(
+            path,
+            FILE,
+            "teacher",
+            "weights",
             # The order of the names in the file is not that of the network.
-            teacher = cls(dict(sorted(tensors.items())), header["provenance"])
-            is_intact = teacher.sha256 == header["sha256"]
-        except (ValueError, LookupError, TypeError) as error:  # ``save`` writes valid ones only
-            raise damage_error(path, error) from error
-        if not is_intact:
-            raise damage_error(path, "its weights are not those that were saved")
-        return teacher
+            lambda tensors, header: cls(dict(sorted(tensors.items())), header["provenance"]),
+        )

@@ -231,3 +231,10 @@ def test_odd_selections_are_refused() -> None:
         coreset(graphs_per_class=9)
     with pytest.raises(UnknownName, match="unknown selection 'best'"):
         coreset(selection="best")
+
+
+def test_selected_graphs_come_back_with_their_motif(motifs: GraphSet, tmp_path: Path) -> None:
+    path = CondensedGraphs(motifs.subset([1, 4])).save(tmp_path / "selected.safetensors")
+    motif = CondensedGraphs.load(path).graphs.motif
+    assert motif is not None
+    assert torch.equal(motif, motifs.subset([1, 4]).motif)  # type: ignore[arg-type]

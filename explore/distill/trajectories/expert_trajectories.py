@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 
 from explore.core.products import describe_product, resolve_product
-from explore.data._product_file import FileKind, damage_error, file_of, read_file, write_file
+from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
@@ -171,18 +171,15 @@ class ExpertTrajectories:
             RecordingDamaged: the file is truncated or was changed.
             InvalidInput: a file of another kind.
         """
-        path = file_of(path)
-        tensors, header = read_file(path, FILE)
-        if "experts" not in header:
-            raise InvalidInput(f"{path} holds {', '.join(tensors)}, no experts; {FILE.advice}")
-        try:
-            experts = cls(tensors["parameters"], header["class_names"], header["provenance"])
-            is_intact = experts.sha256 == header["sha256"]
-        except (ValueError, LookupError, TypeError) as error:  # ``save`` writes valid ones only
-            raise damage_error(path, error) from error
-        if not is_intact:
-            raise damage_error(path, "its parameters are not those that were saved")
-        return experts
+        return load_product(
+            path,
+            FILE,
+            "experts",
+            "parameters",
+            lambda tensors, header: cls(
+                tensors["parameters"], header["class_names"], header["provenance"]
+            ),
+        )
 
     def _architecture(self) -> dict[str, Any]:
         return {name: self.config[name] for name in ARCHITECTURE}

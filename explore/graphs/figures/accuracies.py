@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     import pandas
 
 
-
 def graph_accuracies(
     recordings: xarray.Dataset | Sequence[xarray.Dataset],
     graphs_per_class: int | None = None,
