@@ -272,3 +272,18 @@ def test_pointer_events_are_reported_only_if_the_picture_can_be_dragged(explorer
     explorer.view.pointer = {"kind": "down", "x": 0.5, "y": 0.5}
     explorer.view.pointer = {"kind": "move", "x": 0.1, "y": 0.1}
     assert explorer.state == {"step": 0, "kind": "low"}
+
+
+def test_quiet_contexts_can_be_nested(explorer: Explorer) -> None:
+    drawn = explorer.view.png
+    name, control = next(
+        (name, control) for name, control in explorer.controls.items() if hasattr(control, "values")
+    )
+    other = next(value for value in control.values if value != getattr(explorer, name))  # type: ignore[union-attr]
+    with explorer.quiet():
+        with explorer.quiet():
+            pass
+        setattr(explorer, name, other)
+        assert explorer.view.png == drawn, "the inner context does not end the outer one"
+    explorer.redraw()
+    assert explorer.view.png != drawn
