@@ -48,10 +48,15 @@ class _ValueControl:
         return min(self.values, key=lambda option: abs(option - value))
 
     def replace_values(self, values: Sequence[Any], value: Any) -> None:
-        """Replace the values and select ``value``."""
-        self.values = list(values)
-        # These are two messages to the front end: in one message, the slider's number lags behind.
-        self.widget.options = self._options()  # This selects the first value.
+        """Replace the values and select ``value``.
+
+        Equal values are not sent again. The front end would answer with the first of them, and a
+        late answer would undo what the reader has chosen meanwhile.
+        """
+        if list(values) != self.values:
+            self.values = list(values)
+            # These are two messages to the front end: in one, the slider's number lags behind.
+            self.widget.options = self._options()  # This selects the first value.
         self.widget.value = value
 
     def _options(self) -> list[tuple[str, Any]]:
