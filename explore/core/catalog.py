@@ -97,7 +97,8 @@ class DataSet:
         origin: "included" in the installation, "download" (with ``download=True``) or "files" that
             the user has; "path" for folders of the user's own.
         quick: options with which loading takes a moment, for ``explore doctor``.
-        content: "images", for ``explore.data.load``, or "graphs", for ``load_graph_set``.
+        content: "images", for ``explore.data.load``; "graphs", for ``load_graph_set``; or
+            "multilabel", for ``load_multilabel``.
     """
 
     name: str

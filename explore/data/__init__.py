@@ -1,7 +1,7 @@
-"""Image sets, graph sets, distilled sets, coresets and whitening; data sets are loaded by name.
+"""Sets of images, graphs and multi-label samples, distilled sets, coresets and whitening.
 
-Digits, scenes and motif graphs are always available. Other sets are read from the data folder, and
-downloaded only with ``download=True``.
+Data sets are loaded by name. Digits, digit pairs, scenes and motif graphs are always available.
+Other sets are read from the data folder, and downloaded only with ``download=True``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from explore.data.graph_set import GraphSet
     from explore.data.image_set import ImageSet
+    from explore.data.multilabel_set import MultilabelSet
 
 _getattr, _, _attached = lazy_loader.attach(
     __name__,
@@ -28,11 +29,14 @@ _getattr, _, _attached = lazy_loader.attach(
         "datasets.folders": ["data_folder"],
         "graph_set": ["GraphSet"],
         "image_set": ["ImageSet"],
+        "multilabel_input": ["resolve_multilabel"],
+        "multilabel_set": ["MultilabelSet"],
         "datasets.synthetic_scenes": ["scenes"],
+        "stratification": ["stratification_report", "stratified_split"],
         "whitening": ["ZCA"],
     },
 )
-__all__ = [*_attached, "load", "load_graph_set", "load_graphs"]
+__all__ = [*_attached, "load", "load_graph_set", "load_graphs", "load_multilabel"]
 __getattr__ = _getattr
 
 
@@ -43,6 +47,10 @@ def __dir__() -> list[str]:
 SPLITS = ("train", "val", "test")
 TU_COLLECTION = "tu"
 """The row of the catalog that loads every graph set of the TU collection."""
+MULAN_COLLECTION = "mulan"
+"""The row of the catalog that loads every set in Mulan's format."""
+MULTI_HOT_SETS = ("scenes", "voc")
+"""Image sets with several labels for each image."""
 
 
 def load(name: str, split: str = "train", **options: Any) -> ImageSet:
@@ -112,6 +120,46 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
         31
     """
     return load_graph_set(name, **options).to_pyg()
+
+
+def load_multilabel(name: str, split: str = "train", **options: Any) -> MultilabelSet:
+    """Load a set of samples with several labels each, by name.
+
+    Args:
+        name: "digit-pairs" or "scenes", which are always available; "emotions", "flags", "yeast" or
+            another set in the folder mulan, "coco", "coco128" or "voc", whose files you must have;
+            or "label-table", a table of your own beside a folder of images.
+        split: "train", "val" or "test"; they never overlap. Choose settings on "val".
+        **options: the arguments of the set's own function, such as ``objects=3`` of scenes.
+
+    Raises:
+        UnknownName: there is no such set or split.
+        InvalidInput: the set has no such option, a required option is missing, or it is an image
+            set with one class for each image.
+        DataMissing: a file is not in the data folder; the message says which, and where to put it.
+
+    Example:
+        >>> load_multilabel("scenes", "test", objects=(1, 3))
+        MultilabelSet('scenes': 500 samples, 3×32×32, 5 labels)
+    """
+    from explore.core.registry import datasets, resolve
+    from explore.data.datasets.mulan import present_sets
+    from explore.data.multilabel_set import MultilabelSet
+
+    if split not in SPLITS:
+        raise UnknownName("split", split, SPLITS)
+    rows = datasets("multilabel")
+    if name in rows and name != MULAN_COLLECTION:
+        loader = resolve(rows[name].loader)
+    elif name in present_sets():
+        loader, options = resolve(rows[MULAN_COLLECTION].loader), {"name": name, **options}
+    elif name in datasets():
+        return MultilabelSet.from_images(load(name, split, **options))
+    else:
+        names = {*rows, *MULTI_HOT_SETS, *present_sets()} - {MULAN_COLLECTION}
+        raise UnknownName("multi-label set", name, names)
+    _check_options(name, loader, options)
+    return loader(split, **options)
 
 
 def _check_options(name: str, loader: Callable[..., Any], options: Mapping[str, Any]) -> None:

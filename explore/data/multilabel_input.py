@@ -1,0 +1,49 @@
+"""Resolve the data of a multi-label method: a name, a recorded description, a set or tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from explore.data import load_multilabel
+from explore.data.image_set import ImageSet
+from explore.data.multilabel_set import MultilabelSet
+from explore.errors import InvalidInput
+
+
+def resolve_multilabel(data: Any) -> MultilabelSet:
+    """Return the multi-label set of a name, of a description, or of your own data.
+
+    Args:
+        data: the name of a set; its description ``{"name": ..., "options": ...}`` in a recording; a
+            ``MultilabelSet``; an ``ImageSet`` with ``multi_hot``; or a pair ``(inputs, labels)``,
+            see ``MultilabelSet.from_tensors``.
+
+    Raises:
+        InvalidInput: anything else, or the description of a run that was made from tensors.
+        UnknownName, DataMissing: see ``load_multilabel``.
+
+    Example:
+        >>> resolve_multilabel({"name": "scenes", "options": {"count": 20}})
+        MultilabelSet('scenes': 20 samples, 3×32×32, 5 labels)
+    """
+    if isinstance(data, str):
+        return load_multilabel(data)
+    if isinstance(data, Mapping):
+        if data.get("name") == "tensors":
+            raise InvalidInput(
+                "this run was made from tensors, and a recording does not contain them; "
+                "pass data=(inputs, labels)"
+            )
+        options = {k: v for k, v in data.get("options", {}).items() if k != "download"}
+        return load_multilabel(str(data.get("name")), **options)  # no recording starts a download
+    if isinstance(data, MultilabelSet):
+        return data
+    if isinstance(data, ImageSet):
+        return MultilabelSet.from_images(data)
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return MultilabelSet.from_tensors(*data)
+    raise InvalidInput(
+        "data must be the name of a set, a MultilabelSet, an ImageSet with multi_hot or "
+        f"(inputs, labels), got {type(data).__name__}"
+    )
