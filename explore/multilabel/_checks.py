@@ -1,0 +1,62 @@
+"""Checks of multi-label input: labels, masks, features and thresholds."""
+
+from __future__ import annotations
+
+import torch
+
+from explore.errors import InvalidInput
+
+
+def check_labels(
+    labels: torch.Tensor, known: torch.Tensor | None = None, rows: int | None = None
+) -> torch.Tensor:
+    """Return labels as float32 ``[N, K]``, with 0 where they are not known.
+
+    Args:
+        labels: ``[N, K]`` of any type, 0 or 1 wherever they are known.
+        known: bool ``[N, K]``; None if all labels are known.
+        rows: how many rows there must be.
+
+    Raises:
+        InvalidInput: another shape, or a known label that is neither 0 nor 1.
+    """
+    if not isinstance(labels, torch.Tensor) or labels.ndim != 2:
+        shape = list(labels.shape) if hasattr(labels, "shape") else type(labels).__name__
+        raise InvalidInput(f"labels must be a tensor [N, K] of 0 and 1, got {shape}")
+    if rows is not None and len(labels) != rows:
+        raise InvalidInput(f"got {len(labels)} rows of labels for {rows} samples")
+    if known is not None and (known.shape != labels.shape or known.dtype != torch.bool):
+        raise InvalidInput(
+            f"known must be bool {list(labels.shape)}, as the labels, got {known.dtype} "
+            f"{list(known.shape)}"
+        )
+    wrong = (labels != 0) & (labels != 1)
+    if known is not None:
+        wrong &= known
+    if bool(wrong.any()):
+        row, column = wrong.nonzero()[0].tolist()
+        raise InvalidInput(
+            f"labels must be 0 or 1, got {labels[row, column].item():g} in row {row}, column "
+            f"{column}; pass known= for missing labels"
+        )
+    values = labels.float()
+    return values if known is None else torch.where(known, values, 0.0)
+
+
+def check_finite(name: str, values: torch.Tensor) -> None:
+    """Check that values hold neither NaN nor infinities.
+
+    Raises:
+        InvalidInput: they do; the message names the first row.
+    """
+    if not bool(torch.isfinite(values).all()):
+        row = int((~torch.isfinite(values.detach())).flatten(1).any(1).nonzero()[0])
+        raise InvalidInput(
+            f"{name} must be finite numbers, got NaN or infinity in row {row}; the learning rate "
+            "may be too large, or the input has such values"
+        )
+
+
+def widen(values: torch.Tensor) -> torch.Tensor:
+    """Return values of half precision as float32, and others as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

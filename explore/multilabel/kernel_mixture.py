@@ -1,0 +1,324 @@
+"""KMCL: a mixture of one exponential kernel for each label, and its three losses.
+
+All terms are computed from logarithms, because the kernels themselves underflow float32 for wide
+features.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn.functional import elu, logsigmoid
+
+from explore.core.validation import check_choice, check_number
+from explore.errors import InvalidInput
+from explore.models._init import Linear, initialise
+from explore.multilabel._checks import check_finite, check_labels, widen
+from explore.multilabel.classification import asymmetric_loss
+from explore.multilabel.config import CORRELATION_NAMES, KERNEL_COVARIANCES
+from explore.multilabel.contrast import Contrast
+from explore.multilabel.overlap import label_overlap, positive_pairs
+from explore.multilabel.similarity import component_similarity
+
+INSIDE_EPSILON = 1e-7
+"""Added to J p in the logarithm of the released code."""
+
+
+class KernelMixture(NamedTuple):
+    """The mixtures of a batch: G(f) = Σ_k π_k g_k(f), one component for each label.
+
+    Attributes:
+        features: f, ``[B, D]``.
+        logits: of π, ``[B, K]``; π = sigmoid(logits) is also the prediction of the classifier.
+        means: ``[B, K]``, one value for all D axes ("isotropic"), or ``[B, D, K]``.
+        variances: above 0, of the shape of the means.
+    """
+
+    features: torch.Tensor
+    logits: torch.Tensor
+    means: torch.Tensor
+    variances: torch.Tensor
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        """π, which is not a simplex: each label is present or not by itself."""
+        return torch.sigmoid(self.logits)
+
+
+class KernelMixtureHead(nn.Module):
+    """A head that maps pooled features to the kernel mixtures of KMCL, and to predictions.
+
+    Args:
+        inputs: width of the features.
+        classes: number of labels K.
+        covariance: "isotropic" (one mean and variance for each label) or "anisotropic" (one for
+            each label and axis; the features are first reduced to ``latent`` axes).
+        latent: axes of the anisotropic mixtures.
+        variance_floor: v_min; variances are ELU(linear) + 1 + v_min. The released code has + 2, so
+            that no variance is below 1, and starts with variance weights of 1.
+        seed: of the weights, which are drawn as PyTorch draws those of linear layers.
+
+    Raises:
+        InvalidInput: a size below 1 or a floor that is not above 0.
+        UnknownName: another covariance.
+
+    Source: KMCL (arXiv 2307.03967), its released kernel mixture module; floor and start of the
+    variances are our reading.
+
+    Example:
+        >>> mixture = KernelMixtureHead(8, 3)(torch.ones(2, 8))
+        >>> mixture.means.shape, bool((mixture.variances > 0.01).all())
+        (torch.Size([2, 3]), True)
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        classes: int,
+        covariance: str = "isotropic",
+        latent: int = 128,
+        variance_floor: float = 0.01,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        check_choice("covariance", covariance, KERNEL_COVARIANCES)
+        check_number("variance_floor", variance_floor, above=0)
+        if min(inputs, classes, latent) < 1:
+            raise InvalidInput(
+                f"inputs, classes and latent must be 1 or more, got {inputs}, {classes} and "
+                f"{latent}"
+            )
+        is_isotropic = covariance == "isotropic"
+        self.variance_floor = variance_floor
+        self.reduce: nn.Module = nn.Identity() if is_isotropic else Linear(inputs, latent)
+        axes = inputs if is_isotropic else latent
+        outputs = classes if is_isotropic else classes * latent
+        self.shape = (classes,) if is_isotropic else (latent, classes)
+        self.logits = Linear(axes, classes)
+        self.means = Linear(axes, outputs)
+        self.variances = Linear(axes, outputs)
+        initialise(self, seed)
+
+    def forward(self, features: torch.Tensor) -> KernelMixture:
+        """Return the mixtures of features ``[B, inputs]``."""
+        features = self.reduce(features)
+        raw = self.variances(features)
+        return KernelMixture(
+            features,
+            self.logits(features),
+            self.means(features).unflatten(1, self.shape),
+            (elu(raw) + 1 + self.variance_floor).unflatten(1, self.shape),
+        )
+
+
+def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
+    """Return log g_k(f) = −½ Σ_d (f_d − m_dk)² / v_dk for each sample and label, ``[B, K]``.
+
+    For isotropic mixtures, Σ_d (f_d − m)² is computed as Σ_d (f_d − f̄)² + D (f̄ − m)², which needs
+    no array over axes and labels at once.
+
+    Example:
+        >>> one = torch.ones(1, 1)
+        >>> kernel_exponents(KernelMixture(torch.full((1, 4), 3.0), one, one, one))
+        tensor([[-8.]])
+    """
+    features, _, means, variances = mixture
+    if means.ndim == 2:
+        average = features.mean(1, keepdim=True)
+        spread = (features - average).square().sum(1, keepdim=True)
+        squares = spread + features.shape[1] * (average - means).square()
+        return -0.5 * squares / variances
+    return -0.5 * ((features[:, :, None] - means).square() / variances).sum(1)
+
+
+def kernel_reconstruction(
+    mixture: KernelMixture, labels: torch.Tensor, known: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return the reconstruction loss of KMCL, at least 0.
+
+    It is the mean over samples of −log Σ_{k present} π_k g_k(f) / Σ_k π_k g_k(f), the negative
+    logarithm of the probability that the feature is of one of the present labels.
+
+    Args:
+        mixture: of B samples.
+        labels: ``[B, K]`` of 0 and 1; samples without a label are left out.
+        known: bool ``[B, K]``; the components of missing labels are left out.
+
+    Raises:
+        InvalidInput: labels other than 0 and 1, or parameters that are not finite.
+
+    Source: KMCL (arXiv 2307.03967), released code, in the logarithm.
+
+    Example:
+        >>> parameters = torch.zeros(1, 2), torch.zeros(1, 2), torch.ones(1, 2)
+        >>> mixture = KernelMixture(torch.zeros(1, 3), *parameters)
+        >>> kernel_reconstruction(mixture, torch.tensor([[1, 0]]))
+        tensor(0.6931)
+    """
+    mixture = _checked(mixture)
+    labels = check_labels(labels, known, len(mixture.logits))
+    scores = logsigmoid(mixture.logits) + kernel_exponents(mixture)
+    if known is not None:
+        scores = scores.masked_fill(~known, -torch.inf)
+    return posterior_loss(scores, labels)
+
+
+def posterior_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Return the mean of logsumexp(all scores) − logsumexp(scores of present labels).
+
+    Args:
+        scores: logarithms of weighted components, ``[B, K]``.
+        labels: ``[B, K]`` of 0 and 1; samples without a label are left out.
+
+    Returns:
+        A scalar; an exact 0, connected to the scores, if no sample has a label.
+    """
+    rows = labels.any(1)
+    if not bool(rows.any()):
+        return torch.where(torch.isfinite(scores), scores, 0.0).sum() * 0
+    # Rows without a label are removed first: a row of −∞ has a gradient of NaN.
+    scores, labels = scores[rows], labels[rows]
+    present = scores.masked_fill(labels == 0, -torch.inf)
+    return (scores.logsumexp(1) - present.logsumexp(1)).mean()
+
+
+def kernel_contrast(
+    mixture: KernelMixture,
+    labels: torch.Tensor,
+    temperature: float = 0.17,
+    correlation: str = "outside",
+    alpha: float | None = None,
+    overlap: str = "jaccard",
+) -> Contrast:
+    """Return the contrastive loss of KMCL: components of shared labels become similar.
+
+    For anchor n and each other sample j with a shared label, the sum over shared labels k of
+    −J_nj log p^k_nj, where p^k is the softmax over the batch of ρ^k_nj / temperature, ρ^k the
+    Bhattacharyya coefficient of both components k and J the overlap of both label sets. Then the mean over the positives of an anchor, and over the anchors with a positive.
+
+    Args:
+        mixture: of B samples.
+        labels: ``[B, K]`` of 0 and 1.
+        temperature: τ.
+        correlation: where J stands: "outside" of the logarithm, as a weight; "inside", as in the
+            released code, where J is a constant without any effect on gradients; or "none".
+        alpha: overlap from which a pair is positive; None: one shared label is enough, as in KMCL.
+        overlap: the measure that J and ``alpha`` are of; see ``label_overlap``.
+
+    Raises:
+        InvalidInput: labels other than 0 and 1, parameters that are not finite, or a temperature
+            that is not above 0.
+
+    Source: KMCL (arXiv 2307.03967). The released code has J inside; J outside, and the mean over
+    anchors with a positive, are our reading.
+
+    Example:
+        >>> zeros = torch.zeros(3, 2)
+        >>> mixture = KernelMixture(torch.zeros(3, 4), zeros, zeros, zeros + 1)
+        >>> kernel_contrast(mixture, torch.tensor([[1, 0], [1, 1], [0, 0]]))
+        Contrast(loss=tensor(0.3466), anchors=2, skipped=1)
+    """
+    check_number("temperature", temperature, above=0)
+    check_choice("correlation", correlation, CORRELATION_NAMES)
+    mixture = _checked(mixture)
+    labels = check_labels(labels, rows=len(mixture.logits)).to(mixture.logits)
+    count = len(labels)
+    diagonal = torch.eye(count, dtype=torch.bool, device=labels.device)
+    if alpha is None:
+        positives = (labels @ labels.T > 0) & ~diagonal
+    else:
+        positives = positive_pairs(labels, alpha, overlap)
+    positive_count = positives.sum(1)
+    anchors = int((positive_count > 0).sum())
+    if not anchors:
+        zero: torch.Tensor = (mixture.means * 0).sum() + (mixture.variances * 0).sum()
+        return Contrast(zero, 0, count)
+    axes = mixture.features.shape[1]
+    energy = component_similarity(mixture.means, mixture.variances, axes) / temperature
+    others = energy.masked_fill(diagonal[..., None], -torch.inf)
+    log_probability = energy - others.logsumexp(1, keepdim=True)
+    correlations = label_overlap(labels, overlap).to(energy)
+    if correlation == "inside":
+        scaled = correlations[..., None] * log_probability.exp()
+        log_probability = torch.log(scaled + INSIDE_EPSILON)
+    weight = positives.to(energy) / positive_count.clamp(min=1)[:, None]
+    if correlation == "outside":
+        weight = weight * correlations
+    # Σ_k y_nk y_jk log p^k_nj, without an array of all shared labels.
+    total = torch.einsum("nj,nk,jk,njk->", weight, labels, labels, log_probability)
+    return Contrast(-total / anchors, anchors, count - anchors)
+
+
+def kmcl_loss(
+    mixture: KernelMixture,
+    labels: torch.Tensor,
+    *,
+    temperature: float = 0.17,
+    correlation: str = "outside",
+    classification_weight: float = 1.0,
+    reconstruction_weight: float | None = None,
+    contrast_weight: float | None = None,
+    gamma_neg: float = 4.0,
+    gamma_pos: float = 0.0,
+    clip: float = 0.05,
+    known: torch.Tensor | None = None,
+) -> dict[str, Any]:
+    """Return the terms of the KMCL loss and their weighted sum.
+
+    Args:
+        mixture: of B samples, as ``KernelMixtureHead`` returns it.
+        labels: ``[B, K]`` of 0 and 1.
+        temperature, correlation: of ``kernel_contrast``.
+        classification_weight, reconstruction_weight, contrast_weight: factors of the terms. None is
+            1 / B: the balance of the released code, which sums the asymmetric loss over the batch
+            and averages the others. With 1 : 1 : 1 the classifier learns little.
+        gamma_neg, gamma_pos, clip: of ``asymmetric_loss``.
+        known: bool ``[B, K]``, False for missing labels.
+
+    Returns:
+        "classification" (asymmetric loss: sum over labels, mean over samples), "reconstruction",
+        "contrast" and "total", scalars; "anchors" and "skipped", numbers of samples.
+
+    Raises:
+        InvalidInput: labels other than 0 and 1, parameters that are not finite, or a negative
+            weight.
+
+    Source: KMCL (arXiv 2307.03967); see the three functions for what is our reading.
+
+    Example:
+        >>> head = KernelMixtureHead(4, 2)
+        >>> terms = kmcl_loss(head(torch.eye(4)), torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]))
+        >>> sorted(terms), terms["anchors"]
+        (['anchors', 'classification', 'contrast', 'reconstruction', 'skipped', 'total'], 3)
+    """
+    default = 1 / max(len(labels), 1)
+    weights = {
+        "classification": classification_weight,
+        "reconstruction": default if reconstruction_weight is None else reconstruction_weight,
+        "contrast": default if contrast_weight is None else contrast_weight,
+    }
+    for name, weight in weights.items():
+        check_number(f"{name}_weight", weight, at_least=0)
+    values = check_labels(labels, known, len(mixture.logits))
+    contrast = kernel_contrast(mixture, values, temperature, correlation)
+    terms: dict[str, Any] = {
+        "classification": asymmetric_loss(
+            mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", known
+        ),
+        "reconstruction": kernel_reconstruction(mixture, values, known),
+        "contrast": contrast.loss,
+    }
+    total = sum(weights[name] * terms[name] for name in weights)
+    return {**terms, "total": total, "anchors": contrast.anchors, "skipped": contrast.skipped}
+
+
+def _checked(mixture: KernelMixture) -> KernelMixture:
+    """Return a mixture of float32 or wider, whose parameters are finite."""
+    mixture = KernelMixture(*map(widen, mixture))
+    for name, values in mixture._asdict().items():
+        check_finite(name, values)
+    if bool((mixture.variances <= 0).any()):
+        raise InvalidInput("variances must be above 0")
+    return mixture
