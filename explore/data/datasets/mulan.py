@@ -196,8 +196,14 @@ def _read_table(path: Path, label_names: list[str]) -> _Table:
         columns = _columns(path, attribute, data[attribute], *meta[attribute])
         if attribute not in label_names:
             features |= columns
+        elif list(columns) == [attribute] and np.isin(columns[attribute], (0, 1)).all():
+            labels |= columns
         else:
-            (labels[attribute],) = columns.values()
+            values = meta[attribute][1] or np.unique(data[attribute]).tolist()
+            raise InvalidInput(
+                f"{path}: label {attribute!r} must be 0 or 1, but has the values "
+                f"{', '.join(map(str, values))}"
+            )
     return _Table(
         np.stack(list(features.values()), 1),
         np.stack(list(labels.values()), 1),
