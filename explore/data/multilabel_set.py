@@ -266,6 +266,13 @@ class MultilabelSet:
         known = None if self.known is None else self.known[indices]
         return replace(self, inputs=self.inputs[indices], labels=self.labels[indices], known=known)
 
+    def to(self, device: torch.device | str) -> Self:
+        """Return the same set with its tensors on a device."""
+        known = None if self.known is None else self.known.to(device)
+        return replace(
+            self, inputs=self.inputs.to(device), labels=self.labels.to(device), known=known
+        )
+
     @cached_property
     def label_counts(self) -> torch.Tensor:
         """The number of samples that have each label: int64 ``[K]``."""

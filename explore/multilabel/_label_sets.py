@@ -1,4 +1,4 @@
-"""The overlap of label sets, for tensors and for NumPy arrays. No torch, as pictures need it too."""
+"""The overlap of label sets, for tensors and for NumPy arrays, without torch."""
 
 from __future__ import annotations
 

@@ -194,9 +194,10 @@ def kernel_contrast(
 ) -> Contrast:
     """Return the contrastive loss of KMCL: components of shared labels become similar.
 
-    For anchor n and each other sample j with a shared label, the sum over shared labels k of
-    −J_nj log p^k_nj, where p^k is the softmax over the batch of ρ^k_nj / temperature, ρ^k the
-    Bhattacharyya coefficient of both components k and J the overlap of both label sets. Then the mean over the positives of an anchor, and over the anchors with a positive.
+    For anchor n and each other sample j with a shared label, the sum over shared labels k of −J_nj
+    log p^k_nj, where p^k is the softmax over the batch of ρ^k_nj / temperature, ρ^k the
+    Bhattacharyya coefficient of both components k and J the overlap of both label sets. Then the
+    mean over the positives of an anchor, and over the anchors with a positive.
 
     Args:
         mixture: of B samples.

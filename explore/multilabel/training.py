@@ -1,0 +1,267 @@
+"""The training of one network with one of the losses, and its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from explore.core.runs import stream_seed
+from explore.data.multilabel_set import MultilabelSet
+from explore.errors import InvalidInput
+from explore.models.training import Fit, evaluation_mode
+from explore.multilabel.classification import asymmetric_loss, focal_loss
+from explore.multilabel.config import MultilabelConfig
+from explore.multilabel.contrast import Contrast, mulsupcon_loss, multisupcon_loss
+from explore.multilabel.kernel_mixture import kmcl_loss
+from explore.multilabel.mixture_density import probmcl_loss
+from explore.multilabel.networks import EncoderFactory, Outputs, create_network
+from explore.multilabel.views import random_view
+
+DEFAULT_ALPHA = {"multisupcon": 0.3, "probmcl": 0.5}
+"""Overlap from which samples are positive."""
+
+
+class MultilabelTraining:
+    """The training of a network; a step is an epoch.
+
+    All losses are sums over labels and means over samples. ProbMCL-style training has two stages:
+    first encoder and mixture, then a classifier on the frozen encoder.
+
+    Args:
+        options: see ``MultilabelConfig``.
+        source: the training samples, on the device of the computation.
+        encoder: your own; see ``create_network``.
+
+    Attributes:
+        network: a ``MultilabelNetwork``.
+        terms: the terms of the loss in the last batch, as numbers.
+        step, steps: epochs done and planned.
+
+    Raises:
+        InvalidInput: fewer than two samples, or an encoder that does not fit.
+    """
+
+    def __init__(
+        self,
+        options: MultilabelConfig,
+        source: MultilabelSet,
+        encoder: EncoderFactory | None = None,
+    ) -> None:
+        if len(source) < 2:
+            raise InvalidInput(f"a training needs two samples or more, got {len(source)}")
+        self.options, self.source = options, source
+        self.device = source.inputs.device
+        self.has_stages = options.method == "probmcl"
+        seed = stream_seed(options.seed, "networks") % 2**32
+        self.network = create_network(source, options, seed, encoder).to(self.device)
+        self.terms: dict[str, float] = {}
+        self.step = 0
+        self.steps = options.epochs + (options.classifier_epochs if self.has_stages else 0)
+        self._inputs = source.batch()
+        self._known = source.known
+        self._fit = self._create_fit(
+            self.network, self._inputs, self._loss, options.epochs, options.learning_rate, True
+        )
+        self._classifier_fit: Fit | None = None
+
+    @property
+    def loss(self) -> float:
+        """The mean loss of the last epoch; NaN before the first."""
+        fit = self._fit if self._classifier_fit is None else self._classifier_fit
+        return fit.loss
+
+    def advance(self) -> None:
+        """Train for one epoch.
+
+        Raises:
+            RunDiverged: the loss is not a finite number.
+        """
+        if self.step < self.options.epochs:
+            self._fit.advance()
+        else:
+            self._start_classifier().advance()
+        self.step += 1
+
+    def run(self) -> MultilabelTraining:
+        """Advance to the end and return the training itself."""
+        while self.step < self.steps:
+            self.advance()
+        return self
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether the classifier is trained, at least in part."""
+        return self.step > (self.options.epochs if self.has_stages else 0)
+
+    def _create_fit(
+        self, network: nn.Module, inputs: Any, loss: Any, epochs: int, rate: float, views: bool
+    ) -> Fit:
+        options, labels = self.options, self.source.labels
+        targets = (labels,) if self._known is None else (labels, self._known)
+        return Fit(
+            network,
+            inputs,
+            targets,
+            loss=loss,
+            epochs=epochs,
+            learning_rate=rate,
+            schedule="cosine",
+            optimizer="adam",
+            weight_decay=0.0,
+            batch=options.batch,
+            seed=stream_seed(options.seed, "training"),
+            augment=self._augment if views else None,
+        )
+
+    def _augment(self, samples: torch.Tensor, number: int) -> torch.Tensor:
+        """Return a view of each sample, or two for a method that contrasts views."""
+        options = self.options
+        return torch.cat(
+            [
+                random_view(
+                    samples, options.views, stream_seed(options.seed, "augment", number, view)
+                )
+                for view in range(2 if self.has_stages else 1)
+            ]
+        )
+
+    def _loss(
+        self, outputs: Outputs, labels: torch.Tensor, known: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss of a batch and remember its terms."""
+        terms = loss_terms(self.options, outputs, labels, known)
+        self.terms = {name: float(torch.as_tensor(value).detach()) for name, value in terms.items()}
+        total: torch.Tensor = terms["total"]
+        return total
+
+    def _start_classifier(self) -> Fit:
+        """Return the training of the classifier on the features of the frozen encoder."""
+        if self._classifier_fit is None:
+            classifier = self.network.classifier
+            assert classifier is not None
+            self.network.encoder.eval().requires_grad_(False)
+            self._classifier_fit = self._create_fit(
+                classifier,
+                self.outputs(self.source).features,
+                self._classifier_loss,
+                self.options.classifier_epochs,
+                max(self.options.learning_rate, 0.01),
+                False,
+            )
+        return self._classifier_fit
+
+    def _classifier_loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return asymmetric_loss(logits, labels, reduction="sample", known=known)
+
+    @torch.no_grad()
+    def outputs(self, samples: MultilabelSet, batch: int = 500) -> Outputs:
+        """Return features, logits and what is contrasted of all samples, in evaluation mode."""
+        with evaluation_mode(self.network):
+            parts = [
+                self.network(samples.batch(rows).to(self.device))
+                for rows in torch.arange(len(samples)).split(batch)
+            ]
+        first = parts[0].contrasted
+        contrasted = first
+        if isinstance(first, torch.Tensor):
+            contrasted = torch.cat([part.contrasted for part in parts])
+        elif first is not None:
+            columns = zip(*(part.contrasted for part in parts), strict=True)
+            contrasted = type(first)(*map(torch.cat, columns))
+        return Outputs(
+            torch.cat([part.features for part in parts]),
+            torch.cat([part.logits for part in parts]),
+            contrasted,
+        )
+
+    def probabilities(self, samples: MultilabelSet) -> torch.Tensor:
+        """Return the predicted probability of each label, ``[N, K]``."""
+        return torch.sigmoid(self.outputs(samples).logits)
+
+    def state(self) -> dict[str, Any]:
+        """Return the step and the state of both stages."""
+        state: dict[str, Any] = {"training.step": self.step}
+        for name, fit in (("first", self._fit), ("classifier", self._classifier_fit)):
+            if fit is not None:
+                state |= {f"{name}.{key}": value for key, value in fit.state().items()}
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a ``state``."""
+        self.step = int(state["training.step"])
+        for name in ("first", "classifier"):
+            part = {
+                key.removeprefix(f"{name}."): value
+                for key, value in state.items()
+                if key.startswith(f"{name}.")
+            }
+            if part:
+                (self._fit if name == "first" else self._start_classifier()).restore(part)
+
+
+def loss_terms(
+    options: MultilabelConfig,
+    outputs: Outputs,
+    labels: torch.Tensor,
+    known: torch.Tensor | None = None,
+) -> dict[str, Any]:
+    """Return the terms of a method's loss for a batch, and "total".
+
+    Args:
+        options: see ``MultilabelConfig``.
+        outputs: of the network; of two views of each sample for "probmcl".
+        labels: ``[N, K]`` of 0 and 1.
+        known: bool ``[N, K]``, False for missing labels.
+    """
+    method, weight = options.method, options.contrast_weight_used
+    if method.startswith("kmcl"):
+        constant = method == "kmcl-constant"
+        return kmcl_loss(
+            outputs.contrasted,
+            labels,
+            temperature=options.temperature_used,
+            correlation="none" if constant else options.correlation,
+            reconstruction_weight=options.reconstruction_weight,
+            contrast_weight=weight,
+            known=known,
+        )
+    if method == "probmcl":
+        return probmcl_loss(
+            outputs.contrasted,
+            labels,
+            alpha=options.alpha or DEFAULT_ALPHA[method],
+            overlap=options.overlap,
+            temperature=options.temperature_used,
+            similarity=options.similarity,
+            contrast_weight=weight,
+            views=2,
+        )
+    if method == "asl":
+        loss = asymmetric_loss(outputs.logits, labels, reduction="sample", known=known)
+    elif method == "focal":
+        loss = focal_loss(outputs.logits, labels, reduction="sample", known=known)
+    else:
+        loss = asymmetric_loss(outputs.logits, labels, 0, 0, 0, "sample", known)
+    contrast: Contrast | None = None
+    if method == "multisupcon":
+        alpha = options.alpha or DEFAULT_ALPHA[method]
+        contrast = multisupcon_loss(
+            outputs.contrasted, labels, options.temperature_used, alpha, options.overlap
+        )
+    elif method == "mulsupcon":
+        contrast = mulsupcon_loss(outputs.contrasted, labels, options.temperature_used)
+    if contrast is None:
+        return {"classification": loss, "total": loss}
+    total = loss + weight * contrast.loss
+    return {
+        "classification": loss,
+        "contrast": contrast.loss,
+        "total": total,
+        "anchors": contrast.anchors,
+        "skipped": contrast.skipped,
+    }
