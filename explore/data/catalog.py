@@ -28,6 +28,17 @@ TOPIC = Topic(
             content="graphs",
         ),
         DataSet("tu", "explore.data.datasets.tu_graphs:tu_graphs", content="graphs"),
+        DataSet("coco", "explore.data.datasets.coco:coco", quick={"size": 8}, content="multilabel"),
+        DataSet(
+            "coco128", "explore.data.datasets.coco:coco128", quick={"size": 8}, content="multilabel"
+        ),
+        DataSet(
+            "digit-pairs",
+            "explore.data.datasets.digit_pairs:digit_pairs",
+            "included",
+            quick={"count": 10},
+            content="multilabel",
+        ),
         DataSet("emotions", "explore.data.datasets.mulan:emotions", content="multilabel"),
         DataSet("flags", "explore.data.datasets.mulan:flags", content="multilabel"),
         DataSet("mulan", "explore.data.datasets.mulan:mulan", content="multilabel"),
