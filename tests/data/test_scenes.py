@@ -15,6 +15,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from explore.data.datasets._scene_layout import (
     NOISE_STREAM,
+    PARTNERS,
     SHAPE_NAMES,
     create_layout,
     random_stream,
@@ -48,7 +49,13 @@ def repaint(image_set: ImageSet, **changed: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "options", [{"count": 30}, MANY, {"count": 3, "size": 47, "seed": 2**40, "clutter": 0}]
+    "options",
+    [
+        {"count": 30},
+        MANY,
+        {**MANY, "cooccurrence": 0.5},
+        {"count": 3, "size": 47, "seed": 2**40, "clutter": 0},
+    ],
 )
 def test_the_same_arguments_give_the_same_bytes(options):
     image_set = scenes(**options)
@@ -265,6 +272,63 @@ def test_visible_objects_are_labelled_and_others_are_not_painted():
         ).all()
 
 
+# ---- labels that occur together
+
+
+def partner_shares(labels: torch.Tensor, multi_hot: torch.Tensor) -> torch.Tensor:
+    """Return the share of the images of each class in which the partner of the class is visible."""
+    has_partner = multi_hot.gather(1, torch.tensor(PARTNERS)[labels][:, None])[:, 0]
+    return torch.stack([has_partner[labels == k].mean() for k in range(5)])
+
+
+def test_the_dial_raises_the_share_of_partners():
+    dials = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])
+    shares = []
+    for dial in dials.tolist():
+        image_set = scenes(count=2000, objects=2, object_size=0.15, cooccurrence=dial)
+        shares.append(partner_shares(image_set.labels, image_set.multi_hot))
+    shares = torch.stack(shares)
+    assert (shares.diff(dim=0) > 0.05).all()
+    visible = shares[-1]  # In the last set, only partners that are hidden are missing.
+    assert visible.min() > 0.97
+    expected = visible * (dials + (1 - dials) / 4)[:, None]
+    assert (shares - expected).abs().max() < 0.08
+
+
+def test_partners_are_named():
+    names = [SHAPE_NAMES[k] for k in PARTNERS]
+    assert names == ["square", "disc", "cross", "ring", "disc"]
+
+
+def test_more_objects_come_after_the_partner():
+    layout = create_layout(scenes(count=300, objects=4, cooccurrence=1).options)
+    assert (layout.classes[:, 1] == np.array(PARTNERS)[layout.classes[:, 0]]).all()
+    assert all(len(set(row)) == 4 for row in layout.classes.tolist())
+    assert len({tuple(row) for row in layout.classes[:, 2:].tolist()}) > 6, "in any order"
+
+
+def test_the_dial_changes_the_other_classes_only():
+    plain, paired = (scenes(count=100, objects=2, cooccurrence=dial) for dial in (0, 1))
+    assert torch.equal(plain.labels, paired.labels)
+    assert torch.equal(plain.subclasses, paired.subclasses)
+    assert torch.equal(plain.masks, paired.masks)
+    before, after = create_layout(plain.options), create_layout(paired.options)
+    for part in ("geometry", "colour", "background", "clutter_geometry"):
+        assert np.array_equal(getattr(before, part), getattr(after, part)), part
+    assert are_equal(scenes(count=30), scenes(count=30, cooccurrence=1)), "one object has no other"
+
+
+def test_without_the_dial_scenes_and_their_options_are_those_of_old_recordings():
+    image_set = scenes(count=3, objects=4, cooccurrence=0.0)
+    assert "cooccurrence" not in image_set.options
+    assert are_equal(image_set, scenes(count=3, objects=4))
+    classes = create_layout(image_set.options).classes.tolist()
+    assert classes == [[3, 4, 2, 0], [4, 1, 0, 3], [0, 3, 1, 4]], (
+        "the draws changed; old recordings differ"
+    )
+    assert scenes(count=3, cooccurrence=1).options["cooccurrence"] == 1.0
+
+
 # ---- colours
 
 
@@ -330,6 +394,9 @@ def test_normalisation_is_the_same_for_all_and_right_for_the_defaults():
         ({"object_size": (0.01, 0.3)}, "object_size"),
         ({"clutter": -1}, "clutter=-1 .* from 0 to 64"),
         ({"clutter": (1, 2.5)}, "clutter"),
+        ({"cooccurrence": 1.5}, "cooccurrence=1.5 .* from 0.0 to 1.0"),
+        ({"cooccurrence": (0, 1)}, "cooccurrence"),
+        ({"cooccurrence": float("nan")}, "cooccurrence=nan"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": None}, "seed=None"),
     ],

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHAPE_NAMES = ("disc", "square", "ring", "cross", "triangle")
+PARTNERS = (1, 0, 3, 2, 0)
+"""The partner of each shape: disc and square, ring and cross; of the triangle, the disc."""
 SPLIT_COUNTS = {"train": 2000, "val": 500, "test": 500}
 STRIPE_CONTRAST = 0.17
 """How much lighter and darker than the object its stripes are."""
@@ -22,7 +24,8 @@ PLACEMENT_TRIALS = 12
 """How many random places are tried for each object next to the first."""
 
 NOISE_STREAM, LABEL_STREAM, SUBCLASS_STREAM, BACKGROUND_STREAM = 0, 1, 2, 3
-CLASS_ORDER_STREAM, HUE_ORDER_STREAM, FIRST_OBJECT_STREAM, FIRST_CLUTTER_STREAM = 4, 5, 100, 200
+CLASS_ORDER_STREAM, HUE_ORDER_STREAM, PARTNER_STREAM = 4, 5, 6
+FIRST_OBJECT_STREAM, FIRST_CLUTTER_STREAM = 100, 200
 Floats = NDArray[np.float32]
 
 
@@ -91,6 +94,9 @@ def create_layout(options: Mapping[str, Any]) -> SceneLayout:
         8 + 2 * PLACEMENT_TRIALS, range(FIRST_OBJECT_STREAM, FIRST_OBJECT_STREAM + most_objects)
     )
     order, hue_slots = uniform(class_count, [CLASS_ORDER_STREAM, HUE_ORDER_STREAM]).T
+    if cooccurrence := options.get("cooccurrence", 0):
+        has_partner = uniform(1, [PARTNER_STREAM])[0, :, 0] < cooccurrence
+        order[has_partner, np.array(PARTNERS)[labels[has_partner]]] = -0.5  # It comes second.
     order[np.arange(count), labels] = -1  # The labelled class comes first.
     classes = order.argsort(1)[:, :most_objects]
     hue_slots = hue_slots.argsort(1)[:, :most_objects]

@@ -36,6 +36,7 @@ def scenes(
     clutter: int | Sequence[int] = 4,
     subclass: str = "texture",
     difference: float = 1.0,
+    cooccurrence: float = 0.0,
     seed: int = 0,
 ) -> ImageSet:
     """Generate scenes of five shapes, each plain or striped (or cool or warm).
@@ -60,6 +61,10 @@ def scenes(
             muted colour; its lightness does not depend on the subclass).
         difference: how different the two are, 0 (nothing in the pixels distinguishes them) to 2, as
             a factor on the stripes or on the shift of colour. Other objects do not change.
+        cooccurrence: the probability, 0 to 1, that the first of the other objects is the partner of
+            the labelled one: disc and square, ring and cross are partners, and the disc is that of
+            the triangle. Otherwise each other class is as likely. With one object it changes
+            nothing.
         seed: 0 or more.
 
     Returns:
@@ -103,6 +108,9 @@ def scenes(
         "difference": _check("difference", difference, 0.0, 2.0, "1 is easy to see"),
         "seed": _check("seed", seed, 0, 2**63 - 1, "any integer"),
     }
+    if _check("cooccurrence", cooccurrence, 0.0, 1.0, "0: the classes are independent"):
+        # Recordings that were made before this option have no such key.
+        options["cooccurrence"] = float(cooccurrence)
     layout = create_layout(options)
     images, masks, is_visible = paint(layout, options["size"], random_stream(options, NOISE_STREAM))
     labels = layout.classes[:, 0].copy()
