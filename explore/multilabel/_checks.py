@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
 import torch
 
 from explore.errors import InvalidInput
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def check_labels(
@@ -60,3 +66,14 @@ def check_finite(name: str, values: torch.Tensor) -> None:
 def widen(values: torch.Tensor) -> torch.Tensor:
     """Return values of half precision as float32, and others as they are."""
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def full_precision(function: F) -> F:
+    """Switch autocast off in a function, as products of half precision would spoil a loss."""
+
+    @wraps(function)
+    def call(*args: Any, **options: Any) -> Any:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return function(*args, **options)
+
+    return call  # type: ignore[return-value]

@@ -7,13 +7,14 @@ from torch.nn.functional import logsigmoid
 
 from explore.core.validation import check_choice, check_number
 from explore.errors import InvalidInput
-from explore.multilabel._checks import check_finite, check_labels, widen
+from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
 
 REDUCTIONS = ("mean", "sample", "sum")
 SMALLEST = 1e-12
 """The smallest p_m whose logarithm is taken; the loss of such a label is 0."""
 
 
+@full_precision
 def asymmetric_loss(
     logits: torch.Tensor,
     labels: torch.Tensor,

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from explore.core.validation import check_number
 from explore.errors import InvalidInput
-from explore.multilabel._checks import check_finite, check_labels, widen
+from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
 from explore.multilabel.overlap import label_overlap, positive_pairs
 
 
@@ -27,6 +27,7 @@ class Contrast(NamedTuple):
     skipped: int
 
 
+@full_precision
 def pair_contrast(
     logits: torch.Tensor, positives: torch.Tensor, weights: torch.Tensor | None = None
 ) -> Contrast:
@@ -53,10 +54,11 @@ def pair_contrast(
         Contrast(loss=tensor(0.6931), anchors=2, skipped=1)
     """
     count = len(logits)
-    if logits.shape != (count, count) or positives.shape != logits.shape:
+    tables = [logits, positives, *([] if weights is None else [weights])]
+    if any(table.shape != (count, count) for table in tables):
         raise InvalidInput(
-            f"logits and positives must be [N, N], got {list(logits.shape)} and "
-            f"{list(positives.shape)}"
+            "logits, positives and weights must all be [N, N], got "
+            + ", ".join(str(list(table.shape)) for table in tables)
         )
     logits = widen(logits)
     check_finite("logits", logits)
@@ -72,6 +74,7 @@ def pair_contrast(
     return Contrast(-per_anchor.sum() / anchors, anchors, count - anchors)
 
 
+@full_precision
 def multisupcon_loss(
     features: torch.Tensor,
     labels: torch.Tensor,
@@ -105,6 +108,7 @@ def multisupcon_loss(
     )
 
 
+@full_precision
 def mulsupcon_loss(
     features: torch.Tensor, labels: torch.Tensor, temperature: float = 0.1
 ) -> Contrast:

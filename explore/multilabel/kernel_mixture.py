@@ -15,7 +15,7 @@ from torch.nn.functional import elu, logsigmoid
 from explore.core.validation import check_choice, check_number
 from explore.errors import InvalidInput
 from explore.models._init import Linear, initialise
-from explore.multilabel._checks import check_finite, check_labels, widen
+from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
 from explore.multilabel.classification import asymmetric_loss
 from explore.multilabel.config import CORRELATION_NAMES, KERNEL_COVARIANCES
 from explore.multilabel.contrast import Contrast
@@ -113,6 +113,7 @@ class KernelMixtureHead(nn.Module):
         )
 
 
+@full_precision
 def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
     """Return log g_k(f) = −½ Σ_d (f_d − m_dk)² / v_dk for each sample and label, ``[B, K]``.
 
@@ -133,6 +134,7 @@ def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
     return -0.5 * ((features[:, :, None] - means).square() / variances).sum(1)
 
 
+@full_precision
 def kernel_reconstruction(
     mixture: KernelMixture, labels: torch.Tensor, known: torch.Tensor | None = None
 ) -> torch.Tensor:
@@ -158,7 +160,7 @@ def kernel_reconstruction(
         tensor(0.6931)
     """
     mixture = _checked(mixture)
-    labels = check_labels(labels, known, len(mixture.logits))
+    labels = _fitting_labels(mixture, labels, known)
     scores = logsigmoid(mixture.logits) + kernel_exponents(mixture)
     if known is not None:
         scores = scores.masked_fill(~known, -torch.inf)
@@ -184,6 +186,7 @@ def posterior_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (scores.logsumexp(1) - present.logsumexp(1)).mean()
 
 
+@full_precision
 def kernel_contrast(
     mixture: KernelMixture,
     labels: torch.Tensor,
@@ -224,7 +227,7 @@ def kernel_contrast(
     check_number("temperature", temperature, above=0)
     check_choice("correlation", correlation, CORRELATION_NAMES)
     mixture = _checked(mixture)
-    labels = check_labels(labels, rows=len(mixture.logits)).to(mixture.logits)
+    labels = _fitting_labels(mixture, labels)
     count = len(labels)
     diagonal = torch.eye(count, dtype=torch.bool, device=labels.device)
     if alpha is None:
@@ -252,6 +255,7 @@ def kernel_contrast(
     return Contrast(-total / anchors, anchors, count - anchors)
 
 
+@full_precision
 def kmcl_loss(
     mixture: KernelMixture,
     labels: torch.Tensor,
@@ -302,7 +306,8 @@ def kmcl_loss(
     }
     for name, weight in weights.items():
         check_number(f"{name}_weight", weight, at_least=0)
-    values = check_labels(labels, known, len(mixture.logits))
+    mixture = _checked(mixture)
+    values = _fitting_labels(mixture, labels, known)
     contrast = kernel_contrast(mixture, values, temperature, correlation)
     terms: dict[str, Any] = {
         "classification": asymmetric_loss(
@@ -316,10 +321,36 @@ def kmcl_loss(
 
 
 def _checked(mixture: KernelMixture) -> KernelMixture:
-    """Return a mixture of float32 or wider, whose parameters are finite."""
+    """Return a mixture of float32 or wider, whose parameters fit and are finite."""
     mixture = KernelMixture(*map(widen, mixture))
+    features, logits, means, variances = mixture
+    shapes = [logits.shape, (len(logits), *features.shape[1:], *logits.shape[1:])]
+    if (
+        features.ndim != 2
+        or logits.ndim != 2
+        or len(features) != len(logits)
+        or means.shape not in shapes
+        or variances.shape != means.shape
+    ):
+        raise InvalidInput(
+            "features, logits, means and variances must be [B, D], [B, K], and both [B, K] or "
+            f"[B, D, K], got {[list(values.shape) for values in mixture]}"
+        )
     for name, values in mixture._asdict().items():
         check_finite(name, values)
-    if bool((mixture.variances <= 0).any()):
+    if bool((variances <= 0).any()):
         raise InvalidInput("variances must be above 0")
     return mixture
+
+
+def _fitting_labels(
+    mixture: KernelMixture, labels: torch.Tensor, known: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return checked labels with a column for each component."""
+    labels = check_labels(labels, known, len(mixture.logits))
+    if labels.shape != mixture.logits.shape:
+        raise InvalidInput(
+            f"labels have {labels.shape[1]} columns, the mixture {mixture.logits.shape[1]} "
+            "components"
+        )
+    return labels.to(mixture.logits)

@@ -16,18 +16,15 @@ from torch.nn.functional import elu, log_softmax
 from explore.core.validation import check_choice, check_number, check_whole_number
 from explore.errors import InvalidInput
 from explore.models._init import Linear, initialise
-from explore.multilabel._checks import check_finite, check_labels, widen
+from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
 from explore.multilabel.config import DENSITY_COVARIANCES, SIMILARITY_NAMES
 from explore.multilabel.contrast import pair_contrast
 from explore.multilabel.kernel_mixture import posterior_loss
 from explore.multilabel.overlap import label_overlap, positive_pairs
-from explore.multilabel.similarity import component_similarity
+from explore.multilabel.similarity import component_distance, pair_distance
 
 MANY_LABELS = 20
 """Above this number of labels, "matched" is the default similarity: its cost is not quadratic."""
-
-SMALLEST = 1e-30
-"""The smallest matched similarity whose logarithm is taken."""
 
 
 class DensityMixture(NamedTuple):
@@ -139,13 +136,14 @@ def mixture_similarity(mixture: DensityMixture, kind: str = "product") -> torch.
     return log_mixture_similarity(mixture, kind).exp()
 
 
+@full_precision
 def log_mixture_similarity(mixture: DensityMixture, kind: str = "product") -> torch.Tensor:
     """Return the logarithm of ``mixture_similarity``, which does not underflow for "product"."""
     check_choice("similarity", kind, SIMILARITY_NAMES)
     mixture = _checked(mixture)
     if kind == "matched":
-        similarity = _matched_similarity(mixture)
-        return similarity.clamp(min=SMALLEST).log()
+        half = 0.5 * log_softmax(mixture.log_weights, 1)  # The sum of weights is 1 up to rounding.
+        return _at_most_zero((half[:, None] + half[None] - _matched_distance(mixture)).logsumexp(2))
     weights, means, variances, _ = mixture
     count, size = len(means), means.shape[1]
     axes = means.shape[2]
@@ -165,25 +163,36 @@ def log_mixture_similarity(mixture: DensityMixture, kind: str = "product") -> to
     pairs = flat_weights[:, None] + flat_weights[None] + log_density
     energy = pairs.view(count, size, count, size).logsumexp((1, 3))
     own = energy.diagonal()
-    return (energy - 0.5 * (own[:, None] + own[None])).clamp(max=0)
+    return _at_most_zero(energy - 0.5 * (own[:, None] + own[None]))
 
 
-def _matched_similarity(mixture: DensityMixture) -> torch.Tensor:
+def _at_most_zero(values: torch.Tensor) -> torch.Tensor:
+    """Return values without what rounding leaves above 0; the gradient is that of the values."""
+    return values - values.detach().clamp(min=0)
+
+
+def _matched_distance(mixture: DensityMixture) -> torch.Tensor:
+    """Return the Bhattacharyya distances of components of the same label, ``[B, B, C]``."""
     means, variances = mixture.means, mixture.variances
     if variances.ndim == 2:
-        variances = variances[..., None].expand_as(means)
-    similarity = component_similarity(means.transpose(1, 2), variances.transpose(1, 2))
-    half = (0.5 * mixture.log_weights).exp()
-    return torch.einsum("ik,jk,ijk->ij", half, half, similarity)
+        # The sum over axes is a squared distance, so no array over pairs and axes is needed.
+        squares = _squared_distances(means.transpose(0, 1)).permute(1, 2, 0)
+        zeros = torch.zeros_like(variances)
+        spread = means.shape[2] * pair_distance(zeros, variances, zeros, variances)
+        return spread + 0.25 * squares / (variances[:, None] + variances)
+    return component_distance(means.transpose(1, 2), variances.transpose(1, 2))
 
 
 def _squared_distances(points: torch.Tensor) -> torch.Tensor:
-    """Return the squared distances of all pairs of rows; 0 for equal rows, also after rounding."""
-    centred = points - points.mean(0, keepdim=True)
-    squares = centred.square().sum(1)
-    return (squares[:, None] + squares[None] - 2 * centred @ centred.T).clamp(min=0)
+    """Return the squared distances of all pairs of rows, ``[..., N, q]`` to ``[..., N, N]``.
+
+    The faster form |a|² + |b|² − 2 a·b would leave a distance between equal rows.
+    """
+    mode = "donot_use_mm_for_euclid_dist"
+    return torch.cdist(points, points, compute_mode=mode).square()
 
 
+@full_precision
 def probmcl_loss(
     mixture: DensityMixture,
     labels: torch.Tensor,
@@ -214,7 +223,7 @@ def probmcl_loss(
         likelihood: "posterior": −log of the share of the present labels' components at z, at least
             0; "plain": −log p(z) with z detached, which is unbounded below without the floor of the
             variances.
-        pair_weights: weight positives by their overlap.
+        pair_weights: weight positives by their overlap, with a mean of 1 over those of an anchor.
         views: number of views of each sample.
 
     Returns:
@@ -240,6 +249,11 @@ def probmcl_loss(
     check_whole_number("views", views, at_least=1)
     mixture = _checked(mixture)
     labels = check_labels(labels).to(mixture.means.device)
+    if labels.shape[1] != mixture.means.shape[1]:
+        raise InvalidInput(
+            f"labels have {labels.shape[1]} columns, the mixture {mixture.means.shape[1]} "
+            "components"
+        )
     if len(mixture.means) != views * len(labels):
         raise InvalidInput(
             f"{views} views of {len(labels)} samples need {views * len(labels)} mixtures, got "
@@ -251,8 +265,14 @@ def probmcl_loss(
         logits = mixture_similarity(mixture, kind) / temperature
     else:
         logits = log_mixture_similarity(mixture, kind) / temperature
-    weights = label_overlap(labels, overlap) if pair_weights else None
-    contrast = pair_contrast(logits, positive_pairs(labels, alpha, overlap), weights)
+    positives = positive_pairs(labels, alpha, overlap)
+    weights = None
+    if pair_weights:
+        weights = torch.where(positives, label_overlap(labels, overlap), 0.0)
+        # Their mean over the positives of an anchor is 1.
+        total = weights.sum(1, keepdim=True)
+        weights = weights * positives.sum(1, keepdim=True) / torch.where(total > 0, total, 1.0)
+    contrast = pair_contrast(logits, positives, weights)
     scores = _component_scores(mixture, detached=likelihood == "plain")
     if likelihood == "plain":
         rows = labels.any(1)
@@ -280,6 +300,7 @@ def _component_scores(mixture: DensityMixture, detached: bool) -> torch.Tensor:
     return mixture.log_weights + log_density
 
 
+@full_precision
 def mixture_uncertainty(mixture: DensityMixture) -> dict[str, torch.Tensor]:
     """Return measures of the uncertainty of each sample's mixture, ``[B]`` each.
 
@@ -326,12 +347,25 @@ def mixture_uncertainty(mixture: DensityMixture) -> dict[str, torch.Tensor]:
 
 
 def _checked(mixture: DensityMixture) -> DensityMixture:
-    """Return a mixture of float32 or wider, whose parameters are finite."""
+    """Return a mixture of float32 or wider, whose parameters fit and are finite."""
     mixture = DensityMixture(*map(widen, mixture))
+    weights, means, variances, latent = mixture
+    fits = means.ndim == 3 and weights.shape == means.shape[:2] and len(latent) == len(means)
+    if not (
+        fits
+        and variances.shape in (weights.shape, means.shape)
+        and latent.ndim == 2
+        and latent.shape[1] == means.shape[2]
+    ):
+        shapes = [list(values.shape) for values in mixture]
+        raise InvalidInput(
+            "log_weights, means, variances and latent must be [B, C], [B, C, q], [B, C] or "
+            f"[B, C, q], and [B, q], got {shapes}"
+        )
     for name in ("means", "variances", "latent"):
         check_finite(name, getattr(mixture, name))
-    if bool(mixture.log_weights.isnan().any()):
+    if bool(weights.isnan().any()):
         raise InvalidInput("log_weights must be numbers, got NaN")
-    if bool((mixture.variances <= 0).any()):
+    if bool((variances <= 0).any()):
         raise InvalidInput("variances must be above 0")
     return mixture

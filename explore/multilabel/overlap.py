@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 
 from explore.core.validation import check_choice, check_number
-from explore.multilabel._checks import check_labels
+from explore.multilabel._checks import check_labels, full_precision
 from explore.multilabel._label_sets import is_at_least, overlap_of
 from explore.multilabel.config import OVERLAP_NAMES
 
 
+@full_precision
 def label_overlap(
     labels: torch.Tensor, kind: str = "jaccard", empty_match: bool = False
 ) -> torch.Tensor:

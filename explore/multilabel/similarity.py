@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch.utils.checkpoint import checkpoint
 
 from explore.errors import InvalidInput
+from explore.multilabel._checks import full_precision
 
 CHUNK_VALUES = 2**23
 """Values of an intermediate array at most, 32 MB in float32, if ``chunk`` is not given."""
 
 
+@full_precision
 def component_similarity(
     means: torch.Tensor, variances: torch.Tensor, axes: int = 1, chunk: int | None = None
 ) -> torch.Tensor:
@@ -42,24 +42,28 @@ def component_similarity(
         tensor([[1.0000, 0.6065],
                 [0.6065, 1.0000]])
     """
+    return torch.exp(-component_distance(means, variances, axes, chunk))
+
+
+def component_distance(
+    means: torch.Tensor, variances: torch.Tensor, axes: int = 1, chunk: int | None = None
+) -> torch.Tensor:
+    """Return the Bhattacharyya distance −log ρ, at least 0; see ``component_similarity``."""
     if means.shape != variances.shape or means.ndim not in (2, 3):
         raise InvalidInput(
             f"means and variances must both be [B, K] or [B, D, K], got {list(means.shape)} and "
             f"{list(variances.shape)}"
         )
     if means.ndim == 2:
-        distance = axes * pair_distance(means, variances, means, variances)
-    else:
-        count, size, labels = means.shape
-        rows = chunk or max(1, CHUNK_VALUES // max(count * size * labels, 1))
-        distance = torch.cat(
-            [
-                checkpoint(_summed_distance, m, v, means, variances, use_reentrant=False)
-                for m, v in zip(means.split(rows), variances.split(rows), strict=True)
-            ]
-        )
-    # Rounding may leave a distance of about −1e-7 between equal components.
-    return torch.exp(-distance.clamp(min=0))
+        return axes * pair_distance(means, variances, means, variances)
+    count, size, labels = means.shape
+    rows = chunk or max(1, CHUNK_VALUES // max(count * size * labels, 1))
+    return torch.cat(
+        [
+            checkpoint(_summed_distance, m, v, means, variances, use_reentrant=False)
+            for m, v in zip(means.split(rows), variances.split(rows), strict=True)
+        ]
+    )
 
 
 def pair_distance(
@@ -76,8 +80,10 @@ def pair_distance(
     """
     total = first_variances[:, None] + second_variances[None]
     difference = first_means[:, None] - second_means[None]
-    logarithms = first_variances.log()[:, None] + second_variances.log()[None]
-    return 0.25 * difference.square() / total + 0.5 * (total.log() - math.log(2) - 0.5 * logarithms)
+    first, second = first_variances.sqrt()[:, None], second_variances.sqrt()[None]
+    # ½ log of (v_i + v_j) / (2 √(v_i v_j)), which is an exact 0 for equal variances.
+    ratio = 0.5 * torch.log1p((first - second).square() / (2 * first * second))
+    return 0.25 * difference.square() / total + ratio
 
 
 def _summed_distance(*parameters: torch.Tensor) -> torch.Tensor:
