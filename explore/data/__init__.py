@@ -51,6 +51,8 @@ MULAN_COLLECTION = "mulan"
 """The row of the catalog that loads every set in Mulan's format."""
 MULTI_HOT_SETS = ("scenes", "voc")
 """Image sets with several labels for each image."""
+MULTILABEL_DEFAULTS: dict[str, dict[str, Any]] = {"scenes": {"objects": (1, 4)}}
+"""Options of image sets that differ where several labels are asked for."""
 
 
 def load(name: str, split: str = "train", **options: Any) -> ImageSet:
@@ -130,7 +132,8 @@ def load_multilabel(name: str, split: str = "train", **options: Any) -> Multilab
             another set in the folder mulan, "coco", "coco128" or "voc", whose files you must have;
             or "label-table", a table of your own beside a folder of images.
         split: "train", "val" or "test"; they never overlap. Choose settings on "val".
-        **options: the arguments of the set's own function, such as ``objects=3`` of scenes.
+        **options: the arguments of the set's own function, such as ``cooccurrence=0.5``. Scenes
+            have one to four objects by default.
 
     Raises:
         UnknownName: there is no such set or split.
@@ -139,8 +142,9 @@ def load_multilabel(name: str, split: str = "train", **options: Any) -> Multilab
         DataMissing: a file is not in the data folder; the message says which, and where to put it.
 
     Example:
-        >>> load_multilabel("scenes", "test", objects=(1, 3))
-        MultilabelSet('scenes': 500 samples, 3×32×32, 5 labels)
+        >>> scenes = load_multilabel("scenes", "test")
+        >>> scenes, int(scenes.labels.sum(1).max())
+        (MultilabelSet('scenes': 500 samples, 3×32×32, 5 labels), 4)
     """
     from explore.core.registry import datasets, resolve
     from explore.data.datasets.mulan import present_sets
@@ -154,7 +158,9 @@ def load_multilabel(name: str, split: str = "train", **options: Any) -> Multilab
     elif name in present_sets():
         loader, options = resolve(rows[MULAN_COLLECTION].loader), {"name": name, **options}
     elif name in datasets():
-        return MultilabelSet.from_images(load(name, split, **options))
+        return MultilabelSet.from_images(
+            load(name, split, **{**MULTILABEL_DEFAULTS.get(name, {}), **options})
+        )
     else:
         names = {*rows, *MULTI_HOT_SETS, *present_sets()} - {MULAN_COLLECTION}
         raise UnknownName("multi-label set", name, names)
