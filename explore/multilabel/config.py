@@ -127,7 +127,7 @@ class MultilabelStudyConfig(_CommonConfig):
     methods: Sequence[str] = option(
         TRAINING_METHODS, "losses to compare: some of " + ", ".join(TRAINING_METHODS)
     )
-    rates: Sequence[float] = option((0.001, 0.003, 0.01), "learning rates to choose from")
+    rates: Sequence[float] = option((0.0003, 0.001, 0.003, 0.01), "learning rates to choose from")
     weights: Sequence[float] = option(
         (0.1, 1.0, 10.0), "factors of the default weight of the contrast to choose from"
     )
