@@ -34,6 +34,9 @@ DEFAULT_TEMPERATURES = {"kmcl": 0.17, "kmcl-constant": 0.17}
 
 OTHER_TEMPERATURE = 0.1
 
+DEFAULT_ALPHA = {"multisupcon": 0.3, "probmcl": 0.5}
+"""Overlap from which samples are positive."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class _CommonConfig(BaseConfig):

@@ -13,15 +13,12 @@ from explore.data.multilabel_set import MultilabelSet
 from explore.errors import InvalidInput
 from explore.models.training import Fit, evaluation_mode
 from explore.multilabel.classification import asymmetric_loss, focal_loss
-from explore.multilabel.config import MultilabelConfig
+from explore.multilabel.config import DEFAULT_ALPHA, MultilabelConfig
 from explore.multilabel.contrast import Contrast, mulsupcon_loss, multisupcon_loss
 from explore.multilabel.kernel_mixture import kmcl_loss
 from explore.multilabel.mixture_density import probmcl_loss
 from explore.multilabel.networks import EncoderFactory, Outputs, create_network
 from explore.multilabel.views import random_view
-
-DEFAULT_ALPHA = {"multisupcon": 0.3, "probmcl": 0.5}
-"""Overlap from which samples are positive."""
 
 
 class MultilabelTraining:

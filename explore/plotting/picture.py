@@ -62,6 +62,8 @@ class Picture:
     the y axis. Data with another value of one of them need a new picture."""
     grabs = False
     """Whether parts of the picture can be dragged, by ``grab`` and ``pull``."""
+    picks = False
+    """Whether a pointer selects the closest of many parts, by ``pick``. Targets are for few."""
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._moving: list[tuple[Axes | None, Artist]] = []
@@ -101,6 +103,13 @@ class Picture:
 
     def pull(self, data: xarray.Dataset, handle: str, x: float, y: float) -> Mapping[str, Any]:
         """Return the state that moves a handle to a point; controls take their nearest value."""
+        return {}
+
+    def pick(self, data: xarray.Dataset, x: float, y: float) -> Mapping[str, Any]:
+        """Return the state that a pointer at a point sets, in fractions from the upper left corner.
+
+        Every state that can be picked has a control too, for those who use the keyboard.
+        """
         return {}
 
     # ---- what every picture has

@@ -5,7 +5,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "controls": ["Button", "Choice", "Slider"],
+        "controls": ["Button", "Choice", "MultiChoice", "Slider"],
         "explorer": ["Explorer"],
         "job": ["Job"],
         "view": ["FigureView"],

@@ -15,6 +15,8 @@ LABEL_STYLE = {"description_width": "initial"}
 FIT_CONTENT = {"width": "max-content"}
 LISTED_VALUES = 20
 """Values that an error message lists at most."""
+LISTED_ROWS = 6
+"""Rows of a list with several selections; it scrolls if it has more."""
 
 
 class _ValueControl:
@@ -141,6 +143,66 @@ class Choice(_ValueControl):
             style=LABEL_STYLE,
             layout=FIT_CONTENT,
         )
+
+
+class MultiChoice(Choice):
+    """A list of which any number of values can be selected; the state is a tuple of them.
+
+    Args:
+        label: the text before the list.
+        values: in the order of the list.
+        start: the values that are selected first.
+        names: the texts of values in the list; a value without a text is listed as it is.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        values: Sequence[Any],
+        start: Sequence[Any] = (),
+        names: dict[Any, str] | None = None,
+    ) -> None:
+        super().__init__(label, values, tuple(start), names)
+
+    def trait(self) -> SomeOf:
+        """Return a trait that accepts any of the values of this control."""
+        return SomeOf(self)
+
+    def nearest(self, value: Any) -> Any:
+        """Return ``value``: a selection has no nearest one."""
+        return value
+
+    def _create_widget(self, value: Any) -> ipywidgets.Widget:
+        return ipywidgets.SelectMultiple(
+            options=self._options(),
+            value=value,
+            description=self.label,
+            rows=min(len(self.values), LISTED_ROWS),
+            style=LABEL_STYLE,
+            layout=FIT_CONTENT,
+        )
+
+
+class SomeOf(traitlets.TraitType[Any, Any]):
+    """A trait that accepts a selection of the values of one control, as a tuple in their order."""
+
+    def __init__(self, control: MultiChoice) -> None:
+        super().__init__(control.start)
+        self.control = control
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        """Return the selected values of a tuple or list, or of one value alone.
+
+        Raises:
+            TraitError: the control does not have one of them.
+        """
+        values = self.control.values
+        selected = list(value) if isinstance(value, tuple | list) else [value]
+        for option in selected:
+            if option not in values:
+                listed = ", ".join(map(repr, values[:LISTED_VALUES]))
+                raise traitlets.TraitError(f"{self.name} must be some of {listed}; got {option!r}")
+        return tuple(option for option in values if option in selected)
 
 
 @dataclass

@@ -87,7 +87,7 @@ class Explorer(traitlets.HasTraits):
         self.data = source(**self.state)
         self.picture = picture(self.data)
         self.view = FigureView()
-        self.view.tracks = picture.grabs
+        self.view.tracks = picture.grabs or picture.picks
         self.view.observe(self._on_target, "chosen")
         self.view.observe(self._on_pointer, "pointer")
         self._numbers, self._message = ipywidgets.HTML(), ipywidgets.HTML()
@@ -221,14 +221,21 @@ class Explorer(traitlets.HasTraits):
         index = change["new"].get("index", -1)
         targets = self.picture.targets(self.data)
         if 0 <= index < len(targets):
-            state = targets[index].state
-            self.set(**{key: state[key] for key in state if key in self._value_controls})
+            self._set_present(targets[index].state)
+
+    def _set_present(self, state: Mapping[str, Any]) -> None:
+        """Set the values of those controls that the explorer has."""
+        values = {key: state[key] for key in state if key in self._value_controls}
+        if values:
+            self.set(**values)
 
     def _on_pointer(self, change: Any) -> None:
         """Move the part of the picture that the pointer holds."""
         kind, x, y = (change["new"][key] for key in ("kind", "x", "y"))
         if kind == "down":
             self._handle = self.picture.grab(self.data, x, y)
+            if self._handle is None:
+                self._set_present(self.picture.pick(self.data, x, y))
         if self._handle is not None and kind == "move":
             state = {
                 key: self._value_controls[key].nearest(value)

@@ -1,0 +1,1 @@
+"""Pictures of multi-label learning: losses, weights of the contrast, and uncertainty."""

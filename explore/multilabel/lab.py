@@ -1,0 +1,198 @@
+"""The multi-label lab: one function for each notebook cell; each returns an explorer."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+import numpy as np
+import xarray
+
+from explore.core.recording import open_recording
+from explore.core.resources import shipped
+from explore.core.validation import check_choice
+from explore.multilabel.catalog import METHOD_LABELS, RECORDED, STUDIES
+from explore.multilabel.config import CORRELATION_NAMES, OVERLAP_NAMES
+from explore.multilabel.figures.anchor_pulls import AnchorPulls, anchor_pulls
+from explore.multilabel.figures.contrast_weight import ContrastWeight, contrast_weight
+from explore.multilabel.figures.embedding import Embedding
+from explore.multilabel.figures.embedding_data import FILTER_MODES, add_projection, embedding
+from explore.multilabel.figures.losses import TrainingLosses, training_losses
+from explore.multilabel.figures.similarity import (
+    SIMILARITY_LABELS,
+    SimilarityByOverlap,
+    similarity_by_overlap,
+)
+from explore.multilabel.figures.uncertainty import UncertaintyByCount, uncertainty_by_count
+from explore.multilabel.recordings import MEASURE_NAMES, UNCERTAINTY_NAMES
+from explore.widgets.controls import Choice, Control, MultiChoice, Slider
+from explore.widgets.explorer import Explorer
+
+NO_GUESS = "choose …"
+GUESSES = ("pulls it as hard as all five would", "pulls it, but weakly", "pushes it away")
+QUESTION_ROW = 4
+"""The neighbour that the question is about: it shares one label of five."""
+
+ALPHAS = (0.05, 0.25, 0.34, 0.5, 0.67, 0.75, 1.0)
+
+CORRELATION_LABELS = {
+    "outside": "outside of the logarithm",
+    "inside": "inside, as in the released code",
+    "none": "left out",
+}
+
+
+@cache
+def recording_of(method: str) -> xarray.Dataset:
+    """Return the shipped training on scenes with a loss, with the positions of its samples."""
+    check_choice("method", method, RECORDED)
+    return add_projection(open_recording(shipped(f"data/scenes-{method}.zarr.zip")).load())
+
+
+@cache
+def study_of(data: str) -> xarray.Dataset:
+    """Return the shipped study of a data set: "scenes", "emotions" or "yeast"."""
+    check_choice("data", data, STUDIES)
+    return open_recording(shipped(f"data/multilabel-study-{data}.zarr.zip")).load()
+
+
+@cache
+def weight_study() -> xarray.Dataset:
+    """Return the shipped study of the weight of KMCL's contrast."""
+    return open_recording(shipped("data/contrast-weights.zarr.zip")).load()
+
+
+def who_pulls(recording: xarray.Dataset | None = None) -> Explorer:
+    """Guess what an image that shares one label of five does to an anchor, then see all pulls.
+
+    Args:
+        recording: a training with isotropic KMCL on images; by default the one that ships.
+    """
+    run = recording_of("kmcl") if recording is None else recording
+
+    def source(guess: str, correlation: str, overlap: str, alpha: float) -> xarray.Dataset:
+        data = anchor_pulls(
+            run,
+            correlation=correlation,
+            overlap=overlap,
+            alpha=alpha,
+            hidden=guess == NO_GUESS,
+        )
+        if guess == NO_GUESS:
+            return data.assign_attrs(note="The pulls are hidden until you choose an answer.")
+        answer = _answer(data["pull"].values)
+        verdict = "as you said" if guess == answer else f"you said: it {guess}"
+        return data.assign_attrs(
+            note=f"With these settings, the image with one label of five {answer} ({verdict})."
+        )
+
+    controls: dict[str, Control] = {
+        "guess": Choice("An image that shares one label of five", [NO_GUESS, *GUESSES]),
+        "correlation": Choice("J is", CORRELATION_NAMES, names=CORRELATION_LABELS),
+        "overlap": Choice("measure of J", OVERLAP_NAMES),
+        "alpha": Slider("positive from J ≥", ALPHAS),
+    }
+    return Explorer(source, AnchorPulls, controls, "anchor-pulls")
+
+
+def _answer(pulls: np.ndarray) -> str:
+    """Return which of ``GUESSES`` is true of the pulls."""
+    pull = float(pulls[QUESTION_ROW])
+    if pull <= 0:
+        return GUESSES[2]
+    return GUESSES[0 if pull > 0.8 * float(pulls[1]) else 1]
+
+
+def see_embedding(*recordings: xarray.Dataset) -> Explorer:
+    """Go through the steps of trainings, seen from an anchor, with a filter of label sets.
+
+    Click a point to make it the anchor, or choose it from the list.
+
+    Args:
+        *recordings: trainings on the same samples; by default those that ship.
+    """
+    runs = [add_projection(run.load()) for run in recordings] or [*map(recording_of, RECORDED)]
+    names = [str(run.attrs["name"]) for run in runs]
+    steps = max((run["step"].values.tolist() for run in runs), key=len)
+    labels = [str(label) for label in runs[0]["label"].values]
+
+    controls: dict[str, Control] = {
+        "step": Slider("step", steps, steps[-1]),
+        "training": Choice(
+            "loss", names, names={name: METHOD_LABELS.get(name, name) for name in names}
+        ),
+        "anchor": Choice("anchor", list(range(runs[0].sizes["point"]))),
+        "labels": MultiChoice("labels", labels),
+        "mode": Choice(
+            "samples with", FILTER_MODES, names={"any": "any of them", "all": "all of them"}
+        ),
+    }
+    return Explorer(partial(embedding, runs), Embedding, controls, "embedding")
+
+
+def compare_similarity(*recordings: xarray.Dataset) -> Explorer:
+    """Compare how similarity follows the overlap of labels, step by step.
+
+    Args:
+        *recordings: trainings on the same samples; by default those that ship.
+    """
+    runs = [run.load() for run in recordings] or [*map(recording_of, RECORDED)]
+    steps = max((run["step"].values.tolist() for run in runs), key=len)
+    controls: dict[str, Control] = {
+        "step": Slider("step", steps, steps[-1]),
+        "similarity": Choice("similarity", list(SIMILARITY_LABELS), names=SIMILARITY_LABELS),
+    }
+    return Explorer(
+        partial(similarity_by_overlap, runs), SimilarityByOverlap, controls, "similarity"
+    )
+
+
+def compare_uncertainty(recording: xarray.Dataset | None = None) -> Explorer:
+    """See whether the uncertainty of mixtures says more than the number of labels.
+
+    Args:
+        recording: a training with probmcl; by default the one that ships.
+    """
+    run = recording_of("probmcl") if recording is None else recording.load()
+    controls: dict[str, Control] = {
+        "by_count": Choice(
+            "samples", [False, True], names={False: "all together", True: "by number of labels"}
+        ),
+        "measure": Choice("uncertainty", UNCERTAINTY_NAMES, "epistemic"),
+    }
+    return Explorer(partial(uncertainty_by_count, run), UncertaintyByCount, controls, "uncertainty")
+
+
+def turn_weight(study: xarray.Dataset | None = None) -> Explorer:
+    """Turn the weight of KMCL's contrast and reconstruction, and see what the classifier learns.
+
+    Args:
+        study: a recording of ``contrast-weights``; by default the one that ships.
+    """
+    run = weight_study() if study is None else study
+    weights = run["weight"].values.tolist()
+    return Explorer(
+        partial(contrast_weight, run),
+        ContrastWeight,
+        {"weight": Slider("weight", weights, weights[0])},
+        "contrast-weight",
+    )
+
+
+def compare_losses(*studies: xarray.Dataset) -> Explorer:
+    """Compare losses over seeds, with settings that were chosen on validation samples.
+
+    Args:
+        *studies: recordings of ``multilabel-study``; by default those that ship.
+    """
+    runs = {
+        str(run.attrs["config"]["data"]["name"]): run for run in studies or map(study_of, STUDIES)
+    }
+
+    def source(samples: str, measure: str) -> xarray.Dataset:
+        return training_losses(runs[samples], measure)
+
+    controls: dict[str, Control] = {
+        "samples": Choice("data", list(runs)),
+        "measure": Choice("score", MEASURE_NAMES),
+    }
+    return Explorer(source, TrainingLosses, controls, "training-losses")
