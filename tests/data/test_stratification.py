@@ -190,6 +190,7 @@ def test_an_empty_part_has_no_share() -> None:
         ([[0, float("nan")]], [1], "got nan in row 0, column 1"),
         ([0, 1], [1], r"labels must be \[N, K\], got \[2\]"),
         ([[], []], [1], r"labels must be \[N, K\], got \[2, 0\]"),
+        (np.zeros((0, 3)), [1], "labels have no rows"),
         ([[1]], [], "shares must add up to 1"),
         ([[1]], [0.5, 0.4], r"shares must add up to 1, got \[0.5, 0.4\]"),
         ([[1]], [1.5, -0.5], "a share must be a number above 0 and of at most 1, got 1.5"),
