@@ -41,10 +41,17 @@ TOPIC = Topic(
         ),
         DataSet("emotions", "explore.data.datasets.mulan:emotions", content="multilabel"),
         DataSet("flags", "explore.data.datasets.mulan:flags", content="multilabel"),
+        DataSet(
+            "label-table",
+            "explore.data.datasets.label_table:label_table",
+            "path",
+            content="multilabel",
+        ),
         DataSet("mulan", "explore.data.datasets.mulan:mulan", content="multilabel"),
         DataSet("yeast", "explore.data.datasets.mulan:yeast", content="multilabel"),
         DataSet("mnist", "explore.data.datasets.mnist:mnist", "download"),
         DataSet("scenes", "explore.data.datasets.synthetic_scenes:scenes", "included"),
         DataSet("voc", "explore.data.datasets.voc:voc", "download", quick={"size": 8}),
     ),
+    checks={"multi-label sets": "explore.data.doctor:check"},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import given, strategies as st
 
 from explore.core.registry import datasets
 from explore.data import MultilabelSet, load, load_multilabel, resolve_multilabel
+from explore.data.doctor import check
 from explore.errors import DataMissing, InvalidInput, UnknownName
 
 TABLE = [[1, 0, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1]]
@@ -236,7 +238,7 @@ def test_an_image_set_with_several_labels_by_name() -> None:
         load_multilabel("digits")
 
 
-def test_unknown_names_list_the_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_unknown_names_list_the_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
     names = sorted({*datasets("multilabel"), "scenes", "voc"} - {"mulan"})
     with pytest.raises(UnknownName) as caught:
@@ -284,3 +286,27 @@ def test_a_recorded_description_starts_no_download(monkeypatch: pytest.MonkeyPat
     )
     resolve_multilabel({"name": "voc", "options": {"size": 9, "download": True}})
     assert received == {"name": "voc", "size": 9}
+
+
+# ---- explore doctor
+
+
+def test_the_check_says_which_sets_can_be_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EXPLORE_DATA", str(tmp_path))
+    absent = "not there: coco, coco128, emotions, flags, yeast"
+    assert check() == f"found: digit-pairs; {absent}"
+    folder = tmp_path / "mulan" / "birds"
+    folder.mkdir(parents=True)
+    (folder / "birds.xml").write_text("<labels")
+    line = check()
+    assert line.startswith(f"found: digit-pairs; {absent}; birds cannot be loaded: ")
+    assert "birds.xml cannot be read as XML" in line
+
+
+@pytest.mark.data("mulan/yeast")
+@pytest.mark.data("coco128/annotations")
+def test_the_check_of_the_real_sets() -> None:
+    listed = check().partition(";")[0]
+    assert {"coco128", "digit-pairs", "yeast"} <= set(listed.removeprefix("found: ").split(", "))
