@@ -12,7 +12,8 @@ import xarray
 from bar_picture import Bar, source
 
 from explore.errors import InvalidInput, UnknownName
-from explore.widgets.controls import Button, Choice, Slider
+from explore.plotting.picture import Picture
+from explore.widgets.controls import Button, Choice, MultiChoice, Slider
 from explore.widgets.explorer import Explorer
 
 
@@ -287,3 +288,76 @@ def test_quiet_contexts_can_be_nested(explorer: Explorer) -> None:
         assert explorer.view.png == drawn, "the inner context does not end the outer one"
     explorer.redraw()
     assert explorer.view.png != drawn
+
+
+# ---- lists with several selections, and points that are picked
+
+
+def select_bars(step: int, marks: tuple[str, ...]) -> xarray.Dataset:
+    return source(step=step + 2 * len(marks), kind="low")
+
+
+@pytest.fixture
+def selection() -> Explorer:
+    controls = {
+        "step": Slider("step", range(3)),
+        "marks": MultiChoice("marks", ["a", "b", "c"], names={"a": "first"}),
+    }
+    return Explorer(select_bars, Bar, controls, "marks")
+
+
+def test_a_list_with_several_selections_is_a_tuple_in_its_own_order(selection: Explorer) -> None:
+    assert selection.state["marks"] == ()
+    before = selection.view.png
+    selection.set(marks=["c", "a"])
+    assert selection.state["marks"] == ("a", "c")
+    assert selection.view.png != before
+    widget = widgets_of(selection)[1]
+    assert widget.value == ("a", "c")
+    assert [text for text, _ in widget.options] == ["first", "b", "c"]
+    widget.value = ("b",)
+    assert selection.state["marks"] == ("b",)
+    selection.marks = "c"
+    assert selection.state["marks"] == ("c",)
+    selection.set(**selection.state)
+    assert selection.state["marks"] == ("c",)
+
+
+def test_a_selection_of_an_unknown_value_is_refused(selection: Explorer) -> None:
+    with pytest.raises(traitlets.TraitError, match="marks must be some of 'a', 'b', 'c'; got 'd'"):
+        selection.set(marks=["a", "d"])
+    assert selection.state["marks"] == ()
+
+
+class PickedBar(Bar):
+    """A bar whose step is picked by the pointer; the left half has no part."""
+
+    picks = True
+
+    def pick(self, data: xarray.Dataset, x: float, y: float) -> dict[str, Any]:
+        return {"step": round(4 * x), "colour": "red"} if x > 0.5 else {}
+
+
+def test_a_pointer_picks_a_state_and_ignores_unknown_names() -> None:
+    assert not Picture.picks
+    controls = {"step": Slider("step", range(5)), "kind": Choice("kind", ["low", "tall"])}
+    explorer = Explorer(source, PickedBar, controls)
+    assert explorer.view.tracks
+    explorer.view.pointer = {"kind": "down", "x": 0.75, "y": 0.1}
+    assert explorer.step == 3
+    explorer.view.pointer = {"kind": "up", "x": 0.75, "y": 0.1}
+    explorer.view.pointer = {"kind": "down", "x": 0.2, "y": 0.1}
+    assert explorer.step == 3, "nothing is at this place"
+    explorer.view.pointer = {"kind": "move", "x": 1.0, "y": 0.1}
+    assert explorer.step == 3, "a move picks nothing"
+
+
+def test_equal_values_are_not_sent_to_the_front_end_again(explorer: Explorer) -> None:
+    widget = widgets_of(explorer)[1]
+    changes: list[Any] = []
+    widget.observe(changes.append, ["options", "_options_labels"])
+    explorer.offer("kind", ["low", "tall"], "tall")
+    assert explorer.kind == "tall"
+    assert changes == []
+    explorer.offer("kind", ["low", "tall", "wide"], "low")
+    assert changes
