@@ -47,6 +47,16 @@ done
 explore run graph-study --data motifs --data-option seed=1 --graphs-per-class '[1,10]' --out "$runs/graph-study-motifs.zarr"
 explore run motif-study --out "$runs/motif-study.zarr"
 
+scenes=(--data scenes --data-option cooccurrence=0.5)
+for method in kmcl asl probmcl; do
+  explore run "$method" "${scenes[@]}" --data-option count=800 --out "$runs/scenes-$method.zarr"
+done
+for data in emotions yeast; do
+  explore run multilabel-study --data "$data" --out "$runs/multilabel-study-$data.zarr"
+done
+explore run multilabel-study "${scenes[@]}" --data-option count=500 --width 8 --out "$runs/multilabel-study-scenes.zarr"
+explore run contrast-weights "${scenes[@]}" --data-option count=500 --width 8 --out "$runs/contrast-weights.zarr"
+
 for network in scenes-vgg scenes-residual scenes-smooth; do
   explore run density "$network" --images 4 --maps --out "$runs/density-$network.zarr"
 done
