@@ -155,6 +155,19 @@ def test_saturated_logits_have_finite_losses_and_gradients(
     assert loss.item() > 18
 
 
+def test_saturated_logits_keep_the_gradient_of_binary_cross_entropy() -> None:
+    logits = torch.tensor([[200.0, -200, 200, -200, 30, -30]], requires_grad=True)
+    labels = torch.tensor([[1.0, 1, 0, 0, 0, 1]])
+    results = []
+    for loss in (
+        asymmetric_loss(logits, labels, 0, 0, 0, "sum"),
+        binary_cross_entropy_with_logits(logits, labels, reduction="sum"),
+    ):
+        results.append((loss, *torch.autograd.grad(loss, logits, retain_graph=True)))
+    torch.testing.assert_close(results[0], results[1])
+    assert results[0][1].tolist() == [[0, -1, 1, 0, 1, -1]]
+
+
 def test_right_and_certain_costs_nothing() -> None:
     loss = asymmetric_loss(torch.tensor([[200.0, -200.0]]), torch.tensor([[1.0, 0.0]]))
     assert loss.item() == pytest.approx(0, abs=1e-6)

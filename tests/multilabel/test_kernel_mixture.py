@@ -23,11 +23,11 @@ from scipy.stats import norm
 from explore.multilabel.kernel_mixture import (
     KernelMixture,
     KernelMixtureHead,
-    component_similarity,
     kernel_exponents,
     kernel_reconstruction,
     kmcl_loss,
 )
+from explore.multilabel.similarity import component_similarity
 
 B, D, K = 7, 5, 4
 CORRELATIONS = ["outside", "inside", "none"]

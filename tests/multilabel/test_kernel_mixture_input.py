@@ -14,11 +14,11 @@ from explore.errors import InvalidInput
 from explore.multilabel.kernel_mixture import (
     KernelMixture,
     KernelMixtureHead,
-    component_similarity,
     kernel_contrast,
     kernel_reconstruction,
     kmcl_loss,
 )
+from explore.multilabel.similarity import component_similarity
 
 B, D, K = 7, 5, 4
 CORRELATIONS = ["outside", "inside", "none"]
@@ -128,6 +128,23 @@ def test_missing_labels_do_not_count() -> None:
     everything = kmcl_loss(parts, labels, known=torch.ones(B, K).bool())
     for name, value in kmcl_loss(parts, labels).items():
         torch.testing.assert_close(everything[name], value)
+
+
+@each_covariance
+def test_components_of_missing_labels_are_left_out(covariance: str) -> None:
+    parts, labels = mixture(covariance), random_labels(1, B, K)
+    known = torch.ones(B, K).bool()
+    known[:, 2] = False
+    rest = [0, 1, 3]
+    _, logits, means, variances = (part[..., rest] for part in parts)
+    smaller = KernelMixture(parts.features, logits, means, variances)
+    expected = kernel_reconstruction(smaller, labels[:, rest])
+    result = kernel_reconstruction(parts, labels, known)
+    torch.testing.assert_close(result, expected)
+    assert result.item() != pytest.approx(kernel_reconstruction(parts, labels).item(), rel=1e-3)
+    for part in torch.autograd.grad(result, parts[1:]):
+        assert part[..., 2].count_nonzero() == 0
+        assert part.isfinite().all()
 
 
 @each_covariance

@@ -81,6 +81,19 @@ def test_a_ratio_that_equals_the_threshold_reaches_it() -> None:
     assert positive_pairs(labels, 0.1 + 0.2)[0, 1]  # 0.30000000000000004
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_bit_of_an_overlap_does_not_decide(kind: str) -> None:
+    for first, second in itertools.product(range(1, 9), repeat=2):
+        labels = torch.zeros(2, 16)
+        labels[0, :first] = 1
+        for both in range(1, min(first, second) + 1):
+            labels[1] = 0
+            labels[1, first - both : first - both + second] = 1
+            alpha = OVERLAPS[kind](both, first, second)
+            if alpha <= 1:
+                assert positive_pairs(labels, alpha, kind)[0, 1], f"{first}, {second}, {both}"
+
+
 def test_threshold_one_means_the_same_labels() -> None:
     labels = torch.tensor([list(row) for row in itertools.product([0.0, 1.0], repeat=3)] * 2)
     pairs = positive_pairs(labels, 1.0)

@@ -93,6 +93,16 @@ def test_a_large_self_similarity_changes_nothing(own: float) -> None:
     )
 
 
+def test_a_sample_is_no_positive_of_itself() -> None:
+    logits, positives = normal(6, 6), pairs(1, 6)
+    with_itself = pair_contrast(logits, positives | torch.eye(6).bool())
+    expected = pair_contrast(logits, positives)
+    torch.testing.assert_close(with_itself.loss, expected.loss)
+    assert (with_itself.anchors, with_itself.skipped) == (expected.anchors, expected.skipped)
+    alone = pair_contrast(logits, torch.eye(6).bool())
+    assert alone.loss.item() == alone.anchors == 0
+
+
 def test_doubling_the_weight_of_a_pair_doubles_its_gradient() -> None:
     logits = normal(5, 5).requires_grad_()
     positives = torch.zeros(5, 5).bool()
