@@ -202,27 +202,27 @@ def _visible(outputs: Outputs) -> dict[str, Any]:
     if isinstance(mixture, DensityMixture):
         measures = mixture_uncertainty(mixture)
         return {
-            "embedding": _half(mixture.latent),
-            "component_mean": _half(mixture.means),
-            "component_variance": _half(mixture.variances),
-            "component_weight": _half(mixture.log_weights.exp()),
+            "embedding": _to_float16(mixture.latent),
+            "component_mean": _to_float16(mixture.means),
+            "component_variance": _to_float16(mixture.variances),
+            "component_weight": _to_float16(mixture.log_weights.exp()),
             "uncertainty": np.stack(
                 [measures[name].cpu().numpy() for name in UNCERTAINTY_NAMES]
             ).astype(np.float32),
         }
     if isinstance(mixture, KernelMixture):
         values = {
-            "embedding": _half(mixture.features),
-            "component_weight": _half(mixture.probabilities),
+            "embedding": _to_float16(mixture.features),
+            "component_weight": _to_float16(mixture.probabilities),
         }
         if mixture.means.ndim == 2:  # Those of all axes would be too large for a recording.
-            values["component_mean"] = _half(mixture.means)
-            values["component_variance"] = _half(mixture.variances)
+            values["component_mean"] = _to_float16(mixture.means)
+            values["component_variance"] = _to_float16(mixture.variances)
         return values
-    return {"embedding": _half(outputs.features)}
+    return {"embedding": _to_float16(outputs.features)}
 
 
-def _half(values: torch.Tensor) -> np.ndarray:
+def _to_float16(values: torch.Tensor) -> np.ndarray:
     """Return float16 values; larger ones than it can hold become its largest."""
     limit = float(np.finfo(np.float16).max)
     return values.clamp(-limit, limit).cpu().numpy().astype(np.float16)

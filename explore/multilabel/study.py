@@ -172,16 +172,13 @@ class MultilabelStudyRun(BaseRun):
 
 def _divide(data: Any, seed: int) -> tuple[MultilabelSet, MultilabelSet, MultilabelSet]:
     """Return training, validation and test samples."""
-    if isinstance(data, str):
-        data = {"name": data}
-    if isinstance(data, Mapping) and data.get("name") != "tensors":
-        options = {k: v for k, v in data.get("options", {}).items() if k not in ("split", "count")}
-        train = resolve_multilabel(data)
-        validation, test = (
-            load_multilabel(str(data["name"]), part, **options) for part in ("val", "test")
-        )
-        return train, validation, test
     source = resolve_multilabel(data)
+    if source.options:  # a loader made this set, so it has official splits
+        options = {k: v for k, v in source.options.items() if k not in ("split", "count")}
+        validation, test = (
+            load_multilabel(source.name, part, **options) for part in ("val", "test")
+        )
+        return source, validation, test
     seed = stream_seed(seed, "split") % 2**32
     train, validation, test = map(
         source.subset, stratified_split(source.labels, list(OWN_SHARES), seed)

@@ -33,7 +33,7 @@ class _ValueControl:
         self.label, self.values = label, list(values)
         self.start = self.values[0] if start is None else start
 
-    def trait(self) -> OneOf:
+    def trait(self) -> traitlets.TraitType[Any, Any]:
         """Return a trait that accepts the values of this control."""
         return OneOf(self)
 
@@ -164,7 +164,7 @@ class MultiChoice(Choice):
     ) -> None:
         super().__init__(label, values, tuple(start), names)
 
-    def trait(self) -> SomeOf:
+    def trait(self) -> traitlets.TraitType[Any, Any]:
         """Return a trait that accepts any of the values of this control."""
         return SomeOf(self)
 

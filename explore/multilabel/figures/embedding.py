@@ -43,7 +43,7 @@ class Embedding(Picture):
         self._limits = data.attrs["limits"]
         low, high = np.array(self._limits[:2]), np.array(self._limits[2:])
         # One unit is as long on both axes, so that a component is a circle.
-        width, height = axes.get_position().size * self.size
+        width, height = np.multiply(axes.get_position().size, self.size).tolist()
         unit = (0.5 + MARGIN) * max(*((high - low) / (width, height)), 1e-9)
         middle = (low + high) / 2
         axes.set(xlim=(middle[0] - unit * width, middle[0] + unit * width))

@@ -1,4 +1,4 @@
-"""The picture of similarity against label overlap: does an embedding follow the labels?"""
+"""The picture of similarity against label overlap, for pairs of held-out samples."""
 
 from __future__ import annotations
 
