@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from explore.core.runs import stream_seed
 from explore.data.multilabel_set import MultilabelSet
@@ -111,7 +112,19 @@ class MultilabelTraining:
             batch=options.batch,
             seed=stream_seed(options.seed, "training"),
             augment=self._augment if views else None,
+            pool=self._without_a_single_row if views and self._leaves_a_single_row() else None,
         )
+
+    def _leaves_a_single_row(self) -> bool:
+        """Return whether the last batch is a single row, which batch norm may refuse."""
+        is_single = len(self.source) % self.options.batch == 1 and not self.has_stages
+        return is_single and any(isinstance(m, _BatchNorm) for m in self.network.modules())
+
+    def _without_a_single_row(self, epoch: int) -> torch.Tensor:
+        """Return all samples but one, another one in each epoch."""
+        count = len(self.source)
+        row = stream_seed(self.options.seed, "left out", epoch) % count
+        return torch.cat([torch.arange(row), torch.arange(row + 1, count)])
 
     def _augment(self, samples: torch.Tensor, number: int) -> torch.Tensor:
         """Return a view of each sample, or two for a method that contrasts views."""
@@ -139,10 +152,10 @@ class MultilabelTraining:
         if self._classifier_fit is None:
             classifier = self.network.classifier
             assert classifier is not None
-            self.network.encoder.eval().requires_grad_(False)
+            self.network.encoder.eval()
             self._classifier_fit = self._create_fit(
                 classifier,
-                self.outputs(self.source).features,
+                self.outputs(self.source).features,  # Constants: the encoder does not change.
                 self._classifier_loss,
                 self.options.classifier_epochs,
                 max(self.options.learning_rate, 0.01),
@@ -181,24 +194,27 @@ class MultilabelTraining:
         return torch.sigmoid(self.outputs(samples).logits)
 
     def state(self) -> dict[str, Any]:
-        """Return the step and the state of both stages."""
+        """Return the step, the terms of the loss and the state of both stages."""
         state: dict[str, Any] = {"training.step": self.step}
+        state |= {f"term.{name}": value for name, value in self.terms.items()}
         for name, fit in (("first", self._fit), ("classifier", self._classifier_fit)):
             if fit is not None:
                 state |= {f"{name}.{key}": value for key, value in fit.state().items()}
         return state
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a ``state``."""
+        """Go to a ``state``, of this stage or of another."""
         self.step = int(state["training.step"])
-        for name in ("first", "classifier"):
-            part = {
-                key.removeprefix(f"{name}."): value
-                for key, value in state.items()
-                if key.startswith(f"{name}.")
-            }
-            if part:
-                (self._fit if name == "first" else self._start_classifier()).restore(part)
+        parts: dict[str, dict[str, Any]] = {"term": {}, "first": {}, "classifier": {}}
+        for key, value in state.items():
+            stage, _, name = key.partition(".")
+            if stage in parts:
+                parts[stage][name] = value
+        self.terms = {name: float(value) for name, value in parts["term"].items()}
+        self._fit.restore(parts["first"])
+        self._classifier_fit = None
+        if parts["classifier"]:
+            self._start_classifier().restore(parts["classifier"])
 
 
 def loss_terms(
@@ -209,13 +225,19 @@ def loss_terms(
 ) -> dict[str, Any]:
     """Return the terms of a method's loss for a batch, and "total".
 
+    A missing label has no part in the classification. In contrasts and in the likelihood of
+    "probmcl" it counts as absent, so that no pair is positive because of it; the reconstruction of
+    KMCL leaves its component out.
+
     Args:
         options: see ``MultilabelConfig``.
         outputs: of the network; of two views of each sample for "probmcl".
-        labels: ``[N, K]`` of 0 and 1.
+        labels: ``[N, K]`` of 0 and 1; any value where a label is missing.
         known: bool ``[N, K]``, False for missing labels.
     """
     method, weight = options.method, options.contrast_weight_used
+    if known is not None:
+        labels = torch.where(known, labels, 0.0)
     if method.startswith("kmcl"):
         constant = method == "kmcl-constant"
         return kmcl_loss(
