@@ -76,9 +76,10 @@ def create_network(
             hidden layer for feature vectors.
 
     Raises:
-        InvalidInput: the encoder does not map the samples to ``[N, D]``.
+        InvalidInput: the encoder is no factory of networks, or does not map the samples to
+            ``[N, D]``.
     """
-    network = (encoder or _default_encoder(source, options))(seed)
+    network = _create_encoder(encoder or _default_encoder(source, options), seed)
     width = _feature_width(network, source)
     count = len(source.label_names)
     classifier: nn.Module | None = Linear(width, count)
@@ -115,11 +116,37 @@ def _default_encoder(source: MultilabelSet, options: Any) -> EncoderFactory:
     return create
 
 
+def _create_encoder(factory: EncoderFactory, seed: int) -> nn.Module:
+    """Return the network of a factory."""
+    expected = (
+        "encoder must be a factory(seed) that returns a network, such as lambda seed: network"
+    )
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(f"{expected}; got {type(factory).__name__}")
+    network = factory(seed)
+    if not isinstance(network, nn.Module):
+        raise InvalidInput(f"{expected}; it returned {type(network).__name__}")
+    return network
+
+
 def _feature_width(encoder: nn.Module, source: MultilabelSet) -> int:
     """Return the width of the features of an encoder."""
-    with torch.inference_mode(), evaluation_mode(encoder):
-        features = encoder(source.batch(slice(0, 2)).cpu())
-    if not isinstance(features, torch.Tensor) or features.ndim != 2:
-        shape = list(features.shape) if hasattr(features, "shape") else type(features).__name__
-        raise InvalidInput(f"the encoder must return features [N, D], got {shape}")
+    samples = source.batch(slice(0, 2)).cpu()
+    count, shape = len(samples), list(source.shape)
+    try:
+        with torch.no_grad(), evaluation_mode(encoder):
+            features = encoder(samples)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        raise InvalidInput(f"the encoder cannot take samples of shape {shape}: {error}") from error
+    if (
+        not isinstance(features, torch.Tensor)
+        or features.ndim != 2
+        or len(features) != count
+        or not features.shape[1]
+    ):
+        got = list(features.shape) if hasattr(features, "shape") else type(features).__name__
+        raise InvalidInput(
+            f"the encoder must return features [N, D], here [{count}, D] for {count} samples, got "
+            f"{got}; end it with a global pooling or nn.Flatten"
+        )
     return int(features.shape[1])

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.core.validation import check_choice
 from explore.data._checks import check_device
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
 from explore.errors import InvalidInput
-from explore.multilabel.config import MultilabelConfig
+from explore.multilabel.config import TRAINING_METHODS, MultilabelConfig
 from explore.multilabel.kernel_mixture import KernelMixture
 from explore.multilabel.metrics import average_precision
 from explore.multilabel.mixture_density import DensityMixture, mixture_uncertainty
@@ -45,7 +47,9 @@ def train(
         method: "bce", "focal", "asl", "multisupcon", "mulsupcon", "kmcl", "kmcl-constant" or
             "probmcl".
         encoder: ``factory(seed)`` that returns a network from samples to features ``[N, D]``, such
-            as ``lambda seed: torchvision_network``. By default a small one.
+            as ``lambda seed: torchvision_network``. By default a small one. Layers that draw random
+            numbers in training, such as dropout, use PyTorch's global random state, so that a run
+            with them cannot be repeated.
         device: of the computation; by default that of the data.
         **options: the other fields of ``MultilabelConfig``.
 
@@ -56,6 +60,7 @@ def train(
     Raises:
         InvalidInput: see ``MultilabelConfig`` and ``MultilabelSet``; or an encoder that does not
             fit.
+        UnknownName: another method.
 
     Example:
         >>> x, y = torch.randn(60, 8), (torch.rand(60, 3) < 0.4).float()
@@ -65,9 +70,11 @@ def train(
     """
     from explore.core.registry import make_config, method as registered_method
 
+    check_choice("method", method, TRAINING_METHODS)
+    source = resolve_multilabel(data)
+    device = device or str(source.inputs.device)
     values = {"method": method, "data": "tensors", "device": device, **options}
-    config = make_config(registered_method(method), values)
-    return MultilabelRun(config, resolve_multilabel(data), encoder)
+    return MultilabelRun(make_config(registered_method(method), values), source, encoder)
 
 
 def build(config: MultilabelConfig, data: Any = None) -> MultilabelRun:
@@ -130,20 +137,26 @@ class MultilabelRun(BaseRun):
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
         """Return the probability of each label, ``[N, K]``, for samples like those of the data.
 
+        Args:
+            inputs: images or feature vectors of the shape and type of the data; they are
+                normalised in the same way.
+
         Raises:
-            InvalidInput: samples of another shape.
+            InvalidInput: samples of another shape or type, or with NaN.
         """
-        labels = torch.zeros(len(inputs), len(self.source.label_names))
-        samples = MultilabelSet(
-            "tensors",
-            inputs,
-            labels,
-            self.source.label_names,
-            self.source.mean,
-            self.source.std,
+        source = self.source
+        inputs = torch.as_tensor(inputs)
+        if inputs.dtype != torch.uint8 or inputs.ndim == 2:
+            inputs = inputs.float()
+        if inputs.shape[1:] != source.shape or inputs.dtype != source.inputs.dtype:
+            raise InvalidInput(
+                f"samples must be {source.inputs.dtype} [N, {', '.join(map(str, source.shape))}], "
+                f"as those of the data, got {inputs.dtype} {list(inputs.shape)}"
+            )
+        labels = torch.zeros(len(inputs), len(source.label_names))
+        samples = replace(
+            source, inputs=inputs, labels=labels, known=None, name="tensors", options={}
         )
-        if samples.shape != self.source.shape:
-            raise InvalidInput(f"samples must be {self.source.shape}, got {samples.shape}")
         return self.training.probabilities(samples)
 
     def snapshot(self) -> xarray.Dataset:
@@ -229,6 +242,6 @@ def _to_float16(values: torch.Tensor) -> np.ndarray:
 
 
 def _thumbnails(samples: MultilabelSet) -> np.ndarray:
-    """Return the samples as uint8 ``[n, H, W]`` or ``[n, H, W, 3]``."""
+    """Return the first or the first three channels as uint8 ``[n, H, W]`` or ``[n, H, W, 3]``."""
     pixels = samples.to_display(samples.batch()).numpy()
-    return pixels[:, 0] if pixels.shape[1] == 1 else pixels[:, :3].transpose(0, 2, 3, 1)
+    return pixels[:, 0] if pixels.shape[1] < 3 else pixels[:, :3].transpose(0, 2, 3, 1)

@@ -18,12 +18,13 @@ NOISE = 0.2
 def random_view(samples: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
     """Return a randomly changed copy of normalised samples.
 
-    Images are shifted, with their edges repeated, and made lighter or darker; feature vectors get
-    noise. Mirrored images are not used, because the label of a mirrored digit is another.
+    Images are shifted by whole pixels, with their edges repeated, and made lighter or darker;
+    feature vectors get noise. The largest shift is 2 × ``strength``, rounded, and not below 1.
+    Mirrored images are not used, because the label of a mirrored digit is another.
 
     Args:
         samples: ``[N, C, H, W]`` or ``[N, F]``.
-        strength: factor of all changes; 0 returns the samples.
+        strength: factor of all changes; 0 returns the samples themselves.
         seed: of the changes.
 
     Example:
