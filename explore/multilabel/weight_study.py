@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,8 @@ class WeightStudyRun(BaseRun):
     def _gradient_shares(self, training: MultilabelTraining, weight: float) -> list[float]:
         """Return each weighted term's share of the gradient norms of the encoder's weights."""
         batch = self.train.subset(slice(0, self.options.batch))
-        network = training.network
+        # A copy, because a pass in training mode changes the statistics of batch norm.
+        network = copy.deepcopy(training.network)
         outputs = network(batch.batch())
         terms = loss_terms(training.options, outputs, batch.labels, batch.known)
         parameters = list(network.encoder.parameters())
