@@ -76,7 +76,7 @@ def pulls_on_anchor(
     Example:
         >>> labels = np.array([[1, 1], [1, 1], [0, 1], [0, 0]])
         >>> pulls_on_anchor(np.ones((4, 2)), labels, 0, temperature=1.0).round(3)
-        array([ 0.   ,  0.5  , -0.25 , -0.5  ])
+        array([ 0.   ,  0.583, -0.167, -0.417])
     """
     check_choice("correlation", correlation, CORRELATION_NAMES)
     check_choice("overlap", overlap, OVERLAP_NAMES)

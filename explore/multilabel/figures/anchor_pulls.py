@@ -11,6 +11,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from explore.errors import InvalidInput
 from explore.multilabel._label_sets import is_at_least, overlap_of
+from explore.multilabel.config import DEFAULT_TEMPERATURES
 from explore.multilabel.pulls import anchor_similarity, pulls_on_anchor
 from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading, add_image_axes
@@ -72,11 +73,12 @@ def anchor_pulls(
 ) -> xarray.Dataset:
     """Return the data of ``AnchorPulls``: the pull of five samples on an anchor.
 
-    The six samples are the batch. Their components are those of a recorded step.
+    The six samples are the batch. Their components are those of a recorded step, the temperature
+    is that of the training.
 
     Args:
         recordings: one training with KMCL on images, with isotropic components.
-        step: by default the last.
+        step: by default the last; between two recorded steps, the first of both.
         correlation, overlap, alpha: see ``explore.multilabel.kernel_contrast``.
         hidden: leave out the pulls.
 
@@ -91,7 +93,8 @@ def anchor_pulls(
         )
     if "thumbnail" not in recording:
         raise InvalidInput("the pulls are drawn between images; these samples are none")
-    frame = recording.isel(step=-1) if step is None else recording.sel(step=step)
+    steps = recording["step"].values
+    frame = recording.isel(step=-1 if step is None else max(0, int((steps <= step).sum()) - 1))
     present = recording["present"].values
     rows = neighbour_rows(present)
     labels = present[rows].astype(float)
@@ -101,8 +104,15 @@ def anchor_pulls(
         0,
         recording.sizes["axis"],
     )
+    temperature = recording.attrs["config"]["temperature"] or DEFAULT_TEMPERATURES["kmcl"]
     pulls = pulls_on_anchor(
-        similarity, labels, 0, correlation=correlation, alpha=alpha, overlap=overlap
+        similarity,
+        labels,
+        0,
+        temperature=temperature,
+        correlation=correlation,
+        alpha=alpha,
+        overlap=overlap,
     )
     overlaps = overlap_of(labels, overlap, labels[:1])[0]
     names = [str(name) for name in recording["label"].values]

@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 
 from explore.core.validation import check_choice
-from explore.multilabel._label_sets import overlap_of
+from explore.multilabel._label_sets import ROUNDING, overlap_of
 from explore.multilabel.catalog import METHOD_LABELS
 from explore.multilabel.pulls import anchor_similarity, matched_similarity
 from explore.multilabel.recordings import TRAINING
@@ -25,9 +25,9 @@ SIMILARITY_LABELS = {
     "components": "similarity of the mixtures",
 }
 
-BIN_EDGES = (0.0, 1e-6, 0.3, 0.6, 0.999, 1.01)
+BIN_EDGES = (0.0, 0.3 + ROUNDING, 0.6 + ROUNDING, 1 - ROUNDING)
 BIN_NAMES = ("0", "to 0.3", "to 0.6", "below 1", "1")
-"""Bins of the Jaccard overlap: no shared label, and so on, up to equal label sets."""
+"""Bins of the Jaccard overlap: no shared label, up to 0.3, and so on, up to equal label sets."""
 
 QUARTILES = ("lower quartile", "median", "upper quartile")
 
@@ -100,7 +100,7 @@ def _similarities(run: xarray.Dataset, frame: xarray.Dataset, kind: str) -> np.n
 
 def _quartiles(values: np.ndarray, overlaps: np.ndarray) -> np.ndarray:
     """Return the quartiles of each bin, ``[bins, 3]``; NaN for a bin without pairs."""
-    bins = np.digitize(overlaps, BIN_EDGES) - 1
+    bins = np.digitize(overlaps, BIN_EDGES, right=True)
     result = np.full((len(BIN_NAMES), 3), np.nan)
     for number in range(len(BIN_NAMES)):
         if (bins == number).any():
@@ -109,11 +109,17 @@ def _quartiles(values: np.ndarray, overlaps: np.ndarray) -> np.ndarray:
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    from scipy.stats import spearmanr
-
+    """Return Spearman's correlation; 0 if all values of one side are equal."""
     if np.ptp(first) < 1e-12 or np.ptp(second) < 1e-12:
         return 0.0
-    return float(spearmanr(first, second)[0])
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values; equal values have the mean of their ranks."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    result: np.ndarray = (counts.cumsum() - 0.5 * (counts - 1))[inverse]
+    return result
 
 
 class SimilarityByOverlap(Picture):
