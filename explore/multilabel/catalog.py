@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from explore.core.catalog import Method, Topic
+from explore.core.catalog import Figure, Method, Topic
 
 RECORDED = ("asl", "kmcl", "probmcl")
 """Trainings on scenes that ship."""
@@ -31,6 +31,7 @@ def _training(name: str, label: str, summary: str) -> Method:
         builder="explore.multilabel.run:build",
         config="explore.multilabel.config:MultilabelConfig",
         label=label,
+        figures=("label_uncertainty",) if name == "probmcl" else (),
         recordings=(f"data/scenes-{name}.zarr.zip",) if name in RECORDED else (),
         tiny=TINY,
         length="epochs",
@@ -54,6 +55,7 @@ TOPIC = Topic(
             "losses compared over seeds, with rates and weights chosen on validation samples",
             builder="explore.multilabel.study:build",
             config="explore.multilabel.config:MultilabelStudyConfig",
+            figures=("training_losses",),
             recordings=tuple(f"data/multilabel-study-{name}.zarr.zip" for name in STUDIES),
             tiny={
                 **{k: v for k, v in TINY.items() if k != "holdout"},
@@ -64,12 +66,14 @@ TOPIC = Topic(
                 "seeds": 2,
             },
             length="seeds",
+            table="explore.multilabel.study_tables:tables",
         ),
         Method(
             "contrast-weights",
             "KMCL with different weights of contrast and reconstruction",
             builder="explore.multilabel.weight_study:build",
             config="explore.multilabel.config:WeightStudyConfig",
+            figures=("contrast_weight",),
             recordings=("data/contrast-weights.zarr.zip",),
             tiny={
                 **{k: v for k, v in TINY.items() if k != "holdout"},
@@ -77,6 +81,25 @@ TOPIC = Topic(
                 "seeds": 1,
             },
             length="seeds",
+        ),
+    ),
+    figures=(
+        Figure(
+            "training_losses",
+            "explore.multilabel.figures.losses:TrainingLosses",
+            "explore.multilabel.figures.losses:training_losses",
+            "measure",
+        ),
+        Figure(
+            "contrast_weight",
+            "explore.multilabel.figures.contrast_weight:ContrastWeight",
+            "explore.multilabel.figures.contrast_weight:contrast_weight",
+            "weight",
+        ),
+        Figure(
+            "label_uncertainty",
+            "explore.multilabel.figures.uncertainty:UncertaintyByCount",
+            "explore.multilabel.figures.uncertainty:uncertainty_by_count",
         ),
     ),
     packages=("torch",),
