@@ -27,5 +27,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "overlap": ["label_overlap", "positive_pairs"],
         "run": ["MultilabelRun", "train"],
         "similarity": ["component_similarity"],
+        "study_tables": ["table"],
     },
 )

@@ -2,15 +2,23 @@
 
 from typing import Any
 
-from explore.core.catalog import Figure, Method, Topic
+from explore.core.catalog import Figure, Lab, Method, Topic
 
 RECORDED = ("asl", "kmcl", "probmcl")
 """Trainings on scenes that ship."""
+
+TIMED = ("kmcl", "kmcl-constant", "probmcl")
+"""Losses that the benchmark times."""
 
 STUDIES = ("scenes", "emotions", "yeast")
 """Data sets of the studies that ship."""
 
 SMALL_SCENES: dict[str, Any] = {"name": "scenes", "options": {"count": 40, "objects": [1, 3]}}
+
+FIGURES_OF = {"kmcl": ("anchor_pulls",), "probmcl": ("label_uncertainty",)}
+"""Figures of single losses, beside the embedding of all."""
+
+BENCHMARK = "explore.multilabel.bench.losses:main"
 
 TINY: dict[str, Any] = {
     "data": SMALL_SCENES,
@@ -31,11 +39,12 @@ def _training(name: str, label: str, summary: str) -> Method:
         builder="explore.multilabel.run:build",
         config="explore.multilabel.config:MultilabelConfig",
         label=label,
-        figures=("label_uncertainty",) if name == "probmcl" else (),
+        figures=("label_embedding", *FIGURES_OF.get(name, ())),
         recordings=(f"data/scenes-{name}.zarr.zip",) if name in RECORDED else (),
         tiny=TINY,
         length="epochs",
         family="multilabel",
+        bench=BENCHMARK if name in TIMED else "",
     )
 
 
@@ -85,6 +94,21 @@ TOPIC = Topic(
     ),
     figures=(
         Figure(
+            "anchor_pulls",
+            "explore.multilabel.figures.anchor_pulls:AnchorPulls",
+            "explore.multilabel.figures.anchor_pulls:anchor_pulls",
+        ),
+        Figure(
+            "label_embedding",
+            "explore.multilabel.figures.embedding:Embedding",
+            "explore.multilabel.figures.embedding_data:embedding",
+        ),
+        Figure(
+            "label_similarity",
+            "explore.multilabel.figures.similarity:SimilarityByOverlap",
+            "explore.multilabel.figures.similarity:similarity_by_overlap",
+        ),
+        Figure(
             "training_losses",
             "explore.multilabel.figures.losses:TrainingLosses",
             "explore.multilabel.figures.losses:training_losses",
@@ -100,6 +124,14 @@ TOPIC = Topic(
             "label_uncertainty",
             "explore.multilabel.figures.uncertainty:UncertaintyByCount",
             "explore.multilabel.figures.uncertainty:uncertainty_by_count",
+        ),
+    ),
+    labs=(
+        Lab(
+            "multilabel",
+            "05_multilabel_contrast.ipynb",
+            "How much should two images attract that share one label of five?",
+            45,
         ),
     ),
     packages=("torch",),

@@ -174,7 +174,7 @@ class WeightStudyConfig(_CommonConfig):
 
     method: str = option("contrast-weights", "contrast-weights")
     weights: Sequence[float] = option(
-        (0.0, 0.001, 0.004, 0.0156, 0.06, 0.25, 1.0, 4.0, 16.0),
+        (0.0, 0.004, 0.0156, 0.06, 0.25, 1.0, 4.0, 16.0),
         "weights of contrast and reconstruction beside the classification with the weight 1",
     )
     learning_rate: float = option(0.003, "learning rate (Adam)", above=0)

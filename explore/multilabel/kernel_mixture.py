@@ -20,7 +20,7 @@ from explore.multilabel.classification import asymmetric_loss
 from explore.multilabel.config import CORRELATION_NAMES, KERNEL_COVARIANCES
 from explore.multilabel.contrast import Contrast
 from explore.multilabel.overlap import label_overlap, positive_pairs
-from explore.multilabel.similarity import component_similarity
+from explore.multilabel.similarity import anchor_similarity
 
 INSIDE_EPSILON = 1e-7
 """Added to J p in the logarithm of the released code."""
@@ -239,19 +239,20 @@ def kernel_contrast(
     if not anchors:
         zero: torch.Tensor = (mixture.means * 0).sum() + (mixture.variances * 0).sum()
         return Contrast(zero, 0, count)
-    axes = mixture.features.shape[1]
-    energy = component_similarity(mixture.means, mixture.variances, axes) / temperature
-    others = energy.masked_fill(diagonal[..., None], -torch.inf)
+    # Only the components of an anchor's own labels matter: P rows in place of B × K.
+    rows, columns = (labels * (positive_count > 0)[:, None]).nonzero(as_tuple=True)
+    parameters = mixture.means, mixture.variances
+    similarity = anchor_similarity(*parameters, rows, columns, mixture.features.shape[1])
+    energy = similarity / temperature
+    others = energy.masked_fill(diagonal[rows], -torch.inf)
     log_probability = energy - others.logsumexp(1, keepdim=True)
-    correlations = label_overlap(labels, overlap).to(energy)
+    correlations = label_overlap(labels, overlap).to(energy)[rows]
     if correlation == "inside":
-        scaled = correlations[..., None] * log_probability.exp()
-        log_probability = torch.log(scaled + INSIDE_EPSILON)
-    weight = positives.to(energy) / positive_count.clamp(min=1)[:, None]
+        log_probability = torch.log(correlations * log_probability.exp() + INSIDE_EPSILON)
+    weight = (positives.to(energy) / positive_count.clamp(min=1)[:, None])[rows]
     if correlation == "outside":
         weight = weight * correlations
-    # Σ_k y_nk y_jk log p^k_nj, without an array of all shared labels.
-    total = torch.einsum("nj,nk,jk,njk->", weight, labels, labels, log_probability)
+    total = (weight * labels.T[columns] * log_probability).sum()
     return Contrast(-total / anchors, anchors, count - anchors)
 
 

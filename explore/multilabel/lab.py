@@ -159,7 +159,8 @@ def compare_uncertainty(recording: xarray.Dataset | None = None) -> Explorer:
         ),
         "measure": Choice("uncertainty", UNCERTAINTY_NAMES, "epistemic"),
     }
-    return Explorer(partial(uncertainty_by_count, run), UncertaintyByCount, controls, "uncertainty")
+    source = partial(uncertainty_by_count, run, threshold=None)
+    return Explorer(source, UncertaintyByCount, controls, "uncertainty")
 
 
 def turn_weight(study: xarray.Dataset | None = None) -> Explorer:

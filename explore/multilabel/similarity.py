@@ -8,8 +8,11 @@ from torch.utils.checkpoint import checkpoint
 from explore.errors import InvalidInput
 from explore.multilabel._checks import full_precision
 
-CHUNK_VALUES = 2**23
-"""Values of an intermediate array at most, 32 MB in float32, if ``chunk`` is not given."""
+CHUNK_VALUES = 2**20
+"""Values of an intermediate array at most, 4 MB in float32, if ``chunk`` is not given.
+
+Larger arrays do not stay in the caches of the processor.
+"""
 
 
 @full_precision
@@ -25,7 +28,7 @@ def component_similarity(
         axes: the number of axes D of ``[B, K]``; without effect otherwise.
         chunk: anchors that are computed at once from ``[B, D, K]``. Arrays of a chunk are computed
             again in the backward pass, so the memory does not grow with the square of the batch.
-            By default as many as 32 MB hold.
+            By default as many as 4 MB hold.
 
     Returns:
         ``[B, B, K]`` in (0, 1]; 1 for equal parameters.
@@ -49,11 +52,7 @@ def component_distance(
     means: torch.Tensor, variances: torch.Tensor, axes: int = 1, chunk: int | None = None
 ) -> torch.Tensor:
     """Return the Bhattacharyya distance −log ρ, at least 0; see ``component_similarity``."""
-    if means.shape != variances.shape or means.ndim not in (2, 3):
-        raise InvalidInput(
-            f"means and variances must both be [B, K] or [B, D, K], got {list(means.shape)} and "
-            f"{list(variances.shape)}"
-        )
+    check_parameters(means, variances)
     if means.ndim == 2:
         return axes * pair_distance(means, variances, means, variances)
     count, size, labels = means.shape
@@ -64,6 +63,62 @@ def component_distance(
             for m, v in zip(means.split(rows), variances.split(rows), strict=True)
         ]
     )
+
+
+@full_precision
+def anchor_similarity(
+    means: torch.Tensor,
+    variances: torch.Tensor,
+    anchors: torch.Tensor,
+    labels: torch.Tensor,
+    axes: int = 1,
+    chunk: int | None = None,
+) -> torch.Tensor:
+    """Return the Bhattacharyya coefficients of P single components with those of all samples.
+
+    These are rows of ``component_similarity``: a contrast needs those of an anchor's own labels
+    alone, which are few of many.
+
+    Args:
+        means, variances: ``[B, K]``, the same on all axes, or ``[B, D, K]``.
+        anchors, labels: sample and label of each component, ``[P]``.
+        axes, chunk: as in ``component_similarity``; a chunk is a number of components.
+
+    Returns:
+        ``[P, B]`` in (0, 1].
+
+    Raises:
+        InvalidInput: shapes that do not match.
+
+    Example:
+        >>> ones, zero = torch.ones(2, 1), torch.tensor([0])
+        >>> anchor_similarity(torch.tensor([[0.0], [2.0]]), ones, zero, zero)
+        tensor([[1.0000, 0.6065]])
+    """
+    check_parameters(means, variances)
+    # By label, then sample: [K, B] or [K, B, D].
+    means, variances = (values.movedim(-1, 0).contiguous() for values in (means, variances))
+    if means.ndim == 2:
+        return torch.exp(-axes * _anchor_distance(anchors, labels, means, variances))
+    rows = chunk or max(1, CHUNK_VALUES // max(means[0].numel(), 1))
+    distances = [
+        checkpoint(_summed_anchor_distance, *part, means, variances, use_reentrant=False)
+        for part in zip(anchors.split(rows), labels.split(rows), strict=True)
+    ]
+    return torch.exp(-torch.cat(distances))
+
+
+def check_parameters(means: torch.Tensor, variances: torch.Tensor) -> None:
+    """Check the shapes of means and variances.
+
+    Raises:
+        InvalidInput: they are not both ``[B, K]`` or ``[B, D, K]``.
+    """
+    if means.shape != variances.shape or means.ndim not in (2, 3):
+        raise InvalidInput(
+            f"means and variances must both be [B, K] or [B, D, K], got {list(means.shape)} and "
+            f"{list(variances.shape)}"
+        )
 
 
 def pair_distance(
@@ -78,9 +133,21 @@ def pair_distance(
         first_means, first_variances: ``[A, ...]``.
         second_means, second_variances: ``[B, ...]``.
     """
-    total = first_variances[:, None] + second_variances[None]
-    difference = first_means[:, None] - second_means[None]
-    first, second = first_variances.sqrt()[:, None], second_variances.sqrt()[None]
+    return axis_distance(
+        first_means[:, None], first_variances[:, None], second_means[None], second_variances[None]
+    )
+
+
+def axis_distance(
+    first_means: torch.Tensor,
+    first_variances: torch.Tensor,
+    second_means: torch.Tensor,
+    second_variances: torch.Tensor,
+) -> torch.Tensor:
+    """Return the Bhattacharyya distance on one axis, element by element."""
+    total = first_variances + second_variances
+    difference = first_means - second_means
+    first, second = first_variances.sqrt(), second_variances.sqrt()
     # ½ log of (v_i + v_j) / (2 √(v_i v_j)), which is an exact 0 for equal variances.
     ratio = 0.5 * torch.log1p((first - second).square() / (2 * first * second))
     return 0.25 * difference.square() / total + ratio
@@ -88,3 +155,15 @@ def pair_distance(
 
 def _summed_distance(*parameters: torch.Tensor) -> torch.Tensor:
     return pair_distance(*parameters).sum(2)
+
+
+def _anchor_distance(
+    anchors: torch.Tensor, labels: torch.Tensor, means: torch.Tensor, variances: torch.Tensor
+) -> torch.Tensor:
+    """Return the distances on each axis of P components, ``[P, B, ...]``."""
+    components = means[labels, anchors][:, None], variances[labels, anchors][:, None]
+    return axis_distance(*components, means[labels], variances[labels])
+
+
+def _summed_anchor_distance(*arguments: torch.Tensor) -> torch.Tensor:
+    return _anchor_distance(*arguments).sum(2)

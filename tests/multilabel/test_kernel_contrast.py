@@ -17,6 +17,7 @@ from oracles import (
 )
 
 from explore.multilabel.kernel_mixture import KernelMixture, kernel_contrast, kmcl_loss
+from explore.multilabel.similarity import anchor_similarity, component_similarity
 
 B, D, K = 7, 5, 4
 CORRELATIONS = ["outside", "inside", "none"]
@@ -123,3 +124,22 @@ def test_pairs_may_need_a_larger_overlap(alpha: float, kind: str) -> None:
     assert result.loss.item() == pytest.approx(np.mean(losses), rel=1e-6)
     assert (result.anchors, result.skipped) == (len(losses), B - len(losses))
     assert result.loss.item() != pytest.approx(kernel_contrast(parts, labels).loss.item(), rel=1e-2)
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 3, 100])
+@each_covariance
+def test_similarities_of_anchors_are_rows_of_the_table(covariance: str, chunk: int | None) -> None:
+    parts = mixture(covariance, seed=7)
+    axes = D if covariance == "isotropic" else 1
+    anchors, labels = torch.tensor([0, 3, 3, 6, 2]), torch.tensor([1, 0, 3, 1, 1])
+    weights = torch.rand(5, B, dtype=torch.float64)
+    results = []
+    for rows in (
+        anchor_similarity(parts.means, parts.variances, anchors, labels, axes, chunk=chunk),
+        component_similarity(parts.means, parts.variances, axes)[anchors, :, labels],
+    ):
+        gradient = torch.autograd.grad((rows * weights).sum(), (parts.means, parts.variances))
+        results.append((rows, *gradient))
+    for first, second in zip(*results, strict=True):
+        torch.testing.assert_close(first, second)
+    assert results[0][0].shape == (5, B)

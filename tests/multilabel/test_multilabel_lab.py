@@ -29,6 +29,8 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 def test_every_control_has_a_name_and_shows_every_value(explorer: Explorer) -> None:
     if "guess" in explorer.controls:
         explorer.set(guess=lab.GUESSES[0])
+    if "mode" in explorer.controls:  # It needs a selection of labels.
+        explorer.set(labels=explorer.data["label"].values[:2].tolist())
     check_controls(explorer, 3)
 
 
