@@ -10,6 +10,7 @@ from torch import nn
 
 from explore.data.multilabel_set import MultilabelSet
 from explore.multilabel.config import TRAINING_METHODS, MultilabelConfig
+from explore.multilabel.training import MultilabelTraining
 
 LABELS = ("sea", "sky", "sun")
 
@@ -61,6 +62,13 @@ def images(count: int = 40, seed: int = 0, channels: int = 1) -> MultilabelSet:
         bright = (150 * labels[:, label]).to(torch.uint8)[:, None, None, None]
         pixels[:, :, row : row + 4, column : column + 4] += bright
     return MultilabelSet.from_tensors(pixels, labels, LABELS)
+
+
+def training_of(
+    method: str, source: MultilabelSet | None = None, encoder: Any = None, **options: Any
+) -> MultilabelTraining:
+    """Return a short training at step 0."""
+    return MultilabelTraining(options_of(method, **options), source or vectors(), encoder)
 
 
 def weights_of(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from explore.multilabel.networks import PROJECTION_WIDTH, MultilabelNetwork, cre
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 
-SETS = {"vectors": vectors, "images": images}
+SETS: dict[str, Callable[[], MultilabelSet]] = {"vectors": vectors, "images": images}
 each_set = pytest.mark.parametrize("samples", SETS)
 each_method = pytest.mark.parametrize("method", TRAINING_METHODS)
 
