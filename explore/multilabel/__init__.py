@@ -10,11 +10,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "kernel_mixture": [
             "KernelMixture",
             "KernelMixtureHead",
-            "kernel_contrast",
             "kernel_exponents",
             "kernel_reconstruction",
-            "kmcl_loss",
         ],
+        "kmcl": ["kernel_contrast", "kmcl_loss"],
         "metrics": ["average_precision", "choose_threshold", "multilabel_report"],
         "mixture_density": [
             "DensityMixture",
@@ -22,8 +21,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "log_mixture_similarity",
             "mixture_similarity",
             "mixture_uncertainty",
-            "probmcl_loss",
         ],
+        "probmcl": ["probmcl_loss"],
         "overlap": ["label_overlap", "positive_pairs"],
         "run": ["MultilabelRun", "train"],
         "similarity": ["component_similarity"],

@@ -16,9 +16,9 @@ from explore.models.training import Fit, evaluation_mode
 from explore.multilabel.classification import asymmetric_loss, focal_loss
 from explore.multilabel.config import DEFAULT_ALPHA, MultilabelConfig
 from explore.multilabel.contrast import Contrast, mulsupcon_loss, multisupcon_loss
-from explore.multilabel.kernel_mixture import kmcl_loss
-from explore.multilabel.mixture_density import probmcl_loss
+from explore.multilabel.kmcl import kmcl_loss
 from explore.multilabel.networks import EncoderFactory, Outputs, create_network
+from explore.multilabel.probmcl import probmcl_loss
 from explore.multilabel.views import random_view
 
 

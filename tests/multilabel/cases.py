@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import xarray
 
 from explore.data import load_multilabel
+from explore.multilabel import lab
 from explore.multilabel.catalog import TOPIC
+from explore.multilabel.figures.anchor_pulls import anchor_pulls
 from explore.multilabel.figures.contrast_weight import contrast_weight
+from explore.multilabel.figures.embedding_data import embedding
 from explore.multilabel.figures.losses import training_losses
+from explore.multilabel.figures.similarity import similarity_by_overlap
 from explore.multilabel.figures.uncertainty import uncertainty_by_count
 from explore.multilabel.recordings import (
     MEASURE_NAMES,
@@ -99,7 +104,43 @@ def random_uncertainties() -> xarray.Dataset:
     return joined.assign_attrs(config={"data": {"name": "scenes"}}, name="probmcl")
 
 
+PULL_STATES: tuple[dict[str, Any], ...] = (
+    {"hidden": True},
+    {},
+    {"correlation": "inside", "step": 20},
+    {"alpha": 0.5, "overlap": "dice"},
+)
+
+EMBEDDING_STATES: tuple[dict[str, Any], ...] = (
+    {},
+    {"anchor": 7, "labels": ("disc", "ring"), "mode": "all", "step": 20},
+    {"anchor": 7, "labels": ("disc", "ring"), "mode": "exactly"},
+    {"step": 0},
+)
+
+SIMILARITY_STATES: tuple[dict[str, Any], ...] = ({}, {"step": 8}, {"step": 0})
+
+
+def select_states(
+    select: Callable[..., xarray.Dataset], states: Sequence[dict[str, Any]]
+) -> Callable[[], list[xarray.Dataset]]:
+    """Return a function that selects the data of each state from the shipped KMCL training."""
+    return lambda: [select(lab.recording_of("kmcl"), **state) for state in states]
+
+
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
+    "anchor_pulls": (
+        "explore.multilabel.figures.anchor_pulls:AnchorPulls",
+        select_states(anchor_pulls, PULL_STATES),
+    ),
+    "label_embedding": (
+        "explore.multilabel.figures.embedding:Embedding",
+        select_states(embedding, EMBEDDING_STATES),
+    ),
+    "label_similarity": (
+        "explore.multilabel.figures.similarity:SimilarityByOverlap",
+        select_states(similarity_by_overlap, SIMILARITY_STATES),
+    ),
     "training_losses": (
         "explore.multilabel.figures.losses:TrainingLosses",
         lambda: [training_losses(random_study(), measure) for measure in MEASURE_NAMES],

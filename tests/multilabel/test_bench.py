@@ -19,7 +19,8 @@ from explore.multilabel.bench.inputs import (
     generate_labels,
 )
 from explore.multilabel.bench.reference import looped_kmcl_loss
-from explore.multilabel.kernel_mixture import KernelMixture, kmcl_loss
+from explore.multilabel.kernel_mixture import KernelMixture
+from explore.multilabel.kmcl import kmcl_loss
 
 pytestmark = pytest.mark.usefixtures("_one_thread")
 

@@ -16,7 +16,8 @@ from oracles import (
     random_labels,
 )
 
-from explore.multilabel.kernel_mixture import KernelMixture, kernel_contrast, kmcl_loss
+from explore.multilabel.kernel_mixture import KernelMixture
+from explore.multilabel.kmcl import kernel_contrast, kmcl_loss
 from explore.multilabel.similarity import anchor_similarity, component_similarity
 
 B, D, K = 7, 5, 4

@@ -25,8 +25,8 @@ from explore.multilabel.kernel_mixture import (
     KernelMixtureHead,
     kernel_exponents,
     kernel_reconstruction,
-    kmcl_loss,
 )
+from explore.multilabel.kmcl import kmcl_loss
 from explore.multilabel.similarity import component_similarity
 
 B, D, K = 7, 5, 4

@@ -14,10 +14,9 @@ from explore.errors import InvalidInput
 from explore.multilabel.kernel_mixture import (
     KernelMixture,
     KernelMixtureHead,
-    kernel_contrast,
     kernel_reconstruction,
-    kmcl_loss,
 )
+from explore.multilabel.kmcl import kernel_contrast, kmcl_loss
 from explore.multilabel.similarity import component_similarity
 
 B, D, K = 7, 5, 4

@@ -17,11 +17,8 @@ from oracles import (
     random_labels,
 )
 
-from explore.multilabel.mixture_density import (
-    DensityMixture,
-    MixtureDensityHead,
-    probmcl_loss,
-)
+from explore.multilabel.mixture_density import DensityMixture, MixtureDensityHead
+from explore.multilabel.probmcl import probmcl_loss
 
 B, C, Q = 7, 4, 3
 KINDS = ["product", "matched"]

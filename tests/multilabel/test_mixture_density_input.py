@@ -17,8 +17,8 @@ from explore.multilabel.mixture_density import (
     log_mixture_similarity,
     mixture_similarity,
     mixture_uncertainty,
-    probmcl_loss,
 )
+from explore.multilabel.probmcl import probmcl_loss
 
 B, C, Q = 7, 4, 3
 FIELDS = ("log_weights", "means", "variances", "latent")

@@ -22,8 +22,9 @@ from explore.multilabel.bench.inputs import (
 )
 from explore.multilabel.bench.memory import measure_memory
 from explore.multilabel.bench.reference import looped_kmcl_loss
-from explore.multilabel.kernel_mixture import KernelMixture, kmcl_loss
-from explore.multilabel.mixture_density import probmcl_loss
+from explore.multilabel.kernel_mixture import KernelMixture
+from explore.multilabel.kmcl import kmcl_loss
+from explore.multilabel.probmcl import probmcl_loss
 
 BATCHES, LABELS = (32, 64, 128, 256), (10, 20, 40, 80)
 
@@ -161,7 +162,8 @@ def main(
     loops = compare_with_loops(batch, labels, width, rounds)
     lines = [
         f"loss of KMCL, forward and backward, B = {batch}, K = {labels}, D = {width}, isotropic, "
-        f"{loops['labels_of_a_sample']:.1f} labels a sample; medians of {rounds} rounds, interleaved",
+        f"{loops['labels_of_a_sample']:.1f} labels a sample; medians of {rounds} "
+        "interleaved rounds",
         *(f"  {name:40} {1000 * value:9.2f} ms" for name, value in loops["seconds"].items()),
         f"  loop over anchors, positives and labels / explore: {loops['ratio']:.0f}",
         f"  loop over anchors / explore: {loops['ratio_to_loop_over_anchors']:.1f}",

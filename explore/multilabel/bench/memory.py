@@ -11,13 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from explore.core import benchmark
 from explore.errors import InvalidInput
 from explore.multilabel import similarity
 from explore.multilabel.bench.inputs import generate_kernel_mixture, generate_labels
-from explore.multilabel.kernel_mixture import kmcl_loss
+from explore.multilabel.kmcl import kmcl_loss
 
 WIDTH = 256
 """Features before they are reduced; the loss does not depend on their number."""
