@@ -24,7 +24,7 @@ from explore.data.multilabel_set import MultilabelSet
 from explore.multilabel.classification import asymmetric_loss, focal_loss
 from explore.multilabel.config import CONTRASTIVE_METHODS, TRAINING_METHODS
 from explore.multilabel.contrast import mulsupcon_loss, multisupcon_loss
-from explore.multilabel.kmcl import kmcl_loss
+from explore.multilabel.kmcl import kernel_contrast, kmcl_loss
 from explore.multilabel.networks import Outputs
 from explore.multilabel.probmcl import probmcl_loss
 from explore.multilabel.training import loss_terms
@@ -103,16 +103,20 @@ def test_the_options_reach_the_losses() -> None:
             )
             assert torch.equal(loss_terms(options, outputs, labels)["total"], terms["total"])
     for method, correlation in [("kmcl", "outside"), ("kmcl", "inside"), ("kmcl-constant", "none")]:
-        options, outputs, labels = batch_of(method, correlation=correlation, temperature=0.4)
-        terms = kmcl_loss(
-            outputs.contrasted,
-            labels,
-            temperature=0.4,
-            correlation=correlation,
-            contrast_weight=1 / 16,
-            reconstruction_weight=None,
-        )
-        assert torch.equal(loss_terms(options, outputs, labels)["total"], terms["total"])
+        for alpha, overlap in [(None, "jaccard"), (None, "dice"), (0.8, "jaccard")]:
+            chosen = {"alpha": alpha, "overlap": overlap, "temperature": 0.4}
+            options, outputs, labels = batch_of(method, correlation=correlation, **chosen)
+            terms = kmcl_loss(
+                outputs.contrasted,
+                labels,
+                correlation=correlation,
+                contrast_weight=1 / 16,
+                reconstruction_weight=None,
+                **chosen,
+            )
+            assert torch.equal(loss_terms(options, outputs, labels)["total"], terms["total"])
+            contrast = kernel_contrast(outputs.contrasted, labels, 0.4, correlation, alpha, overlap)
+            assert torch.equal(terms["contrast"], contrast.loss)
         assert options_of(method).temperature_used == 0.17
 
 
