@@ -101,6 +101,8 @@ def kmcl_loss(
     *,
     temperature: float = 0.17,
     correlation: str = "outside",
+    alpha: float | None = None,
+    overlap: str = "jaccard",
     classification_weight: float = 1.0,
     reconstruction_weight: float | None = None,
     contrast_weight: float | None = None,
@@ -114,7 +116,7 @@ def kmcl_loss(
     Args:
         mixture: of B samples, as ``KernelMixtureHead`` returns it.
         labels: ``[B, K]`` of 0 and 1.
-        temperature, correlation: of ``kernel_contrast``.
+        temperature, correlation, alpha, overlap: of ``kernel_contrast``.
         classification_weight, reconstruction_weight, contrast_weight: factors of the terms. None is
             1 / B: the balance of the released code, which sums the asymmetric loss over the batch
             and averages the others. With 1 : 1 : 1 the classifier learns little.
@@ -147,7 +149,7 @@ def kmcl_loss(
         check_number(f"{name}_weight", weight, at_least=0)
     mixture = check_mixture(mixture)
     values = fitting_labels(mixture, labels, known)
-    contrast = kernel_contrast(mixture, values, temperature, correlation)
+    contrast = kernel_contrast(mixture, values, temperature, correlation, alpha, overlap)
     terms: dict[str, Any] = {
         "classification": asymmetric_loss(
             mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", known

@@ -245,6 +245,8 @@ def loss_terms(
             labels,
             temperature=options.temperature_used,
             correlation="none" if constant else options.correlation,
+            alpha=options.alpha,
+            overlap=options.overlap,
             reconstruction_weight=options.reconstruction_weight,
             contrast_weight=weight,
             known=known,

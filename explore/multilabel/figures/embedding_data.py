@@ -167,7 +167,13 @@ def _pulls(
         similarity = anchor_similarity(means, variances, anchor, recording.sizes["axis"])
         correlation = "none" if name == "kmcl-constant" else config["correlation"]
         return pulls_on_anchor(
-            similarity, present, anchor, temperature=temperature, correlation=correlation
+            similarity,
+            present,
+            anchor,
+            temperature=temperature,
+            correlation=correlation,
+            alpha=config["alpha"],
+            overlap=config["overlap"],
         )
     if config["similarity"] != "matched":
         return None
