@@ -134,6 +134,7 @@ def kmcl_loss(
     Source: KMCL (arXiv 2307.03967); see the three functions for what is our reading.
 
     Example:
+        >>> from explore.multilabel import KernelMixtureHead
         >>> head = KernelMixtureHead(4, 2)
         >>> terms = kmcl_loss(head(torch.eye(4)), torch.tensor([[1, 0], [1, 1], [0, 1], [0, 0]]))
         >>> sorted(terms), terms["anchors"]

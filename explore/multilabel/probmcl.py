@@ -69,6 +69,7 @@ def probmcl_loss(
     reading, as its values could not be obtained.
 
     Example:
+        >>> from explore.multilabel import MixtureDensityHead
         >>> head = MixtureDensityHead(4, 2, hidden=8, latent=2)
         >>> terms = probmcl_loss(head(torch.eye(4)), torch.tensor([[1, 0], [1, 1]]), views=2)
         >>> terms["anchors"], terms["skipped"]
