@@ -82,16 +82,16 @@ def test_the_total_is_the_weighted_sum(method: str, weight: float | None) -> Non
 
 def test_the_options_reach_the_losses() -> None:
     for alpha, overlap, temperature in [(None, "jaccard", None), (0.8, "dice", 0.3)]:
-        chosen = {"alpha": alpha, "overlap": overlap, "temperature": temperature}
+        own: dict[str, Any] = {"alpha": alpha, "overlap": overlap, "temperature": temperature}
         tau = temperature or 0.1
-        options, outputs, labels = batch_of("multisupcon", **chosen)
+        options, outputs, labels = batch_of("multisupcon", **own)
         expected = multisupcon_loss(outputs.contrasted, labels, tau, alpha or 0.3, overlap)
         assert torch.equal(loss_terms(options, outputs, labels)["contrast"], expected.loss)
-        options, outputs, labels = batch_of("mulsupcon", **chosen)
+        options, outputs, labels = batch_of("mulsupcon", **own)
         expected = mulsupcon_loss(outputs.contrasted, labels, tau)
         assert torch.equal(loss_terms(options, outputs, labels)["contrast"], expected.loss)
         for similarity in ("matched", "product"):
-            options, outputs, labels = batch_of("probmcl", similarity=similarity, **chosen)
+            options, outputs, labels = batch_of("probmcl", similarity=similarity, **own)
             terms = probmcl_loss(
                 outputs.contrasted,
                 labels,
@@ -104,7 +104,7 @@ def test_the_options_reach_the_losses() -> None:
             assert torch.equal(loss_terms(options, outputs, labels)["total"], terms["total"])
     for method, correlation in [("kmcl", "outside"), ("kmcl", "inside"), ("kmcl-constant", "none")]:
         for alpha, overlap in [(None, "jaccard"), (None, "dice"), (0.8, "jaccard")]:
-            chosen = {"alpha": alpha, "overlap": overlap, "temperature": 0.4}
+            chosen: dict[str, Any] = {"alpha": alpha, "overlap": overlap, "temperature": 0.4}
             options, outputs, labels = batch_of(method, correlation=correlation, **chosen)
             terms = kmcl_loss(
                 outputs.contrasted,
