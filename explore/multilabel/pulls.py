@@ -90,8 +90,8 @@ def pulls_on_anchor(
         positive = is_at_least(overlaps, alpha) & others
     if not positive.any():
         return np.zeros(len(labels))
-    logits = np.asarray(similarity, float) / temperature
-    exponents = np.exp(logits - logits[others].max(0)) * others[:, None]
+    logits = np.where(others[:, None], np.asarray(similarity, float) / temperature, -np.inf)
+    exponents = np.exp(logits - logits.max(0))
     probability = exponents / exponents.sum(0)
     weight = positive[:, None] * labels * own  # of −log p, by sample and shared label
     if correlation == "outside":
@@ -147,7 +147,7 @@ def pair_pulls(
     positive = positive & others
     if not positive.any():
         return np.zeros(len(similarity))
-    logits = similarity / temperature
-    exponents = np.exp(logits - logits[others].max()) * others
+    logits = np.where(others, np.asarray(similarity, float) / temperature, -np.inf)
+    exponents = np.exp(logits - logits.max())
     result: np.ndarray = (positive / positive.sum() - exponents / exponents.sum()) / temperature
     return result
