@@ -66,3 +66,22 @@ def test_unknown_labels_do_not_decide_a_threshold(kind: str, measure: str, mark:
     assert 0.1 < threshold.item() <= 0.3
     if mark == 0:
         assert np.ravel(choose_threshold(scores, labels, kind, measure)).item() > 0.6
+
+
+@pytest.mark.parametrize("measure", ["OF1", "CF1"])
+def test_one_half_stays_where_nothing_is_better(measure: str) -> None:
+    labels = np.array([[1, 0], [1, 0], [0, 0]])
+    scores = np.array([[0.9, 0.8], [0.52, 0.3], [0.1, 0.2]])  # no positive of the second label
+    thresholds = choose_threshold(scores, labels, "per-label", measure)
+    assert thresholds.tolist() == [0.5, 0.5]
+    assert choose_threshold(scores[:, :1], labels[:, :1], "global", measure) == 0.5
+
+
+@pytest.mark.parametrize("kind", ["global", "per-label"])
+@pytest.mark.parametrize("score", [0.0, 0.2, 0.35, np.nan])
+def test_scores_of_unknown_labels_are_not_read(kind: str, score: float) -> None:
+    scores, labels = scored(12)
+    known = np.random.default_rng(2).random(labels.shape) < 0.5
+    expected = choose_threshold(scores, labels, kind, known=known)
+    changed = choose_threshold(np.where(known, scores, score), labels, kind, known=known)
+    assert np.array_equal(changed, expected)
