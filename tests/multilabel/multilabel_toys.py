@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
+from loss_inputs import kernel_mixture
 from torch import nn
 
 from explore.data.multilabel_set import MultilabelSet
+from explore.multilabel import kernel_contrast, kmcl
 from explore.multilabel.config import TRAINING_METHODS, MultilabelConfig
 from explore.multilabel.training import MultilabelTraining
 
@@ -93,3 +97,31 @@ def largest_difference(first: nn.Module, second: nn.Module) -> float:
 def methods_without(names: Iterable[str]) -> list[str]:
     """Return all training methods but some."""
     return [method for method in TRAINING_METHODS if method not in set(names)]
+
+
+def pulls_by_autograd(
+    similarity: torch.Tensor,
+    labels: torch.Tensor,
+    temperature: float,
+    correlation: str,
+    alpha: float | None,
+    overlap: str,
+) -> np.ndarray:
+    """Return −∂L_n/∂ρ of each anchor n in KMCL's contrast, ``[N, N, K]``.
+
+    The loss is the mean of L_n over the anchors, and row n of ρ belongs to the anchor n alone.
+    """
+    count, classes = labels.shape
+    parts = kernel_mixture(count=count, classes=classes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            kmcl,
+            "anchor_similarity",
+            lambda means, variances, rows, columns, axes: similarity[rows, :, columns],
+        )
+        contrast = kernel_contrast(parts, labels, temperature, correlation, alpha, overlap)
+    if not contrast.anchors:
+        return np.zeros(similarity.shape)
+    gradient = torch.autograd.grad(contrast.loss, similarity)[0]
+    result: np.ndarray = -gradient.numpy() * contrast.anchors
+    return result

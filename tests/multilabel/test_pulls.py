@@ -7,10 +7,11 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from loss_inputs import density_mixture, kernel_mixture
+from multilabel_toys import pulls_by_autograd
 from oracles import array, random_labels
 
 from explore.errors import UnknownName
-from explore.multilabel import kernel_contrast, kmcl, mixture_similarity, pair_contrast
+from explore.multilabel import mixture_similarity, pair_contrast
 from explore.multilabel.config import CORRELATION_NAMES, OVERLAP_NAMES
 from explore.multilabel.overlap import positive_pairs
 from explore.multilabel.pulls import (
@@ -34,33 +35,6 @@ def random_similarity(count: int, classes: int, seed: int) -> torch.Tensor:
     return values.requires_grad_()
 
 
-def derivative(
-    similarity: torch.Tensor,
-    labels: torch.Tensor,
-    temperature: float,
-    correlation: str,
-    alpha: float | None,
-    overlap: str,
-) -> tuple[np.ndarray, int]:
-    """Return −∂L/∂ρ of KMCL's contrast, ``[N, N, K]``, and the number of anchors.
-
-    L is a mean over anchors, and row n of ρ belongs to the anchor n alone.
-    """
-    count, classes = labels.shape
-    parts = kernel_mixture(count=count, classes=classes)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            kmcl,
-            "anchor_similarity",
-            lambda means, variances, rows, columns, axes: similarity[rows, :, columns],
-        )
-        contrast = kernel_contrast(parts, labels, temperature, correlation, alpha, overlap)
-    if not contrast.anchors:
-        return np.zeros(similarity.shape), 0
-    gradient = torch.autograd.grad(contrast.loss, similarity)[0]
-    return -gradient.numpy() * contrast.anchors, contrast.anchors
-
-
 @pytest.mark.parametrize("correlation", CORRELATION_NAMES)
 @pytest.mark.parametrize("overlap", OVERLAP_NAMES)
 @given(
@@ -81,7 +55,7 @@ def test_pulls_are_the_derivative_of_the_contrast(
 ) -> None:
     labels = random_labels(seed, count, classes, empty=seed % 2)
     similarity = random_similarity(count, classes, seed)
-    expected, _ = derivative(similarity, labels, temperature, correlation, alpha, overlap)
+    expected = pulls_by_autograd(similarity, labels, temperature, correlation, alpha, overlap)
     for anchor in range(count):
         pulls = pulls_on_anchor(
             array(similarity[anchor]),
@@ -100,7 +74,7 @@ def test_pulls_are_the_derivative_of_the_contrast(
 
 def test_defaults_are_those_of_the_loss() -> None:
     labels, similarity = random_labels(0, 7, 4), random_similarity(7, 4, 0)
-    expected, _ = derivative(similarity, labels, 0.17, "outside", None, "jaccard")
+    expected = pulls_by_autograd(similarity, labels, 0.17, "outside", None, "jaccard")
     pulls = pulls_on_anchor(array(similarity[2]), labels.numpy(), 2)
     np.testing.assert_allclose(pulls, expected[2].sum(1), rtol=1e-5, atol=1e-6)
 
