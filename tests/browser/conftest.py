@@ -145,10 +145,21 @@ def open_notebook(page: Any, server: str, name: str) -> Any:
     return page
 
 
+STARTED = """() => [...document.querySelectorAll(".jp-InputPrompt")].some(
+    prompt => /\\[(\\*|\\d+)\\]/.test(prompt.textContent))"""
+
+
 def run_all_cells(page: Any) -> None:
-    """Run every cell."""
-    page.get_by_text("Run", exact=True).first.click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    """Run every cell; click again if JupyterLab was not ready for the first click."""
+    for patience in (10_000, 60_000):
+        page.get_by_text("Run", exact=True).first.click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        try:
+            page.wait_for_function(STARTED, timeout=patience)
+            return
+        except Exception:
+            if patience > 10_000:
+                raise
 
 
 def wait_for_new_alt(page: Any, index: int, before: str) -> str:

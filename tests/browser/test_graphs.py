@@ -58,7 +58,12 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     page.keyboard.press("Enter")
     assert "Last edit" not in wait_for_new_alt(page, 3, after)
     # two clicks join two nodes
+    source = pictures.nth(3).get_attribute("src")
     page.get_by_label("a click on a node").select_option("joins it or parts it")
+    # JupyterLab may send the messages of two widgets to two threads of the kernel.
+    page.wait_for_function(
+        "old => document.querySelectorAll('.explore-figure img')[3].src != old", arg=source
+    )
     figures.nth(3).get_by_role("button", name="node 15", exact=True).first.focus()
     page.keyboard.press("Enter")
     page.wait_for_function(
