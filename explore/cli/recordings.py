@@ -154,30 +154,45 @@ def table(
 
 def export(
     product: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="SET.safetensors",
-            help="A distilled set, condensed graphs, or the recording beside one.",
+            metavar="SOURCE",
+            help="A distilled set, condensed graphs, or the recording beside one; for parquet the "
+            "recording of a multi-label training.",
         ),
     ],
     to: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Where to write: a folder; for pyg a .pt file.")
+        Path,
+        typer.Argument(
+            metavar="OUT",
+            help="Where to write: a folder; for pyg a .pt file, for parquet a .parquet file.",
+        ),
     ],
     form: Annotated[
         str,
         typer.Option(
             "--format",
             metavar="FORM",
-            help="torch (images.pt, labels.pt, exact), png (a folder a class, lossy), or pyg (a "
-            "list of PyTorch Geometric's Data).",
+            help="torch (images.pt, labels.pt, exact), png (a folder a class, lossy), pyg (a list "
+            "of PyTorch Geometric's Data), or parquet (a table of held-out samples: positions, "
+            "labels, probabilities and images).",
         ),
     ] = "torch",
+    step: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="At which step; by default the last. For parquet only."),
+    ] = None,
 ) -> None:
-    """Export a distilled set or condensed graphs for other programs."""
+    """Export a distilled set, condensed graphs or a multi-label training for other programs."""
     forms = {"torch": _write_torch, "png": _write_png, "pyg": _write_pyg}
+    if form == "parquet":
+        typer.echo(_write_parquet(product, to, step))
+        return
     if form not in forms:
-        raise UnknownName("form of a distilled set", form, forms)
-    typer.echo(forms[form](product, to))
+        raise UnknownName("form of an export", form, [*forms, "parquet"])
+    if step is not None:
+        raise InvalidInput(f"--step is for --format parquet; {form} has no steps")
+    typer.echo(forms[form](Path(product), to))
 
 
 def _write_torch(product: Path, to: Path) -> str:
@@ -199,6 +214,15 @@ def _write_pyg(product: Path, to: Path) -> str:
 
     condensed = CondensedGraphs.load(product)
     return f"wrote {condensed.graphs!r} to {condensed.write_pyg(to)}"
+
+
+def _write_parquet(recording: str, to: Path, step: int | None) -> str:
+    from explore.core.recording import open_recording
+    from explore.multilabel.points_table import write_points
+
+    opened = open_recording(recording)
+    path = write_points(opened, to, step)
+    return f"wrote {opened.sizes['point']} points to {path}"
 
 
 COMMANDS = (pack, figure, rerun, compare, table, export)

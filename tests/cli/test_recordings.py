@@ -328,7 +328,7 @@ def test_a_set_is_exported_from_its_file_or_its_recording(
 def test_an_impossible_export_is_an_error(
     cwd: Path, runs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "unknown form of a distilled set 'npz'; known: png, pyg, torch" in error_output(
+    assert "unknown form of an export 'npz'; known: parquet, png, pyg, torch" in error_output(
         capsys, "export", runs_folder / "dm.safetensors", "out", "--format", "npz"
     )
     assert "none.safetensors does not exist" in error_output(capsys, "export", "none.zarr", "out")
