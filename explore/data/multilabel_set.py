@@ -36,7 +36,7 @@ class MultilabelSet:
         label_names: ``K`` different names.
         mean, std: per channel, in units of ``[0, 1]`` intensity, or per feature; ``batch`` returns
             ``(x - mean) / std``.
-        known: bool ``[N, K]``, which labels are known; None if all are.
+        mask: bool ``[N, K]``, which labels are known; None if all are.
         options: the arguments of ``load_multilabel`` that create this set.
         feature_names: ``F`` names of the features; may be empty.
 
@@ -59,7 +59,7 @@ class MultilabelSet:
     label_names: Sequence[str]
     mean: Sequence[float]
     std: Sequence[float]
-    known: torch.Tensor | None = None
+    mask: torch.Tensor | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     feature_names: Sequence[str] = ()
 
@@ -78,18 +78,18 @@ class MultilabelSet:
         if len(self.label_names) != label_count:
             raise InvalidInput(f"got {len(self.label_names)} label names for {label_count} labels")
         check_different("label_names", list(self.label_names))
-        if self.known is not None and (
-            self.known.shape != self.labels.shape or self.known.dtype != torch.bool
+        if self.mask is not None and (
+            self.mask.shape != self.labels.shape or self.mask.dtype != torch.bool
         ):
             raise InvalidInput(
-                f"known must be bool {list(self.labels.shape)}, as the labels are, got "
-                f"{describe_tensor(self.known)}"
+                f"mask must be bool {list(self.labels.shape)}, as the labels are, got "
+                f"{describe_tensor(self.mask)}"
             )
         self._check_labels()
-        if self.known is not None or self.labels.dtype != torch.float32:
+        if self.mask is not None or self.labels.dtype != torch.float32:
             labels = self.labels.float()
-            if self.known is not None:
-                labels = labels.masked_fill(~self.known, 0)
+            if self.mask is not None:
+                labels = labels.masked_fill(~self.mask, 0)
             object.__setattr__(self, "labels", labels)
 
     def _check_inputs(self) -> None:
@@ -137,13 +137,13 @@ class MultilabelSet:
 
     def _check_labels(self) -> None:
         wrong = (self.labels != 0) & (self.labels != 1)
-        if self.known is not None:
-            wrong &= self.known
+        if self.mask is not None:
+            wrong &= self.mask
         if bool(wrong.any()):
             row, column = wrong.nonzero()[0].tolist()
             raise InvalidInput(
                 f"labels must be 0 or 1, but label {column} ({self.label_names[column]!r}) of "
-                f"sample {row} is {self.labels[row, column].item():g}; pass known= for missing "
+                f"sample {row} is {self.labels[row, column].item():g}; pass mask= for missing "
                 "labels: bool [N, K], False where a label is missing"
             )
 
@@ -180,7 +180,7 @@ class MultilabelSet:
         inputs: Any,
         labels: Any,
         label_names: Sequence[str] = (),
-        known: Any = None,
+        mask: Any = None,
         name: str = "tensors",
     ) -> Self:
         """Make a set of tensors, arrays or lists.
@@ -190,9 +190,9 @@ class MultilabelSet:
 
         Args:
             inputs: images ``[N, C, H, W]``, as bytes or floats, or feature vectors ``[N, F]``.
-            labels: ``[N, K]`` of 0 and 1; any other value where ``known`` is False.
+            labels: ``[N, K]`` of 0 and 1; any other value where ``mask`` is False.
             label_names: K names; by default "0" to "K − 1".
-            known: bool ``[N, K]``, False for a missing label; None if all are known.
+            mask: bool ``[N, K]``, False for a missing label; None if all are known.
             name: of the set.
 
         Raises:
@@ -200,8 +200,8 @@ class MultilabelSet:
 
         Example:
             >>> images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-            >>> known = [[True, True], [True, False]]
-            >>> MultilabelSet.from_tensors(images, [[1, 0], [1, -1]], known=known).labels.tolist()
+            >>> mask = [[True, True], [True, False]]
+            >>> MultilabelSet.from_tensors(images, [[1, 0], [1, -1]], mask=mask).labels.tolist()
             [[1.0, 0.0], [1.0, 0.0]]
         """
         inputs = _as_tensor("inputs", inputs)
@@ -217,7 +217,7 @@ class MultilabelSet:
         elif inputs.ndim == 4 and inputs.dtype == torch.uint8:
             mean, std = channel_statistics(inputs)
             std = [value if value > 0 else 1.0 for value in std]
-        mask = None if known is None else _as_tensor("known", known)
+        mask = None if mask is None else _as_tensor("mask", mask)
         return cls(name, inputs, labels, tuple(label_names), mean, std, mask)
 
     def __len__(self) -> int:
@@ -263,14 +263,14 @@ class MultilabelSet:
         """Return the same set with only the samples ``indices``, or those of a mask ``[N]``."""
         numbers = torch.arange(len(self), device=self.inputs.device)
         indices = numbers[indices].reshape(-1)
-        known = None if self.known is None else self.known[indices]
-        return replace(self, inputs=self.inputs[indices], labels=self.labels[indices], known=known)
+        mask = None if self.mask is None else self.mask[indices]
+        return replace(self, inputs=self.inputs[indices], labels=self.labels[indices], mask=mask)
 
     def to(self, device: torch.device | str) -> Self:
         """Return the same set with its tensors on a device."""
-        known = None if self.known is None else self.known.to(device)
+        mask = None if self.mask is None else self.mask.to(device)
         return replace(
-            self, inputs=self.inputs.to(device), labels=self.labels.to(device), known=known
+            self, inputs=self.inputs.to(device), labels=self.labels.to(device), mask=mask
         )
 
     @cached_property
@@ -286,7 +286,7 @@ class MultilabelSet:
     @cached_property
     def sha256(self) -> str:
         """Hash of inputs, labels and the mask of known labels: the identity in a recording."""
-        tensors = [self.inputs, self.labels, *([] if self.known is None else [self.known])]
+        tensors = [self.inputs, self.labels, *([] if self.mask is None else [self.mask])]
         return sha256_of(*tensors)
 
     def describe(self) -> dict[str, Any]:

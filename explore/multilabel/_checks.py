@@ -14,13 +14,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def check_labels(
-    labels: torch.Tensor, known: torch.Tensor | None = None, rows: int | None = None
+    labels: torch.Tensor, mask: torch.Tensor | None = None, rows: int | None = None
 ) -> torch.Tensor:
     """Return labels as float32 ``[N, K]``, with 0 where they are not known.
 
     Args:
         labels: ``[N, K]`` of any type, 0 or 1 wherever they are known.
-        known: bool ``[N, K]``; None if all labels are known.
+        mask: bool ``[N, K]``; None if all labels are known.
         rows: how many rows there must be.
 
     Raises:
@@ -31,22 +31,22 @@ def check_labels(
         raise InvalidInput(f"labels must be a tensor [N, K] of 0 and 1, got {shape}")
     if rows is not None and len(labels) != rows:
         raise InvalidInput(f"got {len(labels)} rows of labels for {rows} samples")
-    if known is not None and (known.shape != labels.shape or known.dtype != torch.bool):
+    if mask is not None and (mask.shape != labels.shape or mask.dtype != torch.bool):
         raise InvalidInput(
-            f"known must be bool {list(labels.shape)}, as the labels, got {known.dtype} "
-            f"{list(known.shape)}"
+            f"mask must be bool {list(labels.shape)}, as the labels, got {mask.dtype} "
+            f"{list(mask.shape)}"
         )
     wrong = (labels != 0) & (labels != 1)
-    if known is not None:
-        wrong &= known
+    if mask is not None:
+        wrong &= mask
     if bool(wrong.any()):
         row, column = wrong.nonzero()[0].tolist()
         raise InvalidInput(
             f"labels must be 0 or 1, got {labels[row, column].item():g} in row {row}, column "
-            f"{column}; pass known= for missing labels"
+            f"{column}; pass mask= for missing labels"
         )
     values = labels.float()
-    return values if known is None else torch.where(known, values, 0.0)
+    return values if mask is None else torch.where(mask, values, 0.0)
 
 
 def check_finite(name: str, values: torch.Tensor) -> None:

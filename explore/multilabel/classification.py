@@ -22,7 +22,7 @@ def asymmetric_loss(
     gamma_pos: float = 0.0,
     clip: float = 0.05,
     reduction: str = "mean",
-    known: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
     focus_gradient: bool = False,
 ) -> torch.Tensor:
     """Return the asymmetric loss (ASL) of a batch.
@@ -39,7 +39,7 @@ def asymmetric_loss(
         reduction: "mean" over all known labels; "sample": sum over labels, mean over samples;
             "sum" over all, as in the released code. The mean over N × K labels has 1 / (N K) of
             the gradient of the sum.
-        known: bool ``[N, K]``, False for missing labels, which cost nothing. None: all are known.
+        mask: bool ``[N, K]``, False for missing labels, which cost nothing. None: all are known.
         focus_gradient: let the gradient also pass through the focusing factors. The released
             training does not.
 
@@ -68,7 +68,7 @@ def asymmetric_loss(
             f"logits {list(logits.shape)} and labels {list(labels.shape)} must have one shape"
         )
     check_finite("logits", logits)
-    positive = check_labels(labels, known).to(logits.dtype)
+    positive = check_labels(labels, mask).to(logits.dtype)
     log_p, log_not = logsigmoid(logits), logsigmoid(-logits)
     if clip:
         # 1 − p_m is at least ``clip``, so its logarithm is finite.
@@ -80,13 +80,13 @@ def asymmetric_loss(
         # Powers of probabilities, as exponentials, have finite gradients for every exponent.
         focus_pos, focus_neg = (gamma_pos * log_not).exp(), (gamma_neg * log_shifted).exp()
     loss = -torch.where(positive > 0, focus_pos * log_p, focus_neg * log_not_shifted)
-    if known is not None:
-        loss = torch.where(known, loss, 0.0)
+    if mask is not None:
+        loss = torch.where(mask, loss, 0.0)
     if reduction == "sum":
         return loss.sum()
     if reduction == "sample":
         return loss.sum() / max(len(loss), 1)
-    count = loss.numel() if known is None else int(known.sum())
+    count = loss.numel() if mask is None else int(mask.sum())
     return loss.sum() / max(count, 1)
 
 
@@ -95,7 +95,7 @@ def focal_loss(
     labels: torch.Tensor,
     gamma: float = 2.0,
     reduction: str = "mean",
-    known: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Return the focal loss: both kinds of labels are focused by the same exponent.
 
@@ -108,4 +108,4 @@ def focal_loss(
         >>> focal_loss(torch.zeros(1, 2), torch.tensor([[1, 0]]), gamma=2.0)
         tensor(0.1733)
     """
-    return asymmetric_loss(logits, labels, gamma, gamma, 0.0, reduction, known, True)
+    return asymmetric_loss(logits, labels, gamma, gamma, 0.0, reduction, mask, True)

@@ -129,7 +129,7 @@ def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
 
 @full_precision
 def kernel_reconstruction(
-    mixture: KernelMixture, labels: torch.Tensor, known: torch.Tensor | None = None
+    mixture: KernelMixture, labels: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Return the reconstruction loss of KMCL, at least 0.
 
@@ -139,7 +139,7 @@ def kernel_reconstruction(
     Args:
         mixture: of B samples.
         labels: ``[B, K]`` of 0 and 1; samples without a label are left out.
-        known: bool ``[B, K]``; the components of missing labels are left out.
+        mask: bool ``[B, K]``; the components of missing labels are left out.
 
     Raises:
         InvalidInput: labels other than 0 and 1, or parameters that are not finite.
@@ -153,10 +153,10 @@ def kernel_reconstruction(
         tensor(0.6931)
     """
     mixture = check_mixture(mixture)
-    labels = fitting_labels(mixture, labels, known)
+    labels = fitting_labels(mixture, labels, mask)
     scores = logsigmoid(mixture.logits) + kernel_exponents(mixture)
-    if known is not None:
-        scores = scores.masked_fill(~known, -torch.inf)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
     return posterior_loss(scores, labels)
 
 
@@ -203,10 +203,10 @@ def check_mixture(mixture: KernelMixture) -> KernelMixture:
 
 
 def fitting_labels(
-    mixture: KernelMixture, labels: torch.Tensor, known: torch.Tensor | None = None
+    mixture: KernelMixture, labels: torch.Tensor, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Return checked labels with a column for each component."""
-    labels = check_labels(labels, known, len(mixture.logits))
+    labels = check_labels(labels, mask, len(mixture.logits))
     if labels.shape != mixture.logits.shape:
         raise InvalidInput(
             f"labels have {labels.shape[1]} columns, the mixture {mixture.logits.shape[1]} "

@@ -109,7 +109,7 @@ def kmcl_loss(
     gamma_neg: float = 4.0,
     gamma_pos: float = 0.0,
     clip: float = 0.05,
-    known: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
 ) -> dict[str, Any]:
     """Return the terms of the KMCL loss and their weighted sum.
 
@@ -121,7 +121,7 @@ def kmcl_loss(
             1 / B: the balance of the released code, which sums the asymmetric loss over the batch
             and averages the others. With 1 : 1 : 1 the classifier learns little.
         gamma_neg, gamma_pos, clip: of ``asymmetric_loss``.
-        known: bool ``[B, K]``, False for missing labels.
+        mask: bool ``[B, K]``, False for missing labels.
 
     Returns:
         "classification" (asymmetric loss: sum over labels, mean over samples), "reconstruction",
@@ -149,13 +149,13 @@ def kmcl_loss(
     for name, weight in weights.items():
         check_number(f"{name}_weight", weight, at_least=0)
     mixture = check_mixture(mixture)
-    values = fitting_labels(mixture, labels, known)
+    values = fitting_labels(mixture, labels, mask)
     contrast = kernel_contrast(mixture, values, temperature, correlation, alpha, overlap)
     terms: dict[str, Any] = {
         "classification": asymmetric_loss(
-            mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", known
+            mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", mask
         ),
-        "reconstruction": kernel_reconstruction(mixture, values, known),
+        "reconstruction": kernel_reconstruction(mixture, values, mask),
         "contrast": contrast.loss,
     }
     total = sum(weights[name] * terms[name] for name in weights)

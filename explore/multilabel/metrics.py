@@ -15,7 +15,7 @@ MOST_CANDIDATES = 20_000
 """Thresholds that ``choose_threshold`` tries at most; 0.5 is always one of them."""
 
 
-def average_precision(scores: Any, labels: Any, known: Any = None) -> np.ndarray:
+def average_precision(scores: Any, labels: Any, mask: Any = None) -> np.ndarray:
     """Return the average precision of each label.
 
     It is the mean over the positives of the precision at their score. Equal scores are one
@@ -24,7 +24,7 @@ def average_precision(scores: Any, labels: Any, known: Any = None) -> np.ndarray
     Args:
         scores: ``[N, K]``; only their order matters.
         labels: ``[N, K]`` of 0 and 1.
-        known: bool ``[N, K]``; pairs that are False do not count (VOC's difficult objects).
+        mask: bool ``[N, K]``; pairs that are False do not count (VOC's difficult objects).
 
     Returns:
         float64 ``[K]``, in 0..1; NaN for a label without a positive.
@@ -37,7 +37,7 @@ def average_precision(scores: Any, labels: Any, known: Any = None) -> np.ndarray
         >>> average_precision([[0.9], [0.8], [0.7]], [[1], [0], [1]]).round(4)
         array([0.8333])
     """
-    scores, labels, mask = _checked(scores, labels, known)
+    scores, labels, mask = _checked(scores, labels, mask)
     return np.array(
         [
             _label_average_precision(s[m], y[m])
@@ -61,7 +61,7 @@ def multilabel_report(
     labels: Any,
     threshold: Any = 0.5,
     top_k: int | None = None,
-    known: Any = None,
+    mask: Any = None,
     legacy: bool = False,
 ) -> dict[str, float | int]:
     """Return the usual scores of a multi-label classifier.
@@ -77,7 +77,7 @@ def multilabel_report(
         threshold: a number, or ``[K]``. Choose it on validation data (``choose_threshold``).
         top_k: predict at most the k largest scores of a sample, and these only above the threshold;
             equal scores are taken in the order of the labels. With ``threshold=0`` exactly k.
-        known: bool ``[N, K]``; pairs that are False do not count.
+        mask: bool ``[N, K]``; pairs that are False do not count.
         legacy: count a label that is never predicted as predicted once in OP, as a meter in wide
             use does; this lowers OP.
 
@@ -95,7 +95,7 @@ def multilabel_report(
         >>> report["CP"], report["CR"], round(report["CF1"], 4), round(report["macro_f1"], 4)
         (0.75, 1.0, 0.8571, 0.8333)
     """
-    scores, labels, mask = _checked(scores, labels, known)
+    scores, labels, mask = _checked(scores, labels, mask)
     _check_probabilities(scores, mask)
     count = scores.shape[1]
     limits = _check_threshold(threshold, count)
@@ -132,7 +132,7 @@ def multilabel_report(
 
 
 def choose_threshold(
-    scores: Any, labels: Any, kind: str = "global", measure: str = "OF1", known: Any = None
+    scores: Any, labels: Any, kind: str = "global", measure: str = "OF1", mask: Any = None
 ) -> Any:
     """Return the threshold with the best F1. Use validation data, never the test data.
 
@@ -142,7 +142,7 @@ def choose_threshold(
         kind: "global": one threshold with the best ``measure``; "per-label": for each label the one
             with the best F1 of this label, 0.5 for a label without a positive.
         measure: "OF1" or "CF1", for "global".
-        known: bool ``[N, K]``; pairs that are False do not count.
+        mask: bool ``[N, K]``; pairs that are False do not count.
 
     Returns:
         A number, or ``[K]``: the middle between two neighbouring scores, or 0.5. Of equally good
@@ -158,7 +158,7 @@ def choose_threshold(
     """
     check_choice("kind", kind, THRESHOLD_KINDS)
     check_choice("measure", measure, THRESHOLD_MEASURES)
-    scores, labels, mask = _checked(scores, labels, known)
+    scores, labels, mask = _checked(scores, labels, mask)
     _check_probabilities(scores, mask)
     if kind == "global":
         return _best_threshold(scores, labels, mask, measure)
@@ -204,7 +204,7 @@ def _row_means(values: np.ndarray) -> np.ndarray:
     return values.sum(1) / max(values.shape[1], 1)
 
 
-def _checked(scores: Any, labels: Any, known: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(scores: Any, labels: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return scores, labels (0 where they are not known) and the mask as NumPy arrays."""
     score_array, label_array = (_to_numpy(values).astype(float) for values in (scores, labels))
     if score_array.ndim != 2 or score_array.shape != label_array.shape:
@@ -214,15 +214,15 @@ def _checked(scores: Any, labels: Any, known: Any) -> tuple[np.ndarray, np.ndarr
         )
     if not score_array.size:
         raise InvalidInput(f"scores are empty, {list(score_array.shape)}; give one or more samples")
-    mask = np.ones(score_array.shape, bool) if known is None else _to_numpy(known).astype(bool)
+    mask = np.ones(score_array.shape, bool) if mask is None else _to_numpy(mask).astype(bool)
     if mask.shape != score_array.shape:
-        raise InvalidInput(f"known must be {list(score_array.shape)}, got {list(mask.shape)}")
+        raise InvalidInput(f"mask must be {list(score_array.shape)}, got {list(mask.shape)}")
     wrong = mask & ~np.isin(label_array, (0, 1))
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise InvalidInput(
             f"labels must be 0 or 1, got {label_array[row, column]:g} in row {row}, column "
-            f"{column}; pass known= for missing labels"
+            f"{column}; pass mask= for missing labels"
         )
     if not np.isfinite(score_array[mask]).all():
         row, column = np.argwhere(mask & ~np.isfinite(score_array))[0]

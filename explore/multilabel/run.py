@@ -155,7 +155,7 @@ class MultilabelRun(BaseRun):
             )
         labels = torch.zeros(len(inputs), len(source.label_names))
         samples = replace(
-            source, inputs=inputs, labels=labels, known=None, name="tensors", options={}
+            source, inputs=inputs, labels=labels, mask=None, name="tensors", options={}
         )
         return self.training.probabilities(samples)
 
@@ -167,8 +167,8 @@ class MultilabelRun(BaseRun):
         values["probability"] = probabilities.astype(np.float16)
         precision = np.float32("nan")
         if self.training.has_classifier:
-            known = self.held.known
-            per_label = average_precision(probabilities, self.held.labels, known)
+            mask = self.held.mask
+            per_label = average_precision(probabilities, self.held.labels, mask)
             if np.isfinite(per_label).any():
                 precision = np.float32(np.nanmean(per_label))
         values["mean_average_precision"] = precision
@@ -180,8 +180,8 @@ class MultilabelRun(BaseRun):
             "present": self.held.labels.cpu().numpy().astype(bool),
             "term_name": np.array(TERM_NAMES, object),
         }
-        if self.held.known is not None:
-            coordinates["known"] = self.held.known.cpu().numpy()
+        if self.held.mask is not None:
+            coordinates["known"] = self.held.mask.cpu().numpy()
         if "uncertainty" in values:
             coordinates["uncertainty_kind"] = np.array(UNCERTAINTY_NAMES, object)
         if self.held.is_image:

@@ -105,7 +105,7 @@ class MultilabelStudyRun(BaseRun):
             training = self._fit(name, rate, weight, job.run)
             probabilities = training.probabilities(self.validation)
             threshold = choose_threshold(
-                probabilities, self.validation.labels, known=self.validation.known
+                probabilities, self.validation.labels, mask=self.validation.mask
             )
             scored = self.test if options.split == "test" else self.validation
             report = self._report(training, scored, threshold)
@@ -125,7 +125,7 @@ class MultilabelStudyRun(BaseRun):
         self, training: MultilabelTraining, samples: MultilabelSet, threshold: float
     ) -> Mapping[str, Any]:
         probabilities = training.probabilities(samples)
-        return multilabel_report(probabilities, samples.labels, threshold, known=samples.known)
+        return multilabel_report(probabilities, samples.labels, threshold, mask=samples.mask)
 
     def _choice(self, method: int) -> tuple[float, float]:
         """Return rate and weight with the best mean mAP on the validation samples."""

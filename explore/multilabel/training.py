@@ -59,7 +59,7 @@ class MultilabelTraining:
         self.step = 0
         self.steps = options.epochs + (options.classifier_epochs if self.has_stages else 0)
         self._inputs = source.batch()
-        self._known = source.known
+        self._mask = source.mask
         self._fit = self._create_fit(
             self.network, self._inputs, self._loss, options.epochs, options.learning_rate, True
         )
@@ -98,7 +98,7 @@ class MultilabelTraining:
         self, network: nn.Module, inputs: Any, loss: Any, epochs: int, rate: float, views: bool
     ) -> Fit:
         options, labels = self.options, self.source.labels
-        targets = (labels,) if self._known is None else (labels, self._known)
+        targets = (labels,) if self._mask is None else (labels, self._mask)
         return Fit(
             network,
             inputs,
@@ -139,10 +139,10 @@ class MultilabelTraining:
         )
 
     def _loss(
-        self, outputs: Outputs, labels: torch.Tensor, known: torch.Tensor | None = None
+        self, outputs: Outputs, labels: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the loss of a batch and remember its terms."""
-        terms = loss_terms(self.options, outputs, labels, known)
+        terms = loss_terms(self.options, outputs, labels, mask)
         self.terms = {name: float(torch.as_tensor(value).detach()) for name, value in terms.items()}
         total: torch.Tensor = terms["total"]
         return total
@@ -164,9 +164,9 @@ class MultilabelTraining:
         return self._classifier_fit
 
     def _classifier_loss(
-        self, logits: torch.Tensor, labels: torch.Tensor, known: torch.Tensor | None = None
+        self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        return asymmetric_loss(logits, labels, reduction="sample", known=known)
+        return asymmetric_loss(logits, labels, reduction="sample", mask=mask)
 
     @torch.no_grad()
     def outputs(self, samples: MultilabelSet, batch: int = 500) -> Outputs:
@@ -221,7 +221,7 @@ def loss_terms(
     options: MultilabelConfig,
     outputs: Outputs,
     labels: torch.Tensor,
-    known: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
 ) -> dict[str, Any]:
     """Return the terms of a method's loss for a batch, and "total".
 
@@ -233,11 +233,11 @@ def loss_terms(
         options: see ``MultilabelConfig``.
         outputs: of the network; of two views of each sample for "probmcl".
         labels: ``[N, K]`` of 0 and 1; any value where a label is missing.
-        known: bool ``[N, K]``, False for missing labels.
+        mask: bool ``[N, K]``, False for missing labels.
     """
     method, weight = options.method, options.contrast_weight_used
-    if known is not None:
-        labels = torch.where(known, labels, 0.0)
+    if mask is not None:
+        labels = torch.where(mask, labels, 0.0)
     if method.startswith("kmcl"):
         constant = method == "kmcl-constant"
         return kmcl_loss(
@@ -249,7 +249,7 @@ def loss_terms(
             overlap=options.overlap,
             reconstruction_weight=options.reconstruction_weight,
             contrast_weight=weight,
-            known=known,
+            mask=mask,
         )
     if method == "probmcl":
         return probmcl_loss(
@@ -263,11 +263,11 @@ def loss_terms(
             views=2,
         )
     if method == "asl":
-        loss = asymmetric_loss(outputs.logits, labels, reduction="sample", known=known)
+        loss = asymmetric_loss(outputs.logits, labels, reduction="sample", mask=mask)
     elif method == "focal":
-        loss = focal_loss(outputs.logits, labels, reduction="sample", known=known)
+        loss = focal_loss(outputs.logits, labels, reduction="sample", mask=mask)
     else:
-        loss = asymmetric_loss(outputs.logits, labels, 0, 0, 0, "sample", known)
+        loss = asymmetric_loss(outputs.logits, labels, 0, 0, 0, "sample", mask)
     contrast: Contrast | None = None
     if method == "multisupcon":
         alpha = options.alpha or DEFAULT_ALPHA[method]

@@ -74,7 +74,7 @@ class WeightStudyRun(BaseRun):
         training.advance()
         self._values["gradient_share"][:, weight, run] = self._gradient_shares(training, value)
         probabilities = training.run().probabilities(self.held).cpu()
-        report = multilabel_report(probabilities, self.held.labels, known=self.held.known)
+        report = multilabel_report(probabilities, self.held.labels, mask=self.held.mask)
         self._values["held_out_map"][weight, run] = report["mAP"]
         self._values["prediction_spread"][weight, run] = float(probabilities.std(0).mean())
         self._message = f"weight {value:g}, seed {run}: mAP {report['mAP']:.1%}"
@@ -96,7 +96,7 @@ class WeightStudyRun(BaseRun):
         # A copy, because a pass in training mode changes the statistics of batch norm.
         network = copy.deepcopy(training.network)
         outputs = network(batch.batch())
-        terms = loss_terms(training.options, outputs, batch.labels, batch.known)
+        terms = loss_terms(training.options, outputs, batch.labels, batch.mask)
         parameters = list(network.encoder.parameters())
         norms = []
         for name in WEIGHT_TERMS:

@@ -76,7 +76,7 @@ def test_a_table_by_hand(folder: Path) -> None:
         assert sorted(by_shade(part)) == rows.tolist()
         assert part.label_names == ("sea", "sun")
         assert part.shape == (1, 4, 6)
-        assert part.known is None
+        assert part.mask is None
     mean, std = channel_statistics(parts[0].inputs)
     for part in parts:
         assert (part.mean, part.std) == (mean, std), "those of train"
@@ -157,11 +157,11 @@ def test_empty_cells_are_unknown_labels_only_if_allowed(folder: Path) -> None:
     unknown = {
         (int(part.inputs[row, 0, 0, 0]), label)
         for part in parts
-        for row, label in (~part.known).nonzero().tolist()
+        for row, label in (~part.mask).nonzero().tolist()
     }
     assert unknown == {(3, 0)}
     assert by_shade(*parts)[3] == [0, 0]
-    assert all(part.known.all() for part in load_all(folder, table(), missing=True))
+    assert all(part.mask.all() for part in load_all(folder, table(), missing=True))
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), pd.NA, ""])
@@ -170,7 +170,7 @@ def test_empty_cells_of_a_data_frame(folder: Path, value: Any) -> None:
     with pytest.raises(InvalidInput, match=r"the table: row 7 \(g.png\), column 'sun' is empty"):
         load_all(folder, frame)
     parts = load_all(folder, frame, missing=True)
-    assert sum(int((~part.known).sum()) for part in parts) == 1
+    assert sum(int((~part.mask).sum()) for part in parts) == 1
 
 
 # ---- mismatches

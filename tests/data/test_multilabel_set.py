@@ -105,25 +105,25 @@ def test_missing_labels_need_the_mask(value: float) -> None:
     table[2, 1] = value
     with pytest.raises(
         InvalidInput,
-        match=rf"label 1 \('b'\) of sample 2 is {value:g}; pass known= for missing labels",
+        match=rf"label 1 \('b'\) of sample 2 is {value:g}; pass mask= for missing labels",
     ):
         MultilabelSet.from_tensors(VECTORS, table, ("a", "b", "c"))
-    known = torch.ones(4, 3, dtype=torch.bool)
-    known[2, 1] = known[0, 0] = False
-    samples = MultilabelSet.from_tensors(VECTORS, table, ("a", "b", "c"), known=known)
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    mask[2, 1] = mask[0, 0] = False
+    samples = MultilabelSet.from_tensors(VECTORS, table, ("a", "b", "c"), mask=mask)
     assert samples.labels.tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 0], [0, 0, 1]]
     assert samples.label_counts.tolist() == [1, 0, 2]
-    assert torch.equal(samples.subset([2]).known, known[[2]])
-    known[2, 1] = True
+    assert torch.equal(samples.subset([2]).mask, mask[[2]])
+    mask[2, 1] = True
     with pytest.raises(InvalidInput, match=r"label 1 .* of sample 2"):
-        MultilabelSet.from_tensors(VECTORS, table, ("a", "b", "c"), known=known)
+        MultilabelSet.from_tensors(VECTORS, table, ("a", "b", "c"), mask=mask)
 
 
 def test_the_mask_is_part_of_the_identity() -> None:
-    known = torch.ones(4, 3, dtype=torch.bool)
-    hashes = {vectors().sha256, vectors(known=known).sha256}
-    known[1, 1] = False  # a label that is 0 in any case
-    assert len(hashes | {vectors(known=known).sha256}) == 3
+    mask = torch.ones(4, 3, dtype=torch.bool)
+    hashes = {vectors().sha256, vectors(mask=mask).sha256}
+    mask[1, 1] = False  # a label that is 0 in any case
+    assert len(hashes | {vectors(mask=mask).sha256}) == 3
 
 
 # ---- subsets and identity
@@ -204,8 +204,8 @@ def test_features_that_are_not_finite_are_named(value: float) -> None:
         ({"mean": (0,)}, "mean must be 2 finite numbers, one for each feature, got 1"),
         ({"std": (1, float("nan"))}, "std must be 2 finite numbers, .* got 2 with NaN or Inf"),
         ({"std": (1, 0)}, "std must be above 0, got 0"),
-        ({"known": torch.ones(4, 3)}, r"known must be bool \[4, 3\], .* got torch.float32"),
-        ({"known": torch.ones(4, 2, dtype=torch.bool)}, r"got torch.bool \[4, 2\]"),
+        ({"mask": torch.ones(4, 3)}, r"mask must be bool \[4, 3\], .* got torch.float32"),
+        ({"mask": torch.ones(4, 2, dtype=torch.bool)}, r"got torch.bool \[4, 2\]"),
         ({"feature_names": ("x",)}, "got 1 feature names for 2 features"),
     ],
 )

@@ -46,14 +46,14 @@ def random_labels(count: int, seed: int, share: float = 0.4, empty: float = 0.1)
 
 
 def vectors(
-    count: int = 40, seed: int = 0, known: torch.Tensor | None = None, empty: float = 0.1
+    count: int = 40, seed: int = 0, mask: torch.Tensor | None = None, empty: float = 0.1
 ) -> MultilabelSet:
     """Return six features for each sample: two for each label, with little noise."""
     labels = random_labels(count, seed, empty=empty)
     generator = torch.Generator().manual_seed(seed + 1)
     noise = torch.randn(count, 6, generator=generator)
     features = torch.cat([labels, 2 - labels], 1) + 0.3 * noise
-    return MultilabelSet.from_tensors(features, labels, LABELS, known)
+    return MultilabelSet.from_tensors(features, labels, LABELS, mask)
 
 
 def images(count: int = 40, seed: int = 0, channels: int = 1) -> MultilabelSet:

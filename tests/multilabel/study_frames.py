@@ -65,7 +65,7 @@ def weight_frame(
 
 
 def training_frame(
-    probability: Any, present: Any, epistemic: Any, known: Any = None, precision: float = 0.9
+    probability: Any, present: Any, epistemic: Any, mask: Any = None, precision: float = 0.9
 ) -> xarray.Dataset:
     """Return a frame of probmcl from arrays ``[point, label]`` and ``[point]``."""
     present, uncertainty = np.array(present, bool), np.zeros((5, len(present)), np.float32)
@@ -75,8 +75,8 @@ def training_frame(
         "present": present,
         "uncertainty_kind": np.array(UNCERTAINTY_NAMES, object),
     }
-    if known is not None:
-        coordinates["known"] = np.array(known, bool)
+    if mask is not None:
+        coordinates["known"] = np.array(mask, bool)
     values = {
         "embedding": np.zeros((len(present), 2), np.float16),
         "probability": np.array(probability, np.float16),

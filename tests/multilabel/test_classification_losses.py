@@ -188,25 +188,25 @@ def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("missing", [0.0, 1.0, -1.0, 0.5, math.nan])
 def test_missing_labels_do_not_count(missing: float) -> None:
     logits, labels = batch(8)
-    known = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)) < 0.7
-    entries = asymmetric_entries(array(logits), array(labels), 4, 1, 0.05) * known.numpy()
-    marked = labels.masked_fill(~known, missing)
+    mask = torch.rand(SHAPE, generator=torch.Generator().manual_seed(0)) < 0.7
+    entries = asymmetric_entries(array(logits), array(labels), 4, 1, 0.05) * mask.numpy()
+    marked = labels.masked_fill(~mask, missing)
     logits.requires_grad_()
-    for reduction, size in (("mean", known.sum().item()), ("sample", SHAPE[0]), ("sum", 1)):
-        loss = asymmetric_loss(logits, marked, 4, 1, 0.05, reduction, known=known)
+    for reduction, size in (("mean", mask.sum().item()), ("sample", SHAPE[0]), ("sum", 1)):
+        loss = asymmetric_loss(logits, marked, 4, 1, 0.05, reduction, mask=mask)
         assert loss.item() == pytest.approx(entries.sum() / size, rel=1e-9)
         (gradient,) = torch.autograd.grad(loss, logits)
-        assert torch.equal(gradient != 0, known & (gradient != 0))
-    focal = focal_loss(logits, marked, known=known)
-    entries = asymmetric_entries(array(logits), array(labels), 2, 2, 0) * known.numpy()
-    assert focal.item() == pytest.approx(entries.sum() / known.sum().item(), rel=1e-9)
+        assert torch.equal(gradient != 0, mask & (gradient != 0))
+    focal = focal_loss(logits, marked, mask=mask)
+    entries = asymmetric_entries(array(logits), array(labels), 2, 2, 0) * mask.numpy()
+    assert focal.item() == pytest.approx(entries.sum() / mask.sum().item(), rel=1e-9)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_no_known_label_at_all_is_an_exact_zero(reduction: str) -> None:
     logits, labels = batch(9)
     logits.requires_grad_()
-    loss = asymmetric_loss(logits, labels, reduction=reduction, known=torch.zeros(SHAPE).bool())
+    loss = asymmetric_loss(logits, labels, reduction=reduction, mask=torch.zeros(SHAPE).bool())
     assert loss.item() == 0.0
     (gradient,) = torch.autograd.grad(loss, logits)
     assert gradient.count_nonzero() == 0
@@ -223,11 +223,11 @@ def test_labels_other_than_0_and_1_are_rejected(loss, value: float) -> None:
     labels[5, 1] = value
     with pytest.raises(InvalidInput, match=r"(?s)\b3\b.*\b2\b") as caught:
         loss(logits, labels)
-    assert "pass known= for missing labels" in str(caught.value)
-    known = torch.ones(SHAPE).bool()
-    known[5, 1] = False
+    assert "pass mask= for missing labels" in str(caught.value)
+    mask = torch.ones(SHAPE).bool()
+    mask[5, 1] = False
     with pytest.raises(InvalidInput):
-        loss(logits, labels, known=known)
+        loss(logits, labels, mask=mask)
 
 
 @pytest.mark.parametrize("loss", [asymmetric_loss, focal_loss])
@@ -244,7 +244,7 @@ def test_shapes_that_do_not_match_are_rejected() -> None:
         with pytest.raises(InvalidInput):
             asymmetric_loss(logits, bad)
     with pytest.raises(InvalidInput):
-        asymmetric_loss(logits, labels, known=torch.ones(SHAPE[0], 1).bool())
+        asymmetric_loss(logits, labels, mask=torch.ones(SHAPE[0], 1).bool())
 
 
 @pytest.mark.parametrize(

@@ -114,17 +114,17 @@ def test_autocast_does_not_lower_the_precision_of_the_loss(covariance: str) -> N
 
 def test_missing_labels_do_not_count() -> None:
     parts, labels = mixture(), random_labels(0, B, K)
-    known = torch.rand(B, K, generator=torch.Generator().manual_seed(1)) < 0.7
-    known[2] = False
+    mask = torch.rand(B, K, generator=torch.Generator().manual_seed(1)) < 0.7
+    mask[2] = False
     results = [
-        kmcl_loss(parts, labels.masked_fill(~known, value), known=known)
+        kmcl_loss(parts, labels.masked_fill(~mask, value), mask=mask)
         for value in (0.0, 1.0, -1.0, math.nan)
     ]
     for terms in results[1:]:
         for name in TERMS:
             torch.testing.assert_close(terms[name], results[0][name], rtol=0, atol=0)
     assert results[0]["skipped"] >= 1
-    everything = kmcl_loss(parts, labels, known=torch.ones(B, K).bool())
+    everything = kmcl_loss(parts, labels, mask=torch.ones(B, K).bool())
     for name, value in kmcl_loss(parts, labels).items():
         torch.testing.assert_close(everything[name], value)
 
@@ -132,13 +132,13 @@ def test_missing_labels_do_not_count() -> None:
 @each_covariance
 def test_components_of_missing_labels_are_left_out(covariance: str) -> None:
     parts, labels = mixture(covariance), random_labels(1, B, K)
-    known = torch.ones(B, K).bool()
-    known[:, 2] = False
+    mask = torch.ones(B, K).bool()
+    mask[:, 2] = False
     rest = [0, 1, 3]
     _, logits, means, variances = (part[..., rest] for part in parts)
     smaller = KernelMixture(parts.features, logits, means, variances)
     expected = kernel_reconstruction(smaller, labels[:, rest])
-    result = kernel_reconstruction(parts, labels, known)
+    result = kernel_reconstruction(parts, labels, mask)
     torch.testing.assert_close(result, expected)
     assert result.item() != pytest.approx(kernel_reconstruction(parts, labels).item(), rel=1e-3)
     for part in torch.autograd.grad(result, parts[1:]):

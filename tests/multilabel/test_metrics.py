@@ -210,27 +210,27 @@ def test_no_positive_at_all_does_not_raise() -> None:
 @pytest.mark.parametrize("mark", [-1.0, 0.0, 1.0, math.nan])
 def test_difficult_objects_are_left_out(mark: float) -> None:
     scores, labels = scored(9)
-    known = np.random.default_rng(0).random(labels.shape) < 0.8
-    marked = np.where(known, labels, mark)
-    report = multilabel_report(scores, marked, known=known)
+    mask = np.random.default_rng(0).random(labels.shape) < 0.8
+    marked = np.where(mask, labels, mark)
+    report = multilabel_report(scores, marked, mask=mask)
     metric = MultilabelAveragePrecision(K, average="macro", thresholds=None, ignore_index=-1)
-    voc = torch.tensor(np.where(known, labels, -1)).int()
+    voc = torch.tensor(np.where(mask, labels, -1)).int()
     assert report["mAP"] == pytest.approx(metric(torch.tensor(scores), voc).item(), rel=1e-5)
-    each = [plain_precision(scores[row, k], labels[row, k]) for k, row in enumerate(known.T)]
+    each = [plain_precision(scores[row, k], labels[row, k]) for k, row in enumerate(mask.T)]
     assert report["mAP"] == pytest.approx(np.mean(each), rel=1e-12)
-    np.testing.assert_allclose(average_precision(scores, marked, known), each)
-    predictions = ((scores >= 0.5) & known).astype(int)
-    expected = plain_report(predictions, labels * known)
+    np.testing.assert_allclose(average_precision(scores, marked, mask), each)
+    predictions = ((scores >= 0.5) & mask).astype(int)
+    expected = plain_report(predictions, labels * mask)
     for name in MEASURES:
         assert report[name] == pytest.approx(expected[name], rel=1e-12), name
     tensors = (torch.tensor(scores), torch.tensor(marked))
-    assert multilabel_report(*tensors, known=torch.tensor(known)) == report
+    assert multilabel_report(*tensors, mask=torch.tensor(mask)) == report
 
 
 def test_a_label_whose_positives_are_all_unknown_is_left_out() -> None:
     scores, labels = scored(10)
-    known = labels[:, :1] * np.eye(K)[:1] == 0
-    report = multilabel_report(scores, labels, known=known)
+    mask = labels[:, :1] * np.eye(K)[:1] == 0
+    report = multilabel_report(scores, labels, mask=mask)
     assert report["labels_without_positives"] == 1
     rest = multilabel_report(scores[:, 1:], labels[:, 1:])
     for name in ("mAP", "CP", "CR", "CF1", "OR", "macro_f1"):
@@ -276,7 +276,7 @@ def test_logits_are_not_taken_for_probabilities(value: float) -> None:
         {"top_k": K + 1},
         {"threshold": math.nan},
         {"threshold": [0.5] * (K - 1)},
-        {"known": np.ones((N, 1), dtype=bool)},
+        {"mask": np.ones((N, 1), dtype=bool)},
     ],
 )
 def test_options_out_of_range_are_rejected(options: dict) -> None:

@@ -75,21 +75,21 @@ def test_training_never_sees_held_out_samples(method: str) -> None:
 # ---- frames
 
 
-@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("has_mask", [False, True])
 @pytest.mark.parametrize("method", ["asl", "kmcl", "probmcl"])
-def test_frames_hold_the_outputs_of_the_held_out_samples(method: str, known: bool) -> None:
-    mask = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)) < 0.8 if known else None
-    run = run_to_end(run_of(method, vectors(40, known=mask)))
+def test_frames_hold_the_outputs_of_the_held_out_samples(method: str, has_mask: bool) -> None:
+    mask = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)) < 0.8 if has_mask else None
+    run = run_to_end(run_of(method, vectors(40, mask=mask)))
     frame, outputs = run.snapshot(), run.training.outputs(run.held)
     probabilities = torch.sigmoid(outputs.logits)
     present = run.held.labels.numpy().astype(bool)
     assert frame["label"].values.tolist() == list(LABELS)
     assert np.array_equal(frame["present"], present)
     assert np.array_equal(frame["probability"], probabilities.numpy().astype(np.float16))
-    assert ("known" in frame) is known
-    if known:
-        assert np.array_equal(frame["known"], run.held.known.numpy())
-        expected = np.nanmean(average_precision(probabilities, run.held.labels, run.held.known))
+    assert ("known" in frame) is has_mask
+    if has_mask:
+        assert np.array_equal(frame["known"], run.held.mask.numpy())
+        expected = np.nanmean(average_precision(probabilities, run.held.labels, run.held.mask))
     else:
         expected = average_precision_score(present, probabilities.numpy())
     assert float(frame["mean_average_precision"]) == pytest.approx(expected, abs=1e-6)

@@ -79,20 +79,18 @@ def test_scores_are_those_of_plain_trainings(method: str, split: str) -> None:
 
 
 def test_missing_labels_are_left_out_of_thresholds_and_scores() -> None:
-    known = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
-    run = study_of(vectors(60, known=known), methods=("bce",), seeds=1)
-    assert run.validation.known is not None
+    mask = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
+    run = study_of(vectors(60, mask=mask), methods=("bce",), seeds=1)
+    assert run.validation.mask is not None
     frame = run_to_end(run).snapshot()
     training = MultilabelTraining(
         run.options.training("bce", run._choice(0)[0], 0.1, 0), run.train
     ).run()
     validation, test = run.validation, run.test
     threshold = choose_threshold(
-        training.probabilities(validation), validation.labels, known=validation.known
+        training.probabilities(validation), validation.labels, mask=validation.mask
     )
-    report = multilabel_report(
-        training.probabilities(test), test.labels, threshold, known=test.known
-    )
+    report = multilabel_report(training.probabilities(test), test.labels, threshold, mask=test.mask)
     assert frame["score"].values[:, 0, 0] == pytest.approx([report[m] for m in MEASURE_NAMES])
 
 

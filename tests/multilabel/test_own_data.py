@@ -102,7 +102,7 @@ def test_all_kinds_of_data_are_accepted(kind: str) -> None:
 
 def test_feature_names_and_masks_survive() -> None:
     mask = torch.rand(40, 3, generator=torch.Generator().manual_seed(0)) < 0.8
-    source = replace(vectors(40, known=mask), feature_names=tuple("abcdef"))
+    source = replace(vectors(40, mask=mask), feature_names=tuple("abcdef"))
     run = run_to_end(train(source, "kmcl", **SMALL))
     assert run.predict(source.inputs).shape == (40, 3)
     with pytest.raises(InvalidInput, match=r"feature 1 \('b'\) of sample 0 is inf"):
@@ -128,8 +128,8 @@ def changed(place: tuple[int, int], value: float, part: int) -> tuple[torch.Tens
     ("data", "message"),
     [
         (changed((3, 1), torch.nan, 0), "feature 1 of sample 3 is nan"),
-        (changed((3, 1), 2.0, 1), r"label 1 \('1'\) of sample 3 is 2; pass known="),
-        (changed((0, 0), torch.nan, 1), r"label 0 \('0'\) of sample 0 is nan; pass known="),
+        (changed((3, 1), 2.0, 1), r"label 1 \('1'\) of sample 3 is 2; pass mask="),
+        (changed((0, 0), torch.nan, 1), r"label 0 \('0'\) of sample 0 is nan; pass mask="),
         ((GOOD[0][:9], GOOD[1][:9]), "held-out samples needs 10, got 9"),
         ((GOOD[0], GOOD[1][:9]), r"labels must be \[12, K\]"),
         ((GOOD[0], GOOD[1][:, 0]), r"labels must be .*\[N, K\]"),

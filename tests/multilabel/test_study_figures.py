@@ -280,12 +280,12 @@ def test_samples_are_exact_if_all_labels_are_right() -> None:
 
 
 def test_labels_that_are_not_known_count_neither_way() -> None:
-    known = np.ones((6, 3), bool)
-    known[1, 0] = False  # the label that is too many
-    known[3, 1] = False  # the label that is missing
-    known[5, :2] = False
+    mask = np.ones((6, 3), bool)
+    mask[1, 0] = False  # the label that is too many
+    mask[3, 1] = False  # the label that is missing
+    mask[5, :2] = False
     for threshold in (0.5, None):
-        data = uncertainty_by_count(small_training(known=known), threshold=threshold)
+        data = uncertainty_by_count(small_training(mask=mask), threshold=threshold)
         assert data["exact"].values.all()
         assert data["labels"].values.tolist() == [1, 1, 1, 1, 2, 1]
 

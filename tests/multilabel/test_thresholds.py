@@ -61,8 +61,8 @@ def test_separable_labels_of_different_scales_need_their_own_thresholds(measure:
 def test_unknown_labels_do_not_decide_a_threshold(kind: str, measure: str, mark: int) -> None:
     scores = np.array([[0.9], [0.3], [0.1], *[[0.6]] * 9])
     labels = np.array([[1], [1], [0], *[[mark]] * 9])
-    known = np.arange(12)[:, None] < 3
-    threshold = np.ravel(choose_threshold(scores, labels, kind, measure, known=known))
+    mask = np.arange(12)[:, None] < 3
+    threshold = np.ravel(choose_threshold(scores, labels, kind, measure, mask=mask))
     assert 0.1 < threshold.item() <= 0.3
     if mark == 0:
         assert np.ravel(choose_threshold(scores, labels, kind, measure)).item() > 0.6
@@ -81,7 +81,7 @@ def test_one_half_stays_where_nothing_is_better(measure: str) -> None:
 @pytest.mark.parametrize("score", [0.0, 0.2, 0.35, np.nan])
 def test_scores_of_unknown_labels_are_not_read(kind: str, score: float) -> None:
     scores, labels = scored(12)
-    known = np.random.default_rng(2).random(labels.shape) < 0.5
-    expected = choose_threshold(scores, labels, kind, known=known)
-    changed = choose_threshold(np.where(known, scores, score), labels, kind, known=known)
+    mask = np.random.default_rng(2).random(labels.shape) < 0.5
+    expected = choose_threshold(scores, labels, kind, mask=mask)
+    changed = choose_threshold(np.where(mask, scores, score), labels, kind, mask=mask)
     assert np.array_equal(changed, expected)

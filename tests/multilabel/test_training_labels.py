@@ -153,26 +153,26 @@ def test_inside_the_logarithm_the_overlap_has_no_effect(covariance: str) -> None
 # ---- missing labels
 
 
-def mask(count: int, seed: int = 3, share: float = 0.7) -> torch.Tensor:
+def missing_at_random(count: int, seed: int = 3, share: float = 0.7) -> torch.Tensor:
     return torch.rand(count, 3, generator=torch.Generator().manual_seed(seed)) < share
 
 
-def with_labels(source: MultilabelSet, labels: torch.Tensor, known: torch.Tensor | None) -> Any:
-    return MultilabelSet.from_tensors(source.inputs, labels, source.label_names, known)
+def with_labels(source: MultilabelSet, labels: torch.Tensor, mask: torch.Tensor | None) -> Any:
+    return MultilabelSet.from_tensors(source.inputs, labels, source.label_names, mask)
 
 
 @each_method
 def test_labels_that_are_not_known_have_no_influence(method: str) -> None:
-    source, known = vectors(), mask(40)
-    flipped = torch.where(known, source.labels, 1 - source.labels)
-    missing = torch.where(known, source.labels, -1.0)
+    source, mask = vectors(), missing_at_random(40)
+    flipped = torch.where(mask, source.labels, 1 - source.labels)
+    missing = torch.where(mask, source.labels, -1.0)
     networks = [
-        training_of(method, with_labels(source, labels, known)).run().network
+        training_of(method, with_labels(source, labels, mask)).run().network
         for labels in (source.labels, flipped, missing)
     ]
     assert same_bits(networks[0], networks[1])
     assert same_bits(networks[0], networks[2])
-    absent = with_labels(source, torch.where(known, source.labels, 0.0), None)
+    absent = with_labels(source, torch.where(mask, source.labels, 0.0), None)
     assert not same_bits(networks[0], training_of(method, absent).run().network), (
         "a missing label is not an absent one"
     )
@@ -181,29 +181,29 @@ def test_labels_that_are_not_known_have_no_influence(method: str) -> None:
 @each_method
 def test_the_terms_do_not_depend_on_missing_labels(method: str) -> None:
     options, outputs, labels = batch_of(method)
-    known = mask(12)
-    first = loss_terms(options, outputs, labels, known)
+    mask = missing_at_random(12)
+    first = loss_terms(options, outputs, labels, mask)
     for other in (1 - labels, torch.full_like(labels, torch.nan), torch.full_like(labels, -1)):
-        second = loss_terms(options, outputs, torch.where(known, labels, other), known)
+        second = loss_terms(options, outputs, torch.where(mask, labels, other), mask)
         assert all(torch.equal(*map(torch.as_tensor, (first[k], second[k]))) for k in first)
 
 
 @pytest.mark.parametrize("method", methods_without(["probmcl"]))
 def test_logits_of_missing_labels_have_no_gradient(method: str) -> None:
     options, outputs, labels = batch_of(method)
-    known = mask(12)
-    terms = loss_terms(options, outputs, labels, known)
+    mask = missing_at_random(12)
+    terms = loss_terms(options, outputs, labels, mask)
     gradient = torch.autograd.grad(terms["total"], outputs.logits)[0]
-    assert bool((gradient[~known] == 0).all())
-    assert bool((gradient[known] != 0).any())
+    assert bool((gradient[~mask] == 0).all())
+    assert bool((gradient[mask] != 0).any())
 
 
 def test_missing_labels_count_as_absent_in_contrasts() -> None:
-    known = mask(12)
+    mask = missing_at_random(12)
     for method in CONTRASTIVE_METHODS:
         options, outputs, labels = batch_of(method)
-        absent = torch.where(known, labels, 0.0)
-        first = loss_terms(options, outputs, labels, known)
+        absent = torch.where(mask, labels, 0.0)
+        first = loss_terms(options, outputs, labels, mask)
         second = loss_terms(options, outputs, absent)
         names = ["contrast", *(["likelihood"] if method == "probmcl" else [])]
         assert all(torch.equal(first[name], second[name]) for name in names), method

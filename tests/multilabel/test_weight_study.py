@@ -129,11 +129,11 @@ def test_a_fifth_is_held_out_the_same_for_all_trainings() -> None:
 
 
 def test_missing_labels_are_left_out_of_the_score() -> None:
-    known = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
-    run = study_of(vectors(60, known=known), weights=(0.1,), seeds=1)
+    mask = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
+    run = study_of(vectors(60, mask=mask), weights=(0.1,), seeds=1)
     frame = run_to_end(run).snapshot()
     probabilities = training_of(run, 0.1, 0).run().probabilities(run.held)
-    report = multilabel_report(probabilities, run.held.labels, known=run.held.known)
+    report = multilabel_report(probabilities, run.held.labels, mask=run.held.mask)
     assert float(frame["held_out_map"].squeeze()) == np.float32(report["mAP"])
     assert report["mAP"] != multilabel_report(probabilities, run.held.labels)["mAP"]
 

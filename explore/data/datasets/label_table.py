@@ -60,7 +60,7 @@ def label_table(
         labels: the columns of labels; by default all others.
         size: side in pixels to which all images are resized (antialiased bilinear, to a square). If
             None, all images must have the same size.
-        missing: whether a cell may be empty: then the label is unknown, and the set has ``known``.
+        missing: whether a cell may be empty: then the label is unknown, and the set has ``mask``.
         seed: of the splits.
 
     Returns:
@@ -113,7 +113,7 @@ def label_table(
         tuple(table.label_names),
         mean,
         std,
-        known=values >= 0 if missing else None,
+        mask=values >= 0 if missing else None,
         options={
             "split": split,
             "path": str(path) if isinstance(path, str | PathLike) else None,
