@@ -80,18 +80,31 @@ def test_scores_are_those_of_plain_trainings(method: str, split: str) -> None:
 
 def test_missing_labels_are_left_out_of_thresholds_and_scores() -> None:
     mask = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) < 0.7
-    run = study_of(vectors(60, mask=mask), methods=("bce",), seeds=1)
-    assert run.validation.mask is not None
+    source = vectors(60, mask=mask)
+    run = study_of(source, methods=("bce",), rates=(0.01,), seeds=3, epochs=20, width=4)
     frame = run_to_end(run).snapshot()
-    training = MultilabelTraining(
-        run.options.training("bce", run._choice(0)[0], 0.1, 0), run.train
-    ).run()
     validation, test = run.validation, run.test
-    threshold = choose_threshold(
-        training.probabilities(validation), validation.labels, mask=validation.mask
-    )
-    report = multilabel_report(training.probabilities(test), test.labels, threshold, mask=test.mask)
-    assert frame["score"].values[:, 0, 0] == pytest.approx([report[m] for m in MEASURE_NAMES])
+    assert validation.mask is not None
+    differ = set()
+    for seed in range(3):
+        options = run.options.training("bce", 0.01, 0.1, seed)
+        training = MultilabelTraining(options, run.train).run()
+        probabilities = training.probabilities(validation)
+        threshold = choose_threshold(probabilities, validation.labels, mask=validation.mask)
+        predictions = training.probabilities(test)
+        report = multilabel_report(predictions, test.labels, threshold, mask=test.mask)
+        scores = frame["score"].sel(run=seed).squeeze().values
+        assert scores == pytest.approx([report[measure] for measure in MEASURE_NAMES])
+        unmasked = choose_threshold(probabilities, validation.labels)
+        for number, other in enumerate(
+            [
+                multilabel_report(predictions, test.labels, unmasked, mask=test.mask),
+                multilabel_report(predictions, test.labels, threshold),
+            ]
+        ):
+            if other["OF1"] != report["OF1"]:
+                differ.add(number)
+    assert differ == {0, 1}, "thresholds and scores both depend on the mask"
 
 
 def test_all_losses_of_a_seed_have_the_same_start_and_order(
@@ -124,6 +137,22 @@ def test_all_losses_of_a_seed_have_the_same_start_and_order(
     assert all(len(each) == 1 for each in starts.values()), "one start for all losses"
     assert len(set.union(*starts.values())) == len(seeds), "another start for each seed"
     assert all(len(each) == 2 for each in orders.values()), "two batches, the same for all losses"
+
+
+@pytest.mark.parametrize(
+    ("method", "contrast"),
+    [("bce", 0), ("multisupcon", 0.3), ("mulsupcon", 0.3), ("probmcl", 3.0), ("kmcl", 3 / 32)],
+)
+def test_the_options_of_one_training(method: str, contrast: float) -> None:
+    study = MultilabelStudyConfig(**TINY, seed=7, overlap="dice", correlation="none", views=0.5)
+    options = study.training(method, 0.02, 3.0, 12)
+    assert (options.method, options.learning_rate, options.seed) == (method, 0.02, 12)
+    assert options.contrast_weight == pytest.approx(contrast)
+    expected = options.contrast_weight if method == "kmcl" else None
+    assert options.reconstruction_weight == expected, "one balance beside the classification"
+    assert (options.overlap, options.correlation, options.views) == ("dice", "none", 0.5)
+    for name in ("epochs", "classifier_epochs", "batch", "features", "width", "latent"):
+        assert getattr(options, name) == TINY[name]
 
 
 # ---- jobs
@@ -191,6 +220,9 @@ def test_a_resumed_study_has_the_same_scores() -> None:
         assert bits(run_to_end(second).snapshot()) == bits(plain)
         assert bits(first.snapshot()) == bits(partial)
         assert states_equal(state, first.state()), "a run writes into no state that it restored"
+        copy = {name: np.array(value) for name, value in state.items()}
+        run_to_end(first)
+        assert states_equal({name: np.array(value) for name, value in state.items()}, copy)
 
 
 # ---- data

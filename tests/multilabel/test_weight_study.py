@@ -164,6 +164,9 @@ def test_a_resumed_study_has_the_same_measurements() -> None:
         assert bits(run_to_end(second).snapshot()) == bits(plain)
         assert bits(first.snapshot()) == bits(partial)
         assert states_equal(state, first.state()), "a run writes into no state that it restored"
+        copy = {name: np.array(value) for name, value in state.items()}
+        run_to_end(first)
+        assert states_equal({name: np.array(value) for name, value in state.items()}, copy)
 
 
 def test_the_trainings_have_the_options_of_the_study() -> None:
