@@ -36,6 +36,9 @@ SHORT_CALLS = 5
 SWEEP_ROUNDS = 3
 """Rounds of the costs by size at most."""
 
+SWEEP_BUDGET = 0.1
+"""Seconds for more calls of each size in each round, so that a stall does not decide a median."""
+
 TOLERANCE = 1e-5
 """Relative difference at most between the loss and the loop, in double precision."""
 
@@ -99,9 +102,10 @@ def time_sizes(
         rounds: number of timed rounds.
     """
     candidates = {str(size): step(*values) for size, values in sizes.items()}
-    times = benchmark.medians(
-        benchmark.time_rounds(candidates, rounds, pause=benchmark.PAUSE, warmups=1)
+    seconds = benchmark.time_rounds(
+        candidates, rounds, pause=benchmark.PAUSE, warmups=1, budget=SWEEP_BUDGET
     )
+    times = benchmark.medians(seconds)
     exponent = np.polyfit(np.log(list(sizes)), np.log(list(times.values())), 1)[0]
     return {"seconds": times, "exponent": float(exponent)}
 
