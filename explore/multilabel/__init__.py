@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "probmcl": ["probmcl_loss"],
         "overlap": ["label_overlap", "positive_pairs"],
+        "points_table": ["points_table"],
         "run": ["MultilabelRun", "train"],
         "similarity": ["component_similarity"],
         "study_tables": ["table"],
