@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
 
 from explore.plotting.frame import add_caption, add_heading, add_image_axes
 from explore.plotting.picture import Picture
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 PICK_RADIUS = 0.25
 """Inches within which a point is picked."""
+
+COLOUR_LEVELS = 21
+"""Colours of the overlap: one for each 0.05."""
 
 CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 61)) for f in (np.cos, np.sin)], 1)
 MARGIN = 0.06
@@ -48,14 +54,15 @@ class Embedding(Picture):
         middle = (low + high) / 2
         axes.set(xlim=(middle[0] - unit * width, middle[0] + unit * width))
         axes.set(ylim=(middle[1] - unit * height, middle[1] + unit * height))
-        zeros = np.zeros(data.sizes["point"])
         self._others = self.moving(
             axes.plot([], [], "o", ms=3.5, mfc="white", mec=BAR_GREY, mew=0.8, zorder=2)[0]
         )
-        self._points = self.moving(
-            axes.scatter(zeros, zeros, s=26, c=zeros, cmap=SEQUENTIAL, vmin=0, vmax=1, zorder=3)
-        )
-        self._points.set(linewidth=0.3, edgecolor=EDGE_GREY)
+        # Markers of one colour are drawn much faster than a collection of many colours.
+        colours = colormaps[SEQUENTIAL](np.linspace(0, 1, COLOUR_LEVELS))
+        style: dict[str, Any] = {"ls": "", "marker": "o", "ms": 5.2, "mew": 0.3, "mec": EDGE_GREY}
+        self._points = [
+            self.moving(axes.plot([], [], color=colour, zorder=3, **style)[0]) for colour in colours
+        ]
         self._anchor = self.moving(
             axes.plot([], [], "*", ms=17, mfc=PALETTE["vermilion"], mec="black", zorder=5)[0]
         )
@@ -68,9 +75,8 @@ class Embedding(Picture):
         for text in self._names:
             text.set_clip_on(True)
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8})
-        bar = self.figure.colorbar(
-            self._points, cax=self.figure.add_axes((0.565, 0.1, 0.012, 0.77))
-        )
+        scale = ScalarMappable(Normalize(0, 1), SEQUENTIAL)
+        bar = self.figure.colorbar(scale, cax=self.figure.add_axes((0.565, 0.1, 0.012, 0.77)))
         bar.set_label("overlap of labels with the anchor (Jaccard)")
         self._build_side(data)
 
@@ -122,8 +128,9 @@ class Embedding(Picture):
         position, passes = data["position"].values, data["passes"].values
         anchor = int(data.attrs["anchor"])
         self._others.set_data(*position[~passes].T)
-        self._points.set_offsets(position[passes])
-        self._points.set_array(data["overlap"].values[passes])
+        level = np.round(data["overlap"].values * (COLOUR_LEVELS - 1)).astype(int)
+        for index, points in enumerate(self._points):
+            points.set_data(*position[passes & (level == index)].T)
         self._anchor.set_data(position[[anchor], 0], position[[anchor], 1])
         self._show_components(data)
         names = data["label"].values
@@ -140,16 +147,17 @@ class Embedding(Picture):
             for artist, pixels in zip(self._images, data["image"].values, strict=True):
                 artist.set_data(pixels)
         has_pull = bool(np.isfinite(data["pull"].values).any())
-        self._neighbour_title.set_text(
-            "strongest pulls on the anchor" if has_pull else "most similar (nothing is contrasted)"
+        title = (
+            "strongest pulls: J and pull" if has_pull else "most similar (nothing is contrasted)"
         )
+        self._neighbour_title.set_text(title)
         for text, row in zip(self._texts, data["neighbour"].values, strict=True):
             number = (
-                f"pull {float(data['pull'][row]):+.3f}"
+                f"{float(data['pull'][row]):+.3f}"
                 if has_pull
-                else f"cosine {float(data['similarity'][row]):.2f}"
+                else f"cos {float(data['similarity'][row]):.2f}"
             )
-            text.set_text(f"J {float(data['overlap'][row]):.2f}\n{number}")
+            text.set_text(f"J {float(data['overlap'][row]):.2f}  {number}")
         score = data.attrs["map"]
         quality = "no classifier yet" if np.isnan(score) else f"mAP {score:.1%} on these samples"
         self._heading.set_text(f"{data.attrs['training']}, step {data.attrs['step']}: {quality}")
