@@ -7,6 +7,7 @@ differences between losses are paired.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from explore.data._checks import check_device
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
+from explore.errors import RunDiverged
 from explore.multilabel.config import CONTRASTIVE_METHODS, MultilabelStudyConfig
 from explore.multilabel.metrics import choose_threshold, multilabel_report
 from explore.multilabel.recordings import MEASURE_NAMES, STUDY
@@ -91,13 +93,20 @@ class MultilabelStudyRun(BaseRun):
         return self._message
 
     def advance(self) -> None:
-        """Train one network and score it: a choice on validation samples, or the chosen one."""
+        """Train one network and score it: a choice on validation samples, or the chosen one.
+
+        Raises:
+            RunDiverged: a training of the comparison diverged. While settings are chosen, one that
+                diverges scores 0.
+        """
         options, job = self.options, self._jobs[self.step]
         name = options.methods[job.method]
         if job.rate is not None:
             rate, weight = options.rates[job.rate], options.weights[job.weight]
-            training = self._fit(name, rate, weight, TUNING_SEED + job.run)
-            report = self._report(training, self.validation, 0.5)
+            report: Mapping[str, Any] = {"mAP": 0.0}
+            with suppress(RunDiverged):  # Such settings are the worst choice.
+                training = self._fit(name, rate, weight, TUNING_SEED + job.run)
+                report = self._report(training, self.validation, 0.5)
             self._validation[job.method, job.rate, job.weight, job.run] = report["mAP"]
             stage = f"choice, rate {rate:g}, weight × {weight:g}"
         else:

@@ -13,6 +13,7 @@ from multilabel_toys import vectors
 from toys import run_to_end
 
 from explore.data.multilabel_set import MultilabelSet
+from explore.errors import RunDiverged
 from explore.multilabel import multilabel_report, study as study_module
 from explore.multilabel.config import (
     MultilabelConfig,
@@ -156,3 +157,17 @@ def test_test_samples_change_no_choice() -> None:
     for name in ("validation", "chosen_rate", "chosen_weight"):
         assert np.array_equal(frame[name], other[name], equal_nan=True)
     assert not np.array_equal(frame["score"], other["score"])
+
+
+def test_settings_that_diverge_are_the_worst_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Diverging(study_module.MultilabelTraining):
+        def run(self) -> study_module.MultilabelTraining:
+            if self.options.learning_rate == 0.03:
+                raise RunDiverged("the loss is nan")
+            return super().run()
+
+    monkeypatch.setattr(study_module, "MultilabelTraining", Diverging)
+    study = run_to_end(study_of(methods=("bce",), tuning_seeds=1, seeds=1)).snapshot()
+    assert study["validation"].sel(rate=0.03, weight=0.1).values.tolist() == [[0.0]]
+    assert float(study["chosen_rate"][0]) == pytest.approx(0.003)
+    assert np.isfinite(study["score"].values).all()
