@@ -170,3 +170,16 @@ def wait_for_new_alt(page: Any, index: int, before: str) -> str:
     )
     page.wait_for_timeout(300)
     return page.locator(".explore-figure img").nth(index).get_attribute("alt")
+
+
+def wait_for_alt(page: Any, index: int, text: str) -> str:
+    """Wait until the alternative text of a picture contains a text, and return all of it.
+
+    Several presses of a key may be drawn one after another.
+    """
+    page.wait_for_function(
+        "([index, text]) => document.querySelectorAll('.explore-figure img')[index]"
+        ".alt.includes(text)",
+        arg=[index, text],
+    )
+    return page.locator(".explore-figure img").nth(index).get_attribute("alt")

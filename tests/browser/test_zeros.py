@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import open_notebook, run_all_cells, wait_for_new_alt
+from .conftest import open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -35,8 +35,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     handle.focus()
     for _ in range(4):
         handle.press("ArrowRight")
-    after = wait_for_new_alt(page, 1, before)
-    assert "density 10.0%" in after
+    after = wait_for_alt(page, 1, "density 10.0%")
     assert "CPO: 40,230 bytes as they are, 40,230 shuffled (+0%)" in after
     page.screenshot(path=screenshots / "07-shuffled.png")
     # a convolution and a channel are chosen on the picture

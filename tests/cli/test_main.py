@@ -199,7 +199,7 @@ def test_only_options_of_the_command_line_reach_the_registry(
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run", "datadamm"], "unknown method 'datadamm'; known: areas, atom, "),
+        (["run", "datadamm"], "unknown method 'datadamm'; known: areas, asl, "),
         (["run", "datadamm"], "Did you mean 'datadam'?"),
         (["run", "reduc"], "Did you mean 'reduce'?"),
         (["run", "reduce", "--method", "runalls"], "Did you mean 'runnalls'?"),
