@@ -113,12 +113,19 @@ PULL_STATES: tuple[dict[str, Any], ...] = (
 
 EMBEDDING_STATES: tuple[dict[str, Any], ...] = (
     {},
-    {"anchor": 7, "labels": ("disc", "ring"), "mode": "all", "step": 20},
+    {"anchor": 7, "labels": ("disc", "ring"), "mode": "any", "step": 20},
     {"anchor": 7, "labels": ("disc", "ring"), "mode": "exactly"},
     {"step": 0},
 )
 
 SIMILARITY_STATES: tuple[dict[str, Any], ...] = ({}, {"step": 8}, {"step": 0})
+
+
+def embedding_states() -> list[xarray.Dataset]:
+    """Return states of the embedding, of which the second has points of all colours."""
+    datasets = [embedding(lab.recording_of("kmcl"), **state) for state in EMBEDDING_STATES]
+    datasets[1]["overlap"] = "point", np.linspace(0, 1, datasets[1].sizes["point"])
+    return datasets
 
 
 def select_states(
@@ -135,7 +142,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     ),
     "label_embedding": (
         "explore.multilabel.figures.embedding:Embedding",
-        select_states(embedding, EMBEDDING_STATES),
+        embedding_states,
     ),
     "label_similarity": (
         "explore.multilabel.figures.similarity:SimilarityByOverlap",
