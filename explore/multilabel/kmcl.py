@@ -9,7 +9,7 @@ import torch
 from explore.core.validation import check_choice, check_number
 from explore.multilabel._checks import full_precision
 from explore.multilabel.classification import asymmetric_loss
-from explore.multilabel.config import CORRELATION_NAMES
+from explore.multilabel.config import CORRELATION_NAMES, INSIDE_EPSILON
 from explore.multilabel.contrast import Contrast
 from explore.multilabel.kernel_mixture import (
     KernelMixture,
@@ -19,9 +19,6 @@ from explore.multilabel.kernel_mixture import (
 )
 from explore.multilabel.overlap import label_overlap, positive_pairs
 from explore.multilabel.similarity import anchor_similarity
-
-INSIDE_EPSILON = 1e-7
-"""Added to J p in the logarithm of the released code."""
 
 
 @full_precision

@@ -28,7 +28,7 @@ from explore.widgets.controls import Choice, Control, MultiChoice, Slider
 from explore.widgets.explorer import Explorer
 
 NO_GUESS = "choose …"
-GUESSES = ("pulls it as hard as all five would", "pulls it, but weakly", "pushes it away")
+GUESSES = ("pulls it as hard as one with equal labels", "pulls it, but weakly", "pushes it away")
 QUESTION_ROW = 4
 """The neighbour that the question is about: it shares one label of five."""
 

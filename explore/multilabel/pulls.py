@@ -9,10 +9,7 @@ import numpy as np
 
 from explore.core.validation import check_choice
 from explore.multilabel._label_sets import is_at_least, overlap_of
-from explore.multilabel.config import CORRELATION_NAMES, OVERLAP_NAMES
-
-INSIDE_EPSILON = 1e-7
-"""As in ``explore.multilabel.kernel_contrast``."""
+from explore.multilabel.config import CORRELATION_NAMES, INSIDE_EPSILON, OVERLAP_NAMES
 
 
 def anchor_similarity(

@@ -15,6 +15,7 @@ from study_frames import study_frame, training_frame, weight_frame
 
 from explore import record
 from explore.core.registry import build, method
+from explore.core.statistics import rank_correlation
 from explore.errors import InvalidInput, UnknownName
 from explore.multilabel.figures.contrast_weight import (
     ContrastWeight,
@@ -26,7 +27,6 @@ from explore.multilabel.figures.uncertainty import (
     UncertaintyByCount,
     auroc,
     auroc_within,
-    rank_correlation,
     uncertainty_by_count,
 )
 from explore.plotting.export import save_figure

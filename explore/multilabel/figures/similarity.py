@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray
 
+from explore.core.statistics import rank_correlation
 from explore.core.validation import check_choice
 from explore.multilabel._label_sets import ROUNDING, overlap_of
 from explore.multilabel.catalog import METHOD_LABELS
@@ -112,14 +113,7 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's correlation; 0 if all values of one side are equal."""
     if np.ptp(first) < 1e-12 or np.ptp(second) < 1e-12:
         return 0.0
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks of values; equal values have the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    result: np.ndarray = (counts.cumsum() - 0.5 * (counts - 1))[inverse]
-    return result
+    return rank_correlation(first, second)
 
 
 class SimilarityByOverlap(Picture):

@@ -10,6 +10,7 @@ import xarray
 from numpy.typing import ArrayLike
 
 from explore.core.recording import frame_index, require_variable
+from explore.core.statistics import mean_ranks, rank_correlation
 from explore.core.validation import check_choice, check_flag, check_number
 from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading
@@ -249,22 +250,6 @@ def auroc_within(scores: ArrayLike, positives: ArrayLike, groups: ArrayLike) -> 
     return wins / pairs if pairs else float("nan")
 
 
-def rank_correlation(a: ArrayLike, b: ArrayLike) -> float:
-    """Return Spearman's correlation; equal values share their mean rank. NaN of a constant.
-
-    Example:
-        >>> rank_correlation([1.0, 2.0, 30.0], [0.1, 0.2, 0.3])
-        1.0
-    """
-    first, second = np.asarray(a, float), np.asarray(b, float)
-    finite = np.isfinite(first) & np.isfinite(second)
-    if not finite.any():
-        return float("nan")
-    x, y = (ranks - ranks.mean() for ranks in (_ranks(first[finite]), _ranks(second[finite])))
-    scale = np.sqrt((x**2).sum() * (y**2).sum())
-    return float((x * y).sum() / scale) if scale else float("nan")
-
-
 def _pairs(scores: np.ndarray, positives: np.ndarray) -> tuple[float, int]:
     """Return in how many pairs the positive sample is higher, and the number of pairs."""
     finite = np.isfinite(scores)
@@ -273,13 +258,7 @@ def _pairs(scores: np.ndarray, positives: np.ndarray) -> tuple[float, int]:
     pairs = count * (len(positives) - count)
     if not pairs:
         return 0.0, 0
-    return float(_ranks(scores)[positives].sum() - count * (count + 1) / 2), pairs
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return ranks from 1 on; equal values share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float(mean_ranks(scores)[positives].sum() - count * (count + 1) / 2), pairs
 
 
 def _predicted_labels(
