@@ -126,12 +126,15 @@ def anchor_pulls(
                 ("sample", *recording["thumbnail"].dims[1:]),
                 recording["thumbnail"][rows].values,
             ),
+        },
+        {
             "label_set": (
                 "sample",
                 np.array([", ".join(np.array(names)[row > 0]) for row in labels], object),
             ),
+            "point": ("sample", np.array(rows)),
+            "step": int(frame["step"]),
         },
-        {"point": ("sample", np.array(rows)), "step": int(frame["step"])},
         {"correlation": correlation, "overlap": overlap, "alpha": alpha, "note": ""},
     )
 
@@ -149,16 +152,16 @@ class AnchorPulls(Picture):
         self._foot = add_caption(self, 0.02, 0.03)
         count = data.sizes["sample"] - 1
         self._images = [self._add_image((0.05, 0.33, 0.2, 0.32), data["image"].values[0])]
-        self._anchor_text = self.moving(
-            self.figure.text(0.15, 0.3, "", ha="center", va="top", fontsize=10)
-        )
+        names = [str(name) for name in data["label_set"].values]
+        self.figure.text(0.15, 0.3, names[0].replace(", ", "\n"), ha="center", va="top")
         self.figure.text(0.15, 0.665, "anchor", ha="center", va="bottom", fontweight="bold")
         self._texts, self._arrows = [], []
         for number in range(count):
             bottom = 0.735 - number * ROW_HEIGHT
             image = data["image"].values[number + 1]
             self._images.append(self._add_image((0.5, bottom, 0.095, 0.145), image))
-            text = self.figure.text(0.615, bottom + 0.0725, "", va="center", linespacing=1.35)
+            self.figure.text(0.615, bottom + 0.09, names[number + 1], va="center")
+            text = self.figure.text(0.615, bottom + 0.055, "", va="center")
             self._texts.append(self.moving(text))
             arrow = FancyArrowPatch(
                 (0, 0), (1, 1), transform=self.figure.transFigure, mutation_scale=18, zorder=3
@@ -174,7 +177,6 @@ class AnchorPulls(Picture):
         """Show images, texts and arrows."""
         for artist, pixels in zip(self._images, data["image"].values, strict=True):
             artist.set_data(pixels)
-        self._anchor_text.set_text(str(data["label_set"].values[0]).replace(", ", "\n"))
         pulls = data["pull"].values
         rows = zip(self._texts, self._arrows, range(1, len(pulls)), strict=True)
         for text, arrow, number in rows:
@@ -242,12 +244,9 @@ class AnchorPulls(Picture):
 
 
 def _row_text(data: xarray.Dataset, number: int) -> str:
-    """Return the labels of a neighbour, its overlap and its pull."""
+    """Return the overlap of a neighbour and its pull."""
     pull = float(data["pull"][number])
     kind = "positive" if bool(data["positive"][number]) else "not positive"
     verb = "pulls" if pull > 0 else "pushes away"
     strength = "?" if np.isnan(pull) else f"{verb}, {abs(pull):.2f}" if abs(pull) > 1e-3 else "0"
-    return (
-        f"{data['label_set'].values[number]}\n"
-        f"J = {float(data['overlap'][number]):.2f}, {kind}: {strength}"
-    )
+    return f"J = {float(data['overlap'][number]):.2f}, {kind}: {strength}"
