@@ -22,6 +22,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_CHARACTERS = 120
+"""Longer names are shortened in messages."""
+
 
 class ExploreError(Exception):
     """Base of all errors raised on purpose by explore."""
@@ -36,10 +39,13 @@ class UnknownName(InvalidInput, LookupError):
 
     def __init__(self, kind: str, name: object, names: Iterable[str], advice: str = "") -> None:
         names = sorted(names)
-        close = get_close_matches(str(name), names, n=1)
+        text = repr(name)
+        if len(text) > MOST_CHARACTERS:
+            text = f"{text[:MOST_CHARACTERS]} …"
+        close = get_close_matches(str(name)[:MOST_CHARACTERS], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         advice = f" {advice}" if advice else ""
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(names)}.{hint}{advice}")
+        super().__init__(f"unknown {kind} {text}; known: {', '.join(names)}.{hint}{advice}")
 
 
 class ConfigMismatch(ExploreError, ValueError):

@@ -15,7 +15,8 @@ from explore.areas.recordings import COMPLEXITY
 from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device, check_labelled_images
+from explore.core.tensor_validation import check_device
+from explore.data._checks import check_labelled_images
 from explore.data.image_files import FILES_NAME, ImageFiles
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
 from explore.data.training_data import TrainingData

@@ -6,8 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import Field, field, fields
 from typing import Any, Self
 
-from explore.core.validation import check_choice, check_flag, check_number, check_whole_number
-from explore.errors import InvalidInput
+from explore.core.validation import (
+    MAX_SEED,
+    check_choice,
+    check_flag,
+    check_number,
+    check_text,
+    check_whole_number,
+    to_python,
+)
 
 UNIDENTIFYING = ("steps", "device")
 """Options that decide how far a run goes and where, but not what it computes."""
@@ -41,7 +48,7 @@ def option(
 
 def seed_option(help: str = "seed of every random stream") -> Any:
     """Describe the option ``seed``."""
-    return option(0, help, at_least=0)
+    return option(0, help, at_least=0, at_most=MAX_SEED)
 
 
 def device_option() -> Any:
@@ -111,6 +118,6 @@ def check_option(setting: Field[Any], value: Any) -> Any:
         return check_flag(setting.name, value)
     if choices := setting.metadata.get("choices"):
         return check_choice(setting.name, value, choices)
-    if kind == "str" and not isinstance(value, str):
-        raise InvalidInput(f"{setting.name} must be a text, got {value!r}")
-    return value
+    if kind == "str":
+        return check_text(setting.name, value)
+    return to_python(value)

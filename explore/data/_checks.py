@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from explore.data._chunks import map_rows
+from explore.core.tensor_validation import check_finite
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
@@ -92,45 +92,8 @@ def check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
         raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")
 
 
-def check_finite(name: str, values: torch.Tensor) -> None:
-    """Check that no row of ``values`` holds NaN or Inf.
-
-    Args:
-        name: what the error message calls the rows, in the plural.
-        values: ``[N, ...]``.
-
-    Raises:
-        InvalidInput: gives the number of such rows and the index of the first.
-    """
-
-    def is_finite(rows: torch.Tensor) -> torch.Tensor:
-        return rows.reshape(len(rows), -1).isfinite().all(1)
-
-    bad = (~map_rows(values, is_finite, torch.bool)).nonzero().flatten()
-    if len(bad):
-        raise InvalidInput(
-            f"{len(bad)} {name} hold NaN or Inf, the first is number {int(bad[0])}; "
-            "remove or repair them"
-        )
-
-
 def describe_tensor(values: Any) -> str:
     """Return the dtype and shape of a tensor, or the type of anything else, for error messages."""
     if isinstance(values, torch.Tensor):
         return f"{values.dtype} {list(values.shape)}"
     return type(values).__name__
-
-
-def check_device(name: Any) -> torch.device:
-    """Return a device that can be used; an empty name is the CPU.
-
-    Raises:
-        InvalidInput: there is no such device on this machine.
-    """
-    try:
-        return torch.zeros(0, device=name or "cpu").device
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises AssertionError
-        raise InvalidInput(
-            f"device {str(name)!r} cannot be used: {str(error).splitlines()[0]}; "
-            "leave it out for cpu"
-        ) from error

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from explore.core.runs import stream_seed
-from explore.data._checks import check_finite
+from explore.core.tensor_validation import check_finite
 from explore.data._chunks import chunks, map_rows
 from explore.errors import InvalidInput, UnknownName
 

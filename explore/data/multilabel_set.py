@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from explore.core.tensor_validation import check_finite
 from explore.core.validation import check_different
-from explore.data._checks import check_finite, describe_tensor
+from explore.data._checks import describe_tensor
 from explore.data.image_set import ImageSet, channel_statistics, sha256_of
 from explore.data.normalization import (
     denormalize_to_bytes,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from explore.data._checks import check_device
+from explore.core.tensor_validation import check_device
 from explore.data._resolve import resolve_dataset
 from explore.data.image_set import sha256_of
 from explore.data.normalization import denormalize_to_bytes, normalize_bytes, to_bytes

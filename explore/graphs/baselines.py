@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device
+from explore.core.tensor_validation import check_device
 from explore.data.coresets import select
 from explore.data.graph_set import GraphSet
 from explore.graphs.condensed_graphs import CondensedGraphs

@@ -12,7 +12,7 @@ import torch
 
 from explore.core.registry import families, make_config, resolve
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device
+from explore.core.tensor_validation import check_device
 from explore.data.graph_set import GraphSet
 from explore.errors import RunDiverged, UnknownName
 from explore.graphs.adjacency import (

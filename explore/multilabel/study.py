@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.core.tensor_validation import check_device
 from explore.data import load_multilabel
-from explore.data._checks import check_device
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device
+from explore.core.tensor_validation import check_device
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split

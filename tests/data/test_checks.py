@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from explore.core.tensor_validation import check_finite
 from explore.data import _chunks, load
-from explore.data._checks import INTEGER_DTYPES, check_finite, check_images
+from explore.data._checks import INTEGER_DTYPES, check_images
 from explore.errors import InvalidInput
 
 X, Y = torch.zeros(6, 1, 8, 8), torch.arange(6)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from explore.core.registry import make_config, method
+from explore.core.validation import MAX_SEED
 from explore.data import ImageSet
 from explore.data.training_data import TrainingData
 from explore.distill import distill
@@ -189,7 +190,7 @@ def test_an_unknown_option_lists_the_options():
         ("images_per_class", 0, "a whole number of at least 1"),
         ("steps", 0, "a whole number of at least 1"),
         ("steps", -3, "a whole number of at least 1"),
-        ("seed", -1, "a whole number of at least 0"),
+        ("seed", -1, f"a whole number of at least 0 and at most {MAX_SEED}"),
         ("spatial", 0.0, "a number above 0"),
         ("spatial", float("nan"), "a number above 0"),
         ("channel", -1.0, "a number above 0"),
@@ -236,7 +237,12 @@ def test_a_flag_is_true_or_false(option, value):
 
 @pytest.mark.parametrize(
     ("option", "value", "least"),
-    [("steps", 0, 1), ("seed", -1, 0), ("images", 9, 10), ("width", 0, 1)],
+    [
+        ("steps", 0, 1),
+        ("seed", -1, f"0 and at most {MAX_SEED}"),
+        ("images", 9, 10),
+        ("width", 0, 1),
+    ],
 )
 def test_untrained_ranges(option, value, least):
     with pytest.raises(

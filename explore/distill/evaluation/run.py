@@ -11,7 +11,7 @@ from torch import nn
 
 from explore.core.products import describe_product
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device
+from explore.core.tensor_validation import check_device
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.data.whitening import ZCA

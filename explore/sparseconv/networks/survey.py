@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import check_device, check_labelled_images
+from explore.core.tensor_validation import check_device
+from explore.data._checks import check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
 from explore.models.trained.loading import find_network, load_network
