@@ -181,7 +181,7 @@ def _parameter_of(setting: Field[Any], hint: Any, help: str) -> inspect.Paramete
             metavar=f"{SIMPLE[kind]}|{OFF}",
             help=help,
         )
-    if kind is bool and not union:
+    if kind is bool:
         return _keyword(setting.name, bool | None, None, help=help)
     if kind in SIMPLE and kind is not bool:
         return _keyword(setting.name, kind | None, None, metavar=SIMPLE[kind], help=help)
