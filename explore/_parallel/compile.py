@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -26,3 +28,15 @@ def kernel(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     """
     decorate = numba.njit(**{"nogil": True, "cache": True, "error_model": "numpy", **options})
     return decorate if function is None else decorate(function)
+
+
+@cache
+def one_thread_copy(parallel_kernel: Any) -> Any:
+    """Return a kernel with ``numba.prange`` compiled anew, without threads.
+
+    Its own name keeps both apart in Numba's cache, whose key does not hold the options.
+    """
+    function = parallel_kernel.py_func
+    copy = FunctionType(function.__code__, function.__globals__, f"{function.__name__}_alone")
+    copy.__qualname__ = copy.__name__
+    return kernel(copy, fastmath=parallel_kernel.targetoptions.get("fastmath", False))

@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from explore._parallel import policy, thread_pool
+from explore._parallel.compile import one_thread_copy
 from explore._parallel.openmp import OpenMPCalls, find_openmp
 from explore._parallel.policy import BestTime
 
@@ -82,16 +82,20 @@ def run_cooperative(threads: int, address: int, arguments: int, best_time: BestT
         lock.release()
 
 
-@contextmanager
-def numba_parallel() -> Iterator[None]:
-    """Let one caller at a time run kernels with ``numba.prange``, on as many threads as PyTorch.
+def run_parallel(kernel: Any, *arguments: Any) -> None:
+    """Call a kernel with ``numba.prange`` on as many threads as PyTorch uses, one call at a time.
 
     Not every threading layer of Numba supports two callers at once. With another number of threads
-    than PyTorch's, their common OpenMP library would end and start threads in each call.
+    than PyTorch's, their common OpenMP library would end and start threads in each call. In a fork
+    the calling thread does all the work, because OpenMP's threads do not exist there; GNU's
+    library would wait for them for ever, and Numba would end the process.
     """
+    if not _has_openmp_threads(os.getpid()):
+        one_thread_copy(kernel)(*arguments)
+        return
     with _numba_parallel:
         match_pytorch_threads()
-        yield
+        kernel(*arguments)
 
 
 def match_pytorch_threads() -> int:
@@ -132,6 +136,20 @@ _OPENMP_PROCESS = 0 if _is_fork() else os.getpid()
 def _has_openmp_threads(process: int) -> bool:
     """Return whether OpenMP's threads can exist; in a fork, waiting for them would never end."""
     return process == _OPENMP_PROCESS
+
+
+def _use_one_pytorch_thread() -> None:
+    """Let PyTorch compute on one thread, as in the workers of its ``DataLoader``.
+
+    In a fork it would wait for its parent's OpenMP threads for ever.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and hasattr(torch, "set_num_threads"):
+        torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no forks.
+    os.register_at_fork(after_in_child=_use_one_pytorch_thread)
 
 
 @cache

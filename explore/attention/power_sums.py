@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.functional import conv2d
 
-from explore._parallel.work_sharing import numba_parallel
+from explore._parallel.work_sharing import run_parallel
 from explore.attention.maps import abs_power
 from explore.errors import InvalidInput
 from explore.models._fused.module import channels_last, fusable
@@ -173,8 +173,7 @@ def _fused(
         p, q = (0.0, 0.0) if last else (spatial or 0.0, channel or 0.0)
         affine = (norm.weight.detach().numpy(), norm.bias.detach().numpy())
         numbers = (np.float32(number) for number in (norm.eps, p, q))
-        with numba_parallel():
-            kernel(pixels, *affine, pooled, by_pixel, by_channel, *numbers)
+        run_parallel(kernel, pixels, *affine, pooled, by_pixel, by_channel, *numbers)
         if p:
             spatials.append(torch.from_numpy(by_pixel))
         if q:

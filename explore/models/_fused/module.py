@@ -14,7 +14,7 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, pad
 
-from explore._parallel.work_sharing import numba_parallel
+from explore._parallel.work_sharing import run_parallel
 
 _enabled: ContextVar[bool] = ContextVar("fused", default=False)
 
@@ -106,9 +106,9 @@ class NormReluPool(torch.autograd.Function):
         n, height, width, c = pixels.shape
         pooled = np.empty((n, height // 2, width // 2, c), np.float32)
         mean, inverse = np.empty((n, c), np.float32), np.empty((n, c), np.float32)
-        kernels = _kernels()
-        with numba_parallel():
-            kernels.norm_relu_pool(pixels, w, b, np.float32(eps), pooled, mean, inverse)
+        run_parallel(
+            _kernels().norm_relu_pool, pixels, w, b, np.float32(eps), pooled, mean, inverse
+        )
         ctx.inputs_and_moments = pixels, w, b, mean, inverse
         return torch.from_numpy(pooled).permute(0, 3, 1, 2)
 
@@ -119,9 +119,8 @@ class NormReluPool(torch.autograd.Function):
         inputs, pooled = ctx.inputs_and_moments, channels_last(grad_pooled)
         pixels, _, _, mean, _ = inputs
         by_f, by_weight, by_bias = np.empty_like(pixels), np.empty_like(mean), np.empty_like(mean)
-        kernels = _kernels()
-        with numba_parallel():
-            kernels.norm_relu_pool_back(*inputs, pooled, by_f, by_weight, by_bias)
+        kernel = _kernels().norm_relu_pool_back
+        run_parallel(kernel, *inputs, pooled, by_f, by_weight, by_bias)
         return (
             torch.from_numpy(by_f).permute(0, 3, 1, 2),
             torch.from_numpy(by_weight.sum(0)),
