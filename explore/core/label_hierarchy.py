@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from explore.core.array_validation import as_array
+from explore.core.validation import describe
 from explore.errors import InvalidInput
 
 
@@ -19,7 +22,8 @@ def check_superclasses(
     not be neighbours, and superclasses may have different numbers of subclasses.
 
     Args:
-        parents: S integers, in a list, an array or a tensor.
+        parents: S integers of any type, in a list, an array or a tensor; floats are refused, also
+            whole ones.
         subclasses: the expected S, for example the width of logits.
         classes: the expected C.
 
@@ -36,13 +40,10 @@ def check_superclasses(
         explore.errors.InvalidInput: parents [0, 2] leave class 1 without a subclass; classes must
         be 0..2 without gaps
     """
-    array = as_array(parents)
-    if array.ndim != 1 or not len(array) or not np.issubdtype(array.dtype, np.integer):
-        text = f"{array.dtype} of shape {list(array.shape)}"
-        raise InvalidInput(
-            "parents must be a list of integers, the class of each subclass, such as [0, 0, 1]; "
-            f"got {repr(parents) if array.dtype == object else text}"
-        )
+    expected = "a list of integers, the class of each subclass, such as [0, 0, 1]"
+    array = _integers("parents", parents, expected)
+    if not len(array):
+        raise InvalidInput(f"parents must be {expected}; got shape [0]")
     if subclasses is not None and len(array) != subclasses:
         raise InvalidInput(
             f"parents has {len(array)} entries, but there are {subclasses} subclasses; "
@@ -71,6 +72,31 @@ def check_superclasses(
     return array.astype(np.int64)
 
 
+def _integers(name: str, values: Any, expected: str) -> NDArray[Any]:
+    """Return integers as an array of one dimension.
+
+    Raises:
+        InvalidInput: the values are something else; the message says that they must be ``expected``.
+    """
+    if isinstance(values, Mapping):
+        raise InvalidInput(
+            f"{name} must be {expected}; got a dictionary, {describe(values)}; "
+            f"pass its values in the order of the subclasses: list({name}.values())"
+        )
+    try:
+        array = as_array(name, values)
+    except InvalidInput as error:
+        if isinstance(values, np.ma.MaskedArray):
+            raise
+        raise InvalidInput(f"{name} must be {expected}; got {describe(values)}") from error
+    if array.ndim != 1 or (len(array) and array.dtype.kind not in "iu"):
+        advice = "; convert floats to integers first" if array.dtype.kind == "f" else ""
+        raise InvalidInput(
+            f"{name} must be {expected}; got {array.dtype} of shape {list(array.shape)}{advice}"
+        )
+    return array if len(array) else array.astype(np.int64)
+
+
 def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
     """Check that the label of each sample is the superclass of its subclass.
 
@@ -91,14 +117,13 @@ def check_labels(labels: Any, subclasses: Any, parents: Any) -> None:
         correct the labels or parents
     """
     superclasses = check_superclasses(parents)
-    labels, subclasses = as_array(labels), as_array(subclasses)
-    if labels.shape != subclasses.shape or labels.ndim != 1:
+    labels = _integers("labels", labels, "integers, the class of each sample")
+    subclasses = _integers("subclasses", subclasses, "integers, the subclass of each sample")
+    if labels.shape != subclasses.shape:
         raise InvalidInput(
             "labels and subclasses must be two lists of one length, "
             f"got {list(labels.shape)} and {list(subclasses.shape)}"
         )
-    if len(labels) and not np.issubdtype(labels.dtype, np.integer):
-        raise InvalidInput(f"labels must be integers, got {labels.dtype}")
     subclasses = check_subclasses(subclasses, len(superclasses))
     expected = superclasses[subclasses]
     if len(wrong := np.flatnonzero(expected != labels)):
@@ -116,27 +141,10 @@ def check_subclasses(subclasses: Any, count: int) -> NDArray[np.int64]:
         InvalidInput: they are not integers, or not in 0..count-1. The message names the first
             such sample.
     """
-    array = as_array(subclasses)
-    if array.ndim != 1 or (len(array) and not np.issubdtype(array.dtype, np.integer)):
-        raise InvalidInput(
-            f"subclasses must be integers [N], got {array.dtype} {list(array.shape)}"
-        )
+    array = _integers("subclasses", subclasses, "integers [N], the subclass of each sample")
     if len(wrong := np.flatnonzero((array < 0) | (array >= count))):
         raise InvalidInput(
             f"sample {int(wrong[0])} has subclass {int(array[wrong[0]])}; "
             f"there are 0..{count - 1}, as parents has {count} entries"
         )
     return array.astype(np.int64)
-
-
-def as_array(values: Any) -> NDArray[Any]:
-    """Return a list, array or tensor as an array; a ragged list becomes an array of objects."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        # NumPy has no type for bfloat16 and the like.
-        small = values.is_floating_point() and values.dtype.itemsize < 4
-        return np.asarray(values.float() if small else values)
-    try:
-        return np.asarray(values)
-    except ValueError:
-        return np.array([None, *values], dtype=object)[1:]

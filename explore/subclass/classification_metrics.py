@@ -6,16 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from explore.core.validation import check_whole_number
+from explore.core.array_validation import check_array
+from explore.core.validation import check_whole_number, describe
 from explore.errors import InvalidInput
+
+SUM_TOLERANCE, HALF_SUM_TOLERANCE = 1e-4, 1e-2
+"""How far the sum of a sample's probabilities may be from 1, and in half precision."""
 
 
 def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -> dict[str, Any]:
     """Return metrics of class probabilities.
 
     Args:
-        probabilities: ``[N, C]``, such as those of ``class_probabilities``; an array or a tensor.
-        labels: classes ``[N]``, integers.
+        probabilities: ``[N, C]``, such as those of ``class_probabilities``; an array, a list or a
+            tensor.
+        labels: classes ``[N]``, integers of any type.
         positive: the class for F1, Brier score and calibration. On imbalanced data F1 of the rare
             class and macro F1 differ widely, so a report should name the class.
         bins: of the reliability curve, each with the same number of samples.
@@ -37,23 +42,24 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
     from sklearn.calibration import calibration_curve
     from sklearn.metrics import accuracy_score, brier_score_loss, f1_score, roc_auc_score
 
-    p, y = (
-        np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
-        for values in (probabilities, labels)
-    )
-    if p.ndim != 2 or y.shape != (len(p),) or not len(p) or not np.issubdtype(y.dtype, np.integer):
+    p = check_array("probabilities", probabilities, ("N", "C"), finite=False)
+    y = check_array("labels", labels, ("N",), kind="integer")
+    if len(y) != len(p):
         raise InvalidInput(
             "expected probabilities [N, C] and integer labels [N], "
-            f"got {list(p.shape)} and {y.dtype} {list(y.shape)}"
+            f"got {describe(p)} and {describe(y)}"
         )
-    if not np.isfinite(p).all() or (p < 0).any() or np.abs(p.sum(1) - 1).max() > 1e-4:
+    dtype = getattr(probabilities, "dtype", None)
+    is_half = dtype is not None and dtype.itemsize == 2
+    tolerance = HALF_SUM_TOLERANCE if is_half else SUM_TOLERANCE
+    if not np.isfinite(p).all() or (p < 0).any() or np.abs(p.sum(1) - 1).max() > tolerance:
         raise InvalidInput(
             "probabilities must be 0 or more and sum to 1 in each row; pass a softmax, not logits"
         )
-    check_whole_number("bins", bins, at_least=1)
+    bins = check_whole_number("bins", bins, at_least=1)
     classes = p.shape[1]
-    is_class = not isinstance(positive, bool) and 0 <= positive < classes
-    if not is_class or y.min() < 0 or y.max() >= classes:
+    positive = check_whole_number("positive", positive)
+    if not 0 <= positive < classes or y.min() < 0 or y.max() >= classes:
         raise InvalidInput(
             f"the classes are 0..{classes - 1}; "
             f"got positive={positive} and labels {y.min()}..{y.max()}"

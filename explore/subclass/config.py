@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
+from explore.core.label_hierarchy import check_superclasses
 from explore.core.validation import (
     check_choice,
     check_different,
@@ -44,6 +45,9 @@ TEACHING_SIGNALS = {
 
 DEFAULT_METHODS = ("scratch", "labels-only", "kd", "skd", "random-subclasses")
 """The methods of a study by default."""
+
+MIN_TEMPERATURE, MAX_TEMPERATURE = 1e-3, 1e6
+"""Temperatures outside of these cannot be told from a hard label, or from a squared distance."""
 
 STUDENT_NETWORKS = ("mlp", "convnet")
 SOFTEN_LEVELS = ("subclass", "class")
@@ -92,6 +96,11 @@ class _CommonConfig(BaseConfig):
     )
     device: str = device_option()
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.parents is not None and not isinstance(self.parents, list | tuple):
+            object.__setattr__(self, "parents", check_superclasses(self.parents).tolist())
+
 
 @dataclass(frozen=True, kw_only=True)
 class SubclassConfig(_CommonConfig):
@@ -109,7 +118,12 @@ class SubclassConfig(_CommonConfig):
         at_least=0,
     )
     width: int = option(16, "hidden units (mlp) or channels (convnet) of the student", at_least=1)
-    temperature: float = option(4.0, "temperature T of the soft term", above=0)
+    temperature: float = option(
+        4.0,
+        "temperature T of the soft term",
+        at_least=MIN_TEMPERATURE,
+        at_most=MAX_TEMPERATURE,
+    )
     epochs: int = option(100, "epochs of the student", at_least=1)
     teacher_epochs: int = option(10, "epochs of the teacher", at_least=1)
     teacher: Any = option(
@@ -173,7 +187,9 @@ class StudyConfig(_CommonConfig):
                 "teacher_images", value, at_least=-1
             ),
             "widths": lambda value: check_whole_number("widths", value, at_least=1),
-            "temperatures": lambda value: check_number("temperatures", value, above=0),
+            "temperatures": lambda value: check_number(
+                "temperatures", value, at_least=MIN_TEMPERATURE, at_most=MAX_TEMPERATURE
+            ),
             "methods": lambda value: check_choice("method", value, TEACHING_SIGNALS),
         }
         for name, check in checks.items():

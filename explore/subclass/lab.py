@@ -11,7 +11,14 @@ import numpy as np
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
-from explore.core.validation import check_choice
+from explore.core.validation import (
+    check_choice,
+    check_different,
+    check_items,
+    check_number,
+    check_whole_number,
+)
+from explore.plotting.selection import check_recordings, list_recordings, single_recording
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.config import DEFAULT_METHODS, TEACHING_SIGNALS
 from explore.subclass.figures.bits import Bits, label_bits
@@ -19,7 +26,7 @@ from explore.subclass.figures.logits import ALL, Logits, logits
 from explore.subclass.figures.softened import Softened, softened
 from explore.subclass.figures.study import Scores, Students, middle, students
 from explore.subclass.figures.style import TEACHER_DATA_LABELS, TEMPERATURE_GRID, recorded_roles
-from explore.subclass.recordings import METRIC_LABELS, STUDY
+from explore.subclass.recordings import METRIC_LABELS, STUDY, TRAINING
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.live import Live
@@ -68,6 +75,8 @@ def one_image(recording: xarray.Dataset | None = None, image: int = 29) -> Explo
         image: index of the first image.
     """
     recording = recording_of("skd") if recording is None else recording
+    recording = single_recording(TRAINING, recording)
+    image = check_whole_number("image", image, at_least=0)
     images = list(range(recording.sizes["image"]))
     controls: dict[str, Control] = {
         "temperature": Slider("temperature T", TEMPERATURE_GRID, start=1.0),
@@ -83,6 +92,8 @@ def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     Args:
         recording: of a subclass run; by default the shipped ones (digits, three kinds of teacher).
     """
+    if recording is not None:
+        recording = single_recording(TRAINING, recording)
     read = cache(recording_of) if recording is None else lambda _: recording
 
     def source(taught: str = "skd", **state: Any) -> xarray.Dataset:
@@ -104,7 +115,7 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     Args:
         study: "digits" or "mnist" for a shipped study, or your own recording of ``subclass-study``.
     """
-    study = study_of(study) if isinstance(study, str) else STUDY.check(study)[0]
+    study = study_of(study) if isinstance(study, str) else single_recording(STUDY, study)
     names = ("width", "labels", "teacher_images", "temperature", "measure")
     width, labels, images, temperatures, metrics = (study[name].values.tolist() for name in names)
     controls: dict[str, Slider | Choice] = {
@@ -124,6 +135,8 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
 
 def training(left: str = "skd", right: str = "scratch") -> Explorer:
     """Return an explorer of the logits of a teacher and two students over the epochs."""
+    for name, method in (("left", left), ("right", right)):
+        check_choice(name, method, DEFAULT_METHODS)
     read = cache(recording_of)
 
     def source(left: str, right: str, **state: Any) -> xarray.Dataset:
@@ -139,9 +152,10 @@ def training(left: str = "skd", right: str = "scratch") -> Explorer:
 
 def explorer_of(recording: xarray.Dataset, *others: xarray.Dataset) -> Explorer:
     """Return an explorer of your own recordings: one or two students, or a study."""
-    if "score" in recording:
+    recordings = list_recordings([recording, *others])
+    if "score" in recording and not others:
         return widths(recording)
-    recordings = [recording, *others]
+    recordings = check_recordings(TRAINING, recordings, most=2)
     controls = _training_controls(max(recordings, key=lambda r: int(r.step[-1])))
     return Explorer(partial(logits, recordings), Logits, controls, "training")
 
@@ -170,8 +184,27 @@ def live(
         data: the name of a set, its description, or two ``ImageSet`` for training and for the
             scores; digits by default.
         **options: other options of ``StudyConfig``.
+
+    Raises:
+        InvalidInput: a choice or a number of seeds that a study cannot have.
     """
-    settings = {"labels": labels, "widths": widths, "temperatures": temperatures}
+    settings: dict[str, Sequence[float]] = {
+        "labels": [
+            check_whole_number("labels", value, at_least=1)
+            for value in check_items("labels", labels)
+        ],
+        "widths": [
+            check_whole_number("widths", value, at_least=1)
+            for value in check_items("widths", widths)
+        ],
+        "temperatures": [
+            check_number("temperatures", value, above=0)
+            for value in check_items("temperatures", temperatures)
+        ],
+    }
+    for name, values in settings.items():
+        check_different(name, values)
+    seeds = check_whole_number("seeds", seeds, at_least=1)
     return LiveStudy(settings, seeds, DIGITS if data is None else data, options)
 
 
@@ -242,6 +275,8 @@ class LiveStudy(Live):
 
     def _refresh(self) -> None:
         """Update the picture, and show accuracy and bits of the trained teachers."""
+        if self.run is None:  # The cell was closed while the job made its last step.
+            return
         self.explorer.redraw()
         frame = self.run.snapshot().isel(labels=0, teacher_images=0)
         names = {"subclass": "true", "random": "random", "found": "found"}

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from explore.core.label_hierarchy import as_array, check_subclasses, check_superclasses
-from explore.core.validation import check_number
+from explore.core.array_validation import as_array, check_array
+from explore.core.label_hierarchy import check_subclasses, check_superclasses
+from explore.core.validation import check_number, to_python
 from explore.errors import InvalidInput, UnknownName
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
@@ -46,8 +47,8 @@ def label_bits(
 
     Raises:
         UnknownName: an unknown ``kind``.
-        InvalidInput: logits that do not fit ``parents``, NaN, +Inf, a sample without a finite
-            logit, no samples, or T ≤ 0.
+        InvalidInput: logits that do not fit ``parents``, a masked array, NaN, +Inf, a sample
+            without a finite logit, no samples, or T ≤ 0.
 
     Source: arXiv 2109.05587 and 2207.08063 report 0.4656 bits without a legible definition. The
     four definitions are our readings. ``explore.subclass.count_bits`` computes "hard" from counts.
@@ -58,11 +59,12 @@ def label_bits(
         >>> label_bits([0, 1, 2, 3], [0, 0, 1, 1], kind="hard")
         1.0
     """
-    if kind not in BIT_KINDS:
+    if to_python(kind) not in BIT_KINDS:
         raise UnknownName("kind of label bits", kind, BIT_KINDS)
+    check_number("temperature", temperature, above=0)
     if kind == "hard":
         parents = check_superclasses(parents)
-        subclasses = as_array(subclass_logits)
+        subclasses = as_array("subclass_logits", subclass_logits)
         if (
             subclasses.ndim != 1
             or not len(subclasses)
@@ -98,15 +100,15 @@ def count_bits(counts: ArrayLike, parents: Any) -> float:
         >>> round(count_bits([6, 2, 4, 4], [0, 0, 1, 1]), 4)
         0.9056
     """
-    n = as_array(counts)
-    if n.dtype.kind not in "iuf":
-        raise InvalidInput(f"counts must be numbers, got {n.dtype}")
-    n = n.astype(np.float64)
+    n = check_array("counts", counts, (...,), finite=False, empty=True)
     parents = check_superclasses(parents, n.shape[0] if n.ndim == 1 else None)
-    if n.ndim != 1 or not np.isfinite(n).all() or (n < 0).any() or not n.sum():
+    if n.ndim != 1 or not np.isfinite(n).all() or (n < 0).any() or not n.any():
         raise InvalidInput(
             f"counts must be one number ≥ 0 for each subclass, not all 0; got {n.tolist()}"
         )
+    with np.errstate(over="ignore"):
+        if not np.isfinite(n.sum()):
+            n = n / n.max()
     p = n / n.sum()
     return float(entropy(p) - entropy(class_sums(p, parents)))
 
@@ -117,11 +119,12 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:
     Raises:
         InvalidInput: T is not above 0.
     """
-    check_number("temperature", temperature, above=0)
+    temperature = check_number("temperature", temperature, above=0)
     z = np.asarray(logits, np.float64)
-    with np.errstate(over="ignore"):  # A very small temperature leaves only the largest logit.
+    # A very small temperature leaves only the largest logit, whatever NumPy is set to raise.
+    with np.errstate(over="ignore", under="ignore"):
         e = np.exp((z - z.max(-1, keepdims=True)) / temperature)
-    return e / e.sum(-1, keepdims=True)
+        return np.asarray(e / e.sum(-1, keepdims=True))
 
 
 def class_sums(probabilities: ArrayLike, parents: Any) -> Floats:
@@ -148,7 +151,7 @@ def check_logits(logits: Any) -> Floats:
     Raises:
         InvalidInput: NaN or +Inf, or a sample with no other logits than −Inf.
     """
-    z = as_array(logits)
+    z = as_array("logits", logits)
     if z.ndim != 2 or not z.size or z.dtype.kind not in "iuf":
         raise InvalidInput(
             f"logits must be numbers [N, S] with N ≥ 1, got {z.dtype} {list(z.shape)}"

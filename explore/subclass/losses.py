@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
 import torch
-from torch.nn.functional import cross_entropy, log_softmax
+from torch.nn.functional import log_softmax
 
 from explore.core.label_hierarchy import check_superclasses
-from explore.core.validation import check_number
-from explore.data._checks import INTEGER_DTYPES, describe_tensor
+from explore.core.validation import to_python
 from explore.errors import InvalidInput, UnknownName
+from explore.subclass._loss_input import (
+    MAX_SINGLE_TEMPERATURE,
+    LossInput,
+    as_tuple,
+    check_logits,
+    check_temperature,
+    compute_finite,
+    widen,
+)
+from explore.subclass.config import SOFTEN_LEVELS
 
 Parents = Sequence[int] | torch.Tensor | Any
 Soften = Literal["subclass", "class"]
 
+MAX_STANDARDIZED = 1e15
+"""Logits above this are scaled before they are standardised, so that their squares are finite."""
 
-def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tensor:
+
+def class_logits(subclass_logits: Any, parents: Parents) -> torch.Tensor:
     """Return class logits ζ_c = log Σ exp z_j, summed over the subclasses j of class c.
 
     So softmax(ζ) is the sum of softmax(z) over each class.
 
     Args:
-        subclass_logits: ``[..., S]``; −Inf masks a subclass.
+        subclass_logits: floats ``[..., S]``, a tensor, an array or a list; −Inf masks a subclass.
+            NaN makes its sample NaN. Half precision is computed in float32.
         parents: class of each subclass, ``[S]``, in any order; classes may have different sizes.
 
     Returns:
-        ``[..., C]``.
+        ``[..., C]``, of the type of the logits.
 
     Raises:
-        InvalidInput: see ``explore.core.label_hierarchy.check_superclasses``.
+        InvalidInput: the logits are no floats, or see
+            ``explore.core.label_hierarchy.check_superclasses``.
 
     Source: Müller, Kornblith, Hinton, arXiv 2002.03936; SKD (arXiv 2207.08063) in our reading.
 
@@ -39,15 +53,18 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
         >>> class_logits(torch.log(torch.tensor([1.0, 2.0, 3.0])), [0, 1, 0]).exp()
         tensor([4., 2.])
     """
-    if not subclass_logits.is_floating_point():
-        raise InvalidInput(f"logits must be floats, got {subclass_logits.dtype}")
-    index, padded = _groups(_as_tuple(parents, subclass_logits.shape[-1]))
-    masked = not bool(torch.isfinite(subclass_logits).all())
+    z = check_logits("subclass_logits", subclass_logits)
+    return sum_classes(widen(z), as_tuple(parents, z.shape[-1])).to(z.dtype)
+
+
+def sum_classes(z: torch.Tensor, parents: tuple[int, ...]) -> torch.Tensor:
+    """Return the class logits of a valid tensor; see ``class_logits``."""
+    index, padded = _groups(parents)
+    masked = not bool(torch.isfinite(z).all())
     if padded:  # classes with fewer subclasses are filled up with a column of −Inf
-        column = subclass_logits.new_full((*subclass_logits.shape[:-1], 1), -torch.inf)
-        subclass_logits = torch.cat([subclass_logits, column], -1)
-    index = index.to(subclass_logits.device)
-    members = subclass_logits.index_select(-1, index.flatten()).unflatten(-1, index.shape)
+        z = torch.cat([z, z.new_full((*z.shape[:-1], 1), -torch.inf)], -1)
+    index = index.to(z.device)
+    members = z.index_select(-1, index.flatten()).unflatten(-1, index.shape)
     if not masked:
         return members.logsumexp(-1)
     # logsumexp has no gradient for a class without any unmasked subclass.
@@ -56,7 +73,7 @@ def class_logits(subclass_logits: torch.Tensor, parents: Parents) -> torch.Tenso
 
 
 def class_probabilities(
-    subclass_logits: torch.Tensor,
+    subclass_logits: Any,
     parents: Parents,
     temperature: float = 1.0,
     soften: Soften = "subclass",
@@ -66,18 +83,32 @@ def class_probabilities(
     Both ways of softening agree at T = 1. At T = 4 they differ by up to 0.07 on random logits.
 
     Args:
-        subclass_logits: ``[..., S]``.
+        subclass_logits: floats ``[..., S]``; see ``class_logits``.
         parents: class of each subclass.
-        temperature: T > 0.
+        temperature: T, from 0.001 to a million.
         soften: ``"subclass"`` sums softmax(z / T) over each class; ``"class"`` is softmax(ζ / T).
+
+    Raises:
+        InvalidInput, UnknownName: an argument is out of range.
+
+    Example:
+        >>> class_probabilities(torch.zeros(1, 4), [0, 1, 1, 1])
+        tensor([[0.2500, 0.7500]])
     """
-    return _log_class_probabilities(subclass_logits, parents, temperature, soften).exp()
+    z = check_logits("subclass_logits", subclass_logits)
+    checked = as_tuple(parents, z.shape[-1])
+    temperature, way = check_temperature(temperature), _check_soften(soften)
+
+    def compute(values: torch.Tensor) -> torch.Tensor:
+        return log_class_probabilities(values, checked, temperature, way).exp()
+
+    return compute_finite(compute, False, widen(z)).to(z.dtype)
 
 
 def subclass_distillation_loss(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
-    labels: torch.Tensor,
+    student: Any,
+    teacher: Any,
+    labels: Any,
     parents: Parents,
     temperature: float = 4.0,
     distill_weight: float = 0.5,
@@ -88,19 +119,22 @@ def subclass_distillation_loss(
     the batch.
 
     Args:
-        student: subclass logits ``[B, S]``.
+        student: subclass logits ``[B, S]``, floats in a tensor, an array or a list. The pixels of
+            an image are samples too: ``logits.movedim(1, -1).flatten(0, -2)``.
         teacher: subclass logits ``[B, S]``; they get no gradient.
-        labels: classes ``[B]``.
+        labels: classes ``[B]``, integers of any type.
         parents: class of each subclass, ``[S]``.
-        temperature: T > 0, of the first term. The factor T² keeps the size of its gradient: for
-            large T the term tends to a squared distance of logits.
+        temperature: T of the first term, from 0.001 to a million. The factor T² keeps the size of
+            its gradient: for large T the term tends to a squared distance of logits.
         distill_weight: λ in [0, 1]. Other packages call λ or 1 − λ "alpha".
 
     Returns:
-        A scalar, in nats.
+        A scalar, in nats. It is NaN if a logit is NaN or +Inf, or if all logits of a sample are
+        −Inf. Half precision is computed in float32, and the result is float32.
 
     Raises:
-        InvalidInput: shapes that do not fit, T ≤ 0, λ outside [0, 1], or labels out of range.
+        InvalidInput: shapes that do not fit, T or λ out of range, labels out of range, or finite
+            logits whose loss is larger than any number.
 
     Source: arXiv 2207.08063 and 2109.05587. Their equations were not legible: this form is our
     reading, with λ and T of the subclass-distillation notebook of Müller et al.
@@ -111,18 +145,19 @@ def subclass_distillation_loss(
         >>> float(subclass_distillation_loss(z, z + 5, labels, parents, distill_weight=1.0))
         0.0
     """
-    labels = _check(student, teacher, labels, parents, temperature, distill_weight)
-    student = widen(student)
-    soft = subclass_divergence(student, teacher, temperature).mean()
-    return distill_weight * soft + (1 - distill_weight) * cross_entropy(
-        class_logits(student, parents), labels
-    )
+    checked = LossInput.check(student, teacher, labels, parents, temperature, distill_weight)
+
+    def compute(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        soft = divergence_of_subclasses(student, teacher, checked.temperature).mean()
+        return checked.combine(soft, sum_classes(student, checked.parents))
+
+    return compute_finite(compute, checked.is_extreme, checked.student, checked.teacher)
 
 
 def class_distillation_loss(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
-    labels: torch.Tensor,
+    student: Any,
+    teacher: Any,
+    labels: Any,
     parents: Parents,
     temperature: float = 4.0,
     distill_weight: float = 0.5,
@@ -139,15 +174,18 @@ def class_distillation_loss(
 
     Source: Hinton, Vinyals, Dean, arXiv 1503.02531.
     """
-    labels = _check(student, teacher, labels, parents, temperature, distill_weight)
-    student = widen(student)
-    soft = class_divergence(student, teacher, parents, temperature, soften).mean()
-    return distill_weight * soft + (1 - distill_weight) * cross_entropy(
-        class_logits(student, parents), labels
-    )
+    checked = LossInput.check(student, teacher, labels, parents, temperature, distill_weight)
+    way = _check_soften(soften)
+
+    def compute(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        settings = checked.parents, checked.temperature, way
+        soft = divergence_of_classes(student, teacher, *settings).mean()
+        return checked.combine(soft, sum_classes(student, checked.parents))
+
+    return compute_finite(compute, checked.is_extreme, checked.student, checked.teacher)
 
 
-def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+def auxiliary_loss(logits: Any, temperature: float = 1.0) -> torch.Tensor:
     """Return the auxiliary loss of Müller et al., with which a teacher discovers subclasses.
 
     It is a contrastive loss that spreads the samples of a batch over the subclasses. The logits of
@@ -156,8 +194,15 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
     A row of equal logits counts as orthogonal to all others.
 
     Args:
-        logits: ``[B, S]``.
-        temperature: T > 0.
+        logits: floats ``[B, S]``, a tensor, an array or a list. They are standardised as in the
+            source: centred, then divided by √(variance + 1e-9).
+        temperature: T, from 0.001 to a million.
+
+    Returns:
+        A scalar; NaN if a logit is NaN or infinite.
+
+    Raises:
+        InvalidInput: another shape, or T is out of range.
 
     Source: the notebook published with arXiv 2002.03936.
 
@@ -165,47 +210,90 @@ def auxiliary_loss(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tens
         >>> float(auxiliary_loss(torch.tensor([[1.0, 0.0], [2.0, 0.0]]))) + 0.0
         0.0
     """
-    check_number("temperature", temperature, above=0)
-    if logits.ndim != 2 or not logits.numel():
-        raise InvalidInput(f"logits must be [B, S] with B ≥ 1, got {list(logits.shape)}")
-    logits = widen(logits)
+    checked = widen(check_logits("", logits, batch=True))
+    return spread_of(checked, check_temperature(temperature))
+
+
+def spread_of(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+    """Return the auxiliary loss of valid logits; see ``auxiliary_loss``."""
     b, s = logits.shape
+    scale = logits.detach().abs().amax(-1, keepdim=True)
+    if bool((scale > MAX_STANDARDIZED).any()):
+        logits = logits / scale.clamp(min=1)
     centred = logits - logits.mean(-1, keepdim=True)
     v = centred / (centred.square().mean(-1, keepdim=True) + 1e-9).sqrt()
     r = v @ v.T / (temperature * s)
     return r.logsumexp(-1).mean() - 1 / temperature - torch.log(r.new_tensor(float(b)))
 
 
-def subclass_divergence(
-    student: torch.Tensor, teacher: torch.Tensor, temperature: float
-) -> torch.Tensor:
+def subclass_divergence(student: Any, teacher: Any, temperature: float) -> torch.Tensor:
     """Return T² KL(q^t ‖ q^s) over subclasses for each sample, ``[...]``, from two ``[..., S]``.
 
     The teacher gets no gradient.
+
+    Raises:
+        InvalidInput: the logits are no floats, or T is out of range.
     """
-    check_number("temperature", temperature, above=0)
-    logs = [log_softmax(widen(z) / temperature, -1) for z in (teacher.detach(), student)]
-    return temperature**2 * _divergence(*logs)
+    temperature = check_temperature(temperature)
+
+    def compute(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        return divergence_of_subclasses(student, teacher, temperature)
+
+    return _compute_divergence(compute, student, teacher, temperature)
 
 
 def class_divergence(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
+    student: Any,
+    teacher: Any,
     parents: Parents,
     temperature: float,
     soften: Soften = "subclass",
 ) -> torch.Tensor:
-    """The same over classes."""
-    logs = [
-        _log_class_probabilities(z, parents, temperature, soften)
-        for z in (widen(teacher.detach()), widen(student))
-    ]
-    return temperature**2 * _divergence(*logs)
+    """Return the same over classes."""
+    temperature, way = check_temperature(temperature), _check_soften(soften)
+    checked = check_logits("student", student)
+    superclasses = as_tuple(parents, checked.shape[-1])
+
+    def compute(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        return divergence_of_classes(student, teacher, superclasses, temperature, way)
+
+    return _compute_divergence(compute, checked, teacher, temperature)
 
 
-def widen(z: torch.Tensor) -> torch.Tensor:
-    """Return half precision as float32, which a softmax needs, and other types unchanged."""
-    return z.float() if z.dtype in (torch.float16, torch.bfloat16) else z
+def _compute_divergence(
+    compute: Callable[..., torch.Tensor], student: Any, teacher: Any, temperature: float
+) -> torch.Tensor:
+    logits = [check_logits(name, z) for name, z in (("student", student), ("teacher", teacher))]
+    if logits[0].shape != logits[1].shape:
+        raise InvalidInput(
+            "student and teacher logits must have one shape [..., S], "
+            f"got {list(logits[0].shape)} and {list(logits[1].shape)}"
+        )
+    logits = [widen(logits[0]), widen(logits[1].detach()).to(logits[0].device)]
+    return compute_finite(compute, temperature > MAX_SINGLE_TEMPERATURE, *logits)
+
+
+def divergence_of_subclasses(
+    student: torch.Tensor, teacher: torch.Tensor, temperature: float
+) -> torch.Tensor:
+    """Return ``subclass_divergence`` of valid logits."""
+    by_teacher, by_student = (log_softmax(z / temperature, -1) for z in (teacher.detach(), student))
+    return temperature**2 * _divergence(by_teacher, by_student, temperature)
+
+
+def divergence_of_classes(
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    parents: tuple[int, ...],
+    temperature: float,
+    soften: str = "subclass",
+) -> torch.Tensor:
+    """Return the same over classes."""
+    by_teacher, by_student = (
+        log_class_probabilities(z, parents, temperature, soften)
+        for z in (teacher.detach(), student)
+    )
+    return temperature**2 * _divergence(by_teacher, by_student, temperature)
 
 
 def prior_correction(parents: Parents) -> torch.Tensor:
@@ -221,68 +309,32 @@ def prior_correction(parents: Parents) -> torch.Tensor:
     return -checked.bincount()[checked].float().log()
 
 
-def _log_class_probabilities(
-    z: torch.Tensor, parents: Parents, temperature: float, soften: Soften
+def log_class_probabilities(
+    z: torch.Tensor, parents: tuple[int, ...], temperature: float, soften: str
 ) -> torch.Tensor:
-    """Return the logarithms of softened class probabilities."""
-    check_number("temperature", temperature, above=0)
+    """Return the logarithms of softened class probabilities of valid logits."""
     if soften == "subclass":
-        return class_logits(log_softmax(z / temperature, -1), parents)
-    if soften == "class":
-        return log_softmax(class_logits(z, parents) / temperature, -1)
-    raise UnknownName("way to soften", soften, ("subclass", "class"))
+        return sum_classes(log_softmax(z / temperature, -1), parents)
+    return log_softmax(sum_classes(z, parents) / temperature, -1)
 
 
-def _divergence(teacher: torch.Tensor, student: torch.Tensor) -> torch.Tensor:
+def _check_soften(value: Any) -> str:
+    way = to_python(value)
+    if way not in SOFTEN_LEVELS:
+        raise UnknownName("way to soften", value, SOFTEN_LEVELS)
+    return str(way)
+
+
+def _divergence(teacher: torch.Tensor, student: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return the KL divergence of log probabilities, summed over the last axis.
 
     PyTorch's ``reduction="mean"`` would divide the gradient by S. Terms with the teacher's
-    probability 0 are 0.
+    probability 0 are 0; those with the probability NaN are NaN. At high temperatures all log
+    ratios e are nearly 0, and only p (exp e − 1 − e), which has the same sum, keeps its digits.
     """
-    p = teacher.exp()
-    return torch.where(p > 0, p * (teacher - student), 0.0).sum(-1)
-
-
-def _check(
-    student: torch.Tensor,
-    teacher: torch.Tensor,
-    labels: torch.Tensor,
-    parents: Parents,
-    temperature: float,
-    weight: float,
-) -> torch.Tensor:
-    """Return the labels as int64, after all arguments were checked."""
-    for name, value in (("student", student), ("teacher", teacher), ("labels", labels)):
-        if not isinstance(value, torch.Tensor):
-            raise InvalidInput(
-                f"{name} must be a torch tensor (torch.as_tensor creates one), "
-                f"got {type(value).__name__}"
-            )
-    if student.ndim != 2 or teacher.ndim != 2 or len(student) != len(teacher) or not len(student):
-        raise InvalidInput(
-            "student and teacher logits must be [B, S] with B ≥ 1, "
-            f"got {list(student.shape)} and {list(teacher.shape)}"
-        )
-    if student.shape != teacher.shape:
-        raise InvalidInput(
-            f"the student has {student.shape[1]} subclasses, the teacher {teacher.shape[1]}; "
-            "both need the same number"
-        )
-    last_class = max(_as_tuple(parents, student.shape[1]))
-    check_number("temperature", temperature, above=0)
-    check_number("distill_weight", weight, at_least=0, at_most=1)
-    if labels.shape != (len(student),) or labels.dtype not in INTEGER_DTYPES:
-        raise InvalidInput(
-            f"labels must be integers [{len(student)}], got {describe_tensor(labels)}"
-        )
-    lowest, highest = int(labels.min()), int(labels.max())
-    if not 0 <= lowest <= highest <= last_class:
-        raise InvalidInput(f"labels must be 0..{last_class}, got {lowest}..{highest}")
-    return labels.long()
-
-
-def _as_tuple(parents: Parents, subclasses: int) -> tuple[int, ...]:
-    return tuple(check_superclasses(parents, subclasses).tolist())
+    p, e = teacher.exp(), teacher - student
+    terms = e if temperature <= MAX_SINGLE_TEMPERATURE else torch.expm1(-e) + e
+    return torch.where(p == 0, 0.0, p * terms).sum(-1)
 
 
 @lru_cache(maxsize=64)

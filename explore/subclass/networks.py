@@ -12,11 +12,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from explore.core.runs import stream_seed
-from explore.errors import ExploreWarning, InvalidInput
+from explore.errors import ExploreError, ExploreWarning, InvalidInput
 from explore.models.convnet import ConvNet
 from explore.models.mlp import MLP, MLPs, Several
-from explore.models.training import Fit, logits_of
-from explore.subclass.losses import auxiliary_loss, class_logits, prior_correction
+from explore.models.training import Fit
+from explore.subclass._loss_input import widen
+from explore.subclass._network_checks import adapt_network, check_trainable
+from explore.subclass.losses import prior_correction, spread_of, sum_classes
 from explore.subclass.training_data import LabelledImages, SubclassData
 
 Factory = Callable[[int, int], nn.Module]
@@ -65,7 +67,8 @@ def create_teacher(
     if factory is not None:
         return _call_factory(factory, "teacher", source, seed, prior)
     if width and len(source.shape) == 3:
-        return _prepare(_create_convnet(source, width, seed), source, prior)
+        advice = "teacher_width=0 trains an mlp instead"
+        return _prepare(_create_convnet(source, width, seed, advice), source, prior)
     return _prepare(_create_mlp(source, TEACHER_HIDDEN, seed), source, prior)
 
 
@@ -77,6 +80,7 @@ def fit_teacher(
     options: Any,
     seed: int,
     epochs: int,
+    own: bool = False,
 ) -> Fit:
     """Return the training of a teacher, at its first epoch.
 
@@ -88,7 +92,14 @@ def fit_teacher(
         options: of the run or the study.
         seed: of the run.
         epochs: how many.
+        own: the network is that of a factory, which is tried first.
+
+    Raises:
+        InvalidInput: it cannot be trained on these samples.
     """
+    if own:
+        counts = [len(samples)]
+        check_trainable("teacher", network, samples.images, counts, options.teacher_batch)
     targets = samples.subclasses
     loss: Any = cross_entropy
     if kind == "random":
@@ -129,8 +140,8 @@ class DiscoveryLoss:
 
     def __call__(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Return a scalar for logits ``[B, S]`` and classes ``[B]``."""
-        class_loss = cross_entropy(class_logits(logits, self.parents), labels)
-        return class_loss + self.weight * auxiliary_loss(logits)
+        class_loss = cross_entropy(sum_classes(widen(logits), self.parents), labels)
+        return class_loss + self.weight * spread_of(widen(logits))
 
 
 def shuffle_subclasses(samples: LabelledImages, seed: int) -> torch.Tensor:
@@ -152,27 +163,6 @@ def factory_names(**factories: Any) -> dict[str, str]:
     }
 
 
-def check_outputs(role: str, network: nn.Module, source: SubclassData) -> None:
-    """Check that a network accepts the images and returns one logit for each subclass.
-
-    Raises:
-        InvalidInput: it does not.
-    """
-    images, outputs = source[:2].images, len(source.parents)
-    try:
-        shape = list(logits_of(network, images).shape)
-    except (RuntimeError, IndexError) as error:
-        raise InvalidInput(
-            f"the {role} cannot take images of shape {list(images.shape)}: {error}"
-        ) from error
-    expected = [len(images), outputs]
-    if shape != expected:
-        raise InvalidInput(
-            f"the {role} returns {shape} for {len(images)} images; "
-            f"expected {expected}: one logit for each subclass"
-        )
-
-
 def _call_factory(
     factory: Factory, role: str, source: SubclassData, seed: int, prior: bool
 ) -> nn.Module:
@@ -187,26 +177,32 @@ def _call_factory(
     outputs = len(source.parents)
     try:
         network = factory(outputs, seed)
-    except TypeError as error:
+    except ExploreError:
+        raise
+    except Exception as error:  # Code of somebody else may raise anything.
         raise InvalidInput(
             f"{expected}; the call with ({outputs}, {seed}) failed: {error}"
         ) from error
     if not isinstance(network, nn.Module):
         raise InvalidInput(f"{expected}; it returned {type(network).__name__}")
-    network.to(source.device)
-    check_outputs(role, network, source)
-    return _prepare(network, source, prior)
+    return _prepare(adapt_network(role, network, source), source, prior)
 
 
 def _create_mlp(source: SubclassData, width: int, seed: int) -> nn.Module:
     return MLP(int(np.prod(source.shape)), width, len(source.parents), seed)
 
 
-def _create_convnet(source: SubclassData, width: int, seed: int) -> nn.Module:
-    if len(source.shape) != 3 or source.shape[1] != source.shape[2]:
+def _create_convnet(
+    source: SubclassData,
+    width: int,
+    seed: int,
+    advice: str = "choose mlp, or pass a factory of networks",
+) -> nn.Module:
+    shape = source.shape
+    if len(shape) != 3 or shape[1] != shape[2] or shape[1] < 4:
         raise InvalidInput(
-            f"a convnet takes square images [N, C, H, H], got {[len(source), *source.shape]}; "
-            "choose mlp, or pass a factory of networks"
+            "a convnet takes square images [N, C, H, H] with H ≥ 4, "
+            f"got {[len(source), *shape]}; {advice}"
         )
     channels, size, _ = source.shape
     layers: Any = {"width": width, "depth": 2, "norm": "batch", "pooling": "max"}

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
+from explore.subclass._loss_input import MAX_SINGLE_TEMPERATURE, widen
 from explore.subclass.config import TeachingSignal
-from explore.subclass.losses import class_logits, class_probabilities, widen
+from explore.subclass.losses import log_class_probabilities, sum_classes
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,12 @@ class _Group(NamedTuple):
     hard_labels: str
     members: torch.Tensor  # indices of the students
     weight: torch.Tensor  # λ, [k]
-    temperature: torch.Tensor  # [k, 1]
+    temperature: torch.Tensor  # [k, 1]; float64 where T² would magnify the rounding of float32
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type in which the soft term is computed."""
+        return self.temperature.dtype
 
     def to(self, device: torch.device) -> _Group:
         return _Group(*self[:2], *(tensor.to(device) for tensor in self[2:]))
@@ -70,6 +76,8 @@ class Objective:
             members = [k for k in range(len(kinds)) if kinds[k] == kind]
             weight = torch.tensor([float(students[k].distill_weight) for k in members])
             temperature = torch.tensor([[float(students[k].temperature)] for k in members])
+            is_extreme = bool(kind[0]) and float(temperature.max()) > MAX_SINGLE_TEMPERATURE
+            temperature = temperature.double() if is_extreme else temperature
             self._groups.append(_Group(*kind, torch.tensor(members), weight, temperature))
 
     def targets(
@@ -82,21 +90,23 @@ class Objective:
             teachers: logits ``[N, K, S]``; None if no student has a teacher.
         """
         n, students = labels.shape
-        soft = torch.zeros(n, students, len(self.parents), device=labels.device)
-        for level, _, members, _, temperature in self._groups_on(labels.device):
+        groups = self._groups_on(labels.device)
+        is_extreme = any(group.dtype == torch.float64 for group in groups)
+        dtype = torch.float64 if is_extreme else torch.float32
+        soft = torch.zeros(n, students, len(self.parents), dtype=dtype, device=labels.device)
+        for level, _, members, _, temperature in groups:
             if level and teachers is not None:
-                z = teachers.index_select(1, members).float()
+                z = teachers.index_select(1, members).to(temperature.dtype)
                 parts = [
                     self._soften(z[:, k], level, float(temperature[k])) for k in range(len(members))
                 ]
-                soft[:, members, : parts[0].shape[-1]] = torch.stack(parts, 1)
+                soft[:, members, : parts[0].shape[-1]] = torch.stack(parts, 1).to(dtype)
         return labels, subclasses, soft, torch.special.xlogy(soft, soft).sum(-1)
 
     def _soften(self, z: torch.Tensor, level: str, temperature: float) -> torch.Tensor:
         if level == "subclass":
             return torch.softmax(z / temperature, -1)
-        soften: Any = self.soften
-        return class_probabilities(z, self.parents, temperature, soften)
+        return log_class_probabilities(z, self.parents, temperature, self.soften).exp()
 
     def __call__(self, logits: torch.Tensor, *targets: torch.Tensor) -> torch.Tensor:
         """Return the sum over students of the mean over the batch, for logits ``[B, K, S]``."""
@@ -111,16 +121,17 @@ class Objective:
         total: Any = 0.0
         for level, hard, members, weight, temperature in self._groups_on(logits.device):
             z = logits.index_select(1, members)
-            zeta = class_logits(z, self.parents)
+            zeta = sum_classes(z, self.parents)
             is_subclass = hard == "subclass"
             target = (subclasses if is_subclass else labels).index_select(1, members)
             flat = (z if is_subclass else zeta).flatten(0, 1)
             loss = cross_entropy(flat, target.flatten(), reduction="none").view(target.shape)
             if level:
-                log = self._log_probabilities(z, zeta, level, temperature)
-                q = soft.index_select(1, members)[..., : log.shape[-1]]
+                dtype = temperature.dtype
+                log = self._log_probabilities(z.to(dtype), zeta.to(dtype), level, temperature)
+                q = soft.index_select(1, members)[..., : log.shape[-1]].to(dtype)
                 # Where the teacher's probability is 0, the term is 0, also for log = −Inf.
-                expected = torch.where(q > 0, q * log, 0.0).sum(-1)
+                expected = torch.where(q == 0, 0.0, q * log).sum(-1)
                 divergence = negative_entropy.index_select(1, members) - expected
                 loss = (1 - weight) * loss + weight * temperature[:, 0].square() * divergence
             total = total + loss.mean(0).sum()
@@ -151,13 +162,14 @@ class Objective:
                 minus_one = torch.full(target.shape, -1.0, device=target.device)
                 slope = log.exp().scatter_add(-1, target, minus_one)
             else:
-                zeta = class_logits(z, self.parents)
+                zeta = sum_classes(z, self.parents)
                 norm, correct = zeta.logsumexp(-1, keepdim=True), zeta.gather(-1, target)
                 loss = (norm - correct)[..., 0]
                 within = (z - correct).masked_fill(parents != target, -torch.inf)
                 slope = (z - norm).exp() - within.exp()
             if level:
-                q = soft if is_single else soft.index_select(1, members)
+                q = (soft if is_single else soft.index_select(1, members)).to(temperature.dtype)
+                z = z.to(temperature.dtype)
                 if level == "subclass":
                     log = log_softmax(z / temperature, -1)
                     soft_slope = log.exp() - q
@@ -165,11 +177,11 @@ class Objective:
                     q = q[..., : self._classes]
                     if self.soften == "subclass":
                         inner = log_softmax(z / temperature, -1)
-                        log = class_logits(inner, self.parents)
+                        log = sum_classes(inner, self.parents)
                         ratio = (inner - log[..., parents]).exp()
                         soft_slope = inner.exp() - q[..., parents] * ratio
                     else:
-                        zeta = class_logits(z, self.parents)
+                        zeta = sum_classes(z, self.parents)
                         log = log_softmax(zeta / temperature, -1)
                         ratio = (z - zeta[..., parents]).exp()
                         soft_slope = (log.exp() - q)[..., parents] * ratio
@@ -180,6 +192,7 @@ class Objective:
                 loss = (1 - weight) * loss + (weight * temperature[:, 0].square()) * divergence
                 slope = (1 - weight)[:, None] * slope + (weight[:, None] * temperature) * soft_slope
             total += loss.sum() / len(logits)
+            slope = slope.to(logits.dtype)
             if is_single:
                 gradient = slope
             else:
@@ -198,7 +211,7 @@ class Objective:
         if level == "class" and self.soften == "class":
             return log_softmax(zeta / temperature, -1)
         log = log_softmax(z / temperature, -1)
-        return class_logits(log, self.parents) if level == "class" else log
+        return sum_classes(log, self.parents) if level == "class" else log
 
 
 class _ByFormula(torch.autograd.Function):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +12,23 @@ from torch import nn
 from explore.core.frame_steps import FrameSteps
 from explore.core.products import describe_product, resolve_product
 from explore.core.runs import BaseRun, stream_seed
-from explore.data._checks import describe_tensor
-from explore.data.image_set import sha256_of
-from explore.errors import InvalidInput, UnknownName
+from explore.core.tensor_validation import check_finite, check_tensor
+from explore.errors import InvalidInput
 from explore.models.mlp import Several
 from explore.models.training import Fit, logits_of
+from explore.subclass._network_checks import (
+    adapt_network,
+    bad_rows,
+    check_trainable,
+    check_trained,
+    hash_network,
+    name_errors,
+)
 from explore.subclass.config import TEACHING_SIGNALS, SubclassConfig
 from explore.subclass.label_information import label_bits
 from explore.subclass.losses import class_logits, class_probabilities, subclass_divergence
 from explore.subclass.networks import (
     Factory,
-    check_outputs,
     create_fit,
     create_student,
     create_teacher,
@@ -39,67 +44,6 @@ if TYPE_CHECKING:
     import xarray
 
 
-def train(
-    images: torch.Tensor,
-    subclasses: torch.Tensor,
-    parents: Any,
-    method: str = "skd",
-    *,
-    classes: torch.Tensor | None = None,
-    teacher: nn.Module | Factory | Teacher | str | Path | None = None,
-    student: Factory | str | None = None,
-    device: str | None = None,
-    **options: Any,
-) -> SubclassRun:
-    """Return a run that trains a teacher on your subclasses, and a student on the teacher's labels.
-
-    Pass it to ``record``, or call ``advance`` in a loop.
-
-    Args:
-        images: float ``[N, ...]``, normalised for your networks. At most a fifth is held out.
-        subclasses: integers ``[N]``, 0..S-1.
-        parents: class of each subclass, ``[S]``.
-        method: "skd", "kd", "scratch", "labels-only", "random-subclasses" or "found-subclasses".
-        classes: of the samples, ``[N]``, to check that they agree with the subclasses.
-        teacher: a trained network, ``[N, ...]`` to subclass logits ``[N, S]``, which is not trained
-            again; a ``Teacher`` or its file; or ``factory(outputs, seed)`` that returns an
-            untrained one. By default a small ConvNet, or an MLP if the samples are not images. If
-            classes have different numbers of subclasses, the last biases of a factory's network are
-            set (unless ``prior=False``).
-        student: ``factory(outputs, seed)``, or "mlp" (the default, with ``width`` hidden units), or
-            "convnet".
-        device: of the computation; by default that of ``images``.
-        **options: the other fields of ``SubclassConfig``. ``labels``, the number of images for the
-            student, is 0 (all images) by default.
-
-    Returns:
-        A ``Run`` at step 0. Its steps are the epochs of the teacher and then of the student.
-        ``run.student`` is the network, ``[N, ...]`` to subclass logits ``[N, S]``; ``run.predict``
-        returns class probabilities.
-
-    Raises:
-        InvalidInput: see ``SubclassConfig`` and ``SubclassData``; or a network that does not fit.
-
-    Example:
-        >>> x, s = torch.randn(40, 2), torch.arange(40) % 4
-        >>> run = train(x, s, parents=[0, 0, 1, 1], classes=s // 2, teacher_epochs=2, epochs=3)
-        >>> run
-        SubclassRun(skd on tensors, step 0 of 5)
-    """
-    from explore.core.registry import make_config, method as registered_method
-
-    if isinstance(student, str):
-        options, student = {**options, "student": student}, None
-    if method not in TEACHING_SIGNALS:
-        raise UnknownName("method", method, TEACHING_SIGNALS)
-    device = device or (str(images.device) if hasattr(images, "device") else "")
-    values = {"method": method, "device": device, "data": "tensors", "parents": parents}
-    if isinstance(teacher, Teacher | str | Path):
-        options, teacher = {**options, "teacher": teacher}, None
-    config = make_config(registered_method(method), {**values, "labels": 0, **options})
-    return SubclassRun(config, (images, subclasses), teacher, student, classes)
-
-
 def build(config: SubclassConfig, data: Any = None) -> SubclassRun:
     """Return the run of a configuration."""
     return SubclassRun(config, config.data if data is None else data)
@@ -113,7 +57,7 @@ class SubclassRun(BaseRun):
     Args:
         options: see ``SubclassConfig``.
         data, classes: see ``SubclassData``.
-        teacher, student: see ``train``.
+        teacher, student: see ``explore.subclass.train``.
 
     Attributes:
         source: the data.
@@ -129,7 +73,7 @@ class SubclassRun(BaseRun):
         data: Any,
         teacher: nn.Module | Factory | None = None,
         student: Factory | None = None,
-        classes: torch.Tensor | None = None,
+        classes: Any = None,
     ) -> None:
         self.options, self.name = options, options.method
         self.signal = TEACHING_SIGNALS[options.method]
@@ -141,6 +85,10 @@ class SubclassRun(BaseRun):
             )
         self._held_indices, indices = source.order(options.seed, options.holdout)
         self.held = source[self._held_indices]
+        if not len(self.held):
+            raise InvalidInput(
+                f"a fifth of the images is held out, so there must be 5 or more, got {len(source)}"
+            )
         for name in ("labels", "teacher_images"):
             count = getattr(options, name)
             if count > len(indices):
@@ -168,9 +116,8 @@ class SubclassRun(BaseRun):
                     "untrained networks"
                 )
             if self.signal.teacher:
-                self.teacher = teacher.to(source.device)
-                check_outputs("teacher", self.teacher, source)
-                sha256 = sha256_of(*self.teacher.state_dict().values())
+                self.teacher = adapt_network("teacher", teacher, source)
+                sha256 = hash_network(teacher)
                 description = {"network": type(teacher).__name__, "sha256": sha256}
         elif self.signal.teacher:
             seed = stream_seed(options.seed, "teacher")
@@ -186,12 +133,20 @@ class SubclassRun(BaseRun):
                 options,
                 options.seed,
                 options.teacher_epochs,
+                own=teacher is not None,
             )
+        self._own_networks = {"teacher": teacher is not None, "student": student is not None}
         self.teacher_epochs = 0 if self.teacher_fit is None else options.teacher_epochs
         seed = stream_seed(options.seed, "student")
         self.student = create_student(
             source, options.student, options.width, seed, options.prior, student
         )
+        if student is not None:
+            counts = [len(self.own)]
+            if options.curriculum:
+                pool = self.curriculum()
+                counts = [len(pool(epoch)) for epoch in range(options.epochs)]
+            check_trainable("student", self.student, self.own.images, counts, options.batch)
         self.steps = self.teacher_epochs + options.epochs
         # Frames are dense at the start of both trainings.
         dense = FrameSteps(1.25)
@@ -217,24 +172,56 @@ class SubclassRun(BaseRun):
         """Train the teacher for one epoch, or the student after the teacher's last epoch."""
         if self.step >= self.steps:
             return
-        if self.teacher_fit is not None and self.step < self.teacher_epochs:
-            self.teacher_fit.advance()
-        else:
-            self._start_student().advance()
+        is_teacher = self.teacher_fit is not None and self.step < self.teacher_epochs
+        role = "teacher" if is_teacher else "student"
+        with name_errors(role, self._own_networks[role]):
+            if is_teacher:
+                assert self.teacher_fit is not None
+                self.teacher_fit.advance()
+            else:
+                self._start_student().advance()
+        self._check_last(role)
         self.step += 1
 
-    def predict(self, images: torch.Tensor) -> torch.Tensor:
-        """Return the student's class probabilities ``[N, C]`` for images ``[N, ...]``.
+    def _check_last(self, role: str) -> None:
+        """Check a network after its last epoch.
 
         Raises:
-            InvalidInput: images of another shape than those of the training.
+            RunDiverged: it returns NaN. No loss is computed after the last step of the optimizer.
         """
-        if not isinstance(images, torch.Tensor) or tuple(images.shape[1:]) != self.source.shape:
-            raise InvalidInput(
-                f"images must be a tensor {['N', *self.source.shape]}, "
-                f"got {describe_tensor(images)}"
-            )
-        logits = logits_of(self.student, images.to(self.source.device))
+        last = self.teacher_epochs if role == "teacher" else self.steps
+        if self.step + 1 == last:
+            self._held_logits(role)
+
+    def _held_logits(self, role: str) -> torch.Tensor:
+        """Return the logits of a network for the held-out images.
+
+        Raises:
+            RunDiverged: one of them is NaN or infinite.
+        """
+        network = self.student if role == "student" else self.teacher
+        assert network is not None
+        logits = logits_of(network, self.held.images)
+        rate = "learning_rate" if role == "student" else "teacher_rate"
+        is_trained = role == "student" or self.teacher_fit is not None
+        check_trained(role, logits, f"a lower {rate} may help" if is_trained else "repair it")
+        return logits
+
+    def predict(self, images: Any) -> torch.Tensor:
+        """Return the student's class probabilities ``[N, C]`` for images ``[N, ...]``.
+
+        Args:
+            images: floats like those of the training, in a tensor, an array or a list.
+
+        Raises:
+            InvalidInput: images of another shape than those of the training, no floats, or NaN.
+        """
+        shape: Any = ["N", *self.source.shape]
+        images = check_tensor("images", images, shape, dtype=torch.float32, empty=True)
+        check_finite("images", images)
+        if not len(images):
+            return images.new_empty(0, len(self.source.class_names))
+        logits = logits_of(self.student, images.detach().to(self.source.device))
         return class_probabilities(logits, self.source.parents)
 
     def _start_student(self) -> Fit:
@@ -243,7 +230,14 @@ class SubclassRun(BaseRun):
             options, own = self.options, self.own
             settings = StudentSettings(self.signal, options.distill_weight, options.temperature)
             objective = Objective([settings], self.source.parents, options.soften)
-            logits = None if self.teacher is None else logits_of(self.teacher, own.images)[:, None]
+            logits = None
+            if self.teacher is not None:
+                logits = logits_of(self.teacher, own.images)
+                if len(bad := bad_rows(logits)):
+                    raise InvalidInput(
+                        f"the teacher returns NaN or Inf for {len(bad)} of {len(own)} images"
+                    )
+                logits = logits[:, None]
             self.student_fit = create_fit(
                 Several([self.student]),
                 own.images[:, None],
@@ -276,14 +270,14 @@ class SubclassRun(BaseRun):
     def snapshot(self) -> xarray.Dataset:
         """Return the logits of student and teacher for the held-out images, and their scores."""
         held, source = self.held, self.source
-        logits = {"student": logits_of(self.student, held.images)}
+        logits = {"student": self._held_logits("student")}
         if self.teacher is not None:
-            logits["teacher"] = logits_of(self.teacher, held.images)
+            logits["teacher"] = self._held_logits("teacher")
         values: dict[str, Any] = {}
         for role, z in logits.items():
             is_class = class_logits(z, source.parents).argmax(-1) == held.labels
             is_subclass = z.argmax(-1) == held.subclasses
-            values[f"{role}_logits"] = z.cpu().numpy().astype(np.float16)
+            values[f"{role}_logits"] = _to_half(z)
             values[f"{role}_accuracy"] = np.float32(is_class.float().mean().cpu())
             values[f"{role}_subclass_accuracy"] = np.float32(is_subclass.float().mean().cpu())
             values[f"{role}_bits"] = np.float32(label_bits(z, source.parents))
@@ -336,3 +330,10 @@ class SubclassRun(BaseRun):
             fit = self.teacher_fit if role == "teacher" else self._start_student() if part else None
             if part and fit is not None:
                 fit.restore(part)
+
+
+def _to_half(logits: torch.Tensor) -> np.ndarray:
+    """Return logits as float16; those that are too large become its largest number."""
+    largest = torch.finfo(torch.float16).max
+    clipped = torch.where(logits.isfinite(), logits.clamp(-largest, largest), logits)
+    return clipped.cpu().numpy().astype(np.float16)

@@ -7,7 +7,6 @@ computed once for all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import nn
 from explore.core.runs import BaseRun, stream_seed
 from explore.errors import InvalidInput
 from explore.models.training import logits_of
+from explore.subclass._network_checks import check_trainable, check_trained, name_errors
 from explore.subclass.classification_metrics import report
 from explore.subclass.config import TEACHING_SIGNALS, StudyConfig
 from explore.subclass.label_information import label_bits
@@ -31,46 +31,11 @@ from explore.subclass.networks import (
 )
 from explore.subclass.objective import Objective, StudentSettings
 from explore.subclass.recordings import METRIC_LABELS, STUDY
+from explore.subclass.study_jobs import StudentsJob, TeacherJob, epochs_for, teacher_images_of
 from explore.subclass.training_data import SubclassData, resolve_parts
 
 if TYPE_CHECKING:
     import xarray
-
-STUDENT_IMAGES_ONLY = -1
-"""In ``teacher_images``: the teacher is trained on the images of its student."""
-
-
-@dataclass(frozen=True)
-class TeacherJob:
-    """A step that trains one teacher on the first images of a run.
-
-    Attributes:
-        kind: see ``TeachingSignal``.
-        images: number of images; 0: all.
-        run: index of the run.
-    """
-
-    kind: str
-    images: int
-    run: int
-
-    @property
-    def key(self) -> str:
-        """The name of its logits in a checkpoint."""
-        return f"teacher.{self.kind}.{self.images}.{self.run}"
-
-
-@dataclass(frozen=True)
-class StudentsJob:
-    """A step that trains the students of one width: every method, temperature and run."""
-
-    labels: int
-    teacher_images: int
-    width: int
-
-    def teacher_key(self, kind: str, run: int) -> str:
-        """Return the key of the teacher of a run."""
-        return TeacherJob(kind, _teacher_images(self.teacher_images, self.labels), run).key
 
 
 def build(config: StudyConfig, data: Any = None) -> StudyRun:
@@ -106,7 +71,10 @@ def compare(
         >>> compare((x, s), (x, s), [0, 0, 1, 1], labels=[20], widths=[4], seeds=2)
         StudyRun(subclass-study on tensors, step 0 of 5)
     """
-    config = StudyConfig(parents=parents, data="tensors", **options)
+    from explore.core.registry import make_config, method
+
+    values = {**options, "parents": parents, "data": "tensors"}
+    config = make_config(method("subclass-study"), values)
     return StudyRun(config, (train, test), teacher, student)
 
 
@@ -141,7 +109,18 @@ class StudyRun(BaseRun):
         train, test = resolve_parts(data, options.split)
         self.source = source = SubclassData(train, options.parents, options.device)
         self.device, self.class_names = source.device, source.class_names
-        self.test = SubclassData(test, source.parents, options.device)[:]
+        scored = SubclassData(test, source.parents, options.device)
+        if scored.shape != source.shape:
+            raise InvalidInput(
+                f"the images for the scores have the shape {list(scored.shape)}, those of the "
+                f"training {list(source.shape)}; both need the same"
+            )
+        self.test = scored[:]
+        if options.positive >= len(source.class_names):
+            raise InvalidInput(
+                f"positive must be one of the classes 0..{len(source.class_names) - 1}, "
+                f"got {options.positive}"
+            )
         self._teacher_factory, self._student_factory = teacher, student
         self.config: Mapping[str, Any] = {
             **options.identity(source.describe()),
@@ -179,7 +158,7 @@ class StudyRun(BaseRun):
         for labels in self.options.labels:
             for images in self.options.teacher_images:
                 for kind in self._kinds:
-                    count = _teacher_images(images, labels)
+                    count = teacher_images_of(images, labels)
                     teachers = [TeacherJob(kind, count, run) for run in range(self.options.seeds)]
                     jobs += [job for job in teachers if job not in jobs]
                 jobs += [StudentsJob(labels, images, width) for width in self.options.widths]
@@ -207,17 +186,21 @@ class StudyRun(BaseRun):
             )
             samples = source.training_set(order[: job.images or None], "teacher")
             epochs = epochs_for(options.teacher_updates, len(samples), options.teacher_batch)
-            fit_teacher(network, job.kind, source, samples, options, seed, epochs).run()
+            own = self._teacher_factory is not None
+            fit = fit_teacher(network, job.kind, source, samples, options, seed, epochs, own)
+            with name_errors("teacher", own):
+                fit.run()
             self.teachers[job.key] = network
         student_images = source[order[: max(options.labels)]].images
         self._teacher_logits[job.key] = logits_of(network, student_images)
         z = logits_of(network, self.test.images)
+        check_trained("teacher", z, "a lower teacher_rate may help")
         is_correct = class_logits(z, source.parents).argmax(-1) == self.test.labels
         scores = (float(is_correct.float().mean()), label_bits(z, source.parents))
         kind = self._kinds.index(job.kind)
         for i, labels in enumerate(options.labels):
             for j, images in enumerate(options.teacher_images):
-                if job.images == _teacher_images(images, labels):
+                if job.images == teacher_images_of(images, labels):
                     self._teacher_scores[:, kind, i, j, job.run] = scores
         self._message = f"teacher of {job.kind} subclasses: {scores[0]:.1%}"
 
@@ -249,7 +232,11 @@ class StudyRun(BaseRun):
             else:
                 logits.append(no_teacher)
         objective = Objective(settings, source.parents, options.soften)
-        create_fit(
+        own = self._student_factory is not None
+        if own:
+            counts = [job.labels]
+            check_trainable("student", network, images, counts, options.batch)
+        fit = create_fit(
             network,
             images,
             objective.targets(labels, subclasses, torch.stack(logits, 1)),
@@ -258,8 +245,12 @@ class StudyRun(BaseRun):
             options.learning_rate,
             options.batch,
             stream_seed(options.seed, "student"),
-        ).run()
-        self._score(job, students, logits_of(network, self.test.images[:, None], 250))
+        )
+        with name_errors("student", own):
+            fit.run()
+        z = logits_of(network, self.test.images[:, None], 250)
+        check_trained("student", z.flatten(0, 1), "a lower learning_rate may help")
+        self._score(job, students, z)
         self._message = f"{len(students)} students, {job.width} wide, {job.labels} labels"
 
     def _temperatures(self, method: str) -> list[float]:
@@ -329,18 +320,3 @@ class StudyRun(BaseRun):
             for key, value in state.items()
             if key.startswith("teacher.")
         }
-
-
-def epochs_for(updates: int, labels: int, batch: int) -> int:
-    """Return the number of epochs with at least so many optimisation steps.
-
-    Example:
-        >>> epochs_for(600, 200, 64)
-        150
-    """
-    return -(-updates // -(-labels // batch))
-
-
-def _teacher_images(teacher_images: int, labels: int) -> int:
-    """Return the number of images of a teacher; 0 stands for all."""
-    return labels if teacher_images == STUDENT_IMAGES_ONLY else teacher_images

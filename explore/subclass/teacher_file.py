@@ -11,9 +11,13 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from explore.core.label_hierarchy import check_superclasses
+from explore.core.tensor_validation import check_tensor
+from explore.core.validation import check_choice, check_flag, check_whole_number, describe
 from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput
+from explore.subclass._network_checks import hashable
 from explore.subclass.config import TEACHING_SIGNALS
 from explore.subclass.networks import create_teacher
 from explore.subclass.training_data import SubclassData
@@ -46,12 +50,30 @@ class Teacher:
     provenance: Mapping[str, Any]
 
     def __post_init__(self) -> None:
-        config = self.provenance.get("config") or {}
+        provenance = self.provenance
+        config = provenance.get("config") if isinstance(provenance, Mapping) else None
+        config = {} if config is None else config
+        if not isinstance(config, Mapping):
+            raise InvalidInput(f"the config of a teacher must be a mapping, got {describe(config)}")
         if missing := sorted({"method", "data", "parents", "teacher_width", "prior"} - set(config)):
             raise InvalidInput(
                 "provenance must hold the config of the run that trained the teacher; it lacks "
                 f"{', '.join(missing)}"
             )
+        check_choice("method", config["method"], TEACHING_SIGNALS)
+        check_whole_number("teacher_width", config["teacher_width"], at_least=0)
+        check_flag("prior", config["prior"])
+        check_superclasses(config["parents"])
+        if not isinstance(config["data"], Mapping) or not {"name", "shape", "sha256"} <= set(
+            config["data"]
+        ):
+            raise InvalidInput("the data of a teacher's config must have name, shape and sha256")
+        if not isinstance(self.weights, Mapping) or not self.weights:
+            raise InvalidInput(f"weights must be tensors by name, got {describe(self.weights)}")
+        for name, values in self.weights.items():
+            weight = check_tensor(f"weights {name!r}", values, (...,), kind="number", empty=True)
+            if not bool(weight.isfinite().all()):
+                raise InvalidInput(f"weights {name!r} hold NaN or Inf; the file is damaged")
 
     @property
     def kind(self) -> str:
@@ -61,7 +83,7 @@ class Teacher:
     @property
     def sha256(self) -> str:
         """Hash of the weights."""
-        return sha256_of(*self.weights.values())
+        return sha256_of(*map(hashable, self.weights.values()))
 
     @classmethod
     def of(cls, run: Any) -> Self:
@@ -107,15 +129,19 @@ class Teacher:
                 f"{list(config['parents'])}, the run has {given['name']} {given['shape']} with "
                 f"{list(source.parents)}"
             )
-        network = create_teacher(source, config["teacher_width"], 0, config["prior"])
+        width = int(config["teacher_width"])
+        other = InvalidInput(
+            f"the weights are those of another network than teacher_width {width} names; a teacher "
+            "of a factory of your own is passed as a network"
+        )
+        # A file may name any width, and a network of that width could fill the memory.
+        if width**2 > sum(weight.numel() for weight in self.weights.values()):
+            raise other
+        network = create_teacher(source, width, 0, bool(config["prior"]))
         try:
             network.load_state_dict(dict(self.weights))
         except RuntimeError as error:
-            raise InvalidInput(
-                "the weights are those of another network than teacher_width "
-                f"{config['teacher_width']} names; a teacher of a factory of your own is passed as "
-                "a network"
-            ) from error
+            raise other from error
         return network.to(source.device)
 
     def save(self, path: str | os.PathLike[str]) -> Path:

@@ -46,7 +46,8 @@ class SubclassData(TrainingData):
     """Images with classes and subclasses, in model units, on one device.
 
     Args:
-        data: as for ``TrainingData``; a pair of tensors is ``(images, subclasses)``.
+        data: as for ``TrainingData``; a pair of tensors, arrays or lists is ``(images,
+            subclasses)``.
         parents: class of each subclass; by default those of the set, or of ``SUPERCLASSES``.
         device: of the images.
         classes: classes of the samples of a pair, to check that they agree with the subclasses.
@@ -61,7 +62,7 @@ class SubclassData(TrainingData):
     """
 
     def __init__(
-        self, data: Any, parents: Any = None, device: str = "", classes: torch.Tensor | None = None
+        self, data: Any, parents: Any = None, device: str = "", classes: Any = None
     ) -> None:
         image_set, images, subclasses = resolve_dataset(data)
         if image_set is None:
@@ -168,6 +169,7 @@ def with_subclasses(image_set: ImageSet, parents: Any = None) -> ImageSet:
             subclasses=None,
             subclass_names=(),
             parents=(),
+            multi_hot=None,  # It has the former classes.
         )
         return image_set.grouped(superclasses.tolist())
     is_default = default is not None and superclasses.tolist() == list(default)

@@ -62,7 +62,7 @@ def test_the_result_is_a_copy():
         ([[0, 1]], "shape \\[1, 2\\]"),
         (0, "shape \\[\\]"),
         ([0.0, 1.0], "float64"),
-        ([True, False], "got bool"),
+        ([True, False], "bool of shape"),
         (None, "got None"),
         (["a"], "must be a list of integers"),
         ([0, 10**30], "must be a list of integers"),
@@ -144,9 +144,9 @@ def test_the_first_offending_sample_is_named(subclasses, data):
     ("labels", "subclasses", "words"),
     [
         ([0, 1], [0], r"two lists of one length, got \[2\] and \[1\]"),
-        ([[0, 1]], [[0, 1]], "two lists of one length"),
-        (0, 0, "two lists of one length"),
-        (None, [0, 1], "two lists of one length"),
+        ([[0, 1]], [[0, 1]], r"labels must be integers, .* shape \[1, 2\]"),
+        (0, 0, r"labels must be integers, .* shape \[\]"),
+        (None, [0, 1], "labels must be integers, the class of each sample; got None"),
         (
             [0, 1, 0],
             [0, 3, -1],

@@ -308,8 +308,8 @@ def test_the_curve_of_four_blobs():
         ([0.0, 1.0, 2.0], r"logits must be numbers \[N, S\] with N ≥ 1, got float64 \[3\]"),
         (np.zeros((0, 3)), r"\[0, 3\]"),
         (np.zeros((2, 2, 3)), r"\[2, 2, 3\]"),
-        ([["a", "b", "c"]], "must be numbers"),
-        (None, "must be numbers"),
+        ([["a", "b", "c"]], "logits must be an array of numbers"),
+        (None, "logits must be an array of numbers, got None"),
         (
             [[0, 0, 0], [0, np.nan, 0], [np.inf, 0, 0]],
             "logits of 2 samples hold NaN .* the first is number 1",

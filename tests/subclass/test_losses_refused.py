@@ -134,8 +134,11 @@ def valid_arguments() -> dict:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"temperature": 0}, "temperature must be a number above 0, got 0"),
-        ({"temperature": -2.0}, "temperature must be a number above 0, got -2.0"),
+        (
+            {"temperature": 0},
+            r"temperature must be a number of at least 0.001 and of at most 1e\+06, got 0",
+        ),
+        ({"temperature": -2.0}, "temperature must be a number of at least 0.001 .* got -2.0"),
         ({"temperature": float("nan")}, "temperature must be"),
         ({"temperature": float("inf")}, "temperature must be"),
         ({"temperature": True}, "temperature must be"),
@@ -155,12 +158,15 @@ def valid_arguments() -> dict:
         ),
         (
             {"teacher": torch.zeros(5, 3)},
-            r"logits must be \[B, S\] with B ≥ 1, got \[4, 3\] and \[5, 3\]",
+            r"logits must be \[B, S\] of the same samples, got \[4, 3\] and \[5, 3\]",
         ),
         ({"student": torch.zeros(3)}, r"must be \[B, S\] with B ≥ 1, got \[3\]"),
         ({"teacher": torch.zeros(2, 2, 3)}, r"must be \[B, S\]"),
-        ({"labels": torch.tensor([0, 1, 2, 0])}, r"labels must be 0..1, got 0..2"),
-        ({"labels": torch.tensor([0, -1, 1, 0])}, r"labels must be 0..1, got -1..1"),
+        (
+            {"labels": torch.tensor([0, 1, 2, 0])},
+            r"labels must be 0..1, got 2 in sample 2; number the classes from 0",
+        ),
+        ({"labels": torch.tensor([0, -1, 1, 0])}, r"labels must be 0..1, got -1 in sample 1"),
         ({"labels": torch.tensor([0, 1])}, r"labels must be integers \[4\], got torch.int64 \[2\]"),
         ({"labels": torch.zeros(4)}, "labels must be integers .* got torch.float32"),
         ({"labels": torch.zeros(4, 2, dtype=torch.long)}, r"labels must be integers \[4\]"),

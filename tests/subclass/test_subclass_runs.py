@@ -165,8 +165,12 @@ def test_the_student_is_the_network_of_the_factory():
     torch.testing.assert_close(
         probabilities, class_probabilities(logits_of(own, run.held.images), run.source.parents)
     )
-    for wrong in (run.held.images[:, :1], run.held.images.numpy()):
-        with pytest.raises(InvalidInput, match="images must be a tensor"):
+    for same in (run.held.images.numpy(), run.held.images.tolist(), run.held.images.double()):
+        torch.testing.assert_close(run.predict(same), probabilities)
+    assert run.predict(run.held.images[:0]).shape == (0, 2)
+    nan = run.held.images * float("nan")
+    for wrong, words in ((run.held.images[:, :1], r"floats \[N, 2\]"), (nan, "hold NaN or Inf")):
+        with pytest.raises(InvalidInput, match=f"images .*{words}"):
             run.predict(wrong)
 
 

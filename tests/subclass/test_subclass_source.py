@@ -109,8 +109,6 @@ DAMAGED[9, 1] = float("inf")
         ((X[:0], S[:0]), PARENTS, {}, r"images must be float \[N, ...\] with N ≥ 1"),
         ((S, S), PARENTS, {}, "images must be float"),
         ((X.long(), S), PARENTS, {}, "images must be float .* got torch.int64"),
-        ((X.numpy(), S), PARENTS, {}, "images must be a torch tensor .*, got ndarray"),
-        ((X, S.tolist()), PARENTS, {}, "subclasses must be a torch tensor .*, got list"),
         (
             (X, S),
             PARENTS,
@@ -181,7 +179,7 @@ def test_the_student_of_train_can_be_a_convnet():
             "curriculum needs the agreement of annotators, which tensors does not have",
         ),
         ({"width": 0}, "width must be a whole number of at least 1"),
-        ({"temperature": 0}, "temperature must be a number above 0"),
+        ({"temperature": 0}, "temperature must be a number of at least 0.001"),
         ({"distill_weight": 2}, "distill_weight must be a number of at least 0 and of at most 1"),
         ({"student": "convnet"}, "a convnet takes square images"),
         ({"wider": 3}, "has no option 'wider'"),
