@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explore.core.recording import frame_index, open_recording
+from explore.core.recording import check_dataset, frame_index, open_recording, steps_of
 from explore.core.registry import methods
+from explore.core.validation import check_items, check_names, check_number
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def differences(
     """
     import pandas
 
+    recordings = _check_recordings(recordings)
+    names = check_names("names", names)
     if len(recordings) < 2 or len(names) != len(recordings):
         raise InvalidInput(
             "expected two or more recordings with one name each, "
@@ -68,8 +71,8 @@ def frame_at(recording: xarray.Dataset, step: int | None = None) -> xarray.Datas
     Raises:
         InvalidInput: the first frame comes after the step.
     """
-    first = recording["step"].values[0]
-    if step is not None and step < first:
+    first = steps_of(recording)[0]
+    if step is not None and check_number("step", step) < first:
         raise InvalidInput(
             f"there is no frame up to step {step}; the first frame is of step {first}"
         )
@@ -78,6 +81,7 @@ def frame_at(recording: xarray.Dataset, step: int | None = None) -> xarray.Datas
 
 def shared_figure(recordings: Sequence[xarray.Dataset]) -> str:
     """Return the first figure that can show all recordings together; empty if there is none."""
+    recordings = _check_recordings(recordings)
     rows = [methods().get(str(recording.attrs.get("name"))) for recording in recordings]
     figures = [row.figures if row else () for row in rows]
     return (
@@ -89,10 +93,23 @@ def open_with_names(
     paths: Sequence[str | os.PathLike[str]],
 ) -> tuple[list[xarray.Dataset], list[str]]:
     """Open recordings and return them with names: the file names, or the paths if two are equal."""
-    names = [Path(path).name.partition(".zarr")[0] for path in paths]
+    from explore.core._checked_store import location
+
+    single = isinstance(paths, str | bytes | os.PathLike)
+    places = [location("paths", p) for p in ([paths] if single else check_items("paths", paths))]
+    names = [Path(place).name.partition(".zarr")[0] for place in places]
     if len(set(names)) < len(names):
-        names = [str(path) for path in paths]
-    return [open_recording(path) for path in paths], names
+        names = places
+    return [open_recording(place) for place in places], names
+
+
+def _check_recordings(recordings: Any) -> list[xarray.Dataset]:
+    listed = [recordings]
+    if not hasattr(recordings, "data_vars"):  # not one recording alone
+        listed = check_items("recordings", recordings)
+    for recording in listed:
+        check_dataset(recording, "a recording")
+    return listed
 
 
 def _settings(recording: xarray.Dataset) -> dict[str, Any]:

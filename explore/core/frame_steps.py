@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
+from explore.core.validation import check_whole_number, describe, to_python
 from explore.errors import InvalidInput
 
 Every = str | int | float | Sequence[int]
@@ -16,9 +17,15 @@ GROWTH = 1.06
 """``every="log"`` grows the distance between frames by this factor: about 60 frames in 200 steps,
 100 in 2,000."""
 
+MAX_COUNT = 2**16
+"""More frames are not counted: a chunk never holds so many."""
+
 
 class FrameSteps:
     """The steps that become frames; ask ``step in FrameSteps(every)``. See ``record(every=...)``.
+
+    Raises:
+        InvalidInput: ``every`` is something else. NumPy's numbers and arrays are accepted.
 
     Example:
         >>> every_tenth = FrameSteps(10)
@@ -33,21 +40,17 @@ class FrameSteps:
 
     def __init__(self, every: Every) -> None:
         self._interval, self._growth, self._steps = 0, 0.0, frozenset[int]()
-        if every == "log":
+        number = to_python(every)
+        if isinstance(number, bool):
+            raise _refusal(every)
+        if isinstance(number, str) and number == "log":
             self._growth = GROWTH
-        elif isinstance(every, int) and every >= 1:
-            self._interval = every
-        elif isinstance(every, float) and 1 < every < math.inf:
-            self._growth = every
-        elif (
-            isinstance(every, Sequence)
-            and not isinstance(every, str)
-            and all(isinstance(step, int) for step in every)
-        ):
-            self._steps = frozenset({0, *every})
+        elif isinstance(number, int) and number >= 1:
+            self._interval = number
+        elif isinstance(number, float) and 1 < number < math.inf:
+            self._growth = number
         else:
-            expected = '"log", an integer ≥ 1, a float > 1 or step numbers'
-            raise InvalidInput(f"every must be {expected}, got {every!r}")
+            self._steps = frozenset({0, *_step_numbers(every)})
         self._grown = [0]
 
     def __contains__(self, step: int) -> bool:
@@ -55,21 +58,41 @@ class FrameSteps:
             return step % self._interval == 0
         if self._growth:
             self._grow_to(step)
-            return self._grown[int(np.searchsorted(self._grown, step))] == step
+            return self._grown[bisect_left(self._grown, step)] == step
         return step in self._steps
 
     def count(self, steps: int) -> int:
-        """Return how many frames a run of so many steps has, its last step included."""
+        """Return how many frames a run of so many steps has, its last step included.
+
+        At most about ``MAX_COUNT`` are counted, so that runs without a planned end start at once.
+        """
         if self._interval:
-            return steps // self._interval + 2
+            return min(steps // self._interval + 2, MAX_COUNT)
         if self._growth:
-            self._grow_to(steps)
+            self._grow_to(steps, MAX_COUNT)
             return sum(step <= steps for step in self._grown) + 1
         return sum(0 <= step <= steps for step in self._steps) + 1
 
-    def _grow_to(self, step: int) -> None:
+    def _grow_to(self, step: int, most: float = math.inf) -> None:
         """Extend the grown steps; they do not depend on the planned steps, so a longer run only
         adds frames."""
-        while self._grown[-1] < step:
+        while self._grown[-1] < step and len(self._grown) < most:
             last = self._grown[-1]
             self._grown.append(max(last + 1, round(last * self._growth)))
+
+
+def _step_numbers(every: Any) -> list[int]:
+    """Return the steps of a list, tuple, range or array of one dimension."""
+    is_array = len(getattr(every, "shape", ())) == 1 and hasattr(every, "tolist")
+    if isinstance(every, str | bytes) or not (isinstance(every, Sequence) or is_array):
+        raise _refusal(every)
+    steps = every.tolist() if is_array else list(every)
+    try:
+        return [check_whole_number("every", step, at_least=0) for step in steps]
+    except InvalidInput as error:
+        raise _refusal(every) from error
+
+
+def _refusal(every: Any) -> InvalidInput:
+    expected = '"log", an integer ≥ 1, a float > 1 or step numbers'
+    return InvalidInput(f"every must be {expected}, got {describe(every)}")

@@ -11,11 +11,11 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from explore.core import registry
 from explore.core.runs import Run
+from explore.core.validation import check_path, check_whole_number, describe
 from explore.errors import ExploreWarning, InvalidInput
 
 log = logging.getLogger("explore")
@@ -77,22 +77,48 @@ def resolve_product(value: Any, kind: type[P], expected: str) -> P:
     """
     if isinstance(value, kind):
         return value
-    if isinstance(value, str | Path) and str(value):
-        return kind.load(value)
+    if isinstance(value, str | bytes | os.PathLike) and value:
+        return kind.load(check_path("file", value))
     if isinstance(value, Mapping):
         if value.get("config"):
-            product = kind.of(_repeat(value["config"], value.get("step")))
+            config = without_downloads(value["config"])
+            product = kind.of(_repeat(config, value.get("step")))
             _check_hash(product, value.get("sha256"))
             return product
         if "config" not in value and "method" in value:
             return kind.of(_repeat(value, None))
     elif isinstance(value, Run):
         return kind.of(value)
-    raise InvalidInput(f"{expected}; got {value!r}")
+    raise InvalidInput(f"{expected}; got {describe(value)}")
+
+
+def without_downloads(config: Any) -> Any:
+    """Return a configuration or the description of a data set without requests for a download.
+
+    What a file of somebody else says must not make this machine fetch anything. A data set that is
+    not there is then reported as ``DataMissing``, with what to do.
+
+    Args:
+        config: a value from a recording or a product; nested ones are included.
+
+    Example:
+        >>> without_downloads({"data": {"name": "mnist", "options": {"download": True, "size": 8}}})
+        {'data': {'name': 'mnist', 'options': {'size': 8}}}
+    """
+    if isinstance(config, Mapping):
+        return {key: without_downloads(v) for key, v in config.items() if key != "download"}
+    if isinstance(config, list | tuple):
+        return [without_downloads(value) for value in config]
+    return config
 
 
 def _repeat(config: Mapping[str, Any], step: int | None) -> Run:
     """Build the run of a product again and advance it to ``step``, or to its end for None."""
+    if not isinstance(config, Mapping) or not isinstance(config.get("method"), str):
+        raise InvalidInput(
+            f"a product is described by the configuration of a run, got {describe(config)}"
+        )
+    step = None if step is None else check_whole_number("step", step, at_least=0)
     if step is not None:
         fields = registry.resolve(registry.method(config["method"]).config).__dataclass_fields__
         if "steps" in fields:

@@ -12,16 +12,18 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explore.core._format import check_json
 from explore.core.checkpoint import checkpoint_path, resume, save_checkpoint
 from explore.core.environment import processor, threads, versions
 from explore.core.frame_steps import Every, FrameSteps
-from explore.core.recording import describe_difference, open_recording
+from explore.core.recording import describe_difference, open_recording, recording_id
 from explore.core.runs import BaseRun, Progress, Run, Stop
+from explore.core.validation import check_callable, check_text, check_whole_number, describe
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, RecordingFailed
 
 if TYPE_CHECKING:
@@ -59,10 +61,18 @@ def record(
         file beside the recording; see ``BaseRun.save_product``.
 
     Raises:
+        InvalidInput: ``to`` is no path or a link, the run lacks a member or holds a wrong value in
+            it, ``every`` is something else, or a snapshot cannot be stored.
         ConfigMismatch: ``to`` holds the recording of a run with another configuration.
         RecordingBusy: somebody else is writing ``to``.
+        RecordingDamaged: ``to`` is damaged, or another program changed or removed a file of it
+            while the run was recorded. Nothing is written over what is missing.
         RecordingFailed: a frame or checkpoint could not be written, e.g. because the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed; the step was finished and a checkpoint written first.
+
+    Warns:
+        ExploreWarning: the checkpoint beside ``to`` cannot be used (it is damaged, or belongs to
+            another recording), so the run computes from step 0 again; or results may differ.
 
     Example:
         >>> from explore import build, record
@@ -71,17 +81,21 @@ def record(
         4
     """
     path = _local_path(to)
-    if every == "auto":
+    _check_values(run)
+    if isinstance(every, str) and every == "auto":
         every = run.every if isinstance(run, BaseRun) else "log"
     due = FrameSteps(every)
-    if run.steps < 1:
-        raise InvalidInput(f"run.steps is {run.steps}; a run has at least one step")
+    if progress is not None:
+        check_callable("progress", progress, "of steps done, steps planned and a message")
+    if stop is not None:
+        check_callable("stop", stop, "without arguments that returns whether to stop")
     if run.step >= run.steps and not path.exists():
         text = f"{run!r} ended before it was recorded, so only its last frame is recorded"
         warnings.warn(f"{text}. Record a new run to see every step", ExploreWarning, stacklevel=2)
     with _interruptible() as interrupted, _writer(run, path, due.count(run.steps)) as writer:
-        checkpoint = checkpoint_path(path)
-        if not resume(run, checkpoint) and run.step == 0 and writer.steps[-1] > 0:
+        checkpoint, identifier = checkpoint_path(path), writer.attributes.get("id", "")
+        resumed = resume(run, checkpoint, identifier, writer.steps[-1])
+        if not resumed and run.step == 0 and writer.steps[-1] > 0:
             log.info("%s has frames but no checkpoint; computing again from step 0", path)
         saved_at, saved_step = time.monotonic(), run.step
         try:
@@ -93,21 +107,23 @@ def record(
                 if run.step >= run.steps or interrupted() or (stop is not None and stop()):
                     break
                 start = time.perf_counter()
-                run.advance()
+                _advance(run)
                 seconds = writer.attributes.get("seconds", 0.0)
                 writer.attributes["seconds"] = seconds + time.perf_counter() - start
                 if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
-                    save_checkpoint(run, checkpoint)
+                    save_checkpoint(run, checkpoint, identifier, writer.steps[-1])
+                    writer.commit()
                     saved_at, saved_step = time.monotonic(), run.step
         except RecordingFailed:
             text = "recording to %s failed at step %d; its checkpoint is at step %d"
             log.warning(text, path, run.step, saved_step)
             raise
-        save_checkpoint(run, checkpoint)
+        save_checkpoint(run, checkpoint, identifier, writer.steps[-1])
         # The seconds since the last frame, and the number of steps that are planned.
         writer.commit()
         if isinstance(run, BaseRun) and run.step >= run.steps:
-            run.save_product(path)
+            with recording_id(identifier):
+                run.save_product(path)
         if interrupted():
             text = f"stopped at step {run.step} of {run.steps}; record to {path} again to continue"
             raise KeyboardInterrupt(text)
@@ -118,6 +134,7 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     from explore.core.writer import Writer
 
     if not path.exists():
+        _check_members(run)
         if (stale := checkpoint_path(path)).exists():  # of a recording that was removed
             stale.unlink()
         attributes = {"config": run.config, "name": run.name, "threads": threads()}
@@ -127,7 +144,7 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
     writer = Writer.reopen(path)
     writer.attributes["steps"] = run.steps  # it may be asked to go further than at first
     try:
-        difference = describe_difference(writer.attributes["config"], run.config)
+        difference = describe_difference(writer.attributes.get("config", {}), run.config)
         if difference:
             raise ConfigMismatch(
                 f"{path} was recorded by a run with another configuration:\n{difference}\n"
@@ -140,24 +157,79 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
                 "the last bits may differ"
             )
             warnings.warn(text, ExploreWarning, stacklevel=3)
-        writer.reserve(len(writer.steps) + frames)
+        _check_members(run)
     except BaseException:
         writer.close()
         raise
     return writer
 
 
+def _advance(run: Run) -> None:
+    """Take one step, and check that it was counted: otherwise the run would never end."""
+    before = run.step
+    run.advance()
+    after = check_whole_number(f"step of {type(run).__name__}", run.step, at_least=0)
+    if after <= before:
+        raise InvalidInput(
+            f"advance() of {type(run).__name__} must add 1 to its step; it was {before} and is now "
+            f"{after}"
+        )
+    run.step = after
+
+
+def _check_values(run: Run) -> None:
+    """Check what a run says about itself.
+
+    Raises:
+        InvalidInput: a value is missing or of another type.
+    """
+    values = ("name", "config", "step", "steps")
+    if isinstance(run, type) or any(not hasattr(run, name) for name in values):
+        raise InvalidInput(
+            f"run must be an object with the members that explore.Run lists, got {describe(run)}"
+        )
+    check_text("run.name", run.name)
+    if not isinstance(run.config, Mapping):
+        raise InvalidInput(f"run.config must be a mapping, got {describe(run.config)}")
+    check_json("run.config", run.config)
+    steps = check_whole_number("run.steps", run.steps, at_least=1)
+    step = check_whole_number("run.step", run.step, at_least=0)
+    if (type(run.steps), type(run.step)) != (int, int):  # 3.0, or a number of NumPy
+        run.steps, run.step = steps, step
+
+
+def _check_members(run: Run) -> None:
+    """Check that a run has the functions that are called."""
+    for name in ("advance", "snapshot", "state"):
+        check_callable(f"{name} of {type(run).__name__}", getattr(run, name, None), "of the run")
+
+
 def _local_path(to: str | os.PathLike[str] | None) -> Path:
+    from explore.core._checked_store import location
+
     if to is None:
         folder = tempfile.mkdtemp(prefix="explore-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         return Path(folder) / "run.zarr"
-    if "://" in str(to) or str(to).endswith(".zip"):
+    text = location("to", to)
+    if "://" in text or text.endswith(".zip"):
         raise InvalidInput(
-            f"a run is recorded to a folder, got {str(to)!r}; "
+            f"a run is recorded to a folder, got {describe(to)}; "
             "pack() makes one file of a finished folder"
         )
-    return Path(to)
+    path = Path(text)
+    if path.name in ("", ".."):
+        raise InvalidInput(f"to must be a folder of its own such as runs/a.zarr, got {text!r}")
+    try:
+        if path.is_symlink():
+            raise InvalidInput(
+                f"to is a link to {path.resolve()}; record to that folder itself, so that its "
+                "lock and its checkpoint are used"
+            )
+        checkpoint_path(path).with_suffix(".npz.part").exists()
+    except OSError as error:  # such as a name that is too long
+        raise RecordingFailed(f"cannot record to {path}: {error.strerror or error}") from error
+    return path
 
 
 def _device(run: Run) -> str:

@@ -18,14 +18,24 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from explore.core._format import FORMAT, chunk_keys, damaged, read_root, seal, to_json
-from explore.errors import DataMissing, InvalidInput, RecordingDamaged
+from explore.core._format import FORMAT, damaged, read_root, seal, to_json, unreadable
+from explore.core.validation import check_items, check_number, check_path, describe
+from explore.errors import (
+    DataMissing,
+    ExploreError,
+    InvalidInput,
+    RecordingDamaged,
+    RecordingFailed,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -57,32 +67,36 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
     """
     import xarray
 
-    from explore.core._checked_store import open_store
+    from explore.core._checked_store import location, open_store
 
-    store = open_store(str(path))
+    place = location("path", path)
+    store = open_store(place)
     try:
         dataset: xarray.Dataset = xarray.open_zarr(
             store, consolidated=True, chunks=None, decode_cf=False
         )
-    except RecordingDamaged:
+    except ExploreError:
         raise
     except FileNotFoundError as error:
-        if "://" in str(path):
+        if "://" in place:
             raise DataMissing(
-                f"{path} does not exist or is not a recording: there is no zarr.json"
+                f"{place} does not exist or is not a recording: there is no zarr.json"
             ) from error
-        raise damaged(path, "it is no Zarr group (no zarr.json). Is it a recording?") from error
+        raise damaged(place, "it is no Zarr group (no zarr.json). Is it a recording?") from error
     except Exception as error:  # readers raise different errors for damaged files
-        if "://" in str(path) and isinstance(error, OSError):
-            raise DataMissing(f"{path} cannot be reached: {error}") from error
+        if "://" in place and isinstance(error, OSError):
+            raise DataMissing(f"{place} cannot be reached: {error}") from error
         raise damaged(
-            path, f"its metadata cannot be read ({type(error).__name__}: {error})"
+            place, f"its metadata cannot be read ({type(error).__name__}: {error})"
         ) from error
     if dataset.attrs.get("explore_format") != FORMAT:
         number = dataset.attrs.get("explore_format", "none")
         raise RecordingDamaged(
-            f"{path} has explore_format {number}; this version reads {FORMAT}. Is it a recording?"
+            f"{place} has explore_format {number}; this version reads {FORMAT}. Is it a recording?"
         )
+    steps = dataset["step"].values if "step" in dataset.coords else np.zeros(0)
+    if steps.dtype.kind not in "iu" or not steps.size or (np.diff(steps) <= 0).any():
+        raise damaged(place, "it has no frames, or their steps do not increase")
     dataset.attrs.pop("checksum", None)
     return dataset.set_coords(
         [name for name in dataset.data_vars if "step" not in dataset[name].dims]
@@ -97,16 +111,32 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
         to: the file to write, usually ``NAME.zarr.zip``; replaced atomically if it exists.
 
     Raises:
-        DataMissing: ``recording`` is not the folder of a recording.
-        RecordingDamaged: a chunk is missing, or the folder's metadata cannot be read.
+        DataMissing: ``recording`` is not the folder of a recording, or the system does not read it.
+        RecordingDamaged: a chunk is missing, was changed or is a link to another place, or the
+            folder's metadata cannot be read.
+        RecordingFailed: the file cannot be written.
     """
-    folder, target = Path(recording), Path(to)
+    from explore.core._array_layout import array_layouts, check_files
+    from explore.core._chunks import fault_of, open_part
+
+    folder, target = check_path("recording", recording), check_path("to", to)
+    if not target.name or target.is_dir() or target.resolve() == folder.resolve():
+        raise InvalidInput(f"to must be the path of a file, got {str(to)!r}")
     root = read_root(folder)
+    layouts = array_layouts(root, folder)
     part = target.with_name(target.name + ".part")
+
+    def read(key: str) -> bytes:
+        try:
+            return (folder / key).read_bytes()
+        except OSError as error:
+            raise unreadable(folder / key, error) from error
+
     try:
-        with zipfile.ZipFile(
-            part, "w", zipfile.ZIP_STORED
-        ) as archive:  # chunks are compressed already
+        check_files(folder, layouts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Chunks are compressed already.
+        with open_part(part) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
 
             def put(name: str, content: bytes) -> None:
                 archive.writestr(zipfile.ZipInfo(name, date_time=(2020, 1, 1, 0, 0, 0)), content)
@@ -114,14 +144,22 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
             put("zarr.json", seal(root))
             for name, metadata in root["consolidated_metadata"]["metadata"].items():
                 put(f"{name}/zarr.json", to_json(metadata))
-                for key in chunk_keys(metadata):
-                    try:
-                        put(f"{name}/{key}", (folder / name / key).read_bytes())
-                    except FileNotFoundError as error:
-                        raise damaged(folder, f"{name}/{key} is missing") from error
+                for key in layouts[name].keys():  # noqa: SIM118 - not a mapping
+                    content = read(f"{name}/{key}")
+                    if fault := fault_of(layouts[name], content):
+                        raise damaged(folder, f"{name}/{key} {fault}")
+                    put(f"{name}/{key}", content)
         part.replace(target)
+    except ExploreError:
+        raise
+    except OSError as error:
+        raise RecordingFailed(
+            f"{target} could not be written: {error}. "
+            "The recording is unchanged; free disk space or choose another folder"
+        ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return target
 
 
@@ -138,8 +176,11 @@ def require_variable(
     Raises:
         InvalidInput: a recording does not contain the variable.
     """
-    listed: list[Any] = [recordings] if hasattr(recordings, "data_vars") else list(recordings)
+    listed: list[Any] = [recordings]
+    if not hasattr(recordings, "data_vars"):
+        listed = check_items("recordings", recordings)
     for recording in listed:
+        check_dataset(recording, "a recording")
         if name not in recording:
             method = recording.attrs.get("name")
             raise InvalidInput(
@@ -152,22 +193,59 @@ def frame_index(recording: xarray.Dataset, step: int | None = None) -> int:
     """Return the index of the last frame at or before a step.
 
     For ``None`` it is the index of the last frame. A step before the first frame has the index 0.
+
+    Raises:
+        InvalidInput: ``step`` is no number, or the dataset has no frames.
     """
-    steps = recording["step"].values
+    steps = steps_of(recording)
     if step is None:
         return len(steps) - 1
+    step = check_number("step", step)  # type: ignore[assignment]
     return max(0, int(np.searchsorted(steps, step, side="right")) - 1)
 
 
 def product_path(recording: str | os.PathLike[str], suffix: str) -> Path:
     """Return the path of a file beside a recording: ``runs/a.zarr`` → ``runs/a`` and the suffix."""
-    path = Path(recording)
+    path = check_path("recording", recording)
+    if not path.name:
+        raise InvalidInput(f"recording must be the path of a recording, got {str(recording)!r}")
     return path.with_name(path.name.partition(".zarr")[0] + suffix)
+
+
+_current_id: ContextVar[str] = ContextVar("recording_id", default="")
+
+
+@contextmanager
+def recording_id(identifier: str) -> Iterator[None]:
+    """Write this ``id`` of a recording into the products that are saved inside the context."""
+    token = _current_id.set(identifier)
+    try:
+        yield
+    finally:
+        _current_id.reset(token)
+
+
+def current_recording_id() -> str:
+    """Return the ``id`` of the recording whose product is being saved; empty if there is none."""
+    return _current_id.get()
+
+
+def steps_of(recording: xarray.Dataset) -> NDArray[Any]:
+    """Return the numbers of the recorded steps.
+
+    Raises:
+        InvalidInput: it is no recording, or has no frames.
+    """
+    check_dataset(recording, "a recording")
+    steps: NDArray[Any] = recording["step"].values if "step" in recording.variables else np.zeros(0)
+    if not steps.size:
+        raise InvalidInput("expected a recording with frames; this dataset has no step")
+    return steps.reshape(-1)
 
 
 def has_ended(recording: xarray.Dataset) -> bool:
     """Return whether a recording contains the last step that was planned for its run."""
-    return int(recording["step"][-1]) >= int(recording.attrs.get("steps", 0))
+    return int(steps_of(recording)[-1]) >= int(recording.attrs.get("steps", 0))
 
 
 def describe_difference(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> str:
@@ -187,26 +265,62 @@ def describe_difference(recorded: Mapping[str, Any], present: Mapping[str, Any])
     )
 
 
+def check_dataset(value: Any, role: str = "a snapshot") -> None:
+    """Refuse what is no ``xarray.Dataset``.
+
+    Args:
+        value: what to check.
+        role: how the message calls it.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    import xarray
+
+    if not isinstance(value, xarray.Dataset):
+        raise InvalidInput(f"{role} must be an xarray.Dataset, got {describe(value)}")
+
+
 def check_frame(frame: xarray.Dataset) -> None:
     """Refuse a snapshot that cannot be a frame of a recording.
 
     Raises:
-        InvalidInput: the snapshot has no data variables, or a variable has a type that recordings
-            do not store.
+        InvalidInput: the snapshot has no data variables, or a variable has a name, dimensions or a
+            type that recordings do not store.
     """
+    from explore.core._array_layout import DTYPES, MAX_CHUNK_BYTES, is_plain_name
+
+    check_dataset(frame)
     if not frame.data_vars:
         raise InvalidInput(
             "a snapshot needs at least one data variable; coordinates are stored only once"
         )
     for name, variable in frame.variables.items():
-        if "step" in variable.dims or name == "step":
+        about = f"snapshot variable {name!r}"
+        if not is_plain_name(name):
             raise InvalidInput(
-                f"snapshot variable {name!r} has a dimension 'step'; record() adds it"
+                f"{about} must have another name: each variable is a folder of the recording, so "
+                "its name is a text without / and \\"
             )
-        if variable.dtype.kind not in "biuf" and not (
-            variable.dtype.kind in "OUT" and name in frame.coords
+        if "step" in variable.dims or name == "step":
+            raise InvalidInput(f"{about} has a dimension 'step'; record() adds it")
+        if len(set(variable.dims)) < variable.ndim or not all(
+            isinstance(dim, str) for dim in variable.dims
         ):
             raise InvalidInput(
-                f"snapshot variable {name!r} has dtype {variable.dtype}; "
+                f"{about} has the dimensions {variable.dims}; they must be different texts"
+            )
+        is_text = name in frame.coords and _holds_texts(variable.values)
+        if variable.dtype.newbyteorder("=").name not in DTYPES and not is_text:
+            raise InvalidInput(
+                f"{about} has dtype {variable.dtype}; "
                 "recordings store numbers and, as coordinates, text"
             )
+        if not is_text and variable.size * variable.dtype.itemsize > MAX_CHUNK_BYTES:
+            raise InvalidInput(f"{about} is larger than 2 GB; store it in parts")
+
+
+def _holds_texts(values: Any) -> bool:
+    if values.dtype.kind == "O":
+        return all(isinstance(value, str) for value in values.reshape(-1).tolist())
+    return bool(values.dtype.kind in "UT")

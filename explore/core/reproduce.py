@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.products import without_downloads
 from explore.core.record import record
-from explore.core.recording import has_ended, open_recording
+from explore.core.recording import has_ended, open_recording, steps_of
 from explore.core.registry import build, method, resolve
 from explore.core.runs import Progress
+from explore.core.validation import check_path, check_text, describe
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ def rerun(
     progress: Progress | None = None,
 ) -> tuple[xarray.Dataset, pandas.DataFrame]:
     """Build the run of a recording again, record it to the same step, and compare the recordings.
+
+    Nothing is downloaded because a recording asks for it: its data set must be on this machine.
 
     Args:
         recording: folder, ``.zarr.zip`` file or URL.
@@ -53,24 +57,31 @@ def rerun(
         >>> bool(table["same bits"].all())
         True
     """
-    first = open_recording(recording)
-    if Path(to).exists() and (
-        Path(to).resolve() == Path(recording).resolve() or has_ended(open_recording(to))
+    from explore.core._checked_store import location
+
+    place, target = location("recording", recording), check_path("to", location("to", to))
+    changes = {} if changes is None else changes
+    if not isinstance(changes, Mapping):
+        raise InvalidInput(f"changes must be a mapping of options, got {describe(changes)}")
+    first = open_recording(place)
+    if target.exists() and (
+        target.resolve() == Path(place).resolve() or has_ended(open_recording(target))
     ):
         raise InvalidInput(f"{to} already holds a recording; choose another folder or remove it")
-    config = dict(first.attrs.get("config", {}))
+    config = without_downloads(first.attrs.get("config", {}))
     if "method" not in config:
         raise InvalidInput(
             f"{recording} does not name its method in its configuration; it cannot be repeated"
         )
-    last = int(first["step"][-1])
+    check_text("method", config["method"])
+    last = int(steps_of(first)[-1])
     if "steps" in resolve(method(config["method"]).config).__dataclass_fields__:
         config["steps"] = max(1, last)
-    run = build({**config, **(changes or {})})
+    run = build({**config, **changes})
     # Not all methods have an option for the number of steps. Changes may contain more steps.
     stop = None if changes else lambda: run.step >= last
     steps = [int(step) for step in first["step"].values]
-    second = record(run, to, every=steps, progress=progress, stop=stop)
+    second = record(run, target, every=steps, progress=progress, stop=stop)
     return second, compare_frames(first, second)
 
 
@@ -79,10 +90,16 @@ def compare_frames(first: xarray.Dataset, second: xarray.Dataset) -> pandas.Data
 
     Only common frames are compared. The difference is NaN if a value is NaN in one recording only,
     or if shapes differ.
+
+    Raises:
+        InvalidInput: they are no recordings, or have no step in common.
     """
     import pandas
 
+    steps_of(first), steps_of(second)
     steps = np.intersect1d(first["step"].values, second["step"].values)
+    if not steps.size:
+        raise InvalidInput("the two recordings have no step in common, so nothing can be compared")
     first, second = first.sel(step=steps), second.sel(step=steps)
     rows = []
     for name in first.data_vars:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explore.core.recording import open_recording
 from explore.core.registry import methods, resolve
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import (
+    check_choice,
+    check_flag,
+    check_items,
+    check_path,
+    check_text,
+    describe,
+)
+from explore.errors import InvalidInput, RecordingFailed
 
 if TYPE_CHECKING:
     import pandas
@@ -20,6 +29,7 @@ PERCENT_COLUMNS = ("accuracy", "f1", "macro_f1", "auc")
 attribute ``percent``."""
 
 SPREAD_COLUMNS = ("std", "±")
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
 LATEX_RULES = [
     {"selector": f"{place}rule", "props": ":hline"} for place in ("top", "mid", "bottom")
 ]
@@ -33,7 +43,7 @@ def build_table(
     Other files are ignored, so ``runs/*`` works.
 
     Args:
-        paths: recordings: folders ``.zarr``, files ``.zarr.zip`` or URLs of either.
+        paths: recordings: folders ``.zarr``, files ``.zarr.zip`` or URLs of either; one or several.
         against: the name in the table that the others are compared with.
         unlike: allow recordings with different protocols or test images.
 
@@ -42,13 +52,18 @@ def build_table(
             tables.
         DataMissing, RecordingDamaged: see ``open_recording``.
     """
+    from explore.core._checked_store import location
+
+    single = isinstance(paths, str | bytes | os.PathLike)
+    places = [location("paths", p) for p in ([paths] if single else check_items("paths", paths))]
+    against, unlike = check_text("against", against), check_flag("unlike", unlike)
     suffixes = (".zarr", ".zarr.zip")
-    recordings = [open_recording(p) for p in paths if str(p).rstrip("/\\").endswith(suffixes)]
+    recordings = [open_recording(p) for p in places if p.rstrip("/\\").endswith(suffixes)]
     table_functions = {name: method.table for name, method in methods().items() if method.table}
     names = list(dict.fromkeys(str(recording.attrs.get("name")) for recording in recordings))
     tabulated = [name for name in names if name in table_functions]
     if not tabulated:
-        content = f"there is no recording (.zarr, .zarr.zip) among {len(paths)} paths"
+        content = f"there is no recording (.zarr, .zarr.zip) among {len(places)} paths"
         if recordings:
             content = f"got {len(recordings)} recordings of {', '.join(names)}"
         raise InvalidInput(
@@ -67,9 +82,11 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
     """Return a table as text, with its notes below.
 
     In "md" and "latex", spreads follow their means in the same cell, and shares are in percent.
+    Texts stay texts: HTML and links in Markdown, commands in LaTeX and formulas in CSV are escaped.
 
     Raises:
         UnknownName: the format is not "md", "latex" or "csv".
+        InvalidInput: ``table`` is no ``pandas.DataFrame``.
 
     Example:
         >>> import pandas
@@ -80,13 +97,15 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
         | dm | 50.0 ± 1.2 |
         <BLANKLINE>
     """
-    if form not in TABLE_FORMATS:
-        raise UnknownName("table format", form, TABLE_FORMATS)
+    form = check_choice("table format", form, TABLE_FORMATS)
+    _check_table(table)
     if form == "csv":
-        return str(table.to_csv(index=False))
-    cells, notes = _merge_spreads(table), table.attrs.get("notes", [])
+        return str(csv_safe(table).to_csv(index=False))
+    cells = _merge_spreads(table)
+    notes = [" ".join(str(note).splitlines()) for note in table.attrs.get("notes", [])]
     if form == "md":  # DataFrame.to_markdown would need another package.
-        escaped = [[text.replace("|", r"\|") for text in row] for row in (cells, *cells.to_numpy())]
+        escaped = [[_escape_markdown(text) for text in row] for row in (cells, *cells.to_numpy())]
+        notes = [_escape_html(note) for note in notes]
         head, *rows = (f"| {' | '.join(row)} |" for row in escaped)
         lines = [head, "|---" * cells.shape[1] + "|", *rows, *(f"\n{note}" for note in notes)]
         return "\n".join(lines) + "\n"
@@ -98,12 +117,79 @@ def format_table(table: pandas.DataFrame, form: str = "md") -> str:
     return latex + "".join(f"% {note}\n" for note in notes)
 
 
+def csv_safe(table: pandas.DataFrame) -> pandas.DataFrame:
+    """Return a table whose texts no spreadsheet takes for formulas.
+
+    An apostrophe is put before texts that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line
+    break and are no numbers. Spreadsheets do not show it.
+
+    Raises:
+        InvalidInput: ``table`` is no ``pandas.DataFrame``.
+
+    Example:
+        >>> import pandas
+        >>> table = pandas.DataFrame({"method": ["dm", "=1+2", "-0.5"], "loss": [1.0, -1.0, 0.0]})
+        >>> csv_safe(table)["method"].tolist()
+        ['dm', "'=1+2", '-0.5']
+
+    Source: OWASP, CSV injection, https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    _check_table(table)
+    safe = table.copy()
+    for position in range(safe.shape[1]):  # Two columns may have one name.
+        column = safe.iloc[:, position]
+        texts = [_quote_formula(value) for value in column.tolist()]
+        if any(text is not value for text, value in zip(texts, column.tolist(), strict=True)):
+            safe.isetitem(position, texts)
+    safe.columns = [_quote_formula(name) for name in safe.columns]
+    return safe
+
+
 def write_text(text: str, out: str | os.PathLike[str]) -> Path:
-    """Write a text to a file, create its folder if needed, and return its path."""
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text, encoding="utf-8")
+    """Write a text to a file, create its folder if needed, and return its path.
+
+    Raises:
+        InvalidInput: ``text`` is no text, or ``out`` is no path.
+        RecordingFailed: the file cannot be written.
+    """
+    out = check_path("out", out)
+    content = check_text("text", text).encode("utf-8", "replace")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(content)
+    except OSError as error:
+        raise RecordingFailed(
+            f"{out} could not be written: {error.strerror or error}; choose another file"
+        ) from error
     return out
+
+
+def _check_table(table: Any) -> None:
+    import pandas
+
+    if not isinstance(table, pandas.DataFrame):
+        raise InvalidInput(f"table must be a pandas.DataFrame, got {describe(table)}")
+
+
+def _quote_formula(value: Any) -> Any:
+    if not isinstance(value, str) or not value.startswith(FORMULA_STARTS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def _escape_html(text: str) -> str:
+    """Return a text in which no tag or entity begins."""
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text)
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _escape_markdown(text: str) -> str:
+    """Return the text of a cell without columns, tags, links or code of its own."""
+    return re.sub(r"[\\|`]|\](?=\()", r"\\\g<0>", _escape_html(text))
 
 
 def _merge_spreads(table: pandas.DataFrame) -> pandas.DataFrame:

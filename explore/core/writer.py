@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from explore.core._format import FORMAT, chunk_keys, damaged, read_root, seal, to_json
-from explore.core.recording import check_frame
-from explore.errors import InvalidInput, RecordingBusy, RecordingFailed
+from explore.core._array_layout import array_layouts, check_files
+from explore.core._array_writer import ArrayWriter, array_metadata, write_constant
+from explore.core._chunks import change_of, fingerprint_of, replace_file
+from explore.core._format import FORMAT, check_json, damaged, read_root, seal, to_json
+from explore.core.recording import check_dataset, check_frame
+from explore.errors import ExploreError, InvalidInput, RecordingBusy, RecordingFailed
 
 if TYPE_CHECKING:
     import xarray
@@ -31,30 +36,21 @@ class Writer:
     """
 
     def __init__(self, path: Path, lock: Any) -> None:
-        import zarr
-
         self.path, self._lock = path, lock
         self._root = read_root(path)
         self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
-        # Zarr would fill a missing chunk with zeros and then write the next frame into it.
-        missing = [
-            f"{name}/{key}"
-            for name, metadata in self._metadata.items()
-            for key in chunk_keys(metadata)
-            if not (path / name / key).is_file()
-        ]
-        if missing:
-            raise damaged(path, f"{', '.join(missing)} missing")
-        try:
-            # Zarr does not store this option with the arrays.
-            with zarr.config.set({"array.write_empty_chunks": True}):
-                self._arrays = {
-                    name: zarr.open_array(path / name, mode="r+") for name in self._metadata
-                }
-            count = self._metadata["step"]["shape"][0]
-            self.steps: list[int] = np.asarray(self._arrays["step"][:count]).tolist()
-        except Exception as error:  # A damaged file makes Zarr fail in many ways.
-            raise damaged(path, f"{type(error).__name__}: {error}") from error
+        layouts = array_layouts(self._root, path)
+        count = layouts["step"].shape[0]
+        self._fingerprint = fingerprint_of(path / "zarr.json")
+        check_files(path, layouts)
+        self._arrays = {
+            name: ArrayWriter(path, layout, self._metadata[name], count)
+            for name, layout in layouts.items()
+        }
+        self.steps: list[int] = self._arrays["step"].read().tolist()
+        self._published = -1
+        if any(later <= step for step, later in zip(self.steps, self.steps[1:], strict=False)):
+            raise damaged(path, "its steps do not increase")
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -71,86 +67,102 @@ class Writer:
         step: int,
         capacity: int,
     ) -> Self:
-        """Allocate a recording for up to ``capacity`` frames like ``frame`` and commit this frame.
+        """Create a recording and commit its first frame.
 
         The recording also gets the attributes of the frame, under names that it does not use
-        itself. The folder gets its name only when the first frame is complete.
+        itself, and an ``id``, by which its checkpoint and its product know it. The folder gets its
+        name only when the first frame is complete.
+
+        Args:
+            path: the folder.
+            attributes: of the recording.
+            frame: the first frame.
+            step: its step.
+            capacity: the number of frames that are expected; chunks hold no more.
         """
         check_frame(frame)
+        about = {"explore_format": FORMAT, **frame.attrs, **attributes, "id": uuid.uuid4().hex}
+        about = check_json("attributes of the recording", about)
         lock = lock_for(path)
         new = path.with_name(path.name + ".new")
         try:
             shutil.rmtree(new, ignore_errors=True)  # An earlier writer may have been killed here.
-            _allocate(new, {"explore_format": FORMAT, **frame.attrs, **attributes}, frame, capacity)
+            _allocate(new, about, frame, capacity)
             writer = cls(new, lock)
             writer.append(frame, step)
             new.rename(path)
+            return cls(path, lock)
         except BaseException as error:
             shutil.rmtree(new, ignore_errors=True)
             lock.release()
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, ExploreError):
                 raise RecordingFailed(
                     f"cannot create {path}: {error}. "
                     "No file remains; free disk space or choose another folder"
                 ) from error
             raise
-        return cls(path, lock)
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
-        """Open an existing recording to append frames."""
+        """Open an existing recording to append frames.
+
+        Raises:
+            RecordingFailed: the system does not read it.
+        """
         lock = lock_for(path)
         try:
             return cls(path, lock)
-        except BaseException:
+        except BaseException as error:
             lock.release()
+            if isinstance(error, OSError) and not isinstance(error, ExploreError):
+                raise RecordingFailed(
+                    f"cannot go on with {path}: {error}. "
+                    "Its files may be intact; remove the cause and record again"
+                ) from error
             raise
-
-    def reserve(self, capacity: int) -> None:
-        """Extend the arrays to ``capacity`` frames. Readers use the committed metadata only."""
-        try:
-            for name, array in self._arrays.items():
-                if self._evolves(name) and array.shape[0] < capacity:
-                    array.resize((capacity, *array.shape[1:]))
-        except OSError as error:
-            raise RecordingFailed(
-                f"cannot extend {self.path}: {error}. All earlier frames are kept; free disk space"
-            ) from error
 
     def append(self, frame: xarray.Dataset, step: int) -> None:
         """Write one frame and commit it.
 
         Raises:
             InvalidInput: variables, dimensions or dtypes differ from those of the first frame.
-            RecordingDamaged: other frames in the same chunk cannot be read.
+            RecordingDamaged: a file with committed frames is missing, or another program changed
+                it. Nothing is written then.
             RecordingFailed: the frame could not be written, for example because the disk is full.
                 Committed frames are unchanged.
         """
-        index = len(self.steps)
         values = self._check_like_first(frame)
-        self.reserve(index + 1)
         try:
-            self._arrays["step"][index] = step
-            for name, value in values.items():
-                self._arrays[name][index] = value
+            self._check_files()
+            for name, value in (("step", step), *values.items()):
+                self._arrays[name].append(value)
             self._commit([*self.steps, step], values)
+        except ExploreError:
+            raise
         except OSError as error:
             raise RecordingFailed(
                 f"frame of step {step} could not be written to {self.path}: {error}. "
-                f"The {index} frames before it are kept; "
+                f"The {len(self.steps)} frames before it are kept; "
                 "free disk space and record again to continue"
             ) from error
-        except ValueError as error:
-            raise damaged(self.path, f"frame of step {step} could not be added: {error}") from error
 
     def commit(self) -> None:
-        """Write the present attributes.
+        """Write the present attributes, and the number of frames into the metadata of each array.
+
+        Readers of the group's metadata see a frame when it was appended; those that only read the
+        metadata of the arrays see it from here on.
 
         Raises:
+            RecordingDamaged: a file with committed frames is missing, or another program changed
+                it.
             RecordingFailed: they could not be written; those on disk are unchanged.
         """
         try:
+            self._check_files(everything=True)
             self._commit(self.steps, {})
+            self._publish()
+        except ExploreError:
+            raise
         except OSError as error:
             raise RecordingFailed(
                 f"{self.path} could not be written: {error}. All frames are kept"
@@ -164,13 +176,23 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        try:
+            if self._published >= 0 and self._published != len(self.steps):
+                with suppress(OSError):  # A run that failed is not to fail in another way.
+                    self._publish()
+        finally:
+            self.close()
 
-    def _evolves(self, name: str) -> bool:
-        return "step" in (self._metadata[name]["dimension_names"] or ())
+    def _check_files(self, everything: bool = False) -> None:
+        change = change_of(self.path / "zarr.json", self._fingerprint)
+        if change:
+            raise damaged(self.path, f"zarr.json {change}")
+        for array in self._arrays.values():
+            array.check(everything)
 
     def _check_like_first(self, frame: xarray.Dataset) -> dict[str, np.ndarray[Any, Any]]:
         first = {name for name in self._arrays if name != "step" and self._evolves(name)}
+        check_dataset(frame)
         if first != set(frame.data_vars):
             names = sorted(map(str, frame.data_vars))
             raise InvalidInput(
@@ -178,15 +200,17 @@ class Writer:
                 f"the first frame has {sorted(first)}, this one has {names}"
             )
         for name in first:
-            variable, array = frame[name], self._arrays[name]
-            dims = self._metadata[name]["dimension_names"][1:]
-            sizes = dict(zip(dims, array.shape[1:], strict=True))
-            if (*variable.sizes.items(), variable.dtype) != (*sizes.items(), array.dtype):
+            variable, layout = frame[name], self._arrays[name].layout
+            sizes = dict(zip(layout.dims[1:], layout.shape[1:], strict=True))
+            if (*variable.sizes.items(), variable.dtype) != (*sizes.items(), layout.dtype):
                 raise InvalidInput(
                     f"{name!r} is {variable.dtype} {dict(variable.sizes)}; "
-                    f"in the first frame it is {array.dtype} {sizes}"
+                    f"in the first frame it is {layout.dtype} {sizes}"
                 )
         return {name: frame[name].values for name in first}
+
+    def _evolves(self, name: str) -> bool:
+        return self._arrays[name].layout.evolves
 
     def _commit(self, steps: list[int], values: Mapping[str, np.ndarray]) -> None:
         root = json.loads(to_json(self._root))  # A failure must not change self._root.
@@ -197,10 +221,18 @@ class Writer:
                 attributes = metadata["attributes"]
                 attributes |= _actual_range(values[name], attributes.get("actual_range"))
         part = self.path.with_name(self.path.name + ".commit")
-        part.write_bytes(seal(root))
-        part.replace(self.path / "zarr.json")
+        self._fingerprint = replace_file(self.path / "zarr.json", seal(root), part)
         self._root, self._metadata = root, root["consolidated_metadata"]["metadata"]
         self.steps = steps
+        self._published = max(self._published, 0)
+        for array in self._arrays.values():
+            array.commit(len(steps))
+
+    def _publish(self) -> None:
+        for name, array in self._arrays.items():
+            if array.layout.evolves:
+                array.write_metadata(self._metadata[name])
+        self._published = len(self.steps)
 
 
 def lock_for(path: Path) -> Any:
@@ -220,7 +252,7 @@ def lock_for(path: Path) -> Any:
         raise RecordingBusy(
             f"{path} is being written by another run; stop that run or record to another path"
         ) from error
-    except OSError as error:
+    except (OSError, NotImplementedError) as error:
         raise RecordingFailed(
             f"cannot record to {path}: {error}. Choose a folder that is writable"
         ) from error
@@ -243,64 +275,34 @@ def _actual_range(
 def _allocate(
     path: Path, attributes: Mapping[str, Any], frame: xarray.Dataset, capacity: int
 ) -> None:
-    import zarr
-
-    group = zarr.open_group(path, mode="w", zarr_format=3)
-    step = np.zeros(1, np.int64)
-    about_step = {"long_name": "step", "units": "1"}
-    _create_array(group, "step", step, (capacity,), capacity, ["step"], about_step)
+    """Write the metadata of all arrays, with no frames, and the constants."""
+    step = np.zeros((), np.int64)
+    metadata = {
+        "step": array_metadata(
+            step,
+            (0,),
+            int(np.clip(CHUNK_BYTES // step.nbytes, 1, capacity)),
+            ["step"],
+            {"long_name": "step", "units": "1"},
+        )
+    }
+    constants = {}
     for name, variable in frame.variables.items():
         values, dims = np.asarray(variable.values), [str(dim) for dim in variable.dims]
         if name in frame.coords:
             about = {**variable.attrs, **_actual_range(values)}
-            array = _create_array(group, str(name), values, values.shape, None, dims, about)
-            array[...] = values
+            metadata[str(name)] = array_metadata(values, values.shape, None, dims, about)
+            constants[str(name)] = values
         else:
             frames = int(np.clip(CHUNK_BYTES // max(1, values.nbytes), 1, capacity))
-            shape, dims = (capacity, *values.shape), ["step", *dims]
-            _create_array(group, str(name), values, shape, frames, dims, variable.attrs)
-    metadata = {
-        name: json.loads((path / name / "zarr.json").read_text())
-        for name in ("step", *map(str, frame.variables))
-    }
-    root = json.loads((path / "zarr.json").read_text())
-    root["attributes"] = json.loads(to_json(attributes))
-    root["consolidated_metadata"] = {
-        "kind": "inline",
-        "must_understand": False,
-        "metadata": metadata,
-    }
-    for entry in metadata.values():
-        if "step" in entry["dimension_names"]:
-            entry["shape"][0] = 0
-    (path / "zarr.json").write_bytes(seal(root))
-
-
-def _create_array(
-    group: Any,
-    name: str,
-    values: np.ndarray[Any, Any],
-    shape: tuple[int, ...],
-    frames: int | None,
-    dims: list[str],
-    attributes: Mapping[Any, Any],
-) -> Any:
-    """Create an array for values of this dtype, with ``frames`` of them in a chunk (None: one
-    chunk)."""
-    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
-    from zarr.core.dtype import VariableLengthUTF8
-
-    text = values.dtype.kind in "OUT"
-    size = values.itemsize
-    blosc = BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle", typesize=size)
-    chunks = shape if frames is None else (frames, *shape[1:])
-    return group.create_array(
-        name,
-        shape=shape,
-        chunks=tuple(max(1, size) for size in chunks),
-        dtype=VariableLengthUTF8() if text else values.dtype,
-        dimension_names=dims,
-        compressors=(ZstdCodec() if text else blosc, Crc32cCodec()),
-        attributes=json.loads(to_json(attributes)),
-        config={"write_empty_chunks": True},  # A missing chunk is damage, never all zeros.
-    )
+            shape, dims = (0, *values.shape), ["step", *dims]
+            metadata[str(name)] = array_metadata(values, shape, frames, dims, variable.attrs)
+    path.mkdir()
+    for name, entry in metadata.items():
+        (path / name).mkdir()
+        (path / name / "zarr.json").write_bytes(to_json(entry))
+    for name, values in constants.items():
+        write_constant(path / name, values)
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": metadata}
+    root = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+    (path / "zarr.json").write_bytes(seal({**root, "consolidated_metadata": consolidated}))

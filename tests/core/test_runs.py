@@ -326,7 +326,9 @@ def test_an_exception_in_a_step_is_raised_and_earlier_frames_remain(tmp_path: Pa
 def test_zero_steps_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     run = CountingRun(1)
     run.steps = 0
-    with pytest.raises(InvalidInput, match=r"run\.steps is 0"):
+    with pytest.raises(
+        InvalidInput, match=r"run\.steps must be a whole number of at least 1, got 0"
+    ):
         record(run, tmp_path / "run.zarr")
     assert list(tmp_path.iterdir()) == []
 
