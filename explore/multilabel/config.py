@@ -37,6 +37,12 @@ DEFAULT_TEMPERATURES = {"kmcl": 0.17, "kmcl-constant": 0.17}
 
 OTHER_TEMPERATURE = 0.1
 
+MIN_TEMPERATURE = 1e-9
+"""The smallest temperature; at smaller ones, similarities differ by rounding alone."""
+
+MOST_STRENGTH = 100.0
+"""The largest strength of views: images are shifted by 200 pixels."""
+
 DEFAULT_ALPHA = {"multisupcon": 0.3, "probmcl": 0.5}
 """Overlap from which samples are positive."""
 
@@ -57,7 +63,10 @@ class _CommonConfig(BaseConfig):
     )
     latent: int = option(16, "axes of the mixtures of probmcl", at_least=1)
     views: float = option(
-        1.0, "strength of the random changes of each view of a sample; 0: none", at_least=0
+        1.0,
+        "strength of the random changes of each view of a sample; 0: none",
+        at_least=0,
+        at_most=MOST_STRENGTH,
     )
     correlation: str = option(
         "outside",
@@ -95,7 +104,9 @@ class MultilabelConfig(_CommonConfig):
         None, "kmcl: weight of the reconstruction; by default 1 / batch", at_least=0
     )
     temperature: float | None = option(
-        None, "temperature of the contrast; by default 0.17 for kmcl, 0.1 for the others", above=0
+        None,
+        "temperature of the contrast; by default 0.17 for kmcl, 0.1 for the others",
+        at_least=MIN_TEMPERATURE,
     )
     alpha: float | None = option(
         None,

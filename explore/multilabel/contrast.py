@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import normalize
 
+from explore.core.array_validation import check_shape
+from explore.core.tensor_validation import check_tensor
 from explore.core.validation import check_number
-from explore.errors import InvalidInput
-from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
+from explore.multilabel._checks import check_labels, check_result, check_values, full_precision
+from explore.multilabel.config import MIN_TEMPERATURE
 from explore.multilabel.overlap import label_overlap, positive_pairs
+
+SAFE_SCALE = 1e15
+"""Features between this and its inverse have squares that float32 holds."""
 
 
 class Contrast(NamedTuple):
@@ -28,9 +33,7 @@ class Contrast(NamedTuple):
 
 
 @full_precision
-def pair_contrast(
-    logits: torch.Tensor, positives: torch.Tensor, weights: torch.Tensor | None = None
-) -> Contrast:
+def pair_contrast(logits: Any, positives: Any, weights: Any = None) -> Contrast:
     """Return the contrastive loss of a batch, with the mean over positives outside the logarithm.
 
     For anchor i with the positives A(i):
@@ -53,17 +56,24 @@ def pair_contrast(
         >>> pair_contrast(logits, torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]]).bool())
         Contrast(loss=tensor(0.6931), anchors=2, skipped=1)
     """
+    logits = check_values("logits", logits, ("N", "N"))
     count = len(logits)
-    tables = [logits, positives, *([] if weights is None else [weights])]
-    if any(table.shape != (count, count) for table in tables):
-        raise InvalidInput(
-            "logits, positives and weights must all be [N, N], got "
-            + ", ".join(str(list(table.shape)) for table in tables)
-        )
-    logits = widen(logits)
-    check_finite("logits", logits)
+    shape = (count, count)
+    check_shape("logits", logits, shape, "float", empty=True)
+    positives = check_tensor("positives", positives, shape, kind="flag", empty=True)
+    if weights is not None:
+        weights = check_values("weights", weights, shape).to(logits.device)
+    contrast = contrast_of_pairs(logits, positives.to(logits.device), weights)
+    return contrast._replace(loss=check_result("the loss", contrast.loss, "logits or weights"))
+
+
+def contrast_of_pairs(
+    logits: torch.Tensor, positives: torch.Tensor, weights: torch.Tensor | None = None
+) -> Contrast:
+    """Return the loss of ``pair_contrast`` for tensors that fit."""
+    count = len(logits)
     diagonal = torch.eye(count, dtype=torch.bool, device=logits.device)
-    positives = positives.bool() & ~diagonal
+    positives = positives & ~diagonal
     positive_count = positives.sum(1)
     anchors = int((positive_count > 0).sum())
     if not anchors:
@@ -76,8 +86,8 @@ def pair_contrast(
 
 @full_precision
 def multisupcon_loss(
-    features: torch.Tensor,
-    labels: torch.Tensor,
+    features: Any,
+    labels: Any,
     temperature: float = 0.1,
     alpha: float = 0.3,
     overlap: str = "jaccard",
@@ -87,7 +97,7 @@ def multisupcon_loss(
     Args:
         features: ``[N, D]``; they are divided by their norms.
         labels: ``[N, K]`` of 0 and 1.
-        temperature: by which the cosines are divided.
+        temperature: by which the cosines are divided, at least 1e-9.
         alpha, overlap: see ``positive_pairs``.
 
     Raises:
@@ -101,17 +111,15 @@ def multisupcon_loss(
         >>> multisupcon_loss(torch.eye(3), torch.tensor([[1, 0], [1, 0], [0, 1]])).skipped
         1
     """
-    labels = check_labels(labels, rows=len(features))
     logits = _cosine_logits(features, temperature)
-    return pair_contrast(
+    labels = check_labels(labels, rows=len(logits)).to(logits.device)
+    return contrast_of_pairs(
         logits, positive_pairs(labels, alpha, overlap), label_overlap(labels, overlap)
     )
 
 
 @full_precision
-def mulsupcon_loss(
-    features: torch.Tensor, labels: torch.Tensor, temperature: float = 0.1
-) -> Contrast:
+def mulsupcon_loss(features: Any, labels: Any, temperature: float = 0.1) -> Contrast:
     """Return the MulSupCon loss: one set of positives for each label of the anchor.
 
     For each label of an anchor, the other samples with this label are its positives. The loss is
@@ -121,7 +129,7 @@ def mulsupcon_loss(
     Args:
         features: ``[N, D]``; they are divided by their norms.
         labels: ``[N, K]`` of 0 and 1.
-        temperature: by which the cosines are divided.
+        temperature: by which the cosines are divided, at least 1e-9.
 
     Raises:
         InvalidInput: labels other than 0 and 1, features that are not finite, or a temperature that
@@ -134,9 +142,8 @@ def mulsupcon_loss(
         >>> mulsupcon_loss(torch.eye(3), torch.tensor([[1, 1], [1, 0], [0, 1]])).anchors
         3
     """
-    labels = check_labels(labels, rows=len(features)).to(features.device)
     logits = _cosine_logits(features, temperature)
-    labels = labels.to(logits.dtype)
+    labels = check_labels(labels, rows=len(logits)).to(logits)
     count = len(logits)
     diagonal = torch.eye(count, dtype=torch.bool, device=logits.device)
     others = (labels.sum(0) - labels) * labels  # positives of each anchor by label, [N, K]
@@ -151,12 +158,18 @@ def mulsupcon_loss(
     return Contrast(-weighted.sum() / sets.sum(), anchors, count - anchors)
 
 
-def _cosine_logits(features: torch.Tensor, temperature: float) -> torch.Tensor:
+def _cosine_logits(features: Any, temperature: float) -> torch.Tensor:
     """Return the cosines of all pairs, divided by the temperature."""
-    check_number("temperature", temperature, above=0)
-    if features.ndim != 2:
-        raise InvalidInput(f"features must be [N, D], got {list(features.shape)}")
-    features = widen(features)
-    check_finite("features", features)
-    unit = normalize(features, dim=1)
+    temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
+    features = check_values("features", features, ("N", "D"))
+    unit = normalize(features / _scale_of(features), dim=1)
     return unit @ unit.T / temperature
+
+
+def _scale_of(features: torch.Tensor) -> torch.Tensor:
+    """Return the largest magnitude of each row, ``[N, 1]``; 1 where squares do not overflow."""
+    if not features.shape[1]:
+        return features.new_ones(len(features), 1)
+    largest = features.detach().abs().amax(1, keepdim=True)
+    is_safe = (largest < SAFE_SCALE) & (largest > 1 / SAFE_SCALE)
+    return torch.where(is_safe | (largest == 0), 1.0, largest)

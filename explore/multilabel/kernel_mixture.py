@@ -6,16 +6,25 @@ features.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.functional import elu, logsigmoid
 
-from explore.core.validation import check_choice, check_number
+from explore.core.validation import check_choice, check_number, check_seed
 from explore.errors import InvalidInput
 from explore.models._init import Linear, initialise
-from explore.multilabel._checks import check_finite, check_labels, full_precision, widen
+from explore.multilabel._checks import (
+    check_finite,
+    check_labels,
+    check_mask,
+    check_parts,
+    check_result,
+    check_sizes,
+    fitting_features,
+    full_precision,
+)
 from explore.multilabel.config import KERNEL_COVARIANCES
 
 
@@ -76,15 +85,12 @@ class KernelMixtureHead(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_choice("covariance", covariance, KERNEL_COVARIANCES)
-        check_number("variance_floor", variance_floor, above=0)
-        if min(inputs, classes, latent) < 1:
-            raise InvalidInput(
-                f"inputs, classes and latent must be 1 or more, got {inputs}, {classes} and "
-                f"{latent}"
-            )
+        covariance = check_choice("covariance", covariance, KERNEL_COVARIANCES)
+        variance_floor = check_number("variance_floor", variance_floor, above=0)
+        inputs, classes, latent = check_sizes(inputs=inputs, classes=classes, latent=latent)
         is_isotropic = covariance == "isotropic"
-        self.variance_floor = variance_floor
+        check_sizes(axes=inputs if is_isotropic else latent, outputs=classes * latent)
+        self.inputs, self.variance_floor = inputs, variance_floor
         self.reduce: nn.Module = nn.Identity() if is_isotropic else Linear(inputs, latent)
         axes = inputs if is_isotropic else latent
         outputs = classes if is_isotropic else classes * latent
@@ -92,10 +98,15 @@ class KernelMixtureHead(nn.Module):
         self.logits = Linear(axes, classes)
         self.means = Linear(axes, outputs)
         self.variances = Linear(axes, outputs)
-        initialise(self, seed)
+        initialise(self, check_seed(seed))
 
-    def forward(self, features: torch.Tensor) -> KernelMixture:
-        """Return the mixtures of features ``[B, inputs]``."""
+    def forward(self, features: Any) -> KernelMixture:
+        """Return the mixtures of features ``[B, inputs]``.
+
+        Raises:
+            InvalidInput: features of another shape or type.
+        """
+        features = fitting_features(features, self.inputs, self.logits.weight.dtype)
         features = self.reduce(features)
         raw = self.variances(features)
         return KernelMixture(
@@ -113,11 +124,20 @@ def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
     For isotropic mixtures, Σ_d (f_d − m)² is computed as Σ_d (f_d − f̄)² + D (f̄ − m)², which needs
     no array over axes and labels at once.
 
+    Raises:
+        InvalidInput: parameters that do not fit or are not finite, or exponents that overflow.
+
     Example:
         >>> one = torch.ones(1, 1)
         >>> kernel_exponents(KernelMixture(torch.full((1, 4), 3.0), one, one, one))
         tensor([[-8.]])
     """
+    exponents = mixture_exponents(check_mixture(mixture))
+    return check_result("the exponents", exponents, "features, means or variances")
+
+
+def mixture_exponents(mixture: KernelMixture) -> torch.Tensor:
+    """Return the same as ``kernel_exponents`` for a mixture that is checked."""
     features, _, means, variances = mixture
     if means.ndim == 2:
         average = features.mean(1, keepdim=True)
@@ -128,9 +148,7 @@ def kernel_exponents(mixture: KernelMixture) -> torch.Tensor:
 
 
 @full_precision
-def kernel_reconstruction(
-    mixture: KernelMixture, labels: torch.Tensor, mask: torch.Tensor | None = None
-) -> torch.Tensor:
+def kernel_reconstruction(mixture: KernelMixture, labels: Any, mask: Any = None) -> torch.Tensor:
     """Return the reconstruction loss of KMCL, at least 0.
 
     It is the mean over samples of −log Σ_{k present} π_k g_k(f) / Σ_k π_k g_k(f), the negative
@@ -154,7 +172,17 @@ def kernel_reconstruction(
     """
     mixture = check_mixture(mixture)
     labels = fitting_labels(mixture, labels, mask)
-    scores = logsigmoid(mixture.logits) + kernel_exponents(mixture)
+    if mask is not None:
+        mask = check_mask(mask, tuple(labels.shape)).to(labels.device)
+    loss = reconstruction_of(mixture, labels, mask)
+    return check_result("the reconstruction", loss, "features, means or variances")
+
+
+def reconstruction_of(
+    mixture: KernelMixture, labels: torch.Tensor, mask: torch.Tensor | None
+) -> torch.Tensor:
+    """Return the same as ``kernel_reconstruction`` for input that is checked."""
+    scores = logsigmoid(mixture.logits) + mixture_exponents(mixture)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return posterior_loss(scores, labels)
@@ -179,9 +207,13 @@ def posterior_loss(scores: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return (scores.logsumexp(1) - present.logsumexp(1)).mean()
 
 
-def check_mixture(mixture: KernelMixture) -> KernelMixture:
-    """Return a mixture of float32 or wider, whose parameters fit and are finite."""
-    mixture = KernelMixture(*map(widen, mixture))
+def check_mixture(mixture: Any) -> KernelMixture:
+    """Return a mixture of float32 or wider, whose parameters fit and are finite.
+
+    Raises:
+        InvalidInput: no mixture, shapes that do not match, or values that are not finite.
+    """
+    mixture = KernelMixture(*check_parts(KernelMixture, mixture))
     features, logits, means, variances = mixture
     shapes = [logits.shape, (len(logits), *features.shape[1:], *logits.shape[1:])]
     if (
@@ -202,9 +234,7 @@ def check_mixture(mixture: KernelMixture) -> KernelMixture:
     return mixture
 
 
-def fitting_labels(
-    mixture: KernelMixture, labels: torch.Tensor, mask: torch.Tensor | None = None
-) -> torch.Tensor:
+def fitting_labels(mixture: KernelMixture, labels: Any, mask: Any = None) -> torch.Tensor:
     """Return checked labels with a column for each component."""
     labels = check_labels(labels, mask, len(mixture.logits))
     if labels.shape != mixture.logits.shape:

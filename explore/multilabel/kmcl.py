@@ -7,15 +7,20 @@ from typing import Any
 import torch
 
 from explore.core.validation import check_choice, check_number
-from explore.multilabel._checks import full_precision
+from explore.multilabel._checks import check_mask, check_result, full_precision
 from explore.multilabel.classification import asymmetric_loss
-from explore.multilabel.config import CORRELATION_NAMES, INSIDE_EPSILON
+from explore.multilabel.config import (
+    CORRELATION_NAMES,
+    INSIDE_EPSILON,
+    MIN_TEMPERATURE,
+    OVERLAP_NAMES,
+)
 from explore.multilabel.contrast import Contrast
 from explore.multilabel.kernel_mixture import (
     KernelMixture,
     check_mixture,
     fitting_labels,
-    kernel_reconstruction,
+    reconstruction_of,
 )
 from explore.multilabel.overlap import label_overlap, positive_pairs
 from explore.multilabel.similarity import anchor_similarity
@@ -24,7 +29,7 @@ from explore.multilabel.similarity import anchor_similarity
 @full_precision
 def kernel_contrast(
     mixture: KernelMixture,
-    labels: torch.Tensor,
+    labels: Any,
     temperature: float = 0.17,
     correlation: str = "outside",
     alpha: float | None = None,
@@ -40,7 +45,7 @@ def kernel_contrast(
     Args:
         mixture: of B samples.
         labels: ``[B, K]`` of 0 and 1.
-        temperature: τ.
+        temperature: τ, at least 1e-9.
         correlation: where J stands: "outside" of the logarithm, as a weight; "inside", as in the
             released code, where J is a constant without any effect on gradients; or "none".
         alpha: overlap from which a pair is positive; None: one shared label is enough, as in KMCL.
@@ -48,7 +53,7 @@ def kernel_contrast(
 
     Raises:
         InvalidInput: labels other than 0 and 1, parameters that are not finite, or a temperature
-            that is not above 0.
+            below 1e-9.
 
     Source: KMCL (arXiv 2307.03967). The released code has J inside; J outside, and the mean over
     anchors with a positive, are our reading.
@@ -59,8 +64,11 @@ def kernel_contrast(
         >>> kernel_contrast(mixture, torch.tensor([[1, 0], [1, 1], [0, 0]]))
         Contrast(loss=tensor(0.3466), anchors=2, skipped=1)
     """
-    check_number("temperature", temperature, above=0)
-    check_choice("correlation", correlation, CORRELATION_NAMES)
+    temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
+    correlation = check_choice("correlation", correlation, CORRELATION_NAMES)
+    overlap = check_choice("overlap", overlap, OVERLAP_NAMES)
+    if alpha is not None:
+        alpha = check_number("alpha", alpha, above=0, at_most=1)
     mixture = check_mixture(mixture)
     labels = fitting_labels(mixture, labels)
     count = len(labels)
@@ -88,13 +96,14 @@ def kernel_contrast(
     if correlation == "outside":
         weight = weight * correlations
     total = (weight * labels.T[columns] * log_probability).sum()
-    return Contrast(-total / anchors, anchors, count - anchors)
+    loss = check_result("the contrast", -total / anchors, "means or variances")
+    return Contrast(loss, anchors, count - anchors)
 
 
 @full_precision
 def kmcl_loss(
     mixture: KernelMixture,
-    labels: torch.Tensor,
+    labels: Any,
     *,
     temperature: float = 0.17,
     correlation: str = "outside",
@@ -106,7 +115,7 @@ def kmcl_loss(
     gamma_neg: float = 4.0,
     gamma_pos: float = 0.0,
     clip: float = 0.05,
-    mask: torch.Tensor | None = None,
+    mask: Any = None,
 ) -> dict[str, Any]:
     """Return the terms of the KMCL loss and their weighted sum.
 
@@ -137,23 +146,27 @@ def kmcl_loss(
         >>> sorted(terms), terms["anchors"]
         (['anchors', 'classification', 'contrast', 'reconstruction', 'skipped', 'total'], 3)
     """
-    default = 1 / max(len(labels), 1)
+    mixture = check_mixture(mixture)
+    default = 1 / max(len(mixture.logits), 1)
     weights = {
         "classification": classification_weight,
         "reconstruction": default if reconstruction_weight is None else reconstruction_weight,
         "contrast": default if contrast_weight is None else contrast_weight,
     }
-    for name, weight in weights.items():
-        check_number(f"{name}_weight", weight, at_least=0)
-    mixture = check_mixture(mixture)
+    weights = {
+        name: check_number(f"{name}_weight", weight, at_least=0) for name, weight in weights.items()
+    }
     values = fitting_labels(mixture, labels, mask)
+    if mask is not None:
+        mask = check_mask(mask, tuple(values.shape)).to(values.device)
     contrast = kernel_contrast(mixture, values, temperature, correlation, alpha, overlap)
     terms: dict[str, Any] = {
         "classification": asymmetric_loss(
             mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", mask
         ),
-        "reconstruction": kernel_reconstruction(mixture, values, mask),
+        "reconstruction": reconstruction_of(mixture, values, mask),
         "contrast": contrast.loss,
     }
     total = sum(weights[name] * terms[name] for name in weights)
+    check_result("the loss", torch.as_tensor(total), "features, means, variances or weights")
     return {**terms, "total": total, "anchors": contrast.anchors, "skipped": contrast.skipped}

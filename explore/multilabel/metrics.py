@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from explore.core.validation import check_choice, check_whole_number
+from explore.core.array_validation import as_array, check_array
+from explore.core.validation import check_choice, check_flag, check_whole_number, describe
 from explore.errors import InvalidInput
+from explore.multilabel._array_checks import check_label_array
 
 THRESHOLD_KINDS = ("global", "per-label")
 THRESHOLD_MEASURES = ("OF1", "CF1")
@@ -95,6 +97,7 @@ def multilabel_report(
         >>> report["CP"], report["CR"], round(report["CF1"], 4), round(report["macro_f1"], 4)
         (0.75, 1.0, 0.8571, 0.8333)
     """
+    legacy = check_flag("legacy", legacy)
     scores, labels, mask = _checked(scores, labels, mask)
     _check_probabilities(scores, mask)
     count = scores.shape[1]
@@ -156,8 +159,8 @@ def choose_threshold(
         >>> choose_threshold([[0.3], [0.1]], [[1], [0]])
         0.2
     """
-    check_choice("kind", kind, THRESHOLD_KINDS)
-    check_choice("measure", measure, THRESHOLD_MEASURES)
+    kind = check_choice("kind", kind, THRESHOLD_KINDS)
+    measure = check_choice("measure", measure, THRESHOLD_MEASURES)
     scores, labels, mask = _checked(scores, labels, mask)
     _check_probabilities(scores, mask)
     if kind == "global":
@@ -206,30 +209,23 @@ def _row_means(values: np.ndarray) -> np.ndarray:
 
 def _checked(scores: Any, labels: Any, mask: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return scores, labels (0 where they are not known) and the mask as NumPy arrays."""
-    score_array, label_array = (_to_numpy(values).astype(float) for values in (scores, labels))
-    if score_array.ndim != 2 or score_array.shape != label_array.shape:
+    score_array = check_array("scores", scores, ("N", "K"), finite=False)
+    label_array = check_label_array(labels, mask)
+    if score_array.shape != label_array.shape:
         raise InvalidInput(
             f"scores and labels must both be [N, K], got {list(score_array.shape)} and "
             f"{list(label_array.shape)}"
         )
-    if not score_array.size:
-        raise InvalidInput(f"scores are empty, {list(score_array.shape)}; give one or more samples")
-    mask = np.ones(score_array.shape, bool) if mask is None else _to_numpy(mask).astype(bool)
-    if mask.shape != score_array.shape:
-        raise InvalidInput(f"mask must be {list(score_array.shape)}, got {list(mask.shape)}")
-    wrong = mask & ~np.isin(label_array, (0, 1))
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise InvalidInput(
-            f"labels must be 0 or 1, got {label_array[row, column]:g} in row {row}, column "
-            f"{column}; pass mask= for missing labels"
-        )
+    if mask is None:
+        mask = np.ones(score_array.shape, bool)
+    else:
+        mask = check_array("mask", mask, score_array.shape, kind="flag")
     if not np.isfinite(score_array[mask]).all():
         row, column = np.argwhere(mask & ~np.isfinite(score_array))[0]
         raise InvalidInput(
             f"scores must be finite, got NaN or infinity in row {row}, column {column}"
         )
-    return score_array, np.where(mask, label_array, 0.0), mask
+    return score_array, label_array, mask
 
 
 def _check_probabilities(scores: np.ndarray, mask: np.ndarray) -> None:
@@ -241,19 +237,14 @@ def _check_probabilities(scores: np.ndarray, mask: np.ndarray) -> None:
         )
 
 
-def _to_numpy(values: Any) -> np.ndarray:
-    """Return an array of a list, an array or a tensor of any precision."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()  # NumPy has no bfloat16.
-        return np.asarray((values.double() if values.is_floating_point() else values).numpy())
-    return np.asarray(values)
-
-
 def _check_threshold(threshold: Any, count: int) -> np.ndarray:
-    limits = np.asarray(threshold, float)
-    if limits.shape not in ((), (count,)) or not ((limits >= 0) & (limits <= 1)).all():
-        raise InvalidInput(f"threshold must be a number in 0..1 or [{count}], got {threshold!r}")
-    return limits
+    limits = as_array("threshold", threshold)
+    is_number = limits.dtype.kind in "iuf" and limits.shape in ((), (count,))
+    if not is_number or not ((limits >= 0) & (limits <= 1)).all():
+        raise InvalidInput(
+            f"threshold must be a number in 0..1 or [{count}], got {describe(threshold)}"
+        )
+    return limits.astype(np.float64)
 
 
 def _mean(values: np.ndarray) -> float:

@@ -7,18 +7,28 @@ likelihood could not be obtained: they are our reading, hence the name "ProbMCL-
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.functional import elu, log_softmax
 
-from explore.core.validation import check_choice, check_number
+from explore.core.validation import check_choice, check_number, check_seed
 from explore.errors import InvalidInput
 from explore.models._init import Linear, initialise
-from explore.multilabel._checks import check_finite, full_precision, widen
+from explore.multilabel._checks import (
+    check_finite,
+    check_parts,
+    check_result,
+    check_sizes,
+    fitting_features,
+    full_precision,
+)
 from explore.multilabel.config import DENSITY_COVARIANCES, SIMILARITY_NAMES
 from explore.multilabel.similarity import component_distance, pair_distance
+
+WEIGHT_TOLERANCE = 0.05
+"""By which the logarithm of a sum of weights may differ from 0, as those of halves do."""
 
 
 class DensityMixture(NamedTuple):
@@ -74,13 +84,13 @@ class MixtureDensityHead(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_choice("covariance", covariance, DENSITY_COVARIANCES)
-        check_number("variance_floor", variance_floor, above=0)
-        if min(inputs, classes, hidden, trunk, latent) < 1:
-            raise InvalidInput(
-                "inputs, classes, hidden, trunk and latent must be 1 or more, got "
-                f"{inputs}, {classes}, {hidden}, {trunk} and {latent}"
-            )
+        covariance = check_choice("covariance", covariance, DENSITY_COVARIANCES)
+        variance_floor = check_number("variance_floor", variance_floor, above=0)
+        inputs, classes, hidden, trunk, latent = check_sizes(
+            inputs=inputs, classes=classes, hidden=hidden, trunk=trunk, latent=latent
+        )
+        check_sizes(trunk=trunk, outputs=classes * latent)
+        self.inputs = inputs
         self.variance_floor, self.classes, self.axes = variance_floor, classes, latent
         self.trunk = nn.Sequential(
             Linear(inputs, hidden), nn.ReLU(), Linear(hidden, trunk), nn.ReLU()
@@ -89,10 +99,15 @@ class MixtureDensityHead(nn.Module):
         self.variances = Linear(trunk, classes * (1 if covariance == "isotropic" else latent))
         self.weights = Linear(trunk, classes)
         self.latent = Linear(trunk, latent)
-        initialise(self, seed)
+        initialise(self, check_seed(seed))
 
-    def forward(self, features: torch.Tensor) -> DensityMixture:
-        """Return the mixtures of features ``[B, inputs]``."""
+    def forward(self, features: Any) -> DensityMixture:
+        """Return the mixtures of features ``[B, inputs]``.
+
+        Raises:
+            InvalidInput: features of another shape or type.
+        """
+        features = fitting_features(features, self.inputs, self.latent.weight.dtype)
         trunk = self.trunk(features)
         variances = elu(self.variances(trunk)) + 1 + self.variance_floor
         if variances.shape[1] != self.classes:
@@ -105,6 +120,7 @@ class MixtureDensityHead(nn.Module):
         )
 
 
+@full_precision
 def mixture_similarity(mixture: DensityMixture, kind: str = "product") -> torch.Tensor:
     """Return the similarity of the mixtures of all pairs of samples, ``[B, B]`` in (0, 1].
 
@@ -127,14 +143,26 @@ def mixture_similarity(mixture: DensityMixture, kind: str = "product") -> torch.
         >>> mixture_similarity(head(torch.eye(4))).diagonal()
         tensor([1., 1., 1., 1.], grad_fn=<DiagonalBackward0>)
     """
-    return log_mixture_similarity(mixture, kind).exp()
+    kind = check_choice("kind", kind, SIMILARITY_NAMES)
+    similarity = log_similarity_of(check_mixture(mixture), kind).exp()
+    return check_result("the similarity", similarity, "means or variances")
 
 
 @full_precision
 def log_mixture_similarity(mixture: DensityMixture, kind: str = "product") -> torch.Tensor:
-    """Return the logarithm of ``mixture_similarity``, which does not underflow for "product"."""
-    check_choice("similarity", kind, SIMILARITY_NAMES)
-    mixture = check_mixture(mixture)
+    """Return the logarithm of ``mixture_similarity``, which does not underflow for "product".
+
+    Raises:
+        InvalidInput, UnknownName: see ``mixture_similarity``; or means so far apart that the
+            logarithm overflows.
+    """
+    kind = check_choice("kind", kind, SIMILARITY_NAMES)
+    similarity = log_similarity_of(check_mixture(mixture), kind)
+    return check_result("the similarity", similarity, "means or variances")
+
+
+def log_similarity_of(mixture: DensityMixture, kind: str) -> torch.Tensor:
+    """Return the same as ``log_mixture_similarity`` for a mixture that is checked."""
     if kind == "matched":
         half = 0.5 * log_softmax(mixture.log_weights, 1)  # The sum of weights is 1 up to rounding.
         return _at_most_zero((half[:, None] + half[None] - _matched_distance(mixture)).logsumexp(2))
@@ -203,7 +231,7 @@ def mixture_uncertainty(mixture: DensityMixture) -> dict[str, torch.Tensor]:
         mixture: of B samples.
 
     Raises:
-        InvalidInput: parameters that are not finite.
+        InvalidInput: parameters that are not finite, or measures that overflow.
 
     Source: Choi et al., arXiv 1709.02249.
 
@@ -223,18 +251,24 @@ def mixture_uncertainty(mixture: DensityMixture) -> dict[str, torch.Tensor]:
     centre = (weights[..., None] * means).sum(1, keepdim=True)
     aleatoric = (weights * variances.sum(2)).sum(1)
     epistemic = (weights * (means - centre).square().sum(2)).sum(1)
-    return {
+    measures = {
         "aleatoric": aleatoric,
         "epistemic": epistemic,
         "total": aleatoric + epistemic,
         "entropy": -(weights * mixture.log_weights).nan_to_num(nan=0.0).sum(1),
         "log_volume": 0.5 * (weights * variances.log().sum(2)).sum(1),
     }
+    return {k: check_result(k, values, "means or variances") for k, values in measures.items()}
 
 
-def check_mixture(mixture: DensityMixture) -> DensityMixture:
-    """Return a mixture of float32 or wider, whose parameters fit and are finite."""
-    mixture = DensityMixture(*map(widen, mixture))
+def check_mixture(mixture: Any) -> DensityMixture:
+    """Return a mixture of float32 or wider, whose parameters fit and are finite.
+
+    Raises:
+        InvalidInput: no mixture, shapes that do not match, values that are not finite, or weights
+            whose sum is not 1.
+    """
+    mixture = DensityMixture(*check_parts(DensityMixture, mixture))
     weights, means, variances, latent = mixture
     fits = means.ndim == 3 and weights.shape == means.shape[:2] and len(latent) == len(means)
     if not (
@@ -252,6 +286,12 @@ def check_mixture(mixture: DensityMixture) -> DensityMixture:
         check_finite(name, getattr(mixture, name))
     if bool(weights.isnan().any()):
         raise InvalidInput("log_weights must be numbers, got NaN")
+    total = weights.detach().logsumexp(1)
+    if bool((total.abs() > WEIGHT_TOLERANCE).any()):
+        raise InvalidInput(
+            "log_weights must be logarithms of weights that sum to 1, got a sum of "
+            f"{float(total[total.abs().argmax()].exp()):.3g}; use log_softmax of the logits"
+        )
     if bool((variances <= 0).any()):
         raise InvalidInput("variances must be above 0")
     return mixture

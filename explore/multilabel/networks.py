@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from explore.core.validation import describe
 from explore.data.multilabel_set import MultilabelSet
 from explore.errors import InvalidInput
 from explore.models._init import Linear, initialise
@@ -58,6 +60,8 @@ class MultilabelNetwork(nn.Module):
     def forward(self, x: torch.Tensor) -> Outputs:
         """Return features, logits and what is contrasted."""
         features = self.encoder(x)
+        if features.dtype != torch.float32:  # An encoder may compute in other types.
+            features = features.float()
         contrasted = None if self.contrast_head is None else self.contrast_head(features)
         logits = contrasted.logits if self.classifier is None else self.classifier(features)  # type: ignore[union-attr]
         return Outputs(features, logits, contrasted)
@@ -123,6 +127,12 @@ def _create_encoder(factory: EncoderFactory, seed: int) -> nn.Module:
     )
     if isinstance(factory, nn.Module) or not callable(factory):
         raise InvalidInput(f"{expected}; got {type(factory).__name__}")
+    try:
+        signature(factory).bind(seed)
+    except TypeError as error:
+        raise InvalidInput(f"{expected}; it cannot be called with one seed ({error})") from error
+    except ValueError:  # Some functions have no signature.
+        pass
     network = factory(seed)
     if not isinstance(network, nn.Module):
         raise InvalidInput(f"{expected}; it returned {type(network).__name__}")
@@ -136,17 +146,25 @@ def _feature_width(encoder: nn.Module, source: MultilabelSet) -> int:
     try:
         with torch.no_grad(), evaluation_mode(encoder):
             features = encoder(samples)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # The network of somebody else may fail in any way.
         raise InvalidInput(f"the encoder cannot take samples of shape {shape}: {error}") from error
     if (
         not isinstance(features, torch.Tensor)
         or features.ndim != 2
+        or not features.is_floating_point()
         or len(features) != count
         or not features.shape[1]
     ):
-        got = list(features.shape) if hasattr(features, "shape") else type(features).__name__
+        got = type(features).__name__
+        if hasattr(features, "shape"):
+            is_float = isinstance(features, torch.Tensor) and features.is_floating_point()
+            got = str(list(features.shape)) if is_float else describe(features)
         raise InvalidInput(
             f"the encoder must return features [N, D], here [{count}, D] for {count} samples, got "
             f"{got}; end it with a global pooling or nn.Flatten"
+        )
+    if not bool(features.isfinite().all()):
+        raise InvalidInput(
+            "the encoder returns NaN or infinite features; check its weights and layers"
         )
     return int(features.shape[1])

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
-from explore.core.validation import check_choice, check_number
+from explore.core.validation import check_choice, check_flag, check_number
 from explore.multilabel._checks import check_labels, full_precision
 from explore.multilabel._label_sets import is_at_least, overlap_of
 from explore.multilabel.config import OVERLAP_NAMES
 
 
 @full_precision
-def label_overlap(
-    labels: torch.Tensor, kind: str = "jaccard", empty_match: bool = False
-) -> torch.Tensor:
+def label_overlap(labels: Any, kind: str = "jaccard", empty_match: bool = False) -> torch.Tensor:
     """Return the overlap of the label sets of all pairs of samples.
 
     With i the number of shared labels of a and b: "jaccard" i / |a or b|, "dice" 2 i / (|a| + |b|),
@@ -40,7 +40,8 @@ def label_overlap(
         tensor([[1.0000, 0.3333],
                 [0.3333, 1.0000]])
     """
-    check_choice("kind", kind, OVERLAP_NAMES)
+    kind = check_choice("kind", kind, OVERLAP_NAMES)
+    empty_match = check_flag("empty_match", empty_match)
     labels = check_labels(labels)
     result: torch.Tensor = overlap_of(labels, kind)
     if empty_match:
@@ -49,7 +50,7 @@ def label_overlap(
     return result
 
 
-def positive_pairs(labels: torch.Tensor, alpha: float = 0.5, kind: str = "jaccard") -> torch.Tensor:
+def positive_pairs(labels: Any, alpha: float = 0.5, kind: str = "jaccard") -> torch.Tensor:
     """Return which pairs of samples have an overlap of at least ``alpha``.
 
     Args:
@@ -72,6 +73,6 @@ def positive_pairs(labels: torch.Tensor, alpha: float = 0.5, kind: str = "jaccar
                 [False, False,  True],
                 [ True,  True, False]])
     """
-    check_number("alpha", alpha, above=0, at_most=1)
+    alpha = check_number("alpha", alpha, above=0, at_most=1)
     positives = is_at_least(label_overlap(labels, kind), alpha)
     return positives.fill_diagonal_(False)

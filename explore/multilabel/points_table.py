@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.core.compare import frame_at
+from explore.core.validation import check_path
 from explore.errors import DependencyMissing, InvalidInput
 from explore.multilabel.figures.projection import principal_axes, project
 from explore.multilabel.recordings import TRAINING
@@ -103,7 +104,7 @@ def write_points(
         DependencyMissing: pyarrow is not installed.
         InvalidInput: see ``points_table``, or the path does not end in ``.parquet``.
     """
-    path = Path(path)
+    path = check_path("path", path)
     if path.suffix != ".parquet":
         raise InvalidInput(
             f"a table of points is written as a .parquet file, got {str(path)!r}; other programs "

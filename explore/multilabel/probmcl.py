@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from explore.core.validation import check_choice, check_number, check_whole_number
+from explore.core.validation import check_choice, check_flag, check_number, check_whole_number
 from explore.errors import InvalidInput
-from explore.multilabel._checks import check_labels, full_precision
-from explore.multilabel.contrast import pair_contrast
+from explore.multilabel._checks import check_labels, check_result, full_precision
+from explore.multilabel.config import MIN_TEMPERATURE, SIMILARITY_NAMES
+from explore.multilabel.contrast import contrast_of_pairs
 from explore.multilabel.kernel_mixture import posterior_loss
 from explore.multilabel.mixture_density import (
     DensityMixture,
     check_mixture,
-    log_mixture_similarity,
-    mixture_similarity,
+    log_similarity_of,
 )
 from explore.multilabel.overlap import label_overlap, positive_pairs
 
@@ -27,7 +27,7 @@ MANY_LABELS = 20
 @full_precision
 def probmcl_loss(
     mixture: DensityMixture,
-    labels: torch.Tensor,
+    labels: Any,
     *,
     alpha: float = 0.5,
     overlap: str = "jaccard",
@@ -48,7 +48,7 @@ def probmcl_loss(
         mixture: of ``views`` · N samples: all first views, then all second views.
         labels: ``[N, C]`` of 0 and 1.
         alpha, overlap: of ``positive_pairs``. Views of one sample with labels have the overlap 1.
-        temperature: of the contrast; about 0.1 with "linear", about 1 with "log".
+        temperature: of the contrast, at least 1e-9; about 0.1 with "linear", about 1 with "log".
         similarity: "product" or "matched"; by default "matched" for more than 20 labels.
         scale: "linear" compares S / temperature, "log" compares log S / temperature.
         contrast_weight: factor λ of the contrastive term.
@@ -75,11 +75,14 @@ def probmcl_loss(
         >>> terms["anchors"], terms["skipped"]
         (4, 0)
     """
-    check_number("temperature", temperature, above=0)
-    check_number("contrast_weight", contrast_weight, at_least=0)
-    check_choice("scale", scale, ("linear", "log"))
-    check_choice("likelihood", likelihood, ("posterior", "plain"))
-    check_whole_number("views", views, at_least=1)
+    temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
+    contrast_weight = check_number("contrast_weight", contrast_weight, at_least=0)
+    scale = check_choice("scale", scale, ("linear", "log"))
+    likelihood = check_choice("likelihood", likelihood, ("posterior", "plain"))
+    if similarity is not None:
+        similarity = check_choice("similarity", similarity, SIMILARITY_NAMES)
+    pair_weights = check_flag("pair_weights", pair_weights)
+    views = check_whole_number("views", views, at_least=1)
     mixture = check_mixture(mixture)
     labels = check_labels(labels).to(mixture.means.device)
     if labels.shape[1] != mixture.means.shape[1]:
@@ -94,10 +97,8 @@ def probmcl_loss(
         )
     labels = labels.repeat(views, 1)
     kind = similarity or ("matched" if labels.shape[1] > MANY_LABELS else "product")
-    if scale == "linear":
-        logits = mixture_similarity(mixture, kind) / temperature
-    else:
-        logits = log_mixture_similarity(mixture, kind) / temperature
+    log_similarity = log_similarity_of(mixture, kind)
+    logits = (log_similarity if scale == "log" else log_similarity.exp()) / temperature
     positives = positive_pairs(labels, alpha, overlap)
     weights = None
     if pair_weights:
@@ -105,7 +106,7 @@ def probmcl_loss(
         # Their mean over the positives of an anchor is 1.
         total = weights.sum(1, keepdim=True)
         weights = weights * positives.sum(1, keepdim=True) / torch.where(total > 0, total, 1.0)
-    contrast = pair_contrast(logits, positives, weights)
+    contrast = contrast_of_pairs(logits, positives, weights)
     scores = _component_scores(mixture, detached=likelihood == "plain")
     if likelihood == "plain":
         rows = labels.any(1)
@@ -113,10 +114,11 @@ def probmcl_loss(
         fit = -torch.where(rows, log_density, 0.0).sum() / max(int(rows.sum()), 1)
     else:
         fit = posterior_loss(scores, labels)
+    total = fit + contrast_weight * contrast.loss
     return {
         "likelihood": fit,
         "contrast": contrast.loss,
-        "total": fit + contrast_weight * contrast.loss,
+        "total": check_result("the loss", total, "latent, means, variances or weights"),
         "anchors": contrast.anchors,
         "skipped": contrast.skipped,
     }

@@ -5,16 +5,28 @@ It is computed from recorded mixtures, so that pictures can show it for any anch
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from explore.core.validation import check_choice
+from explore.core.array_validation import check_array
+from explore.core.validation import check_choice, check_number, check_whole_number
+from explore.errors import InvalidInput
+from explore.multilabel._array_checks import check_label_array, check_row
 from explore.multilabel._label_sets import is_at_least, overlap_of
-from explore.multilabel.config import CORRELATION_NAMES, INSIDE_EPSILON, OVERLAP_NAMES
+from explore.multilabel.config import (
+    CORRELATION_NAMES,
+    INSIDE_EPSILON,
+    MIN_TEMPERATURE,
+    OVERLAP_NAMES,
+)
+
+MOST_AXES = 2**31
+MOST_WEIGHT = 1.01
+"""Weights that were stored as halves may be above 1 by rounding."""
 
 
-def anchor_similarity(
-    means: np.ndarray, variances: np.ndarray, anchor: int, axes: int
-) -> np.ndarray:
+def anchor_similarity(means: Any, variances: Any, anchor: int, axes: int) -> np.ndarray:
     """Return the Bhattacharyya coefficients of an anchor's components with those of all samples.
 
     Args:
@@ -26,23 +38,37 @@ def anchor_similarity(
     Returns:
         float64 ``[N, K]``, 1 for the anchor itself.
 
+    Raises:
+        InvalidInput: shapes that do not match, values that are not finite, variances that are not
+            above 0, or no such row.
+
     Example:
         >>> anchor_similarity(np.array([[0.0], [2.0]]), np.ones((2, 1)), 0, axes=1).round(4)
         array([[1.    ],
                [0.6065]])
     """
-    means, variances = np.asarray(means, float), np.asarray(variances, float)
-    difference = np.square(means - means[anchor])
-    squares = difference.sum(2) if means.ndim == 3 else axes * difference
-    axes = means.shape[2] if means.ndim == 3 else axes
-    first, second = variances, variances[anchor]
-    ratio = np.square(np.sqrt(first) - np.sqrt(second)) / (2 * np.sqrt(first * second))
-    return np.exp(-0.25 * squares / (first + second) - 0.5 * axes * np.log1p(ratio))
+    means = check_array("means", means, ("N", "K", ...))
+    if means.ndim > 3:
+        raise InvalidInput(f"means must be [N, K] or [N, K, q], got {list(means.shape)}")
+    variances = check_array("variances", variances, means.shape[:2])
+    if (variances <= 0).any():
+        raise InvalidInput("variances must be above 0")
+    anchor = check_row("anchor", anchor, len(means))
+    axes = check_whole_number("axes", axes, 0 if means.ndim == 3 else 1, MOST_AXES)
+    with np.errstate(over="ignore", under="ignore"):  # Far components have the similarity 0.
+        difference = np.square(means - means[anchor])
+        squares = difference.sum(2) if means.ndim == 3 else axes * difference
+        axes = means.shape[2] if means.ndim == 3 else axes
+        first, second = variances, variances[anchor]
+        roots = np.sqrt(first), np.sqrt(second)
+        ratio = np.square(roots[0] - roots[1]) / (2 * (roots[0] * roots[1]))
+        total = np.minimum(first + second, np.finfo(float).max)
+    return np.exp(-0.25 * squares / total - 0.5 * axes * np.log1p(ratio))
 
 
 def pulls_on_anchor(
-    similarity: np.ndarray,
-    labels: np.ndarray,
+    similarity: Any,
+    labels: Any,
     anchor: int,
     *,
     temperature: float = 0.17,
@@ -66,6 +92,8 @@ def pulls_on_anchor(
         ``[N]``; 0 for the anchor, and everywhere if it has no positive.
 
     Raises:
+        InvalidInput: labels other than 0 and 1, similarities of another shape, no such row, or an
+            option out of its range.
         UnknownName: another correlation or overlap.
 
     Source: derivative of the contrast of KMCL (arXiv 2307.03967).
@@ -75,9 +103,14 @@ def pulls_on_anchor(
         >>> pulls_on_anchor(np.ones((4, 2)), labels, 0, temperature=1.0).round(3)
         array([ 0.   ,  0.583, -0.167, -0.417])
     """
-    check_choice("correlation", correlation, CORRELATION_NAMES)
-    check_choice("overlap", overlap, OVERLAP_NAMES)
-    labels = np.asarray(labels, float)
+    temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
+    correlation = check_choice("correlation", correlation, CORRELATION_NAMES)
+    overlap = check_choice("overlap", overlap, OVERLAP_NAMES)
+    if alpha is not None:
+        alpha = check_number("alpha", alpha, above=0, at_most=1)
+    labels = check_label_array(labels)
+    similarity = check_array("similarity", similarity, labels.shape)
+    anchor = check_row("anchor", anchor, len(labels))
     others = np.arange(len(labels)) != anchor
     own = labels[anchor]
     overlaps = overlap_of(labels, overlap, labels[[anchor]])[0]
@@ -87,7 +120,7 @@ def pulls_on_anchor(
         positive = is_at_least(overlaps, alpha) & others
     if not positive.any():
         return np.zeros(len(labels))
-    logits = np.where(others[:, None], np.asarray(similarity, float) / temperature, -np.inf)
+    logits = np.where(others[:, None], similarity / temperature, -np.inf)
     exponents = np.exp(logits - logits.max(0))
     probability = exponents / exponents.sum(0)
     weight = positive[:, None] * labels * own  # of −log p, by sample and shared label
@@ -101,9 +134,7 @@ def pulls_on_anchor(
     return result
 
 
-def matched_similarity(
-    weights: np.ndarray, means: np.ndarray, variances: np.ndarray, anchor: int
-) -> np.ndarray:
+def matched_similarity(weights: Any, means: Any, variances: Any, anchor: int) -> np.ndarray:
     """Return the matched similarity of an anchor's Gaussian mixture with those of all samples.
 
     It is Σ_k √(π_k π'_k) ρ^k, as in ``explore.multilabel.mixture_similarity``.
@@ -116,16 +147,22 @@ def matched_similarity(
 
     Returns:
         ``[N]``, about 1 for the anchor itself.
+
+    Raises:
+        InvalidInput: see ``anchor_similarity``, or weights of another shape or outside
+            0..1.
     """
-    weights = np.asarray(weights, float)
+    means = check_array("means", means, ("N", "C", "q"))
     similarity = anchor_similarity(means, variances, anchor, 0)
+    weights = check_array("weights", weights, similarity.shape)
+    if (weights < 0).any() or (weights > MOST_WEIGHT).any():
+        raise InvalidInput("weights must be 0 to 1, with a sum of 1 in each row")
+    anchor = check_row("anchor", anchor, len(weights))
     result: np.ndarray = (np.sqrt(weights * weights[anchor]) * similarity).sum(1)
     return result
 
 
-def pair_pulls(
-    similarity: np.ndarray, positive: np.ndarray, anchor: int, temperature: float
-) -> np.ndarray:
+def pair_pulls(similarity: Any, positive: Any, anchor: int, temperature: float) -> np.ndarray:
     """Return the pull of each sample on an anchor in a contrast of pairs, −∂L/∂S, ``[N]``.
 
     Args:
@@ -134,17 +171,24 @@ def pair_pulls(
         anchor: its row.
         temperature: by which S is divided.
 
+    Raises:
+        InvalidInput: arrays of another shape or type, no such row, or a temperature below 1e-9.
+
     Source: derivative of ``explore.multilabel.pair_contrast`` for one anchor.
 
     Example:
         >>> pair_pulls(np.zeros(3), np.array([True, True, False]), 0, temperature=0.5)
         array([ 0.,  1., -1.])
     """
+    temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
+    similarity = check_array("similarity", similarity, ("N",))
+    positive = check_array("positive", positive, similarity.shape, kind="flag")
+    anchor = check_row("anchor", anchor, len(similarity))
     others = np.arange(len(similarity)) != anchor
     positive = positive & others
     if not positive.any():
         return np.zeros(len(similarity))
-    logits = np.where(others, np.asarray(similarity, float) / temperature, -np.inf)
+    logits = np.where(others, similarity / temperature, -np.inf)
     exponents = np.exp(logits - logits.max())
     result: np.ndarray = (positive / positive.sum() - exponents / exponents.sum()) / temperature
     return result

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.core.tensor_validation import check_device
-from explore.core.validation import check_choice
+from explore.core.tensor_validation import as_tensor, check_device
+from explore.core.validation import check_choice, describe
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
@@ -33,7 +33,7 @@ def train(
     method: str = "kmcl",
     *,
     encoder: EncoderFactory | None = None,
-    device: str = "",
+    device: Any = None,
     **options: Any,
 ) -> MultilabelRun:
     """Return a run that trains a multi-label classifier on your data.
@@ -50,7 +50,7 @@ def train(
             as ``lambda seed: torchvision_network``. By default a small one. Layers that draw random
             numbers in training, such as dropout, use PyTorch's global random state, so that a run
             with them cannot be repeated.
-        device: of the computation; by default that of the data.
+        device: of the computation, such as "cuda"; by default that of the data.
         **options: the other fields of ``MultilabelConfig``.
 
     Returns:
@@ -70,10 +70,11 @@ def train(
     """
     from explore.core.registry import make_config, method as registered_method
 
-    check_choice("method", method, TRAINING_METHODS)
+    method = check_choice("method", method, TRAINING_METHODS)
     source = resolve_multilabel(data)
-    device = device or str(source.inputs.device)
-    values = {"method": method, "data": "tensors", "device": device, **options}
+    is_default = device is None or (isinstance(device, str) and not device)
+    device = source.inputs.device if is_default else check_device(device)
+    values = {"method": method, "data": "tensors", "device": str(device), **options}
     return MultilabelRun(make_config(registered_method(method), values), source, encoder)
 
 
@@ -145,13 +146,18 @@ class MultilabelRun(BaseRun):
             InvalidInput: samples of another shape or type, or with NaN.
         """
         source = self.source
-        inputs = torch.as_tensor(inputs)
-        if inputs.dtype != torch.uint8 or inputs.ndim == 2:
+        inputs = as_tensor("inputs", inputs).detach()
+        is_vector = inputs.ndim == 2
+        if is_vector or inputs.is_floating_point():
             inputs = inputs.float()
-        if inputs.shape[1:] != source.shape or inputs.dtype != source.inputs.dtype:
+        if (
+            inputs.ndim < 2
+            or inputs.shape[1:] != source.shape
+            or inputs.dtype != source.inputs.dtype
+        ):
             raise InvalidInput(
                 f"samples must be {source.inputs.dtype} [N, {', '.join(map(str, source.shape))}], "
-                f"as those of the data, got {inputs.dtype} {list(inputs.shape)}"
+                f"as those of the data, got {describe(inputs)}"
             )
         labels = torch.zeros(len(inputs), len(source.label_names))
         samples = replace(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from explore.core.tensor_validation import check_labels as check_numbers, check_tensor
+from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
-from explore.multilabel._checks import full_precision
+from explore.multilabel._checks import check_finite, full_precision, widen
+
+MOST_AXES = 2**31
 
 CHUNK_VALUES = 2**20
 """Values of an intermediate array at most, 4 MB in float32, if ``chunk`` is not given.
@@ -17,7 +23,7 @@ Larger arrays do not stay in the caches of the processor.
 
 @full_precision
 def component_similarity(
-    means: torch.Tensor, variances: torch.Tensor, axes: int = 1, chunk: int | None = None
+    means: Any, variances: Any, axes: int = 1, chunk: int | None = None
 ) -> torch.Tensor:
     """Return the Bhattacharyya coefficient of components of the same label, for all pairs.
 
@@ -34,7 +40,8 @@ def component_similarity(
         ``[B, B, K]`` in (0, 1]; 1 for equal parameters.
 
     Raises:
-        InvalidInput: shapes that do not match.
+        InvalidInput: shapes that do not match, means that are not finite, or variances that are
+            not above 0.
 
     Source: KMCL (arXiv 2307.03967); Bhattacharyya (1943). The released code multiplies the
     anisotropic distance by D in addition to the sum over D; here it is summed only.
@@ -49,28 +56,34 @@ def component_similarity(
 
 
 def component_distance(
-    means: torch.Tensor, variances: torch.Tensor, axes: int = 1, chunk: int | None = None
+    means: Any, variances: Any, axes: int = 1, chunk: int | None = None
 ) -> torch.Tensor:
     """Return the Bhattacharyya distance −log ρ, at least 0; see ``component_similarity``."""
-    check_parameters(means, variances)
+    means, variances = check_parameters(means, variances)
+    axes = check_whole_number("axes", axes, at_least=1, at_most=MOST_AXES)
+    chunk = None if chunk is None else check_whole_number("chunk", chunk, at_least=1)
     if means.ndim == 2:
-        return axes * pair_distance(means, variances, means, variances)
+        return _check_distance(axes * pair_distance(means, variances, means, variances))
+    if not means.numel():
+        return means.new_zeros(len(means), len(means), means.shape[2])
     count, size, labels = means.shape
-    rows = chunk or max(1, CHUNK_VALUES // max(count * size * labels, 1))
-    return torch.cat(
-        [
-            checkpoint(_summed_distance, m, v, means, variances, use_reentrant=False)
-            for m, v in zip(means.split(rows), variances.split(rows), strict=True)
-        ]
+    rows = min(count, chunk or max(1, CHUNK_VALUES // max(count * size * labels, 1)))
+    return _check_distance(
+        torch.cat(
+            [
+                checkpoint(_summed_distance, m, v, means, variances, use_reentrant=False)
+                for m, v in zip(means.split(rows), variances.split(rows), strict=True)
+            ]
+        )
     )
 
 
 @full_precision
 def anchor_similarity(
-    means: torch.Tensor,
-    variances: torch.Tensor,
-    anchors: torch.Tensor,
-    labels: torch.Tensor,
+    means: Any,
+    variances: Any,
+    anchors: Any,
+    labels: Any,
     axes: int = 1,
     chunk: int | None = None,
 ) -> torch.Tensor:
@@ -88,37 +101,67 @@ def anchor_similarity(
         ``[P, B]`` in (0, 1].
 
     Raises:
-        InvalidInput: shapes that do not match.
+        InvalidInput: shapes that do not match, or a sample or label that does not exist.
 
     Example:
         >>> ones, zero = torch.ones(2, 1), torch.tensor([0])
         >>> anchor_similarity(torch.tensor([[0.0], [2.0]]), ones, zero, zero)
         tensor([[1.0000, 0.6065]])
     """
-    check_parameters(means, variances)
+    means, variances = check_parameters(means, variances)
+    axes = check_whole_number("axes", axes, at_least=1, at_most=MOST_AXES)
+    chunk = None if chunk is None else check_whole_number("chunk", chunk, at_least=1)
+    anchors = check_tensor("anchors", anchors, ("P",), kind="integer", empty=True)
+    anchors = check_numbers("anchors", anchors, len(anchors), len(means), "component")
+    labels = check_numbers("labels", labels, len(anchors), means.shape[-1], "component")
+    anchors, labels = anchors.to(means.device), labels.to(means.device)
     # By label, then sample: [K, B] or [K, B, D].
     means, variances = (values.movedim(-1, 0).contiguous() for values in (means, variances))
     if means.ndim == 2:
-        return torch.exp(-axes * _anchor_distance(anchors, labels, means, variances))
+        distance = axes * _anchor_distance(anchors, labels, means, variances)
+        return torch.exp(-_check_distance(distance))
     rows = chunk or max(1, CHUNK_VALUES // max(means[0].numel(), 1))
+    rows = max(1, min(len(anchors), rows))
     distances = [
         checkpoint(_summed_anchor_distance, *part, means, variances, use_reentrant=False)
         for part in zip(anchors.split(rows), labels.split(rows), strict=True)
     ]
-    return torch.exp(-torch.cat(distances))
+    return torch.exp(-_check_distance(torch.cat(distances)))
 
 
-def check_parameters(means: torch.Tensor, variances: torch.Tensor) -> None:
-    """Check the shapes of means and variances.
+def check_parameters(means: Any, variances: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return means and variances as floats of one type, float32 or wider.
 
     Raises:
-        InvalidInput: they are not both ``[B, K]`` or ``[B, D, K]``.
+        InvalidInput: they are not both ``[B, K]`` or ``[B, D, K]``, means are not finite, or
+            variances are not finite and above 0.
     """
+    means, variances = (
+        widen(check_tensor(name, values, ("B", ...), empty=True))
+        for name, values in (("means", means), ("variances", variances))
+    )
     if means.shape != variances.shape or means.ndim not in (2, 3):
         raise InvalidInput(
             f"means and variances must both be [B, K] or [B, D, K], got {list(means.shape)} and "
             f"{list(variances.shape)}"
         )
+    check_finite("means", means)
+    check_finite("variances", variances)
+    if bool((variances <= 0).any()):
+        raise InvalidInput("variances must be above 0")
+    if means.dtype != variances.dtype:
+        return means.double(), variances.double()
+    return means, variances
+
+
+def _check_distance(distances: torch.Tensor) -> torch.Tensor:
+    """Return distances, which may be infinite, but not NaN."""
+    if bool(distances.detach().isnan().any()):
+        raise InvalidInput(
+            "means or variances are too large in magnitude, so that their distance overflows; "
+            "rescale the features"
+        )
+    return distances
 
 
 def pair_distance(

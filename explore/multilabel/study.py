@@ -15,6 +15,7 @@ import numpy as np
 from explore.core.runs import BaseRun, stream_seed
 from explore.core.tensor_validation import check_device
 from explore.data import load_multilabel
+from explore.data._resolve import DOWNLOAD_OPTION
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
@@ -183,7 +184,8 @@ def _divide(data: Any, seed: int) -> tuple[MultilabelSet, MultilabelSet, Multila
     """Return training, validation and test samples."""
     source = resolve_multilabel(data)
     if source.options:  # a loader made this set, so it has official splits
-        options = {k: v for k, v in source.options.items() if k not in ("split", "count")}
+        names = ("split", "count", DOWNLOAD_OPTION)  # Files that are here are enough.
+        options = {k: v for k, v in source.options.items() if k not in names}
         validation, test = (
             load_multilabel(source.name, part, **options) for part in ("val", "test")
         )

@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from explore.core.runs import stream_seed
 from explore.data.multilabel_set import MultilabelSet
-from explore.errors import InvalidInput
+from explore.errors import InvalidInput, RunDiverged
 from explore.models.training import Fit, evaluation_mode
 from explore.multilabel.classification import asymmetric_loss, focal_loss
 from explore.multilabel.config import DEFAULT_ALPHA, MultilabelConfig
@@ -75,13 +75,23 @@ class MultilabelTraining:
         """Train for one epoch.
 
         Raises:
-            RunDiverged: the loss is not a finite number.
+            RunDiverged: the loss, or a weight after the last step, is not a finite number.
         """
         if self.step < self.options.epochs:
             self._fit.advance()
         else:
             self._start_classifier().advance()
+        values = [*self.network.parameters(), *self.network.buffers()]
+        if not all(bool(v.isfinite().all()) for v in values):
+            raise self._divergence("weights of the network are NaN or infinite")
         self.step += 1
+
+    def _divergence(self, reason: str) -> RunDiverged:
+        """Return the error of a training that cannot go on."""
+        return RunDiverged(
+            f"{reason} in epoch {self.step + 1} of {self.options.method}; the learning rate "
+            f"{self.options.learning_rate:g} may be too large"
+        )
 
     def run(self) -> MultilabelTraining:
         """Advance to the end and return the training itself."""
@@ -142,7 +152,10 @@ class MultilabelTraining:
         self, outputs: Outputs, labels: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the loss of a batch and remember its terms."""
-        terms = loss_terms(self.options, outputs, labels, mask)
+        try:
+            terms = loss_terms(self.options, outputs, labels, mask)
+        except InvalidInput as error:  # Labels and options are checked; outputs are not.
+            raise self._divergence(f"the loss cannot be computed ({error})") from error
         self.terms = {name: float(torch.as_tensor(value).detach()) for name, value in terms.items()}
         total: torch.Tensor = terms["total"]
         return total
@@ -166,16 +179,29 @@ class MultilabelTraining:
     def _classifier_loss(
         self, logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
-        return asymmetric_loss(logits, labels, reduction="sample", mask=mask)
+        try:
+            return asymmetric_loss(logits, labels, reduction="sample", mask=mask)
+        except InvalidInput as error:
+            raise self._divergence(f"the loss cannot be computed ({error})") from error
 
     @torch.no_grad()
     def outputs(self, samples: MultilabelSet, batch: int = 500) -> Outputs:
-        """Return features, logits and what is contrasted of all samples, in evaluation mode."""
+        """Return features, logits and what is contrasted of all samples, in evaluation mode.
+
+        Raises:
+            RunDiverged: features or logits are not finite.
+        """
         with evaluation_mode(self.network):
             parts = [
                 self.network(samples.batch(rows).to(self.device))
                 for rows in torch.arange(len(samples)).split(batch)
             ]
+        if not all(bool(p.logits.isfinite().all() & p.features.isfinite().all()) for p in parts):
+            raise RunDiverged(
+                f"the network of {self.options.method} returns NaN or infinite values after "
+                f"{self.step} epochs; the learning rate {self.options.learning_rate:g} may be too "
+                "large"
+            )
         first = parts[0].contrasted
         contrasted = first
         if isinstance(first, torch.Tensor):

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch.nn.functional import pad
+
+from explore.core.array_validation import check_shape
+from explore.core.tensor_validation import check_tensor
+from explore.core.validation import check_number, check_seed
+from explore.multilabel.config import MOST_STRENGTH
 
 SHIFT = 2
 """Pixels by which an image is shifted at most, at the strength 1."""
@@ -15,7 +22,7 @@ NOISE = 0.2
 """Standard deviation of the noise of feature vectors, in standard deviations of the feature."""
 
 
-def random_view(samples: torch.Tensor, strength: float, seed: int) -> torch.Tensor:
+def random_view(samples: Any, strength: float, seed: int) -> torch.Tensor:
     """Return a randomly changed copy of normalised samples.
 
     Images are shifted by whole pixels, with their edges repeated, and made lighter or darker;
@@ -24,16 +31,23 @@ def random_view(samples: torch.Tensor, strength: float, seed: int) -> torch.Tens
 
     Args:
         samples: ``[N, C, H, W]`` or ``[N, F]``.
-        strength: factor of all changes; 0 returns the samples themselves.
+        strength: factor of all changes, at most 100; 0 returns the samples themselves.
         seed: of the changes.
+
+    Raises:
+        InvalidInput: samples of another shape or type, or a strength out of its range.
 
     Example:
         >>> random_view(torch.zeros(2, 3), 1.0, seed=0).std() > 0.1
         tensor(True)
     """
-    if not strength:
+    strength = check_number("strength", strength, at_least=0, at_most=MOST_STRENGTH)
+    samples = check_tensor("samples", samples, ("N", ...), empty=True)
+    if samples.ndim != 2:
+        check_shape("samples", samples, ("N", "C", "H", "W"), "float", empty=True)
+    generator = torch.Generator().manual_seed(check_seed(seed))
+    if not strength or not samples.numel():
         return samples
-    generator = torch.Generator().manual_seed(seed)
     count = len(samples)
     if samples.ndim != 4:
         noise = torch.randn(samples.shape, generator=generator).to(samples)

@@ -14,6 +14,7 @@ from explore.core.tensor_validation import check_device
 from explore.data.multilabel_input import resolve_multilabel
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
+from explore.errors import RunDiverged
 from explore.multilabel.config import MultilabelConfig, WeightStudyConfig
 from explore.multilabel.metrics import multilabel_report
 from explore.multilabel.recordings import WEIGHT_STUDY, WEIGHT_TERMS
@@ -105,7 +106,10 @@ class WeightStudyRun(BaseRun):
             )
             squares = sum(float(g.square().sum()) for g in gradients if g is not None)
             norms.append((1.0 if name == "classification" else weight) * squares**0.5)
-        return [norm / (sum(norms) or 1.0) for norm in norms]
+        total = sum(norms)
+        if not np.isfinite(total):
+            raise RunDiverged(f"gradients overflow with the weight {weight:g}; leave it out")
+        return [norm / (total or 1.0) for norm in norms]
 
     def snapshot(self) -> xarray.Dataset:
         """Return all measurements, NaN for what is not trained yet."""
