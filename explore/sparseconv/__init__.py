@@ -8,7 +8,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "formats.density_bounds": ["density_bound"],
         "config": ["DensityConfig"],
-        "networks.convert": ["SparseConv2d", "agreement", "convert"],
+        "networks.comparison": ["agreement"],
+        "networks.convert": ["convert"],
+        "networks.sparse_module": ["SparseConv2d"],
         "formats.cps_stream": ["CPSStream", "encode_cps_stream"],
         "networks.density": ["activation_density"],
         "formats.base": ["Encoding"],

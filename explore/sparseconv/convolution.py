@@ -9,11 +9,11 @@ from typing import Any
 import numba
 import numpy as np
 
-from explore.errors import UnknownName
+from explore.core.validation import check_choice, check_flag, check_number
 from explore.sparseconv._compiled.products import product
 from explore.sparseconv._engine.convolution import BitmapConvolution
 from explore.sparseconv.encoding import ENCODERS, check_options, encode_maps
-from explore.sparseconv.formats.geometry import Geometry
+from explore.sparseconv.formats.geometry import Geometry, check_output_size
 from explore.sparseconv.formats.validation import as_bias, as_maps, as_pair, as_weight
 
 DENSE_THRESHOLD = 0.8
@@ -41,7 +41,8 @@ def conv2d(
 
     Args:
         x: float32 ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map), of any
-            strides; an array, or a tensor in main memory. Channels-last maps are not copied.
+            strides; an array, or a tensor in main memory. Channels-last maps are not copied. A
+            batch without an image, N = 0, has an empty result.
         weight: float32 ``[K, C, Kh, Kw]``.
         bias: float32 ``[K]``, or None.
         stride: a whole number, or (Sh, Sw).
@@ -113,8 +114,16 @@ class Layer:
 
     Args:
         weight, bias, stride, padding, method, relu: as for ``prepare``.
-        dense_from: density above which "auto" uses PyTorch.
+        dense_from: density above which "auto" uses PyTorch, from 0 to 1.
         **options: of the format, see ``encode``.
+
+    Raises:
+        InvalidInput: weights, bias, sizes or an option cannot be used; the message says which.
+        UnknownName: no such method.
+
+    Example:
+        >>> Layer(np.ones((8, 4, 3, 3), np.float32), padding=1, method="cps")
+        Layer(4 → 8 channels, 3×3, stride (1, 1), padding (1, 1), cps)
     """
 
     def __init__(
@@ -128,11 +137,10 @@ class Layer:
         dense_from: float = DENSE_THRESHOLD,
         **options: Any,
     ) -> None:
-        if method not in METHOD_NAMES:
-            raise UnknownName("method", method, METHOD_NAMES)
-        check_options(method, options)
-        self.method, self.relu, self.dense_from = method, bool(relu), dense_from
-        self._options = options
+        self.method = method = check_choice("method", method, METHOD_NAMES)
+        self._options = check_options(method, options)
+        self.relu = check_flag("relu", relu)
+        self.dense_from = check_number("dense_from", dense_from, at_least=0, at_most=1)
         # A copy: the caller may go on training the weights.
         self.weight = np.array(as_weight(weight), order="C")
         self.bias = np.array(as_bias(bias, len(self.weight)))
@@ -166,12 +174,12 @@ class Layer:
         Raises:
             InvalidInput: maps that cannot be used, or have another number of channels.
         """
-        maps = as_maps(x)
+        maps = as_maps(x, empty=True)
         if maps.shape[1] != self.weight.shape[1]:
             as_weight(self.weight, maps.shape[1])  # raises the error
         channels_last = maps.transpose(0, 2, 3, 1)
         last = channels_last.flags.c_contiguous and not maps.flags.c_contiguous
-        y = self._convolve(maps, channels_last, last)
+        y = self._convolve(maps, channels_last, last) if len(maps) else self._empty(maps)
         if last:
             y = y.transpose(0, 2, 3, 1)
         y = np.ascontiguousarray(y)
@@ -192,6 +200,7 @@ class Layer:
                 return y.transpose(0, 3, 1, 2)
             return self._dense(maps if last else np.ascontiguousarray(maps))
         geometry = Geometry(maps.shape, self.weight.shape[2:], self.stride, self.padding)
+        check_output_size(geometry, len(self.weight))
         if self.method in ("auto", "torch"):
             return self._dense(maps if last else np.ascontiguousarray(maps))
         encoding = encode_maps(maps, geometry, self.method, self._options)
@@ -200,6 +209,12 @@ class Layer:
         else:
             y = product(encoding, self.weight, self.bias, last)
         return np.maximum(y, np.float32(0), out=y) if self.relu else y
+
+    def _empty(self, maps: np.ndarray) -> np.ndarray:
+        """Return the outputs of no images, ``[0, K, Oh, Ow]``."""
+        shape = (1, *maps.shape[1:])
+        geometry = Geometry(shape, self.weight.shape[2:], self.stride, self.padding)
+        return np.empty((0, len(self.weight), *geometry.output), np.float32)
 
     @cached_property
     def _dense(self) -> Callable[[np.ndarray], np.ndarray]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
 import numba
 import numpy as np
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_flag
+from explore.errors import InvalidInput
 from explore.sparseconv._compiled.dense import compiled_im2col, compiled_mec
 from explore.sparseconv._compiled.encoders import compiled_cpo, compiled_cps, compiled_cscc
 from explore.sparseconv._compiled.products import product
-from explore.sparseconv.formats.base import Encoding
+from explore.sparseconv.formats.base import Encoding, unsigned_type
 from explore.sparseconv.formats.bitmap import encode_bitmap
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
@@ -22,6 +23,7 @@ from explore.sparseconv.formats.cscc import encode_cscc
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.im2col import encode_im2col
 from explore.sparseconv.formats.mec import encode_mec
+from explore.sparseconv.formats.pointers import POINTER_KINDS
 from explore.sparseconv.formats.validation import as_maps
 
 ENCODERS: dict[str, Callable[..., Encoding]] = {
@@ -79,9 +81,8 @@ def encode(
         cpo 37.0
         cps 39.4
     """
-    if method not in ENCODERS:
-        raise UnknownName("method", method, ENCODERS)
-    check_options(method, options)
+    method = check_choice("method", method, ENCODERS)
+    options = check_options(method, options)
     maps = as_maps(x)
     return encode_maps(maps, Geometry(maps.shape, kernel_size, stride, padding), method, options)
 
@@ -96,11 +97,13 @@ def encode_maps(
     return ENCODERS[method](maps, geometry, **options, product=product)
 
 
-def check_options(method: str, options: Iterable[str]) -> None:
-    """Check that a method has all of these options.
+def check_options(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a method with checked names and values.
 
     Raises:
-        InvalidInput: an option is unknown; the message lists the options of the method.
+        InvalidInput: an option is unknown or has a wrong value; the message lists the options of
+            the method.
+        UnknownName: the kind of pointers is unknown.
     """
     names = _option_names(method)
     if unknown := sorted(set(options) - names):
@@ -108,6 +111,14 @@ def check_options(method: str, options: Iterable[str]) -> None:
             f"{method} has no option {', '.join(map(repr, unknown))}; "
             f"its options: {', '.join(sorted(names)) or 'none'}"
         )
+    checked = dict(options)
+    if "pointers" in checked:
+        checked["pointers"] = check_choice("kind of pointers", checked["pointers"], POINTER_KINDS)
+    if "trim" in checked:
+        checked["trim"] = check_flag("trim", checked["trim"])
+    if checked.get("index_bytes") is not None:
+        checked["index_bytes"] = unsigned_type(1, checked["index_bytes"]).itemsize
+    return checked
 
 
 @cache

@@ -314,9 +314,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(1, 1, 4, 4).byte()),
         "floats.*got torch.uint8",
     ),
-    "an array": (
-        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), np.zeros((1, 1, 4, 4))),
-        "tensor of floats.*ndarray",
+    "an array of bytes": (
+        lambda: activation_density(net(nn.Conv2d(1, 1, 3)), np.zeros((1, 1, 4, 4), np.uint8)),
+        "floats.*got uint8",
     ),
     "none": (
         lambda: activation_density(net(nn.Conv2d(1, 1, 3)), torch.zeros(0, 1, 4, 4)),
@@ -324,7 +324,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a function": (
         lambda: activation_density(torch.relu, noise(1, 1, 4, 4)),
-        "must be a torch network",
+        r"model must be a network \(torch\.nn\.Module\)",
     ),
     "dropout": (
         lambda: activation_density(

@@ -33,7 +33,6 @@ X, W = np.ones((2, 3, 6, 7), np.float32), np.ones((4, 3, 3, 3), np.float32)
         (np.float32(1), r"x must be \[N, C, H, W\], \[C, H, W\] or \[H, W\], got shape \[\]"),
         (X[0, 0, 0], r"got shape \[7\]"),
         (X[None], r"got shape \[1, 2, 3, 6, 7\]"),
-        (X[:0], r"must not be empty, got shape \[0, 3, 6, 7\]"),
         (X[:, :0], "must not be empty"),
         (X[:, :, :0], "must not be empty"),
         (X[..., :0], "must not be empty"),
@@ -100,7 +99,7 @@ def test_biases(bias, message) -> None:
 @pytest.mark.parametrize("name", ["kernel_size", "stride", "padding"])
 @pytest.mark.parametrize(
     "bad",
-    [-1, 1.0, True, "same", None, (1,), (1, 2, 3), (1, -1), (1, 1.5), (1, True), [[1, 2]], np.nan],
+    [-1, True, "same", None, (1,), (1, 2, 3), (1, -1), (1, 1.5), (1, True), [[1, 2]], np.nan],
 )
 def test_sizes(name, bad) -> None:
     sizes: dict[str, Any] = {"kernel_size": 3, name: bad}
@@ -131,7 +130,7 @@ def test_sizes_may_be_numpy_integers_and_lists() -> None:
     assert encode(X, np.int8(3), [2, 1], np.array([1, 0])).geometry == expected
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 3), (0, 1, 2, 3), (1, 1, 2.0, 3), "abcd", ()])
+@pytest.mark.parametrize("shape", [(1, 2, 3), (0, 1, 2, 3), (1, 1, 2.5, 3), "abcd", (), 4, None])
 def test_shapes_of_a_geometry(shape) -> None:
     with pytest.raises(InvalidInput, match=r"shape must be \(N, C, H, W\)"):
         Geometry(shape, 1)

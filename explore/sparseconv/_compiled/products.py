@@ -8,6 +8,7 @@ import numpy as np
 
 from explore._parallel.policy import kernel_threads
 from explore._parallel.work_sharing import run_shared
+from explore.core.validation import check_flag, describe
 from explore.errors import InvalidInput
 from explore.sparseconv._compiled import product_kernels as kernels
 from explore.sparseconv._compiled.dense import im2col_product, mec_product
@@ -62,6 +63,9 @@ def multiply(encoding: Encoding, weight: Any, bias: Any = None, last: bool = Fal
         array([[[[2., 1.],
                  [1., 2.]]]], dtype=float32)
     """
+    if not isinstance(encoding, Encoding):
+        raise InvalidInput(f"encoding must be one of explore.sparseconv, got {describe(encoding)}")
+    last = check_flag("last", last)
     filters = as_weight(weight, encoding.geometry.shape[1], encoding.geometry.kernel)
     return product(encoding, filters, as_bias(bias, len(filters)), last)
 

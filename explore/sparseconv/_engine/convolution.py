@@ -22,7 +22,7 @@ from explore.sparseconv._engine.kernels import convolution_kernel
 from explore.sparseconv._engine.microkernel import row_microkernel
 from explore.sparseconv._engine.simd import LANES, aligned_empty
 from explore.sparseconv.formats.bitmap import BLOCK_CHANNELS
-from explore.sparseconv.formats.geometry import Geometry, Pair
+from explore.sparseconv.formats.geometry import Geometry, Pair, check_output_size
 
 MIN_SUMS = 4
 """Sums in work at a time, at least: a multiply-add takes four cycles, and one can begin in each."""
@@ -208,6 +208,7 @@ class BitmapConvolution:
         images, height, width, channels, threads = key
         (filters, _, high, kernel_width), stride, plan = self.shape, self.stride, self.plan
         g = Geometry((images, channels, height, width), (high, kernel_width), stride, self.padding)
+        check_output_size(g, filters)
         (out_height, out_width), (above, left) = g.output, self.padding
         multiply_adds = images * out_height * out_width * high * kernel_width * channels * filters
         if multiply_adds < policy.MIN_SHARED_MULTIPLY_ADDS:

@@ -16,7 +16,8 @@ from explore.data import load
 from explore.data.normalization import normalize_bytes
 from explore.models.trained.loading import load_network
 from explore.sparseconv.networks.autotune import select
-from explore.sparseconv.networks.convert import agreement, convert
+from explore.sparseconv.networks.comparison import agreement
+from explore.sparseconv.networks.convert import convert
 
 BATCH_SIZES = (1, 16)
 TABLE_HEAD = """\

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, describe, to_python
+from explore.errors import InvalidInput
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.validation import as_bias, as_weight
 
@@ -90,10 +91,8 @@ class Encoding(ABC):
         Raises:
             UnknownName: the format or the unit is unknown.
         """
-        if versus not in REFERENCE_FORMATS:
-            raise UnknownName("format to compare with", versus, REFERENCE_FORMATS)
-        if unit not in SIZE_UNITS:
-            raise UnknownName("unit", unit, SIZE_UNITS)
+        versus = check_choice("format to compare with", versus, REFERENCE_FORMATS)
+        unit = check_choice("unit", unit, SIZE_UNITS)
         g = self.geometry
         map_elements = math.prod(g.shape)
         reference = dict(
@@ -143,9 +142,10 @@ def unsigned_type(count: int, width: int | None = None, what: str = "indices") -
         >>> unsigned_type(65_536), unsigned_type(65_537)
         (dtype('uint16'), dtype('uint32'))
     """
-    if width not in (None, 2, 4, 8):
+    width = to_python(width)
+    if width is not None and (not isinstance(width, int | float) or width not in (2, 4, 8)):
         raise InvalidInput(
-            f"index_bytes must be 2, 4, 8 or None (the narrowest that fits), got {width!r}"
+            f"index_bytes must be 2, 4, 8 or None (the narrowest that fits), got {describe(width)}"
         )
     fitting = [size for size in (2, 4, 8) if count <= 256**size and width in (None, size)]
     if not fitting:

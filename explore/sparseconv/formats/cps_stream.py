@@ -11,12 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.validation import check_flag
 from explore.errors import InvalidInput
 from explore.sparseconv.formats.base import unsigned_type
 from explore.sparseconv.formats.cps import SET_ROWS, run_starts
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.pointers import bucket_pointers, find_nonzeros
 from explore.sparseconv.formats.validation import as_maps
+
+MOST_INDICES, MOST_READINGS = 400, 2000
+"""The longest stream, and the most ways to read one, that can be tried in seconds."""
 
 CODED_MASKS = (7, 11, 13, 14, 15)
 """Masks of the sets with three or four values. Only these sets are written with a mask."""
@@ -65,15 +69,26 @@ class CPSStream:
                 values), or with the indices alone. Without them all values are returned as ones.
 
         Raises:
-            InvalidInput: the stream has several images or channels.
+            InvalidInput: the stream has several images or channels, is too long, or has too many
+                readings to try.
         """
+        pointers = check_flag("pointers", pointers)
         g = self.geometry
         if g.shape[:2] != (1, 1):
             raise InvalidInput(
                 f"readings are of one map, got {g.shape[0]} images of {g.shape[1]} channels"
             )
+        if self.indices.size > MOST_INDICES:
+            raise InvalidInput(
+                f"readings are of a small map, got a stream of {self.indices.size} indices; "
+                f"at most {MOST_INDICES} can be tried"
+            )
         readings = []
-        for positions in _parse(self.indices.tolist(), g):
+        for count, positions in enumerate(_parse(self.indices.tolist(), g)):
+            if count == MOST_READINGS:
+                raise InvalidInput(
+                    f"the stream can be read in more than {MOST_READINGS} ways; use a smaller map"
+                )
             padded = np.zeros((1, 1, *g.padded), np.float32)
             for position in positions:
                 padded[0, 0, position % g.padded[0], position // g.padded[0]] = 1

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_number, check_whole_number, describe
+from explore.errors import InvalidInput
 from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
+
+MOST_BYTES = 8
+"""The widest index and pointer."""
 
 COMPARED_FORMATS = ("im2col", "mec", "cscc", "map")
 
@@ -32,7 +36,7 @@ def density_bound(
 
     Raises:
         UnknownName: the format is unknown.
-        InvalidInput: a width is below 1, ``lowered_density`` is not in [0, 1], or it is missing
+        InvalidInput: a width is not 1 to 8, ``lowered_density`` is not in [0, 1], or it is missing
             with "cscc", or it is given with another format.
 
     Source: our derivation from the sizes. For MEC and CSCC it agrees with the authors' analysis
@@ -45,22 +49,23 @@ def density_bound(
         >>> round(density_bound(Geometry((1, 64, 56, 56), 3, stride=2, padding=1), "mec"), 3)
         0.724
     """
-    if versus not in COMPARED_FORMATS:
-        raise UnknownName("format to compare with", versus, COMPARED_FORMATS)
-    for name, width in (("index_bytes", index_bytes), ("pointer_bytes", pointer_bytes)):
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise InvalidInput(f"{name} must be an integer ≥ 1, got {width!r}")
+    if not isinstance(geometry, Geometry):
+        raise InvalidInput(f"geometry must be a Geometry, got {describe(geometry)}")
+    versus = check_choice("format to compare with", versus, COMPARED_FORMATS)
+    index_bytes = check_whole_number("index_bytes", index_bytes, at_least=1, at_most=MOST_BYTES)
+    pointer_bytes = check_whole_number(
+        "pointer_bytes", pointer_bytes, at_least=1, at_most=MOST_BYTES
+    )
     if (versus == "cscc") != (lowered_density is not None):
         raise InvalidInput(
             "lowered_density is for versus='cscc' and needed there; "
-            f"got {lowered_density!r} with {versus!r}"
+            f"got {describe(lowered_density)} with {versus!r}"
         )
     n, c, h, w = geometry.shape
     windows = geometry.output[1] + 1
     entry = VALUE_BYTES + index_bytes
     if lowered_density is not None:
-        if not 0 <= lowered_density <= 1:
-            raise InvalidInput(f"lowered_density must be in [0, 1], got {lowered_density!r}")
+        lowered_density = check_number("lowered_density", lowered_density, at_least=0, at_most=1)
         other = entry * lowered_density * geometry.mec_elements / n + pointer_bytes * windows
     else:
         elements = {

@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.validation import describe, to_python
 from explore.errors import InvalidInput
 from explore.sparseconv.formats.validation import Pair, as_pair
+
+MOST_CELLS = 2**32
+"""Values of padded maps, at most: 16 GiB."""
 
 
 @dataclass(frozen=True, init=False)
@@ -28,7 +32,8 @@ class Geometry:
         padding: zeros around the map: an integer ≥ 0, or (above and below, left and right).
 
     Raises:
-        InvalidInput: a number is out of range, or the kernel is larger than the padded map.
+        InvalidInput: a number is out of range, the kernel is larger than the padded map, or the
+            padded maps have more than 2^32 values.
 
     Source: the notation of Cho and Brand, 2017; owners and classes are our reading of CPO
     (arXiv 2104.08314).
@@ -45,10 +50,7 @@ class Geometry:
     padding: Pair
 
     def __init__(self, shape: Any, kernel_size: Any, stride: Any = 1, padding: Any = 0) -> None:
-        sizes = tuple(shape)
-        if len(sizes) != 4 or not all(isinstance(n, int | np.integer) and n >= 1 for n in sizes):
-            raise InvalidInput(f"shape must be (N, C, H, W), four integers ≥ 1, got {shape!r}")
-        object.__setattr__(self, "shape", tuple(map(int, sizes)))
+        object.__setattr__(self, "shape", _map_shape(shape))
         object.__setattr__(self, "kernel", as_pair("kernel_size", kernel_size, 1))
         object.__setattr__(self, "stride", as_pair("stride", stride, 1))
         object.__setattr__(self, "padding", as_pair("padding", padding, 0))
@@ -57,6 +59,11 @@ class Geometry:
             raise InvalidInput(
                 f"a {kh}×{kw} kernel is larger than the padded map of {height}×{width}; "
                 "pad more or take a smaller kernel"
+            )
+        if self.shape[0] * self.shape[1] * height * width > MOST_CELLS:
+            raise InvalidInput(
+                f"the padded maps {[*self.shape[:2], height, width]} have more than {MOST_CELLS} "
+                "values; pad less, or convolve fewer maps at a time"
             )
 
     @property
@@ -148,3 +155,32 @@ class Geometry:
         """Remove the padding of maps ``[N, C, Hp, Wp]``, ``[N, C, H, W]``."""
         (ph, pw), (h, w) = self.padding, self.shape[2:]
         return padded[:, :, ph : ph + h, pw : pw + w]
+
+
+def check_output_size(geometry: Geometry, filters: int) -> None:
+    """Check that the outputs of a convolution can be held in memory.
+
+    Raises:
+        InvalidInput: they have more than ``MOST_CELLS`` values.
+    """
+    shape = [geometry.shape[0], filters, *geometry.output]
+    if math.prod(shape) > MOST_CELLS:
+        raise InvalidInput(
+            f"the output {shape} has more than {MOST_CELLS} values; pad less, or convolve fewer "
+            "maps at a time"
+        )
+
+
+def _map_shape(shape: Any) -> tuple[int, int, int, int]:
+    try:
+        sizes = [to_python(n) for n in ([] if isinstance(shape, str) else shape)]
+    except TypeError:  # not iterable
+        sizes = []
+    whole = all(
+        isinstance(n, int | float) and not isinstance(n, bool) and n >= 1 and n == n // 1
+        for n in sizes
+    )
+    if len(sizes) != 4 or not whole:
+        raise InvalidInput(f"shape must be (N, C, H, W), four integers ≥ 1, got {describe(shape)}")
+    n, c, h, w = (int(size) for size in sizes)
+    return n, c, h, w

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from explore.errors import UnknownName
+from explore.core.validation import check_choice
 from explore.sparseconv.formats.base import unsigned_type
 from explore.sparseconv.formats.geometry import Geometry
 
@@ -36,8 +36,7 @@ def find_nonzeros(x: np.ndarray, geometry: Geometry, pointers: str) -> Nonzeros:
     Raises:
         UnknownName: ``pointers`` is neither "shared" nor "per-channel".
     """
-    if pointers not in POINTER_KINDS:
-        raise UnknownName("kind of pointers", pointers, POINTER_KINDS)
+    pointers = check_choice("kind of pointers", pointers, POINTER_KINDS)
     axes = (0, 3, 1, 2) if pointers == "shared" else (0, 1, 3, 2)
     ordered = x[..., geometry.order - geometry.padding[1]].transpose(axes)
     indices = np.nonzero(ordered)  # NaN counts as non-zero, −0.0 does not

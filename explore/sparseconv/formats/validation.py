@@ -6,17 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.validation import describe, to_python
 from explore.errors import InvalidInput
 
 Pair = tuple[int, int]
 
 
-def as_maps(x: Any) -> np.ndarray:
+MOST_SIZE = 2**31 - 1
+"""The largest kernel size, stride and padding: larger ones overflow in the compiled loops."""
+
+
+def as_maps(x: Any, empty: bool = False) -> np.ndarray:
     """Convert maps to a float32 array ``[N, C, H, W]`` (of any strides; no copy).
 
     Args:
         x: ``[N, C, H, W]``, ``[C, H, W]`` (one image) or ``[H, W]`` (one map); float32, an array or
             a CPU tensor.
+        empty: accept batches without an image, N = 0.
 
     Raises:
         InvalidInput: the dtype or rank is wrong, or an axis has length 0.
@@ -30,7 +36,7 @@ def as_maps(x: Any) -> np.ndarray:
         raise InvalidInput(
             f"x must be [N, C, H, W], [C, H, W] or [H, W], got shape {list(maps.shape)}"
         )
-    if 0 in maps.shape:
+    if 0 in maps.shape and not (empty and maps.ndim == 4 and 0 not in maps.shape[1:]):
         raise InvalidInput(f"x must not be empty, got shape {list(maps.shape)}")
     return maps.reshape((1,) * (4 - maps.ndim) + maps.shape) if maps.ndim < 4 else maps
 
@@ -90,17 +96,25 @@ def as_pair(name: str, value: Any, least: int) -> Pair:
         >>> as_pair("stride", 2, 1), as_pair("padding", (0, 3), 0)
         ((2, 2), (0, 3))
     """
-    is_list = isinstance(value, tuple | list | np.ndarray) and np.ndim(value) == 1
-    pair = tuple(value) if is_list else (value, value)
-    if len(pair) != 2 or not all(_is_integer(n) and n >= least for n in pair):
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is type(value[1]) is int:
+        pair: Any = value
+    else:
+        is_list = isinstance(value, tuple | list) or getattr(value, "ndim", 0) == 1
+        pair = [to_python(n) for n in (value if is_list else (value, value))]
+    if len(pair) != 2 or not all(_is_whole(n) and least <= n <= MOST_SIZE for n in pair):
+        large = [n for n in pair if _is_whole(n) and n > MOST_SIZE]
+        most = f", at most {MOST_SIZE}" if large else ""
         raise InvalidInput(
-            f"{name} must be an integer ≥ {least}, or two (vertical, horizontal), got {value!r}"
+            f"{name} must be an integer ≥ {least}, or two (vertical, horizontal){most}, "
+            f"got {describe(value)}"
         )
     return int(pair[0]), int(pair[1])
 
 
-def _is_integer(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+def _is_whole(value: Any) -> bool:
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _as_float32(name: str, value: Any) -> np.ndarray:
@@ -112,7 +126,7 @@ def _as_float32(name: str, value: Any) -> np.ndarray:
         )
     try:
         array = value.detach().numpy() if hasattr(value, "detach") else np.asarray(value)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # values of other libraries raise errors of every kind
         raise InvalidInput(
             f"{name} must be a float32 array or CPU tensor, got {type(value).__name__}: {error}"
         ) from error

@@ -12,10 +12,29 @@ import numba
 import torch
 from torch import nn
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.tensor_validation import check_network
+from explore.core.validation import (
+    check_callable,
+    check_choice,
+    check_flag,
+    check_items,
+    check_number,
+    check_whole_number,
+)
+from explore.errors import InvalidInput
 from explore.sparseconv.convolution import METHOD_NAMES
-from explore.sparseconv.networks.convert import as_layer, convert
-from explore.sparseconv.networks.convolution_inputs import ConvolutionInput, convolution_inputs
+from explore.sparseconv.networks.convert import convert
+from explore.sparseconv.networks.convolution_inputs import (
+    ConvolutionInput,
+    convolution_inputs,
+    network_input,
+)
+from explore.sparseconv.networks.sparse_module import as_layer
+from explore.sparseconv.networks.structure import (
+    apply_pruning,
+    copy_network,
+    is_plain_convolution,
+)
 from explore.sparseconv.networks.tuning_result import MethodChoice, Selection
 
 MAX_TIME_RATIO = 0.97
@@ -39,10 +58,11 @@ def select(
     all convolutions.
 
     Args:
-        model: any network, in evaluation mode. Convolutions that are grouped, dilated or unevenly
-            padded are left out.
-        images: float32 ``[N, ...]``, the input of the network: for calibration, not from a test
-            set.
+        model: any network, in evaluation mode. It is not changed. Convolutions that are grouped,
+            dilated or unevenly padded are left out, and those that compute something else than
+            PyTorch's own, by hooks, a derived class or a parametrisation.
+        images: float ``[N, ...]``, the input of the network: for calibration, not from a test set.
+            The outputs of the converted network are compared on the first ``batch`` of them.
         methods: of ``prepare``; "torch" must be one of them.
         batch: number of images that are convolved at a time, as in later use.
         pointwise: include kernels of 1×1.
@@ -51,7 +71,8 @@ def select(
         progress: called with the number of finished convolutions and of all.
 
     Raises:
-        InvalidInput: there are fewer images than ``batch``, or "torch" is missing.
+        InvalidInput: there are fewer images than ``batch``, "torch" is missing, the network is in
+            training mode, or it differs after the conversion (see ``convert``).
         UnknownName: a method is unknown.
 
     Example:
@@ -61,20 +82,26 @@ def select(
         >>> sorted(selection.layers)
         ['blocks.0.conv', 'blocks.1.conv', 'blocks.2.conv']
     """
-    names = [name for name in METHOD_NAMES if name != "auto"]
-    if unknown := [name for name in methods if name not in names]:
-        raise UnknownName("method", unknown[0], names)
-    if "torch" not in methods:
-        raise InvalidInput(
-            f"methods must hold 'torch', with which the others are compared; got {list(methods)}"
-        )
+    methods = _check_methods(methods)
+    if check_network("model", model).training:
+        raise InvalidInput("the network is in training mode; call model.eval() first")
+    images = network_input(model, images, finite=True)
+    batch = check_whole_number("batch", batch)
     if not 1 <= batch <= len(images):
         raise InvalidInput(f"batch must be 1 to {len(images)}, the number of images, got {batch}")
+    pointwise = check_flag("pointwise", pointwise)
+    seconds = check_number("seconds", seconds, above=0)
+    if progress is not None:
+        check_callable("progress", progress, "that takes two numbers")
+    network = copy_network(model)
+    apply_pruning(network)
+    # A module that is called several times is timed on its first input.
+    names = {module: name for name, module in reversed(list(network.named_modules()))}
     inputs: dict[str, ConvolutionInput] = {}
-    for layer in convolution_inputs(model, images):
-        if layer.geometry is not None and (pointwise or not layer.pointwise):
-            # A module that is called several times is timed on its first input.
-            inputs.setdefault(layer.name.partition("#")[0], layer)
+    for layer in convolution_inputs(network, images):
+        supported = layer.geometry is not None and is_plain_convolution(layer.module)
+        if supported and _is_float32(layer.module) and (pointwise or not layer.pointwise):
+            inputs.setdefault(names[layer.module], layer)
     choices: dict[str, MethodChoice] = {}
     channels_last = images[:batch].is_contiguous(memory_format=torch.channels_last)
     for count, (name, layer) in enumerate(inputs.items(), 1):
@@ -84,6 +111,20 @@ def select(
     about: dict[str, Any] = {"batch": batch, "threads": numba.get_num_threads()}
     about |= {"torch": str(torch.__version__), "numba": numba.__version__}
     return _faster_network(model, images[:batch], Selection(choices, about), seconds)
+
+
+def _check_methods(methods: Any) -> list[str]:
+    names = [name for name in METHOD_NAMES if name != "auto"]
+    methods = [check_choice("method", name, names) for name in check_items("methods", methods)]
+    if "torch" not in methods:
+        raise InvalidInput(
+            f"methods must hold 'torch', with which the others are compared; got {methods}"
+        )
+    return methods
+
+
+def _is_float32(module: nn.Conv2d) -> bool:
+    return all(p.dtype is torch.float32 and bool(p.isfinite().all()) for p in module.parameters())
 
 
 def _fastest_method(
@@ -139,7 +180,10 @@ def _faster_network(
     and the threads of PyTorch's last operation are still spinning.
     """
     dense = selection.without_sparse()
-    networks = {"dense": convert(model, dense), "selected": convert(model, selection)}
+    networks = {
+        "dense": convert(model, dense, images=images),
+        "selected": convert(model, selection, images=images),
+    }
     times: dict[str, list[float]] = {name: [] for name in networks}
     end = perf_counter() + 10 * seconds
     with torch.inference_mode():

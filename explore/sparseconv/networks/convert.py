@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections import Counter
 from typing import Any
 
 import torch
-import torch.fx
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from explore.core.tensor_validation import check_network
+from explore.core.validation import check_flag
 from explore.errors import InvalidInput
-from explore.sparseconv.convolution import Layer
-from explore.sparseconv.networks.convolution_inputs import module_geometry
-from explore.sparseconv.networks.tuning_result import Selection
+from explore.sparseconv.networks.comparison import check_same_outputs
+from explore.sparseconv.networks.convolution_inputs import network_input
+from explore.sparseconv.networks.folding import (
+    Chain,
+    describe_graph,
+    find_chains,
+    folded_weights,
+    is_format_free,
+    trace,
+)
+from explore.sparseconv.networks.sparse_module import FoldedNorm, SparseConv2d
+from explore.sparseconv.networks.structure import (
+    apply_pruning,
+    copy_network,
+    is_plain_convolution,
+    replace_module,
+)
+from explore.sparseconv.networks.tuning_result import MethodChoice, Selection
 
 
-class SparseConv2d(nn.Module):
-    """A convolution that skips zeros.
-
-    It is dense if the maps have too few zeros, or if gradients are needed.
-
-    Args:
-        module: the convolution that it replaces. Later changes of its weights have no effect.
-        method: one of ``prepare``. For "auto" and "bitmap" each call measures the density.
-        dense_from: density above which the convolution is dense.
-        relu: set negative outputs to 0.
-    """
-
-    def __init__(
-        self, module: nn.Conv2d, method: str, dense_from: float = 1.0, relu: bool = False
-    ) -> None:
-        super().__init__()
-        self.dense, self.relu = module, relu
-        method = "auto" if method == "bitmap" else method
-        self._layer: Layer = as_layer(module, method, dense_from, relu)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output of the module, followed by ReLU if ``relu``."""
-        weight = self.dense.weight
-        needs_gradient = (torch.is_grad_enabled() and weight.requires_grad) or x.requires_grad
-        supported = x.device.type == "cpu" and x.dtype == torch.float32 and x.ndim == 4
-        if supported and not needs_gradient:
-            sparse: torch.Tensor = self._layer(x)
-            return sparse
-        dense: torch.Tensor = self.dense(x)
-        return torch.relu(dense) if self.relu else dense
-
-    def extra_repr(self) -> str:
-        """Return the method, and the density from which on it is dense."""
-        return f"{self._layer.method}, dense from {self._layer.dense_from:.2f}"
-
-
-def convert(model: nn.Module, selection: Selection, fold: bool = True) -> nn.Module:
+def convert(
+    model: nn.Module, selection: Selection, fold: bool = True, images: Any = None
+) -> nn.Module:
     """Copy a network and replace its convolutions as a selection says.
 
-    The outputs agree within 1e-4 relative.
+    The outputs agree within 1e-4 relative. Only convolutions that compute as PyTorch defines them
+    are replaced: those with hooks, of derived classes, with methods of their own or with
+    parametrisations (weight norm, spectral norm) stay dense, and nothing is merged into them.
+    Pruned convolutions get their effective weights. A module with several names is replaced under
+    each of them.
 
     Args:
         model: the network of the selection (or one with the same layers), in evaluation mode. It is
@@ -65,14 +47,19 @@ def convert(model: nn.Module, selection: Selection, fold: bool = True) -> nn.Mod
         selection: from ``select``.
         fold: merge each batch norm into the convolution before it, and each ReLU that only follows
             one converted convolution into that. This needs a forward pass that PyTorch can trace
-            (``torch.fx``); otherwise nothing is merged.
+            (``torch.fx``) and that depends on no attribute that is changed later; what cannot be
+            traced is not merged. A state_dict of the network itself does not fit a merged one.
+        images: float ``[N, ...]``, the input of the network, with which the outputs of both are
+            compared once; None compares the traced operations only.
 
     Returns:
-        A network for inference on the CPU, with channels last in memory.
+        A network for inference on the CPU. Its weights have channels last in memory if those of the
+        network have, or if nothing in the forward pass depends on it.
 
     Raises:
-        InvalidInput: the network is in training mode, or has no convolution of a name in the
-            selection.
+        InvalidInput: the network is in training mode or cannot be copied, has no convolution of a
+            name in the selection, or computes something else after the conversion, as its forward
+            pass depends on the class of its layers; the message names the layer.
 
     Example:
         >>> from explore.models import ConvNet
@@ -84,113 +71,116 @@ def convert(model: nn.Module, selection: Selection, fold: bool = True) -> nn.Mod
         >>> bool(torch.allclose(fast(x), net(x), rtol=1e-4, atol=1e-5))
         True
     """
-    if model.training:
+    fold = check_flag("fold", fold)
+    if not isinstance(selection, Selection):
+        raise InvalidInput(
+            f"selection must be a Selection, from select or Selection.load, got {selection!r:.100}"
+        )
+    if check_network("model", model).training:
         raise InvalidInput("the network is in training mode; call model.eval() first")
-    network = copy.deepcopy(model).requires_grad_(False)
-    modules = dict(network.named_modules())
-    convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
-    for name in selection.layers:
-        if name not in convolutions:
-            raise InvalidInput(
-                f"the network has no convolution {name!r}; it has {', '.join(convolutions)}"
-            )
-    followers = _followers(network) if fold else {}
-    for name, names in followers.items():
-        norm = modules[names[0]] if names else None
-        if isinstance(norm, nn.BatchNorm2d) and norm.track_running_stats:
-            _replace(network, name, fuse_conv_bn_eval(modules[name], norm))
-            _replace(network, names[0], nn.Identity())
-    for name, choice in selection.layers.items():
-        if choice.method != "torch":
-            relus = [n for n in followers.get(name, ()) if isinstance(modules[n], nn.ReLU)]
-            module: Any = network.get_submodule(name)
-            sparse = SparseConv2d(module, choice.method, choice.dense_from, bool(relus))
-            _replace(network, name, sparse)
-            for relu in relus:
-                _replace(network, relu, nn.Identity())
-    return network.to(memory_format=torch.channels_last)
+    if images is not None:
+        images = network_input(model, images, finite=True)
+    with torch.inference_mode(mode=False), torch.no_grad():
+        network, chains = _convert_copy(model, selection, fold)
+        if images is not None:
+            names = {name for c in chains.values() for name in _changed_names(c, network)}
+            check_same_outputs(model, network, images, names)
+    return network
 
 
-def as_layer(module: nn.Conv2d, method: str, dense_from: float = 1.0, relu: bool = False) -> Layer:
-    """Convert a convolution module to a ``Layer``.
+def _convert_copy(
+    model: nn.Module, selection: Selection, fold: bool
+) -> tuple[nn.Module, dict[str, Chain]]:
+    """Return the converted copy of a network, and what was folded in it.
+
+    The operations of its forward pass must be those of the network.
 
     Raises:
-        InvalidInput: it is grouped, dilated or unevenly padded.
+        InvalidInput: they are not, even without folding.
     """
-    # The geometry gives the padding. Any map that is not too small will do.
-    height, width = (4 * int(size) for size in module.kernel_size)
-    geometry = module_geometry(module, (1, module.in_channels, height, width))
-    if geometry is None:
-        raise InvalidInput(
-            f"{module} is grouped, dilated or padded in a way that the formats do not support"
-        )
-    padding, weight = geometry.padding, module.weight
-    return Layer(weight, module.bias, geometry.stride, padding, method, relu, dense_from)
+    for merge in (True, False) if fold else (False,):
+        network = copy_network(model)
+        graph = trace(network)
+        expected = describe_graph(graph)
+        apply_pruning(network)
+        format_free = is_format_free(network, graph) or _has_channels_last(network)
+        choices = _choices(network, selection)
+        chains = find_chains(network, graph) if merge else {}
+        _replace_layers(network, choices, chains)
+        same = expected is None or describe_graph(trace(network)) == expected
+        if not same and not merge:  # a forward pass with random branches never looks the same
+            same = describe_graph(trace(copy_network(model))) != expected
+        if same:
+            if format_free:
+                network = network.to(memory_format=torch.channels_last)
+            return network, chains
+    raise InvalidInput(
+        "the forward pass of model depends on the class or the attributes of its layers, so that "
+        "they cannot be replaced; leave the convolutions that it looks at out of the selection"
+    )
 
 
-class _Tracer(torch.fx.Tracer):
-    """A tracer that enters the blocks of a network but not its layers, also of derived classes."""
+def _choices(network: nn.Module, selection: Selection) -> dict[nn.Module, MethodChoice]:
+    """Return the choice for each convolution that can be replaced.
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is a layer."""
-        is_layer = isinstance(m, nn.Conv2d | nn.BatchNorm2d | nn.ReLU | nn.Linear)
-        return is_layer or super().is_leaf_module(m, module_qualified_name)
-
-
-def _followers(network: nn.Module) -> dict[str, list[str]]:
-    """Return the batch norm and the ReLU that can be merged into each convolution.
-
-    They are the only users of its output, and all of them are called once. The result is empty if
-    the forward pass cannot be traced.
+    Raises:
+        InvalidInput: a name is none of a convolution, or two names of one have different methods.
     """
-    try:
-        nodes = list(_Tracer().trace(network).nodes)
-    except Exception:  # control flow that depends on values raises errors of every kind
-        return {}
-    modules = dict(network.named_modules())
-    nodes = [node for node in nodes if node.op == "call_module"]
-    calls = Counter(node.target for node in nodes)
-    followers: dict[str, list[str]] = {}
-    for node in nodes:
-        if isinstance(modules[node.target], nn.Conv2d) and calls[node.target] == 1:
-            followers[node.target] = names = []
-            last = node
-            for kind in (nn.BatchNorm2d, nn.ReLU):
-                users = list(last.users)
-                if len(users) == 1 and users[0].op == "call_module":
-                    name = users[0].target
-                    if calls[name] == 1 and isinstance(modules[name], kind):
-                        last = users[0]
-                        names.append(name)
-    return followers
+    modules = dict(network.named_modules(remove_duplicate=False))
+    convolutions = {name: m for name, m in modules.items() if isinstance(m, nn.Conv2d)}
+    choices: dict[nn.Module, MethodChoice] = {}
+    for name, choice in selection.layers.items():
+        if name not in convolutions:
+            raise InvalidInput(
+                f"the network has no convolution {name!r}; it has "
+                f"{', '.join(convolutions) or 'none'}"
+            )
+        module = convolutions[name]
+        if choices.setdefault(module, choice).method != choice.method:
+            raise InvalidInput(
+                f"selection has two methods for the convolution {name!r}, which has several names; "
+                "select one of them"
+            )
+    return {module: c for module, c in choices.items() if is_plain_convolution(module)}
 
 
-def _replace(network: nn.Module, name: str, module: nn.Module) -> None:
-    parent, _, attribute = name.rpartition(".")
-    setattr(network.get_submodule(parent), attribute, module)
+def _replace_layers(
+    network: nn.Module, choices: dict[nn.Module, MethodChoice], chains: dict[str, Chain]
+) -> None:
+    """Fold norms and replace convolutions in place."""
+    modules: dict[str, Any] = dict(network.named_modules())
+    relus = {}
+    for name, chain in chains.items():
+        convolution = modules[name]
+        if chain.norm is not None:
+            weight, bias = folded_weights(convolution, modules[chain.norm])
+            convolution.weight = nn.Parameter(weight, requires_grad=False)
+            convolution.bias = nn.Parameter(bias, requires_grad=False)
+            replace_module(network, modules[chain.norm], FoldedNorm())
+        if chain.relu is not None:
+            relus[convolution] = modules[chain.relu]
+    for module, choice in choices.items():
+        if choice.method != "torch" and isinstance(module, nn.Conv2d):
+            relu = relus.get(module)
+            sparse = SparseConv2d(module, choice.method, choice.dense_from, relu is not None)
+            replace_module(network, module, sparse)
+            if relu is not None:
+                replace_module(network, relu, nn.Identity())
 
 
-def agreement(
-    model: nn.Module, converted: nn.Module, images: torch.Tensor, batch: int = 50
-) -> tuple[float, float]:
-    """Compare the outputs of two networks.
+def _changed_names(chain: Chain, network: nn.Module) -> tuple[str, ...]:
+    """Return the names of a chain whose outputs include what is folded after them."""
+    merges_relu = getattr(network.get_submodule(chain.convolution), "relu", False)
+    if chain.norm is None:
+        return (chain.convolution,) if merges_relu else ()
+    return (chain.convolution, chain.norm) if merges_relu else (chain.convolution,)
 
-    Args:
-        model, converted: networks that return ``[N, classes]``.
-        images: their input.
-        batch: number of images at a time.
 
-    Returns:
-        The share of images with the same predicted class, and the largest difference of a logit,
-        relative to the largest logit.
-    """
-    same, difference, largest = 0, 0.0, 0.0
-    with torch.inference_mode():
-        for part in images.split(batch):
-            logits, converted_logits = model(part), converted(part)
-            same += int((logits.argmax(1) == converted_logits.argmax(1)).sum())
-            difference = max(difference, float((logits - converted_logits).abs().max()))
-            largest = max(largest, float(logits.abs().max()))
-    if not largest:
-        return same / len(images), math.inf if difference else 0.0
-    return same / len(images), difference / largest
+def _has_channels_last(network: nn.Module) -> bool:
+    """Return whether convolutions of a network have channels last in memory already."""
+    return any(
+        isinstance(module, nn.Conv2d)
+        and not module.weight.is_contiguous()
+        and module.weight.is_contiguous(memory_format=torch.channels_last)
+        for module in network.modules()
+    )

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.errors import InvalidInput
 from explore.sparseconv.encoding import encode
 from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES, quantise_maps
-from explore.sparseconv.networks.convolution_inputs import ConvolutionInput, convolution_inputs
+from explore.sparseconv.networks.convolution_inputs import (
+    ConvolutionInput,
+    convolution_inputs,
+    network_input,
+)
 from explore.sparseconv.recordings import DENSITY_SURVEY
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ def activation_density(
 
     Args:
         model: any network. Its mode is not changed, so call ``model.eval()`` first.
-        images: float32 ``[N, ...]``, the input of the network. It gets one image at a time.
+        images: float ``[N, ...]``, the input of the network. It gets one image at a time.
         layers: names of convolutions (``nn.Conv2d``); None selects all.
 
     Returns:
@@ -52,12 +55,7 @@ def activation_density(
     """
     import xarray
 
-    if not isinstance(images, torch.Tensor) or images.ndim == 0:
-        raise InvalidInput(
-            f"images must be a tensor of floats [N, ...], got {type(images).__name__}"
-        )
-    if not images.numel():
-        raise InvalidInput(f"images must not be empty, got shape {list(images.shape)}")
+    images = network_input(model, images)
     if layers is not None and not isinstance(layers, str):
         layers = list(layers)  # an iterator would be exhausted after the first image
     frames = [density_frame(convolution_inputs(model, image[None], layers)) for image in images]
