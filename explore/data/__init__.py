@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
+from explore.core.validation import check_choice, check_text
 from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
@@ -78,10 +79,8 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
     """
     from explore.core.registry import datasets, resolve
 
-    if name not in datasets():
-        raise UnknownName("data set", name, datasets())
-    if split not in SPLITS:
-        raise UnknownName("split", split, SPLITS)
+    name = check_choice("data set", name, datasets())
+    split = check_choice("split", split, SPLITS)
     loader = resolve(datasets()[name].loader)
     _check_options(name, loader, options)
     return loader(split, **options)
@@ -105,7 +104,7 @@ def load_graph_set(name: str, **options: Any) -> GraphSet:
     """
     from explore.core.registry import datasets, resolve
 
-    rows = datasets("graphs")
+    name, rows = check_text("name", name), datasets("graphs")
     if name in rows and name != TU_COLLECTION:
         loader = resolve(rows[name].loader)
     else:
@@ -150,8 +149,7 @@ def load_multilabel(name: str, split: str = "train", **options: Any) -> Multilab
     from explore.data.datasets.mulan import present_sets
     from explore.data.multilabel_set import MultilabelSet
 
-    if split not in SPLITS:
-        raise UnknownName("split", split, SPLITS)
+    name, split = check_text("name", name), check_choice("split", split, SPLITS)
     rows = datasets("multilabel")
     if name in rows and name != MULAN_COLLECTION:
         loader = resolve(rows[name].loader)

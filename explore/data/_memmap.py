@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from explore.errors import InvalidInput
+
 LARGE_BYTES = 2**28
 """Sets above this size are stored in a file."""
 
@@ -30,7 +32,37 @@ def allocate_pixels(shape: Sequence[int]) -> torch.Tensor:
     """
     size = math.prod(shape)
     pixels = _map_file(size) if size > LARGE_BYTES and hasattr(os, "posix_fallocate") else None
-    return torch.empty(tuple(shape), dtype=torch.uint8) if pixels is None else pixels.view(*shape)
+    if pixels is not None:
+        return pixels.view(*shape)
+    check_memory(size, f"a set of {shape[0]} images", "a smaller size, or fewer images")
+    return torch.empty(tuple(shape), dtype=torch.uint8)
+
+
+def check_memory(size: int, purpose: str, advice: str) -> None:
+    """Check that the memory of this machine can hold ``size`` bytes.
+
+    Args:
+        size: the number of bytes.
+        purpose: what the message says that they are for.
+        advice: what the message says to choose.
+
+    Raises:
+        InvalidInput: it cannot.
+
+    Example:
+        >>> check_memory(2**60, "a set of 9 images", "a smaller size")
+        Traceback (most recent call last):
+        ...
+        explore.errors.InvalidInput: a set of 9 images needs 1.15e+09 GB, ...
+    """
+    if not hasattr(os, "sysconf"):
+        return
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if size > total > 0:
+        raise InvalidInput(
+            f"{purpose} needs {size / 1e9:.3g} GB, more than the {total / 1e9:.3g} GB of this "
+            f"machine; choose {advice}"
+        )
 
 
 def _map_file(size: int) -> torch.Tensor | None:

@@ -11,15 +11,20 @@ from typing import Any, Self
 
 import torch
 
-from explore.data._checks import check_images, describe_tensor
+from explore.core.tensor_validation import check_finite, check_tensor
+from explore.core.validation import check_flag, check_names, check_number, describe, to_python
 from explore.data._distilled_conversions import (
     Space,
+    create_folder,
+    distilled_labels,
     fields_of_result,
     number_names,
     to_model_units,
     write_about,
     write_png,
+    write_tensors,
 )
+from explore.data._json_values import check_json
 from explore.data._product_file import (
     FileKind,
     damage_error,
@@ -29,7 +34,7 @@ from explore.data._product_file import (
     write_file,
 )
 from explore.data.image_set import sha256_of
-from explore.data.normalization import denormalize_to_bytes
+from explore.data.normalization import check_statistics, denormalize_to_bytes
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput
 
@@ -44,22 +49,27 @@ FILE = FileKind(
 class DistilledSet:
     """Synthetic images with hard or soft labels.
 
+    Arrays and lists are accepted where tensors are expected. All that is passed is checked as it
+    will be saved, and stored in the types below.
+
     Attributes:
         images: float32 ``[N, C, H, W]`` in model units (the input of a network), in full precision.
         labels: int64 ``[N]``, or soft: float32 ``[N, K]``, probabilities that sum to 1.
         class_names: ``K`` names, in label order.
         mean, std: per channel, in units of ``[0, 1]`` intensity: a pixel is ``x · std + mean``.
             Empty if the units are unknown, as those of a run on plain tensors. One can train on
-            such a set, but not display it.
+            such a set, but not display it. Finite, ``std`` above 0.
         zca: the whitening that was applied after the normalisation; None if there was none.
         learning_rate: distilled together with the images (trajectory matching); None if there is
             none.
-        provenance: how the set was made: method, config, step, versions, hash of the real data.
-        protocol: how the accuracy of this set was measured, if it was.
+        provenance: how the set was made: method, config, step, versions, hash of the real data; as
+            JSON can hold it.
+        protocol: how the accuracy of this set was measured, if it was; as JSON can hold it.
 
     Raises:
-        InvalidInput: shapes that do not match, NaN or Inf, labels out of range, or soft labels that
-            are not probabilities of these classes.
+        InvalidInput: shapes that do not match, NaN or Inf, labels out of range, soft labels that
+            are not probabilities of these classes, a whitening of other images, or a description
+            that JSON cannot hold.
 
     Example:
         >>> from explore.data import load
@@ -80,52 +90,32 @@ class DistilledSet:
     protocol: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_images(self.images)
-        self._check_labels()
-        channels = self.images.shape[1]
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) not in (0, channels) or len(self.mean) != len(self.std):
+        images = check_tensor(
+            "images", self.images, ("N", "C", "H", "W"), dtype=torch.float32, finite=True
+        )
+        class_names = check_names("class_names", self.class_names)
+        mean, std = check_statistics(self.mean, self.std, images.shape[1], optional=True)
+        rate = to_python(self.learning_rate)
+        checked: dict[str, Any] = {
+            "images": images.detach().cpu().contiguous(),
+            "labels": distilled_labels(self.labels, len(images), len(class_names)),
+            "class_names": class_names,
+            "mean": mean,
+            "std": std,
+            "learning_rate": None if rate is None else check_number("learning_rate", rate, above=0),
+            "provenance": check_json("provenance", self.provenance),
+            "protocol": check_json("protocol", self.protocol),
+        }
+        if self.zca is not None:
+            if not isinstance(self.zca, ZCA):
+                raise InvalidInput(f"zca must be a fitted ZCA or None, got {describe(self.zca)}")
+            size, expected = len(self.zca.fitted()["mean"]), images[0].numel()
+            if size != expected:
                 raise InvalidInput(
-                    f"{name} must have one number for each of the {channels} channels, "
-                    f"got {list(values)}"
+                    f"zca must be fitted on images of {expected} values, as these have, got {size}"
                 )
-        if any(not value > 0 for value in self.std):
-            raise InvalidInput(f"std must be above 0 in each channel, got {list(self.std)}")
-        if self.learning_rate is not None and not self.learning_rate > 0:
-            raise InvalidInput(
-                f"learning_rate must be above 0, got {self.learning_rate}; trajectory matching "
-                "sometimes fails in this way"
-            )
-        labels = self.labels.float() if self.soft else self.labels.long()
-        object.__setattr__(self, "images", self.images.detach().cpu().float().contiguous())
-        object.__setattr__(self, "labels", labels.detach().cpu().contiguous())
-
-    def _check_labels(self) -> None:
-        y, count, classes = self.labels, len(self.images), len(self.class_names)
-        if not isinstance(y, torch.Tensor) or len(y) != count or y.ndim not in (1, 2):
-            raise InvalidInput(
-                f"labels must be integers [{count}] or probabilities [{count}, {classes}], "
-                f"got {describe_tensor(y)}"
-            )
-        if not self.soft:
-            if y.is_floating_point() or not 0 <= int(y.min()) <= int(y.max()) < classes:
-                values = y.dtype if y.is_floating_point() else f"{int(y.min())}..{int(y.max())}"
-                raise InvalidInput(
-                    f"hard labels must be integers 0..{classes - 1}, as there are {classes} class "
-                    f"names; got {values}"
-                )
-            return
-        if y.shape[1] != classes:
-            raise InvalidInput(
-                f"soft labels have {y.shape[1]} columns, but there are {classes} class names"
-            )
-        invalid = (y < 0).any(1) | ((y.sum(1) - 1).abs() > 1e-3) | ~torch.isfinite(y).all(1)
-        if invalid.any() or not y.is_floating_point():
-            index = int(invalid.int().argmax())
-            raise InvalidInput(
-                "soft labels must be probabilities that sum to 1 (apply softmax to logits); "
-                f"image {index} has {y[index].tolist()}"
-            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -163,7 +153,7 @@ class DistilledSet:
         Raises:
             InvalidInput: the result has no images and labels, or the run is not finished.
         """
-        names = class_names or getattr(result, "class_names", ())
+        names = check_names("class_names", class_names) or getattr(result, "class_names", ())
         dataset = result.result() if hasattr(result, "result") else result
         if not {"images", "labels"} <= set(getattr(dataset, "data_vars", ())):
             raise InvalidInput(
@@ -173,14 +163,14 @@ class DistilledSet:
             raise InvalidInput(f"{unfinished}; advance the run to its end first")
         fields = fields_of_result(dataset)
         if names:
-            fields["class_names"] = tuple(map(str, names))
+            fields["class_names"] = names
         return cls(**fields)
 
     @classmethod
     def import_(
         cls,
-        images: torch.Tensor,
-        labels: torch.Tensor,
+        images: Any,
+        labels: Any,
         *,
         space: Space | None = None,
         class_names: Sequence[str] = (),
@@ -205,7 +195,8 @@ class DistilledSet:
             **more: ``learning_rate``, ``provenance``, ``protocol``.
 
         Raises:
-            InvalidInput: ``space`` is missing or contradicts the values.
+            InvalidInput: ``space`` is missing or contradicts the values, or the set cannot be made;
+                see ``DistilledSet``.
 
         Example:
             >>> x = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
@@ -213,10 +204,16 @@ class DistilledSet:
             >>> DistilledSet.import_(x, y, space="bytes", mean=[0.5] * 3, std=[0.25] * 3)
             DistilledSet(4 images 3×8×8, 4 classes, hard labels)
         """
+        unknown = sorted(set(more) - {"learning_rate", "provenance", "protocol"})
+        if unknown:
+            raise InvalidInput(
+                f"import_ has no argument {', '.join(map(repr, unknown))}; it has space, "
+                "class_names, mean, std, zca, logits, learning_rate, provenance, protocol"
+            )
         x = to_model_units(images, space, mean, std, zca)
-        y = labels.softmax(1) if logits and labels.ndim == 2 else labels
-        names = tuple(class_names) or number_names(y)
-        return cls(x, y, names, tuple(mean), tuple(std), zca, **more)
+        y = distilled_labels(labels, len(x), logits=check_flag("logits", logits))
+        names = check_names("class_names", class_names) or number_names(y)
+        return cls(x, y, names, mean, std, zca, **more)
 
     def to_display(self) -> torch.Tensor:
         """Return uint8 ``[N, C, H, W]``: whitening and normalisation undone, clipped.
@@ -230,6 +227,7 @@ class DistilledSet:
                 "from tensors"
             )
         x = self.zca.undo(self.images) if self.zca else self.images
+        check_finite("images without whitening", x, "their values are too large to be displayed")
         return denormalize_to_bytes(x, self.mean, self.std)
 
     def to_dataset(self) -> torch.utils.data.TensorDataset:
@@ -240,28 +238,33 @@ class DistilledSet:
         """Write ``images.pt`` and ``labels.pt`` (as DD-Ranking reads them) and ``about.json``.
 
         The files contain plain tensors in model units.
+
+        Raises:
+            InvalidInput: the folder cannot be written.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(self.images, folder / "images.pt")
-        torch.save(self.labels, folder / "labels.pt")
-        write_about(folder, self.about())
-        return folder
+        path = create_folder(folder)
+        write_tensors(path, {"images": self.images, "labels": self.labels})
+        write_about(path, self.about())
+        return path
 
     def to_png(self, folder: str | os.PathLike[str]) -> Path:
         """Write one PNG for each image into a folder for each class, as ``ImageFolder`` reads them.
 
         **Lossy**: 8 bits a channel, clipped. A network that is trained on the files may reach
         another accuracy; ``about.json`` contains this warning.
+
+        Raises:
+            InvalidInput: the units of the images are unknown, PNG cannot hold their number of
+                channels, or the folder cannot be written.
         """
-        folder, pixels = Path(folder), self.to_display()
+        pixels = self.to_display()
         labels = self.labels.argmax(1) if self.soft else self.labels
-        write_png(folder, pixels, labels.tolist(), self.class_names)
+        path = write_png(folder, pixels, labels.tolist(), self.class_names)
         lossy = "8 bits a channel, clipped"
         if self.soft:
             lossy += "; soft labels became their largest"
-        write_about(folder, {**self.about(), "lossy": lossy})
-        return folder
+        write_about(path, {**self.about(), "lossy": lossy})
+        return path
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one ``.safetensors`` file, atomically: tensors, and all else as JSON in its header.

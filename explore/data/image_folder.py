@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,13 +12,21 @@ from typing import NamedTuple
 
 import torch
 
-from explore.core.validation import check_whole_number
-from explore.data.decoding import IMAGE_SUFFIXES, read_header, read_split, size_error
+from explore.core.validation import check_seed, check_whole_number
+from explore.data._folder_listing import (
+    IMAGE_SUFFIXES,
+    FolderReader,
+    check_folder,
+    readable,
+)
+from explore.data._split_folders import find_split_folders
+from explore.data._split_names import SPLIT_NAMES
+from explore.data.decoding import MAX_SIDE, read_header, read_split, size_error
 from explore.data.image_set import ImageSet
 from explore.data.splitting import shuffle_by_name, split_by_name
-from explore.errors import DataMissing, InvalidInput, UnknownName
+from explore.errors import InvalidInput, UnknownName
 
-SPLIT_NAMES = ("train", "val", "test")
+PATH_PURPOSE = "the folder that contains the class folders"
 FolderNames = tuple[str, str | None]
 """Folder names of a class and a subclass; None if the images are in the folder of the class."""
 
@@ -32,16 +41,21 @@ def image_folder(
 ) -> ImageSet:
     """Load the images ``class/image`` or ``class/subclass/image`` below ``path``.
 
-    If ``path`` contains a folder train or test, its folders train, val and test are the splits, and
-    other folders are ignored. Without val, a tenth of each subclass of train becomes val. Otherwise
-    each subclass is split 70/10/20 by the names of its files: the same file is always in the same
-    split, and train has one or more of each. A class without subfolders is its own only subclass.
-    Hidden files and folders, and files that are not images, are ignored. Images are grey if all
-    files of all splits are grey, otherwise RGB.
+    If ``path`` contains folders of splits with class folders in them, these are the splits, and
+    other folders are ignored. Their names are read without regard to case: train or training; val,
+    valid, validation or dev; test or testing; also "test_set", "seg_train" and the like. Without
+    val, a tenth of each subclass of train becomes val; train is needed, test is not. Otherwise each
+    subclass is split 70/10/20 by the names of its files: the same file is always in the same split,
+    and train has one or more of each. A class without subfolders is its own only subclass. One
+    folder around everything, as in an archive, is skipped. Images are grey if all files of all
+    splits are grey, otherwise RGB; for 16 bits see ``read_split``.
+
+    A warning counts the files that are passed over and the symbolic links that lead outside of
+    ``path``. Hidden files and those of operating systems are ignored silently.
 
     Args:
         split: "train", "val" or "test".
-        path: the folder. Images are png, jpg, jpeg, bmp, tif, tiff or webp, in upper or lower case.
+        path: the folder. Images are files with one of ``IMAGE_SUFFIXES``, in upper or lower case.
         size: side in pixels to which all are resized (antialiased bilinear, to a square). If None,
             all images must have the same size.
         seed: of the splits and of the order of the images.
@@ -67,25 +81,24 @@ def image_folder(
         >>> pets, pets.subclass_names, pets.parents
         (ImageSet('folder': 3 images, 3×8×8, 2 classes), ('old', 'young', 'dog'), (0, 0, 1))
     """
-    if split not in SPLIT_NAMES:
+    if not isinstance(split, str) or split not in SPLIT_NAMES:
         raise UnknownName("split of a folder", split, SPLIT_NAMES)
-    if not isinstance(path, (str, PathLike)) or not str(path):
-        raise InvalidInput(f"path must be the folder that contains the class folders, got {path!r}")
-    size = None if size is None else check_whole_number("size", size, 1)
-    seed = check_whole_number("seed", seed, 0)
-    root = Path(path).expanduser()
-    if not root.is_dir():
-        problem = "is a file" if root.exists() else "does not exist"
-        raise DataMissing(
-            f"{root} {problem}; path must be the folder that contains the class folders"
+    root, text = check_folder(path, PATH_PURPOSE)
+    size = None if size is None else check_whole_number("size", size, 1, MAX_SIDE)
+    seed = check_seed(seed)
+    reader = FolderReader(root)
+    splits = _split_files(reader, seed)
+    if split not in splits:
+        raise InvalidInput(
+            f"{root} has no part for {split!r}, only {' and '.join(splits)}; choose one of these, "
+            f"or add a folder {split} with a folder for each class"
         )
-    splits = _split_files(root, seed)
     files = [file for part in splits.values() for file in part]
     folders = sorted({file.folder for file in files}, key=lambda names: (names[0], names[1] or ""))
     class_names = tuple(dict.fromkeys(name for name, _ in folders))
     if len(class_names) < 2:
         raise InvalidInput(
-            f"{root} contains one class only, {class_names[0]!r}; "
+            f"{root} contains one class only, {readable(class_names[0])!r}; "
             "path must be the folder above two or more classes"
         )
     if not splits[split]:
@@ -94,15 +107,16 @@ def image_folder(
         )
     paths = {name: [file.path for file in part] for name, part in splits.items()}
     grey = _are_all_grey([file.path for file in files], size)
+    reader.warn()
     images, mean, std = read_split(paths, split, size=size, grey=grey)
     image_set = ImageSet(
         "folder",
         images,
         torch.tensor([class_names.index(file.folder[0]) for file in splits[split]]),
-        class_names,
+        tuple(map(readable, class_names)),
         mean,
         std,
-        {"split": split, "path": str(path), "size": size, "seed": seed},
+        {"split": split, "path": text, "size": size, "seed": seed},
     )
     if all(subclass is None for _, subclass in folders):
         return image_set
@@ -114,36 +128,50 @@ def image_folder(
     )
 
 
-def _split_files(root: Path, seed: int) -> dict[str, list[_File]]:
+def _split_files(reader: FolderReader, seed: int) -> dict[str, list[_File]]:
     """Return the files of each split, in an order that depends on ``seed``."""
-    split_folders = [name for name in SPLIT_NAMES if (root / name).is_dir()]
-    if not {"train", "test"} & set(split_folders):  # A folder val alone is a class of that name.
-        return _split_by_name(root, _list_files(root), seed, test=20)
-    for name in ("train", "test"):
-        if name not in split_folders:
-            raise InvalidInput(
-                f"{root} has a folder {' and '.join(split_folders)}, but no folder {name}; "
-                f"add it, or move the classes out of {split_folders[0]} to have them split 70/10/20"
-            )
-    listed = {name: _list_files(root / name, allow_empty=name != "train") for name in split_folders}
-    train_folders = {file.folder for file in listed["train"]}
+    root = reader.unwrap()
+    split_folders = find_split_folders(reader, root)
+    if not split_folders:
+        return _split_by_name(root, _list_files(reader, root), seed, test=20)
+    if "train" not in split_folders:
+        names = [readable(folder.name) for folder in split_folders.values()]
+        raise InvalidInput(
+            f"{root} has a folder {' and '.join(names)}, but no folder train; "
+            f"add it, or move the classes out of {names[0]} to have them split 70/10/20"
+        )
+    listed = {
+        name: _list_files(reader, folder, allow_empty=name != "train")
+        for name, folder in split_folders.items()
+    }
+    # Systems write the same letters in two ways, such as é as one character or as two.
+    train_folders = {_composed(file.folder): file.folder for file in listed["train"]}
     for name, files in listed.items():
-        for file in files:
-            if file.folder not in train_folders:
+        for k, file in enumerate(files):
+            folder = train_folders.get(_composed(file.folder))
+            if folder is None:
                 relative = "/".join(filter(None, file.folder))
+                other, train = split_folders[name] / relative, split_folders["train"] / relative
                 raise InvalidInput(
-                    f"{root / name / relative} has images, "
-                    f"but {root / 'train' / relative} has none; "
+                    f"{readable(other)} has images, but {readable(train)} has none; "
                     "train must have every class and subclass, with folders of the same depth"
                 )
+            files[k] = _File(file.path, folder)
     splits = {}
     for name, files in listed.items():
-        order = shuffle_by_name(_relative_names(root / name, files), seed)
+        order = shuffle_by_name(_relative_names(split_folders[name], files), seed)
         splits[name] = [files[i] for i in order]
     if "val" not in splits:
-        parts = _split_by_name(root / "train", listed["train"], seed)
+        parts = _split_by_name(split_folders["train"], listed["train"], seed)
         splits |= {name: parts[name] for name in ("train", "val")}
-    return splits
+    return {name: splits[name] for name in SPLIT_NAMES if name in splits}
+
+
+def _composed(folder: FolderNames) -> tuple[str, str | None]:
+    """Return the names of a class and a subclass with composed letters."""
+    name, subclass = (part and unicodedata.normalize("NFC", part) for part in folder)
+    assert name is not None
+    return name, subclass
 
 
 def _split_by_name(
@@ -158,47 +186,56 @@ def _relative_names(folder: Path, files: Sequence[_File]) -> list[str]:
     return [file.path.relative_to(folder).as_posix() for file in files]
 
 
-def _list_files(folder: Path, allow_empty: bool = False) -> list[_File]:
+def _list_files(reader: FolderReader, folder: Path, allow_empty: bool = False) -> list[_File]:
     """Return the image files of all classes and subclasses.
 
     A class or subclass without images is an error, or with ``allow_empty`` is left out.
     """
-    class_folders, images = _list_folder(folder)
+    class_folders, images = reader.entries(folder)
     if images:
-        raise InvalidInput(f"{images[0]} is not in a class folder; move it into one")
+        raise InvalidInput(f"{readable(images[0])} is not in a class folder; move it into one")
     if not class_folders:
-        raise InvalidInput(f"{folder} has no folders; it must have one for each class, with images")
+        raise InvalidInput(
+            f"{readable(folder)} has no folders; it must have one for each class, with images"
+        )
     files: list[_File] = []
     for class_folder in class_folders:
-        subfolders, images = _list_folder(class_folder)
+        subfolders, images = reader.entries(class_folder)
         if subfolders and images:
             raise InvalidInput(
-                f"{class_folder} has both images ({images[0].name}) and folders "
-                f"({subfolders[0].name}); move all its images into folders of subclasses, or none"
+                f"{readable(class_folder)} has both images ({readable(images[0].name)}) and "
+                f"folders ({readable(subfolders[0].name)}); move all its images into folders of "
+                "subclasses, or none"
             )
         for subfolder in subfolders or [class_folder]:
             if subfolders:
-                deeper, images = _list_folder(subfolder)
+                deeper, images = reader.entries(subfolder)
                 if deeper:
                     raise InvalidInput(
-                        f"{deeper[0]} is one folder too deep; path must contain class/image or "
-                        "class/subclass/image"
+                        f"{readable(deeper[0])} is one folder too deep; path must contain "
+                        "class/image or class/subclass/image"
                     )
             if not images and not allow_empty:
                 raise InvalidInput(
-                    f"{subfolder} has no image ({', '.join(IMAGE_SUFFIXES)}); remove it"
+                    f"{readable(subfolder)} has no image ({', '.join(IMAGE_SUFFIXES)})"
+                    f"{reader.describe_other_files(subfolder)}; remove it"
                 )
             names = (class_folder.name, subfolder.name if subfolders else None)
             files += [_File(image, names) for image in images]
+    _check_names_differ(folder, {file.folder for file in files})
     return files
 
 
-def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the subfolders and the image files, sorted by name, without hidden ones."""
-    entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    folders = [entry for entry in entries if entry.is_dir()]
-    images = [e for e in entries if e.suffix.lower() in IMAGE_SUFFIXES and not e.is_dir()]
-    return folders, images
+def _check_names_differ(root: Path, folders: set[FolderNames]) -> None:
+    """Refuse two folders whose names look the same."""
+    first: dict[FolderNames, FolderNames] = {}
+    for folder in sorted(folders, key=str):
+        if first.setdefault(_composed(folder), folder) != folder:
+            relative = "/".join(filter(None, folder))
+            raise InvalidInput(
+                f"{readable(root)} has two folders {readable(relative)!r}, written in two ways "
+                "(composed and decomposed letters); move the images into one"
+            )
 
 
 def _are_all_grey(files: Sequence[Path], size: int | None) -> bool:
@@ -217,6 +254,8 @@ def _are_all_grey(files: Sequence[Path], size: int | None) -> bool:
 def _subclass_names(folders: Sequence[FolderNames]) -> tuple[str, ...]:
     counts = Counter(subclass or name for name, subclass in folders)
     return tuple(
-        f"{name} / {subclass or name}" if counts[subclass or name] > 1 else subclass or name
+        readable(
+            f"{name} / {subclass or name}" if counts[subclass or name] > 1 else subclass or name
+        )
         for name, subclass in folders
     )

@@ -6,6 +6,7 @@ from hashlib import blake2b
 
 import torch
 
+from explore.core.tensor_validation import as_tensor
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
@@ -36,7 +37,7 @@ def shared_images(reference: Images, images: Images) -> torch.Tensor:
 
 
 def _hashes(images: Images) -> list[bytes]:
-    pixels = images.images if isinstance(images, ImageSet) else images
+    pixels = images.images if isinstance(images, ImageSet) else as_tensor("images", images)
     if pixels.dtype != torch.uint8 or pixels.ndim != 4:
         raise InvalidInput(
             f"images must be uint8 [N, C, H, W], got {pixels.dtype} {list(pixels.shape)}"

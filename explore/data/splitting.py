@@ -7,11 +7,17 @@ import os
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
+from explore.core.validation import check_names, check_seed, check_whole_number
+from explore.errors import InvalidInput
+
 
 def shuffle_by_name(names: Sequence[str], seed: int = 0) -> list[int]:
     """Return the indices of ``names``, sorted by a hash of ``seed`` and each name.
 
     The order looks random. Whether one name comes before another does not depend on the others.
+
+    Raises:
+        InvalidInput: ``names`` is no list of texts, or ``seed`` no seed.
 
     Example:
         >>> alphabetical = [["c", "a", "b"].index(name) for name in ("a", "b", "c")]
@@ -20,6 +26,7 @@ def shuffle_by_name(names: Sequence[str], seed: int = 0) -> list[int]:
         >>> sorted(shuffle_by_name(["a", "b", "c"]))
         [0, 1, 2]
     """
+    names, seed = check_names("names", names), check_seed(seed)
     keys = [hashlib.sha256(f"{seed}/".encode() + os.fsencode(name)).digest() for name in names]
     return sorted(range(len(names)), key=keys.__getitem__)
 
@@ -39,11 +46,23 @@ def split_by_name(
         val, test: percent of each group, rounded half up; together at most 30, so that one name of
             each group remains in train.
 
+    Raises:
+        InvalidInput: names and groups of different lengths, a name that occurs twice, or larger or
+            negative shares.
+
     Example:
         >>> splits = split_by_name([f"{i}" for i in range(20)], [0] * 20, val=10, test=20)
         >>> {split: len(indices) for split, indices in splits.items()}
         {'train': 14, 'val': 2, 'test': 4}
     """
+    names = check_names("names", names)
+    if len(groups) != len(names) or len(set(names)) != len(names):
+        raise InvalidInput(
+            f"names must be different and groups one for each of them, got {len(names)} names, "
+            f"{len(set(names))} of them different, and {len(groups)} groups"
+        )
+    val, test = (check_whole_number(*share, 0, 30) for share in (("val", val), ("test", test)))
+    check_whole_number("val + test", val + test, 0, 30)
     sizes, ranks = Counter(groups), Counter[Hashable]()
     splits: dict[str, list[int]] = {"train": [], "val": [], "test": []}
     for i in shuffle_by_name(names, seed):

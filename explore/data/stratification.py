@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explore.core.validation import check_number, check_whole_number
+from explore.core.array_validation import as_array
+from explore.core.validation import check_items, check_names, check_number, check_seed
+from explore.data._indices import check_indices
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ def stratified_split(labels: Any, shares: Sequence[float], seed: int = 0) -> lis
     table = _check_table(labels)
     if not len(table):
         raise InvalidInput("labels have no rows; pass one or more")
-    generator = np.random.default_rng(check_whole_number("seed", seed, 0))
+    generator = np.random.default_rng(check_seed(seed))
     shares = _check_shares(shares)
     best: list[Indices] = []
     smallest = np.inf
@@ -96,7 +98,8 @@ def stratification_report(
         ``difference``, the largest absolute difference between a part and ``all``.
 
     Raises:
-        InvalidInput: labels other than 0 and 1, no parts, or another number of names.
+        InvalidInput: labels other than 0 and 1, no parts, indices that are out of range, or another
+            number of names.
 
     Example:
         >>> labels = np.array([[1, 0], [1, 1], [1, 0], [0, 1]])
@@ -108,19 +111,24 @@ def stratification_report(
     import pandas as pd
 
     table = _check_table(labels)
+    if not isinstance(parts, Mapping):
+        items = check_items("parts", parts)
+        parts = {f"part {number}": part for number, part in enumerate(items)}
     if not parts:
         raise InvalidInput("there are no parts; pass the indices of one or more parts")
-    if len(label_names) and len(label_names) != table.shape[1]:
-        raise InvalidInput(f"got {len(label_names)} label names for {table.shape[1]} labels")
-    if not isinstance(parts, Mapping):
-        parts = {f"part {number}": part for number, part in enumerate(parts)}
-    numbers = np.arange(len(table))
-    rows = {name: table[numbers[part]] if len(part) else table[:0] for name, part in parts.items()}
+    names = check_names("label_names", label_names)
+    if names and len(names) != table.shape[1]:
+        raise InvalidInput(f"got {len(names)} label names for {table.shape[1]} labels")
+    numbers = torch.arange(len(table))
+    rows = {
+        name: table[numbers[check_indices(f"parts[{name!r}]", part, len(table), "rows")].numpy()]
+        for name, part in parts.items()
+    }
     everything = np.concatenate(list(rows.values()))
     shares = {name: _shares_of(part) for name, part in {"all": everything, **rows}.items()}
     differences = np.abs([shares[name] - shares["all"] for name in parts])
     columns = {"count": everything.sum(0), **shares, "difference": np.nanmax(differences, 0)}
-    return pd.DataFrame(columns, index=pd.Index(label_names or range(table.shape[1])))
+    return pd.DataFrame(columns, index=pd.Index(names or range(table.shape[1])))
 
 
 def _shares_of(rows: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -235,16 +243,18 @@ def _part_sizes(count: int, shares: Sequence[float]) -> list[int]:
 
 
 def _check_shares(shares: Sequence[float]) -> list[float]:
-    values = [check_number("a share", share, above=0, at_most=1) for share in shares]
+    values = [
+        check_number("a share", share, above=0, at_most=1)
+        for share in check_items("shares", shares)
+    ]
     if not values or abs(sum(values) - 1) > 1e-6:
-        raise InvalidInput(f"the shares must add up to 1, got {list(shares)}")
+        raise InvalidInput(f"the shares must add up to 1, got {values}")
     return [value / sum(values) for value in values]
 
 
 def _check_table(labels: Any) -> NDArray[np.bool_]:
     """Return labels as bool ``[N, K]``."""
-    table = labels.detach().cpu().numpy() if isinstance(labels, torch.Tensor) else labels
-    table = np.asarray(table)
+    table = as_array("labels", labels)
     if table.ndim != 2 or not table.shape[1]:
         raise InvalidInput(f"labels must be [N, K], got {list(table.shape)}")
     wrong = np.argwhere((table != 0) & (table != 1))

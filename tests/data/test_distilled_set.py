@@ -133,7 +133,7 @@ def test_a_result_without_a_learned_rate_has_none() -> None:
     distilled = DistilledSet.of(result)
     assert distilled.learning_rate is None
     assert distilled.class_names == ("0", "1", "2", "3")
-    with pytest.raises(InvalidInput, match=r"learning_rate must be above 0, got -0\.5"):
+    with pytest.raises(InvalidInput, match=r"learning_rate must be a number above 0, got -0\.5"):
         DistilledSet.of(result.assign_attrs(learning_rate=-0.5))
 
 
@@ -216,7 +216,10 @@ def test_soft_labels_may_come_as_logits() -> None:
         (images(), "unit", r"must be in \[0, 1\], got -"),
         (images(), "bytes", "which is not 'bytes'"),
         (images().mul(50).byte(), "unit", "which is not 'unit'"),
-        (np.zeros((6, 3, 8, 8)), "model", "must be a tensor"),
+        (images().long(), "model", "which is not 'model'"),
+        (images().mul(50).long(), "bytes", "which is not 'bytes'"),
+        (images().permute(0, 2, 3, 1), "model", r"channels last need .permute\(0, 3, 1, 2\)"),
+        ([images(), images(3)], "model", "a list of tensors with different shapes"),
     ],
 )
 def test_units_that_contradict_the_values_are_refused(images_: Any, space: Any, words: str) -> None:
@@ -239,19 +242,19 @@ def test_a_normalisation_must_be_given() -> None:
     [
         ({"images": images().long()}, "images must be float"),
         ({"images": images()[0]}, "images must be float"),
-        ({"images": images()[:0], "labels": torch.zeros(0)}, "N ≥ 1"),
+        ({"images": images()[:0], "labels": torch.zeros(0)}, "must not be empty"),
         (
             {"images": images().index_fill(0, torch.tensor([4]), float("nan"))},
             "the first is number 4",
         ),
-        ({"labels": torch.arange(5)}, r"labels must be integers \[6\] or probabilities \[6, 3\]"),
-        ({"labels": torch.arange(6)}, r"hard labels must be integers 0..2, .* got 0..5"),
-        ({"labels": torch.zeros(6)}, "hard labels must be integers"),
+        ({"labels": torch.arange(5)}, r"labels must be integers \[6\], got torch.int64 \[5\]"),
+        ({"labels": torch.arange(6)}, r"labels must be 0..2, got 5 in image 5"),
+        ({"labels": torch.zeros(6)}, "labels must be integers .* labels.long"),
         ({"labels": SOFT[:, :2]}, "soft labels have 2 columns, but there are 3 class names"),
         ({"labels": SOFT * 2}, "soft labels must be probabilities that sum to 1 .* image 0"),
         ({"mean": (0.5,)}, "mean must have one number for each of the 3 channels"),
-        ({"std": (0.1, 0.0, 0.1)}, "std must be above 0"),
-        ({"learning_rate": -0.1}, "learning_rate must be above 0"),
+        ({"std": (0.1, 0.0, 0.1)}, r"std\[1\] must be a number above 0, got 0.0"),
+        ({"learning_rate": -0.1}, "learning_rate must be a number above 0"),
     ],
 )
 def test_an_invalid_set_is_refused(wrong: dict[str, Any], words: str) -> None:

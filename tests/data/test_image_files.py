@@ -90,7 +90,8 @@ def test_suffixes_in_upper_case_and_files_that_are_no_images(tmp_path):
     (tmp_path / "a" / "notes.txt").write_text("none")
     (tmp_path / "a" / "folder.png").mkdir()
     (tmp_path / "readme.png").write_text("a file beside the class folders")
-    files = ImageFiles.in_folder(tmp_path, size=4)
+    with pytest.warns(ExploreWarning, match=r"1 file \.txt is passed over"):
+        files = ImageFiles.in_folder(tmp_path, size=4)
     assert [file.name for file in files.files] == [
         "1.PNG", "2.Jpg", "3.JPEG", "4.BMP", "5.TIFF", "6.WebP",
     ]  # fmt: skip
@@ -150,9 +151,11 @@ def test_a_path_that_is_none_is_refused(path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataMissing, match="nowhere is not a folder; give the folder of the class"):
+    with pytest.raises(
+        DataMissing, match="nowhere does not exist; path must be a folder of class folders"
+    ):
         ImageFiles.in_folder(tmp_path / "nowhere")
-    with pytest.raises(DataMissing, match=r"1\.png is not a folder"):
+    with pytest.raises(DataMissing, match=r"1\.png is a file; path must be"):
         ImageFiles.in_folder(write(tmp_path / "1.png"))
 
 
@@ -162,7 +165,7 @@ def test_a_missing_folder_is_named(tmp_path):
         (["1.png"], "contains no class folders; path must be the folder above two or more classes"),
         (["a/1.png", "a/x/2.png"], "contains only one class folder; path must be"),
         (["train/a/1.png", "b/1.png"], "train contains only one class folder"),
-        (["a/1.png", "b/", "c/", "d/1.png"], r"no image \(\.bmp, .*\) in b, c below .*; remove"),
+        (["a/1.png", "b/", "c/", "d/1.png"], r"no image \(\.avif, .*\) in b, c below .*; remove"),
     ],
 )
 def test_an_odd_folder_is_refused(tmp_path, names, words):

@@ -189,9 +189,9 @@ def test_the_first_invalid_file_is_named_whichever_thread_is_faster(tmp_path, mo
     monkeypatch.setattr(reading, "_thread_count", lambda _: 8)
     full = reading._decode
 
-    def slow(path: Path, size: int | None, grey: bool) -> np.ndarray:
+    def slow(path: Path, *options: object) -> np.ndarray:
         time.sleep(0.05 if path == files[bad[0]] else 0)  # the others are reached before
-        return full(path, size, grey)
+        return full(path, *options)
 
     monkeypatch.setattr(reading, "_decode", slow)
     for i in bad:

@@ -379,7 +379,11 @@ def test_normalisation_is_the_same_for_all_and_right_for_the_defaults():
     ("options", "words"),
     [
         ({"size": 31}, "size=31 .* integer from 32 to 128"),
-        ({"size": 32.0}, "size=32.0 .* integer"),
+        ({"size": 32.5}, "size=32.5 .* integer"),
+        ({"size": "32"}, "size='32' .* integer"),
+        ({"clutter": "14"}, "clutter='14'"),
+        ({"clutter": np.ones((2, 2))}, r"clutter=float64 \[2, 2\]"),
+        ({"count": 10**7, "size": 128}, "a set of 10000000 scenes needs .* GB, more than .*; choose fewer"),
         ({"size": (32, 64)}, r"size=\(32, 64\)"),
         ({"count": 0}, "count=0 .* from 1 "),
         ({"count": True}, "count=True"),

@@ -148,5 +148,5 @@ def test_images_without_a_covariance_are_refused(bad):
 
 @pytest.mark.parametrize("epsilon", [-0.1, float("nan")])
 def test_a_negative_epsilon_is_refused(epsilon):
-    with pytest.raises(InvalidInput, match="epsilon must be 0 or more"):
+    with pytest.raises(InvalidInput, match="epsilon must be a number of at least 0"):
         ZCA(epsilon)

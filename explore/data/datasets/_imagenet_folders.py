@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from explore.core.validation import check_choice, check_whole_number
-from explore.data.decoding import IMAGE_SUFFIXES, read_images
+from explore.data.decoding import IMAGE_SUFFIXES, MAX_SIDE, read_images
 from explore.data.image_set import ImageSet
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.errors import DataMissing
@@ -45,7 +45,7 @@ def load_class_folders(
         DataMissing: a class has no file; the message names the classes.
         InvalidInput: a size or count below 1, or a file that cannot be read.
     """
-    size = check_whole_number("size", size, 1)
+    size = check_whole_number("size", size, 1, MAX_SIDE)
     count = None if count is None else check_whole_number("count", count, 1)
     check_choice("split", split, SPLITS)
     published_split = "val" if split == "test" else "train"
@@ -72,6 +72,7 @@ def load_class_folders(
         IMAGENET_MEAN,
         IMAGENET_STD,
         {"split": split, **options, "size": size, "count": count},
+        flip=True,
     )
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
+from explore.core.validation import check_choice, check_flag
 from explore.data.datasets.cifar_jpeg import CLASS_NAMES
 from explore.data.datasets.folders import data_folder
 from explore.data.image_set import ImageSet
-from explore.errors import DataMissing, InvalidInput
+from explore.errors import DataMissing
 
 SUPERCLASSES = {
     "aquatic_mammals": "beaver dolphin otter seal whale",
@@ -58,13 +59,16 @@ def cifar10(split: str = "train", *, download: bool = False) -> ImageSet:
 
     Raises:
         DataMissing: a file is not in ``cifar-10-batches-py`` in the data folder, or is not the
-            published one.
+            published one, or cannot be downloaded.
+        UnknownName: another split.
+        InvalidInput: ``download`` is no flag.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
     images, labels = _read("cifar10", "CIFAR10", split, 500, download)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-    return ImageSet("cifar10", images, labels, CLASS_NAMES, mean, std, {"split": split})
+    options = {"split": split}
+    return ImageSet("cifar10", images, labels, CLASS_NAMES, mean, std, options, flip=True)
 
 
 def cifar100(split: str = "train", *, labels: str = "fine", download: bool = False) -> ImageSet:
@@ -82,16 +86,16 @@ def cifar100(split: str = "train", *, labels: str = "fine", download: bool = Fal
     Raises:
         DataMissing: a file is not in ``cifar-100-python`` in the data folder, or is not the
             published one.
-        InvalidInput: ``labels`` is neither "fine" nor "coarse".
+        UnknownName: another split, or ``labels`` is neither "fine" nor "coarse".
+        InvalidInput: ``download`` is no flag.
 
     Source: that of ``cifar10``.
     """
-    if labels not in LABEL_KINDS:
-        raise InvalidInput(f"labels must be {' or '.join(map(repr, LABEL_KINDS))}, got {labels!r}")
+    labels = check_choice("labels", labels, LABEL_KINDS)
     images, fine_labels = _read("cifar100", "CIFAR100", split, 100, download)
     options = {"split": split, "labels": labels}
     mean, std = (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)
-    fine = ImageSet("cifar100", images, fine_labels, FINE_NAMES, mean, std, options)
+    fine = ImageSet("cifar100", images, fine_labels, FINE_NAMES, mean, std, options, flip=True)
     return fine.grouped(PARENTS, tuple(SUPERCLASSES)) if labels == "coarse" else fine
 
 
@@ -99,17 +103,22 @@ def _read(
     name: str, class_name: str, split: str, val_count: int, download: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return images and labels in the order of the files."""
+    split = check_choice("split", split, ("train", "val", "test"))
+    download = check_flag("download", download)
     from torchvision import datasets  # This import takes a second.
 
     folder, loader = data_folder(), getattr(datasets, class_name)
     try:
         # These files are pickles, which can execute code. torchvision reads only files with the
         # published MD5: it checks all batches before it opens the first, and the list of names
-        # before
-        # it opens that. Two files with the same MD5 can be constructed, but not a file with the MD5
-        # of
-        # a given one, so what is read is what the authors published.
+        # before it opens that. Two files with the same MD5 can be constructed, but not a file with
+        # the MD5 of a given one, so what is read is what the authors published.
         raw = loader(folder, train=split != "test", download=download)
+    except OSError as error:
+        raise DataMissing(
+            f"{name} cannot be read or downloaded: {error}; check the network and the permissions "
+            f"of {folder}"
+        ) from error
     except RuntimeError as error:
         raise DataMissing(
             f"{name} is not in {folder / loader.base_folder}: "

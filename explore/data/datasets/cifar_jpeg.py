@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_choice, check_whole_number
 from explore.data.datasets.folders import data_folder
 from explore.data.decoding import read_images
 from explore.data.image_set import ImageSet
@@ -38,12 +38,13 @@ def cifar10_jpeg(split: str = "train", *, count: int | None = None) -> ImageSet:
         count: maximal number of images of each class, the first ones; None for all.
 
     Raises:
+        UnknownName: another split.
         DataMissing: a file is not in the data folder.
         InvalidInput: ``count`` is not a positive integer, or a file cannot be read.
 
     Source: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009.
     """
-    folder_name, numbers = SPLIT_FILES[split]
+    folder_name, numbers = SPLIT_FILES[check_choice("split", split, SPLIT_FILES)]
     count = None if count is None else check_whole_number("count", count, 1)
     folder = data_folder() / "cifar10" / folder_name
     files = [folder / name / f"{i:04}.jpg" for i in numbers[:count] for name in CLASS_NAMES]
@@ -55,4 +56,5 @@ def cifar10_jpeg(split: str = "train", *, count: int | None = None) -> ImageSet:
         )
     labels = torch.arange(len(CLASS_NAMES)).repeat(len(files) // len(CLASS_NAMES))
     options = {"split": split, "count": count}
-    return ImageSet("cifar10-jpeg", read_images(files), labels, CLASS_NAMES, MEAN, STD, options)
+    images = read_images(files)
+    return ImageSet("cifar10-jpeg", images, labels, CLASS_NAMES, MEAN, STD, options, flip=True)

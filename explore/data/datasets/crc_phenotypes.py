@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from explore.core.validation import check_choice
 from explore.data.datasets.folders import data_folder
 from explore.data.image_set import ImageSet, channel_statistics
 from explore.errors import DataMissing
@@ -40,15 +41,18 @@ def crc_phenotypes(split: str = "train") -> ImageSet:
         split: "train", "val" or "test".
 
     Raises:
+        UnknownName: another split.
         DataMissing: the file is not in the data folder, or is incomplete.
 
     Source: Sirinukunwattana et al., IEEE Trans. Med. Imaging 35 (2016), a subset.
     """
+    split = check_choice("split", split, PATIENT_SHARES)
     path = data_folder() / "crc_phenotypes.npz"
     advice = "Put the complete file there, or set EXPLORE_DATA to its folder"
     try:
         with path.open("rb") as raw, np.load(raw) as file:
             arrays = [file[name] for name in ARRAY_NAMES]
+            _check_arrays(*arrays[:4])
     except FileNotFoundError as error:
         raise DataMissing(
             f"crc-phenotypes is not in {path.parent}: expected {path.name} there. {advice}"
@@ -73,7 +77,20 @@ def crc_phenotypes(split: str = "train") -> ImageSet:
         subclasses=torch.from_numpy(subclass.astype(np.int64))[rows],
         subclass_names=tuple(map(str, subclass_names)),
         parents=tuple(int(superclass[subclass == s][0]) for s in range(len(subclass_names))),
+        flip=True,
     )
+
+
+def _check_arrays(images: NDArray[Any], *columns: NDArray[Any]) -> None:
+    """Check the shapes of the arrays in the file.
+
+    Raises:
+        ValueError: they differ from what the file holds as published.
+    """
+    if images.ndim != 4 or images.dtype != np.uint8 or images.shape[3] != 3 or not len(images):
+        raise ValueError(f"images are {images.dtype} {list(images.shape)}, not uint8 [N, H, W, 3]")
+    if any(column.shape != (len(images),) for column in columns):
+        raise ValueError("the arrays have different lengths")
 
 
 def split_by_patient(

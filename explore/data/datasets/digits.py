@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from explore.core.validation import check_choice, check_whole_number
 from explore.data.image_set import ImageSet, channel_statistics
 from explore.data.normalization import to_bytes
 from explore.errors import InvalidInput
 
 TRAIN_COUNT, VAL_COUNT = 1297, 100
+MAX_SIDE = 256
+"""The largest side of an enlarged digit; all images are in memory at once."""
 
 
 def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet:
@@ -21,11 +24,12 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
 
     Args:
         split: "train" (1,297 images), "val" (100) or "test" (400), a fixed random division.
-        size: side in pixels.
+        size: side in pixels, up to ``MAX_SIDE``.
         margin: black pixels at each side.
 
     Raises:
-        InvalidInput: no pixels are left between the margins.
+        UnknownName: another split.
+        InvalidInput: no whole numbers, a larger size, or no pixels are left between the margins.
 
     Source: UCI "Optical Recognition of Handwritten Digits", a part of scikit-learn.
 
@@ -35,6 +39,9 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
     """
     from sklearn.datasets import load_digits
 
+    split = check_choice("split", split, ("train", "val", "test"))
+    size = check_whole_number("size", size, 1, MAX_SIDE)
+    margin = check_whole_number("margin", margin)
     inner = size - 2 * margin
     if inner < 1 or margin < 0:
         raise InvalidInput(
@@ -60,4 +67,5 @@ def digits(split: str = "train", *, size: int = 16, margin: int = 2) -> ImageSet
         mean,
         std,
         {"split": split, "size": size, "margin": margin},
+        flip=False,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_path
 from explore.data.datasets._imagenet_classes import IMAGENET_CLASSES
 from explore.data.datasets._imagenet_folders import load_class_folders
 from explore.data.datasets.folders import data_folder
@@ -122,9 +122,10 @@ def imagenet_subset(
 
     Source: Comp-DD (arXiv 2410.17193); the images are ImageNet's, for research only.
     """
-    chosen = find_subset(subset)
-    root = Path(path).expanduser() if path else data_folder() / "imagenet"
-    options = {"subset": subset, "path": str(path)} if path else {"subset": subset}
+    chosen, options = find_subset(subset), {"subset": subset}
+    root = data_folder() / "imagenet"
+    if not isinstance(path, str) or path:
+        root, options["path"] = check_path("path", path), os.fsdecode(path)
     return load_class_folders(
         "imagenet-subset", [root], split, chosen.folders, chosen.class_names, size, count, options
     )

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_choice, check_items, check_whole_number, describe
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import read_split
+from explore.data.decoding import MAX_SIDE, read_split
 from explore.data.image_set import ImageSet
 from explore.data.splitting import split_by_name
 from explore.errors import DataMissing, InvalidInput
@@ -58,6 +58,7 @@ def mhist(
         ``agreement`` (votes / 7, float32), normalised by the statistics of "train".
 
     Raises:
+        UnknownName: another split.
         DataMissing: ``annotations.csv`` or an image is missing.
         InvalidInput: ``bands`` is not a partition, a column is missing, a row contradicts itself,
             or an image cannot be read.
@@ -66,8 +67,9 @@ def mhist(
     Agreement as subclass is our reading of Subclass Knowledge Distillation (arXiv 2207.08063),
     which does not say how it groups the images.
     """
+    split = check_choice("split", split, ("train", "val", "test"))
     sorted_bands = _check_bands(bands)
-    size = check_whole_number("size", size, 1)
+    size = check_whole_number("size", size, 1, MAX_SIDE)
     folder = data_folder() / "mhist"
     polyps = _read_table(folder / "annotations.csv")
     missing = [polyp.name for polyp in polyps if not (folder / "images" / polyp.name).is_file()]
@@ -105,6 +107,7 @@ def mhist(
         ),
         parents=tuple(label for label in range(len(CLASS_NAMES)) for _ in sorted_bands),
         agreement=torch.tensor(agreement, dtype=torch.float32) / ANNOTATORS,
+        flip=True,
     )
 
 
@@ -122,15 +125,16 @@ def _check_bands(bands: Any) -> list[list[int]]:
     """Return the bands in rising order, as lists, which is what JSON in a recording returns."""
     try:
         result = sorted(
-            sorted(check_whole_number("a number of votes", votes, 4) for votes in band)
-            for band in bands
+            sorted(check_whole_number("votes", votes, 4) for votes in check_items("a band", band))
+            for band in check_items("bands", bands)
         )
-    except (TypeError, InvalidInput):
+    except InvalidInput:
         result = []
     if sorted(votes for band in result for votes in band) != MAJORITY_VOTES or not all(result):
         raise InvalidInput(
-            f"bands={bands!r} is not a partition of 4, 5, 6, 7, the votes that a majority of seven "
-            "can have; use each of them once, such as ((4, 5), (6, 7)) or ((4, 5, 6), (7,))"
+            f"bands={describe(bands)} is not a partition of 4, 5, 6, 7, the votes that a "
+            "majority of seven can have; use each of them once, such as ((4, 5), (6, 7)) or "
+            "((4, 5, 6), (7,))"
         )
     return result
 
@@ -154,6 +158,10 @@ def _read_table(path: Path) -> list[_Polyp]:
             "Its owners give it to those who sign their agreement "
             "(https://bmirds.github.io/MHIST). "
             "If you have it elsewhere, set EXPLORE_DATA to the folder above mhist"
+        ) from error
+    except OSError as error:
+        raise DataMissing(
+            f"{path} cannot be opened ({error.strerror}); check its permissions"
         ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{path} is not a CSV table ({error}); get a complete copy") from error
@@ -179,6 +187,8 @@ def _check_row(path: Path, row: dict[str, Any]) -> _Polyp:
         raise InvalidInput(
             f"{prefix} has the label {label!r}; expected a name and {' or '.join(CLASS_NAMES)}"
         )
+    if Path(name).name != name or name.startswith("."):
+        raise InvalidInput(f"{prefix} is no name of a file in the folder images; correct it")
     if votes not in map(str, range(ANNOTATORS + 1)):
         raise InvalidInput(
             f"{prefix} has {votes!r} votes; expected an integer from 0 to {ANNOTATORS}"

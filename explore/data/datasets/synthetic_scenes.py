@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from explore.core.validation import check_choice, check_number, check_whole_number, describe
+from explore.data._memmap import check_memory
 from explore.data.datasets._scene_layout import (
     NOISE_STREAM,
     SHAPE_NAMES,
@@ -18,11 +20,13 @@ from explore.data.datasets._scene_layout import (
 )
 from explore.data.datasets._scene_painting import paint
 from explore.data.image_set import ImageSet
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import InvalidInput
 
 SUBCLASS_NAMES = {"texture": ("plain", "striped"), "colour": ("cool", "warm")}
 """What may distinguish the two subclasses of a class, and their names."""
 # Measured on train with the default options; the mean is 0.5 by symmetry.
+BYTES_PER_SCENE = 20_000
+"""A generous estimate of what the layout of a scene needs."""
 MEAN, STD = (0.5, 0.5, 0.5), (0.195, 0.195, 0.195)
 
 
@@ -90,10 +94,8 @@ def scenes(
         >>> scenes(count=10, subclass="colour", difference=0.25).subclass_names[:2]
         ('cool disc', 'warm disc')
     """
-    if split not in list(SPLIT_COUNTS):
-        raise UnknownName("split of scenes", split, SPLIT_COUNTS)
-    if subclass not in list(SUBCLASS_NAMES):
-        raise UnknownName("subclass of scenes", subclass, SUBCLASS_NAMES)
+    split = check_choice("split of scenes", split, SPLIT_COUNTS)
+    subclass = check_choice("subclass of scenes", subclass, SUBCLASS_NAMES)
     count = SPLIT_COUNTS[split] if count is None else count
     options = {
         "split": split,
@@ -108,9 +110,14 @@ def scenes(
         "difference": _check("difference", difference, 0.0, 2.0, "1 is easy to see"),
         "seed": _check("seed", seed, 0, 2**63 - 1, "any integer"),
     }
-    if _check("cooccurrence", cooccurrence, 0.0, 1.0, "0: the classes are independent"):
+    probability = _check("cooccurrence", cooccurrence, 0.0, 1.0, "0: the classes are independent")
+    if probability:
         # Recordings that were made before this option have no such key.
-        options["cooccurrence"] = float(cooccurrence)
+        options["cooccurrence"] = probability
+    count, side = options["count"], options["size"]
+    check_memory(
+        count * (4 * side**2 + BYTES_PER_SCENE), f"a set of {count} scenes", "fewer or smaller ones"
+    )
     layout = create_layout(options)
     images, masks, is_visible = paint(layout, options["size"], random_stream(options, NOISE_STREAM))
     labels = layout.classes[:, 0].copy()
@@ -131,6 +138,7 @@ def scenes(
         ),
         multi_hot=torch.from_numpy(multi_hot),
         parents=tuple(label for label in range(len(SHAPE_NAMES)) for _ in range(2)),
+        flip=True,
     )
 
 
@@ -138,17 +146,26 @@ def _check(
     name: str, value: Any, low: float, high: float, meaning: str, is_range: bool = False
 ) -> Any:
     """Return ``value`` as a Python number, or a range of two values as ``[low, high]``."""
-    is_pair = is_range and isinstance(value, (list, tuple)) and len(value) == 2
-    span = list(value) if is_pair else [value]
+    has_items = is_range and not isinstance(value, str | bytes) and hasattr(value, "__len__")
+    try:
+        is_pair = has_items and len(value) == 2
+    except TypeError:  # an array without dimensions
+        is_pair = False
     kind = type(low)
-    types = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
-    fits = all(isinstance(x, types) and not isinstance(x, bool) and low <= x <= high for x in span)
-    if not fits or span[0] > span[-1]:
+    check = check_whole_number if kind is int else check_number
+    try:
+        span = [
+            check(name, x, at_least=low, at_most=high)  # type: ignore[arg-type]
+            for x in (value if is_pair else [value])
+        ]
+        fits = span[0] <= span[-1]
+    except InvalidInput:
+        fits = False
+    if not fits:
         number = "an integer" if kind is int else "a number"
         pair = f" or (least, most), such as ({low}, {high})" if is_range else ""
         raise InvalidInput(
-            f"{name}={value!r} is not possible; "
+            f"{name}={describe(value)} is not possible; "
             f"pass {number} from {low} to {high} ({meaning}){pair}"
         )
-    span = [kind(x) for x in span]
     return span if is_pair else span[0]

@@ -9,10 +9,16 @@ from pathlib import Path
 
 import torch
 
-from explore.core.validation import check_whole_number
+from explore.core.validation import (
+    check_choice,
+    check_flag,
+    check_whole_number,
+    describe,
+    to_python,
+)
 from explore.data.datasets.folders import data_folder
 from explore.data.datasets.voc_annotations import AnnotatedObject, read_annotation
-from explore.data.decoding import read_images
+from explore.data.decoding import MAX_SIDE, read_images
 from explore.data.image_set import ImageSet
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.data.splitting import split_by_name
@@ -56,15 +62,20 @@ def voc(
         largest box (of equal boxes, the first). Normalised by ImageNet's statistics.
 
     Raises:
+        UnknownName: another split.
         DataMissing: a list, an annotation or an image is missing.
         InvalidInput: an annotation that cannot be read, or has no objects or an impossible box; an
             empty split; an unknown year; a class that only the test list has; a repeated name.
 
     Source: Everingham et al., "The PASCAL Visual Object Classes Challenge", IJCV 111 (2015).
     """
-    if year not in YEARS:
-        raise InvalidInput(f"year must be one of {', '.join(map(repr, YEARS))}, got {year!r}")
-    size = check_whole_number("size", size, 1)
+    split = check_choice("split", split, ("train", "val", "test"))
+    year = to_python(year)
+    if not isinstance(year, str) or year not in YEARS:
+        names = ", ".join(map(repr, YEARS))
+        raise InvalidInput(f"year must be one of {names}, got {describe(year)}")
+    difficult, download = check_flag("difficult", difficult), check_flag("download", download)
+    size = check_whole_number("size", size, 1, MAX_SIDE)
     root = _find_root(year, download)
     lists = _read_lists(root)
     list_name, indices = _split_indices(root, lists, split)
@@ -112,6 +123,7 @@ def voc(
         IMAGENET_STD,
         {"split": split, "year": year, "size": size, "difficult": difficult},
         multi_hot=multi_hot[: len(files)].clone(),
+        flip=True,
     )
 
 
@@ -132,7 +144,13 @@ def _find_root(year: str, download: bool) -> Path:
             f'load("voc", year="{year}", download=True)'
         )
     for image_set in ("train", "test") if year == "2007" else ("train",):
-        datasets.VOCDetection(folder, year=year, image_set=image_set, download=True)
+        try:
+            datasets.VOCDetection(folder, year=year, image_set=image_set, download=True)
+        except (OSError, RuntimeError) as error:
+            raise DataMissing(
+                f"voc cannot be downloaded: {error}; check the network and the permissions of "
+                f"{folder}"
+            ) from error
     return root
 
 
@@ -147,6 +165,12 @@ def _read_lists(root: Path) -> dict[str, list[str]]:
     annotations = (root / "Annotations" / f"{image}.xml" for image in lists.get("test", []))
     if not any(path.is_file() for path in annotations):
         lists.pop("test", None)
+    strange = [image for image in chain(*lists.values()) if Path(image).name != image]
+    if strange:
+        raise InvalidInput(
+            f"the lists {', '.join(lists)} of {folder} contain {strange[0]!r}, which is no name of "
+            "an image; correct it"
+        )
     repeated = [image for image, count in Counter(chain(*lists.values())).items() if count > 1]
     if repeated:
         raise InvalidInput(

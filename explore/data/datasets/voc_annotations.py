@@ -37,6 +37,10 @@ def read_annotation(path: Path) -> list[AnnotatedObject]:
         raise InvalidInput(
             f"{path} cannot be read as an annotation ({reason}); replace it with a complete copy"
         ) from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be opened ({error.strerror}); check its permissions"
+        ) from error
     # torchvision's parse_voc_xml is not used here: it drops empty elements and turns repeated ones
     # into lists, so an error could not name the object that is wrong.
     objects = [_read_object(path, i, node) for i, node in enumerate(root.findall("object"), 1)]
