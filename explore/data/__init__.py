@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import lazy_loader
 
-from explore.core.validation import check_choice, check_text
 from explore.errors import InvalidInput, UnknownName
 
 if TYPE_CHECKING:
@@ -78,6 +77,7 @@ def load(name: str, split: str = "train", **options: Any) -> ImageSet:
         ImageSet('digits': 400 images, 1×16×16, 10 classes)
     """
     from explore.core.registry import datasets, resolve
+    from explore.core.validation import check_choice
 
     name = check_choice("data set", name, datasets())
     split = check_choice("split", split, SPLITS)
@@ -103,6 +103,7 @@ def load_graph_set(name: str, **options: Any) -> GraphSet:
         GraphSet('motifs': 10 graphs, 19 to 25 nodes, 268 edges, 31 features, 2 classes)
     """
     from explore.core.registry import datasets, resolve
+    from explore.core.validation import check_text
 
     name, rows = check_text("name", name), datasets("graphs")
     if name in rows and name != TU_COLLECTION:
@@ -146,6 +147,7 @@ def load_multilabel(name: str, split: str = "train", **options: Any) -> Multilab
         (MultilabelSet('scenes': 500 samples, 3×32×32, 5 labels), 4)
     """
     from explore.core.registry import datasets, resolve
+    from explore.core.validation import check_choice, check_text
     from explore.data.datasets.mulan import present_sets
     from explore.data.multilabel_set import MultilabelSet
 
