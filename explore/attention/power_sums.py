@@ -18,8 +18,11 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from explore._parallel.work_sharing import run_parallel
-from explore.attention.maps import abs_power
+from explore.attention.maps import CHANNELS, PIXELS, SUM_RANGE, sum_powers
+from explore.core.tensor_validation import check_network, check_tensor
+from explore.core.validation import check_number, describe
 from explore.errors import InvalidInput
+from explore.models._checks import as_input, check_outputs, run_network
 from explore.models._fused.module import channels_last, fusable
 from explore.models.convnet import ConvNet
 from explore.models.taps import Taps
@@ -36,7 +39,9 @@ bits.
 class PowerSums:
     """Power sums of each image.
 
-    The last map is left out, as in DataDAM. Lists are empty where the power was None.
+    The last map is left out, as in DataDAM. Lists are empty where the power was None. If the sums
+    of an image would be too small or too large for float32, they are those of a multiple of its
+    map, which has the same unit map.
 
     Attributes:
         spatial: for each map ``Σ_c |f|^p``, ``[N, H, W]``.
@@ -61,13 +66,16 @@ def power_sums(
     Args:
         network: a ``ConvNet`` (fast on a CPU) or any module that ``Taps`` supports. In training
             mode, with batch norm, all images are one batch.
-        images: ``[N, C, H, W]``, on the network's device.
+        images: floats ``[N, C, H, W]``, a tensor, an array or a list; they are moved to the device
+            and the type of the network.
         spatial, channel: powers; None for no such sums.
-        dtype: of the convolutions; bfloat16 took 0.7 to 0.95 of float32's time on a processor that
-            has it (Zen 4), and changed the loss in the sixth digit.
+        dtype: of the convolutions, a floating type of PyTorch; bfloat16 took 0.7 to 0.95 of
+            float32's time on a processor that has it (Zen 4), and changed the loss in the sixth
+            digit.
 
     Raises:
-        InvalidInput: a power is not above 0, or the network has fewer than two maps.
+        InvalidInput: no network, images of another form, a power that is not above 0, no floating
+            type, or a network with fewer than two maps.
 
     Example:
         >>> from explore.models import ConvNet
@@ -75,9 +83,16 @@ def power_sums(
         >>> [tuple(s.shape) for s in sums.spatial], tuple(sums.embedding.shape)
         ([(5, 16, 16), (5, 8, 8)], (5, 32))
     """
-    for name, power in ("spatial", spatial), ("channel", channel):
-        if power is not None and not power > 0:
-            raise InvalidInput(f"{name} power must be above 0 or None, got {power}")
+    check_network("network", network)
+    spatial, channel = (
+        None if power is None else check_number(f"{name} power", power, above=0)
+        for name, power in (("spatial", spatial), ("channel", channel))
+    )
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InvalidInput(
+            f"dtype must be a floating type such as torch.float32, got {describe(dtype)}"
+        )
+    images = as_input(network, check_tensor("images", images, ("N", "C", "H", "W"), empty=True))
     fused = _is_fusable(network, images)
     chunk = chunk_for(network, images) if fused or _per_image(network) else len(images)
     compute = _fused if fused else _plain
@@ -96,20 +111,25 @@ def taps_and_embed(
     """Return feature maps before pooling and the embedding of any network, with gradients.
 
     Raises:
-        InvalidInput: fewer than two activation modules return maps. The last map is left out, so
-            that none would be matched.
+        InvalidInput: fewer than two activation modules return maps (the last map is left out, so
+            that none would be matched), the network cannot compute the images, or it has no linear
+            layer and returns no tensor.
     """
     if hasattr(network, "taps_and_embed"):
         return network.taps_and_embed(images)  # type: ignore[operator]
     with Taps(network) as taps:
-        output = network(images)
+        output = run_network(network, images)
     if len(taps.maps) < 2:
         maps = f"{len(taps.maps)} ({', '.join(taps.maps)})" if taps.maps else "none"
         raise InvalidInput(
             "at least 2 activation modules of the network must return maps [N, C, H, W], "
             f"found {maps}; write activations as modules such as nn.ReLU, not as functions"
         )
-    return list(taps.maps.values()), output.flatten(1) if taps.embedding is None else taps.embedding
+    if taps.embedding is None:
+        embedding = check_outputs(output, len(images), "[N, ...]").flatten(1)
+    else:
+        embedding = taps.embedding
+    return list(taps.maps.values()), embedding
 
 
 def chunk_for(network: nn.Module, images: torch.Tensor) -> int:
@@ -135,8 +155,8 @@ def _plain(
     if dtype != torch.float32:  # fourth powers of small numbers need its range and digits
         maps, embedding = [f.float() for f in maps], embedding.float()
     return PowerSums(
-        [abs_power(f, spatial).sum(1) for f in maps[:-1]] if spatial is not None else [],
-        [abs_power(f, channel).sum((2, 3)) for f in maps[:-1]] if channel is not None else [],
+        [sum_powers(f, spatial, CHANNELS) for f in maps[:-1]] if spatial is not None else [],
+        [sum_powers(f, channel, PIXELS) for f in maps[:-1]] if channel is not None else [],
         embedding,
     )
 
@@ -175,12 +195,25 @@ def _fused(
         numbers = (np.float32(number) for number in (norm.eps, p, q))
         run_parallel(kernel, pixels, *affine, pooled, by_pixel, by_channel, *numbers)
         if p:
+            _replace_lost_sums(by_pixel, pixels, p, CHANNELS)
             spatials.append(torch.from_numpy(by_pixel))
         if q:
+            _replace_lost_sums(by_channel, pixels, q, PIXELS)
             channels.append(torch.from_numpy(by_channel))
         # Channels last in memory, which is the faster format for the next convolution.
         images = torch.from_numpy(pooled).permute(0, 3, 1, 2)
     return PowerSums(spatials, channels, images.flatten(1))
+
+
+def _replace_lost_sums(
+    sums: np.ndarray, pixels: np.ndarray, power: float, dims: tuple[int, ...]
+) -> None:
+    """Compute the sums of images anew that left the range of float32; ``pixels [N, H, W, C]``."""
+    largest = sums.max(tuple(range(1, sums.ndim)), initial=0)
+    lost = ~((largest >= SUM_RANGE[0]) & (largest <= SUM_RANGE[1]))
+    if lost.any():
+        maps = torch.from_numpy(pixels[lost]).permute(0, 3, 1, 2)
+        sums[lost] = sum_powers(maps, power, dims).numpy()
 
 
 @cache

@@ -10,9 +10,12 @@ import math
 import torch
 from torch import nn
 
-from explore.errors import UnknownName
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
 
 NORM_NAMES = ("instance", "batch", "layer", "group", "none")
+GROUP_COUNT = 4
+"""Groups of the norm "group"."""
 
 # torch.nn.utils.skip_init and torch.device("meta") would need no classes, but their first use in a
 # process imports SymPy, which takes more than a second.
@@ -57,13 +60,23 @@ def norm_layer(name: str, width: int, side: int) -> nn.Module:
 
     Raises:
         UnknownName: the name is not in ``NORM_NAMES``.
+        InvalidInput: the width has no four equal groups, or an instance norm of maps of one pixel,
+            which would always be 0.
     """
-    if name not in NORM_NAMES:
-        raise UnknownName("norm", name, NORM_NAMES)
+    check_choice("norm", name, NORM_NAMES)
+    if name == "group" and width % GROUP_COUNT:
+        raise InvalidInput(
+            f"norm 'group' needs a width that {GROUP_COUNT} divides in every layer, got {width}"
+        )
+    if name == "instance" and side == 1:
+        raise InvalidInput(
+            "norm 'instance' of a map of one pixel is always 0; take larger images, fewer blocks "
+            "or another norm"
+        )
     if name == "batch":
         return nn.BatchNorm2d(width)
     if name == "layer":
         return nn.LayerNorm([width, side, side])
     if name == "none":
         return nn.Identity()
-    return nn.GroupNorm(width if name == "instance" else 4, width)
+    return nn.GroupNorm(width if name == "instance" else GROUP_COUNT, width)

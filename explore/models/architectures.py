@@ -8,8 +8,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from explore.errors import InvalidInput, UnknownName
-from explore.models._init import Conv2d, Linear, initialise, norm_layer
+from explore.core.validation import check_choice, check_seed, check_whole_number
+from explore.errors import InvalidInput
+from explore.models._checks import check_weight_count
+from explore.models._init import NORM_NAMES, Conv2d, Linear, initialise, norm_layer
 from explore.models.convnet import ConvNet
 
 VGG11_WIDTHS = (1, 2, 4, 4, 8, 8, 8, 8)
@@ -39,20 +41,34 @@ def architecture(
 
     Raises:
         UnknownName: an unknown network or norm.
-        InvalidInput: images with fewer than 8 pixels a side.
+        InvalidInput: images with fewer than 8 pixels a side, a number that is no whole number of at
+            least 1, a width without four equal groups in each layer for the norm "group", or a
+            network with more than a billion weights.
 
     Source: the cross-architecture tables of the DC line (arXiv 2006.05929); smaller by ``width``,
-    and with fewer poolings for small images.
+    and with fewer poolings for small images. Every convolution here keeps the size of its map. The
+    released code pads the first convolution of images with one channel more, AlexNet by 4 and
+    VGG-11 by 3, so that 28 pixels become 32; other sizes of such images do not fit its classifiers.
+    Only "convnet" does the same here, for 28 pixels and any number of channels.
 
     Example:
         >>> networks = [architecture(n, 1, 10, 16, width=8) for n in sorted(ARCHITECTURES)]
         >>> [sum(p.numel() for p in network.parameters()) for network in networks]
         [8022, 1626, 176258, 145754]
     """
-    if name not in ARCHITECTURES:
-        raise UnknownName("architecture", name, ARCHITECTURES)
+    name = check_choice("architecture", name, ARCHITECTURES)
+    norm = check_choice("norm", norm, NORM_NAMES)
+    channels, classes, size, width = (
+        check_whole_number(label, value, at_least=1)
+        for label, value in (
+            ("channels", channels), ("classes", classes), ("size", size), ("width", width),
+        )
+    )  # fmt: skip
+    seed = check_seed(seed)
     if size < 8:
         raise InvalidInput(f"images must have 8 or more pixels a side, got {size}")
+    # The widest layer has 8 times the width, and the classifier at most a quarter of the size.
+    check_weight_count(9 * width * channels + 8 * width * (8 * width + (size // 4) * classes))
     network = ARCHITECTURES[name](channels, classes, size, width, norm)
     initialise(network, seed)
     return network

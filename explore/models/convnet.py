@@ -9,7 +9,9 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_seed, check_whole_number, describe
+from explore.errors import InvalidInput
+from explore.models._checks import check_weight_count
 from explore.models._fused import module as fused
 from explore.models._init import NORM_NAMES, Conv2d, Linear, initialise, norm_layer
 
@@ -43,7 +45,9 @@ class ConvNet(nn.Module):
 
     Raises:
         UnknownName: an unknown norm, activation or pooling.
-        InvalidInput: the images are too small for that many poolings.
+        InvalidInput: the images are too small for that many poolings, a number is no whole number
+            of at least 1, the width has no four equal groups for the norm "group", or the network
+            would have more than a billion weights.
 
     Source: the ConvNet of DC/DSA/DM (arXiv 2006.05929), used by DataDAM, ATOM, MTT, DATM and EDF.
 
@@ -69,19 +73,26 @@ class ConvNet(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for kind, name, names in (
-            ("norm", norm, NORM_NAMES),
-            ("activation", activation, ACTIVATIONS),
-            ("pooling", pooling, POOLINGS),
-        ):
-            if name not in names:
-                raise UnknownName(kind, name, names)
-        depth = depth_for(size) if depth is None else depth
+        channels, classes, size, width = (
+            check_whole_number(name, value, at_least=1)
+            for name, value in (
+                ("channels", channels), ("classes", classes), ("size", size), ("width", width),
+            )
+        )  # fmt: skip
+        norm = check_choice("norm", norm, NORM_NAMES)
+        activation = check_choice("activation", activation, ACTIVATIONS)
+        pooling = check_choice("pooling", pooling, POOLINGS)
+        depth = depth_for(size) if depth is None else check_whole_number("depth", depth, at_least=1)
+        seed = check_seed(seed)
         side = 32 if size == 28 else size
         if pooling != "none" and side >> depth < 1:
+            least = f"{2**depth}" if depth < 64 else f"2^{depth}"
             raise InvalidInput(
-                f"{depth} poolings need images of {2**depth} or more pixels a side, got {size}"
+                f"{depth} poolings need images of {least} or more pixels a side, got {size}"
             )
+        last_side = side if pooling == "none" else side >> depth
+        blocks_weights = 9 * width * (channels + (depth - 1) * width)
+        check_weight_count(blocks_weights + width * last_side**2 * classes)
         self.blocks = nn.ModuleList()
         for index in range(depth):
             padding = 3 if index == 0 and size == 28 else 1
@@ -102,11 +113,23 @@ class ConvNet(nn.Module):
         return self.classifier.in_features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[N, classes]``."""
-        return self.classifier(self.embed(x))
+        """Return logits ``[N, classes]``.
+
+        Raises:
+            InvalidInput: the images have other channels or another size than the network's.
+        """
+        embedding = self.embed(x)
+        if embedding.shape[1] != self.classifier.in_features:
+            raise InvalidInput(
+                f"images {list(x.shape)} have an embedding of {embedding.shape[1]} values, and the "
+                f"classifier takes {self.classifier.in_features}; give images of the size with "
+                "which the network was built"
+            )
+        return self.classifier(embedding)
 
     def embed(self, x: torch.Tensor) -> torch.Tensor:
         """Return the flattened output of the last block, ``[N, embedding]``."""
+        x = self._check_images(x)
         if fused.applies(self, x):
             return fused.embed(self, x)
         for block in self.blocks:
@@ -119,7 +142,7 @@ class ConvNet(nn.Module):
 
     def taps_and_embed(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
         """Return ``taps(x)`` and ``embed(x)`` from one pass."""
-        maps: list[torch.Tensor] = []
+        x, maps = self._check_images(x), []
         block: Any
         for block in self.blocks:
             maps.append(block.activation(block.norm(block.conv(x))))
@@ -127,12 +150,37 @@ class ConvNet(nn.Module):
         return maps, x.flatten(1)
 
     def draw(self, seed: int) -> Self:
-        """Initialise all weights again, in place; much cheaper than a new network."""
-        initialise(self, seed)
+        """Initialise all weights again, in place; much cheaper than a new network.
+
+        Raises:
+            InvalidInput: the seed is no whole number of at least 0.
+        """
+        initialise(self, check_seed(seed))
         return self
+
+    def _check_images(self, x: torch.Tensor) -> torch.Tensor:
+        """Return images ``[N, channels, H, W]``; floats of another width in that of the weights."""
+        block: Any = self.blocks[0]
+        weight: torch.Tensor = block.conv.weight
+        if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1] != weight.shape[1]:
+            raise InvalidInput(
+                f"images must be a tensor of floats [N, {weight.shape[1]}, H, W], got {describe(x)}"
+            )
+        if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type):
+            return x
+        if not x.is_floating_point():
+            raise InvalidInput(
+                f"images must be floats, got {describe(x)}; convert bytes with .float() / 255"
+            )
+        return x.to(weight.dtype)
 
 
 def depth_for(size: int) -> int:
     """Return the usual number of blocks for images of ``size`` pixels: 3 up to 32, 4 at 64, 5 at
-    128."""
+    128.
+
+    Raises:
+        InvalidInput: the size is no whole number of at least 1.
+    """
+    size = check_whole_number("size", size, at_least=1)
     return max(3, round(math.log2(size)) - 2)

@@ -7,10 +7,11 @@ import math
 import torch
 from torch import nn
 
-from explore.core.validation import check_choice, check_whole_number
-from explore.models.graph_batch import GraphBatch
+from explore.core.validation import check_choice, check_seed, check_whole_number
+from explore.models._checks import check_weight_count
+from explore.models.graph_batch import POOLS, GraphBatch, check_graphs
 
-NORMS, POOLS = ("none", "batch"), ("mean", "sum")
+NORMS = ("none", "batch")
 
 
 class GCN(nn.Module):
@@ -53,9 +54,13 @@ class GCN(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        for name, value in {"features": features, "classes": classes, "width": width}.items():
+        features, classes, width, depth = (
             check_whole_number(name, value, at_least=1)
-        check_whole_number("depth", depth, at_least=1)
+            for name, value in (
+                ("features", features), ("classes", classes), ("width", width), ("depth", depth),
+            )
+        )  # fmt: skip
+        check_weight_count(width * (features + (depth - 1) * width + classes))
         self.pool = check_choice("pool", pool, POOLS)
         check_choice("norm", norm, NORMS)
         inputs = [features, *[width] * (depth - 1)]
@@ -71,7 +76,7 @@ class GCN(nn.Module):
     @torch.no_grad()
     def draw_weights(self, seed: int) -> GCN:
         """Draw all weights anew, from a private generator, and return the network."""
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(check_seed(seed))
         for weight in [*self.weights, self.classifier_weight]:
             limit = math.sqrt(6 / sum(weight.shape))
             weight.copy_(torch.rand(weight.shape, generator=generator) * (2 * limit) - limit)
@@ -84,6 +89,7 @@ class GCN(nn.Module):
 
     def hidden(self, graphs: GraphBatch) -> list[torch.Tensor]:
         """Return the values after each layer: ``[nodes, width]``, or ``[G, N, width]`` if dense."""
+        check_graphs(graphs, self.weights[0].shape[0])
         hidden, layers = graphs.features, []
         for weight, bias, norm in zip(self.weights, self.biases, self.norms, strict=True):
             # The smaller of both sides is aggregated.

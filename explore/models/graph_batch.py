@@ -13,8 +13,12 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
+from explore.core.validation import check_choice, check_whole_number, describe
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
+
+POOLS = ("mean", "sum")
+"""How the values of the nodes of a graph become those of the graph."""
 
 
 class GraphBatch(Protocol):
@@ -45,9 +49,15 @@ class SparseGraphs:
 
     Attributes:
         graphs: the set, on the device of the network.
+
+    Raises:
+        InvalidInput: no ``GraphSet``.
     """
 
     graphs: GraphSet
+
+    def __post_init__(self) -> None:
+        _check_graph_set(self.graphs)
 
     @property
     def features(self) -> torch.Tensor:
@@ -84,6 +94,7 @@ class SparseGraphs:
 
     def pool(self, hidden: torch.Tensor, how: str) -> torch.Tensor:
         """Return the mean or the sum over the nodes of each graph, ``[G, channels]``."""
+        check_choice("pool", how, POOLS)
         sums: torch.Tensor = _SegmentSum.apply(hidden, self.graphs.sizes)
         return sums / self.graphs.sizes[:, None] if how == "mean" else sums
 
@@ -153,11 +164,26 @@ class DenseGraphs:
     mask: torch.Tensor
 
     def __post_init__(self) -> None:
-        graphs, nodes = self.mask.shape
-        if self.features.shape[:2] != (graphs, nodes) or self.adjacency.shape != (
-            graphs,
-            nodes,
-            nodes,
+        for name in ("features", "adjacency", "mask"):
+            if not isinstance(getattr(self, name), torch.Tensor):
+                raise InvalidInput(f"{name} must be a tensor, got {describe(getattr(self, name))}")
+        if self.mask.dtype != torch.bool or not (
+            self.features.is_floating_point() and self.adjacency.is_floating_point()
+        ):
+            raise InvalidInput(
+                "expected floats for features and adjacency and true or false for mask, got "
+                f"{self.features.dtype}, {self.adjacency.dtype} and {self.mask.dtype}"
+            )
+        graphs, nodes = self.mask.shape if self.mask.ndim == 2 else (-1, -1)
+        if (
+            self.features.ndim != 3
+            or self.features.shape[:2] != (graphs, nodes)
+            or self.adjacency.shape
+            != (
+                graphs,
+                nodes,
+                nodes,
+            )
         ):
             raise InvalidInput(
                 "expected features [G, N, F], adjacency [G, N, N] and mask [G, N], got "
@@ -170,10 +196,11 @@ class DenseGraphs:
         """Return the graphs of a set, padded to a number of nodes; by default the largest's.
 
         Raises:
-            InvalidInput: a graph has more nodes.
+            InvalidInput: no ``GraphSet``, a number below 1, or a graph has more nodes.
         """
+        _check_graph_set(graphs)
         largest = int(graphs.sizes.max())
-        size = largest if nodes is None else nodes
+        size = largest if nodes is None else check_whole_number("nodes", nodes, at_least=1)
         if largest > size:
             raise InvalidInput(f"a graph has {largest} nodes, more than {size}")
         graph, node = graphs.graph_of_node, _number_in_graph(graphs)
@@ -213,8 +240,38 @@ class DenseGraphs:
 
     def pool(self, hidden: torch.Tensor, how: str) -> torch.Tensor:
         """Return the mean or the sum over the nodes of each graph, ``[G, channels]``."""
+        check_choice("pool", how, POOLS)
         sums = self.clear_padding(hidden).sum(1)
         return sums / self.mask.sum(1, keepdim=True).clamp(min=1) if how == "mean" else sums
+
+
+def check_graphs(graphs: Any, features: int, kind: type | None = None) -> None:
+    """Check that a network can compute a batch of graphs.
+
+    Args:
+        graphs: the batch.
+        features: number of features of a node.
+        kind: the expected class; by default any batch.
+
+    Raises:
+        InvalidInput: no batch of graphs, or nodes with another number of features.
+    """
+    is_batch = all(hasattr(graphs, name) for name in ("features", "aggregate", "pool"))
+    if not is_batch or (kind and not isinstance(graphs, kind)):
+        raise InvalidInput(
+            f"graphs must be SparseGraphs(graph_set){'' if kind else ' or DenseGraphs'}, got "
+            f"{describe(graphs)}"
+        )
+    if graphs.features.shape[-1] != features:
+        raise InvalidInput(
+            f"a node must have {features} features, as the network was built for, got "
+            f"{graphs.features.shape[-1]}"
+        )
+
+
+def _check_graph_set(graphs: Any) -> None:
+    if not isinstance(graphs, GraphSet):
+        raise InvalidInput(f"graphs must be a GraphSet, got {describe(graphs)}")
 
 
 def _number_in_graph(graphs: GraphSet) -> torch.Tensor:

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from explore.core.tensor_validation import check_network
+from explore.core.validation import check_items, check_seed, check_whole_number, describe
 from explore.errors import InvalidInput
+from explore.models._checks import check_outputs, check_weight_count
 
 
 class MLPs(nn.Module):
@@ -30,7 +33,8 @@ class MLPs(nn.Module):
             state is neither read nor changed.
 
     Raises:
-        InvalidInput: a size below 1, or no seeds.
+        InvalidInput: a size that is no whole number of at least 1, no seeds, or more than a billion
+            weights.
 
     Example:
         >>> net = MLPs(16, 8, 10, seeds=[0, 1, 2])
@@ -40,19 +44,40 @@ class MLPs(nn.Module):
 
     def __init__(self, inputs: int, width: int, outputs: int, seeds: Sequence[int] = (0,)) -> None:
         super().__init__()
-        if min(inputs, width, outputs) < 1 or not len(seeds):
-            raise InvalidInput(
-                f"inputs, width, outputs and the number of seeds must be 1 or more, got {inputs}, "
-                f"{width}, {outputs} and {len(seeds)}"
-            )
+        inputs, width, outputs = (
+            check_whole_number(name, value, at_least=1)
+            for name, value in (("inputs", inputs), ("width", width), ("outputs", outputs))
+        )
+        seeds = [check_seed(seed) for seed in check_items("seeds", seeds)]
+        if not seeds:
+            raise InvalidInput("seeds must be one for each network, got none")
+        check_weight_count(len(seeds) * width * (inputs + outputs))
         weights = [_initial_weights(inputs, width, outputs, seed) for seed in seeds]
         self.hidden, self.hidden_bias, self.classifier, self.bias = (
             nn.Parameter(torch.stack(values)) for values in zip(*weights, strict=True)
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[N, K, outputs]``."""
+        """Return logits ``[N, K, outputs]``.
+
+        Raises:
+            InvalidInput: inputs of another form.
+        """
+        count, inputs, _ = self.hidden.shape
+        if not isinstance(x, torch.Tensor) or x.ndim < 3 or x.shape[1] not in (1, count):
+            networks = "1" if count == 1 else f"1 or {count}"
+            raise InvalidInput(
+                f"inputs must be a tensor of floats [N, {networks}, ...], got {describe(x)}"
+            )
         x = x.flatten(2).transpose(0, 1)
+        if x.shape[2] != inputs:
+            raise InvalidInput(f"a sample must have {inputs} values, got {x.shape[2]}")
+        if x.dtype != self.hidden.dtype and not torch.is_autocast_enabled(x.device.type):
+            if not x.is_floating_point():
+                raise InvalidInput(
+                    f"inputs must be floats, got {x.dtype}; convert bytes with .float() / 255"
+                )
+            x = x.to(self.hidden.dtype)
         x = x.expand(len(self.hidden), *x.shape[1:])
         hidden = torch.baddbmm(self.hidden_bias, x, self.hidden).relu()
         return torch.baddbmm(self.bias, hidden, self.classifier).transpose(0, 1)
@@ -80,7 +105,13 @@ class MLP(MLPs):
         super().__init__(inputs, width, outputs, [seed])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return logits ``[N, outputs]``."""
+        """Return logits ``[N, outputs]``.
+
+        Raises:
+            InvalidInput: inputs of another form.
+        """
+        if not isinstance(x, torch.Tensor) or x.ndim < 2:
+            raise InvalidInput(f"inputs must be a tensor of floats [N, ...], got {describe(x)}")
         return super().forward(x[:, None])[:, 0]
 
 
@@ -91,14 +122,37 @@ class Several(nn.Module):
 
     Args:
         networks: each takes ``[N, ...]`` and returns logits ``[N, outputs]``.
+
+    Raises:
+        InvalidInput: no list of one or more networks; inputs or logits of another form.
+
+    Example:
+        >>> Several([MLP(16, 8, 10), MLP(16, 4, 10)])(torch.zeros(5, 1, 16)).shape
+        torch.Size([5, 2, 10])
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.networks = nn.ModuleList(networks)
+        items = check_items("networks", networks)
+        if not items:
+            raise InvalidInput("networks must be one or more, got none")
+        self.networks = nn.ModuleList(
+            check_network(f"networks[{k}]", network) for k, network in enumerate(items)
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits ``[N, K, outputs]`` of inputs ``[N, K, ...]`` or ``[N, 1, ...]``."""
+        count = len(self.networks)
+        if not isinstance(x, torch.Tensor) or x.ndim < 2 or x.shape[1] not in (1, count):
+            raise InvalidInput(f"inputs must be a tensor [N, {count}, ...], got {describe(x)}")
         is_shared = x.shape[1] == 1
-        logits = [net(x[:, 0 if is_shared else k]) for k, net in enumerate(self.networks)]
+        logits = [
+            check_outputs(net(x[:, 0 if is_shared else k]), len(x))
+            for k, net in enumerate(self.networks)
+        ]
+        if len({values.shape for values in logits}) > 1:
+            raise InvalidInput(
+                "all networks must return the same number of logits, got "
+                f"{[values.shape[1] for values in logits]}"
+            )
         return torch.stack(logits, 1)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_seed, check_whole_number
 from explore.data.pyg import import_pyg
 from explore.errors import InvalidInput
-from explore.models.graph_batch import SparseGraphs
+from explore.models._checks import check_weight_count
+from explore.models.graph_batch import POOLS, SparseGraphs, check_graphs
 
 PYG_KINDS = ("gin", "gat")
 HEADS = 4
@@ -23,7 +24,7 @@ class PygClassifier(nn.Module):
         seed: of the weights.
 
     Raises:
-        UnknownName: another kind.
+        InvalidInput, UnknownName: an argument is out of range.
 
     Example:
         >>> from explore.data import load_graph_set
@@ -43,9 +44,17 @@ class PygClassifier(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        check_choice("kind", kind, PYG_KINDS)
+        kind, pool = check_choice("kind", kind, PYG_KINDS), check_choice("pool", pool, POOLS)
+        features, classes, width, depth = (
+            check_whole_number(name, value, at_least=1)
+            for name, value in (
+                ("features", features), ("classes", classes), ("width", width), ("depth", depth),
+            )
+        )  # fmt: skip
+        seed = check_seed(seed)
+        check_weight_count(HEADS * width * (features + depth * width + classes))
         layers_of = import_pyg("nn")
-        self.kind, self.pool = kind, pool
+        self.kind, self.pool, self.features = kind, pool, features
         inputs = [features, *[width] * (depth - 1)]
         with torch.random.fork_rng(devices=[]):  # Layers draw weights, which are drawn anew below.
             if kind == "gin":
@@ -76,6 +85,7 @@ class PygClassifier(nn.Module):
 
     def hidden(self, graphs: SparseGraphs) -> list[torch.Tensor]:
         """Return the values after each layer and its ReLU, ``[nodes, width]`` each."""
+        check_graphs(graphs, self.features, SparseGraphs)
         values, outputs = graphs.features, []
         for layer in self.layers:
             values = layer(values, graphs.graphs.edges).relu()
@@ -107,6 +117,7 @@ class PygClassifier(nn.Module):
         """
         if self.kind != "gat":
             raise InvalidInput("only a gat has attention coefficients of its own")
+        check_graphs(graphs, self.features, SparseGraphs)
         values, coefficients = graphs.features, []
         edges = graphs.graphs.edges
         for layer in self.layers:

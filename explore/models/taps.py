@@ -8,6 +8,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from explore.core.tensor_validation import check_network
+from explore.core.validation import check_flag, check_names
 from explore.errors import InvalidInput
 
 ACTIVATION_TYPES = (
@@ -34,7 +36,7 @@ class Taps:
             none.
 
     Raises:
-        InvalidInput: a name in ``layers`` is not a module of the model.
+        InvalidInput: no network, or a name in ``layers`` is not a module of the model.
 
     Example:
         >>> layers = nn.Conv2d(1, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2)
@@ -48,12 +50,13 @@ class Taps:
     def __init__(
         self, model: nn.Module, layers: Iterable[str] | None = None, *, inputs: bool = False
     ) -> None:
-        modules = dict(model.named_modules())
+        modules = dict(check_network("model", model).named_modules())
+        inputs = check_flag("inputs", inputs)
         if layers is None:
             types = nn.Conv2d if inputs else ACTIVATION_TYPES
             names = [name for name, module in modules.items() if isinstance(module, types)]
         else:
-            names = list(layers)
+            names = list(dict.fromkeys(check_names("layers", layers)))
             unknown = [name for name in names if name not in modules]
             if unknown:
                 raise InvalidInput(

@@ -165,7 +165,9 @@ def test_the_type_is_kept(dtype):
 @pytest.mark.parametrize("shape", [(3,), (3, 4), (3, 4, 5), (1, 2, 3, 4, 5)])
 def test_features_of_another_rank_are_refused(attention, shape):
     with pytest.raises(
-        InvalidInput, match=r"features must be \[N, C, H, W\], got \[" + ", ".join(map(str, shape))
+        InvalidInput,
+        match=r"features must be floats \[N, C, H, W\], got torch.float32 \["
+        + ", ".join(map(str, shape)),
     ):
         attention(torch.ones(shape))
 
@@ -173,5 +175,5 @@ def test_features_of_another_rank_are_refused(attention, shape):
 @pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
 @pytest.mark.parametrize("power", [0, -1, float("nan")])
 def test_powers_that_are_not_above_0_are_refused(attention, power):
-    with pytest.raises(InvalidInput, match=f"power must be above 0, got {power}"):
+    with pytest.raises(InvalidInput, match=f"power must be a number above 0, got {power}"):
         attention(F, power)

@@ -332,9 +332,9 @@ def test_taps_and_embed_hands_gradients_back():
 @pytest.mark.parametrize("power", [0, -2.0, float("nan")])
 def test_powers_that_are_not_above_0_are_an_error(power):
     x = torch.zeros(1, 1, 16, 16)
-    with pytest.raises(InvalidInput, match=f"spatial power must be above 0 or None, got {power}"):
+    with pytest.raises(InvalidInput, match=f"spatial power must be a number above 0, got {power}"):
         power_sums(convnet(), x, power)
-    with pytest.raises(InvalidInput, match=f"channel power must be above 0 or None, got {power}"):
+    with pytest.raises(InvalidInput, match=f"channel power must be a number above 0, got {power}"):
         power_sums(convnet(), x, None, power)
 
 

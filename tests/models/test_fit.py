@@ -213,7 +213,7 @@ def test_accuracy_counts_hits_in_evaluation_mode_and_puts_each_mode_back():
     net.training = True
     logits = torch.eye(3).repeat(4, 1)
     assert accuracy(net, logits, torch.arange(12) % 3, batch=5) == 1
-    assert accuracy(net, logits, torch.zeros(12), batch=5) == pytest.approx(4 / 12)
+    assert accuracy(net, logits, torch.zeros(12).long(), batch=5) == pytest.approx(4 / 12)
     assert net.modes == [(False, False)] * 6
     assert (net.training, net.frozen.training) == (True, False)
 
@@ -221,9 +221,9 @@ def test_accuracy_counts_hits_in_evaluation_mode_and_puts_each_mode_back():
 @pytest.mark.parametrize(
     ("count", "labels", "epochs", "words"),
     [
-        (0, 0, 1, "0 images, 0 labels, 1 epochs"),
+        (0, 0, 1, "0 images, 0 labels; expected as many"),
         (3, 2, 1, "3 images, 2 labels"),
-        (3, 3, 0, "0 epochs; expected .* one or more"),
+        (3, 3, 0, "epochs must be a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_input_is_named(count, labels, epochs, words):

@@ -211,7 +211,7 @@ def test_dense_batches_can_be_differentiated_twice(norm: str, pool: str) -> None
         padded.adjacency.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
     )
     logit = (weights + weights.mT).requires_grad_()
-    features = padded.features.clone().requires_grad_()
+    features = padded.features.double().requires_grad_()
 
     def logits(logit: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
         fresh = copy.deepcopy(net)  # A norm counts its batches.
