@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,14 @@ from explore.areas.figures.area_curves import AreaCurves, area_curves
 from explore.areas.figures.class_complexity import ClassComplexity, class_complexity
 from explore.areas.figures.object_areas import PREDICTIONS, ObjectAreas
 from explore.areas.figures.photograph_maps import PhotographMaps
-from explore.areas.recordings import AREA_EVOLUTION, find_recording
+from explore.areas.recordings import AREA_EVOLUTION, COMPLEXITY, find_recording
 from explore.attention.kinds import CAM_KINDS
 from explore.core.recording import open_recording
 from explore.core.registry import label_of
 from explore.core.resources import shipped
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_path, check_text, check_whole_number
 from explore.errors import DataMissing
+from explore.plotting.selection import single_recording
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -134,7 +134,7 @@ def areas_over_steps(*recordings: str) -> Explorer:
         *recordings: paths of recordings of ``explore run areas``; by default those of three methods
             on Fashion-MNIST that ship.
     """
-    names = list(recordings or RECORDED_METHODS)
+    names = [check_text("recording", name) for name in recordings or RECORDED_METHODS]
     opened = {name: _areas_recording(name) for name in names}
     first = opened[names[0]]
 
@@ -160,8 +160,11 @@ def complexity(recording: str = COMPLEXITY_RECORDING) -> Explorer:
         recording: path of a recording of ``explore run complexity``; by default the one of
             Imagenette that ships.
     """
-    path = Path(recording).expanduser()
+    path = check_path("recording", recording)
+    if not path.exists() and recording != COMPLEXITY_RECORDING:
+        raise DataMissing(f"there is no recording {path}; give the path of one")
     opened = open_recording(path if path.exists() else shipped(recording)).load()
+    opened = single_recording(COMPLEXITY, opened)
     steps = opened.step.values.tolist()
     controls: dict[str, Control] = {"step": Slider("batches measured", steps, steps[-1])}
     return Explorer(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,20 +30,67 @@ app.add_typer(run_app, name="run")
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error of ``explore.errors`` is printed as one line, with exit code
-    2."""
+    """Run the command line; an error of ``explore.errors`` or of the system is printed as one line,
+    with exit code 2."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):  # a console without λ prints a ? and does not fail
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_backend(arguments or sys.argv[1:]):
             warnings.showwarning = _as_note(warnings.showwarning)
             app(arguments, prog_name="explore")
     except (ExploreError, OSError) as error:
         if os.environ.get("EXPLORE_TRACEBACK") == "1":
             raise
-        typer.echo(f"error: {error}", err=True)
+        _discard_output_of_full_disk(error)
+        with suppress(OSError):
+            typer.echo(f"error: {_sentence(error)}", err=True)
         raise SystemExit(2) from None
+
+
+def _open_streams() -> None:
+    """Open what was closed of standard input, output and errors.
+
+    Otherwise the first file of a recording would be opened in their place, and get their text.
+    """
+    for descriptor, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+
+
+@contextmanager
+def _without_backend(arguments: list[str]) -> Iterator[None]:
+    """Remove the backend of Matplotlib from the environment in this context.
+
+    Pictures of explore need none, but Matplotlib refuses to start with a name that it does not
+    know. The kernels of JupyterLab have their own.
+    """
+    backend = None if arguments[:1] == ["lab"] else os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+def _sentence(error: Exception) -> str:
+    """Return the message of an error; for one of the system, the file and the reason."""
+    if isinstance(error, ExploreError) or not isinstance(error, OSError) or not error.strerror:
+        return str(error) or type(error).__name__
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)!r} cannot be used: "
+    return f"{place}{error.strerror}"
+
+
+def _discard_output_of_full_disk(error: Exception) -> None:
+    """Send what is left of the output nowhere, so that its end does not fail a second time."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _as_note(show_other: Callable[..., None]) -> Callable[..., None]:

@@ -7,17 +7,21 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import Field, fields
 from typing import Annotated, Any
 
 import typer
 
 from explore.core import registry
+from explore.core.config import type_name
 from explore.core.registry import Method
 
 OFF = "none"
 """The text for ``None`` where an option can be None."""
+
+NAME_OPTIONS = ("data", "distilled", "init")
+"""Options that are names or paths, although a configuration may hold other values too."""
 
 SIMPLE = {bool: "", float: "FLOAT", int: "INT", str: "TEXT"}
 
@@ -105,19 +109,53 @@ def positional_value(row: Method, values: Mapping[str, Any]) -> str:
     )
 
 
-def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
+def text_options(row: Method) -> set[str]:
+    """Return the options of a method that are texts, such as names and paths."""
+    return {
+        setting.name
+        for setting in fields(registry.resolve(row.config))
+        if setting.name in NAME_OPTIONS or type_name(setting).removesuffix(" | None") == "str"
+    }
+
+
+def loader_texts(data: str) -> set[str]:
+    """Return the options of a data set's loader that are texts; none if there is no such set."""
+    rows = (registry.datasets(content).get(data) for content in ("images", "graphs", "multilabel"))
+    row = next(filter(None, rows), None)
+    if row is None:
+        return set()
+    annotations = {
+        name: str(parameter.annotation)
+        for name, parameter in inspect.signature(registry.resolve(row.loader)).parameters.items()
+    }
+    return {
+        name
+        for name, kind in annotations.items()
+        if ("str" in kind or "Path" in kind) and "int" not in kind
+    }
+
+
+def pairs(texts: Iterable[str] | None, as_text: Collection[str] = ()) -> dict[str, Any]:
     """Return ``["size=16", "label=Bag"]`` as a mapping; values are read as JSON where possible.
+
+    Args:
+        texts: pairs of a key and a value.
+        as_text: keys of which a number, true and false are texts, such as the path of a folder.
 
     Example:
         >>> pairs(["size=16", "download=true", "label=Bag", 'digit="3"'])
         {'size': 16, 'download': True, 'label': 'Bag', 'digit': '3'}
+        >>> pairs(["path=2024"], as_text={"path"})
+        {'path': '2024'}
     """
     values = {}
     for pair in texts or ():
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise typer.BadParameter(f"expected KEY=VALUE, such as size=16, got {pair!r}")
-        values[key] = _literal(value)
+        literal = _literal(value)
+        is_text = key in as_text and not isinstance(literal, str | list | dict | None)
+        values[key] = value if is_text else literal
     return values
 
 
@@ -163,7 +201,7 @@ def _parameter_of(setting: Field[Any], hint: Any, help: str) -> inspect.Paramete
     kinds = [
         kind for kind in (typing.get_args(hint) if union else (hint,)) if kind is not type(None)
     ]
-    is_name = setting.name in ("data", "distilled", "init")
+    is_name = setting.name in NAME_OPTIONS
     kind = str if is_name else kinds[0] if len(kinds) == 1 else None
     if setting.metadata.get("positional"):
         argument = Annotated[
@@ -209,11 +247,11 @@ def _or_off(kind: type) -> Callable[[str], Any]:
 def _every(text: str) -> Any:
     if text in ("auto", "log"):
         return text
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
     try:
+        if text.isdecimal() and int(text) > 0:
+            return int(text)
         growth = float(text)
-    except ValueError:
+    except ValueError:  # also more digits than Python reads
         growth = 0.0
     if 1 < growth < math.inf:
         return growth
@@ -227,3 +265,5 @@ def _literal(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+    except RecursionError:
+        raise typer.BadParameter(f"{text[:20]} … is nested too deeply") from None

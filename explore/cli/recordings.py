@@ -4,16 +4,27 @@ table, export."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from explore.cli.options import pairs
+from explore.cli.options import pairs, text_options
 from explore.cli.progress import progress_bar
 from explore.core import registry
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_path
+from explore.errors import DataMissing, ExploreError, InvalidInput
 
 RECORDING = "A folder, a .zarr.zip file or a URL."
+
+
+def _figure_names() -> str:
+    """Return the names of all figures for a help text; none if a topic cannot be loaded."""
+    try:
+        return f"One of: {', '.join(registry.figures())}."
+    except ExploreError:  # Commands that need the topics say it.
+        return "The name of a figure."
+
+
 SET_HELP = "Override an option; may be repeated."
 
 
@@ -27,14 +38,15 @@ def pack(
     """Make one file of a recording folder."""
     from explore.core.recording import pack as packed
 
+    recording, to = check_path("RUN.zarr", recording), check_path("OUT.zarr.zip", to)
+    if to.is_dir() or to.resolve() == recording.resolve():
+        raise InvalidInput(f"{to} exists and is no packed recording; give another name, .zarr.zip")
     to.parent.mkdir(parents=True, exist_ok=True)
     typer.echo(f"packed into {packed(recording, to)} ({to.stat().st_size / 1e6:.1f} MB)")
 
 
 def figure(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(registry.figures())}.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=_figure_names())],
     recording: Annotated[
         list[str],
         typer.Option(
@@ -67,11 +79,11 @@ def figure(
     """Draw a figure from recordings into a file."""
     registry.figure(name)
     values = pairs(state) | ({} if step is None else {"step": step})
-    target = out or Path(f"{name}.pdf")
-    target = target.with_suffix(".html") if html else target
     from explore.core.recording import open_recording
-    from explore.plotting.export import save_figure
+    from explore.plotting.export import check_target, save_figure
 
+    target = check_path("--out", out or f"{name}.pdf")
+    target, _ = check_target(target.with_suffix(".html") if html else target)
     typer.echo(
         f"wrote {save_figure(name, [open_recording(path) for path in recording], values, target)}"
     )
@@ -90,11 +102,42 @@ def rerun(
     from explore.core.reproduce import rerun as repeat
 
     new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
-    with progress_bar("rerun") as progress:
-        _, compared = repeat(recording, new, pairs(change), progress)
+    changes = pairs(change, _text_options_of(recording))
+    try:
+        with progress_bar("rerun") as progress:
+            _, compared = repeat(recording, new, changes, progress)
+    except (DataMissing, InvalidInput) as error:
+        if path := _relative_data(recording, changes):
+            raise InvalidInput(
+                f"{error}. The recording names its data by the relative path {path!r}: repeat it "
+                "in the folder in which it was recorded, or give the data by --set data="
+            ) from error
+        raise
     typer.echo(compared.to_string(index=False))
     bits = "the same bits" if compared["same bits"].all() else "not the same bits"
     typer.echo(f"recorded in {new}: {bits}")
+
+
+def _config_of(recording: str) -> dict[str, Any]:
+    from explore.core.recording import open_recording
+
+    config = open_recording(recording).attrs.get("config")
+    return config if isinstance(config, dict) else {}
+
+
+def _text_options_of(recording: str) -> set[str]:
+    """Return the options of a recording's method that are texts; none for an unknown method."""
+    row = registry.methods().get(str(_config_of(recording).get("method")))
+    return set() if row is None else text_options(row)
+
+
+def _relative_data(recording: str, changes: dict[str, Any]) -> str:
+    """Return the relative path of the data of a recording; empty if it has none."""
+    data = _config_of(recording).get("data")
+    options = data.get("options") if isinstance(data, dict) else None
+    path = options.get("path") if isinstance(options, dict) else None
+    is_relative = isinstance(path, str) and not Path(path).expanduser().is_absolute()
+    return str(path) if is_relative and "data" not in changes else ""
 
 
 def compare(
@@ -115,6 +158,10 @@ def compare(
     """Compare recordings: options, versions, machine, numbers, and a picture at the same step."""
     from explore.core.compare import differences, open_with_names, shared_figure
 
+    if out is not None:
+        from explore.plotting.export import check_target
+
+        check_target(out)
     opened, names = open_with_names(recordings)
     typer.echo(differences(opened, names, step).to_string())
     if out is not None:
@@ -185,11 +232,11 @@ def export(
 ) -> None:
     """Export a distilled set, condensed graphs or a multi-label training for other programs."""
     forms = {"torch": _write_torch, "png": _write_png, "pyg": _write_pyg}
+    to = check_path("OUT", to)
     if form == "parquet":
         typer.echo(_write_parquet(product, to, step))
         return
-    if form not in forms:
-        raise UnknownName("form of an export", form, [*forms, "parquet"])
+    check_choice("form of an export", form, [*forms, "parquet"])
     if step is not None:
         raise InvalidInput(f"--step is for --format parquet; {form} has no steps")
     typer.echo(forms[form](Path(product), to))

@@ -12,11 +12,19 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from explore.cli.options import given_options, pairs, parameters, positional_value
+from explore.cli.options import (
+    given_options,
+    loader_texts,
+    pairs,
+    parameters,
+    positional_value,
+    text_options,
+)
 from explore.cli.progress import progress_bar
 from explore.cli.recordings import SET_HELP
 from explore.core import registry
 from explore.core.registry import Method
+from explore.core.validation import check_choice, check_path, check_text
 from explore.errors import InvalidInput, UnknownName
 
 PLAIN: dict[str, Any] = {
@@ -56,7 +64,9 @@ class MethodGroup(TyperGroup):
         if any(parameter.name == "preset" for parameter in options):
             text += "\n\nA preset changes the defaults of options that are not given."
         command = typer.Typer(**PLAIN)
-        command.command(cmd_name, help=text, short_help=summary)(_runner(row, options))
+        command.command(cmd_name, help=text, short_help=summary)(
+            _runner(row, options, cmd_name, family)
+        )
         return typer.main.get_command(command)
 
 
@@ -95,11 +105,16 @@ def run_config(
         raise typer.Exit
     from explore.sweep.plan import read_toml
 
-    options = {**read_toml(config), **pairs(change)}
-    path, every = options.pop("out", str(config.with_suffix(".zarr"))), options.pop("every", "auto")
-    if "method" not in options:
+    config = check_path("--config", config)
+    options = read_toml(config)
+    name = pairs(change).get("method", options.get("method"))
+    if name is None:
         raise InvalidInput(f'{config} names no method; add a line such as method = "datadam"')
-    row = registry.method(str(options.pop("method")))
+    row = registry.method(name)
+    options |= pairs(change, text_options(row))
+    path, every = options.pop("out", str(config.with_suffix(".zarr"))), options.pop("every", "auto")
+    path = check_text("out", path)
+    del options["method"]
     options = given_options(row, options)
     registry.make_config(row, {"method": row.name, **options})  # names an option it does not have
     record_run(row, options, out or path, every)
@@ -117,20 +132,31 @@ def _method_in_file(source: str) -> str:
     return name
 
 
-def _runner(row: Method, options: list[inspect.Parameter]) -> Callable[..., None]:
-    """Return the function behind ``explore run METHOD``, with ``options`` as its signature."""
+def _runner(
+    row: Method,
+    options: list[inspect.Parameter],
+    command: str,
+    family: Mapping[str, Method] | None,
+) -> Callable[..., None]:
+    """Return the function behind ``explore run METHOD``, with ``options`` as its signature.
+
+    In ``explore run FAMILY``, the option ``--method`` names a method of this family only.
+    """
 
     def run(method: str = row.name, **values: Any) -> None:
+        if family is not None:
+            check_choice(f"method of {command}", method, family)
         row = registry.method(method)
         out, every = values.pop("out"), values.pop("every")
-        data_options = pairs(values.pop("data_option", None))
+        data_pairs = values.pop("data_option", None)
         config = given_options(row, values)
         default = registry.resolve(row.config).__dataclass_fields__.get("data")
         data = config.get("data") or (default.default if default else "")
-        if data_options:
+        if data_pairs:
             if not data:
                 raise InvalidInput("--data-option needs --data, the name of the set")
-            config["data"] = {"name": data, "options": data_options}
+            options = pairs(data_pairs, loader_texts(str(data)))
+            config["data"] = {"name": data, "options": options}
         product = config.get("distilled") or (config.get("experts") if data is None else None)
         if product:
             subject = Path(str(product)).stem
@@ -150,8 +176,10 @@ def record_run(row: Method, config: Mapping[str, Any], out: str, every: str | in
     from explore.core.recording import product_path
     from explore.core.runs import BaseRun
 
-    run = registry.build({"method": row.name, **config})
     if "://" not in out:  # record() refuses a URL with a message
+        out = str(check_path("--out", out)) + "/" * out.endswith("/")
+    run = registry.build({"method": row.name, **config})
+    if "://" not in out:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
     try:
         with progress_bar(row.name) as progress:

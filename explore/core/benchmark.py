@@ -13,7 +13,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from explore.core.array_validation import check_array
 from explore.core.environment import processor, threads, versions
+from explore.core.validation import check_callable, check_number, check_whole_number, describe
+from explore.errors import InvalidInput
 
 Rounds = Annotated[int, typer.Option(min=1, help="Number of timed rounds.")]
 JsonFile = Annotated[
@@ -60,11 +63,23 @@ def time_rounds(
         budget: seconds for up to twenty more timed calls; their number follows from one more
             warm-up.
 
+    Raises:
+        InvalidInput: no candidate, one that cannot be called, or a number out of range.
+
     Example:
         >>> seconds = time_rounds({"sum": lambda: sum(range(9)), "max": lambda: max(range(9))}, 3)
         >>> {name: len(times) for name, times in seconds.items()}
         {'sum': 3, 'max': 3}
     """
+    if not isinstance(candidates, Mapping) or not candidates:
+        raise InvalidInput(f"candidates must be functions by name, got {describe(candidates)}")
+    for name, candidate in candidates.items():
+        check_callable(f"candidate {name!r}", candidate, "without arguments")
+    rounds = check_whole_number("rounds", rounds, at_least=1)
+    calls = check_whole_number("calls", calls, at_least=1)
+    warmups = check_whole_number("warmups", warmups, at_least=0)
+    pause = check_number("pause", pause, at_least=0)
+    budget = check_number("budget", budget, at_least=0)
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, candidate in candidates.items():
@@ -77,7 +92,13 @@ def time_rounds(
 
 
 def medians(seconds: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Return the median of each candidate."""
+    """Return the median of each candidate.
+
+    Raises:
+        InvalidInput: a candidate without seconds.
+    """
+    for name, times in seconds.items():
+        check_array(f"seconds of {name!r}", times, ("N",))
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 
@@ -92,11 +113,18 @@ class Ratio(NamedTuple):
     def of(cls, numerators: Sequence[float], denominators: Sequence[float]) -> Ratio:
         """Divide the seconds of two candidates.
 
+        Raises:
+            InvalidInput: no seconds, another number of rounds, or a denominator of 0.
+
         Example:
             >>> print(f"{Ratio.of([4, 9, 8], [2, 3, 2]):.1f}")
             3.0 (from 2.0 to 4.0, round by round)
         """
-        ratios = [a / b for a, b in zip(numerators, denominators, strict=True)]
+        above = check_array("numerators", numerators, ("N",)).tolist()
+        below = check_array("denominators", denominators, (len(above),)).tolist()
+        if min(below) <= 0:
+            raise InvalidInput(f"denominators must be above 0, got {min(below):g}")
+        ratios = [a / b for a, b in zip(above, below, strict=True)]
         return cls(statistics.median(ratios), min(ratios), max(ratios))
 
     def __format__(self, spec: str) -> str:
@@ -131,6 +159,7 @@ def report(lines: Iterable[str], values: Any, json_file: Path | None) -> None:
     sys.stdout.write("\n".join([*lines, ", ".join(parts)]) + "\n")
     if json_file is not None:
         values = {**values, **machine} if isinstance(values, Mapping) else values
+        json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 

@@ -18,10 +18,18 @@ from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from pkgutil import resolve_name as resolve
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from explore.core.catalog import DataSet, Figure, Lab, Method, Topic
-from explore.errors import DataMissing, ExploreWarning, InvalidInput, UnknownName
+from explore.core.validation import (
+    check_choice,
+    check_path,
+    check_whole_number,
+    describe,
+    to_python,
+)
+from explore.errors import DataMissing, ExploreError, ExploreWarning, InvalidInput
 
 if TYPE_CHECKING:
     from explore.core.runs import Run
@@ -30,6 +38,9 @@ __all__ = ["DataSet", "Figure", "Lab", "Method", "Topic", "build", "resolve"]
 
 TOPICS_GROUP, METHODS_GROUP = "explore.topics", "explore.methods"
 TOPICS_VARIABLE = "EXPLORE_TOPICS"
+
+_FILE_MODULES: set[str] = set()
+"""Names of the modules that were imported from Python files of users."""
 
 
 @cache
@@ -45,31 +56,26 @@ def topics() -> dict[str, Topic]:
     return loaded
 
 
-def load_topic(source: str) -> Topic:
+def load_topic(source: str | os.PathLike[str]) -> Topic:
     """Return the topic that a module or a Python file defines as ``TOPIC``.
 
     A file may define ``METHOD``, a single ``Method``, instead.
 
     Raises:
         DataMissing: there is no such file or module.
-        InvalidInput: it defines neither.
+        InvalidInput: it defines neither, it cannot be imported, or a file has the name of a module.
     """
-    if source.endswith(".py"):
-        path = Path(source).resolve()
-        spec = spec_from_file_location(path.stem, path)
-        if spec is None or spec.loader is None or not path.is_file():
-            raise DataMissing(
-                f"{source} is not there; expected a Python file that defines TOPIC or METHOD"
-            )
-        module = sys.modules.get(path.stem)
-        if module is None or getattr(module, "__file__", None) != str(path):
-            module = sys.modules[path.stem] = module_from_spec(spec)
-            spec.loader.exec_module(module)
-    else:
-        try:
-            module = import_module(source)
-        except ModuleNotFoundError as error:
-            raise DataMissing(f"there is no module {source!r}: {error}") from error
+    source = str(check_path("source", source))
+    try:
+        module = _module_of_file(source) if source.endswith(".py") else import_module(source)
+    except ExploreError:
+        raise
+    except ModuleNotFoundError as error:
+        raise DataMissing(f"there is no module {source!r}: {error}") from error
+    except Exception as error:  # The code of somebody else raises anything.
+        raise InvalidInput(
+            f"{source} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if isinstance(topic := getattr(module, "TOPIC", None), Topic):
         return topic
     if isinstance(method := getattr(module, "METHOD", None), Method):
@@ -79,8 +85,46 @@ def load_topic(source: str) -> Topic:
     )
 
 
-def add_topic(source: str) -> Topic:
-    """Add the topic in a module or a Python file, also for processes started later."""
+def _module_of_file(source: str) -> ModuleType:
+    """Return the module in a Python file, which is imported by the file's name without suffix.
+
+    Raises:
+        DataMissing: there is no such file.
+        InvalidInput: a module of this name exists already, which the file would replace.
+    """
+    path = Path(source).resolve()
+    spec = spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise DataMissing(
+            f"{source} is not there; expected a Python file that defines TOPIC or METHOD"
+        )
+    module = sys.modules.get(path.stem)
+    if module is not None and getattr(module, "__file__", None) == str(path):
+        return module
+    if path.stem in sys.stdlib_module_names or (module and path.stem not in _FILE_MODULES):
+        raise InvalidInput(
+            f"{source} has the name of the module {path.stem!r}, which it would replace; "
+            "give the file another name"
+        )
+    sys.modules[path.stem] = created = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(created)
+    except BaseException:
+        del sys.modules[path.stem]
+        if module is not None:
+            sys.modules[path.stem] = module
+        raise
+    _FILE_MODULES.add(path.stem)
+    return created
+
+
+def add_topic(source: str | os.PathLike[str]) -> Topic:
+    """Add the topic in a module or a Python file, also for processes started later.
+
+    Raises:
+        DataMissing, InvalidInput: see ``load_topic``.
+    """
+    source = str(check_path("source", source))
     topic = load_topic(source)
     before = os.environ.get(TOPICS_VARIABLE, "")
     path = str(Path(source).resolve()) if source.endswith(".py") else source
@@ -147,9 +191,7 @@ def method(name: str) -> Method:
     Raises:
         UnknownName: there is no such method; the message lists those there are.
     """
-    if name not in methods():
-        raise UnknownName("method", name, methods())
-    return methods()[name]
+    return methods()[check_choice("method", name, methods())]
 
 
 def figure(name: str) -> Figure:
@@ -158,9 +200,7 @@ def figure(name: str) -> Figure:
     Raises:
         UnknownName: there is no such figure; the message lists those there are.
     """
-    if name not in figures():
-        raise UnknownName("figure", name, figures())
-    return figures()[name]
+    return figures()[check_choice("figure", name, figures())]
 
 
 def label_of(name: str) -> str:
@@ -183,16 +223,17 @@ def build(config: Mapping[str, Any], data: Any = None) -> Run:
 
     Raises:
         UnknownName: the method or the value of an option is not known.
-        InvalidInput: an option is unknown or out of range.
+        InvalidInput: ``config`` is no mapping, or an option is unknown or out of range.
 
     Example:
         >>> build({"method": "dm", "data": "digits", "preset": "lesson", "steps": 5})
         DistillRun(dm on digits, step 0 of 5)
     """
+    config = _options("config", config)
     if "method" not in config:
         names = ", ".join(sorted(methods()))
         raise InvalidInput(f"config needs 'method', one of {names}; got {sorted(config)}")
-    row = method(str(config["method"]))
+    row = method(config["method"])
     return build_run(row, make_config(row, config), data)
 
 
@@ -211,6 +252,7 @@ def make_config(row: Method, options: Mapping[str, Any]) -> Any:
     """
     from explore.core.config import type_name
 
+    options = _options("options", options)
     config_class = resolve(row.config)
     settings = config_class.__dataclass_fields__
     if unknown := sorted(set(options) - set(settings)):
@@ -224,13 +266,31 @@ def make_config(row: Method, options: Mapping[str, Any]) -> Any:
     return getattr(config_class, "make", config_class)(**values)
 
 
+def _options(name: str, values: Any) -> dict[str, Any]:
+    """Return a mapping of options as a dictionary, with Python's own numbers and texts.
+
+    Raises:
+        InvalidInput: it is no mapping, or a key is no text.
+    """
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise InvalidInput(
+            f"{name} must be a mapping of options, such as {{'method': 'dm', 'steps': 200}}, "
+            f"got {describe(values)}"
+        )
+    options = {str(key): to_python(value) for key, value in values.items()}
+    return {
+        key: os.fspath(value) if isinstance(value, os.PathLike) and key != "data" else value
+        for key, value in options.items()
+    }
+
+
 def _typed(row: Method, name: str, kind: str, value: Any) -> Any:
-    """Return a value as TOML and the command line mean it: "none" is None, and a float is no whole
-    number."""
-    if value == "none" and "None" in kind and "str" not in kind:
+    """Return a value as TOML and the command line mean it: "none" is None."""
+    is_none = isinstance(value, str) and value == "none"
+    if is_none and "None" in kind and "str" not in kind:
         return None
-    if kind.startswith("int") and isinstance(value, (bool, float)):
-        raise InvalidInput(f"{row.name}: {name} must be a whole number, got {value!r}")
+    if kind.startswith("int") and isinstance(value, bool | float):
+        return check_whole_number(f"{row.name}: {name}", value)
     return value
 
 

@@ -13,11 +13,21 @@ import ipywidgets
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.runs import spare_core
+from explore.core.validation import (
+    check_choice,
+    check_path,
+    check_seed,
+    check_text,
+    check_whole_number,
+)
 from explore.distill.catalog import ATTENTION_METHODS, METHOD_LABELS, RECORDED_SETS
 from explore.distill.figures.accuracies import Accuracies
 from explore.distill.figures.evolution import Evolution, evolution
 from explore.distill.figures.untrained import Untrained, untrained
+from explore.distill.recordings import ATTENTION_MATCHING, UNTRAINED
 from explore.errors import InvalidInput, UnknownName
+from explore.plotting.selection import single_recording
+from explore.widgets.cells import disown_cell
 from explore.widgets.controls import Button, Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job
@@ -37,12 +47,14 @@ def recording_of(data: str, method: str) -> xarray.Dataset:
 
     Raises:
         InvalidInput: there is no shipped recording of this data set.
+        UnknownName: there is none of this method.
     """
-    if data not in RECORDED_SETS:
+    if not isinstance(data, str) or data not in RECORDED_SETS:
         raise InvalidInput(
             f"there are shipped recordings of {', '.join(RECORDED_SETS)}, but not of {data!r}; "
             "record a run and use explorer_of(recording)"
         )
+    check_choice("method", method, METHODS)
     return open_recording(shipped(f"data/{RECORDED_SETS[data]}-{method}.zarr.zip")).load()
 
 
@@ -56,7 +68,7 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
     """
     if recording is None:
         recording = open_recording(shipped("data/digits-untrained.zarr.zip"))
-    survey = recording.load()
+    survey = single_recording(UNTRAINED, recording).load()
 
     def select(**state: Any) -> xarray.Dataset:
         return untrained(survey, **state)
@@ -100,6 +112,7 @@ def one_run(data: str = "fashion-mnist", method: str = "datadam") -> Explorer:
 
 def explorer_of(recording: xarray.Dataset) -> Explorer:
     """Explore your own recording of an attention-matching run."""
+    recording = single_recording(ATTENTION_MATCHING, recording)
     controls = _step_and_class(recording)
     return Explorer(partial(evolution, recording), Evolution, controls, "attention")
 
@@ -124,8 +137,10 @@ def live(
         DataMissing: the data set is not in the data folder.
         UnknownName: an unknown data set or method.
     """
-    if method not in ATTENTION_METHODS:
-        raise UnknownName("method", method, ATTENTION_METHODS)
+    check_choice("method", method, ATTENTION_METHODS)
+    steps = check_whole_number("steps", steps, at_least=1)
+    folder = None if folder is None else check_path("folder", folder)
+    check_text("data", data)
     if data not in available_sets():
         from explore.data import load
 
@@ -140,7 +155,7 @@ class LiveDistillation(Live):
     def __init__(
         self, data: str, method: str, steps: int, folder: str | Path | None, options: dict[str, Any]
     ) -> None:
-        self.steps, self.options, self.seed = steps, options, int(options.get("seed", 0))
+        self.steps, self.options, self.seed = steps, options, check_seed(options.get("seed", 0))
         self.protocol: dict[str, Any] = {}
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(
@@ -151,6 +166,7 @@ class LiveDistillation(Live):
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
         self._lock = threading.Lock()  # Only one of the two jobs computes at a time.
         self.comparison_box = ipywidgets.VBox()
+        self._compared: Explorer | None = None
         controls: dict[str, Control] = {
             "data": Choice("data", available_sets(), data),
             "method": Choice("method", ATTENTION_METHODS, method, METHOD_LABELS),
@@ -184,7 +200,7 @@ class LiveDistillation(Live):
 
         controls = _step_and_class(self._recording)
         self.show(Explorer(select, Evolution, controls, f"live-{name}"))
-        self.comparison_box.children = []
+        self._close_comparison()
 
     def _distill(self, progress: Any, stop: Any) -> Any:
         from explore.core.record import record
@@ -195,6 +211,8 @@ class LiveDistillation(Live):
 
     def _refresh(self) -> None:
         """Show the newest frame, unless the reader is looking at an earlier one."""
+        if self.run is None:  # The cell was closed while the job made its last step.
+            return
         recording = open_recording(self.path).load()
         steps, last = recording.step.values.tolist(), int(self._recording.step[-1])
         if steps[-1] == last:
@@ -218,7 +236,22 @@ class LiveDistillation(Live):
             return compare(sets, test, protocol, progress, stop)
 
     def _show_comparison(self, result: Any) -> None:
-        self.comparison_box.children = [Explorer(lambda: result, Accuracies, {}, "accuracy").widget]
+        self._close_comparison()
+        self._compared = Explorer(lambda: result, Accuracies, {}, "accuracy")
+        disown_cell(self._compared)
+        self.comparison_box.children = [self._compared.widget]
+
+    def _close_comparison(self) -> None:
+        self.comparison_box.children = []
+        if self._compared is not None:
+            self._compared.close()
+            self._compared = None
+
+    def close(self) -> None:
+        """Stop both jobs, close all widgets, and release the run and what shows it."""
+        self.comparison.stop()
+        self._close_comparison()
+        super().close()
 
 
 def available_sets() -> list[str]:

@@ -9,14 +9,15 @@ import xarray
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_seed
 from explore.graphs.catalog import METHOD_LABELS, RECORDED, STUDIES
 from explore.graphs.figures.accuracies import GraphAccuracies, graph_accuracies
 from explore.graphs.figures.condensation import Condensation, condensation, edge_counts
 from explore.graphs.figures.layout import add_layout
 from explore.graphs.figures.motif_attention import MotifAttention, motif_attention
 from explore.graphs.figures.node_attention import NodeAttention
-from explore.graphs.recordings import MEASURE_LABELS
+from explore.graphs.recordings import CONDENSATION, MEASURE_LABELS, MOTIF_STUDY, STUDY
+from explore.plotting.selection import by_name, check_recordings, single_recording
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 
@@ -53,7 +54,10 @@ def learnt_edges(recording: xarray.Dataset | None = None) -> Explorer:
     Args:
         recording: of a condensation; by default GSTAM on motif graphs, which ships.
     """
-    run = recording_of("gstam") if recording is None else add_layout(recording.load())
+    if recording is None:
+        run = recording_of("gstam")
+    else:
+        run = add_layout(single_recording(CONDENSATION, recording).load())
 
     def source(guess: str, graph: int) -> xarray.Dataset:
         data = condensation(run, graph=graph, hidden=guess == NO_GUESS)
@@ -75,12 +79,16 @@ def step_by_step(*recordings: xarray.Dataset) -> Explorer:
     Args:
         *recordings: of condensations of the same graphs; by default those that ship.
     """
-    runs = [add_layout(run.load()) for run in recordings] or [*map(recording_of, RECORDED)]
-    names = [str(run.attrs["name"]) for run in runs]
+    runs = [*map(recording_of, RECORDED)]
+    if recordings:
+        runs = [add_layout(run.load()) for run in check_recordings(CONDENSATION, recordings)]
+    names = list(by_name((str(run.attrs.get("name", "")) for run in runs), runs))
     steps = runs[0]["step"].values.tolist()
     controls: dict[str, Control] = {
         "step": Slider("step", steps, steps[-1]),
-        "method": Choice("method", names, names={name: METHOD_LABELS[name] for name in names}),
+        "method": Choice(
+            "method", names, names={name: METHOD_LABELS.get(name, name) for name in names}
+        ),
         "graph": _graph_choice(runs[0]),
     }
     return Explorer(partial(condensation, runs), Condensation, controls, "condensation")
@@ -92,9 +100,8 @@ def compare_accuracies(*studies: xarray.Dataset) -> Explorer:
     Args:
         *studies: recordings of ``graph-study``; by default those that ship.
     """
-    runs = {
-        str(run.attrs["config"]["data"]["name"]): run for run in studies or map(study_of, STUDIES)
-    }
+    listed = check_recordings(STUDY, studies or [*map(study_of, STUDIES)])
+    runs = by_name((str(run.attrs["config"]["data"]["name"]) for run in listed), listed)
 
     def source(graph_set: str, graphs_per_class: int, measure: str) -> xarray.Dataset:
         return graph_accuracies(runs[graph_set], graphs_per_class, measure)
@@ -114,7 +121,7 @@ def motif_check(study: xarray.Dataset | None = None) -> Explorer:
     Args:
         study: a recording of ``motif-study``; by default the one that ships.
     """
-    run = motif_study() if study is None else study
+    run = single_recording(MOTIF_STUDY, motif_study() if study is None else study)
     layers = run["layer"].values.tolist()
     return Explorer(
         partial(motif_attention, run),
@@ -142,7 +149,9 @@ def edit_graph(graphs: Any = "motifs", network: nn.Module | None = None, seed: i
     from explore.graphs.edited_graph import Editing, networks_for
     from explore.graphs.sources import resolve_graphs
 
-    source = load_graph_set("motifs", types=3) if graphs == "motifs" else resolve_graphs(graphs)
+    seed = check_seed(seed)
+    is_default = isinstance(graphs, str) and graphs == "motifs"
+    source = load_graph_set("motifs", types=3) if is_default else resolve_graphs(graphs)
     return Editing(source, networks_for(source, network, seed)).explorer
 
 

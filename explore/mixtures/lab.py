@@ -11,7 +11,8 @@ import numpy as np
 from explore.core.frame_steps import FrameSteps
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_names, check_whole_number, describe
+from explore.errors import InvalidInput
 from explore.mixtures.catalog import METHOD_LABELS
 from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES, pdf_angle
@@ -52,8 +53,7 @@ def which_two(components: int = 6) -> Explorer:
     Args:
         components: how many components Runnalls' method leaves before you choose, 3 to 9.
     """
-    if not 3 <= components <= 9:
-        raise InvalidInput(f"components must be 3 to 9, got {components}")
+    components = check_whole_number("components", components, at_least=3, at_most=9)
     original = present = load_mixture("standard-1d")
     while len(present) > components:
         present = merged_pair(present, *best_pair(score_pairs(present, "runnalls")))
@@ -94,9 +94,13 @@ def side_by_side(
     Args:
         data: "standard-1d", or "digits" (60 components, fitted to handwritten digits).
         left, right: one of ``RECORDED_METHODS``; "oggmr" is its greedy part.
+
+    Raises:
+        UnknownName: another mixture or method.
     """
-    if data not in RECORDED_MIXTURES:
-        raise UnknownName("recorded mixture", data, RECORDED_MIXTURES)
+    check_choice("recorded mixture", data, RECORDED_MIXTURES)
+    for name, method in (("left", left), ("right", right)):
+        check_choice(name, method, RECORDED_METHODS[data])
 
     @cache
     def read(method: str) -> xarray.Dataset:
@@ -127,9 +131,10 @@ def reductions(
         methods: up to three names.
         **options: of ``ReduceConfig``, for all methods; ``refine`` is "none" by default.
     """
+    methods = check_names("methods", [methods] if isinstance(methods, str) else methods)
     if not 1 <= len(methods) <= 3:
         raise InvalidInput(f"give one to three methods, got {list(methods)}")
-    original = load_mixture(mixture) if isinstance(mixture, str) else mixture
+    original = _mixture("mixture", mixture)
     options = {"refine": "none", **options}
     runs = [record_in_memory(original, components, method, **options) for method in methods]
     longest = max(runs, key=lambda run: run.sizes["step"])
@@ -178,7 +183,7 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
     Args:
         mixture: in one or two dimensions, at least two components; or the name of one.
     """
-    original = load_mixture(mixture) if isinstance(mixture, str) else mixture
+    original = _mixture("mixture", mixture)
     n, d = original.means.shape
     if d > 2 or n < 2:
         raise InvalidInput(
@@ -251,8 +256,12 @@ def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -
     Args:
         a, c: the ends; by default two Gaussians three standard deviations apart.
     """
-    a = GaussianMixture([1.0], [0.0], [1.0]) if a is None else a
-    c = GaussianMixture([1.0], [3.0], [1.0]) if c is None else c
+    a = GaussianMixture([1.0], [0.0], [1.0]) if a is None else _mixture("a", a)
+    c = GaussianMixture([1.0], [3.0], [1.0]) if c is None else _mixture("c", c)
+    if a.dimension != c.dimension:
+        raise InvalidInput(
+            f"a and c must have equally many dimensions, got {a.dimension} and {c.dimension}"
+        )
 
     def lengths(f: GaussianMixture, g: GaussianMixture) -> dict[str, float]:
         distances = _distances(f, g)
@@ -269,6 +278,20 @@ def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -
     shares = np.round(np.linspace(0.05, 0.95, 19), 2).tolist()
     slider = Slider("share of C in B", shares, start=0.5)
     return Explorer(source, TriangleInequality, {"share": slider}, "detour")
+
+
+def _mixture(name: str, mixture: Any) -> GaussianMixture:
+    """Return a mixture, or the one of a name.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
+    mixture = load_mixture(mixture) if isinstance(mixture, str) else mixture
+    if not isinstance(mixture, GaussianMixture):
+        raise InvalidInput(
+            f"{name} must be a GaussianMixture or the name of one, got {describe(mixture)}"
+        )
+    return mixture
 
 
 def _distances(

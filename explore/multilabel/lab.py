@@ -23,7 +23,14 @@ from explore.multilabel.figures.similarity import (
     similarity_by_overlap,
 )
 from explore.multilabel.figures.uncertainty import UncertaintyByCount, uncertainty_by_count
-from explore.multilabel.recordings import MEASURE_NAMES, UNCERTAINTY_NAMES
+from explore.multilabel.recordings import (
+    MEASURE_NAMES,
+    STUDY,
+    TRAINING,
+    UNCERTAINTY_NAMES,
+    WEIGHT_STUDY,
+)
+from explore.plotting.selection import by_name, check_recordings, single_recording
 from explore.widgets.controls import Choice, Control, MultiChoice, Slider
 from explore.widgets.explorer import Explorer
 
@@ -110,8 +117,10 @@ def see_embedding(*recordings: xarray.Dataset) -> Explorer:
     Args:
         *recordings: trainings on the same samples; by default those that ship.
     """
-    runs = [add_projection(run.load()) for run in recordings] or [*map(recording_of, RECORDED)]
-    names = [str(run.attrs["name"]) for run in runs]
+    runs = [*map(recording_of, RECORDED)]
+    if recordings:
+        runs = [add_projection(run.load()) for run in check_recordings(TRAINING, recordings)]
+    names = list(by_name((str(run.attrs.get("name", "")) for run in runs), runs))
     steps = max((run["step"].values.tolist() for run in runs), key=len)
     labels = [str(label) for label in runs[0]["label"].values]
 
@@ -135,7 +144,8 @@ def compare_similarity(*recordings: xarray.Dataset) -> Explorer:
     Args:
         *recordings: trainings on the same samples; by default those that ship.
     """
-    runs = [run.load() for run in recordings] or [*map(recording_of, RECORDED)]
+    runs = check_recordings(TRAINING, recordings or [*map(recording_of, RECORDED)])
+    runs = [run.load() for run in runs]
     steps = max((run["step"].values.tolist() for run in runs), key=len)
     controls: dict[str, Control] = {
         "step": Slider("step", steps, steps[-1]),
@@ -152,7 +162,8 @@ def compare_uncertainty(recording: xarray.Dataset | None = None) -> Explorer:
     Args:
         recording: a training with probmcl; by default the one that ships.
     """
-    run = recording_of("probmcl") if recording is None else recording.load()
+    recording = recording_of("probmcl") if recording is None else recording
+    run = single_recording(TRAINING, recording).load()
     controls: dict[str, Control] = {
         "by_count": Choice(
             "samples", [False, True], names={False: "all together", True: "by number of labels"}
@@ -169,7 +180,7 @@ def turn_weight(study: xarray.Dataset | None = None) -> Explorer:
     Args:
         study: a recording of ``contrast-weights``; by default the one that ships.
     """
-    run = weight_study() if study is None else study
+    run = single_recording(WEIGHT_STUDY, weight_study() if study is None else study)
     weights = run["weight"].values.tolist()
     return Explorer(
         partial(contrast_weight, run),
@@ -185,9 +196,8 @@ def compare_losses(*studies: xarray.Dataset) -> Explorer:
     Args:
         *studies: recordings of ``multilabel-study``; by default those that ship.
     """
-    runs = {
-        str(run.attrs["config"]["data"]["name"]): run for run in studies or map(study_of, STUDIES)
-    }
+    listed = check_recordings(STUDY, studies or [*map(study_of, STUDIES)])
+    runs = by_name((str(run.attrs["config"]["data"]["name"]) for run in listed), listed)
 
     def source(samples: str, measure: str) -> xarray.Dataset:
         return training_losses(runs[samples], measure)

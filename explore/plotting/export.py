@@ -6,6 +6,8 @@ import base64
 import html
 import io
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
@@ -13,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.validation import check_path, check_whole_number
 from explore.errors import InvalidInput, UnknownName
+from explore.plotting.selection import list_recordings
 from explore.plotting.style import PRINT_DPI
+from explore.plotting.texts import clean_texts
 
 if TYPE_CHECKING:
     import xarray
@@ -31,8 +36,10 @@ LEVELS = 31
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
 
-def save(picture: Picture, data: xarray.Dataset, out: Path) -> Path:
+def save(picture: Picture, data: xarray.Dataset, out: str | os.PathLike[str]) -> Path:
     """Write the picture of ``data``, or its numbers, to a file.
+
+    A folder that does not exist is created, and a file that exists is replaced.
 
     Args:
         picture: shows ``data`` afterwards.
@@ -41,22 +48,47 @@ def save(picture: Picture, data: xarray.Dataset, out: Path) -> Path:
 
     Raises:
         UnknownName: another suffix.
+        InvalidInput: no path, or that of a folder.
     """
-    out, kind = Path(out), Path(out).suffix.lstrip(".").lower()
-    if kind not in FORMATS[:-1]:
-        raise UnknownName("file format", kind, FORMATS)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    path, kind = check_target(out)
+    if kind == "html":
+        raise UnknownName("file format", kind, FORMATS[:-1])
     if kind == "csv":
-        picture.table(data).to_csv(out, index=False)
-        return out
+        from explore.core.tables import csv_safe
+
+        text = csv_safe(picture.table(data)).to_csv(index=False)
+        return _write(path, text.encode("utf-8", "replace"))
     picture.update(data)
-    with out.open("wb") as file:
-        picture.write(file, kind, PRINT_DPI)  # type: ignore[arg-type]
-    return out
+    buffer = io.BytesIO()
+    picture.write(buffer, kind, PRINT_DPI)  # type: ignore[arg-type]
+    return _write(path, buffer.getvalue())
+
+
+def check_target(out: Any) -> tuple[Path, str]:
+    """Return the path of a picture's file, and its format: the suffix in lower case.
+
+    Raises:
+        UnknownName: another suffix.
+        InvalidInput: no path, or that of a folder.
+
+    Example:
+        >>> check_target("loss.PNG")
+        (PosixPath('loss.PNG'), 'png')
+    """
+    path = check_path("out", out)
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise UnknownName("file format", kind, FORMATS, f"The suffix of {path.name!r} decides it.")
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; choose another name for the file")
+    return path, kind
 
 
 def save_figure(
-    name: str, recordings: Sequence[xarray.Dataset], state: Mapping[str, Any], out: Path
+    name: str,
+    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    state: Mapping[str, Any],
+    out: str | os.PathLike[str],
 ) -> Path:
     """Write a figure of the catalog to a file.
 
@@ -65,43 +97,48 @@ def save_figure(
         recordings: the recordings that it shows.
         state: such as ``{"step": 40, "label": "Bag"}``; what is left out has its default.
         out: ends in ``.png``, ``.svg``, ``.pdf``, ``.csv``, or ``.html`` for a page with a slider
-            over the steps.
+            over the steps. Its folder is created, and a file that exists is replaced.
 
     Raises:
         UnknownName: there is no such figure or format.
-        InvalidInput: the figure has no such state.
+        InvalidInput: the figure has no such state, cannot show these recordings, or ``out`` is a
+            folder.
     """
     from explore.core.registry import figure, resolve  # only here: a slider needs no registry
 
-    entry, out = figure(name), Path(out)
+    entry = figure(name)
+    path, kind = check_target(out)
     picture_class, select = resolve(entry.picture), resolve(entry.select)
     parameters = [p for p in signature(select).parameters if p != "recordings"]
-    unknown = sorted(set(state) - set(parameters))
-    if unknown:
+    if not isinstance(state, Mapping):
+        raise InvalidInput(f"state must be a mapping, such as {{'step': 40}}, got {state!r}")
+    if unknown := [key for key in state if key not in parameters]:
         raise InvalidInput(
             f"figure {name} has no state {', '.join(map(repr, unknown))}; "
             f"it has {', '.join(parameters)}"
         )
-    data = select(recordings, **state)
+    listed = list_recordings(recordings)
+
+    data = clean_texts(select(listed, **state))
     picture = picture_class(data)
-    if out.suffix != ".html":
-        return save(picture, data, out)
+    if kind != "html":
+        return save(picture, data, path)
     if entry.positions:
         positions = resolve(entry.positions)
     else:
-        name = entry.slider if all(entry.slider in r.coords for r in recordings) else "step"
-        positions = np.unique(np.concatenate([r[name].values for r in recordings])).tolist()
+        slider = entry.slider if all(entry.slider in r.coords for r in listed) else "step"
+        positions = np.unique(np.concatenate([r[slider].values for r in listed])).tolist()
     return write_html(
-        out,
+        path,
         picture,
         entry.slider,
         select_evenly(positions),
-        lambda position: select(recordings, **{**state, entry.slider: position}),
+        lambda position: select(listed, **{**state, entry.slider: position}),
     )
 
 
 def write_html(
-    out: Path,
+    out: str | os.PathLike[str],
     picture: Picture,
     label: str,
     values: Sequence[Any],
@@ -119,13 +156,16 @@ def write_html(
     Raises:
         InvalidInput: no position or more than 60, or the page would be larger than 5 MB.
     """
+    path, kind = check_target(out)
+    if kind != "html":
+        raise UnknownName("file format of a page", kind, ["html"])
     if not 1 <= len(values) <= MAX_FRAMES:
         raise InvalidInput(
             f"a page has 1 to {MAX_FRAMES} positions, got {len(values)}; use fewer positions"
         )
     frames = []
     for value in values:
-        frame = data(value)
+        frame = clean_texts(data(value))
         picture.update(frame)
         png = base64.b64encode(palette_png(picture)).decode()
         frames.append([f"{value}", png, picture.describe(frame)])
@@ -133,20 +173,37 @@ def write_html(
         "TITLE": html.escape(picture.title),
         "LABEL": html.escape(label),
         "LAST": str(len(frames) - 1),
-        "FRAMES": json.dumps(frames, ensure_ascii=False).replace("</", "<\\/"),
+        "FRAMES": script_json(frames),
     }
-    page = PAGE
-    for field, text in fields.items():
-        page = page.replace(f"%{field}%", text)
+    page = re.sub("%([A-Z]+)%", lambda field: fields[field[1]], PAGE)
     if len(page.encode()) > MAX_BYTES:
         raise InvalidInput(
             f"the page would have {len(page) / 1e6:.1f} MB, "
             f"more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
         )
-    out = Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page, encoding="utf-8")
-    return out
+    return _write(path, page.encode())
+
+
+def script_json(values: Any) -> str:
+    """Return values as JSON for a script element, whatever their texts hold.
+
+    A ``<`` could begin a tag or a comment, after which the end of the script is not found. The two
+    separators of lines end a text in older JavaScript.
+
+    Example:
+        >>> print(script_json(["<!--", 1]))
+        ["\\u003c!--", 1]
+    """
+    text = json.dumps(values, ensure_ascii=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _write(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
 
 
 def palette_png(picture: Picture) -> bytes:
@@ -174,10 +231,14 @@ def palette_png(picture: Picture) -> bytes:
 def select_evenly(values: Sequence[Any], maximum: int = MAX_FRAMES) -> list[Any]:
     """Select at most ``maximum`` values, evenly spread, with the first and the last among them.
 
+    Raises:
+        InvalidInput: ``maximum`` is below 2.
+
     Example:
         >>> select_evenly([0, 1, 2, 3, 4], 3)
         [0, 2, 4]
     """
+    maximum = check_whole_number("maximum", maximum, at_least=2)
     if len(values) <= maximum:
         return list(values)
     return [values[round(i)] for i in np.linspace(0, len(values) - 1, maximum)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from explore.core.array_validation import as_array, check_array
+from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
 
 
@@ -30,7 +32,8 @@ def mosaic(
         tiles: of any dtype, at least one.
         columns: tiles in a row; see ``grid_shape``.
         gap: pixels between tiles.
-        fill: the value of gaps and empty places; if left out, white for uint8 and NaN for floats.
+        fill: the value of gaps and empty places; if left out, white for uint8, NaN for floats,
+            and 0 for other integers.
 
     Raises:
         InvalidInput: another shape, or no tiles.
@@ -39,11 +42,17 @@ def mosaic(
         >>> mosaic(np.zeros((10, 8, 8), np.uint8)).shape
         (17, 44)
     """
-    tiles = np.asarray(tiles)
-    if tiles.ndim not in (3, 4) or not len(tiles):
-        raise InvalidInput(f"tiles must be [N, H, W] or [N, H, W, 3] with N ≥ 1, got {tiles.shape}")
+    tiles = as_array("tiles", tiles)
+    is_coloured = tiles.ndim == 4 and tiles.shape[3] in (3, 4)
+    if not (tiles.ndim == 3 or is_coloured) or not tiles.size:
+        raise InvalidInput(
+            f"tiles must be [N, H, W] or [N, H, W, 3] with N ≥ 1, got {list(tiles.shape)}"
+        )
+    if columns is not None:
+        columns = check_whole_number("columns", columns, at_least=1)
+    gap = check_whole_number("gap", gap, at_least=0)
     if fill is None:
-        fill = 255 if tiles.dtype == np.uint8 else np.nan
+        fill = 255 if tiles.dtype == np.uint8 else np.nan if tiles.dtype.kind == "f" else 0
     rows, columns = grid_shape(len(tiles), columns)
     height, width = tiles.shape[1:3]
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:])
@@ -71,7 +80,7 @@ def where(weights: np.ndarray) -> tuple[str, float]:
         >>> where(np.array([[3.0, 1.0], [0.0, 0.0]]))
         ('upper left', 0.75)
     """
-    weights = np.nan_to_num(np.asarray(weights, dtype=float))
+    weights = np.nan_to_num(check_array("weights", weights, ("H", "W"), finite=False))
     height, width = weights.shape
     # One half of a middle row or column counts for each side.
     rows = np.clip(height / 2 - np.arange(height), 0, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 
 from explore.plotting.png import encode
 from explore.plotting.style import DPI, STYLE
+from explore.plotting.texts import clean_texts, label_powers, lacks_glyphs
 
 if TYPE_CHECKING:
     import pandas
@@ -69,10 +71,13 @@ class Picture:
         self._moving: list[tuple[Axes | None, Artist]] = []
         self._background: Any = None
         self._structure = _structure(data, self.structural)
-        with _styled():
+        data = clean_texts(data)
+        self._lacks_glyphs = lacks_glyphs(data)
+        with _styled(self._lacks_glyphs):
             self.figure = Figure(figsize=self.size, dpi=DPI, facecolor="white")
             self._canvas = FigureCanvasAgg(self.figure)
             self.build(data)
+            label_powers(self.figure)
         self.update(data)
 
     # ---- what a subclass defines
@@ -126,13 +131,15 @@ class Picture:
 
     def update(self, data: xarray.Dataset) -> None:
         """Show other data."""
-        with _styled():
+        data = clean_texts(data)
+        self._lacks_glyphs = lacks_glyphs(data)
+        with _styled(self._lacks_glyphs):
             self.show(data)
 
     def png(self) -> bytes:
         """Return the picture as PNG, at screen resolution."""
         canvas: Any = self._canvas  # Matplotlib has no types for the methods of a canvas.
-        with _styled():
+        with _styled(self._lacks_glyphs):
             if self._background is None:
                 canvas.draw()
                 self._background = canvas.copy_from_bbox(self.figure.bbox)
@@ -145,7 +152,7 @@ class Picture:
         """Write the picture to a binary file in a format for print."""
         no_date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         artists = [artist for _, artist in self._moving]
-        with _styled():
+        with _styled(self._lacks_glyphs):
             try:
                 for artist in artists:  # Matplotlib does not write animated texts of a figure.
                     artist.set_animated(False)
@@ -181,14 +188,20 @@ class Picture:
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
+def _styled(lacks_glyphs: bool = False) -> Iterator[None]:
     """Use the style of explore in this context, in one thread at a time.
 
     Matplotlib's settings belong to the process, and a live job may draw while a reader moves a
-    slider.
+    slider. So do the filters of warnings, which are only changed for a name with characters that
+    the font lacks: a box is drawn for each of them.
     """
     with _STYLE_LOCK, mpl.rc_context(STYLE):
-        yield
+        if not lacks_glyphs:
+            yield
+            return
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing from")
+            yield
 
 
 def _structure(data: xarray.Dataset, structural: tuple[str, ...]) -> tuple[Any, ...]:

@@ -53,6 +53,7 @@ STYLE: Any = {
     "lines.linewidth": 1.8,
     "legend.frameon": False,
     "image.interpolation": "nearest",
+    "text.parse_math": False,  # a $ in a name is a $; see explore.plotting.texts
     "svg.fonttype": "none",  # text is saved as text
     "pdf.fonttype": 42,
     "svg.hashsalt": "explore",  # the same file for the same picture

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray
 
+from explore.core.array_validation import check_array
 from explore.core.recording import open_recording, require_variable
 from explore.core.resources import shipped
+from explore.core.validation import check_path
 from explore.errors import DataMissing, InvalidInput
 from explore.models.trained.network_table import NETWORKS
 from explore.sparseconv.catalog import MAPPED_NETWORKS, SURVEYED_NETWORKS
@@ -60,12 +61,7 @@ def copies(x: Any = EXAMPLE_MAP, kernel_size: int = 3) -> Explorer:
         x: ``[H, W]``, at most 8×8, with at least one value that is not zero.
         kernel_size: of the convolution.
     """
-    try:
-        x = np.asarray(x, np.float32)
-    except (TypeError, ValueError) as error:
-        raise InvalidInput(f"x must be one map of numbers [H, W]: {error}") from error
-    if x.ndim != 2 or not x.size:
-        raise InvalidInput(f"x must be one map [H, W], got shape {list(x.shape)}")
+    x = check_array("x", x, ("H", "W")).astype(np.float32)
 
     def source(value: str, stride: int) -> xarray.Dataset:
         return format_cells(x, kernel_size, stride, "" if value == NO_VALUE else value)
@@ -216,8 +212,8 @@ def survey(name: str) -> xarray.Dataset:
         DataMissing: the recording does not exist.
         InvalidInput: the recording is of another kind.
     """
-    ships = name in SURVEYED_NETWORKS
-    path = shipped(f"data/density-{name}.zarr.zip") if ships else Path(name).expanduser()
+    ships = isinstance(name, str) and name in SURVEYED_NETWORKS
+    path = shipped(f"data/density-{name}.zarr.zip") if ships else check_path("network", name)
     if not path.exists():
         raise DataMissing(
             f"there is no recording {path}; give the path of one, or a network of "

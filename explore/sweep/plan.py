@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import os
@@ -16,10 +17,16 @@ from typing import Any
 from explore.core import registry
 from explore.core.config import UNIDENTIFYING
 from explore.core.recording import has_ended, open_recording
+from explore.core.validation import check_items, check_path, describe, to_python
 from explore.errors import DataMissing, InvalidInput, RecordingDamaged
 
 FILE_KEYS = {"to", "evaluate", "sweep"}
 """The keys that a sweep's file may have at its top level."""
+
+MAX_RUNS = 100_000
+"""More runs than this in one grid are a slip."""
+
+MAX_TOML_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -94,29 +101,52 @@ def read(
         if not isinstance(grid, dict):
             example = "grid.seed = [0, 1]"
             raise InvalidInput(f"grid must be a table of lists, such as {example}, got {grid!r}")
+        count = 1
         for name, values in grid.items():
             if not isinstance(values, list) or not values:
                 raise InvalidInput(
                     f"grid.{name} must be a list of one or more values, got {values!r}"
                 )
+            count *= len(values)
+        if len(configs) + count > MAX_RUNS:
+            raise InvalidInput(
+                f"{path} describes {len(configs) + count:,} runs or more, and the most are "
+                f"{MAX_RUNS:,}; shorten the lists in grid"
+            )
         combinations = product(*grid.values())
         configs += [{**block, **dict(zip(grid, values, strict=True))} for values in combinations]
     return configs, table.get("evaluate"), table.get("to")
 
 
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return a TOML file as a dictionary.
+    """Return a TOML file as a dictionary; the mark that editors of Windows put first is skipped.
 
     Raises:
         DataMissing: the file does not exist.
-        InvalidInput: it is not a TOML file.
+        InvalidInput: it is not a TOML file, is not UTF-8, or is nested too deeply or too large.
     """
+    file = check_path("path", path)
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        size = file.stat().st_size
+        if file.is_dir() or size > MAX_TOML_BYTES:
+            what = "is a folder" if file.is_dir() else f"has {size / 1e6:.0f} MB"
+            raise InvalidInput(f"{file} {what}; expected a TOML file of a few lines")
+        content = file.read_bytes()
+        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise InvalidInput(f"{file} is saved as UTF-16; save it as UTF-8")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
-        raise DataMissing(f"{path} does not exist; expected a TOML file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{path} is not a TOML file: {error}") from error
+        raise DataMissing(f"{file} does not exist; expected a TOML file") from error
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file} is not saved as UTF-8: {error}") from error
+    except InvalidInput:
+        raise
+    except ValueError as error:  # also a number with too many digits
+        raise InvalidInput(f"{file} is not a TOML file: {error}") from error
+    except RecursionError as error:
+        raise InvalidInput(f"{file} is nested too deeply for the options of a run") from error
 
 
 def plan(
@@ -128,8 +158,16 @@ def plan(
         InvalidInput: there is no configuration, or one has an option that its method does not
             accept. The message says which.
     """
+    configs = check_items("configs", [configs] if isinstance(configs, Mapping) else configs)
+    if evaluate is not None and not isinstance(evaluate, Mapping):
+        raise InvalidInput(f"evaluate must be a mapping of options, got {describe(evaluate)}")
     tasks: dict[str, Task] = {}
     for number, options in enumerate(configs, 1):
+        if not isinstance(options, Mapping):
+            raise InvalidInput(
+                f"configuration {number} of {len(configs)} must be a mapping of options, "
+                f"got {describe(options)}"
+            )
         try:
             task = _make_task(options, evaluate)
         except InvalidInput as error:
@@ -151,11 +189,16 @@ def plan(
 
 def _make_task(options: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -> Task:
     if "method" not in options:
-        raise InvalidInput(f"it has no 'method', only {', '.join(options) or 'no options'}")
-    row = registry.method(str(options["method"]))
+        names = ", ".join(map(str, options))
+        raise InvalidInput(f"it has no 'method', only {names or 'no options'}")
+    row = registry.method(options["method"])
+    options = {
+        name: _storable(value) if name != "data" or isinstance(value, Mapping) else value
+        for name, value in options.items()
+    }
     config = registry.make_config(row, options)
-    names = [field.name for field in fields(config) if field.name not in UNIDENTIFYING]
-    identity = {name: getattr(config, name) for name in names}
+    identifying = [field.name for field in fields(config) if field.name not in UNIDENTIFYING]
+    identity = {name: getattr(config, name) for name in identifying}
     data = identity.get("data", "")
     data_name = data.get("name", "data") if isinstance(data, Mapping) else str(data)
     name = f"{options['method']}-{data_name[:60]}-{_hash(identity)}"
@@ -164,8 +207,20 @@ def _make_task(options: Mapping[str, Any], evaluate: Mapping[str, Any] | None) -
     return Task(
         re.sub(r"[^a-zA-Z0-9_.-]+", "_", name),
         {**options, **steps},
-        {"seed": getattr(config, "seed", 0), **(evaluate or {})} if scored else None,
+        {"seed": getattr(config, "seed", 0), **_storable(evaluate or {})} if scored else None,
     )
+
+
+def _storable(value: Any) -> Any:
+    """Return a value as JSON holds it: numbers of Python, lists, and paths as texts."""
+    value = to_python(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {name: _storable(item) for name, item in value.items()}
+    if getattr(value, "ndim", None) == 1 and hasattr(value, "tolist"):
+        return value.tolist()
+    return [_storable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def outcome(task: Task, to: str) -> dict[str, Any] | None:
@@ -193,8 +248,14 @@ def outcome(task: Task, to: str) -> dict[str, Any] | None:
 
 def absolute_target(to: str | os.PathLike[str]) -> str:
     """Return the absolute path of a folder, as workers may have another working folder; a URL as it
-    is."""
-    return str(to).rstrip("/") if "://" in str(to) else str(Path(to).absolute())
+    is.
+
+    Raises:
+        InvalidInput: it is no path.
+    """
+    if isinstance(to, str) and "://" in to:
+        return to.rstrip("/")
+    return str(check_path("to", to).absolute())
 
 
 def _exists(path: str) -> bool:

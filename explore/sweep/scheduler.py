@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from explore._parallel.cpus import usable_cpus
 from explore.core.runs import Progress, Stop
+from explore.core.validation import check_callable, check_text, check_whole_number
 from explore.errors import DependencyMissing, InvalidInput
 from explore.sweep.plan import Task, absolute_target, config_label, outcome, plan, read
 from explore.sweep.worker import record_task
@@ -79,8 +80,8 @@ def run(
         ``error``.
 
     Raises:
-        InvalidInput: there is no configuration, or one has an option that its method does not
-            have. This is checked before anything is started.
+        InvalidInput: there is no configuration, one has an option that its method does not have, or
+            another argument is out of range. This is checked before anything is started.
         DependencyMissing: dask.distributed is not installed.
         KeyboardInterrupt: Ctrl-C was pressed; the active runs wrote a checkpoint first.
 
@@ -94,6 +95,15 @@ def run(
     import pandas
 
     tasks, target = plan(configs, evaluate), absolute_target(to)
+    workers, threads = (
+        None if number is None else check_whole_number(name, number, at_least=1)
+        for name, number in (("workers", workers), ("threads", threads))
+    )
+    retries = check_whole_number("retries", retries, at_least=0)
+    if progress is not None and not isinstance(progress, bool):
+        check_callable("progress", progress, "of the runs that are finished, all runs and a text")
+    if stop is not None:
+        check_callable("stop", stop, "without arguments")
     outcomes = {
         task.name: {"state": "there already", **values}
         for task in tasks
@@ -268,6 +278,7 @@ def connect(scheduler: str) -> distributed.Client:
         from distributed import Client
     except ImportError as error:
         raise DependencyMissing(INSTALL_HINT) from error
+    check_text("scheduler", scheduler)
     try:
         return Client(scheduler, timeout=10)
     except (OSError, ValueError) as error:

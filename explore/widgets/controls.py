@@ -9,7 +9,8 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from explore.errors import ExploreError
+from explore.core.validation import check_text, describe, to_python
+from explore.errors import ExploreError, InvalidInput
 
 LABEL_STYLE = {"description_width": "initial"}
 FIT_CONTENT = {"width": "max-content"}
@@ -17,6 +18,10 @@ LISTED_VALUES = 20
 """Values that an error message lists at most."""
 LISTED_ROWS = 6
 """Rows of a list with several selections; it scrolls if it has more."""
+
+
+class ValueNotOffered(InvalidInput, traitlets.TraitError):
+    """A control does not have this value; the message lists those that it has."""
 
 
 class _ValueControl:
@@ -30,8 +35,17 @@ class _ValueControl:
     """``Explorer.offer`` for this control; set by the explorer that the control belongs to."""
 
     def __init__(self, label: str, values: Sequence[Any], start: Any = None) -> None:
-        self.label, self.values = label, list(values)
+        self.label, self.values = check_text("label", label), _listed(label, values)
         self.start = self.values[0] if start is None else start
+        self._check_start()
+
+    def _check_start(self) -> None:
+        """Replace the first value by the equal one in the list.
+
+        Raises:
+            ValueNotOffered: the list does not hold it.
+        """
+        self.start = matching_value(f"the start of {self.label!r}", self.start, self.values)
 
     def trait(self) -> traitlets.TraitType[Any, Any]:
         """Return a trait that accepts the values of this control."""
@@ -54,12 +68,21 @@ class _ValueControl:
 
         Equal values are not sent again. The front end would answer with the first of them, and a
         late answer would undo what the reader has chosen meanwhile.
+
+        Raises:
+            InvalidInput: there are no values, or ``value`` is none of them.
         """
-        if list(values) != self.values:
-            self.values = list(values)
+        values = _listed(self.label, values)
+        value = self._selected(value, values)
+        if values != self.values:
+            self.values = values
             # These are two messages to the front end: in one, the slider's number lags behind.
             self.widget.options = self._options()  # This selects the first value.
         self.widget.value = value
+
+    def _selected(self, value: Any, values: list[Any]) -> Any:
+        """Return what is selected in a new list of values."""
+        return matching_value(self.label, value, values)
 
     def _options(self) -> list[tuple[str, Any]]:
         return [
@@ -82,15 +105,51 @@ class OneOf(traitlets.TraitType[Any, Any]):
         """Return the control's own value that equals ``value``.
 
         Raises:
-            TraitError: The control has no such value. The message lists its values.
+            ValueNotOffered: The control has no such value. The message lists its values.
         """
-        values = self.control.values
-        for option in values:
-            if option == value:
-                return option
-        listed = ", ".join(map(repr, values[:LISTED_VALUES]))
-        more = ", …" if len(values) > LISTED_VALUES else ""
-        raise traitlets.TraitError(f"{self.name} must be one of {listed}{more}; got {value!r}")
+        return matching_value(str(self.name), value, self.control.values)
+
+
+def matching_value(name: str, value: Any, values: Sequence[Any], number_word: str = "one") -> Any:
+    """Return the item of ``values`` that equals a value.
+
+    Numbers of NumPy count as Python's own; true and false are no numbers.
+
+    Raises:
+        ValueNotOffered: no item equals it; the message lists them.
+
+    Example:
+        >>> matching_value("step", 2.0, [1, 2])
+        2
+    """
+    value = to_python(value)
+    for option in values:
+        try:
+            equal = bool(option == value)
+        except (TypeError, ValueError):  # an array
+            equal = False
+        if equal and isinstance(option, bool) == isinstance(value, bool):
+            return option
+    listed = ", ".join(map(repr, values[:LISTED_VALUES]))
+    more = ", …" if len(values) > LISTED_VALUES else ""
+    raise ValueNotOffered(f"{name} must be {number_word} of {listed}{more}; got {describe(value)}")
+
+
+def _listed(label: str, values: Sequence[Any]) -> list[Any]:
+    """Return the values of a control as a list of Python's own numbers.
+
+    Raises:
+        InvalidInput: there is none, or they are no list.
+    """
+    try:
+        listed = [] if isinstance(values, str) else [to_python(value) for value in values]
+    except TypeError:
+        listed = []
+    if not listed:
+        raise InvalidInput(
+            f"the control {label!r} needs a list of one value or more, got {describe(values)}"
+        )
+    return listed
 
 
 class Slider(_ValueControl):
@@ -162,7 +221,14 @@ class MultiChoice(Choice):
         start: Sequence[Any] = (),
         names: dict[Any, str] | None = None,
     ) -> None:
-        super().__init__(label, values, tuple(start), names)
+        super().__init__(label, values, (start,) if isinstance(start, str) else tuple(start), names)
+
+    def _check_start(self) -> None:
+        self.start = self._selected(self.start, self.values)
+
+    def _selected(self, value: Any, values: list[Any]) -> Any:
+        selected = value if isinstance(value, tuple | list) else [value]
+        return tuple(matching_value(self.label, item, values) for item in selected)
 
     def trait(self) -> traitlets.TraitType[Any, Any]:
         """Return a trait that accepts any of the values of this control."""
@@ -194,14 +260,11 @@ class SomeOf(traitlets.TraitType[Any, Any]):
         """Return the selected values of a tuple or list, or of one value alone.
 
         Raises:
-            TraitError: the control does not have one of them.
+            ValueNotOffered: the control does not have one of them.
         """
         values = self.control.values
-        selected = list(value) if isinstance(value, tuple | list) else [value]
-        for option in selected:
-            if option not in values:
-                listed = ", ".join(map(repr, values[:LISTED_VALUES]))
-                raise traitlets.TraitError(f"{self.name} must be some of {listed}; got {option!r}")
+        items = value if isinstance(value, tuple | list) else [value]
+        selected = [matching_value(str(self.name), item, values, "some") for item in items]
         return tuple(option for option in values if option in selected)
 
 

@@ -13,10 +13,28 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from explore.errors import ExploreError, InvalidInput, UnknownName
-from explore.plotting.export import FORMATS, palette_png, save, select_evenly, write_html
+from explore.core.validation import check_callable, check_choice, check_text, describe
+from explore.errors import ExploreError, InvalidInput
+from explore.plotting.export import (
+    FORMATS,
+    check_target,
+    palette_png,
+    save,
+    select_evenly,
+    write_html,
+)
 from explore.plotting.picture import Picture
-from explore.widgets.controls import FIT_CONTENT, LABEL_STYLE, Button, Control, Slider
+from explore.plotting.texts import clean_texts
+from explore.widgets.cells import claim_cell, close_widgets, disown_cell
+from explore.widgets.controls import (
+    FIT_CONTENT,
+    LABEL_STYLE,
+    Button,
+    Choice,
+    Control,
+    MultiChoice,
+    Slider,
+)
 from explore.widgets.view import FigureView, still_mimebundle
 
 if TYPE_CHECKING:
@@ -39,7 +57,8 @@ class Explorer(traitlets.HasTraits):
         name: the beginning of the names of saved files.
 
     Raises:
-        InvalidInput: a control has the name of one of the explorer's own attributes.
+        InvalidInput: a control has the name of one of the explorer's own attributes, or an argument
+            is of another kind.
 
     Example:
         >>> from explore.distill.figures.evolution import Evolution, evolution
@@ -68,6 +87,10 @@ class Explorer(traitlets.HasTraits):
         name: str = "explorer",
     ) -> None:
         super().__init__()
+        check_callable("source", source, "of the state that returns a Dataset")
+        if not (isinstance(picture, type) and issubclass(picture, Picture)):
+            raise InvalidInput(f"picture must be a class of pictures, got {describe(picture)}")
+        _check_controls(controls)
         reserved = {*dir(self), *Explorer.__annotations__}
         for key in controls:
             if key in reserved or key.startswith("_"):
@@ -76,7 +99,8 @@ class Explorer(traitlets.HasTraits):
                     "choose another name"
                 )
         self._source, self._picture_class = source, picture
-        self.controls, self.name = dict(controls), name
+        self.controls, self.name = dict(controls), check_text("name", name)
+        self._closed = False
         self._value_controls = {
             key: control for key, control in controls.items() if not isinstance(control, Button)
         }
@@ -84,7 +108,7 @@ class Explorer(traitlets.HasTraits):
         self._lock = threading.RLock()  # The thread of a job and the reader may both redraw.
         self._quiet = False
         self._handle: str | None = None  # the part of the picture that the pointer holds
-        self.data = source(**self.state)
+        self.data = clean_texts(source(**self.state))
         self.picture = picture(self.data)
         self.view = FigureView()
         self.view.tracks = picture.grabs or picture.picks
@@ -98,6 +122,7 @@ class Explorer(traitlets.HasTraits):
         self.widget = ipywidgets.VBox([row, self.view, self._footer(), self._numbers])
         self.observe(lambda _: self.redraw(), list(self._value_controls))
         self._show()
+        claim_cell(self)
 
     @property
     def state(self) -> dict[str, Any]:
@@ -119,11 +144,10 @@ class Explorer(traitlets.HasTraits):
 
         Raises:
             UnknownName: there is no such control.
-            TraitError: the control has no such value; the message lists its values.
+            ValueNotOffered: the control has no such value; the message lists its values.
         """
         for key in state:
-            if key not in self._value_controls:
-                raise UnknownName("control", key, self._value_controls)
+            check_choice("control", key, self._value_controls)
         # Validate all values first, so that an invalid one changes nothing.
         values = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}
         with self.quiet():
@@ -141,9 +165,9 @@ class Explorer(traitlets.HasTraits):
 
         Raises:
             UnknownName: there is no such control.
+            InvalidInput: there are no values, or the selected one is none of them.
         """
-        if name not in self._value_controls:
-            raise UnknownName("control", name, self._value_controls)
+        check_choice("control", name, self._value_controls)
         value = getattr(self, name) if value is None else value
         with self.quiet():
             self._value_controls[name].replace_values(values, value)
@@ -159,17 +183,30 @@ class Explorer(traitlets.HasTraits):
             self._quiet = before
 
     def redraw(self) -> None:
-        """Compute and show the current state."""
+        """Compute and show the current state; do nothing after ``close``."""
         if self._quiet:
             return
         with self._lock:
-            data = self._source(**self.state)
+            if self._closed:
+                return
+            data = clean_texts(self._source(**self.state))
             if self.picture.fits(data):
                 self.picture.update(data)
             else:
                 self.picture = self._picture_class(data)
             self.data = data
             self._show()
+
+    def close(self) -> None:
+        """Close all widgets, and release the picture and its data."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self.unobserve_all()
+            close_widgets(self.widget)
+            del self.picture, self.data, self._source
+        disown_cell(self)
 
     def say(self, text: str) -> None:
         """Show a line of text under the picture."""
@@ -183,11 +220,14 @@ class Explorer(traitlets.HasTraits):
 
         Raises:
             UnknownName: another suffix.
-            InvalidInput: .html of an explorer without a slider.
+            InvalidInput: .html of an explorer without a slider, the path of a folder, or an
+                explorer that is closed.
         """
-        path = Path(path)
+        path, kind = check_target(path)
         with self._lock:
-            if path.suffix != ".html":
+            if self._closed:
+                raise InvalidInput("this explorer is closed; run its cell again")
+            if kind != "html":
                 return save(self.picture, self.data, path)
             sliders = {k: c for k, c in self._value_controls.items() if isinstance(c, Slider)}
             if not sliders:
@@ -292,10 +332,30 @@ class Explorer(traitlets.HasTraits):
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget for a front end, and the picture with its text for everything else."""
         with self._lock:
+            if self._closed:
+                return {"text/plain": self.alt}
+            live = self.widget._repr_mimebundle_  # None after the widget was closed
             return {
-                **self.widget._repr_mimebundle_(**options),
+                **(live(**options) if live else {}),
                 **still_mimebundle(palette_png(self.picture), self.alt),
             }
 
     def __repr__(self) -> str:
         return self.alt
+
+
+def _check_controls(controls: Any) -> None:
+    """Check that controls are given by name.
+
+    Raises:
+        InvalidInput: they are something else.
+    """
+    kinds = Slider | Choice | MultiChoice | Button
+    if not isinstance(controls, Mapping):
+        raise InvalidInput(f"controls must be controls by name, got {describe(controls)}")
+    for key, control in controls.items():
+        if not (isinstance(key, str) and key.isidentifier()) or not isinstance(control, kinds):
+            raise InvalidInput(
+                f"controls must be sliders, choices and buttons by a name such as 'step', "
+                f"got {describe(key)}: {describe(control)}"
+            )

@@ -11,6 +11,7 @@ from typing import Any
 
 import ipywidgets
 
+from explore.core.validation import check_callable
 from explore.widgets.controls import FIT_CONTENT
 
 log = logging.getLogger("explore")
@@ -36,6 +37,9 @@ class Job:
             set traits; it must not print.
         on_done: called with the result, in the job's thread.
 
+    Raises:
+        InvalidInput: one of them is no function.
+
     Attributes:
         widget: Start, Stop, a progress bar and a line of text.
         result, error: of the last run.
@@ -56,6 +60,10 @@ class Job:
         on_progress: Callable[[], None] | None = None,
         on_done: Callable[[Any], None] | None = None,
     ) -> None:
+        check_callable("work", work, "of progress and stop")
+        for name, function in (("on_progress", on_progress), ("on_done", on_done)):
+            if function is not None:
+                check_callable(name, function, "that is called by the job")
         self.work, self.on_progress, self.on_done = work, on_progress, on_done
         self.result: Any = None
         self.error: BaseException | None = None

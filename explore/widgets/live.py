@@ -10,6 +10,7 @@ import ipywidgets
 import traitlets
 
 from explore.errors import ExploreError
+from explore.widgets.cells import claim_cell, close_widgets, disown_cell
 from explore.widgets.controls import Button, Control
 from explore.widgets.explorer import Explorer
 from explore.widgets.job import Job, Work
@@ -80,9 +81,24 @@ class Live:
         self._message.value = html.escape(text)
 
     def show(self, explorer: Explorer) -> None:
-        """Show this explorer in place of the one before."""
+        """Show this explorer in place of the one before, which is closed."""
+        before = getattr(self, "explorer", None)
+        disown_cell(explorer)
+        if before is None:
+            claim_cell(self)
         self.explorer = explorer
         self._explorer_box.children = [explorer.widget]
+        if before is not None and before is not explorer:
+            before.close()
+
+    def close(self) -> None:
+        """Stop the job, close all widgets, and release the run and what shows it."""
+        self.job.stop()
+        self.explorer.close()
+        self.settings.unobserve_all()
+        close_widgets(self.widget)
+        self.run = None
+        disown_cell(self)
 
     def apply_settings(self) -> None:
         """Call ``on_setting`` and show its error, because front ends do not show exceptions."""
@@ -94,9 +110,10 @@ class Live:
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget for a front end, and the explorer's picture for everything else."""
+        live = self.widget._repr_mimebundle_  # None after the widget was closed
         return {
             **self.explorer._repr_mimebundle_(**options),
-            **self.widget._repr_mimebundle_(**options),
+            **(live(**options) if live else {}),
             "text/plain": repr(self),
         }
 

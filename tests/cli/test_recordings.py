@@ -164,7 +164,7 @@ def test_rerun_reports_a_difference_in_one_variable(
         (["SHELF/dm.zarr", "--set", "sed=1"], "dm has no option 'sed'"),
         (
             ["SHELF/dm.zarr", "--set", "seed=one"],
-            "seed must be a whole number of at least 0, got 'one'",
+            "seed must be a whole number of at least 0 and at most 9223372036854775807, got 'one'",
         ),
         (["SHELF/dm.zarr", "--out", "memory://x.zarr"], "a run is recorded to a folder"),
     ],
@@ -390,7 +390,7 @@ def test_a_dry_run_lists_the_tasks_and_starts_nothing(
         ),
         (
             SWEEP.replace("[0, 1]", '[0, "x"]'),
-            "configuration 2 of 2 (random digits seed=x): seed must be a whole number of at least 0, got 'x'",
+            "configuration 2 of 2 (random digits seed=x): seed must be a whole number of at least 0 and at most 9223372036854775807, got 'x'",
         ),
         (SWEEP.replace("epochs", "epoch"), "evaluate has no option 'epoch'"),
         ("a = 1", "has the unknown key 'a'; a sweep's file may have evaluate, sweep, to"),

@@ -266,8 +266,8 @@ def test_an_invalid_file_is_refused_with_a_reason(text: str, words: str, tmp_pat
 
 
 def test_a_binary_or_missing_file_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InvalidInput, match=r"binary.toml is not a TOML file"):
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfd\x00")
+    with pytest.raises(InvalidInput, match=r"binary.toml is not saved as UTF-8"):
         read_toml(tmp_path / "binary.toml")
     with pytest.raises(DataMissing, match=r"none.toml does not exist"):
         read_toml(tmp_path / "none.toml")

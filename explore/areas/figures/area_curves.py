@@ -17,6 +17,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_caption, add_heading, step_targets
 from explore.plotting.mosaic import mosaic, tile_box
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import BAR_GREY, GRID_GREY, PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 COLUMNS = 5
 
 
+@selects(AREA_EVOLUTION, most=1)
 def area_curves(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     label: str | None = None,
 ) -> xarray.Dataset:
@@ -40,10 +42,7 @@ def area_curves(
     Raises:
         InvalidInput: another kind of recording, several recordings, or an unknown class.
     """
-    listed = AREA_EVOLUTION.check(recordings)
-    if len(listed) != 1:
-        raise InvalidInput(f"give one recording of areas, got {len(listed)}")
-    recording = listed[0]
+    (recording,) = recordings
     labels = [str(name) for name in recording.label.values]
     label = labels[0] if label is None else str(label)
     if label not in labels:

@@ -10,17 +10,18 @@ import xarray
 
 from explore.areas.recordings import COMPLEXITY
 from explore.core.recording import frame_index
-from explore.errors import InvalidInput
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, LABEL_GREY, PALETTE
 
 if TYPE_CHECKING:
     import pandas
 
 
+@selects(COMPLEXITY, most=1)
 def class_complexity(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset], step: int | None = None
+    recordings: Sequence[xarray.Dataset], step: int | None = None
 ) -> xarray.Dataset:
     """Select what ``ClassComplexity`` shows: one recording of complexity at a step.
 
@@ -33,10 +34,7 @@ def class_complexity(
     Raises:
         InvalidInput: another kind of recording, or several of them.
     """
-    listed = COMPLEXITY.check(recordings)
-    if len(listed) != 1:
-        raise InvalidInput(f"give one recording of complexity, got {len(listed)}")
-    recording = listed[0]
+    (recording,) = recordings
     order = np.argsort(recording["complexity"].isel(step=-1).values, kind="stable")
     frame = recording.isel(step=frame_index(recording, step), label=order)
     config, about = recording.attrs["config"], recording.attrs["map"]

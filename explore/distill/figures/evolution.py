@@ -20,6 +20,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, class_targets, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_title
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ def mean_distance(recording: xarray.Dataset) -> np.ndarray:
     return recording.attention_distance.mean(("label", "block")).values
 
 
+@selects(ATTENTION_MATCHING)
 def evolution(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     label: str | None = None,
     by: str = "step",
@@ -55,7 +57,7 @@ def evolution(
     Raises:
         InvalidInput: an unknown label or ``by``, or recordings of different data.
     """
-    runs = ATTENTION_MATCHING.check(recordings)
+    runs = recordings
     labels = [str(name) for name in runs[0].label.values]
     label = labels[0] if label is None else str(label)
     if label not in labels:

@@ -20,6 +20,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_heading, class_targets, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL, set_title
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ PANELS = {
 DIVERGING = "RdBu_r"
 
 
+@selects(TRAJECTORY_MATCHING)
 def trajectory_matching(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     label: str | None = None,
 ) -> xarray.Dataset:
@@ -53,7 +55,7 @@ def trajectory_matching(
     Raises:
         InvalidInput: an unknown class, or recordings of different data or number of images.
     """
-    runs = TRAJECTORY_MATCHING.check(recordings)
+    runs = recordings
     labels = [str(name) for name in runs[0].label.values]
     label = labels[0] if label is None else str(label)
     if label not in labels:

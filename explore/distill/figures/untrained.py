@@ -10,19 +10,22 @@ import xarray
 from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 
+from explore.core.validation import check_number, check_whole_number
 from explore.distill.recordings import UNTRAINED
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_heading
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
     import pandas
 
 
+@selects(UNTRAINED, most=1)
 def untrained(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     network: int | None = None,
     power: float = 1.0,
     label: str | None = None,
@@ -38,13 +41,14 @@ def untrained(
     Raises:
         InvalidInput: network, power or label are not in the recording.
     """
-    recording = UNTRAINED.check(recordings)[0]
+    (recording,) = recordings
     labels, networks = (
         [str(name) for name in recording.label.values],
         recording.step.values.tolist(),
     )
     powers = recording.power.values.tolist()
-    network = networks[0] if network is None else network
+    network = networks[0] if network is None else check_whole_number("network", network)
+    power = check_number("power", power)
     label = labels[0] if label is None else str(label)
     for name, value, options in (
         ("network", network, networks),

@@ -9,20 +9,22 @@ import numpy as np
 import xarray
 
 from explore.core.statistics import mean_and_std, paired_difference
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, to_python
 from explore.errors import UnknownName
 from explore.graphs.catalog import METHOD_LABELS
 from explore.graphs.recordings import BASELINE, MEASURE_LABELS, STUDY
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import EDGE_GREY, GRID_GREY, PALETTE, set_title
 
 if TYPE_CHECKING:
     import pandas
 
 
+@selects(STUDY, most=1)
 def graph_accuracies(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     graphs_per_class: int | None = None,
     measure: str = "balanced",
 ) -> xarray.Dataset:
@@ -37,11 +39,11 @@ def graph_accuracies(
         InvalidInput: no study.
         UnknownName: a size or measure that was not studied.
     """
-    study = STUDY.check(recordings)[0]
+    (study,) = recordings
     last = study.isel(step=-1) if "step" in study.dims else study
     check_choice("measure", measure, MEASURE_LABELS)
     sizes = last["graphs_per_class"].values.tolist()
-    size = sizes[0] if graphs_per_class is None else graphs_per_class
+    size = sizes[0] if graphs_per_class is None else to_python(graphs_per_class)
     if size not in sizes:
         raise UnknownName("graphs_per_class", size, map(str, sizes))
     scores = last["graph_score"].sel(measure=measure, graphs_per_class=size).mean("network")

@@ -9,12 +9,15 @@ import numpy as np
 import xarray
 
 from explore.core.registry import label_of
+from explore.core.validation import check_flag, check_whole_number
 from explore.errors import UnknownName
 from explore.graphs.figures.drawing import GraphDrawing, shade
 from explore.graphs.figures.layout import add_layout
 from explore.graphs.figures.node_attention import ADDED, EDGE_STYLES, REMOVED
+from explore.graphs.recordings import CONDENSATION
 from explore.plotting.frame import add_caption, add_heading, step_targets
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import by_name, selects
 from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, set_title
 
 if TYPE_CHECKING:
@@ -23,8 +26,9 @@ if TYPE_CHECKING:
 COLOURS = ("blue", "vermilion", "green", "purple")
 
 
+@selects(CONDENSATION)
 def condensation(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     graph: int = 0,
     method: str = "",
@@ -43,13 +47,14 @@ def condensation(
         InvalidInput: a recording of another kind.
         UnknownName: a graph or method that is not in the recordings.
     """
-    runs = [recordings] if isinstance(recordings, xarray.Dataset) else list(recordings)
-    names = [str(run.attrs.get("name", "")) for run in runs]
+    runs = recordings
+    names = list(by_name((str(run.attrs.get("name", "")) for run in runs), runs))
     name = method or names[0]
     if name not in names:
         raise UnknownName("method", name, names)
     run = add_layout(runs[names.index(name)])
     count = run.sizes["graph"]
+    graph, hidden = check_whole_number("graph", graph), check_flag("hidden", hidden)
     if not 0 <= graph < count:
         raise UnknownName("graph", graph, map(str, range(count)))
     steps = run["step"].values

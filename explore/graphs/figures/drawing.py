@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import EDGE_GREY, PALETTE
+from explore.plotting.texts import text_marker
 
 ATTENTION_COLOURS = mpl.colors.LinearSegmentedColormap.from_list(
     "attention", mpl.colormaps["Reds"](np.linspace(0, 0.7, 256))
@@ -70,7 +71,7 @@ class GraphDrawing:
         self._labels = [
             self._picture.moving(
                 self.axes.plot(
-                    [], [], ls="", marker=f"$\\mathrm{{{name}}}$", ms=size**0.5, color="black",
+                    [], [], ls="", marker=text_marker(name), ms=size**0.5, color="black",
                     mew=0, zorder=4,
                 )[0]
             )

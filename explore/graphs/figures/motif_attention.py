@@ -13,6 +13,7 @@ from explore.errors import UnknownName
 from explore.graphs.recordings import MOTIF_STUDY
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import BAR_GREY, GRID_GREY, PALETTE, set_title
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ SCORER_LABELS = {
 }
 
 
+@selects(MOTIF_STUDY, most=1)
 def motif_attention(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset], layer: int | None = None
+    recordings: Sequence[xarray.Dataset], layer: int | None = None
 ) -> xarray.Dataset:
     """Return the data of ``MotifAttention`` from the last frame of a study.
 
@@ -41,7 +43,7 @@ def motif_attention(
         InvalidInput: no such study.
         UnknownName: a layer that the networks do not have.
     """
-    study = MOTIF_STUDY.check(recordings)[0]
+    (study,) = recordings
     last = study.isel(step=-1) if "step" in study.dims else study
     layers = last["layer"].values.tolist()
     number = layers[-1] if layer is None else layer

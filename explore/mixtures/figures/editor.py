@@ -112,7 +112,7 @@ class MixtureEditor(Picture):
         if self._panel.is_1d:
             axes.set_ylim(0, 1.6 * data["original"].values.max())
         else:
-            axes.set(xlabel="$x_1$", ylabel="$x_2$")
+            axes.set(xlabel="x₁", ylabel="x₂")
         axes.set_title("the original (grey), and what you make of it")
         blue, orange, green = map(side_colour, range(3))
 

@@ -32,6 +32,7 @@ from explore.mixtures.figures.recordings import (
 )
 from explore.mixtures.recordings import REDUCTION
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import CURVE_GREY, GRID_GREY, set_title
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ MEASURE_LABELS = {
 MERGING = PHASES.index("merging")
 
 
+@selects(REDUCTION)
 def reduction(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     measure: str = "angle",
 ) -> xarray.Dataset:
@@ -68,12 +70,11 @@ def reduction(
         InvalidInput: recordings of other runs, or of different mixtures.
         UnknownName: another measure.
     """
-    recordings = REDUCTION.check(recordings)
     if len(recordings) > 3:
         raise InvalidInput(f"give up to three recordings, got {len(recordings)}")
     if measure not in MEASURE_LABELS:
         raise UnknownName("measure", measure, MEASURE_LABELS)
-    check_same_original(recordings)
+    check_same_original(list(recordings))
     longest = max((r.step.values for r in recordings), key=len)
     step = int(longest[-1]) if step is None else int(step)
     frames = [r.isel(step=frame_index(r, step)) for r in recordings]
@@ -156,7 +157,7 @@ class Paths(Picture):
                 axes.set_ylabel("")
             if not panel.is_1d:
                 projected = data.attrs["dimension"] > 2
-                x, y = ("widest direction", "second widest") if projected else ("$x_1$", "$x_2$")
+                x, y = ("widest direction", "second widest") if projected else ("x₁", "x₂")
                 axes.set_xlabel(x)
                 axes.set_ylabel("" if side else y, labelpad=2)
             colour = side_colour(side)

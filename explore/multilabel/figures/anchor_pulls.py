@@ -16,6 +16,7 @@ from explore.multilabel.pulls import anchor_similarity, pulls_on_anchor
 from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading, add_image_axes
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, PALETTE
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def neighbour_rows(present: np.ndarray) -> list[int]:
     return rows
 
 
+@selects(TRAINING, most=1)
 def anchor_pulls(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     correlation: str = "outside",
     overlap: str = "jaccard",
@@ -86,7 +88,7 @@ def anchor_pulls(
         InvalidInput: another recording.
         UnknownName: another correlation or overlap.
     """
-    recording = TRAINING.check(recordings)[0]
+    (recording,) = recordings
     if "component_mean" not in recording or recording["component_mean"].ndim != 3:
         raise InvalidInput(
             f"the pulls need a training with isotropic KMCL; {recording.attrs['name']} is none"

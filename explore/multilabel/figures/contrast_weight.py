@@ -11,10 +11,12 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Patch, Rectangle
 
 from explore.core.statistics import mean_and_std
+from explore.core.validation import check_number
 from explore.errors import UnknownName
 from explore.multilabel.recordings import WEIGHT_STUDY
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import (
     AREA_GREY,
     EDGE_GREY,
@@ -42,8 +44,9 @@ MARGIN = 0.6
 """Room at both ends of the axes of weights, in distances between two weights."""
 
 
+@selects(WEIGHT_STUDY, most=1)
 def contrast_weight(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset], weight: float | None = None
+    recordings: Sequence[xarray.Dataset], weight: float | None = None
 ) -> xarray.Dataset:
     """Return the data of ``ContrastWeight`` from the last frame of a study of weights.
 
@@ -55,13 +58,14 @@ def contrast_weight(
         InvalidInput: no such study.
         UnknownName: a weight that was not studied.
     """
-    study = WEIGHT_STUDY.check(recordings)[0]
+    (study,) = recordings
     last = (study.isel(step=-1) if "step" in study.dims else study).sortby("weight")
     weights = last["weight"].values.astype(float)
     default = 1 / int(study.attrs["config"]["batch"])
     if weight is None:
         weight = _closest_weight(weights, default)
-    if float(weight) not in weights.tolist():
+    weight = check_number("weight", weight)
+    if weight not in weights.tolist():
         raise UnknownName("weight", weight, [f"{value:g}" for value in weights])
     dims = {
         "held_out_map": ("weight", "run"),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import xarray
 
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_names, check_whole_number
 from explore.errors import InvalidInput, UnknownName
 from explore.multilabel._label_sets import is_at_least, overlap_of
 from explore.multilabel.catalog import METHOD_LABELS
@@ -21,6 +21,7 @@ from explore.multilabel.pulls import (
     pulls_on_anchor,
 )
 from explore.multilabel.recordings import TRAINING
+from explore.plotting.selection import by_name, selects
 
 FILTER_MODES = ("any", "all", "exactly")
 NEIGHBOURS = 6
@@ -81,8 +82,9 @@ def add_projection(recording: xarray.Dataset) -> xarray.Dataset:
     return recording.assign(added).assign_coords(plane)
 
 
+@selects(TRAINING)
 def embedding(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     training: str = "",
     anchor: int = 0,
@@ -102,19 +104,19 @@ def embedding(
         InvalidInput: another recording, or no such anchor.
         UnknownName: a training or a label that the recordings do not have.
     """
-    by_name = {str(run.attrs["name"]): run for run in TRAINING.check(recordings)}
-    name = training or next(iter(by_name))
-    if name not in by_name:
-        raise UnknownName("training", name, by_name)
-    recording = add_projection(by_name[name])
+    runs = by_name((str(run.attrs.get("name", "")) for run in recordings), recordings)
+    name = check_choice("training", training or next(iter(runs)), runs)
+    recording = add_projection(runs[name])
     steps = recording["step"].values
     index = len(steps) - 1 if step is None else max(0, int((steps <= step).sum()) - 1)
     frame = recording.isel(step=index)
+    anchor = check_whole_number("anchor", anchor)
     if not 0 <= anchor < recording.sizes["point"]:
         raise InvalidInput(
             f"anchor must be a sample 0..{recording.sizes['point'] - 1}, got {anchor}"
         )
     names = [str(label) for label in recording["label"].values]
+    labels = check_names("labels", [labels] if isinstance(labels, str) else labels)
     unknown = [label for label in labels if label not in names]
     if unknown:
         raise UnknownName("label", unknown[0], names)

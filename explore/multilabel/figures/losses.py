@@ -20,6 +20,7 @@ from explore.multilabel.study_tables import (
 )
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import EDGE_GREY, FRAME_GREY, GRID_GREY, PALETTE, set_title
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ SCORE_STEP, DIFFERENCE_STEP = 0.05, 0.02
 NO_VALUE = "–"
 
 
-def training_losses(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset], measure: str = "mAP"
-) -> xarray.Dataset:
+@selects(most=1)
+def training_losses(recordings: Sequence[xarray.Dataset], measure: str = "mAP") -> xarray.Dataset:
     """Return the data of ``TrainingLosses`` from the last frame of a study.
 
     Args:

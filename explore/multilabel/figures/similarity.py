@@ -16,6 +16,7 @@ from explore.multilabel.pulls import anchor_similarity, matched_similarity
 from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, PALETTE, set_title
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ BIN_NAMES = ("0", "to 0.3", "to 0.6", "below 1", "1")
 QUARTILES = ("lower quartile", "median", "upper quartile")
 
 
+@selects(TRAINING)
 def similarity_by_overlap(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     similarity: str = "features",
 ) -> xarray.Dataset:
@@ -52,7 +54,7 @@ def similarity_by_overlap(
         UnknownName: another similarity.
     """
     check_choice("similarity", similarity, SIMILARITY_LABELS)
-    runs = TRAINING.check(recordings)
+    runs = recordings
     quartiles, correlations, kinds, steps = [], [], [], []
     for run in runs:
         all_steps = run["step"].values

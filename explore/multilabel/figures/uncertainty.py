@@ -15,6 +15,7 @@ from explore.core.validation import check_choice, check_flag, check_number
 from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, GRID_GREY, PALETTE, set_title
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ ROW_POSITIONS = (-0.075, -0.17, -0.265)
 """Heights of the rows of text below the axes."""
 
 
+@selects(TRAINING, most=1)
 def uncertainty_by_count(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     measure: str = "epistemic",
     by_count: bool = True,
     step: int | None = None,
@@ -59,7 +61,7 @@ def uncertainty_by_count(
         InvalidInput: no training, or one without uncertainties; or a threshold outside of [0, 1].
         UnknownName: an uncertainty that was not recorded.
     """
-    run = TRAINING.check(recordings)[0]
+    (run,) = recordings
     require_variable(run, "uncertainty", "a training with uncertainties (explore run probmcl)")
     check_flag("by_count", by_count)
     names = [str(name) for name in run["uncertainty_kind"].values]

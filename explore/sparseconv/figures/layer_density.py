@@ -9,6 +9,7 @@ import xarray
 
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
 from explore.sparseconv.figures.survey_data import chart_data, single_survey
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+@selects(most=1)
 def density(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     layer: int = 0,
     unit: str = "bytes",

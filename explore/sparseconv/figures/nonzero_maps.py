@@ -13,6 +13,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_heading, add_image_axes
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
 from explore.sparseconv.figures.survey_data import (
@@ -43,8 +44,9 @@ CODE_COLOURS = ("white", UNREAD_COLOUR, *WINDOW_COUNT_COLOURS.values())
 """Zero, unread, and values by the number of windows that read them."""
 
 
+@selects(most=1)
 def nze(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     layer: int = 0,
     channel: int = 1,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 
+from explore.core.validation import check_number
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
 from explore.subclass import label_information
 from explore.subclass.figures.style import (
@@ -35,8 +37,9 @@ CURVES = {
 """Colour, marker and legend of each curve."""
 
 
+@selects(TRAINING, most=1)
 def label_bits(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     temperature: float = 1.0,
     who: str = "teacher",
     step: int | None = None,
@@ -52,7 +55,8 @@ def label_bits(
     Raises:
         InvalidInput: another kind of recording, T ≤ 0, or a run without a teacher.
     """
-    recording = TRAINING.check(recordings)[0]
+    (recording,) = recordings
+    temperature = check_number("temperature", temperature, above=0)
     z, parents = subclass_logits(select_frame(recording, step), who), recording["parent"].values
     subclasses = recording["image_subclass"].values
     subclass_names = as_objects(names_of(recording, "subclass"))

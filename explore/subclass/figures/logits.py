@@ -14,7 +14,9 @@ from explore.core.recording import frame_index
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, set_title
+from explore.plotting.texts import text_marker
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.figures.style import (
     as_objects,
@@ -35,8 +37,9 @@ CURVES = {"accuracy": "classes named right", "bits": "soft label bits, T = 1"}
 EPOCH_TICKS = (0, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
 
+@selects(TRAINING, most=2)
 def logits(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     subclass: str = ALL,
 ) -> xarray.Dataset:
@@ -54,10 +57,7 @@ def logits(
     Raises:
         InvalidInput: another kind of recording, more than two, other images, or no such subclass.
     """
-    listed = TRAINING.check(recordings)
-    if len(listed) > 2:
-        raise InvalidInput(f"give one or two recordings, got {len(listed)}")
-    first = listed[0]
+    listed, first = recordings, recordings[0]
     names, subclasses = names_of(first, "subclass"), first["image_subclass"].values
     for recording in listed[1:]:
         if names_of(recording, "subclass") != names or not np.array_equal(
@@ -144,7 +144,7 @@ class Logits(Picture):
             points = []
             for k, (subclass, parent) in enumerate(subclasses):
                 style: dict[str, Any] = {"ms": 7, "mew": 0.3, "color": class_colour(int(parent))}
-                line = axes.plot([], [], ls="", marker=f"${_glyph(subclass, k)}$", **style)[0]
+                line = axes.plot([], [], ls="", marker=text_marker(_glyph(subclass, k)), **style)[0]
                 points.append(self.moving(line))
             self._points.append(points)
         self._build_names(data)

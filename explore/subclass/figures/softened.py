@@ -9,9 +9,11 @@ import numpy as np
 import xarray
 from matplotlib.patches import Rectangle
 
+from explore.core.validation import check_number, check_whole_number
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import BAR_GREY, LIGHT_GRID_GREY, PALETTE
 from explore.subclass import label_information
 from explore.subclass.figures.style import (
@@ -33,8 +35,9 @@ CLASS_GAP = 0.9
 """Distance between classes, in bars."""
 
 
+@selects(TRAINING, most=1)
 def softened(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     temperature: float = 1.0,
     image: int = 0,
     who: str = "teacher",
@@ -52,7 +55,9 @@ def softened(
     Raises:
         InvalidInput: another kind of recording, no such image, or T ≤ 0.
     """
-    recording = TRAINING.check(recordings)[0]
+    (recording,) = recordings
+    temperature = check_number("temperature", temperature, above=0)
+    image = check_whole_number("image", image)
     if not 0 <= image < recording.sizes["image"]:
         raise InvalidInput(f"image must be 0 to {recording.sizes['image'] - 1}, got {image}")
     z = subclass_logits(select_frame(recording, step), who)[image]

@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from explore.core.statistics import mean_and_std
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
+from explore.plotting.selection import selects
 from explore.plotting.style import (
     EDGE_GREY,
     FRAME_GREY,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+@selects(STUDY, most=1)
 def students(
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
+    recordings: Sequence[xarray.Dataset],
     width: int | None = None,
     labels: int | None = None,
     teacher_images: int | None = None,
@@ -58,7 +60,7 @@ def students(
     Raises:
         InvalidInput: another kind of recording, or a value that was not studied.
     """
-    last = last_frame(STUDY.check(recordings)[0])
+    last = last_frame(recordings[0])
     values = {name: last[name].values.tolist() for name in ("width", "temperature")}
     width = middle(values["width"]) if width is None else width
     check_studied(last, "width", width)
