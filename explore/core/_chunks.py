@@ -134,7 +134,8 @@ def change_of(path: Path, expected: Fingerprint) -> str:
 
 
 def _with_checksum(payload: bytes) -> bytes:
-    return payload + google_crc32c.value(payload).to_bytes(CRC_BYTES, "little")
+    checksum: int = google_crc32c.value(payload)
+    return payload + checksum.to_bytes(CRC_BYTES, "little")
 
 
 def _unpack(compressor: str, payload: bytes) -> bytes:

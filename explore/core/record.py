@@ -22,7 +22,7 @@ from explore.core.checkpoint import checkpoint_path, resume, save_checkpoint
 from explore.core.environment import processor, threads, versions
 from explore.core.frame_steps import Every, FrameSteps
 from explore.core.recording import describe_difference, open_recording, recording_id
-from explore.core.runs import BaseRun, Progress, Run, Stop
+from explore.core.runs import BaseRun, Progress, Run, Stop, advance_once
 from explore.core.validation import check_callable, check_text, check_whole_number, describe
 from explore.errors import ConfigMismatch, ExploreWarning, InvalidInput, RecordingFailed
 
@@ -107,7 +107,7 @@ def record(
                 if run.step >= run.steps or interrupted() or (stop is not None and stop()):
                     break
                 start = time.perf_counter()
-                _advance(run)
+                advance_once(run)
                 seconds = writer.attributes.get("seconds", 0.0)
                 writer.attributes["seconds"] = seconds + time.perf_counter() - start
                 if time.monotonic() - saved_at > CHECKPOINT_SECONDS:
@@ -162,19 +162,6 @@ def _writer(run: Run, path: Path, frames: int) -> Writer:
         writer.close()
         raise
     return writer
-
-
-def _advance(run: Run) -> None:
-    """Take one step, and check that it was counted: otherwise the run would never end."""
-    before = run.step
-    run.advance()
-    after = check_whole_number(f"step of {type(run).__name__}", run.step, at_least=0)
-    if after <= before:
-        raise InvalidInput(
-            f"advance() of {type(run).__name__} must add 1 to its step; it was {before} and is now "
-            f"{after}"
-        )
-    run.step = after
 
 
 def _check_values(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from explore.core.validation import check_text
 from explore.errors import DataMissing
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -14,7 +15,9 @@ def shipped(name: str) -> Path:
 
     Raises:
         DataMissing: this installation does not contain it.
+        InvalidInput: ``name`` is no text.
     """
+    name = check_text("name", name)
     for root in (PACKAGE / "_shipped", PACKAGE.parent):
         if (root / name).exists():
             return root / name

@@ -12,12 +12,17 @@ import numpy as np
 
 from explore._parallel.cpus import usable_cpus
 from explore.core.frame_steps import Every
+from explore.core.validation import check_text, check_whole_number
+from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
 
 Progress = Callable[[int, int, str], None]
 Stop = Callable[[], bool]
+
+MAX_THREADS = 4096
+"""More threads than any machine runs; PyTorch fails above some number."""
 
 
 @runtime_checkable
@@ -97,7 +102,8 @@ class BaseRun:
     class_names: Sequence[str] = ()
 
     def __repr__(self) -> str:
-        data = self.config.get("data", {}).get("name", "")
+        data = self.config.get("data") if isinstance(self.config, Mapping) else None
+        data = data.get("name", "") if isinstance(data, Mapping) else ""
         return f"{type(self).__name__}({self.name} on {data}, step {self.step} of {self.steps})"
 
     @property
@@ -129,9 +135,13 @@ class BaseRun:
         self.step = int(state["step"])
 
     def run(self) -> Self:
-        """Advance to the end without recording; returns the run itself."""
+        """Advance to the end without recording; returns the run itself.
+
+        Raises:
+            InvalidInput: ``advance`` does not add 1 to ``step``, so that the run would never end.
+        """
         while self.step < self.steps:
-            self.advance()
+            advance_once(self)
         return self
 
     def summary(self) -> str:
@@ -146,6 +156,23 @@ class BaseRun:
         return None
 
 
+def advance_once(run: Run) -> None:
+    """Take one step of a run, and check that it was counted.
+
+    Raises:
+        InvalidInput: it was not, so that the run would never end.
+    """
+    before = run.step
+    run.advance()
+    if type(run.step) is not int:
+        run.step = check_whole_number(f"step of {type(run).__name__}", run.step)
+    if run.step <= before:
+        raise InvalidInput(
+            f"advance() of {type(run).__name__} must add 1 to its step; it was {before} and is now "
+            f"{run.step}"
+        )
+
+
 def stream_seed(seed: int, name: str, *index: int) -> int:
     """Return a 63-bit seed for the named random stream of a run, at ``index`` (a step, say).
 
@@ -153,23 +180,36 @@ def stream_seed(seed: int, name: str, *index: int) -> int:
     stream and 40 alone. So a resumed run draws what an uninterrupted one draws, nothing of
     it has to be stored, and one use of randomness never disturbs another.
 
+    Raises:
+        InvalidInput: a number is no whole number of at least 0, or the name is no text.
+
     Example:
         >>> stream_seed(0, "batches", 3) == stream_seed(0, "batches", 3)
         True
         >>> stream_seed(0, "batches", 3) == stream_seed(0, "augment", 3)
         False
     """
-    words = np.random.SeedSequence((seed, zlib.crc32(name.encode()), *index)).generate_state(
-        2, np.uint32
-    )
+    numbers = [
+        check_whole_number(label, number, at_least=0)
+        for label, number in (("seed", seed), *(("index", k) for k in index))
+    ]
+    name = check_text("name", name)
+    words = np.random.SeedSequence(
+        (numbers[0], zlib.crc32(name.encode()), *numbers[1:])
+    ).generate_state(2, np.uint32)
     return (int(words[0]) << 31) ^ int(words[1])
 
 
 @contextmanager
 def torch_threads(count: int) -> Iterator[None]:
-    """Compute with this number of PyTorch threads inside the context."""
+    """Compute with this number of PyTorch threads inside the context.
+
+    Raises:
+        InvalidInput: the number is below 1 or no whole number.
+    """
     import torch
 
+    count = check_whole_number("threads", count, at_least=1, at_most=MAX_THREADS)
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:

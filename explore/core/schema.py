@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from explore.core.validation import check_text, describe
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -79,10 +80,13 @@ class RecordingKind:
                 ``(dims, values)``.
 
         Raises:
-            InvalidInput: a variable is not declared.
+            InvalidInput: a variable is not declared, or its values are no array.
         """
         import xarray
 
+        for label, value in (("values", values), ("coordinates", coordinates or {})):
+            if not isinstance(value, Mapping):
+                raise InvalidInput(f"{label} must be a mapping of arrays, got {describe(value)}")
         variables = {name: _entry(self.variables, name, value) for name, value in values.items()}
         constants = {
             name: _entry(self.coordinates, name, value)
@@ -99,11 +103,19 @@ def _entry(declared: Mapping[str, Variable], name: str, value: Any) -> Any:
         return value
     for pattern, variable in declared.items():
         regex = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>\\d+)", re.escape(pattern))
-        match = re.fullmatch(regex, name)
+        match = re.fullmatch(regex, check_text("the name of a variable", name))
         if match is None:
             continue
         numbers = match.groupdict()
-        dims = tuple(dim.format(**numbers) for dim in variable.dims)[: np.ndim(value)]
+        try:
+            dimensions = np.ndim(value)
+        except ValueError as error:
+            raise InvalidInput(f"{name} must be an array: {error}") from error
+        dims = tuple(dim.format(**numbers) for dim in variable.dims)[:dimensions]
+        if len(dims) != dimensions:
+            raise InvalidInput(
+                f"{name} has {dimensions} dimensions; declared are {len(variable.dims)}"
+            )
         attributes = {"long_name": variable.long_name.format(**numbers), "units": variable.units}
         return dims, value, {key: text for key, text in attributes.items() if text}
     raise InvalidInput(f"{name} is not declared; the declared names are {', '.join(declared)}")
