@@ -25,6 +25,7 @@ from explore.sparseconv.networks.structure import (
     apply_pruning,
     copy_network,
     is_plain_convolution,
+    pruning_hooks,
     replace_module,
 )
 from explore.sparseconv.networks.tuning_result import MethodChoice, Selection
@@ -98,11 +99,17 @@ def _convert_copy(
     Raises:
         InvalidInput: they are not, even without folding.
     """
-    for merge in (True, False) if fold else (False,):
+    attempts = [(True, True)] if fold else []
+    for prune, merge in (*attempts, (True, False), (False, False)):
         network = copy_network(model)
+        is_pruned = any(pruning_hooks(module) for module in network.modules())
+        if is_pruned and prune:
+            could_trace = trace(network) is not None
+            apply_pruning(network)
         graph = trace(network)
+        if is_pruned and prune and could_trace and graph is None:
+            continue  # the forward pass reads a mask
         expected = describe_graph(graph)
-        apply_pruning(network)
         format_free = is_format_free(network, graph) or _has_channels_last(network)
         choices = _choices(network, selection)
         chains = find_chains(network, graph) if merge else {}

@@ -140,23 +140,22 @@ def _check_copy(model: nn.Module, network: nn.Module) -> None:
                 raise InvalidInput(f"model cannot be copied: copy.deepcopy loses hooks of {name!r}")
 
 
-def apply_pruning(network: nn.Module) -> None:
-    """Replace the weights and masks of pruned convolutions by the weights that take part.
+def pruning_hooks(module: nn.Module) -> list[tuple[int, Any]]:
+    """Return the hooks of ``torch.nn.utils.prune`` on a convolution that has no other hooks."""
+    hooks: list[tuple[int, Any]] = list(module._forward_pre_hooks.items())
+    own = all(
+        isinstance(hook, BasePruningMethod)
+        and type(hook).__call__ is BasePruningMethod.__call__
+        and isinstance(getattr(hook, "_tensor_name", None), str)
+        for _, hook in hooks
+    )
+    return hooks if own and _has_calls_of(type(module), nn.Conv2d) else []
 
-    Convolutions with hooks other than those of ``torch.nn.utils.prune`` stay as they are.
-    """
+
+def apply_pruning(network: nn.Module) -> None:
+    """Replace the weights and masks of pruned convolutions by the weights that take part."""
     for module in network.modules():
-        hooks = list(module._forward_pre_hooks.values())
-        own = all(
-            isinstance(hook, BasePruningMethod)
-            and type(hook).__call__ is BasePruningMethod.__call__
-            and isinstance(getattr(hook, "_tensor_name", None), str)
-            for hook in hooks
-        )
-        if not _has_calls_of(type(module), nn.Conv2d) or not hooks or not own:
-            continue
-        pruning: list[tuple[int, Any]] = list(module._forward_pre_hooks.items())
-        for key, hook in pruning:
+        for key, hook in pruning_hooks(module):
             name = hook._tensor_name
             weight = hook.apply_mask(module).detach()
             del module._forward_pre_hooks[key]
@@ -169,8 +168,36 @@ def apply_pruning(network: nn.Module) -> None:
 
 
 def replace_module(network: nn.Module, module: nn.Module, replacement: nn.Module) -> None:
-    """Replace a module under every name that it has in a network."""
+    """Replace a module under every name that it has in a network, and in lists of modules."""
     for parent in list(network.modules()):
         for name, child in parent._modules.items():
             if child is module:
                 parent._modules[name] = replacement
+        attributes = vars(parent)
+        for name, value in attributes.items():
+            if name not in ("_modules", "_parameters", "_buffers") and _is_container(value):
+                attributes[name] = _replaced(value, module, replacement)
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, list | tuple | dict) and bool(value)
+
+
+def _replaced(value: Any, module: nn.Module, replacement: nn.Module, depth: int = 8) -> Any:
+    """Replace a module in nested lists and dicts in place; return new tuples that held it."""
+    if value is module:
+        return replacement
+    if not depth or not _is_container(value):
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    changes = {}
+    for key, item in items:
+        new = _replaced(item, module, replacement, depth - 1)
+        if new is not item:
+            changes[key] = new
+    if changes and type(value) is tuple:
+        return tuple(changes.get(key, item) for key, item in enumerate(value))
+    if not isinstance(value, tuple):
+        for key, new in changes.items():
+            value[key] = new
+    return value
