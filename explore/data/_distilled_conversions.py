@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from explore.core.environment import versions
-from explore.core.tensor_validation import as_tensor, check_labels, check_tensor
+from explore.core.tensor_validation import as_tensor, check_tensor
 from explore.core.validation import check_choice, check_items, check_path, describe
+from explore.data._class_labels import check_class_labels
 from explore.data.normalization import check_statistics, normalize, normalize_bytes
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput
@@ -98,8 +99,12 @@ def distilled_labels(
     """
     y = as_tensor("labels", labels).detach().cpu()
     if y.ndim != 2 or not y.is_floating_point():
-        return check_labels("labels", y, count, classes, "image").contiguous()
-    y = check_tensor("labels", y, (count, "K"), dtype=torch.float32)
+        return check_class_labels("labels", y, count, classes).contiguous()
+    if len(y) != count:
+        raise InvalidInput(
+            f"labels must be floats [{count}, K], one row for each of the images, got {describe(y)}"
+        )
+    y = check_tensor("labels", y, ("N", "K"), dtype=torch.float32)
     if classes is not None and y.shape[1] != classes:
         raise InvalidInput(
             f"soft labels have {y.shape[1]} columns, but there are {classes} class names"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -50,6 +51,10 @@ def check_indices(name: str, indices: Any, count: int, samples: str) -> torch.Te
     values = to_python(indices)
     if isinstance(values, int | float) and not isinstance(values, bool):
         values = [check_whole_number(name, values)]
+    if isinstance(values, set | frozenset | Mapping):
+        raise InvalidInput(
+            f"{name} must be in an order; {describe(indices)} has none, pass a sorted list"
+        )
     if not hasattr(values, "shape"):
         values = check_items(name, values)
         if not values:

@@ -36,11 +36,7 @@ def find_split_folders(reader: FolderReader, root: Path) -> dict[str, Path]:
             )
         return {}
     group = max(nested, key=len)
-    flat = [
-        f
-        for _, f in groups[nested.index(group)]
-        if not reader.entries(f)[0] and reader.entries(f)[1]
-    ]
+    flat = [f for _, f in groups[nested.index(group)] if _has_only_images(reader, f)]
     if flat:
         names = " and ".join(readable(f.name) for f in flat)
         reader.note(f"the images in {names} are not read, as they are not in folders of classes")
@@ -65,11 +61,6 @@ def find_split_folders(reader: FolderReader, root: Path) -> dict[str, Path]:
             )
         reader.note(f"the images in {names} are not read, as they belong to no part")
     return split_folders
-
-
-def _has_only_images(reader: FolderReader, folder: Path) -> bool:
-    folders, images = reader.entries(folder)
-    return bool(images) and not folders
 
 
 def _has_only_images(reader: FolderReader, folder: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Self
 import torch
 
 from explore.core.tensor_validation import check_finite, check_tensor
-from explore.core.validation import check_flag, check_names, check_number, describe, to_python
+from explore.core.validation import check_flag, check_names, check_number, describe
 from explore.data._distilled_conversions import (
     Space,
     create_folder,
@@ -95,7 +95,7 @@ class DistilledSet:
         )
         class_names = check_names("class_names", self.class_names)
         mean, std = check_statistics(self.mean, self.std, images.shape[1], optional=True)
-        rate = to_python(self.learning_rate)
+        rate = self.learning_rate
         checked: dict[str, Any] = {
             "images": images.detach().cpu().contiguous(),
             "labels": distilled_labels(self.labels, len(images), len(class_names)),

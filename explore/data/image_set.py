@@ -14,9 +14,10 @@ import torch
 
 from explore.core import label_hierarchy
 from explore.core.label_hierarchy import check_superclasses
-from explore.core.tensor_validation import as_tensor, check_finite, check_labels, check_tensor
+from explore.core.tensor_validation import as_tensor, check_finite, check_tensor
 from explore.core.validation import check_flag, check_items, check_names, check_text, describe
 from explore.data._chunks import chunks
+from explore.data._class_labels import check_class_labels
 from explore.data._indices import check_indices
 from explore.data._json_values import check_json
 from explore.data.normalization import check_statistics, denormalize_to_bytes, normalize_bytes
@@ -87,7 +88,7 @@ class ImageSet:
         checked: dict[str, Any] = {
             "name": check_text("name", self.name),
             "images": images,
-            "labels": check_labels("labels", self.labels, count, len(class_names), "image"),
+            "labels": check_class_labels("labels", self.labels, count, len(class_names)),
             "class_names": class_names,
             "mean": mean,
             "std": std,
@@ -105,12 +106,19 @@ class ImageSet:
         parents: Sequence[int] = check_items("parents", self.parents)
         subclasses = self.subclasses
         if len(parents):
+            if len(parents) != len(names):
+                raise InvalidInput(
+                    f"parents has {len(parents)} entries, but there are {len(names)} subclasses in "
+                    "subclass_names; give one for each"
+                )
             parents = check_superclasses(self.parents, len(names), classes).tolist()
             if subclasses is None:
                 raise InvalidInput("parents need subclasses; pass the subclass of each image")
         if subclasses is not None:
             limit = len(names) if names and not parents else None
-            subclasses = check_labels("subclasses", subclasses, len(labels), limit, "image")
+            subclasses = check_class_labels(
+                "subclasses", subclasses, len(labels), limit, "subclass_names"
+            )
             if parents:
                 label_hierarchy.check_labels(labels, subclasses, parents)
         return {"subclasses": subclasses, "subclass_names": names, "parents": tuple(parents)}

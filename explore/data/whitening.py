@@ -78,7 +78,9 @@ class ZCA:
         matrices = [(vectors * scale) @ vectors.T for scale in (values.rsqrt(), values.sqrt())]
         forward, inverse = (matrix.to(dtype) for matrix in matrices)
         if not (forward.isfinite().all() and inverse.isfinite().all()):
-            raise InvalidInput("the images are too small or too large; scale them first")
+            raise InvalidInput(
+                "the images are too small or too large, or epsilon is; scale them first"
+            )
         self.mean, self.forward_matrix, self.inverse_matrix = mean.to(dtype), forward, inverse
         return self
 
@@ -102,6 +104,11 @@ class ZCA:
         """
         zca = cls(epsilon)
         mean = check_tensor("mean", mean, ("D",), finite=True).detach()
+        if getattr(inverse, "shape", (len(mean),))[0] != len(mean):
+            raise InvalidInput(
+                f"mean must have one value for each row of inverse, got {len(mean)} values for "
+                f"{describe(inverse)}"
+            )
         inverse = check_tensor("inverse", inverse, (len(mean),) * 2, finite=True).detach()
         dtype = _computed_type(inverse)
         if forward is None:

@@ -353,17 +353,17 @@ def test_statistics_equal_those_of_numpy():
         (
             torch.zeros(2, 1, 4, 4).byte(),
             torch.zeros(3),
-            r"labels must be integers \[2\], got torch.int64 \[3\]",
+            r"labels must be integers \[2\], one for each of the images, got torch.int64 \[3\]",
         ),
         (
             torch.zeros(2, 1, 4, 4).byte(),
             torch.tensor([0, 2]),
-            r"labels must be 0..1, got 2 in image 1",
+            r"labels must be 0..1, as there are 2 class names; image 1 has 2",
         ),
         (
             torch.zeros(2, 1, 4, 4).byte(),
             torch.tensor([-1, 1]),
-            r"labels must be 0..1, got -1 in image 0",
+            r"labels must be 0..1, as there are 2 class names; image 0 has -1",
         ),
     ],
 )

@@ -146,11 +146,9 @@ def _check(
     name: str, value: Any, low: float, high: float, meaning: str, is_range: bool = False
 ) -> Any:
     """Return ``value`` as a Python number, or a range of two values as ``[low, high]``."""
-    has_items = is_range and not isinstance(value, str | bytes) and hasattr(value, "__len__")
-    try:
-        is_pair = has_items and len(value) == 2
-    except TypeError:  # an array without dimensions
-        is_pair = False
+    is_pair = is_range and isinstance(value, list | tuple) and len(value) == 2
+    if is_range and getattr(value, "shape", None) == (2,):  # an array or a tensor
+        value, is_pair = list(value), True
     kind = type(low)
     check = check_whole_number if kind is int else check_number
     try:
