@@ -1,27 +1,34 @@
-"""Checks of images, targets and logits, shared by maps and curves."""
+"""Checks of images and targets, shared by maps and curves."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import nn
 
+from explore.core.tensor_validation import as_tensor, check_tensor
+from explore.core.validation import check_items, check_whole_number, describe
 from explore.errors import InvalidInput
+from explore.models._checks import as_input
+
+MAX_VALUES = 2**27
+"""Of one image: more take gigabytes in a network."""
 
 
-def check_images(images: Any) -> torch.Tensor:
-    """Return images that are floats ``[N, C, H, W]``, one or more.
+def check_images(model: nn.Module, images: Any, finite: bool = False) -> torch.Tensor:
+    """Return images that are floats ``[N, C, H, W]``, one or more, as a network takes them.
+
+    Args:
+        model: the network, whose device and floating type they get.
+        images: a tensor, an array or a list.
+        finite: refuse images with NaN or infinities.
 
     Raises:
         InvalidInput: they are not.
     """
-    if not isinstance(images, torch.Tensor) or not images.is_floating_point() or images.ndim != 4:
-        given = list(images.shape) if hasattr(images, "shape") else type(images).__name__
-        kind = getattr(images, "dtype", "")
-        raise InvalidInput(f"images must be floats [N, C, H, W], got {given} {kind}".rstrip())
-    if not len(images):
-        raise InvalidInput("there must be one or more images, got none")
-    return images
+    tensor = check_tensor("images", images, ("N", "C", "H", "W"), finite=finite)
+    return as_input(model, tensor)
 
 
 def check_targets(targets: Any, count: int) -> torch.Tensor | None:
@@ -32,12 +39,10 @@ def check_targets(targets: Any, count: int) -> torch.Tensor | None:
     """
     if targets is None:
         return None
-    try:
-        classes = torch.as_tensor(targets)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidInput(f"targets must be whole numbers, got {targets!r}") from error
-    if classes.is_floating_point() or classes.is_complex() or classes.dtype == torch.bool:
-        raise InvalidInput(f"targets must be whole numbers, got {classes.dtype}")
+    classes = as_tensor("targets", targets)
+    if classes.is_floating_point() or classes.dtype == torch.bool:
+        raise InvalidInput(f"targets must be whole numbers, got {describe(targets)}")
+    classes = classes.long()
     if classes.ndim == 0:
         classes = classes.expand(count)
     if classes.shape != (count,):
@@ -47,31 +52,21 @@ def check_targets(targets: Any, count: int) -> torch.Tensor | None:
         )
     if int(classes.min()) < 0:
         raise InvalidInput(f"targets must be classes of at least 0, got {int(classes.min())}")
-    return classes.long()
+    return classes
 
 
-def check_logits(logits: Any, count: int) -> None:
-    """Check that a network returned logits ``[N, K]``.
-
-    Raises:
-        InvalidInput: it did not.
-    """
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != count:
-        given = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise InvalidInput(
-            f"the network must return logits [N, K] for N images, it returns {given}; "
-            "wrap it in a module that does"
-        )
-
-
-def check_classes(targets: torch.Tensor, logits: torch.Tensor) -> None:
-    """Check that each target is the number of a logit.
+def check_shape(shape: Any) -> tuple[int, int, int]:
+    """Return the shape of an image, ``(C, H, W)``.
 
     Raises:
-        InvalidInput: one is too large.
+        InvalidInput: it is something else, or has more than ``MAX_VALUES`` values.
     """
-    if int(targets.max()) >= logits.shape[1]:
+    items = check_items("shape", shape)
+    if len(items) != 3:
+        raise InvalidInput(f"shape must be (C, H, W) of one image, got {describe(shape)}")
+    channels, height, width = (check_whole_number("shape", item, at_least=1) for item in items)
+    if channels * height * width > MAX_VALUES:
         raise InvalidInput(
-            f"targets must be classes 0 to {logits.shape[1] - 1}, as the network has "
-            f"{logits.shape[1]} logits; got {int(targets.max())}"
+            f"shape must be that of an image of at most {MAX_VALUES} values, got {describe(shape)}"
         )
+    return channels, height, width

@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
+from explore.models._checks import run_network
 
 POOLING_TYPES = (
     nn.MaxPool2d, nn.AvgPool2d, nn.LPPool2d, nn.FractionalMaxPool2d, nn.AdaptiveAvgPool2d,
@@ -26,10 +28,7 @@ def check_layer(model: nn.Module, name: str) -> str:
     Raises:
         UnknownName: it has no such layer; the message names the nearest one.
     """
-    names = [other for other, _ in model.named_modules() if other]
-    if name not in names:
-        raise UnknownName("layer", name, names)
-    return name
+    return check_choice("layer", name, [other for other, _ in model.named_modules() if other])
 
 
 def find_layer(model: nn.Module, image: torch.Tensor) -> str:
@@ -46,7 +45,8 @@ def find_layer(model: nn.Module, image: torch.Tensor) -> str:
         image: ``[1, ...]``, its input.
 
     Raises:
-        InvalidInput: no layer has such a map, or attention layers follow it.
+        InvalidInput: no layer has such a map, attention layers follow it, or the network cannot
+            compute the image.
     """
     outputs, logits = record_outputs(model, image)
     classes = logits.shape[1] if isinstance(logits, torch.Tensor) and logits.ndim == 2 else -1
@@ -97,7 +97,7 @@ def record_outputs(
     ]
     try:
         with torch.no_grad():
-            logits = model(image)
+            logits = run_network(model, image)
     finally:
         for handle in handles:
             handle.remove()

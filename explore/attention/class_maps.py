@@ -15,22 +15,30 @@ from explore.attention._cam_kinds import (
     scale_maps,
     smooth_gradcam_plus_plus_sum,
 )
-from explore.attention._input_checks import (
-    check_classes,
-    check_images,
-    check_logits,
-    check_targets,
-)
+from explore.attention._input_checks import check_images, check_shape, check_targets
 from explore.attention._target_layer import check_layer, find_layer
 from explore.attention.kinds import CAM_KINDS
 from explore.attention.receptive_field import receptive_field
 from explore.core.runs import stream_seed
-from explore.core.validation import check_choice, check_number, check_whole_number
+from explore.core.tensor_validation import check_network, check_tensor
+from explore.core.validation import (
+    check_choice,
+    check_flag,
+    check_items,
+    check_number,
+    check_seed,
+    check_whole_number,
+)
 from explore.errors import ExploreWarning, InvalidInput
-from explore.models.training import evaluation_mode
+from explore.models._checks import check_classes, check_outputs, run_network
+from explore.models.scoring import evaluation_mode
 
 MAX_NAMED_MAPS = 5
 """How many maps a warning names at most."""
+
+MAX_COPIES = 10_000
+MAX_SIDE = 16_384
+"""Larger numbers would take hours or gigabytes; a digit too many is more likely."""
 
 
 class ClassMaps(NamedTuple):
@@ -94,14 +102,14 @@ class ActivationMapper:
         noise: float = 0.3,
         seed: int = 0,
     ) -> None:
-        if not isinstance(model, nn.Module):
-            raise InvalidInput(f"model must be a torch.nn.Module, got {type(model).__name__}")
-        self.model = model
+        self.model = check_network("model", model)
         self.kind = check_choice("kind", kind, CAM_KINDS)
-        self.copies = check_whole_number("copies", copies, 1)
+        self.copies = check_whole_number("copies", copies, 1, MAX_COPIES)
         self.noise = check_number("noise", noise, at_least=0)
-        self.seed = check_whole_number("seed", seed, 0)
-        self.layer = check_layer(model, layer) if layer else ""
+        self.seed = check_seed(seed)
+        self.layer = ""
+        if layer is not None and not (isinstance(layer, str) and not layer):
+            self.layer = check_layer(model, layer)
 
     def __call__(
         self,
@@ -116,7 +124,8 @@ class ActivationMapper:
         """Return the map of each image for its target.
 
         Args:
-            images: float ``[N, C, H, W]``, as the network takes them.
+            images: floats ``[N, C, H, W]``, a tensor, an array or a list; they get the device and
+                the type of the network.
             targets: one class for all images, or one for each; by default the class with the
                 largest logit.
             batch: images in a forward pass; more do not need more memory.
@@ -126,13 +135,18 @@ class ActivationMapper:
                 by default 0, 1, 2, …
 
         Raises:
-            InvalidInput: images or targets of another form, a target that is no class, an output
-                that is not ``[N, K]``, or a layer that returns no map.
+            InvalidInput: images or targets of another form, images that the network cannot compute,
+                a target that is no class, an output that is not ``[N, K]``, or a layer that returns
+                no map.
         """
-        images = check_images(images)
+        images = check_images(self.model, images)
         batch = check_whole_number("batch", batch, 1)
+        normalize, warn = check_flag("normalize", normalize), check_flag("warn", warn)
         wanted = check_targets(targets, len(images))
-        numbers = range(len(images)) if numbers is None else numbers
+        if numbers is None:
+            numbers = range(len(images))
+        else:
+            numbers = [check_whole_number("numbers", n, 0) for n in check_items("numbers", numbers)]
         if len(numbers) != len(images):
             raise InvalidInput(f"numbers must be {len(images)}, one per image, got {len(numbers)}")
         # Gradients are possible although the caller may have switched them off.
@@ -159,6 +173,7 @@ class ActivationMapper:
 
         It has kind, network, layer, the layer's resolution and its receptive field in pixels.
         """
+        shape = check_shape(shape)
         parameter = next(self.model.parameters(), torch.zeros(()))
         image = torch.zeros(1, *shape, device=parameter.device, dtype=parameter.dtype)
         maps = self(image, 0, warn=False).maps
@@ -194,7 +209,7 @@ class ActivationMapper:
         if not logits.requires_grad:  # the network itself switches gradients off and on again
             f, logits = self._forward(images)
         targets = logits.detach().argmax(1) if targets is None else targets.to(logits.device)
-        check_classes(targets, logits)
+        check_classes("targets", targets, logits)
         gradient = None
         if logits.requires_grad:
             chosen = one_hot(targets, logits.shape[1]).to(logits)
@@ -220,10 +235,9 @@ class ActivationMapper:
 
         handle = self.model.get_submodule(self.layer).register_forward_hook(tap)
         try:
-            logits = self.model(images)
+            logits = check_outputs(run_network(self.model, images), len(images))
         finally:
             handle.remove()
-        check_logits(logits, len(images))
         if not taps:
             raise InvalidInput(f"layer {self.layer!r} is not called in a forward pass")
         return taps[-1], logits
@@ -265,7 +279,7 @@ def gradcam(
 
     Args:
         model: any network that returns logits; it computes in evaluation mode and keeps its mode.
-        images: float ``[N, C, H, W]``, as the network takes them.
+        images: floats ``[N, C, H, W]``, as for ``ActivationMapper``.
         targets: one class for all images, or one for each; by default the predicted one.
         layer: name of a module; by default the last map before global pooling or the classifier.
         size: (height, width) or side in pixels to which maps are resized, bilinear; by default the
@@ -288,11 +302,12 @@ def gradcam(
         >>> gradcam(ConvNet(1, 10, 16, width=8), torch.rand(2, 1, 16, 16), targets=3).shape
         torch.Size([2, 16, 16])
     """
-    mapper = ActivationMapper(model, layer, kind, **options)
+    mapper = ActivationMapper(model, layer, kind, **_check_options(options))
+    images = check_images(model, images)
+    is_layer = isinstance(size, str) and size == "layer"
+    sides = (1, 1) if is_layer else _check_size(images.shape[-2:] if size is None else size)
     maps = mapper(images, targets, normalize=normalize).maps
-    if size == "layer":
-        return maps
-    return resize_maps(maps, images.shape[-2:] if size is None else size)
+    return maps if is_layer else resize_maps(maps, sides)
 
 
 def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
@@ -301,6 +316,19 @@ def resize_maps(maps: torch.Tensor, size: Any) -> torch.Tensor:
     Raises:
         InvalidInput: the size is neither a whole number nor two of them.
     """
+    maps = check_tensor("maps", maps, ("N", "h", "w"))
+    sides = _check_size(size)
+    return interpolate(maps[:, None], sides, mode="bilinear", align_corners=False)[:, 0]
+
+
+def _check_size(size: Any) -> tuple[int, int]:
     sides = size if isinstance(size, (tuple, list)) and len(size) == 2 else (size, size)
-    height, width = (check_whole_number("size", side, 1) for side in sides)
-    return interpolate(maps[:, None], (height, width), mode="bilinear", align_corners=False)[:, 0]
+    height, width = (check_whole_number("size", side, 1, MAX_SIDE) for side in sides)
+    return height, width
+
+
+def _check_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options of ``ActivationMapper``, if they are."""
+    for name in options:
+        check_choice("option", name, ("copies", "noise", "seed"))
+    return options

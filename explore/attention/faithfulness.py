@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,18 +9,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from explore.attention._input_checks import (
-    check_classes,
-    check_images,
-    check_logits,
-    check_targets,
-)
+from explore.attention._input_checks import check_images, check_targets
 from explore.attention._target_layer import check_layer, record_outputs
 from explore.attention.class_maps import ActivationMapper
 from explore.core.runs import stream_seed
-from explore.core.validation import check_whole_number
+from explore.core.tensor_validation import check_network, check_tensor
+from explore.core.validation import check_items, check_seed, check_whole_number
 from explore.errors import InvalidInput
-from explore.models.training import evaluation_mode, logits_of
+from explore.models._checks import check_classes, check_outputs, copy_network
+from explore.models.scoring import evaluation_mode, logits_of
 
 if TYPE_CHECKING:
     import xarray
@@ -41,8 +37,8 @@ def deletion_curve(
 
     Args:
         model: any network that returns logits.
-        images: float ``[N, C, H, W]``.
-        cam: ``[N, H, W]``, at the size of the images.
+        images: floats ``[N, C, H, W]``, a tensor, an array or a list.
+        cam: floats ``[N, H, W]``, at the size of the images.
         targets: one class for all images, or one for each; by default the predicted one.
         steps: equal parts in which the pixels are deleted.
         baseline: ``[N, C, H, W]``, what deleted pixels become; by default the mean of each channel
@@ -91,28 +87,23 @@ def _curve(
     baseline: torch.Tensor | None,
     inserted: bool,
 ) -> torch.Tensor:
-    images = check_images(images)
-    if not isinstance(cam, torch.Tensor) or cam.shape != (len(images), *images.shape[2:]):
+    images = check_images(check_network("model", model), images, finite=True)
+    cam = check_tensor("maps", cam, ("N", "H", "W"), finite=True).detach()
+    if cam.shape != (len(images), *images.shape[2:]):
         raise InvalidInput(
-            f"maps must be [N, H, W] like images [N, C, H, W]; got "
-            f"{list(getattr(cam, 'shape', []))} and {list(images.shape)}"
+            f"maps must be [N, H, W] like images [N, C, H, W]; got {list(cam.shape)} and "
+            f"{list(images.shape)}"
         )
-    if not torch.isfinite(cam).all():
-        raise InvalidInput("maps must be finite, got NaN or infinity")
     pixels = cam[0].numel()
     steps = check_whole_number("steps", steps, 1, pixels)
     if baseline is None:
         baseline = images.mean((2, 3), keepdim=True).expand_as(images)
-    if not isinstance(baseline, torch.Tensor) or baseline.shape != images.shape:
-        raise InvalidInput(
-            f"baseline must be {list(images.shape)} like the images, got "
-            f"{list(getattr(baseline, 'shape', []))}"
-        )
+    else:
+        baseline = check_tensor("baseline", baseline, tuple(images.shape), finite=True).to(images)
     wanted = check_targets(targets, len(images))
-    logits = logits_of(model, images)
-    check_logits(logits, len(images))
+    logits = check_outputs(logits_of(model, images), len(images))
     classes = logits.argmax(1) if wanted is None else wanted.to(logits.device)
-    check_classes(classes, logits)
+    check_classes("targets", classes, logits)
     # The rank of each pixel, 0 for the largest value.
     order = cam.flatten(1).argsort(dim=1, descending=True, stable=True)
     ranks = torch.empty_like(order).scatter_(
@@ -140,11 +131,12 @@ def randomized(model: nn.Module, layers: Sequence[str], seed: int = 0) -> nn.Mod
 
     Raises:
         UnknownName: no layer of this name.
+        InvalidInput: no network, no list of names, or a network that cannot be copied.
     """
-    seed = check_whole_number("seed", seed, 0)
-    prefixes = [f"{check_layer(model, name)}." for name in layers]
+    seed, model = check_seed(seed), check_network("model", model)
+    prefixes = [f"{check_layer(model, name)}." for name in check_items("layers", layers)]
     with torch.inference_mode(False), torch.no_grad():
-        changed = copy.deepcopy(model)
+        changed = copy_network(model)
         for name, parameter in changed.named_parameters():
             if name.startswith(tuple(prefixes)):
                 generator = torch.Generator().manual_seed(stream_seed(seed, name))
@@ -185,7 +177,8 @@ def randomization_check(
     import xarray
     from scipy.stats import spearmanr
 
-    mapper = ActivationMapper(model, layer, kind)
+    mapper, seed = ActivationMapper(model, layer, kind), check_seed(seed)
+    images = check_images(model, images, finite=True)
     trained = mapper(images, targets, warn=False)
     with evaluation_mode(model):
         outputs, _ = record_outputs(model, images[:1])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
 
+from explore.attention._input_checks import check_shape
 from explore.attention._target_layer import check_layer
+from explore.core.tensor_validation import check_network
 from explore.errors import InvalidInput
+from explore.models._checks import copy_network, run_network
 
 NORM_TYPES = (
     nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.LocalResponseNorm,
@@ -33,14 +35,17 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
 
     Raises:
         UnknownName: no layer of this name.
-        InvalidInput: the layer returns no map, or the map does not depend on the image.
+        InvalidInput: no network, no shape of an image, a network that cannot be copied or cannot
+            compute such images, a layer that returns no map, or a map that does not depend on the
+            image.
 
     Example:
         >>> from explore.models import ConvNet
         >>> receptive_field(ConvNet(3, 10, 32, width=8), "blocks.2.activation", (3, 32, 32))
         (18, 18)
     """
-    check_layer(model, layer)
+    layer = check_layer(check_network("model", model), layer)
+    shape = check_shape(shape)
     outputs: list[Any] = []
     with torch.inference_mode(False), torch.enable_grad():
         linear = _linear_copy(model)
@@ -49,7 +54,7 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
         )
         image = torch.ones(1, *shape, dtype=torch.float64, requires_grad=True)
         try:
-            linear(image)
+            run_network(linear, image)
         finally:
             handle.remove()
         if not outputs or not isinstance(outputs[-1], torch.Tensor) or outputs[-1].ndim != 4:
@@ -70,7 +75,10 @@ def receptive_field(model: nn.Module, layer: str, shape: tuple[int, ...]) -> tup
 
 def _linear_copy(model: nn.Module) -> nn.Module:
     """Copy a network with positive equal weights, without norms and nonlinear modules."""
-    linear = copy.deepcopy(model).to("cpu").double().eval().requires_grad_(False)
+    linear = copy_network(model)
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in linear.parameters()):
+        raise InvalidInput("the network has lazy layers; compute one image with it first")
+    linear = linear.to("cpu").double().eval().requires_grad_(False)
     for name, module in list(linear.named_modules(remove_duplicate=False)):
         replacement = _replacement(module)
         if replacement is not None and name:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
 from explore.core.runs import stream_seed
-from explore.core.tensor_validation import check_finite
+from explore.core.tensor_validation import as_tensor, check_labels, check_tensor
+from explore.core.validation import check_choice, check_seed, check_whole_number
 from explore.data._chunks import chunks, map_rows
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import InvalidInput
+
+FEATURE_RANGE = (1e-140, 1e140)
+"""Sums of squares of features whose largest magnitude is in this range fit in float64."""
 
 METHOD_NAMES = ("random", "herding", "kcenter")
 
@@ -31,15 +37,16 @@ def select(
     With one sample per class, herding and k-center select the same sample.
 
     Args:
-        features: ``[N, ...]``, flattened: pixels, or the embedding of a network. The selection
-            depends on which of the two it is; report it.
-        labels: ``[N]`` integers.
+        features: numbers ``[N, ...]``, flattened: pixels, or the embedding of a network; a tensor,
+            an array or a list. The selection depends on which of the two it is; report it.
+        labels: integers ``[N]``, of any type.
         method: see above.
         per_class: number of samples of each class.
         seed: of the random selection.
 
     Returns:
-        Indices int64 ``[K · per_class]``, class by class in label order, in the order of selection.
+        Indices int64 ``[K · per_class]``, class by class in label order, in the order of selection,
+        on the device of the labels.
 
     Raises:
         UnknownName: the method is not one of the three.
@@ -54,14 +61,13 @@ def select(
         >>> select(features, labels, "kcenter", per_class=2)
         tensor([1, 2, 3, 4])
     """
-    if method not in METHOD_NAMES:
-        raise UnknownName("coreset method", method, METHOD_NAMES)
-    if not len(features) or labels.shape != (len(features),) or per_class < 1:
-        raise InvalidInput(
-            f"got {list(features.shape)} features, {list(labels.shape)} labels and per_class="
-            f"{per_class}; expected one or more features, one label for each, and per_class ≥ 1"
-        )
-    check_finite("features", features)
+    method = check_choice("coreset method", method, METHOD_NAMES)
+    per_class = check_whole_number("per_class", per_class, at_least=1)
+    seed = check_seed(seed)
+    features = check_tensor(
+        "features", as_tensor("features", features).detach(), ("N", ...), kind="number", finite=True
+    )
+    labels = check_labels("labels", labels, len(features))
     selection = []
     for label in labels.unique(sorted=True):
         members = (labels.cpu() == label.cpu()).nonzero().flatten()
@@ -81,10 +87,20 @@ def select(
 
 
 def _class_features(features: torch.Tensor, members: torch.Tensor) -> torch.Tensor:
-    """Return the features of one class in float64, ``[n, D]``, without another large copy."""
+    """Return the features of one class in float64, ``[n, D]``, without another large copy.
+
+    Huge and tiny ones are multiplied by a power of two, so that squares neither overflow nor
+    vanish. That changes no comparison of distances.
+    """
     x = torch.empty(len(members), features[:1].numel(), dtype=torch.float64)
     for rows, indices in zip(chunks(x), members.split(len(next(chunks(x)))), strict=True):
         rows.copy_(features[indices.to(features.device)].reshape(len(indices), -1))
+    largest = float(torch.stack([rows.abs().amax() for rows in chunks(x)]).max())
+    if largest and not FEATURE_RANGE[0] <= largest <= FEATURE_RANGE[1]:
+        exponent = -math.frexp(largest)[1]
+        for part in (exponent // 2, exponent - exponent // 2):  # 2 to the whole may overflow
+            for rows in chunks(x):
+                rows.mul_(2.0**part)
     return x
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import chain
 from typing import Any
 
@@ -63,6 +64,19 @@ def run_network(network: nn.Module, images: torch.Tensor) -> Any:
         raise InvalidInput(
             f"the network cannot compute images {list(images.shape)}: {reason}{advice}"
         ) from error
+
+
+def copy_network(network: nn.Module) -> nn.Module:
+    """Return a deep copy of a network.
+
+    Raises:
+        InvalidInput: it cannot be copied, for example because it stores results of a computation.
+    """
+    try:
+        return copy.deepcopy(network)
+    except (RuntimeError, TypeError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(f"the network cannot be copied: {reason}") from error
 
 
 def check_outputs(outputs: Any, count: int, shape: str = "[N, K]") -> torch.Tensor:

@@ -126,20 +126,32 @@ def test_curves_need_no_gradients_and_leave_the_network_as_it_is(curve: Any) -> 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": IMAGES[0]}, r"images must be floats \[N, C, H, W\], got \[3, 4, 5\]"),
-        ({"images": [1]}, r"images must be floats \[N, C, H, W\], got list"),
-        ({"images": IMAGES[:0], "cam": CAM[:0]}, "there must be one or more images"),
+        (
+            {"images": IMAGES[0]},
+            r"images must be floats \[N, C, H, W\], got torch.float64 \[3, 4, 5\]",
+        ),
+        ({"images": [1]}, r"images must be floats \[N, C, H, W\], got torch.int64 \[1\]"),
+        (
+            {"images": IMAGES[:0], "cam": CAM[:0]},
+            r"images must not be empty, got shape \[0, 3, 4, 5\]",
+        ),
         ({"cam": CAM[:, :2]}, r"got \[4, 2, 5\] and \[4, 3, 4, 5\]"),
         ({"cam": CAM[:2]}, r"maps must be \[N, H, W\] like images .*got \[2, 4, 5\]"),
-        ({"cam": CAM[:, None]}, r"got \[4, 1, 4, 5\]"),
-        ({"cam": None}, r"maps must be \[N, H, W\]"),
-        ({"cam": CAM / 0}, "maps must be finite"),
-        ({"cam": CAM * float("nan")}, "maps must be finite"),
+        (
+            {"cam": CAM[:, None]},
+            r"maps must be floats \[N, H, W\], got torch.float64 \[4, 1, 4, 5\]",
+        ),
+        ({"cam": None}, "maps must be an array of numbers, got None"),
+        ({"cam": CAM / 0}, "4 maps hold NaN or Inf"),
+        ({"cam": CAM * float("nan")}, "4 maps hold NaN or Inf, the first is number 0"),
         ({"steps": 0}, "steps must be a whole number of at least 1 and at most 20, got 0"),
         ({"steps": 21}, "at most 20, got 21"),
         ({"steps": 1.5}, "steps must be a whole number"),
-        ({"baseline": IMAGES[:1]}, r"baseline must be \[4, 3, 4, 5\] like the images, got \[1, 3"),
-        ({"baseline": 0.5}, r"baseline must be \[4, 3, 4, 5\] like the images"),
+        (
+            {"baseline": IMAGES[:1]},
+            r"baseline must be floats \[4, 3, 4, 5\], got torch.float64 \[1, 3",
+        ),
+        ({"baseline": 0.5}, r"baseline must be floats \[4, 3, 4, 5\], got tensor\(0.5"),
         ({"targets": 3}, "targets must be classes 0 to 2, as the network has 3 logits; got 3"),
         ({"targets": -1}, "targets must be classes of at least 0, got -1"),
         ({"targets": 1.0}, "targets must be whole numbers"),
@@ -220,7 +232,7 @@ def test_frozen_networks_and_inference_mode() -> None:
 def test_unknown_layers_and_seeds_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"unknown layer '05'.*Did you mean"):
         randomized(flat_network(), ["05"])
-    with pytest.raises(InvalidInput, match="seed must be a whole number of at least 0, got -1"):
+    with pytest.raises(InvalidInput, match="seed must be a whole number of at least 0"):
         randomized(flat_network(), ["5"], -1)
 
 

@@ -177,10 +177,13 @@ def test_the_mean_threshold_is_each_maps_own() -> None:
 
 
 BAD_MAPS = [
-    (torch.zeros(3, 4), r"maps must be floats \[N, H, W\], got \[3, 4\]"),
-    (torch.zeros(1, 1, 3, 4), r"got \[1, 1, 3, 4\]"),
-    (torch.zeros(1, 3, 4, dtype=torch.int64), r"maps must be floats \[N, H, W\], got \[1, 3, 4\]"),
-    (np.zeros((1, 3, 4)), r"maps must be floats \[N, H, W\], got ndarray"),
+    (torch.zeros(3, 4), r"maps must be floats \[N, H, W\], got torch.float32 \[3, 4\]"),
+    (torch.zeros(1, 1, 3, 4), r"got torch.float32 \[1, 1, 3, 4\]"),
+    (
+        torch.zeros(1, 3, 4, dtype=torch.int64),
+        r"maps must be floats \[N, H, W\], got torch.int64 \[1, 3, 4\]",
+    ),
+    (np.zeros((1, 3, 4), np.uint8), r"maps must be floats \[N, H, W\], got torch.uint8"),
     (torch.zeros(0, 3, 4), r"maps must not be empty, got shape \[0, 3, 4\]"),
     (torch.zeros(2, 0, 4), r"maps must not be empty, got shape \[2, 0, 4\]"),
 ]
@@ -201,11 +204,11 @@ def test_maps_of_another_form_are_refused(maps: Any, message: str) -> None:
     [
         (
             MASK.float(),
-            r"masks must be bool \[1, 2, 3\] like the maps, got torch.float32 \[1, 2, 3\]",
+            r"masks must be true or false \[N, H, W\], got torch.float32 \[1, 2, 3\]; compare them",
         ),
-        (MASK[0], r"masks must be bool \[1, 2, 3\] like the maps, got torch.bool \[2, 3\]"),
-        (torch.cat([MASK, MASK]), r"got torch.bool \[2, 2, 3\]"),
-        (None, "got None"),
+        (MASK[0], r"masks must be true or false \[N, H, W\], got torch.bool \[2, 3\]"),
+        (torch.cat([MASK, MASK]), r"masks must be \[1, 2, 3\] like the maps, got \[2, 2, 3\]"),
+        (None, "masks must be an array of numbers, got None"),
     ],
 )
 def test_masks_of_another_form_are_refused(measure: Any, masks: Any, message: str) -> None:
