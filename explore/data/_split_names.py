@@ -15,7 +15,7 @@ SPLIT_SYNONYMS = {
 """What the folder of a split may be called, in lower case."""
 SPLIT_PATTERN = re.compile(
     rf"(?P<split>{'|'.join(chain(*SPLIT_SYNONYMS.values()))})"
-    r"(set|data|images?|imgs?|split|part|folder)?(?P<number>\d*)"
+    r"(set|data|images?|imgs?|split|part|folder)?\d*"
 )
 NEUTRAL_WORDS = {"", "set", "data", "image", "images", "img", "imgs", "split", "part", "folder"}
 """Words beside that of the split which say nothing more, as in "training_set"."""
@@ -23,6 +23,8 @@ NEUTRAL_WORDS = {"", "set", "data", "image", "images", "img", "imgs", "split", "
 
 def split_words(name: str) -> tuple[str, str] | None:
     """Return the split in the name of a folder and the other words, or None if there is no split.
+
+    Numbers and words such as "set" or "images" are left out.
 
     Example:
         >>> split_words("Training"), split_words("valid_set"), split_words("seg_test")
@@ -37,5 +39,5 @@ def split_words(name: str) -> tuple[str, str] | None:
         return None
     split = next(k for k, names in SPLIT_SYNONYMS.items() if splits[0]["split"] in names)
     others = [word for word, match in zip(words, matches, strict=True) if match is None]
-    others = [word for word in [*others, splits[0]["number"]] if word not in NEUTRAL_WORDS]
+    others = [word for word in others if word not in NEUTRAL_WORDS and not word.isdigit()]
     return split, " ".join(others)

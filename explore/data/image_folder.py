@@ -20,7 +20,7 @@ from explore.data._folder_listing import (
     readable,
 )
 from explore.data._split_folders import find_split_folders
-from explore.data._split_names import SPLIT_NAMES
+from explore.data._split_names import SPLIT_NAMES, split_words
 from explore.data.decoding import MAX_SIDE, read_header, read_split, size_error
 from explore.data.image_set import ImageSet
 from explore.data.splitting import shuffle_by_name, split_by_name
@@ -133,7 +133,9 @@ def _split_files(reader: FolderReader, seed: int) -> dict[str, list[_File]]:
     root = reader.unwrap()
     split_folders = find_split_folders(reader, root)
     if not split_folders:
-        return _split_by_name(root, _list_files(reader, root), seed, test=20)
+        files = _list_files(reader, root)
+        _check_splits_are_above(root, files)
+        return _split_by_name(root, files, seed, test=20)
     if "train" not in split_folders:
         names = [readable(folder.name) for folder in split_folders.values()]
         raise InvalidInput(
@@ -154,7 +156,8 @@ def _split_files(reader: FolderReader, seed: int) -> dict[str, list[_File]]:
                 other, train = split_folders[name] / relative, split_folders["train"] / relative
                 raise InvalidInput(
                     f"{readable(other)} has images, but {readable(train)} has none; "
-                    "train must have every class and subclass, with folders of the same depth"
+                    "train must have every class and subclass, with folders of the same depth and "
+                    "names of the same case"
                 )
             files[k] = _File(file.path, folder)
     splits = {}
@@ -224,6 +227,17 @@ def _list_files(reader: FolderReader, folder: Path, allow_empty: bool = False) -
             files += [_File(image, names) for image in images]
     _check_names_differ(folder, {file.folder for file in files})
     return files
+
+
+def _check_splits_are_above(root: Path, files: Sequence[_File]) -> None:
+    """Refuse class/train/image and class/test/image, whose parts would become subclasses."""
+    subclasses = {subclass for _, subclass in (file.folder for file in files) if subclass}
+    splits = sorted({w[0] for w in map(split_words, subclasses) if w and not w[1]})
+    if len(splits) > 1 and "train" in splits:
+        raise InvalidInput(
+            f"{readable(root)} has the folders of {' and '.join(splits)} below those of the "
+            "classes; put them above, as in train/cat"
+        )
 
 
 def _check_names_differ(root: Path, folders: set[FolderNames]) -> None:

@@ -56,6 +56,7 @@ def shades(root: Path, split: str) -> set[int]:
         (["trainset", "devset", "testset"], {"train": {0}, "val": {50}, "test": {100}}),
         (["seg_train/seg_train", "seg_test/seg_test"], {"train": {0}, "test": {50}}),
         (["train2017", "val2017"], {"train": {0}, "val": {50}}),
+        (["01_train", "02_test"], {"train": {0}, "test": {50}}),
         (["train", "validation"], {"train": {0}, "val": {50}}),
         (["train", "Dev"], {"train": {0}, "val": {50}}),
         (["train"], {"train": {0}, "val": {0}}),
@@ -85,6 +86,9 @@ def test_folders_of_splits_are_recognised_by_many_names(tmp_path, parts, expecte
         (["train/1.png", "test/2.png"], "images in test and train without folders of classes"),
         (["train/steam/1.png", "car/1.png", "bus/1.png"], "has a folder train .* beside bus, car"),
         (["test/a/1.png", "val/a/1.png"], "but no folder train; add it"),
+        (["train1/a/1.png", "train2/a/1.png", "test/a/1.png"], "which both mean train"),
+        (["cat/Train/1.png", "cat/Test/1.png", "dog/Train/1.png"], "of test and train below those"),
+        (["train/a/1.png", "train/b/1.png", "test/A/1.png"], "names of the same case"),
     ],
 )
 def test_folders_that_may_be_splits_or_classes_are_refused(tmp_path, files, words):
