@@ -52,7 +52,8 @@ def open_store(path: str) -> CheckedStore:
     """Open the store behind a path or URL.
 
     Raises:
-        DataMissing: there is nothing at ``path``, or the system does not read it.
+        DataMissing: there is nothing at ``path``, or a server cannot be reached.
+        RecordingFailed: the system does not read it.
         DependencyMissing: URLs of this kind need another package.
         InvalidInput: nobody knows URLs of this kind.
         RecordingDamaged: it is no whole zip file.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,10 @@ ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class Fingerprint(NamedTuple):
-    """What shows whether a file is still the one that was written."""
+    """What shows whether a file is still the one that was written.
+
+    The checksum is another than CRC-32C, which is the same for all bytes that end with their own.
+    """
 
     inode: int
     size: int
@@ -100,8 +104,7 @@ def replace_file(path: Path, content: bytes, part: Path | None = None) -> Finger
     except OSError:
         part.unlink(missing_ok=True)
         raise
-    checksum = google_crc32c.value(content)
-    return Fingerprint(status.st_ino, status.st_size, status.st_mtime_ns, checksum)
+    return Fingerprint(status.st_ino, status.st_size, status.st_mtime_ns, zlib.crc32(content))
 
 
 def open_part(part: Path) -> Any:
@@ -114,7 +117,7 @@ def open_part(part: Path) -> Any:
 def fingerprint_of(path: Path) -> Fingerprint:
     """Return the fingerprint of a file on disk."""
     status = path.stat()
-    checksum = google_crc32c.value(path.read_bytes())
+    checksum = zlib.crc32(path.read_bytes())
     return Fingerprint(status.st_ino, status.st_size, status.st_mtime_ns, checksum)
 
 
@@ -127,7 +130,7 @@ def change_of(path: Path, expected: Fingerprint) -> str:
         status = path.stat()
         if (status.st_ino, status.st_size, status.st_mtime_ns) == expected[:3]:
             return ""
-        same = google_crc32c.value(path.read_bytes()) == expected.checksum
+        same = zlib.crc32(path.read_bytes()) == expected.checksum
         return "" if same else "was changed by another program"
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return "is missing"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from explore.core.validation import describe, to_python
-from explore.errors import DataMissing, InvalidInput, RecordingDamaged
+from explore.errors import DataMissing, InvalidInput, RecordingDamaged, RecordingFailed
 
 FORMAT = 1
 """Value of the attribute ``explore_format`` in recordings that this version writes and reads."""
@@ -115,7 +115,8 @@ def read_root(folder: Path) -> dict[str, Any]:
     """Return the metadata of a recording folder: of the group, and in it of every array.
 
     Raises:
-        DataMissing: the folder holds no ``zarr.json``, or the system does not read it.
+        DataMissing: the folder holds no ``zarr.json``.
+        RecordingFailed: the system does not read it.
         RecordingDamaged: the metadata cannot be read, or is of another format.
     """
     path = folder / "zarr.json"
@@ -142,10 +143,13 @@ def damaged(path: object, reason: str) -> RecordingDamaged:
     )
 
 
-def unreadable(path: object, error: OSError) -> DataMissing:
-    """Return the error of a file that the system does not read, which says nothing about it."""
+def unreadable(path: object, error: OSError) -> RecordingFailed:
+    """Return the error of a file that the system does not read, which says nothing about it.
+
+    It is no ``FileNotFoundError``, which Zarr takes for a chunk that was never written.
+    """
     reason = error.strerror or error
-    return DataMissing(
+    return RecordingFailed(
         f"{path} cannot be read: {reason}. The file itself may be intact; "
         "remove the cause and try again"
     )

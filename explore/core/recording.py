@@ -52,9 +52,11 @@ def open_recording(path: str | os.PathLike[str]) -> xarray.Dataset:
         ``config`` (with which the run can be repeated), ``versions`` and ``threads``.
 
     Raises:
-        DataMissing: ``path`` does not exist.
+        InvalidInput: ``path`` is no path or URL.
+        DataMissing: ``path`` does not exist, or its server cannot be reached.
         RecordingDamaged: it is not a recording, or it is damaged. Damage inside a frame is
             detected when that frame is read.
+        RecordingFailed: the system does not read it, for lack of a permission or of file handles.
 
     Example:
         >>> from explore import build, record
@@ -111,10 +113,10 @@ def pack(recording: str | os.PathLike[str], to: str | os.PathLike[str]) -> Path:
         to: the file to write, usually ``NAME.zarr.zip``; replaced atomically if it exists.
 
     Raises:
-        DataMissing: ``recording`` is not the folder of a recording, or the system does not read it.
+        DataMissing: ``recording`` is not the folder of a recording.
         RecordingDamaged: a chunk is missing, was changed or is a link to another place, or the
             folder's metadata cannot be read.
-        RecordingFailed: the file cannot be written.
+        RecordingFailed: the file cannot be written, or the system does not read the recording.
     """
     from explore.core._array_layout import array_layouts, check_files
     from explore.core._chunks import fault_of, open_part

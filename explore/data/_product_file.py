@@ -99,7 +99,8 @@ def read_file(
     """Read the tensors and the header that ``write_file`` wrote.
 
     Raises:
-        DataMissing: there is no such file, or the system does not read it.
+        DataMissing: there is no such file.
+        RecordingFailed: the system does not read it.
         RecordingDamaged: the file is truncated or was changed.
         InvalidInput: another suffix, a file of another program, or a newer format.
     """
