@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 
+from explore.core.tensor_validation import as_tensor, check_tensor
+from explore.core.validation import check_items
 from explore.data.graph_input import (
     check_rows,
     edge_pairs,
@@ -28,16 +30,19 @@ if TYPE_CHECKING:
 MAX_DEGREE = 30
 """Degrees above are counted as this one in features."""
 
+ATTRIBUTES = ("class_names", "feature_names", "name", "options", "motif", "degree_features")
+"""What can be given besides edges, features, labels and sizes."""
+
 S = TypeVar("S")
 """The class of the set, which imports this module."""
 
 
 def graph_set(
     kind: Callable[..., S],
-    edges: Sequence[Any],
-    features: Sequence[torch.Tensor] | None,
-    labels: Sequence[int] | torch.Tensor,
-    sizes: Sequence[int] | None = None,
+    edges: Any,
+    features: Any,
+    labels: Any,
+    sizes: Any = None,
     **others: Any,
 ) -> S:
     """Make a set of one list of edges for each graph.
@@ -56,14 +61,15 @@ def graph_set(
     Warns:
         ExploreWarning: loops or repeated edges were removed.
     """
+    edges = check_items("edges", edges)
     return _assemble(kind, edges, features, labels, sizes, [False] * len(edges), others)
 
 
-def from_pyg(kind: Callable[..., S], graphs: Sequence[Data], **others: Any) -> S:
+def from_pyg(kind: Callable[..., S], graphs: Iterable[Data], **others: Any) -> S:
     """Make a set of PyTorch Geometric's graphs; see ``GraphSet.from_pyg``."""
     data_class = import_pyg("data").Data
     edges, features, labels, sizes = [], [], [], []
-    for number, graph in enumerate(graphs):
+    for number, graph in enumerate(check_items("graphs", graphs)):
         if not isinstance(graph, data_class):
             raise InvalidInput(
                 f"graph {number} is of {type(graph).__name__}; give a list of PyTorch Geometric's "
@@ -71,13 +77,14 @@ def from_pyg(kind: Callable[..., S], graphs: Sequence[Data], **others: Any) -> S
             )
         if graph.edge_index is None:
             raise InvalidInput(f"graph {number} has no edge_index; give it, with shape [2, E]")
-        if graph.edge_index.ndim != 2 or len(graph.edge_index) != 2:
+        edge_index = as_tensor(f"edge_index of graph {number}", graph.edge_index)
+        if edge_index.ndim != 2 or len(edge_index) != 2:
             raise InvalidInput(
-                f"edge_index of graph {number} must be [2, E], got {list(graph.edge_index.shape)}"
+                f"edge_index of graph {number} must be [2, E], got {list(edge_index.shape)}"
             )
         if graph.y is None:
             raise InvalidInput(f"graph {number} has no label y; give one whole number")
-        edges.append(graph.edge_index.T)
+        edges.append(edge_index.T)
         features.append(graph.x)
         labels.append(graph_label(number, graph.y))
         sizes.append(graph.num_nodes)
@@ -86,8 +93,8 @@ def from_pyg(kind: Callable[..., S], graphs: Sequence[Data], **others: Any) -> S
 
 def from_networkx(
     kind: Callable[..., S],
-    graphs: Sequence[networkx.Graph],
-    labels: Sequence[int] | None,
+    graphs: Iterable[networkx.Graph],
+    labels: Any,
     **others: Any,
 ) -> S:
     """Make a set of networkx graphs; see ``GraphSet.from_networkx``."""
@@ -95,7 +102,7 @@ def from_networkx(
 
     edges: list[Any] = []
     features, sizes, attributes, directed = [], [], [], []
-    for number, graph in enumerate(graphs):
+    for number, graph in enumerate(check_items("graphs", graphs)):
         if not isinstance(graph, networkx.Graph):
             raise InvalidInput(
                 f"graph {number} is of {type(graph).__name__}; give a list of networkx graphs"
@@ -119,9 +126,16 @@ def from_networkx(
     return _assemble(kind, edges, features, labels, sizes, directed, others)
 
 
-def degree_one_hot(degrees: torch.Tensor) -> torch.Tensor:
-    """Return one feature for each degree from 0 to ``MAX_DEGREE``, float32 ``[n, 31]``."""
-    clipped = degrees.clamp(max=MAX_DEGREE)
+def degree_one_hot(degrees: Any) -> torch.Tensor:
+    """Return one feature for each degree from 0 to ``MAX_DEGREE``, float32 ``[n, 31]``.
+
+    Raises:
+        InvalidInput: degrees that are no whole numbers ``[n]`` of at least 0.
+    """
+    clipped = check_tensor("degrees", degrees, ("n",), kind="integer", empty=True)
+    clipped = clipped.clamp(max=MAX_DEGREE)
+    if clipped.numel() and int(clipped.min()) < 0:
+        raise InvalidInput(f"degrees must be at least 0, got {int(clipped.min())}")
     return torch.nn.functional.one_hot(clipped, MAX_DEGREE + 1).float()
 
 
@@ -140,6 +154,11 @@ def _assemble(
     others: dict[str, Any],
 ) -> S:
     """Make a set; ``directed`` graphs are those that should hold each edge in both directions."""
+    unknown = sorted(set(others) - set(ATTRIBUTES))
+    if unknown:
+        raise InvalidInput(
+            f"a set of graphs has no attribute {unknown[0]!r}; it has {', '.join(ATTRIBUTES)}"
+        )
     count = len(edges)
     if not count:
         raise InvalidInput("got no graphs; give one or more")

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.core.validation import check_whole_number
+from explore.core.array_validation import as_array, check_plain
+from explore.core.tensor_validation import MAX_CLASSES
+from explore.core.validation import check_items, check_whole_number, describe
 from explore.errors import InvalidInput
 
-MAX_CLASSES = 100_000
-"""Larger labels are numbers of another kind, not those of classes."""
+MOST_NODES = 10_000_000
+"""Nodes of a graph whose features are made from its degrees, 1.2 GB in float32."""
 
 
-def feature_tables(features: Sequence[Any], count: int) -> list[torch.Tensor] | None:
+def feature_tables(features: Any, count: int) -> list[torch.Tensor] | None:
     """Return the features of all graphs, or None if no graph has any."""
+    features = check_items("features", features)
     if len(features) != count:
         raise InvalidInput(f"got the features of {len(features)} graphs, and {count} graphs")
     missing = [number for number, table in enumerate(features) if table is None]
@@ -39,12 +42,15 @@ def feature_tables(features: Sequence[Any], count: int) -> list[torch.Tensor] | 
 
 def graph_sizes(sizes: Any, count: int) -> list[int]:
     """Return the number of nodes of each graph."""
+    sizes = check_items("sizes", sizes)
     if len(sizes) != count:
         raise InvalidInput(f"got {len(sizes)} sizes for {count} graphs")
     numbers = [check_whole_number(f"size of graph {k}", _item(n)) for k, n in enumerate(sizes)]
     for number, size in enumerate(numbers):
         if size < 1:
             raise InvalidInput(f"graph {number} has no nodes; leave it out")
+        if size > MOST_NODES:
+            raise InvalidInput(f"graph {number} has more than {MOST_NODES} nodes, got {size}")
     return numbers
 
 
@@ -53,6 +59,11 @@ def check_rows(sizes: list[int] | None, tables: list[torch.Tensor] | None) -> li
     if tables is None:
         if sizes is None:
             raise InvalidInput("give the features or the sizes of the graphs")
+        if sum(sizes) > MOST_NODES:
+            raise InvalidInput(
+                f"the graphs have {sum(sizes)} nodes in all, too many for features of their "
+                "degrees; give features"
+            )
         return sizes
     rows = [len(table) for table in tables]
     for number, (size, row_count) in enumerate(zip(sizes or rows, rows, strict=True)):
@@ -66,7 +77,8 @@ def check_rows(sizes: list[int] | None, tables: list[torch.Tensor] | None) -> li
 
 def stack_rows(number: int, rows: list[Any]) -> np.ndarray:
     """Return the attributes x of the nodes of one graph as a table."""
-    arrays = [_array(row).reshape(-1) for row in rows]
+    name = f"the attribute x of the nodes of graph {number}"
+    arrays = [_array(name, row).reshape(-1) for row in rows]
     widths = sorted({len(array) for array in arrays})
     if len(widths) > 1:
         raise InvalidInput(
@@ -76,17 +88,29 @@ def stack_rows(number: int, rows: list[Any]) -> np.ndarray:
     return np.stack(arrays)
 
 
-def _array(values: Any) -> np.ndarray:
-    """Return a tensor on any device, an array, or nested lists of numbers as an array."""
+def _array(name: str, values: Any) -> np.ndarray:
+    """Return a tensor on any device, an array, or nested lists of numbers as an array.
+
+    Raises:
+        InvalidInput: masked values, or a tensor whose values cannot be used.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        return as_array(name, values)
     if isinstance(values, torch.Tensor):
-        dense = values.detach().cpu().to_dense()
-        return (dense.float() if dense.dtype == torch.bfloat16 else dense).numpy()
+        if values.layout != torch.strided and not values.is_meta:
+            values = values.detach().to_dense()
+        if not values.is_complex():
+            check_plain(name, values)
+        dense = values.detach().cpu()
+        is_small = dense.is_floating_point() and dense.dtype.itemsize < 4
+        return (dense.float() if is_small else dense.resolve_conj()).resolve_neg().numpy()
     if isinstance(values, Sequence) and any(isinstance(value, torch.Tensor) for value in values):
-        values = [_array(value) for value in values]
+        values = [_array(name, value) for value in values]
     try:
-        return np.array(values)
-    except ValueError:  # The rows have different lengths.
-        return np.array(list(values), dtype=object)
+        array = np.array(values)
+    except (ValueError, TypeError, RuntimeError):  # The rows have different lengths.
+        array = np.array(check_items(name, values), dtype=object)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
 
 def _item(value: Any) -> Any:
@@ -97,7 +121,7 @@ def _item(value: Any) -> Any:
 
 def _features(number: int, table: Any) -> torch.Tensor:
     """Return the features of one graph as float32 ``[n, F]``."""
-    array = _array(table)
+    array = _array(f"the features of graph {number}", table)
     if array.dtype.kind == "c":
         raise InvalidInput(f"the features of graph {number} must be real numbers, got complex ones")
     if array.dtype.kind not in "biuf":
@@ -120,8 +144,9 @@ def _features(number: int, table: Any) -> torch.Tensor:
 
 def edge_pairs(number: int, edges: Any, size: int) -> np.ndarray:
     """Return the edges of one graph, int64 ``[2, E]``, with checked node numbers."""
-    pairs = _array(edges if hasattr(edges, "shape") else list(edges))
-    if pairs.size == 0:
+    name = f"the edges of graph {number}"
+    pairs = _array(name, edges if hasattr(edges, "shape") else check_items(name, edges))
+    if pairs.shape in ((0,), (0, 2)):
         return np.empty((2, 0), np.int64)
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise InvalidInput(
@@ -149,15 +174,18 @@ def _are_whole(values: np.ndarray) -> bool:
 
 def graph_label(number: int, value: Any) -> Any:
     """Return the label of one graph: a number, alone or in a tensor or list of length 1."""
-    array = _array(value)
+    array = _array(f"the label of graph {number}", value)
     if array.size != 1:
         raise InvalidInput(f"graph {number} needs one label y, got {array.size} values")
-    return array.item()
+    label = array.item()
+    if not isinstance(label, int | float | str | complex):
+        raise InvalidInput(f"the label of graph {number} must be a number, got {describe(value)}")
+    return label
 
 
 def label_tensor(labels: Any, count: int) -> torch.Tensor:
     """Return the labels of all graphs, int64 ``[G]``."""
-    values = _array(labels)
+    values = _array("labels", labels)
     if values.shape != (count,):
         raise InvalidInput(
             f"labels must be [{count}], one for each graph, got {list(values.shape)}"

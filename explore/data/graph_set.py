@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
+from explore.core.tensor_validation import check_device
+from explore.core.validation import check_whole_number
+from explore.data._graph_checks import check_graph_set
+from explore.data._indices import check_indices
 from explore.data.graph_conversion import from_networkx, from_pyg, graph_set
 from explore.data.image_set import sha256_of
 from explore.data.pyg import import_pyg
@@ -25,10 +29,11 @@ class GraphSet:
     """Undirected graphs with node features and one label each.
 
     The nodes of all graphs are numbered through: those of the first graph come first. Use
-    ``from_edges``, ``from_pyg`` or ``from_networkx`` to make a set of your own graphs.
+    ``from_edges``, ``from_pyg`` or ``from_networkx`` to make a set of your own graphs. Arrays and
+    lists are accepted where tensors are expected; all is checked once and converted.
 
     Attributes:
-        features: float32 ``[nodes, F]``.
+        features: float32 ``[nodes, F]``; a tensor of float64 stays one.
         edges: int64 ``[2, E]``, each edge in both directions, in ascending order, without loops.
         sizes: int64 ``[G]``, the number of nodes of each graph.
         labels: int64 ``[G]``, each in ``0..K-1``.
@@ -42,7 +47,8 @@ class GraphSet:
 
     Raises:
         InvalidInput: no graphs, an empty graph, features that are not finite, labels or edges out
-            of range, or, in the three functions above, a set in which no graph has an edge.
+            of range, edges in one direction, twice or to the same node, parts of another shape or
+            type, or, in the three functions above, a set in which no graph has an edge.
 
     Example:
         >>> triangle = GraphSet.from_edges([[(0, 1), (1, 2), (2, 0)]], [torch.eye(3)], [0])
@@ -64,60 +70,15 @@ class GraphSet:
     degree_features: bool = False
 
     def __post_init__(self) -> None:
-        nodes, classes = int(self.sizes.sum()), len(self.class_names)
-        if not len(self.sizes):
-            raise InvalidInput("the set has no graphs; give one or more")
-        if int(self.sizes.min()) < 1:
-            raise InvalidInput(f"graph {int(self.sizes.argmin())} has no nodes; leave it out")
-        if self.features.ndim != 2 or len(self.features) != nodes or not self.features.shape[1]:
-            raise InvalidInput(
-                f"features must be [{nodes}, F], one row for each node, got "
-                f"{list(self.features.shape)}"
-            )
-        finite = torch.isfinite(self.features).all(1)
-        if not bool(finite.all()):
-            node = int((~finite).nonzero()[0])
-            graph = int(self.graph_of_node[node])
-            raise InvalidInput(
-                f"a feature of node {node - int(self.offsets[graph])} of graph {graph} is NaN or "
-                "infinite; replace it by a number"
-            )
-        if self.feature_names and len(self.feature_names) != self.features.shape[1]:
-            raise InvalidInput(
-                f"got {len(self.feature_names)} feature names for {self.features.shape[1]} features"
-            )
-        if len(self.labels) != len(self.sizes):
-            raise InvalidInput(f"got {len(self.labels)} labels for {len(self.sizes)} graphs")
-        if not 0 <= int(self.labels.min()) <= int(self.labels.max()) < classes:
-            raise InvalidInput(
-                f"labels must be 0..{classes - 1}, as there are {classes} class names; got "
-                f"{int(self.labels.min())}..{int(self.labels.max())}"
-            )
-        if self.edges.numel() and not 0 <= int(self.edges.min()) <= int(self.edges.max()) < nodes:
-            raise InvalidInput(
-                f"edges must join nodes 0..{nodes - 1}, got {int(self.edges.min())}.."
-                f"{int(self.edges.max())}"
-            )
-        first, second = self.edges
-        if bool(
-            (first.diff() < 0).any()
-            | (self.graph_of_node[first] != self.graph_of_node[second]).any()
-        ):
-            raise InvalidInput(
-                "edges must join nodes of the same graph, in ascending order of the first node; "
-                "GraphSet.from_edges sorts them"
-            )
-        if self.motif is not None and self.motif.shape != (nodes,):
-            raise InvalidInput(
-                f"motif must be [{nodes}], one value for each node, got {list(self.motif.shape)}"
-            )
+        for name, value in check_graph_set(self).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_edges(
         cls,
         edges: Sequence[Any],
-        features: Sequence[torch.Tensor] | None,
-        labels: Sequence[int] | torch.Tensor,
+        features: Sequence[Any] | None,
+        labels: Any,
         sizes: Sequence[int] | None = None,
         **others: Any,
     ) -> Self:
@@ -215,9 +176,20 @@ class GraphSet:
         }
 
     def subset(self, indices: Any) -> Self:
-        """Return the graphs ``indices``, in this order, or those of a mask ``[G]``."""
+        """Return the graphs ``indices``, in this order.
+
+        Args:
+            indices: a slice; whole numbers, of which negative ones count from the end; one whole
+                number; or a mask ``[G]``.
+
+        Raises:
+            InvalidInput: indices of another kind, out of range, or none.
+        """
+        rows = check_indices("indices", indices, len(self), "graphs")
         numbers = torch.arange(len(self), device=self.sizes.device)
-        indices = numbers[indices].reshape(-1)
+        indices = numbers[rows if isinstance(rows, slice) else rows.to(numbers.device)]
+        if not len(indices):
+            raise InvalidInput("the set has no graphs; give one or more")
         sizes, starts = self.sizes[indices], self.offsets[:-1][indices]
         shifts = torch.nn.functional.pad(sizes.cumsum(0), (1, 0))[:-1]
         nodes = _ranges(starts, sizes)
@@ -226,8 +198,7 @@ class GraphSet:
         edge_counts = (first_edges[1:] - first_edges[:-1])[indices]
         edges = self.edges[:, _ranges(first_edges[:-1][indices], edge_counts)]
         edges = edges + (shifts - starts).repeat_interleave(edge_counts)
-        return replace(
-            self,
+        return self._with(
             features=self.features[nodes],
             edges=edges,
             sizes=sizes,
@@ -235,15 +206,32 @@ class GraphSet:
             motif=None if self.motif is None else self.motif[nodes],
         )
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the set on a device."""
+    def to(self, device: Any) -> Self:
+        """Return the set on a device.
+
+        Raises:
+            InvalidInput: there is no such device.
+        """
+        device = check_device(device)
         names = ("features", "edges", "sizes", "labels", "motif")
         tensors = {name: getattr(self, name) for name in names}
-        return replace(self, **{k: t.to(device) for k, t in tensors.items() if t is not None})
+        return self._with(**{k: t.to(device) for k, t in tensors.items() if t is not None})
+
+    def _with(self, **tensors: Any) -> Self:
+        """Return the set with other tensors, which need no check, as they come from a set."""
+        result = object.__new__(type(self))
+        for part in fields(self):
+            object.__setattr__(result, part.name, tensors.get(part.name, getattr(self, part.name)))
+        return result
 
     def adjacency(self, graph: int) -> torch.Tensor:
-        """Return the adjacency matrix of one graph, float32 ``[n, n]``."""
-        graph = range(len(self))[graph]  # Negative numbers count from the end.
+        """Return the adjacency matrix of one graph, float32 ``[n, n]``.
+
+        Raises:
+            InvalidInput: there is no such graph.
+        """
+        last = len(self) - 1
+        graph = check_whole_number("graph", graph, at_least=-last - 1, at_most=last) % len(self)
         start, end = self.offsets[graph].item(), self.offsets[graph + 1].item()
         inside = (self.edges[0] >= start) & (self.edges[0] < end)
         matrix = torch.zeros(int(end - start), int(end - start), device=self.edges.device)

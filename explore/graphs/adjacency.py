@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from explore.core.validation import check_whole_number
+
+MOST_STEPS = 2**63
+"""Larger numbers are no steps."""
+
 FLOOR = 1e-6
 """Uniform draws are clamped to [FLOOR, 1 − FLOOR], so that their logits are finite."""
 
@@ -15,12 +20,17 @@ def temperature_at(step: int, anneal: int) -> float:
 
     The step is that of the run, so the temperature does not depend on how often a step draws edges.
 
+    Raises:
+        InvalidInput: a step below 0, or ``anneal`` below 1.
+
     Source: GSTAM's and DosCond's released code, which counts calls in place of steps.
 
     Example:
         >>> temperature_at(0, 200), round(temperature_at(100, 200), 4), temperature_at(900, 200)
         (1.0, 0.1, 0.01)
     """
+    step = check_whole_number("step", step, at_least=0, at_most=MOST_STEPS)
+    anneal = check_whole_number("anneal", anneal, at_least=1, at_most=MOST_STEPS)
     return float(max(LAST_TEMPERATURE, LAST_TEMPERATURE ** (step / anneal)))
 
 

@@ -13,8 +13,9 @@ import torch
 from explore.core.registry import families, make_config, resolve
 from explore.core.runs import BaseRun, stream_seed
 from explore.core.tensor_validation import check_device
+from explore.core.validation import check_choice
 from explore.data.graph_set import GraphSet
-from explore.errors import RunDiverged, UnknownName
+from explore.errors import RunDiverged
 from explore.graphs.adjacency import (
     most_likely_edges,
     sample_edges,
@@ -46,7 +47,7 @@ def condense(
     graphs_per_class: int = 1,
     steps: int | None = None,
     seed: int = 0,
-    device: str | None = None,
+    device: Any = None,
     **options: Any,
 ) -> CondenseRun:
     """Return a run that condenses your graphs: ``record`` it, or call its ``run``.
@@ -79,8 +80,9 @@ def condense(
         GraphSet('graphs': 2 graphs, 20 to 21 nodes, 51 edges, 31 features, 2 classes)
     """
     methods = families()["condense"]
-    if method not in methods:
-        raise UnknownName("method", method, methods)
+    method = check_choice("method", method, methods)
+    if device is not None:
+        device = str(check_device(device))
     optional = {"steps": steps, "device": device}
     options |= {name: value for name, value in optional.items() if value is not None}
     values = {"method": method, "graphs_per_class": graphs_per_class, "seed": seed, **options}
@@ -169,25 +171,39 @@ class CondenseRun(BaseRun):
         """Take one step with a new network and a batch of real graphs.
 
         Raises:
-            RunDiverged: the loss is not a finite number. The graphs keep their last values.
+            RunDiverged: the loss or a gradient is not a finite number. The graphs keep their last
+                values.
         """
         options = self.options
         self._network.draw_weights(self._seed("networks", self.step))
         loss = self._loss()
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise RunDiverged(
-                f"the loss is {value} at step {self.step + 1}; feature_rate "
-                f"{options.feature_rate} or power {options.power} may be too large"
-            )
+            raise self._divergence(f"the loss is {value}")
         is_late = self.step >= options.rate_drop
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate / 10 if is_late else rate
         self._optimizer.zero_grad()
         loss.backward()
+        gradients = [p.grad for p in self._learnt if p.grad is not None]
+        if not all(bool(gradient.isfinite().all()) for gradient in gradients):
+            raise self._divergence("a gradient is NaN or infinite")
+        before = [parameter.detach().clone() for parameter in self._learnt]
         self._optimizer.step()
+        if not all(bool(parameter.isfinite().all()) for parameter in self._learnt):
+            for parameter, values in zip(self._learnt, before, strict=True):
+                parameter.data.copy_(values)
+            raise self._divergence("an edge or a feature would be infinite")
         self.loss = value
         self.step += 1
+
+    def _divergence(self, reason: str) -> RunDiverged:
+        """Return the error of a step that cannot be taken."""
+        options = self.options
+        return RunDiverged(
+            f"{reason} at step {self.step + 1}; feature_rate {options.feature_rate} or power "
+            f"{options.power} may be too large"
+        )
 
     def _loss(self) -> torch.Tensor:
         options, network = self.options, self._network

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from explore.core.validation import check_path, describe
+from explore.data._json_values import check_json
 from explore.data._product_file import FileKind, load_product, path_beside, write_file
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
@@ -31,6 +33,9 @@ class CondensedGraphs:
         graphs: the graphs, with hard edges.
         provenance: "config" and "step" of the run that made them.
 
+    Raises:
+        InvalidInput: no ``GraphSet``, or a provenance that JSON cannot hold.
+
     Example:
         >>> import tempfile
         >>> from explore.data import load_graph_set
@@ -44,6 +49,11 @@ class CondensedGraphs:
 
     graphs: GraphSet
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.graphs, GraphSet):
+            raise InvalidInput(f"graphs must be a GraphSet, got {describe(self.graphs)}")
+        object.__setattr__(self, "provenance", check_json("provenance", self.provenance))
 
     def __len__(self) -> int:
         return len(self.graphs)
@@ -82,7 +92,7 @@ class CondensedGraphs:
         """
         import torch
 
-        path = Path(path)
+        path = check_path("path", path)
         if path.suffix != ".pt":
             raise InvalidInput(f"a list of Data is written as a .pt file, got {str(path)!r}")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +115,7 @@ class CondensedGraphs:
         }
         tensors = {name: getattr(graphs, name) for name in TENSORS}
         tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        return write_file(path, tensors, header, FILE)
+        return write_file(check_path("path", path), tensors, header, FILE)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -117,7 +127,7 @@ class CondensedGraphs:
             InvalidInput: a file of another kind.
         """
         return load_product(
-            path,
+            check_path("path", path),
             FILE,
             "graphs",
             "graphs",

@@ -10,7 +10,9 @@ import torch
 import xarray
 from torch import nn
 
+from explore.core.array_validation import as_array, check_array
 from explore.core.runs import torch_threads
+from explore.core.validation import check_text
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 from explore.graphs.attention import layer_outputs, node_attention
@@ -226,8 +228,8 @@ def scores_data(
     count = len(graphs.features)
     if getattr(scores, "node_mask", None) is not None:  # an Explanation of PyTorch Geometric
         scores = scores.node_mask.abs().sum(1)
-    values = np.atleast_2d(torch.as_tensor(scores).detach().cpu().numpy().astype(float))
-    if values.ndim != 2 or values.shape[1] != count or not (values >= 0).all():
+    values = np.atleast_2d(as_array("scores", scores)).astype(float)
+    if values.ndim != 2 or values.shape[1] != count or not values.size or (values < 0).any():
         raise InvalidInput(
             f"scores must be [{count}] or [layers, {count}], finite and at least 0, got "
             f"{list(values.shape)}"
@@ -236,8 +238,11 @@ def scores_data(
         raise InvalidInput("scores must be finite; replace NaN and infinite ones")
     classes = len(graphs.class_names)
     predicted = (
-        np.full(classes, np.nan) if probabilities is None else np.asarray(probabilities, float)
+        np.full(classes, np.nan)
+        if probabilities is None
+        else check_array("probabilities", probabilities, (classes,))
     )
+    network, measure = check_text("network", network), check_text("measure", measure)
     edges = graphs.adjacency(0).numpy() > 0
     return node_attention_data(
         positions=layout(edges),

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from explore.core.validation import check_callable, check_whole_number, describe, to_python
 from explore.data.graph_conversion import MAX_DEGREE, degree_one_hot
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 
 DEGREE_COLUMNS = MAX_DEGREE + 1
+MOST_SPARE_NODES = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,9 @@ class GraphEditor:
         arrange: function that returns positions ``[n, 2]`` of an adjacency matrix.
         place: function ``(positions, neighbours, seed)`` that returns the position of a new node.
 
+    Raises:
+        InvalidInput: no such graph, or an argument of another kind.
+
     Example:
         >>> from explore.data import load_graph_set
         >>> from explore.graphs.figures.layout import layout, place_node
@@ -64,6 +69,12 @@ class GraphEditor:
         arrange: Callable[[np.ndarray], np.ndarray],
         place: Callable[[np.ndarray, Any, int], np.ndarray],
     ) -> None:
+        if not isinstance(graphs, GraphSet):
+            raise InvalidInput(f"graphs must be a GraphSet, got {describe(graphs)}")
+        check_callable("arrange", arrange, "of an adjacency matrix")
+        check_callable("place", place, "of positions, neighbours and a seed")
+        spare = check_whole_number("spare", spare, at_least=0, at_most=MOST_SPARE_NODES)
+        index = check_whole_number("index", index, at_least=-len(graphs), at_most=len(graphs) - 1)
         one = graphs.subset([index])
         count = len(one.features)
         size = count + spare
@@ -122,8 +133,7 @@ class GraphEditor:
         Raises:
             InvalidInput: a node that does not exist, or one node twice.
         """
-        self._check(first)
-        self._check(second)
+        first, second = self._check(first), self._check(second)
         if first == second:
             raise InvalidInput(f"node {first} cannot be joined to itself; choose another node")
         edges = self.graph.edges.copy()
@@ -137,7 +147,7 @@ class GraphEditor:
         Raises:
             InvalidInput: no such node, or no place is left.
         """
-        self._check(neighbour)
+        neighbour = self._check(neighbour)
         never = np.flatnonzero(~self.graph.alive & ~np.isfinite(self.positions[:, 0]))
         places = never if len(never) else np.flatnonzero(~self.graph.alive)
         if not len(places):
@@ -168,7 +178,7 @@ class GraphEditor:
         Raises:
             InvalidInput: no such node, or the last one.
         """
-        self._check(node)
+        node = self._check(node)
         if len(self.nodes) == 1:
             raise InvalidInput("a graph needs at least one node")
         edges, alive = self.graph.edges.copy(), self.graph.alive.copy()
@@ -181,10 +191,13 @@ class GraphEditor:
         Raises:
             InvalidInput: no such node or label.
         """
-        self._check(node)
+        node = self._check(node)
         names = self.label_names
-        if not 0 <= label < len(names):
-            raise InvalidInput(f"label must be 0..{len(names) - 1}, got {label}")
+        number = to_python(label)
+        is_whole = isinstance(number, int) and not isinstance(number, bool)
+        if not is_whole or not 0 <= number < len(names):
+            raise InvalidInput(f"label must be 0..{len(names) - 1}, got {describe(label)}")
+        label = number
         if self.labels[node] == label:
             return ""
         features = self.graph.features.copy()
@@ -230,9 +243,13 @@ class GraphEditor:
         self._history.append(replace(self.graph, change=change, **fields))
         return change
 
-    def _check(self, node: int) -> None:
-        if not 0 <= node < len(self.graph.alive) or not self.graph.alive[node]:
-            raise InvalidInput(f"there is no node {node}; the nodes are {self.nodes}")
+    def _check(self, node: Any) -> int:
+        """Return the number of a node that exists."""
+        number = to_python(node)
+        is_whole = isinstance(number, int) and not isinstance(number, bool)
+        if not is_whole or not 0 <= number < len(self.graph.alive) or not self.graph.alive[number]:
+            raise InvalidInput(f"there is no node {describe(node)}; the nodes are {self.nodes}")
+        return int(number)
 
 
 def with_degrees(features: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from explore.graphs.attention import EPSILON, raise_to
+from explore.graphs.attention import EPSILON
+from explore.graphs.powers import raise_to, safe_scale, unit_sum
 from explore.models.gcn import GCN
 from explore.models.graph_batch import DenseGraphs, SparseGraphs
 
@@ -37,7 +38,12 @@ def sparse_maps(network: GCN, batch: SparseGraphs, counts: Sequence[int], power:
     node_counts = [int(part.sum()) for part in batch.graphs.sizes.split(list(counts))]
     products = torch.stack(
         [
-            torch.stack([rows.T @ rows for rows in raise_to(hidden, power).split(node_counts)])
+            torch.stack(
+                [
+                    rows.T @ rows
+                    for rows in raise_to(safe_scale(hidden, power), power).split(node_counts)
+                ]
+            )
             for hidden in layers
         ],
         1,
@@ -52,7 +58,7 @@ def dense_maps(network: GCN, batch: DenseGraphs, classes: int, power: float) -> 
     layers = network.hidden(batch)  # zero at padding nodes
     products = []
     for hidden in layers:
-        powers = raise_to(hidden, power).reshape(classes, -1, hidden.shape[-1])
+        powers = raise_to(safe_scale(hidden, power), power).reshape(classes, -1, hidden.shape[-1])
         products.append(powers.mT @ powers)
     embedding = network.embed(layers[-1], batch)
     return _normalised(
@@ -61,8 +67,7 @@ def dense_maps(network: GCN, batch: DenseGraphs, classes: int, power: float) -> 
 
 
 def _normalised(products: torch.Tensor, sums: torch.Tensor) -> Maps:
-    norms = products.abs().sum((-1, -2), keepdim=True)
-    return Maps(products / (norms + EPSILON), sums / (sums.abs().sum(-1, keepdim=True) + EPSILON))
+    return Maps(unit_sum(products, (-1, -2), EPSILON), unit_sum(sums, (-1,), EPSILON))
 
 
 def attention_loss(synthetic: Maps, real: Maps, embedding: float) -> torch.Tensor:

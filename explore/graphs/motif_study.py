@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from explore.core.runs import BaseRun, stream_seed
+from explore.core.tensor_validation import check_tensor
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 from explore.graphs.attention import node_attention
@@ -19,7 +20,7 @@ from explore.graphs.config import NODE_ATTENTION_KINDS, MotifStudyConfig
 from explore.graphs.editing import with_degrees
 from explore.graphs.recordings import MOTIF_CONDITIONS, MOTIF_STUDY, SCORERS
 from explore.graphs.scores import area_under_curve
-from explore.graphs.sources import resolve_graphs
+from explore.graphs.sources import as_graph_set, resolve_graphs
 from explore.graphs.training import create_network, graph_scores, train_network
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class MotifStudyRun(BaseRun):
         seed = options.seed + number
         order = np.random.default_rng(stream_seed(seed, "split")).permutation(len(self.source))
         test_count = max(1, round(options.test_share * len(order)))
+        if test_count >= len(order):
+            raise InvalidInput(
+                f"test_share {options.test_share:g} of {len(order)} graphs leaves none to learn "
+                "from; use a smaller share or more graphs"
+            )
         train, test = self.source.subset(order[test_count:]), self.source.subset(order[:test_count])
         network_options: dict[str, Any] = {
             "width": options.width,
@@ -128,23 +134,27 @@ class MotifStudyRun(BaseRun):
         self._accuracy = np.array(state["accuracy"], np.float32)
 
 
-def motif_auroc(scores: torch.Tensor, graphs: GraphSet) -> float:
+def motif_auroc(scores: Any, graphs: GraphSet) -> float:
     """Return the AUROC of scores ``[nodes]`` for the nodes of the motif, mean over the graphs.
 
+    NaN if in no graph some nodes, but not all, belong to the motif.
+
     Raises:
-        InvalidInput: graphs without a known motif.
+        InvalidInput: graphs without a known motif, or scores of another shape or with NaN.
     """
+    graphs = as_graph_set(graphs)
+    scores = check_tensor("scores", scores, (len(graphs.features),), kind="number", finite=True)
     if graphs.motif is None:
         raise InvalidInput("the graphs have no known motif")
     parts = [
         area_under_curve(values.numpy(), truth.numpy())
         for values, truth in zip(
-            scores.cpu().split(graphs.sizes.tolist()),
+            scores.detach().cpu().split(graphs.sizes.tolist()),
             graphs.motif.cpu().split(graphs.sizes.tolist()),
             strict=True,
         )
     ]
-    return float(np.nanmean(parts))
+    return float(np.nanmean(parts)) if np.isfinite(parts).any() else float("nan")
 
 
 def core_numbers(graphs: GraphSet) -> torch.Tensor:
@@ -164,7 +174,8 @@ def without_motif_edges(graphs: GraphSet, seed: int, other: bool = False) -> Gra
         seed: of the choice of other edges.
         other: remove as many other edges of each graph in place of them, at random.
     """
-    assert graphs.motif is not None
+    if graphs.motif is None:
+        raise InvalidInput("the graphs have no known motif")
     generator = np.random.default_rng(stream_seed(seed, "edges"))
     first, second = graphs.edges.numpy()
     inside = graphs.motif.numpy()[first] & graphs.motif.numpy()[second]

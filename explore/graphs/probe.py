@@ -10,9 +10,10 @@ import torch
 
 from explore.core.runs import stream_seed
 from explore.data.graph_set import GraphSet
-from explore.graphs.attention import EPSILON, raise_to
+from explore.graphs.attention import EPSILON
 from explore.graphs.config import CondenseConfig
 from explore.graphs.matching import attention_loss, dense_maps, sparse_maps
+from explore.graphs.powers import raise_to, safe_scale, unit_sum
 from explore.models.gcn import GCN
 from explore.models.graph_batch import DenseGraphs, SparseGraphs
 
@@ -69,7 +70,7 @@ class GraphProbe:
     def energy(self, synthetic: DenseGraphs) -> torch.Tensor:
         """Return the energy of each node under the first network, ``[G, L, N]``, sums 1."""
         layers = self._networks[0].hidden(synthetic)
-        energy = torch.stack(
-            [raise_to(hidden, self._options.power).square().sum(-1) for hidden in layers], 1
-        )
-        return energy / (energy.sum(-1, keepdim=True) + EPSILON)
+        power = self._options.power
+        scaled = [safe_scale(hidden, power, (-1, -2)) for hidden in layers]
+        energy = torch.stack([raise_to(hidden, power).square().sum(-1) for hidden in scaled], 1)
+        return unit_sum(energy, (-1,), EPSILON)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from explore.core.validation import check_text
 from explore.data import load_graph_set
+from explore.data._resolve import without_downloads
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 
@@ -29,13 +32,27 @@ def resolve_graphs(data: Any) -> GraphSet:
     if isinstance(data, str):
         return load_graph_set(data)
     if isinstance(data, Mapping):
-        if data.get("name") == OWN_GRAPHS:
+        name = check_text("the name of a graph set", data.get("name"))
+        if name == OWN_GRAPHS:
             raise InvalidInput(
                 "this run was made from graphs that a recording does not contain; pass data=graphs"
             )
-        options = {k: v for k, v in data.get("options", {}).items() if k != "download"}
-        return load_graph_set(str(data.get("name")), **options)  # no recording starts a download
-    return as_graph_set(data)
+        options = without_downloads(data.get("options") or {})
+        if "name" in options:
+            raise InvalidInput(f"{name} has no option 'name'")
+        return load_graph_set(name, **options)
+    return in_type(as_graph_set(data), torch.float32)
+
+
+def in_type(graphs: GraphSet, dtype: torch.dtype) -> GraphSet:
+    """Return graphs whose features have a type of floats.
+
+    Raises:
+        InvalidInput: the type cannot hold a feature.
+    """
+    if graphs.features.dtype == dtype:
+        return graphs
+    return replace(graphs, features=graphs.features.to(dtype))
 
 
 def as_graph_set(graphs: Any) -> GraphSet:

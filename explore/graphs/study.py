@@ -79,7 +79,11 @@ class GraphStudyRun(BaseRun):
         return self._message
 
     def advance(self) -> None:
-        """Condense or select graphs, train networks on them and score these on the test graphs."""
+        """Condense or select graphs, train networks on them and score these on the test graphs.
+
+        Raises:
+            RunDiverged: a condensation or a network diverged; the message names it.
+        """
         options = self.options
         split, size, method = self._jobs[self.step]
         name, count = options.methods[method], options.graphs_per_class[size]
@@ -89,8 +93,13 @@ class GraphStudyRun(BaseRun):
         else:
             graphs = self._graphs(name, train, count, split).to(self.device)
             for number in range(options.networks):
-                network = self._train(graphs, validation, split, number)
-                scores = graph_scores(network, test.to(self.device))
+                try:
+                    network = self._train(graphs, validation, split, number)
+                    scores = graph_scores(network, test.to(self.device))
+                except RunDiverged as error:
+                    raise RunDiverged(
+                        f"{name}, split {split + 1}, network {number + 1}: {error}"
+                    ) from error
                 for measure, label in enumerate(MEASURE_LABELS):
                     self._scores[measure, size, method, split, number] = scores[label]
         balanced = float(self._scores[1, size, method, split].mean())
