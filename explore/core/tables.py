@@ -121,7 +121,7 @@ def csv_safe(table: pandas.DataFrame) -> pandas.DataFrame:
     """Return a table whose texts no spreadsheet takes for formulas.
 
     An apostrophe is put before texts that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line
-    break and are no numbers. Spreadsheets do not show it.
+    break and are no numbers. Spreadsheets do not show it. Line breaks are those of Unix.
 
     Raises:
         InvalidInput: ``table`` is no ``pandas.DataFrame``.
@@ -172,12 +172,15 @@ def _check_table(table: Any) -> None:
 
 
 def _quote_formula(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith(FORMULA_STARTS):
+    if not isinstance(value, str):
         return value
+    text = re.sub(r"\r\n?", "\n", value)  # Python's csv does not quote a carriage return.
+    if not value.startswith(FORMULA_STARTS):
+        return value if text == value else text
     try:
         float(value)
     except ValueError:
-        return f"'{value}"
+        return f"'{text}"
     return value
 
 

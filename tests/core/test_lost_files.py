@@ -86,7 +86,8 @@ def test_a_file_that_is_lost_or_changed_while_a_run_records_stops_it(
     path = tmp_path / "run.zarr"
     with pytest.raises(RecordingDamaged, match=message):
         record(CountingRun(8, side=BIG), path, every=1, progress=change_when(path, 4, change))
-    if path.exists() and (path / "zarr.json").exists():
+    # A chunk in place of another one is whole, and only its writer can tell.
+    if (path / "zarr.json").exists() and "field/c/3" not in message:
         expected = frames(CountingRun(8, side=BIG))
         with suppress(RecordingDamaged):  # what remains is right or reported
             assert_shows(open_recording(path), expected)
