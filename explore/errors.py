@@ -39,10 +39,14 @@ class UnknownName(InvalidInput, LookupError):
 
     def __init__(self, kind: str, name: object, names: Iterable[str], advice: str = "") -> None:
         names = sorted(names)
-        text = repr(name)
+        try:
+            text = repr(name)
+        except Exception:  # A class of somebody else may define it in a way that fails.
+            text = f"a {type(name).__name__}"
         if len(text) > MOST_CHARACTERS:
             text = f"{text[:MOST_CHARACTERS]} …"
-        close = get_close_matches(str(name)[:MOST_CHARACTERS], names, n=1)
+        wrong = name if isinstance(name, str) else text
+        close = get_close_matches(wrong[:MOST_CHARACTERS], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         advice = f" {advice}" if advice else ""
         super().__init__(f"unknown {kind} {text}; known: {', '.join(names)}.{hint}{advice}")

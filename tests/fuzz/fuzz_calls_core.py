@@ -1,0 +1,259 @@
+"""Valid calls of recordings, tables, sweeps, pictures and widgets."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import xarray
+from bar_data import BarPicture, bar_source, picture_data, work
+from fuzz_judge import Call
+
+from explore import build, record
+from explore.core.resources import shipped
+from explore.distill import lab
+from explore.widgets import Choice, Explorer, Job, MultiChoice, Slider
+
+DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
+RANDOM: dict[str, Any] = {"method": "random", "data": DIGITS}
+COUNTER = count()
+COMPLEXITY = str(shipped("data/complexity-imagenette.zarr.zip"))
+SHIPPED = str(shipped("data/standard-1d-runnalls.zarr.zip"))
+
+
+def recorded(name: str = "a.zarr") -> str:
+    """Return the path of a small recording in the working folder."""
+    if not Path(name).exists():
+        record(build(RANDOM), name)
+    return name
+
+
+def fresh() -> str:
+    """Return the path of a recording that does not exist yet."""
+    return f"new-{next(COUNTER)}.zarr"
+
+
+@cache
+def recording() -> xarray.Dataset:
+    return lab.recording_of("digits", "dm")
+
+
+def explorer(**more: Any) -> Explorer:
+    return Explorer(bar_source, BarPicture, {"step": Slider("step", [0, 1, 2])}, "bars", **more)
+
+
+def sweep_file() -> str:
+    Path("sweep.toml").write_text('[[sweep]]\nmethod = "random"\nseed = 1\n')
+    return "sweep.toml"
+
+
+NAMED = {"name": "name|method|figure|topic|module"}
+FILE = {"path": "recording|file", "recording": "recording|folder"}
+PAIR = {"a": "values|number", "b": "values|number"}
+RECORDINGS = {"recordings": "recording", "names": "name"}
+ANY_TEXT = "any text"
+
+CALLS = {
+    "explore.build": Call(
+        lambda: {"config": {"method": "random", "data": "digits"}, "data": None},
+        after=str,
+        names={"config": "config|method"},
+    ),
+    "explore.open_recording": Call(
+        lambda: {"path": SHIPPED}, names={"path": "recording|does not exist"}
+    ),
+    "explore.pack": Call(
+        lambda: {"recording": recorded(), "to": "b.zarr.zip"},
+        after=str,
+        names=FILE,
+        accepts={"to": "the name of a file"},
+    ),
+    "explore.record": Call(
+        lambda: {
+            "run": build(RANDOM),
+            "to": fresh(),
+            "every": 1,
+            "progress": None,
+            "stop": None,
+        },
+        names={"to": "path|recording|folder"},
+        accepts={"to": "the name of a folder"},
+    ),
+    "explore.core.compare.differences": Call(
+        lambda: {"recordings": [recording(), recording()], "names": ["a", "b"], "step": 1},
+        names=RECORDINGS,
+    ),
+    "explore.core.compare.frame_at": Call(lambda: {"recording": recording(), "step": 1}),
+    "explore.core.compare.open_with_names": Call(
+        lambda: {"paths": [SHIPPED]}, names={"paths": "path|recording"}
+    ),
+    "explore.core.compare.shared_figure": Call(
+        lambda: {"recordings": [recording()]}, after=str, names=RECORDINGS
+    ),
+    "explore.core.recording.check_frame": Call(
+        lambda: {"frame": xarray.Dataset({"value": ((), 1.0)})}, names={"frame": "snapshot"}
+    ),
+    "explore.core.recording.describe_difference": Call(
+        lambda: {"recorded": {"a": 1}, "present": {"a": 2}},
+        names={"recorded": "config", "present": "config"},
+    ),
+    "explore.core.recording.frame_index": Call(lambda: {"recording": recording(), "step": 1}),
+    "explore.core.recording.has_ended": Call(lambda: {"recording": recording()}),
+    "explore.core.recording.product_path": Call(
+        lambda: {"recording": "runs/a.zarr", "suffix": ".safetensors"},
+        after=str,
+        accepts={"recording": "the name of a folder", "suffix": ANY_TEXT},
+    ),
+    "explore.core.recording.require_variable": Call(
+        lambda: {"recordings": [recording()], "name": "image", "kind": "a distillation"},
+        names={**RECORDINGS, "name": "holds no"},
+        accepts={"kind": ANY_TEXT},
+    ),
+    "explore.core.reproduce.compare_frames": Call(
+        lambda: {"first": recording(), "second": recording()},
+        names={"first": "recording", "second": "recording"},
+        accepts={"first": "NaN where shapes differ", "second": "NaN where shapes differ"},
+    ),
+    "explore.core.reproduce.rerun": Call(
+        lambda: {"recording": recorded(), "to": fresh(), "changes": {}, "progress": None},
+        after=lambda pair: pair[0],
+        names={**FILE, "to": "path|recording|folder"},
+        accepts={"to": "the name of a folder"},
+    ),
+    "explore.core.runs.stream_seed": Call(
+        lambda: {"seed": 1, "name": "batches", "*index": 3}, accepts={"name": ANY_TEXT}
+    ),
+    "explore.core.runs.torch_threads": Call(
+        lambda: {"count": 1}, after=lambda context: context.__enter__(), names={"count": "threads"}
+    ),
+    "explore.core.statistics.mean_and_std": Call(lambda: {"values": [1.0, 2.0]}),
+    "explore.core.statistics.mean_ranks": Call(lambda: {"values": [1.0, 2.0]}),
+    "explore.core.statistics.paired_difference": Call(
+        lambda: {"a": [1.0, 2.0], "b": [1.0, 3.0]}, names=PAIR
+    ),
+    "explore.core.statistics.rank_correlation": Call(
+        lambda: {"a": [1.0, 2.0, 3.0], "b": [1.0, 3.0, 2.0]}, names=PAIR
+    ),
+    "explore.core.tables.build_table": Call(
+        lambda: {"paths": [COMPLEXITY], "against": "", "unlike": False},
+        names={"paths": "path|recording"},
+        skip={"against": "needs evaluations of two methods"},
+    ),
+    "explore.core.tables.format_table": Call(
+        lambda: {"table": pandas.DataFrame({"method": ["a"], "accuracy": [0.5]}), "form": "md"},
+    ),
+    "explore.core.tables.write_text": Call(
+        lambda: {"text": "a", "out": "a.md"},
+        after=str,
+        accepts={"text": ANY_TEXT, "out": "the name of a file"},
+    ),
+    **{
+        f"explore.core.registry.{name}": Call(
+            lambda source=source: {"source": source}, after=str, names={"source": "module|there"}
+        )
+        for name, source in (("add_topic", "bar_topic"), ("load_topic", "bar_topic"))
+    },
+    "explore.core.registry.datasets": Call(lambda: {"content": "images"}, after=sorted),
+    "explore.core.registry.figure": Call(lambda: {"name": "evolution"}, after=str, names=NAMED),
+    "explore.core.registry.method": Call(lambda: {"name": "dm"}, after=str, names=NAMED),
+    "explore.core.registry.label_of": Call(
+        lambda: {"name": "dm"}, after=str, accepts={"name": "unknown names are their own labels"}
+    ),
+    "explore.plotting.mosaic": Call(
+        lambda: {"tiles": np.ones((3, 4, 4)), "columns": 2, "gap": 1, "fill": 0.0}
+    ),
+    "explore.plotting.where": Call(lambda: {"weights": np.ones((4, 4))}),
+    "explore.plotting.save": Call(
+        lambda: {"picture": BarPicture(picture_data()), "data": picture_data(), "out": "a.svg"},
+        after=str,
+        skip={"data": "see Picture.update"},
+    ),
+    "explore.plotting.save_figure": Call(
+        lambda: {
+            "name": "evolution",
+            "recordings": [recording()],
+            "state": {"step": 1},
+            "out": "a.csv",
+        },
+        after=str,
+        names={**NAMED, **RECORDINGS},
+    ),
+    "explore.plotting.write_html": Call(
+        lambda: {
+            "out": "a.html",
+            "picture": BarPicture(picture_data()),
+            "label": "step",
+            "values": [0, 1],
+            "data": picture_data,
+        },
+        after=str,
+        accepts={"label": ANY_TEXT},
+    ),
+    "explore.sweep.plan": Call(
+        lambda: {"configs": [{"method": "random", "seed": 1}], "evaluate": None},
+        after=len,
+        names={"configs": "configuration|config|method"},
+    ),
+    "explore.sweep.read": Call(
+        lambda: {"path": sweep_file()}, after=lambda read: len(read[0]), names={"path": "file"}
+    ),
+    "explore.widgets.Slider": Call(
+        lambda: {"label": "step", "values": [0, 1, 2], "start": 1},
+        after=lambda control: control.start,
+        accepts={"label": ANY_TEXT},
+    ),
+    "explore.widgets.Choice": Call(
+        lambda: {"label": "kind", "values": ["a", "b"], "start": "a", "names": {"a": "A"}},
+        after=lambda control: control.start,
+        accepts={"label": ANY_TEXT},
+    ),
+    "explore.widgets.MultiChoice": Call(
+        lambda: {"label": "kinds", "values": ["a", "b"], "start": ("a",), "names": {"a": "A"}},
+        after=lambda control: control.start,
+        accepts={"label": ANY_TEXT},
+    ),
+    "explore.widgets.Button": Call(
+        lambda: {"label": "go", "action": print, "tooltip": ""},
+        after=lambda button: None,
+        accepts={"label": ANY_TEXT, "tooltip": ANY_TEXT, "action": "a function"},
+    ),
+    "explore.widgets.Explorer": Call(
+        lambda: {
+            "source": bar_source,
+            "picture": BarPicture,
+            "controls": {"step": Slider("step", [0, 1, 2])},
+            "name": "bars",
+        },
+        after=str,
+        accepts={"name": ANY_TEXT},
+    ),
+    "explore.widgets.Explorer.save": Call(
+        lambda: {"self": explorer(), "path": "a.svg"}, after=str, names={"path": "suffix|file"}
+    ),
+    "explore.widgets.Explorer.say": Call(
+        lambda: {"self": explorer(), "text": "hello"}, accepts={"text": ANY_TEXT}
+    ),
+    "explore.widgets.Explorer.offer": Call(
+        lambda: {"self": explorer(), "name": "step", "values": [0, 1], "value": 1},
+        names={"name": "control", "value": "step", "values": "step"},
+    ),
+    **{
+        f"explore.widgets.{kind.__name__}.nearest": Call(
+            lambda kind=kind, values=values: {"self": kind("a", values), "value": values[1]},
+            accepts={"value": "any value has a nearest one"},
+        )
+        for kind, values in ((Slider, [0, 1, 2]), (Choice, ["a", "b"]), (MultiChoice, ["a", "b"]))
+    },
+    "explore.widgets.Job": Call(
+        lambda: {"work": work, "label": "work", "on_progress": None, "on_done": None},
+        after=lambda job: None,
+        accepts={"label": ANY_TEXT},
+    ),
+    "explore.widgets.Job.join": Call(lambda: {"self": Job(work), "timeout": 1.0}),
+    "explore.widgets.Job.start": Call(lambda: {"self": Job(work), "inline": True}),
+    "explore.widgets.Job.wait": Call(lambda: {"self": Job(work), "timeout": 1.0}),
+}
