@@ -94,7 +94,7 @@ def run_config(
 ) -> None:
     """Run the method of a configuration file, if no METHOD follows."""
     if context.invoked_subcommand is not None:
-        if config is not None or change or out:
+        if config is not None or change or out is not None:
             raise typer.BadParameter(
                 "--config, --set and --out before METHOD cannot be combined with METHOD; "
                 "the file names the method"
@@ -117,7 +117,7 @@ def run_config(
     del options["method"]
     options = given_options(row, options)
     registry.make_config(row, {"method": row.name, **options})  # names an option it does not have
-    record_run(row, options, out or path, every)
+    record_run(row, options, path if out is None else out, every)
 
 
 def _method_in_file(source: str) -> str:
@@ -163,7 +163,7 @@ def _runner(
         else:
             subject = positional_value(row, config) or str(data)
         file = f"{row.name}-{re.sub(r'[^a-zA-Z0-9_.-]+', '_', subject)}.zarr"
-        record_run(row, config, out or str(Path("runs") / file), every)
+        record_run(row, config, str(Path("runs") / file) if out is None else out, every)
 
     run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in options}

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import FT2Font
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import LogFormatterMathtext, LogFormatterSciNotation
 
 from explore.plotting.style import STYLE
@@ -76,11 +76,12 @@ def text_marker(text: str) -> Path:
         >>> abs(text_marker("3").vertices).max() > 0
         True
     """
-    path = TextPath((0, 0), text)
-    if not len(path.vertices):  # an empty name, or a space
+    properties = FontProperties(family=STYLE["font.family"])
+    outline, codes = text_to_path.get_text_path(properties, text)
+    if not len(outline):  # an empty name, or a space
         return Path.unit_circle()
-    low, high = path.vertices.min(0), path.vertices.max(0)
-    return Path(path.vertices - (low + high) / 2, path.codes)
+    vertices = np.asarray(outline, float)
+    return Path(vertices - (vertices.min(0) + vertices.max(0)) / 2, codes)
 
 
 class PowerFormatter(LogFormatterSciNotation):
