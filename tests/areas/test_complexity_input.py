@@ -89,7 +89,7 @@ def test_images_are_needed() -> None:
         ("scenes", {"network": "scenes-vgq"}, UnknownName, "Did you mean 'scenes-vgg'"),
         ("scenes", {"network": "torchvision:resnet18"}, InvalidInput, "weights=FILE"),
         ("scenes", {"subset": "woof"}, InvalidInput, "subset='woof' needs a folder of ImageNet"),
-        ("no/folder", {}, DataMissing, "no/folder is not a folder"),
+        ("no/folder", {}, DataMissing, "no/folder does not exist"),
         ("no-set", {}, UnknownName, "no-set"),
         ("scenes", {"kind": "scorecam"}, UnknownName, "scorecam"),
         ("scenes", {"layer": "nowhere"}, UnknownName, "unknown layer 'nowhere'"),
