@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from explore.core.tensor_validation import check_finite
+from explore.core.tensor_validation import check_finite, check_labels
 from explore.data.image_set import ImageSet
 from explore.errors import InvalidInput
 
@@ -59,18 +59,40 @@ def check_images(
     dtype_fits = images.is_floating_point() or (allow_bytes and is_bytes)
     if not (rank_fits and dtype_fits and images.numel()):
         shape = "[N, ...]" if any_rank else "[N, C, H, W]"
-        advice = "; convert bytes with .float() / 255" if is_bytes and not allow_bytes else ""
         raise InvalidInput(
-            f"images must be float {shape} with N ≥ 1, got {describe_tensor(images)}{advice}"
+            f"images must be float {shape} with N ≥ 1, got {describe_tensor(images)}"
+            f"{_advice(images, rank_fits)}"
         )
-    if labels is not None and (
-        labels.shape != (len(images),) or labels.dtype not in INTEGER_DTYPES
-    ):
+    if not any_rank and _is_channels_last(images):
         raise InvalidInput(
-            f"{labels_name} must be integers [{len(images)}], got {describe_tensor(labels)}"
+            f"images must be [N, C, H, W], got {describe_tensor(images)} with the channels last; "
+            "pass images.permute(0, 3, 1, 2)"
         )
+    if labels is not None:
+        is_integer = not (
+            labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool
+        )
+        if labels.shape != (len(images),) or not is_integer:
+            check_labels(labels_name, labels, len(images))  # Its message says what to do.
     if images.is_floating_point():
         check_finite("images", images)
+
+
+def _advice(images: torch.Tensor, rank_fits: bool) -> str:
+    """Return what to do about images of another rank or type."""
+    if images.dtype == torch.uint8:
+        return " (if they are an ImageSet's, pass the set); convert bytes with .float() / 255"
+    if not images.is_floating_point():
+        return "; convert them with .float() and normalise them"
+    if not rank_fits and images.ndim == 3:
+        return "; for grey images pass images[:, None]"
+    return ""
+
+
+def _is_channels_last(images: torch.Tensor) -> bool:
+    """Return whether the last dimension looks like channels, and the second does not."""
+    _, second, third, last = images.shape
+    return last in (1, 3) and second not in (1, 3) and third != last
 
 
 def check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
@@ -87,7 +109,8 @@ def check_labelled_images(images: Any, labels: Any, of_set: bool) -> None:
     if of_set:
         return
     check_images(images, labels)
-    low, high = int(labels.min()), int(labels.max())
+    numbers = labels.long()  # PyTorch has no minimum of the unsigned types.
+    low, high = int(numbers.min()), int(numbers.max())
     if low < 0 or high > MOST_CLASSES:
         raise InvalidInput(f"labels must be 0 to {MOST_CLASSES}, got {low} to {high}")
 

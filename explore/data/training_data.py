@@ -13,7 +13,7 @@ import torch
 
 from explore.core.tensor_validation import check_device
 from explore.data._resolve import resolve_dataset
-from explore.data.image_set import sha256_of
+from explore.data.image_set import ImageSet, sha256_of
 from explore.data.normalization import denormalize_to_bytes, normalize_bytes, to_bytes
 from explore.data.whitening import ZCA
 from explore.errors import InvalidInput
@@ -21,8 +21,25 @@ from explore.errors import InvalidInput
 if TYPE_CHECKING:
     import xarray
 
+
 NO_FLIP = ("digits", "mnist")
-"""Sets in which a mirrored image is no member of its class."""
+"""Names of sets in which a mirrored image is no member of its class, also of a user's own sets."""
+
+
+def may_flip(image_set: ImageSet | None) -> bool | None:
+    """Return whether a mirrored image is a member of the same class; None if it is unknown.
+
+    Args:
+        image_set: None for tensors, of which it is unknown.
+
+    Example:
+        >>> from explore.data import load
+        >>> may_flip(load("digits")), may_flip(None)
+        (False, None)
+    """
+    if image_set is None:
+        return None
+    return False if image_set.flip is None and image_set.name in NO_FLIP else image_set.flip
 
 
 class TrainingData:
@@ -30,8 +47,8 @@ class TrainingData:
 
     Args:
         data: the name of a set, a description ``{"name": ..., "options": {...}}`` as recordings
-            hold it, an ``ImageSet``, or a pair ``(images, labels)`` of float ``[N, ...]`` and
-            integer ``[N]`` tensors.
+            hold it, an ``ImageSet``, or a pair ``(images, labels)`` of floats ``[N, ...]`` and
+            integers ``[N]``: tensors, arrays or lists. See ``resolve_dataset`` for more forms.
         zca: whiten the images (ZCA, ε = 0.1).
         device: where batches are computed.
         statistics: mean and standard deviation of each channel in the images that trained a
@@ -47,7 +64,7 @@ class TrainingData:
         name: of the set, or "tensors".
         classes: number of classes.
         class_names: their names; of tensors, their numbers.
-        flip: whether a mirrored image is a member of the same class.
+        flip: whether a mirrored image is a member of the same class; None if it is unknown.
 
     Raises:
         InvalidInput: ``data`` is none of these, describes tensors, or has another number of
@@ -68,18 +85,21 @@ class TrainingData:
         self.set, images, labels = resolve_dataset(data)
         if check is not None:
             check(images, labels, of_set=self.set is not None)
+        # Hashed as they came, so that recordings of data in float64 go on.
+        self._tensors = (images, labels)
         self.labels, self.shape = labels.long(), tuple(images.shape[1:])
-        self.classes = int(labels.max()) + 1
+        self.classes = int(self.labels.max()) + 1
         self.name = self.set.name if self.set else "tensors"
-        self.flip = self.name not in NO_FLIP
+        self.flip = may_flip(self.set)
         names = self.set.class_names if self.set else map(str, range(self.classes))
         self.class_names: Sequence[str] = list(names)[
             : self.classes
         ]  # a subset may lack the last ones
-        self._tensors = (images, labels)
         if self.set is None:
             self._low, self._high = float(images.min()), float(images.max())
             self._images = images.float().to(self.device)
+            if images.dtype.itemsize < 4:  # Whitening needs more digits.
+                images = images.float()
         else:
             self._statistics = statistics or (self.set.mean, self.set.std)
             self._check_channels(len(self._statistics[0]))

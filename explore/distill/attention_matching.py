@@ -6,7 +6,8 @@ images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,10 @@ import torch
 from torch import nn
 
 from explore.core.runs import stream_seed
+from explore.core.tensor_validation import check_network
 from explore.data.training_data import TrainingData
-from explore.distill.augment import augment, draw_augmentation, strategy
-from explore.distill.checks import check_training_images
+from explore.distill.augment import apply_draw, draw_augmentation, operations_for
+from explore.distill.checks import check_factory, check_maps, check_training_images
 from explore.distill.config import DistillConfig
 from explore.distill.initial_images import initial_images
 from explore.distill.matching_loss import matching_terms, real_means, synthetic_means, weighted
@@ -58,9 +60,14 @@ class DistillRun(DistilledSetRun):
             config["network"] = getattr(network, "__qualname__", type(network).__name__)
         self.config: Mapping[str, Any] = config
         self.loss = float("nan")
-        self.operations = strategy(options.augment, source.flip)
+        self.operations = operations_for(options.augment, options.flip, source.flip)
         self._factory = network
         self._convnet: ConvNet | None = None
+        self._previous: Callable[[], nn.Module | None] | None = None
+        if network is None:  # Images that are too small are refused here, not in the first step.
+            self._convnet = self._create_network(0)  # type: ignore[assignment]
+        else:
+            check_factory(network)
         self.images = start.images.requires_grad_(True)
         self._velocity = torch.zeros_like(self.images, requires_grad=False)
         self._probe: Probe | None = None
@@ -74,7 +81,7 @@ class DistillRun(DistilledSetRun):
         """Take one step: update the synthetic images with a new network and a batch of real images.
 
         Raises:
-            RunDiverged: the loss is not a finite number. The images keep their last values.
+            RunDiverged: the loss or a pixel is not a finite number. The run keeps its last state.
         """
         options, step, source = self.options, self.step + 1, self.source
         network = self._random_network(stream_seed(options.seed, "networks", step))
@@ -96,8 +103,15 @@ class DistillRun(DistilledSetRun):
         (gradient,) = torch.autograd.grad(options.loss_scale * loss, self.images)
         # SGD with momentum. torch.optim would round differently, and its import takes 1.5 s.
         with torch.no_grad():
-            self._velocity.mul_(options.momentum).add_(gradient)
-            self.images.sub_(options.learning_rate * self._velocity)
+            velocity = (self._velocity * options.momentum).add_(gradient)
+            images = self.images - options.learning_rate * velocity
+            if not torch.isfinite(images).all():
+                raise RunDiverged(
+                    f"an image is NaN or infinite after step {step}; learning_rate "
+                    f"{options.learning_rate} may be too large"
+                )
+            self._velocity.copy_(velocity)
+            self.images.copy_(images)
         self.loss, self.step = float(loss.detach()), step
 
     def snapshot(self) -> xarray.Dataset:
@@ -135,24 +149,38 @@ class DistillRun(DistilledSetRun):
     def _random_network(self, seed: int) -> nn.Module:
         if self._factory is not None:
             return self._create_network(seed)
-        if self._convnet is None:
-            self._convnet = self._create_network(seed)  # type: ignore[assignment]
         return self._convnet.draw(seed)  # type: ignore[union-attr]
 
     def _create_network(self, seed: int) -> nn.Module:
         options, (channels, size, _) = self.options, self.source.shape
         if self._factory is not None:
-            network = self._factory(seed)
-        else:
-            architecture: dict[str, Any] = {
-                "width": options.width,
-                "depth": options.depth,
-                "norm": options.norm,
-            }
-            network = ConvNet(channels, self.source.classes, size, **architecture, seed=seed)
+            return self._prepare(self._call_factory(self._factory, seed))
+        architecture: dict[str, Any] = {
+            "width": options.width,
+            "depth": options.depth,
+            "norm": options.norm,
+        }
+        network = ConvNet(channels, self.source.classes, size, **architecture, seed=seed)
+        return self._prepare(network)
+
+    def _prepare(self, network: nn.Module) -> nn.Module:
         # Training mode matters only for batch norm: it uses the statistics of the batch, as the
         # released code does.
-        return network.to(self.source.device).requires_grad_(False).train()
+        return network.to(self.source.device, torch.float32).requires_grad_(False).train()
+
+    def _call_factory(self, factory: NetworkFactory, seed: int) -> nn.Module:
+        """Return a new network of the user's own. The first one is checked on real images."""
+        network = check_network("the result of network(seed)", factory(seed))
+        if self._previous is None:
+            source = self.source
+            network = network.to(source.device, torch.float32).train()
+            check_maps(network, source.batch(source.sample(1, 0)[:2]))
+        elif self._previous() is network:
+            raise InvalidInput(
+                "network returns the same network for every seed; create a new one in each call"
+            )
+        self._previous = weakref.ref(network)
+        return network
 
     def _augment(self, images: torch.Tensor, labels: torch.Tensor, step: int) -> torch.Tensor:
         """Augment each class in its own way. Images stand class by class, so their order stays."""
@@ -163,4 +191,4 @@ class DistillRun(DistilledSetRun):
             draw_augmentation(self.operations, stream_seed(seed, "augment", step, k))
             for k in classes
         ]
-        return torch.cat([augment(images[labels == k], draws[k]) for k in classes])
+        return torch.cat([apply_draw(images[labels == k], draws[k]) for k in classes])

@@ -5,17 +5,55 @@ Random numbers come from a private generator; the global random state is not use
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn.functional import affine_grid, grid_sample, pad
 
-from explore.distill.config import OPERATIONS, strategy
+from explore.core.array_validation import check_array
+from explore.core.tensor_validation import check_tensor
+from explore.core.validation import check_choice, check_items, check_seed, check_whole_number
+from explore.distill.config import FLIP, OPERATIONS, strategy
+from explore.errors import InvalidInput
 
-__all__ = ["OPERATIONS", "Draw", "augment", "draw_augmentation", "strategy"]
+__all__ = [
+    "OPERATIONS",
+    "Draw",
+    "apply_draw",
+    "augment",
+    "draw_augmentation",
+    "operations_for",
+    "strategy",
+]
+
+log = logging.getLogger("explore")
+
+
+def operations_for(name: str, flip: bool | None, data_flip: bool | None) -> tuple[str, ...]:
+    """Return the operations of an augmentation of some data.
+
+    Args:
+        name: the augmentation; see ``strategy``.
+        flip: the option of a run: whether images are mirrored; None for what the data say.
+        data_flip: whether a mirrored image is a member of its class; None if it is unknown. Then
+            images are mirrored, and the log says so.
+
+    Example:
+        >>> operations_for("crop_flip", None, False), operations_for("crop_flip", True, False)
+        (('crop',), ('crop', 'flip'))
+    """
+    allowed = data_flip if flip is None else flip
+    operations = strategy(name, allowed is not False)
+    if allowed is None and FLIP in operations:
+        log.warning(
+            "the augmentation mirrors images, although it is unknown whether a mirrored image "
+            "belongs to the same class; set flip=False if it does not, flip=True if it does"
+        )
+    return operations
 
 
 @dataclass(frozen=True)
@@ -31,22 +69,39 @@ class Draw:
     numbers: np.ndarray
 
 
-def draw_augmentation(operations: tuple[str, ...], seed: int, images: int = 1) -> Draw | None:
+def draw_augmentation(operations: Sequence[str], seed: int, images: int = 1) -> Draw | None:
     """Draw one operation and its parameters; return None if there are no operations.
 
     Args:
         operations: the result of ``strategy``. All images of a batch get the same operation.
         seed: of this draw alone.
         images: 1 if all images share their parameters (siamese), else the number of images.
+
+    Raises:
+        InvalidInput: no list of operations, no seed, or fewer than one image.
+        UnknownName: an unknown operation.
+
+    Example:
+        >>> draw_augmentation(("crop", "flip"), seed=3).operation
+        'flip'
     """
-    if not operations:
+    names = [check_choice("augmentation", name, OPERATIONS) for name in _items(operations)]
+    seed, count = check_seed(seed), check_whole_number("images", images, at_least=0)
+    if not names:
         return None
     generator = np.random.default_rng(seed)
-    return Draw(operations[generator.integers(len(operations))], generator.random((images, 3)))
+    return Draw(names[generator.integers(len(names))], generator.random((count, 3)))
 
 
 def augment(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
     """Apply an augmentation to normalised images ``[N, C, H, W]``; the result is differentiable.
+
+    Half-precision images are changed in float32; the result has their type.
+
+    Raises:
+        InvalidInput: images of another form, or a draw whose numbers are not ``[1, 3]`` or ``[N,
+            3]`` from 0 to 1.
+        UnknownName: a draw of an unknown operation.
 
     Source: DSA (arXiv 2102.08259), with the ranges of its released code: brightness ±0.5,
     saturation 0–2, contrast 0.5–1.5, crop 1/8 of the side, cutout half of it, scale 1/1.2 to 1.2,
@@ -58,10 +113,34 @@ def augment(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
         >>> bool((flipped == x.flip(3)).all())
         True
     """
+    x = check_tensor("images", images, ("N", "C", "H", "W"), empty=True)
+    if draw is None:
+        return x
+    if not isinstance(draw, Draw):
+        raise InvalidInput(f"draw must be that of draw_augmentation, got {draw!r}")
+    operation = check_choice("augmentation", draw.operation, OPERATIONS)
+    numbers = check_array("the numbers of a draw", draw.numbers, ("M", 3))
+    if len(numbers) not in (1, len(x)) or not (0 <= numbers.min() <= numbers.max() <= 1):
+        raise InvalidInput(
+            f"the numbers of a draw must be [1, 3] or [{len(x)}, 3], from 0 to 1; got "
+            f"{list(numbers.shape)} from {numbers.min():g} to {numbers.max():g}"
+        )
+    if not x.numel():
+        return x
+    wide = x.float() if x.dtype.itemsize < 4 else x
+    return apply_draw(wide, Draw(operation, numbers)).to(x.dtype)
+
+
+def apply_draw(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
+    """Apply an augmentation without checks, for runs; see ``augment``."""
     if draw is None:
         return images
     u = torch.from_numpy(draw.numbers).to(images)[:, :, None, None, None]  # [M, 3, 1, 1, 1]
     return _APPLY[draw.operation](images, u[:, 0], u[:, 1], u[:, 2])
+
+
+def _items(operations: Sequence[str]) -> Sequence[str]:
+    return operations if isinstance(operations, tuple) else check_items("operations", operations)
 
 
 def _color(x: torch.Tensor, a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:

@@ -44,7 +44,8 @@ class CoresetRun(DistilledSetRun):
         source = TrainingData(data, device=options.device, check=check)
         super().__init__(source, count)
         self.config: Mapping[str, Any] = options.identity(source.describe())
-        self.images = torch.zeros((len(self.labels), *source.shape), device=source.device)
+        shape = (len(self.labels), *source.shape)
+        self.images = torch.zeros(shape, dtype=torch.float32, device=source.device)
         self.chosen = np.full(len(self.labels), -1)
         uses_network = options.features == "network" and options.method in ("herding", "kcenter")
         self._fit = self._network_fit() if uses_network else None
@@ -99,7 +100,7 @@ class CoresetRun(DistilledSetRun):
         seed, (channels, size, _) = stream_seed(options.seed, "features"), source.shape
         network = ConvNet(channels, source.classes, size, width=options.width, seed=seed)
         return Fit(
-            network.to(source.device),
+            network.to(source.device, torch.float32),
             torch.arange(len(source.labels)),
             source.labels.to(source.device),
             epochs=options.feature_epochs,

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.core.validation import check_choice, check_whole_number
+from explore.core.validation import check_choice, check_text, check_whole_number
 from explore.distill.catalog import BASELINES
 from explore.errors import InvalidInput, UnknownName
 
 NORMS = ("instance", "batch", "layer", "group", "none")
 """Normalisation layers of a ConvNet."""
 
-OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+LARGEST_RATE = 1e30
+"""Of a learning rate or a weight decay: larger numbers leave the range of float32 at once."""
+
+FLIP = "flip"
+"""The operation that mirrors images."""
+
+OPERATIONS = ("color", "crop", "cutout", FLIP, "scale", "rotate")
 
 METHOD_TERMS: dict[str, dict[str, Any]] = {
     "dm": {"spatial": None, "channel": None, "mmd": 1.0, "learning_rate": 1.0},
@@ -72,18 +78,37 @@ def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
 
     Raises:
         UnknownName: an unknown operation.
+        InvalidInput: the name is no text.
 
     Example:
         >>> strategy("dsa", flip=False)
         ('color', 'crop', 'cutout', 'scale', 'rotate')
     """
+    name = check_text("augment", name)
     if name in ("none", ""):
         return ()
     operations = OPERATIONS if name == "dsa" else tuple(name.split("_"))
     for operation in operations:
         if operation not in OPERATIONS:
             raise UnknownName("augmentation", operation, OPERATIONS)
-    return tuple(operation for operation in operations if flip or operation != "flip")
+    return tuple(operation for operation in operations if flip or operation != FLIP)
+
+
+def flip_option() -> Any:
+    """Describe the option ``flip`` of a run that augments real or synthetic images."""
+    return option(
+        None, "whether images are mirrored; by default if the data set says that they may be"
+    )
+
+
+def without_default_flip(identity: dict[str, Any]) -> dict[str, Any]:
+    """Return the identity of a run without ``flip`` if it is not set.
+
+    Recordings that were made before there was this option then go on.
+    """
+    if identity[FLIP] is None:
+        del identity[FLIP]
+    return identity
 
 
 INIT_NAMES = ("real", "noise", "kcenter")
@@ -143,6 +168,7 @@ class DistillConfig(BaseConfig):
     )
     init: Any = option("real", INIT_HELP)
     augment: str = option("dsa", "dsa, none, or operations such as crop_flip_rotate")
+    flip: bool | None = flip_option()
     zca: bool = option(False, "whiten the images first (ZCA, ε = 0.1)")
     width: int = option(128, "channels of the networks", at_least=1)
     depth: int | None = option(
@@ -185,6 +211,10 @@ class DistillConfig(BaseConfig):
         check_init(self.init)
         if not (self.spatial or self.channel or self.mmd):
             raise InvalidInput("all terms are off; set spatial, channel or mmd")
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what identifies the run in a recording."""
+        return without_default_flip(super().identity(data))
 
 
 @dataclass(frozen=True, kw_only=True)

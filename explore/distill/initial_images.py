@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from explore.core.products import describe_product, resolve_product
 from explore.core.runs import Run
+from explore.core.tensor_validation import check_finite, check_tensor
 from explore.data.coresets import select
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import sha256_of
@@ -45,8 +47,8 @@ def initial_images(init: Any, source: TrainingData, count: int, seed: int) -> In
     Args:
         init: "real" (random real images), "noise" (standard normal), "kcenter"; or a
             ``DistilledSet``, its file, the recording beside it, a run that distils, the description
-            of a set in a recording; or a float tensor ``[K · count, C, H, W]`` in model units,
-            class by class.
+            of a set in a recording; or floats ``[K · count, C, H, W]`` in model units, class by
+            class: a tensor, an array or a list.
         source: the real images.
         count: images of each class.
         seed: of the random selection or of the noise.
@@ -57,13 +59,14 @@ def initial_images(init: Any, source: TrainingData, count: int, seed: int) -> In
         DataMissing, RecordingDamaged: the file of a set does not exist or cannot be read.
     """
     total = source.classes * count
-    if isinstance(init, torch.Tensor):
+    if isinstance(init, torch.Tensor | np.ndarray | list | tuple):
         return _of_tensor(init, source, total)
     if is_own_start(init):
         return _of_set(_resolve(init), source, count)
     if init == "noise":
         shape, generator = (total, *source.shape), torch.Generator()
-        noise = torch.randn(shape, generator=generator.manual_seed(seed))
+        generator.manual_seed(seed)
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32)
         return InitialImages(noise.to(source.device), init)
     if init == "real":
         return InitialImages(source.batch(source.sample(count, seed)).clone(), init)
@@ -88,7 +91,10 @@ def _resolve(init: Any) -> DistilledSet:
     )
 
 
-def _of_tensor(images: torch.Tensor, source: TrainingData, total: int) -> InitialImages:
+def _of_tensor(values: Any, source: TrainingData, total: int) -> InitialImages:
+    images = check_tensor("init", values, ("N", "C", "H", "W"))
+    if images.dtype == torch.bfloat16:  # NumPy cannot hash it.
+        images = images.float()
     _check(images, source, total)
     description = {"name": "tensor", "shape": list(images.shape), "sha256": sha256_of(images)}
     return InitialImages(images.detach().float().to(source.device).clone(), description)
@@ -130,13 +136,12 @@ def _of_set(distilled: DistilledSet, source: TrainingData, count: int) -> Initia
 
 def _check(images: torch.Tensor, source: TrainingData, total: int) -> None:
     expected = (total, *source.shape)
-    if not images.is_floating_point() or tuple(images.shape) != expected:
+    if tuple(images.shape) != expected:
         raise InvalidInput(
             f"init must be float images {list(expected)} (classes × images_per_class, then the "
             f"shape of a real image), got {images.dtype} {list(images.shape)}"
         )
-    if not torch.isfinite(images).all():
-        raise InvalidInput("init has NaN or Inf in an image")
+    check_finite("images of init", images.float())
 
 
 def _are_close(first: Any, second: Any) -> bool:

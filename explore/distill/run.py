@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils.data import TensorDataset
 
 from explore.core.runs import BaseRun
+from explore.core.validation import check_choice
+from explore.data.distilled_set import DistilledSet
+from explore.data.image_set import ImageSet
 from explore.data.training_data import TrainingData
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
@@ -59,8 +63,8 @@ class DistilledSetRun(BaseRun):
 
 
 def distill(
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    images: Any,
+    labels: Any = None,
     method: str = "datadam",
     *,
     images_per_class: int = 1,
@@ -74,8 +78,11 @@ def distill(
     """Return a run that distils your images: ``record`` it, or call its ``advance`` in a loop.
 
     Args:
-        images: float ``[N, C, H, W]``, square, normalised as your network expects.
-        labels: integers ``[N]``, 0 to K-1.
+        images: an ``ImageSet``, whose labels are used; or floats ``[N, C, H, W]``, square and
+            normalised as your network expects: a tensor, an array or a list. They are converted to
+            float32. Bytes are refused, as their normalisation is unknown.
+        labels: integers ``[N]``, 0 to K-1; left out with an ``ImageSet``, a ``TensorDataset`` of
+            images and labels, or a ``DistilledSet``.
         method: "dm", "datadam", "channel", "atom"; "mtt", "datm" or "edf", which need
             ``experts=``; or another method of the family "distill".
         images_per_class: synthetic images of each class.
@@ -83,7 +90,9 @@ def distill(
         seed: of every random stream.
         network: called with a seed, returns a new network; by default a ``ConvNet``. Any module
             works whose activations are modules; its weights must depend on that seed alone.
-        augment: "dsa", "none" or operations such as "crop_flip".
+        augment: "dsa", "none" or operations such as "crop_flip". Digits are never mirrored. Of
+            tensors it is unknown whether they may be: they are, and the log says so; with the
+            option ``flip=False`` they are not.
         device: where to compute, such as "cuda"; by default the device of ``images``.
         **options: other options of the method, such as ``preset`` or ``init``; see
             ``DistillConfig`` and ``TrajectoryConfig``.
@@ -98,8 +107,7 @@ def distill(
 
     Example:
         >>> from explore.data import load
-        >>> digits = load("digits")
-        >>> run = distill(digits.batch(), digits.labels, "datadam", preset="lesson", steps=2)
+        >>> run = distill(load("digits"), method="datadam", preset="lesson", steps=2)
         >>> run.advance()
         >>> run.step, tuple(run.images.shape)
         (1, (10, 1, 16, 16))
@@ -107,10 +115,16 @@ def distill(
     from explore.core import registry
 
     methods = registry.families()["distill"]
-    if method not in methods:
-        raise UnknownName("method", method, methods)
-    if device is None and isinstance(images, torch.Tensor):
-        device = str(images.device)
+    method = check_choice("method", method, methods)
+    if isinstance(labels, str):
+        raise InvalidInput(f"labels must be integers [N], got {labels!r}; name a method by method=")
+    if labels is not None and isinstance(images, ImageSet | DistilledSet | TensorDataset):
+        raise InvalidInput(
+            f"a {type(images).__name__} holds its labels; leave labels out, or pass its tensors"
+        )
+    data = images if labels is None else (images, labels)
+    if device is None:
+        device = _device_of(images)
     optional = {"steps": steps, "augment": augment, "device": device}
     options |= {name: value for name, value in optional.items() if value is not None}
     config = {"method": method, "images_per_class": images_per_class, "seed": seed, **options}
@@ -118,4 +132,12 @@ def distill(
     if network is not None and "network" not in inspect.signature(builder).parameters:
         raise InvalidInput(f"{method} creates its own networks; omit network=")
     arguments = {} if network is None else {"network": network}
-    return builder(registry.make_config(methods[method], config), (images, labels), **arguments)
+    return builder(registry.make_config(methods[method], config), data, **arguments)
+
+
+def _device_of(images: Any) -> str | None:
+    """Return the device of a tensor or of the images of a set; None where there is none."""
+    if isinstance(images, TensorDataset):
+        images = images.tensors[0]
+    tensor = images.images if isinstance(images, ImageSet | DistilledSet) else images
+    return str(tensor.device) if isinstance(tensor, torch.Tensor) else None

@@ -78,7 +78,7 @@ class UntrainedRun(BaseRun):
         channels, size, _ = source.shape
         seed = stream_seed(options.seed, "networks", self.step)
         network = ConvNet(channels, source.classes, size, width=options.width, seed=seed)
-        network = network.to(source.device).requires_grad_(False)
+        network = network.to(source.device, torch.float32).requires_grad_(False)
         mean_labels, query_labels = (
             source.labels[indices].to(source.device)
             for indices in (self.mean_indices, self.query_indices)

@@ -18,7 +18,7 @@ def random_set(channels: int, count: int = 40, side: int = 6) -> ImageSet:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (count, channels, side, side), generator=generator).byte()
     mean, std = [0.1, 0.5, 0.7][:channels], [0.9, 0.2, 0.4][:channels]
-    return ImageSet("random", images, torch.arange(count) % 4, "abcd", mean, std)
+    return ImageSet("random", images, torch.arange(count) % 4, list("abcd"), mean, std)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -263,8 +263,6 @@ def broken(value: float) -> torch.Tensor:
 
 
 BAD = {
-    "a list": (IMAGES.tolist(), LABELS, "images must be a torch tensor .* got list"),
-    "labels as a list": (IMAGES, LABELS.tolist(), "labels must be a torch tensor .* got list"),
     "no channels": (
         IMAGES[:, 0],
         LABELS,

@@ -173,7 +173,7 @@ def test_colour_images_are_shown_in_colour() -> None:
             {"images_per_class": 0},
             "images_per_class must be a whole number of at least 1, got 0",
         ),
-        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"seed": -1}, "seed must be a whole number of at least 0 .*, got -1"),
         ({"feature_epochs": 0}, "feature_epochs must be a whole number of at least 1, got 0"),
         ({"width": 0}, "width must be a whole number of at least 1, got 0"),
         ({"features": "gist"}, "unknown features 'gist'; known: network, pixels"),

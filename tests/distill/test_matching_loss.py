@@ -380,8 +380,18 @@ MAPS, EMBEDDING = torch.rand(2, 3, 4, 4), torch.rand(2, 5)
             r"of the same images; got \[2, 2\] real and \[1, 2\] synthetic",
         ),
         ([MAPS[:, 0], EMBEDDING], [MAPS[:, 0], EMBEDDING], {}, r"features must be \[N, C, H, W\]"),
-        ([MAPS, EMBEDDING], [MAPS, EMBEDDING], {"spatial": 0}, "power must be above 0, got 0"),
-        ([MAPS, EMBEDDING], [MAPS, EMBEDDING], {"channel": -1}, "power must be above 0, got -1"),
+        (
+            [MAPS, EMBEDDING],
+            [MAPS, EMBEDDING],
+            {"spatial": 0},
+            "power must be a number above 0, got 0",
+        ),
+        (
+            [MAPS, EMBEDDING],
+            [MAPS, EMBEDDING],
+            {"channel": -1},
+            "power must be a number above 0, got -1",
+        ),
     ],
 )
 def test_bad_input_is_named(real, synthetic, options, words):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.core.validation import check_different
-from explore.distill.config import NORMS, strategy
+from explore.core.validation import check_different, check_items, check_names
+from explore.distill.config import FLIP, LARGEST_RATE, NORMS, flip_option, strategy
 
 COMPARABLE = ("networks", "architectures", "seed")
 """Options of a protocol that may differ between two accuracies that are compared."""
@@ -26,7 +26,8 @@ class EvaluationProtocol(BaseConfig):
         learned_rate: use the learning rate of the distilled set, if it has one.
         soft_labels: train on soft labels; if false, on the class with the largest probability.
         augment: "none", "dsa" or operations such as "crop_flip".
-        flip: whether "dsa" flips images. A mirrored digit is not a digit.
+        flip: whether images are mirrored; None for what the test images say. Digits are never
+            mirrored then. Where it is unknown, images are mirrored, and the log says so.
         width, norm: of the networks.
         architectures: names of ``explore.models.architecture``.
         networks: the number of networks of each architecture.
@@ -44,15 +45,18 @@ class EvaluationProtocol(BaseConfig):
 
     epochs: int = option(300, "passes over the distilled set", at_least=1)
     learning_rate: float = option(
-        0.01, "of the networks' SGD, divided by 10 after half of the epochs", above=0
+        0.01,
+        "of the networks' SGD, divided by 10 after half of the epochs",
+        above=0,
+        at_most=LARGEST_RATE,
     )
     momentum: float = option(0.9, "of the networks' SGD", at_least=0, below=1)
-    weight_decay: float = option(5e-4, "of the networks' SGD", at_least=0)
+    weight_decay: float = option(5e-4, "of the networks' SGD", at_least=0, at_most=LARGEST_RATE)
     batch: int = option(256, "distilled images in a step", at_least=1)
     learned_rate: bool = option(False, "use the learning rate of the distilled set, if it has one")
     soft_labels: bool = option(True, "train on soft labels, not on the most probable class")
     augment: str = option("none", "none, dsa, or operations such as crop_flip_rotate")
-    flip: bool = option(True, "let dsa flip images; a mirrored digit is not a digit")
+    flip: bool | None = flip_option()
     width: int = option(32, "channels of the networks", at_least=1)
     norm: str = option("instance", "instance, batch, layer, group or none", choices=NORMS)
     architectures: Sequence[str] = option(
@@ -64,8 +68,16 @@ class EvaluationProtocol(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy(self.augment)
-        names = check_different("architectures", self.architectures)
+        names = self.architectures
+        if not isinstance(names, str):
+            names = check_names("architectures", check_items("architectures", names))
+        names = check_different("architectures", names)
         object.__setattr__(self, "architectures", tuple(names))
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether the augmentation contains the operation that mirrors images."""
+        return FLIP in strategy(self.augment)
 
     @classmethod
     def of(cls, config: Any) -> EvaluationProtocol:

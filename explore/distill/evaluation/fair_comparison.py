@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explore.core.runs import Progress, Stop
+from explore.core.validation import MAX_SEED, check_whole_number, describe
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.distill.baselines import CoresetRun
 from explore.distill.config import CoresetConfig
 from explore.distill.evaluation.config import EvaluationProtocol
 from explore.distill.evaluation.run import evaluate
+from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
@@ -27,7 +29,24 @@ def starting_points(
 
     "herding" uses pixels. With one image per class, k-center selects the same images as herding.
     "class mean" has one image per class, whatever ``per_class`` is.
+
+    Args:
+        train: the real images; or what else ``TrainingData`` takes.
+        per_class: images of each class.
+        seed: of the random sets.
+        draws: the number of random sets.
+
+    Raises:
+        InvalidInput: a number out of range, or a class with fewer images.
+
+    Example:
+        >>> from explore.data import load
+        >>> {name: len(sets) for name, sets in starting_points(load("digits"), draws=2).items()}
+        {'random': 2, 'herding = k-center': 1, 'class mean': 1}
     """
+    per_class = check_whole_number("per_class", per_class, at_least=1)
+    draws = check_whole_number("draws", draws, at_least=1)
+    seed = check_whole_number("seed", seed, at_least=0, at_most=(MAX_SEED - draws) // draws)
 
     def coreset(method: str, number: int = 0) -> DistilledSet:
         seed_of_set = seed * draws + number
@@ -59,15 +78,22 @@ def compare(
 
     Returns:
         Dataset with ``accuracy`` ``[set, network]`` and the protocol in ``attrs``.
+
+    Raises:
+        InvalidInput: no sets, or see ``evaluate``.
+        RunDiverged: the training of a network diverged.
     """
     import xarray
 
-    protocol = protocol or EvaluationProtocol()
-    kind, networks, names = protocol.architectures[0], protocol.networks, list(sets)
+    if not isinstance(sets, Mapping) or not sets:
+        raise InvalidInput(f"sets must be a mapping, name → distilled set, got {describe(sets)}")
+    protocol = EvaluationProtocol() if protocol is None else protocol
     runs = [
-        [evaluate(one_set, test, protocol) for one_set in _as_list(value)]
-        for value in sets.values()
+        [evaluate(distilled, test, protocol) for distilled in _as_list(name, value)]
+        for name, value in sets.items()
     ]
+    protocol = runs[0][0].protocol
+    kind, networks, names = protocol.architectures[0], protocol.networks, list(map(str, sets))
     accuracy = np.full((len(sets), networks), np.nan, np.float32)
     order = [(row, number) for number in range(networks) for row in range(len(sets))]
     for index, (row, number) in enumerate(order):
@@ -83,5 +109,9 @@ def compare(
     )
 
 
-def _as_list(value: DistilledSet | Sequence[DistilledSet]) -> Sequence[DistilledSet]:
-    return [value] if isinstance(value, DistilledSet) else value
+def _as_list(name: str, value: DistilledSet | Sequence[DistilledSet]) -> Sequence[DistilledSet]:
+    if not isinstance(value, list | tuple):
+        return [value]  # type: ignore[list-item]
+    if not value:
+        raise InvalidInput(f"sets[{name!r}] is empty; give one distilled set or several")
+    return value

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.core.statistics import mean_and_std, paired_difference
+from explore.core.validation import check_flag, check_items, check_text, describe
 from explore.distill.evaluation.config import EvaluationProtocol
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+
+EVALUATED = frozenset(["data", "distilled", "seed"])
+"""What the configuration of an evaluation holds among other things."""
 
 Network = tuple[str, int, int]
 """Architecture, seed of the evaluation and number of a network."""
@@ -51,17 +55,24 @@ def compare_results(
     """
     import pandas
 
-    by_name = {name: [last_frame(r) for r in _as_list(value)] for name, value in results.items()}
+    if not isinstance(results, Mapping):
+        raise InvalidInput(
+            f"results must be a mapping, name → result of an evaluation, got {describe(results)}"
+        )
+    by_name = {
+        str(name): [last_frame(r) for r in check_evaluations(f"results[{name!r}]", value)]
+        for name, value in results.items()
+    }
     if not by_name or not all(by_name.values()):
         raise InvalidInput(
             "there are no results; give name → EvaluationRun.result() of one evaluation or more"
         )
-    against = against or next(iter(by_name))
+    against = check_text("against", against) or next(iter(by_name))
     if against not in by_name:
         raise InvalidInput(
             f"there is no {against!r} to compare with; there are {', '.join(by_name)}"
         )
-    if not unlike:
+    if not check_flag("unlike", unlike):
         check_alike({name: evaluations[0] for name, evaluations in by_name.items()})
         for name, evaluations in by_name.items():
             check_alike({f"{name} (set {k})": e for k, e in enumerate(evaluations)})
@@ -112,8 +123,22 @@ def last_frame(recording: xarray.Dataset) -> xarray.Dataset:
     return recording.isel(step=-1) if "step" in recording.dims else recording
 
 
-def _as_list(value: Any) -> list[xarray.Dataset]:
-    return [value] if hasattr(value, "data_vars") else list(value)
+def check_evaluations(name: str, values: Any) -> list[xarray.Dataset]:
+    """Return the result or the recording of an evaluation, or several, as a list.
+
+    Raises:
+        InvalidInput: something else is among them.
+    """
+    listed = [values] if hasattr(values, "data_vars") else check_items(name, values)
+    for value in listed:
+        config = getattr(value, "attrs", {}).get("config")
+        is_evaluation = "accuracy" in getattr(value, "data_vars", ()) and "architecture" in value
+        if not is_evaluation or not isinstance(config, Mapping) or not set(config) >= EVALUATED:
+            raise InvalidInput(
+                f"{name} must be the result or the recording of an evaluation, or several, got "
+                f"{type(value).__name__}; pass EvaluationRun.result()"
+            )
+    return listed
 
 
 def _accuracy_by_set(

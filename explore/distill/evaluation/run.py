@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +12,21 @@ from torch import nn
 
 from explore.core.products import describe_product
 from explore.core.runs import BaseRun, stream_seed
-from explore.core.tensor_validation import check_device
+from explore.core.tensor_validation import check_device, check_network
+from explore.core.validation import check_choice, check_whole_number, describe
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
+from explore.data.training_data import may_flip
 from explore.data.whitening import ZCA
-from explore.distill.augment import augment, draw_augmentation, strategy
-from explore.distill.config import MAPS_NOTE, uses_maps
-from explore.distill.evaluation.checks import check_test_images, count_overlap
+from explore.distill.augment import apply_draw, draw_augmentation, operations_for
+from explore.distill.config import FLIP, MAPS_NOTE, uses_maps
+from explore.distill.evaluation.checks import (
+    check_factories,
+    check_image_sets,
+    check_logits,
+    check_test_images,
+    count_overlap,
+)
 from explore.distill.evaluation.config import EvaluateConfig, EvaluationProtocol
 from explore.distill.evaluation.sources import (
     resolve_distilled_set,
@@ -26,16 +35,21 @@ from explore.distill.evaluation.sources import (
     source_of,
 )
 from explore.distill.recordings import EVALUATION
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import InvalidInput, RunDiverged
+from explore.models._checks import check_outputs, run_network
 from explore.models._fused.module import fused_blocks
 from explore.models.architectures import ARCHITECTURES, architecture
-from explore.models.training import Fit, hits
+from explore.models.scoring import evaluation_mode
+from explore.models.training import Fit
 
 if TYPE_CHECKING:
     import xarray
 
 CPU_CHUNK = 50
 """Test images in one forward pass: the maps of 500 images would not fit in the cache of a CPU."""
+
+FORWARD_IMAGES = 500
+"""Test images in one forward pass of an accelerator."""
 
 ModelFactory = Callable[[int, int], nn.Module]
 """``factory(classes, seed)`` returns a new network."""
@@ -52,8 +66,8 @@ def evaluate(
     """Return a run that trains networks on a distilled set, one in each step, and tests them.
 
     Args:
-        distilled: the set.
-        test: the test images. Options should be chosen on a "val" split.
+        distilled: the set; or its file, the recording beside it, or the run that distilled it.
+        test: the test images, an ``ImageSet``. Options should be chosen on a "val" split.
         protocol: see ``EvaluationProtocol``.
         factories: your own networks by name, ``factory(classes, seed)``, in place of
             ``protocol.architectures``.
@@ -63,7 +77,7 @@ def evaluate(
 
     Raises:
         InvalidInput: the test images have another size, normalisation or other classes, or the set
-            was distilled from them.
+            was distilled from them; or arguments of other types.
         UnknownName: an unknown architecture.
 
     Warns:
@@ -77,7 +91,14 @@ def evaluate(
         >>> evaluate(few, load("digits", "test"), EvaluationProtocol(epochs=2, networks=3))
         EvaluationRun(evaluate on digits, step 0 of 3)
     """
-    protocol = protocol or EvaluationProtocol()
+    distilled = resolve_distilled_set(distilled)
+    check_image_sets(test, train)
+    protocol = EvaluationProtocol() if protocol is None else protocol
+    if not isinstance(protocol, EvaluationProtocol):
+        raise InvalidInput(
+            f"protocol must be an EvaluationProtocol, got {describe(protocol)}; create it by "
+            "EvaluationProtocol(epochs=...)"
+        )
     return EvaluationRun(distilled, test, protocol, factories, device, train)
 
 
@@ -113,11 +134,13 @@ class EvaluationRun(BaseRun):
         train: ImageSet | None = None,
         split: str = "",
     ) -> None:
-        self.distilled, self.test, self.protocol = distilled, test, protocol
+        self.distilled, self.test = distilled, test
+        self.protocol = protocol = self._with_flip(protocol)
         self.device, self.class_names = check_device(device), distilled.class_names
         check_test_images(distilled, test)
         self.overlap = count_overlap(distilled, test, train)
-        self.factories: Mapping[str, ModelFactory] = factories or {
+        self._has_own_networks = bool(factories)
+        self.factories: Mapping[str, ModelFactory] = check_factories(factories) or {
             name: self._factory(name) for name in protocol.architectures
         }
         self.steps = len(self.factories) * protocol.networks
@@ -146,7 +169,12 @@ class EvaluationRun(BaseRun):
         return f"accuracy {values.mean():.1%}" if len(values) else "no accuracy yet"
 
     def advance(self) -> None:
-        """Train and test one network."""
+        """Train and test one network.
+
+        Raises:
+            RunDiverged: its loss, weights or logits are not finite numbers; it gets no accuracy.
+            InvalidInput: it cannot process the images, or returns no logits of these classes.
+        """
         if self.step >= self.steps:
             return
         number, row = divmod(self.step, len(self.factories))
@@ -154,26 +182,40 @@ class EvaluationRun(BaseRun):
         self.step += 1
 
     def score(self, name: str, number: int) -> float:
-        """Return the test accuracy of network ``number`` of an architecture."""
+        """Return the test accuracy of network ``number`` of an architecture.
+
+        Raises:
+            UnknownName, RunDiverged, InvalidInput: see ``trained``.
+        """
         network = self.trained(name, number)
-        return measure_accuracy(network, self.test, self.distilled.zca, self.device)
+        try:
+            return measure_accuracy(network, self.test, self.distilled.zca, self.device)
+        except RunDiverged as error:
+            raise RunDiverged(f"{name}, network {number}: {error}") from error
 
     def trained(self, name: str, number: int) -> nn.Module:
         """Return network ``number`` of an architecture, trained on the distilled set.
 
         Each call trains it again and returns the same weights.
+
+        Raises:
+            UnknownName: no architecture of this evaluation.
+            RunDiverged: the loss or a weight is NaN or infinite; the message names the network.
+            InvalidInput: the network cannot process the images, or returns no logits.
         """
         protocol, distilled = self.protocol, self.distilled
+        name = check_choice("architecture", name, self.factories)
+        number = check_whole_number("number", number, at_least=0)
         seed = stream_seed(protocol.seed, "evaluation", number)
-        network = self.factories[name](len(distilled.class_names), seed).to(self.device)
+        network = self._network(name, seed)
         labels = distilled.labels
         if distilled.soft and not protocol.soft_labels:
             labels = labels.argmax(1)
-        operations = strategy(protocol.augment, protocol.flip)
+        operations = self._operations
 
         def change(images: torch.Tensor, batch: int) -> torch.Tensor:
             draw_seed = stream_seed(seed, "augment", batch)
-            return augment(images, draw_augmentation(operations, draw_seed, len(images)))
+            return apply_draw(images, draw_augmentation(operations, draw_seed, len(images)))
 
         fit = Fit(
             network,
@@ -187,8 +229,11 @@ class EvaluationRun(BaseRun):
             seed=seed,
             augment=change if operations else None,
         )
-        with fused_blocks():
-            fit.run()
+        try:
+            with fused_blocks():
+                fit.run()
+        except RunDiverged as error:
+            raise RunDiverged(f"{name}, network {number}: {error}") from error
         return network
 
     def snapshot(self) -> xarray.Dataset:
@@ -236,9 +281,32 @@ class EvaluationRun(BaseRun):
     def _learned_rate(self) -> float | None:
         return self.distilled.learning_rate if self.protocol.learned_rate else None
 
+    def _with_flip(self, protocol: EvaluationProtocol) -> EvaluationProtocol:
+        """Return the protocol with a decision whether images are mirrored, as recordings hold it.
+
+        It is true where nothing would be mirrored anyway, as in recordings of earlier versions.
+        """
+        self._operations = operations_for(protocol.augment, protocol.flip, may_flip(self.test))
+        if protocol.flip is not None:
+            return protocol
+        return replace(protocol, flip=FLIP in self._operations or not protocol.mirrors)
+
+    def _network(self, name: str, seed: int) -> nn.Module:
+        """Return a new network that can be trained on the distilled images."""
+        distilled, batch = self.distilled, self.protocol.batch
+        network = self.factories[name](len(distilled.class_names), seed)
+        if self._has_own_networks:
+            network = check_network(f"the result of factories[{name!r}]", network)
+        network = network.to(self.device, torch.float32)
+        # The last batch of an epoch may hold one image, with which batch norm may fail.
+        is_alone = len(distilled) % batch == 1 or batch == 1
+        if self._has_own_networks or (is_alone and self.protocol.norm == "batch"):
+            images = distilled.images[: 1 if is_alone else 2].to(self.device)
+            check_logits(name, network, images, len(distilled.class_names))
+        return network
+
     def _factory(self, name: str) -> ModelFactory:
-        if name not in ARCHITECTURES:
-            raise UnknownName("architecture", name, ARCHITECTURES)
+        check_choice("architecture", name, ARCHITECTURES)
         _, channels, size, _ = self.distilled.images.shape
         width, norm = self.protocol.width, self.protocol.norm
         return lambda classes, seed: architecture(
@@ -250,10 +318,22 @@ class EvaluationRun(BaseRun):
 def measure_accuracy(
     network: nn.Module, test: ImageSet, zca: ZCA | None = None, device: torch.device | str = "cpu"
 ) -> float:
-    """Return the share of test images whose largest logit is that of their label."""
+    """Return the share of test images whose largest logit is that of their label.
+
+    Raises:
+        RunDiverged: a logit is NaN, so that none is the largest.
+        InvalidInput: there are no test images.
+    """
+    if not len(test):
+        raise InvalidInput(f"the test set {test.name} has no images; choose another split")
     count, chunk = 0, CPU_CHUNK if torch.device(device).type == "cpu" else 1000
     for indices in torch.arange(len(test)).split(chunk):
         images = test.batch(indices).to(device)
-        with fused_blocks():
-            count += hits(network, zca(images) if zca else images, test.labels[indices].to(device))
+        images = zca(images) if zca else images
+        with fused_blocks(), evaluation_mode(network):
+            parts = [run_network(network, part) for part in images.split(FORWARD_IMAGES)]
+        logits = check_outputs(torch.cat(parts), len(images))
+        if logits.isnan().any():
+            raise RunDiverged("logits of test images are NaN; the learning rate may be too large")
+        count += int((logits.argmax(1) == test.labels[indices].to(device)).sum())
     return count / len(test)

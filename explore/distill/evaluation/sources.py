@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from explore.core.products import resolve_product
-from explore.data._resolve import resolve_dataset
+from explore.data._resolve import resolve_dataset, without_downloads
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing, InvalidInput
@@ -17,7 +17,9 @@ log = logging.getLogger("explore")
 
 def source_of(distilled: DistilledSet) -> Mapping[str, Any]:
     """Return the description of the data that a set was distilled from; empty if it is unknown."""
-    return (distilled.provenance.get("config") or {}).get("data") or {}
+    config = distilled.provenance.get("config")
+    data = config.get("data") if isinstance(config, Mapping) else None
+    return data if isinstance(data, Mapping) else {}
 
 
 def resolve_distilled_set(value: Any) -> DistilledSet:
@@ -57,8 +59,10 @@ def resolve_test_images(
         raise InvalidInput(
             "the set was distilled from tensors, which have no test images; give data=, an ImageSet"
         )
-    options = source.get("options", {}) if name == source.get("name") else {}
-    options = description.get("options", options)
+    options = source.get("options") or {} if name == source.get("name") else {}
+    options = without_downloads(description.get("options") or options)
+    if description is source:
+        _report_path(options)
     return resolve_dataset({"name": name, "options": {**options, "split": split}})[0]
 
 
@@ -67,8 +71,15 @@ def resolve_real_images(source: Mapping[str, Any]) -> ImageSet | None:
     if source.get("name") in (None, "tensors"):
         return None
     try:
+        _report_path(without_downloads(source.get("options") or {}))
         return resolve_dataset(source)[0]
     # The files may be missing, or the images are the user's own and cannot be loaded by name.
     except (DataMissing, InvalidInput) as error:
         log.info("test images are not searched among the real images: %s", error)
         return None
+
+
+def _report_path(options: Mapping[str, Any]) -> None:
+    """Report that images are read from a folder which a file names, maybe that of somebody else."""
+    if "path" in options:
+        log.warning("reading the images in %s, which the distilled set names", options["path"])

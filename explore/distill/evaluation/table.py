@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.validation import check_flag, check_items, check_text, describe
 from explore.distill.catalog import BASELINES, DISTILLATION_METHODS
 from explore.distill.config import MAPS_NOTE, uses_maps
 from explore.distill.evaluation.config import EvaluationProtocol
-from explore.distill.evaluation.results import check_alike, compare_results, last_frame, seed_of
+from explore.distill.evaluation.results import (
+    check_alike,
+    check_evaluations,
+    compare_results,
+    last_frame,
+    seed_of,
+)
 from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -72,6 +79,8 @@ def table(
     """
     import pandas
 
+    recordings = _check_recordings(recordings)
+    against, unlike = check_text("against", against), check_flag("unlike", unlike)
     evaluations = [r for r in recordings if r.attrs.get("name") == "evaluate"]
     if not evaluations:
         raise InvalidInput(
@@ -100,6 +109,21 @@ def table(
     ]
     frame.attrs["notes"] = _notes(evaluations, frame["sets"].tolist())
     return frame
+
+
+def _check_recordings(recordings: Any) -> list[xarray.Dataset]:
+    """Return one recording or several as a list."""
+    listed = (
+        [recordings] if hasattr(recordings, "data_vars") else check_items("recordings", recordings)
+    )
+    for value in listed:
+        if not hasattr(value, "data_vars") or not isinstance(value.attrs.get("config"), Mapping):
+            raise InvalidInput(
+                f"recordings must be a list of recordings, got {describe(value)} in it; open them "
+                "by open_recording"
+            )
+    check_evaluations("recordings", [r for r in listed if r.attrs.get("name") == "evaluate"])
+    return listed
 
 
 def _rows(evaluations: Sequence[xarray.Dataset], labels: Mapping[str, str]) -> list[Row]:

@@ -9,7 +9,14 @@ from typing import Any, Self
 from explore.attention.kinds import CAM_KINDS, KIND_HELP
 from explore.core.config import BaseConfig, device_option, option, seed_option
 from explore.core.validation import check_choice, check_number, check_whole_number
-from explore.distill.config import INIT_HELP, check_init, strategy
+from explore.distill.config import (
+    INIT_HELP,
+    LARGEST_RATE,
+    check_init,
+    flip_option,
+    strategy,
+    without_default_flip,
+)
 from explore.errors import InvalidInput
 
 GRADIENT_KINDS = ("adjoint", "unroll", "tesla")
@@ -49,11 +56,12 @@ class ExpertsConfig(BaseConfig):
     count: int = option(100, "experts", at_least=1)
     epochs: int = option(50, "epochs of each expert", at_least=1)
     seed: int = seed_option()
-    learning_rate: float = option(0.01, "of the SGD of the experts", above=0)
+    learning_rate: float = option(0.01, "of the SGD of the experts", above=0, at_most=LARGEST_RATE)
     momentum: float = option(0.0, "of the SGD of the experts", at_least=0, below=1)
-    weight_decay: float = option(0.0, "of the SGD of the experts", at_least=0)
+    weight_decay: float = option(0.0, "of the SGD of the experts", at_least=0, at_most=LARGEST_RATE)
     batch: int = option(256, "real images in a step of an expert", at_least=1)
     augment: str = option("dsa", "dsa, none, or operations such as crop_flip_rotate")
+    flip: bool | None = flip_option()
     zca: bool = option(False, "whiten the images first (ZCA, ε = 0.1)")
     width: int = option(128, "channels of the networks", at_least=1)
     depth: int | None = option(
@@ -71,6 +79,10 @@ class ExpertsConfig(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy(self.augment)
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what identifies the run in a recording."""
+        return without_default_flip(super().identity(data))
 
 
 METHOD_OPTIONS: dict[str, dict[str, Any]] = {
@@ -215,6 +227,7 @@ class TrajectoryConfig(BaseConfig):
     cam_width: int = option(16, "channels of its first convolution", at_least=1)
     init: Any = option("real", INIT_HELP)
     augment: str = option("dsa", "dsa, none, or operations such as crop_flip_rotate")
+    flip: bool | None = flip_option()
     gradient: str = option(
         "adjoint",
         "adjoint (exact, little memory), unroll (exact), tesla (approximate)",
@@ -257,6 +270,10 @@ class TrajectoryConfig(BaseConfig):
                 f"no epoch lies in the window from window_start {self.window_start} to before "
                 f"window_stop {self.window_stop}"
             )
+
+    def identity(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what identifies the run in a recording."""
+        return without_default_flip(super().identity(data))
 
     def window(self, step: int) -> range:
         """Return the epochs from which a student may start after ``step`` steps.

@@ -11,11 +11,13 @@ from typing import Any, Self
 import torch
 
 from explore.core.products import describe_product, resolve_product
+from explore.core.tensor_validation import check_tensor
+from explore.core.validation import check_names, check_whole_number
 from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
-from explore.models.convnet import ConvNet
+from explore.models.convnet import ConvNet, depth_for
 
 log = logging.getLogger("explore")
 
@@ -24,6 +26,9 @@ FILE = FileKind(
     "ExpertTrajectories.save",
     "train experts with: explore run experts",
 )
+MAX_DEPTH = 30
+"""Blocks of a network; each halves the side of the maps."""
+
 ARCHITECTURE = ("width", "depth", "norm")
 """Options of experts that decide their architecture."""
 
@@ -48,24 +53,28 @@ class ExpertTrajectories:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.provenance, Mapping):
+            raise InvalidInput(f"provenance must be a mapping, got {self.provenance!r}")
         config = self.provenance.get("config") or {}
         if missing := sorted({*ARCHITECTURE, "data", "epochs", "zca"} - set(config)):
             raise InvalidInput(
                 "provenance must hold the config of the run that trained the experts; it lacks "
                 f"{', '.join(missing)}"
             )
-        shape = list(self.parameters.shape)
-        if not self.parameters.is_floating_point() or len(shape) != 3 or shape[1] < 2:
+        object.__setattr__(self, "class_names", check_names("class_names", self.class_names))
+        parameters = check_tensor(
+            "parameters", self.parameters, ("experts", "epochs", "P")
+        ).detach()
+        object.__setattr__(self, "parameters", parameters.float())
+        shape = list(parameters.shape)
+        if shape[1] < 2:
             raise InvalidInput(
-                f"parameters must be float [experts, epochs + 1, P], got {self.parameters.dtype} "
-                f"{shape}"
+                f"parameters must be float [experts, epochs + 1, P], got {parameters.dtype} {shape}"
             )
+        self._check_size(shape[2])
         expected = sum(p.numel() for p in self.network().parameters())
         if shape[2] != expected:
-            raise InvalidInput(
-                f"experts of another architecture: they have {shape[2]} parameters, but a ConvNet "
-                f"with {self._architecture()} has {expected}"
-            )
+            raise self._architecture_error(shape[2], f"has {expected}")
         if not torch.isfinite(self.parameters).all():
             raise InvalidInput("the parameters of an expert are NaN or infinite")
         still = (self.parameters[:, 1:] == self.parameters[:, :-1]).all(2).nonzero().tolist()
@@ -101,8 +110,8 @@ class ExpertTrajectories:
 
     def network(self) -> ConvNet:
         """Return a network of the experts' architecture."""
-        _, channels, size, _ = self.config["data"]["shape"]
-        return ConvNet(channels, len(self.class_names), size, **self._architecture())
+        channels, size = self._image_shape()
+        return ConvNet(channels, len(self.class_names), size, **self._architecture()).float()
 
     def first(self, count: int) -> Self:
         """Return the first experts.
@@ -110,6 +119,7 @@ class ExpertTrajectories:
         Raises:
             InvalidInput: there are fewer.
         """
+        count = check_whole_number("expert_count", count, at_least=1)
         if count > len(self):
             raise InvalidInput(
                 f"{count} experts are asked for (expert_count), but there are {len(self)}; train "
@@ -183,6 +193,37 @@ class ExpertTrajectories:
 
     def _architecture(self) -> dict[str, Any]:
         return {name: self.config[name] for name in ARCHITECTURE}
+
+    def _image_shape(self) -> tuple[int, int]:
+        """Return the number of channels and the side of an image."""
+        data = self.config["data"]
+        shape = list(data.get("shape", ())) if isinstance(data, Mapping) else []
+        if len(shape) != 4:
+            raise InvalidInput(
+                f"the experts' config must hold the shape [N, C, H, W] of their images, got {shape}"
+            )
+        channels, size = (check_whole_number("a shape", value, at_least=1) for value in shape[1:3])
+        return channels, size
+
+    def _check_size(self, count: int) -> None:
+        """Check that a file does not describe a network far larger than its parameters."""
+        (channels, size), architecture = self._image_shape(), self._architecture()
+        width = check_whole_number("width", architecture["width"], at_least=1)
+        depth = architecture["depth"]
+        if depth is not None:
+            depth = check_whole_number("depth", depth, at_least=1, at_most=MAX_DEPTH)
+        blocks = depth_for(size) if depth is None else depth
+        side = size >> blocks
+        first, last = 9 * width * channels, width * side * side * len(self.class_names)
+        smallest = first + 9 * (blocks - 1) * width**2 + last
+        if smallest > count:
+            raise self._architecture_error(count, f"has {smallest} or more")
+
+    def _architecture_error(self, count: int, expected: str) -> InvalidInput:
+        return InvalidInput(
+            f"experts of another architecture: they have {count} parameters, but a ConvNet "
+            f"with {self._architecture()} {expected}"
+        )
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import torch
 from explore.core.runs import BaseRun, stream_seed
 from explore.data._product_file import path_beside
 from explore.data.training_data import TrainingData
-from explore.distill.augment import augment, draw_augmentation, strategy
+from explore.distill.augment import apply_draw, draw_augmentation, operations_for
 from explore.distill.checks import check_training_images
 from explore.distill.recordings import EXPERTS
 from explore.distill.trajectories.config import ExpertsConfig
 from explore.distill.trajectories.expert_trajectories import ExpertTrajectories
 from explore.distill.trajectories.gradient import flatten_parameters
+from explore.errors import RunDiverged
 from explore.models.convnet import ConvNet
 from explore.models.training import Fit
 
@@ -48,9 +49,10 @@ class ExpertsRun(BaseRun):
         self.config: Mapping[str, Any] = options.identity(self.source.describe())
         self.steps = options.count * options.epochs
         size = sum(p.numel() for p in self._network(0).parameters())
-        self.parameters = torch.zeros(options.count, options.epochs + 1, size)
+        shape = (options.count, options.epochs + 1, size)
+        self.parameters = torch.zeros(shape, dtype=torch.float32)
         self._loss = np.full((options.count, options.epochs), np.nan, np.float32)
-        self._operations = strategy(options.augment, self.source.flip)
+        self._operations = operations_for(options.augment, options.flip, self.source.flip)
         self._fit: Fit | None = None
 
     @property
@@ -65,7 +67,7 @@ class ExpertsRun(BaseRun):
         """Train an expert for one epoch.
 
         Raises:
-            RunDiverged: the loss is not a finite number.
+            RunDiverged: the loss or a parameter is not a finite number.
         """
         if self.step >= self.steps:
             return
@@ -74,7 +76,13 @@ class ExpertsRun(BaseRun):
             self._fit = self._create_fit(expert)
             self.parameters[expert, 0] = flatten_parameters(self._fit.network).cpu()
         self._fit.advance()
-        self.parameters[expert, epoch + 1] = flatten_parameters(self._fit.network).cpu()
+        parameters = flatten_parameters(self._fit.network).cpu()
+        if not torch.isfinite(parameters).all():
+            raise RunDiverged(
+                f"the parameters of expert {expert + 1} are NaN or infinite after epoch "
+                f"{epoch + 1}; learning_rate {self.options.learning_rate} may be too large"
+            )
+        self.parameters[expert, epoch + 1] = parameters
         self._loss[expert, epoch] = self._fit.loss
         self.step += 1
         if epoch + 1 == self.options.epochs:
@@ -135,7 +143,7 @@ class ExpertsRun(BaseRun):
             "depth": options.depth,
             "norm": options.norm,
         }
-        return ConvNet(channels, self.source.classes, size, **architecture, seed=seed)
+        return ConvNet(channels, self.source.classes, size, **architecture, seed=seed).float()
 
     def _create_fit(self, expert: int) -> Fit:
         options, source = self.options, self.source
@@ -144,7 +152,7 @@ class ExpertsRun(BaseRun):
         def inputs(indices: torch.Tensor, batch: int) -> torch.Tensor:
             draw_seed = stream_seed(seed, "augment", batch)
             draw = draw_augmentation(self._operations, draw_seed, len(indices))
-            return augment(source.batch(indices), draw)
+            return apply_draw(source.batch(indices), draw)
 
         return Fit(
             self._network(seed).to(source.device),

@@ -21,7 +21,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from explore.core.validation import check_choice
+from explore.core.tensor_validation import as_tensor, check_labels, check_network, check_tensor
+from explore.core.validation import check_callable, check_choice, check_items
 from explore.distill.trajectories.config import GRADIENT_KINDS
 from explore.errors import InvalidInput
 
@@ -49,7 +50,7 @@ class FlatNetwork:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._network = network
+        self._network = check_network("network", network)
         self._shapes = {name: p.shape for name, p in network.named_parameters()}
         self.size = sum(shape.numel() for shape in self._shapes.values())
 
@@ -133,12 +134,14 @@ def trajectory_gradient(
         kind: "adjoint" or "unroll" (the same gradient), or "tesla" (an approximation).
 
     Raises:
-        InvalidInput: no batches, or a vector of another length.
+        InvalidInput: no batches, rows that are not those of images, a vector of another length, or
+            a student with tensors of another form.
         UnknownName: an unknown kind.
     """
-    check_choice("kind", kind, GRADIENT_KINDS)
-    if not len(student.batches):
-        raise InvalidInput("a student needs one or more steps, got no batches")
+    kind = check_choice("kind", kind, GRADIENT_KINDS)
+    start = check_tensor("start", start, ("P",))
+    student = _check_student(student)
+    check_callable("loss", loss, "of the parameters at the end")
     labels = student.labels.detach()
     leaves = student._replace(
         images=student.images.detach().requires_grad_(),
@@ -149,6 +152,32 @@ def trajectory_gradient(
         if kind == "unroll":
             return _unroll(network, start.detach(), leaves, loss)
         return _backward(network, start.detach(), leaves, loss, exact=kind == "adjoint")
+
+
+def _check_student(student: Student) -> Student:
+    """Return a student whose tensors have the expected forms."""
+    if not isinstance(student, Student):
+        raise InvalidInput(f"student must be a Student, got {type(student).__name__}")
+    images = check_tensor("images", student.images, ("N", "C", "H", "W"))
+    labels = as_tensor("labels", student.labels)
+    if labels.is_floating_point():
+        labels = check_tensor("labels", labels, (len(images), "K"))
+    else:
+        labels = check_labels("labels", labels, len(images), samples="image")
+    batches = [
+        check_tensor("a batch", rows, ("n",), kind="integer")
+        for rows in check_items("batches", student.batches)
+    ]
+    if not batches:
+        raise InvalidInput("a student needs one or more steps, got no batches")
+    low, high = torch.aminmax(torch.cat(batches))
+    if low < 0 or high >= len(images):
+        raise InvalidInput(
+            f"batches must hold rows 0..{len(images) - 1} of the images, got {int(low)} to "
+            f"{int(high)}"
+        )
+    rate = check_tensor("rate", student.rate, ())
+    return student._replace(images=images, labels=labels, rate=rate, batches=batches)
 
 
 def _step_gradient(

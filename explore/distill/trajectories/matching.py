@@ -17,7 +17,7 @@ from torch.nn.functional import one_hot
 
 from explore.core.runs import stream_seed
 from explore.data.training_data import TrainingData
-from explore.distill.augment import augment, draw_augmentation, strategy
+from explore.distill.augment import apply_draw, draw_augmentation, operations_for
 from explore.distill.checks import check_training_images
 from explore.distill.config import MAPS_NOTE
 from explore.distill.probe import to_eight_bits, to_seven_bits
@@ -96,7 +96,7 @@ class TrajectoryRun(DistilledSetRun):
             "experts": experts.description,
             "init": start.description,
         }
-        self._operations = strategy(options.augment, source.flip)
+        self._operations = operations_for(options.augment, options.flip, source.flip)
         self.loss, self.skipped, self._start_epoch = float("nan"), 0, -1
         side = source.shape[1:]
         self._maps = torch.zeros(len(self.images), *side, device=self.device)
@@ -116,8 +116,8 @@ class TrajectoryRun(DistilledSetRun):
         """Take one step.
 
         Raises:
-            RunDiverged: the loss is not a finite number, or the student's learning rate would no
-                longer be above 0. The run keeps its last state.
+            RunDiverged: the loss, a gradient or a learned value is not a finite number, or the
+                student's learning rate would no longer be above 0. The run keeps its last state.
         """
         options, step, maps = self.options, self.step + 1, self._maps
         if options.enhance and self.step % options.refresh == 0:
@@ -155,6 +155,11 @@ class TrajectoryRun(DistilledSetRun):
             if "labels" in self._learned and gradient.labels is not None:
                 gradients["labels"] = gradient.labels
             self._update(gradients)
+        elif not torch.isfinite(multiplied).all():
+            raise RunDiverged(
+                f"the gradient of an image is NaN or infinite at step {step}; "
+                f"the student's rate {self._learned['rate']:.3g} may be too large"
+            )
         self.loss, self.step, self._start_epoch = value, step, epoch
         self.skipped += not is_open
         self._maps, self._gradient = maps, multiplied
@@ -259,7 +264,7 @@ class TrajectoryRun(DistilledSetRun):
     def _augment(self, step: int, images: torch.Tensor, student_step: int) -> torch.Tensor:
         """Augment the images of one of the student's steps, each in its own way."""
         seed = stream_seed(self.options.seed, "augment", step, student_step)
-        return augment(images, draw_augmentation(self._operations, seed, len(images)))
+        return apply_draw(images, draw_augmentation(self._operations, seed, len(images)))
 
     def _update(self, gradients: Mapping[str, torch.Tensor]) -> None:
         """Take a step of SGD with momentum; nothing changes if the rate would not be above 0."""
@@ -279,6 +284,12 @@ class TrajectoryRun(DistilledSetRun):
                 f"the student's learning rate would become {float(learned['rate']):.3g} in step "
                 f"{self.step + 1}; choose a smaller rate_rate than {options.rate_rate}"
             )
+        for name, values in learned.items():
+            if not torch.isfinite(values).all():
+                raise RunDiverged(
+                    f"the learned {name} would be NaN or infinite after step {self.step + 1}; "
+                    f"its learning rate {rates[name]:g} may be too large"
+                )
         self._velocity, self._learned = velocity, learned
         self._show_learned()
 

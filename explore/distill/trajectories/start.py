@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from explore.distill.initial_images import initial_images
 from explore.distill.trajectories.config import TrajectoryConfig
 from explore.distill.trajectories.expert_trajectories import ExpertTrajectories
 from explore.distill.trajectories.gradient import FlatNetwork
-from explore.errors import ExploreWarning
+from explore.errors import ExploreWarning, InvalidInput
 
 CANDIDATES = 4
 """Real images that are tried for each synthetic image."""
@@ -102,6 +103,15 @@ class StartingPoint:
     description: Any
 
 
+def _rate_tensor(rate: float, device: torch.device) -> torch.Tensor:
+    tensor = torch.tensor(rate, dtype=torch.float32, device=device)
+    if not 0 < float(tensor) < math.inf:
+        raise InvalidInput(
+            f"student_rate {rate:g} is no positive number in float32; choose another"
+        )
+    return tensor
+
+
 def starting_point(
     options: TrajectoryConfig, source: TrainingData, experts: ExpertTrajectories
 ) -> StartingPoint:
@@ -129,7 +139,7 @@ def starting_point(
             logits = ExpertLabels(experts, source).of_classes(count, seed)
         elif options.label_rate:
             logits, _ = ExpertLabels(experts, source).logits(images, labels)
-    learned = {"images": images, "rate": torch.tensor(rate, device=source.device)}
+    learned = {"images": images, "rate": _rate_tensor(rate, source.device)}
     if options.label_rate and logits is not None:
         return StartingPoint({**learned, "labels": logits}, None, description)
     return StartingPoint(learned, logits, description)
