@@ -38,8 +38,8 @@ class Writer:
     def __init__(self, path: Path, lock: Any) -> None:
         self.path, self._lock = path, lock
         self._root = read_root(path)
-        self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
         layouts = array_layouts(self._root, path)
+        self._metadata: dict[str, dict[str, Any]] = self._root["consolidated_metadata"]["metadata"]
         count = layouts["step"].shape[0]
         self._fingerprint = fingerprint_of(path / "zarr.json")
         check_files(path, layouts)
