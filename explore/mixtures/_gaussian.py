@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+from explore.errors import InvalidInput
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LOG_2PI = float(np.log(2 * np.pi))
 
 MAX_UNROLLED_DIMENSION = 4
 """Up to this dimension, Cholesky factors are computed entry by entry for all pairs at once."""
+
+
+def quiet(function: Callable[P, R]) -> Callable[P, R]:
+    """Return the function, for which ``np.seterr`` of the caller has no effect.
+
+    Densities far away are 0, and costs of impossible merges infinite: both are right results, which
+    must not raise where NumPy is set to raise. Results that are wrong are refused where they leave.
+    A matrix that is singular but for rounding becomes an ``InvalidInput``.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **options: P.kwargs) -> R:
+        with np.errstate(all="ignore"):
+            try:
+                return function(*args, **options)
+            except np.linalg.LinAlgError as error:
+                reason = str(error).lower().rstrip(".")
+                raise InvalidInput(
+                    "a covariance of the mixture is singular but for rounding, or its numbers are "
+                    f"too large or too small ({reason}); choose another unit or scale the axes"
+                ) from error
+
+    return call
 
 
 def symmetric(covariances: np.ndarray) -> np.ndarray:

@@ -68,7 +68,7 @@ class ReduceConfig(BaseConfig):
     max_iterations: int = option(200, "iterations of L-BFGS at most", at_least=1)
     min_weight: float = option(1e-6, "lower bound of each weight in L-BFGS", at_least=0)
     seed: int = seed_option("of the draws that the KL divergence of each frame is averaged over")
-    draws: int = option(10_000, "number of those draws", at_least=2)
+    draws: int = option(10_000, "number of those draws", at_least=2, at_most=10**8)
 
     @classmethod
     def make(cls, **values: Any) -> Self:
@@ -77,6 +77,9 @@ class ReduceConfig(BaseConfig):
         defaults = dict(METHOD_DEFAULTS[name])
         if name == "west" and values.get("order", "weight") != "weight":  # the enhanced algorithm
             defaults["partner"] = "ise"
+        choices = {"criterion": CRITERIA, "order": ORDERS, "partner": PARTNERS}
+        for key in choices.keys() & values.keys():
+            values[key] = check_choice(key, values[key], choices[key])
         fixed = {"williams": {"criterion": "ise"}, "cowa": {"criterion": "ise"}}.get(name, {})
         if name not in ("west", "cowa"):
             fixed = {**fixed, "order": "weight", "partner": "kl"}

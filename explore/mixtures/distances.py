@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from explore.errors import UnknownName
+from explore.core.validation import check_choice, check_items
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.divergence import kl_divergence, mean_log_ratio
 from explore.mixtures.inner_products import (
     InnerProducts,
@@ -28,6 +30,7 @@ MAX_DIRECT_COSINE = 0.999
 """Above this cosine, the angle comes from the chord: arccos loses half of the digits near one."""
 
 
+@quiet
 def pdf_angle(
     f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None = None
 ) -> float:
@@ -48,7 +51,7 @@ def pdf_angle(
         >>> round(pdf_angle(two, one), 4)
         0.805
     """
-    products = products or inner_products(f, g)
+    products = _resolve_products(f, g, products)
     if len(f) == len(g) == 1:
         divergence = min(350.0, _cauchy_schwarz_of_gaussians(f, g))
         return float(np.arctan(np.sqrt(np.expm1(2 * divergence))))
@@ -58,6 +61,7 @@ def pdf_angle(
     return float(2 * np.arcsin(min(1.0, pdf_chord(f, g, products) / 2)))
 
 
+@quiet
 def pdf_chord(
     f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None = None
 ) -> float:
@@ -65,7 +69,7 @@ def pdf_chord(
 
     Arguments as for ``pdf_angle``.
     """
-    products = products or inner_products(f, g)
+    products = _resolve_products(f, g, products)
     if len(f) == len(g) == 1:
         return float(np.sqrt(-2 * np.expm1(-_cauchy_schwarz_of_gaussians(f, g))))
     cosine = np.exp(products.log_cosine)
@@ -84,30 +88,36 @@ def pdf_chord(
     return float(np.sqrt(max(0.0, signed @ gram @ signed)))
 
 
+@quiet
 def ise(f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None = None) -> float:
     """Compute the integrated squared error ``∫ (f − g)² dx``, in units of a density (1 / volume).
 
     It is not a metric, but its square root is. Arguments as for ``pdf_angle``.
     """
-    products = products or inner_products(f, g)
+    products = _resolve_products(f, g, products)
     if abs(products.ff - products.gg) > 2:
-        return float(np.exp(products.ff) + np.exp(products.gg) - 2 * np.exp(products.fg))
-    return float(np.exp(0.5 * (products.ff + products.gg))) * _relative_ise(f, g, products)
+        error = float(np.exp(products.ff) + np.exp(products.gg) - 2 * np.exp(products.fg))
+    else:
+        scale = float(np.exp(0.5 * (products.ff + products.gg)))
+        error = scale * _relative_ise(f, g, products)
+    return _check_size("ISE", error, "choose a smaller unit, or nise, which has none")
 
 
+@quiet
 def nise(f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None = None) -> float:
     """Compute the normalised integrated squared error ``ISE / (‖f‖² + ‖g‖²)``, in ``[0, 1]``.
 
     It equals ``1 − cos θ / cosh(log(‖f‖ / ‖g‖))``, so it combines shape and size; its square root
     is a metric. Arguments as for ``pdf_angle``.
     """
-    products = products or inner_products(f, g)
+    products = _resolve_products(f, g, products)
     size = float(np.cosh(min(700.0, 0.5 * abs(products.ff - products.gg))))
     if abs(products.ff - products.gg) > 2:
         return 1 - float(np.exp(products.log_cosine)) / size
     return min(1.0, _relative_ise(f, g, products) / (2 * size))
 
 
+@quiet
 def cauchy_schwarz(
     f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None = None
 ) -> float:
@@ -115,12 +125,41 @@ def cauchy_schwarz(
 
     It orders pairs as the angle does, but is not a metric. Arguments as for ``pdf_angle``.
     """
-    products = products or inner_products(f, g)
+    products = _resolve_products(f, g, products)
     if len(f) == len(g) == 1:
-        return _cauchy_schwarz_of_gaussians(f, g)
+        return _check_size("divergence", _cauchy_schwarz_of_gaussians(f, g), "use the angle")
     if products.log_cosine > np.log(MAX_DIRECT_COSINE):
         return float(-np.log1p(-0.5 * pdf_chord(f, g, products) ** 2))
-    return -products.log_cosine
+    return _check_size("divergence", -products.log_cosine, "use the angle")
+
+
+def _resolve_products(
+    f: GaussianMixture, g: GaussianMixture, products: InnerProducts | None
+) -> InnerProducts:
+    """Return the inner products, which are computed if there are none.
+
+    Raises:
+        InvalidInput: they are something else, or one of the arguments is no mixture.
+    """
+    if products is None:
+        return inner_products(f, g)
+    check_pair(f, g)
+    if not isinstance(products, InnerProducts):
+        raise InvalidInput(
+            f"products must be those of inner_products(f, g), got {type(products).__name__}"
+        )
+    return products
+
+
+def _check_size(name: str, value: float, advice: str) -> float:
+    """Return a distance that a float can hold.
+
+    Raises:
+        InvalidInput: it is larger than any number.
+    """
+    if not np.isfinite(value):
+        raise InvalidInput(f"the {name} of these mixtures is larger than any number; {advice}")
+    return value
 
 
 def _relative_ise(f: GaussianMixture, g: GaussianMixture, products: InnerProducts) -> float:
@@ -153,6 +192,7 @@ CLOSED_FORM_DISTANCES: dict[str, Callable[..., float]] = {
 """The functions behind the kinds of ``distance``, except "kl"."""
 
 
+@quiet
 def distance(f: GaussianMixture, g: GaussianMixture, kind: str = "angle") -> float:
     """Compute the distance from ``f`` to ``g``.
 
@@ -163,18 +203,22 @@ def distance(f: GaussianMixture, g: GaussianMixture, kind: str = "angle") -> flo
 
     Raises:
         UnknownName: another kind.
-        InvalidInput: different dimensions.
+        InvalidInput: no mixtures, different dimensions, or a distance larger than any number.
     """
+    kind = _check_kind(kind)
     if kind == "kl":
         return kl_divergence(f, g)[0]
-    return _closed_form(kind)(f, g)
+    return CLOSED_FORM_DISTANCES[kind](f, g)
 
 
+@quiet
 def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") -> np.ndarray:
     """Compute the distances between all pairs, ``[n, n]``; "kl" is not symmetric.
 
     What depends on one mixture alone (its norm, its samples) is computed once.
     """
+    mixtures = check_items("mixtures", mixtures)
+    kind = _check_kind(kind)
     n = len(mixtures)
     matrix = np.zeros((n, n))
     for mixture in mixtures:
@@ -187,7 +231,7 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
                 if g is not f:
                     matrix[i, j] = mean_log_ratio(log_f - g.log_pdf(points))[0]
         return matrix
-    measure = _closed_form(kind)
+    measure = CLOSED_FORM_DISTANCES[kind]
     norms = [inner_log(f, f) for f in mixtures]
     for i in range(n):
         for j in range(i):
@@ -196,7 +240,5 @@ def distance_matrix(mixtures: Sequence[GaussianMixture], kind: str = "angle") ->
     return matrix
 
 
-def _closed_form(kind: str) -> Callable[..., float]:
-    if kind not in CLOSED_FORM_DISTANCES:
-        raise UnknownName("distance", kind, [*CLOSED_FORM_DISTANCES, "kl"])
-    return CLOSED_FORM_DISTANCES[kind]
+def _check_kind(kind: str) -> str:
+    return check_choice("distance", kind, [*CLOSED_FORM_DISTANCES, "kl"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from explore.core.validation import check_whole_number
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.inner_products import check_pair
 from explore.mixtures.mixture import GaussianMixture
 
@@ -13,19 +17,25 @@ MAX_EXCESS, DOMINANT_SHARE = 3.0, 0.01
 more than the second of the sum of squares."""
 
 
+MAX_DRAWS = 10**8
+"""The most samples."""
+
+
+@quiet
 def kl_divergence(
-    f: GaussianMixture, g: GaussianMixture, draws: int = 10_000, rng: int | np.random.Generator = 0
+    f: GaussianMixture, g: GaussianMixture, draws: int = 10_000, rng: Any = 0
 ) -> tuple[float, float]:
     """Estimate the Kullback–Leibler divergence ``KL(f‖g)`` in nats, with its standard error.
 
     Args:
         f: the density that is sampled.
         g: the density that is compared with it.
-        draws: number of samples, at least 2.
+        draws: number of samples, from 2 to 100 million.
         rng: a generator or a seed.
 
     Raises:
-        InvalidInput: fewer draws, or mixtures of different dimensions.
+        InvalidInput: fewer or more draws, mixtures of different dimensions, or a divergence that is
+            larger than any number.
 
     Example:
         >>> f, g = GaussianMixture([1.0], [0.0], [1.0]), GaussianMixture([1.0], [1.0], [1.0])
@@ -34,7 +44,9 @@ def kl_divergence(
         True
     """
     check_pair(f, g)
-    points = f.sample(check_whole_number("draws", draws, at_least=2), rng)
+    draws = check_whole_number("draws", draws, at_least=2)
+    check_whole_number("draws", draws, at_most=MAX_DRAWS)
+    points = f.sample(draws, rng)
     return mean_log_ratio(f.log_pdf(points) - g.log_pdf(points))
 
 
@@ -47,6 +59,11 @@ def mean_log_ratio(log_ratios: np.ndarray) -> tuple[float, float]:
     samples dominate that square, or where its mean is not zero within its error (g has mass where
     f has almost none).
     """
+    if not np.isfinite(log_ratios).all():
+        raise InvalidInput(
+            "the divergence of these mixtures is larger than any number: where one of them has "
+            "mass, the density of the other is 0"
+        )
     excess = np.expm1(-np.clip(log_ratios, -50, 700))
     squares, multiple = excess**2, 0.0
     has_variance = 0 < squares.max() < max(MAX_EXCESS**2, DOMINANT_SHARE * squares.sum())

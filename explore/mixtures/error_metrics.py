@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from explore.core.validation import check_seed, check_whole_number
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES
 from explore.mixtures.divergence import mean_log_ratio
-from explore.mixtures.inner_products import inner_log, inner_products
+from explore.mixtures.inner_products import check_mixture, inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.modes import modes
 
@@ -31,7 +34,10 @@ class Yardstick:
         (0.805, 1.0, True)
     """
 
+    @quiet
     def __init__(self, original: GaussianMixture, draws: int = 10_000, seed: int = 0) -> None:
+        check_mixture("original", original)
+        draws, seed = check_whole_number("draws", draws, at_least=2), check_seed(seed)
         self.original = original
         self._norm = inner_log(original, original)
         self._mass: np.ndarray | None = None
@@ -44,8 +50,9 @@ class Yardstick:
         else:
             self._points = original.sample(draws, seed)
         self._log_f = original.log_pdf(self._points)
-        self._whitening = np.linalg.inv(np.linalg.cholesky(original.covariance))
+        self._whitening = np.linalg.inv(original.covariance_factor)
 
+    @quiet
     def measure(self, g: GaussianMixture) -> dict[str, float]:
         """Compute all ``ERROR_METRICS`` of ``g``."""
         f, whitening = self.original, self._whitening
@@ -59,8 +66,14 @@ class Yardstick:
         errors["mean_error"] = float(np.linalg.norm(whitening @ (g.mean - f.mean)))
         errors["covariance_error"] = float(np.linalg.norm(change))
         errors["peaks"] = float(len(modes(g)))
+        if wrong := [name for name, error in errors.items() if not np.isfinite(error)]:
+            raise InvalidInput(
+                f"the {', '.join(wrong)} of these mixtures is larger than any number; choose "
+                "another unit"
+            )
         return errors
 
+    @quiet
     def divergence(self, g: GaussianMixture) -> tuple[float, float]:
         """Compute ``KL(original‖g)`` in nats, and its standard error (0 where it is integrated)."""
         log_ratios = self._log_f - g.log_pdf(self._points)

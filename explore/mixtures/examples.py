@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_path, check_seed, check_whole_number
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.mixture import GaussianMixture
+
+MAX_RANDOM = 10**8
+"""The most numbers in the covariances of a random mixture."""
 
 
 def standard_1d() -> GaussianMixture:
@@ -43,7 +47,12 @@ def random(components: int = 10, dimension: int = 4, seed: int = 0) -> GaussianM
     """
     components = check_whole_number("components", components, at_least=1)
     dimension = check_whole_number("dimension", dimension, at_least=1)
-    seed = check_whole_number("seed", seed, at_least=0)
+    seed = check_seed(seed)
+    if components * dimension**2 > MAX_RANDOM:
+        raise InvalidInput(
+            f"{components} covariances in {dimension} dimensions have more than {MAX_RANDOM:,} "
+            "numbers; choose fewer components or dimensions"
+        )
     rng = np.random.default_rng(seed)
     weights = rng.dirichlet(np.ones(components))
     means = rng.uniform(0, 3, (components, dimension))
@@ -57,6 +66,7 @@ def digits(components: int = 60, seed: int = 0) -> GaussianMixture:
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture as Fitted
 
+    components, seed = check_whole_number("components", components), check_seed(seed)
     if not 1 <= components <= 600:
         raise InvalidInput(
             f"components must be 1 to 600 (at least three digits for each), got {components}"
@@ -75,7 +85,7 @@ EXAMPLES: dict[str, Callable[..., GaussianMixture]] = {
 }
 
 
-def load_mixture(name: str, **options: int) -> GaussianMixture:
+def load_mixture(name: Any, **options: Any) -> GaussianMixture:
     """Return a mixture by its name, or from an ``.npz`` file with its three arrays.
 
     Args:
@@ -94,8 +104,11 @@ def load_mixture(name: str, **options: int) -> GaussianMixture:
         >>> load_mixture("random", components=30, dimension=2)
         GaussianMixture(30 components in 2 dimensions)
     """
-    if str(name).endswith(".npz"):
-        mixture = GaussianMixture.load(Path(name), **options)  # type: ignore[arg-type]
+    is_path = isinstance(name, str | os.PathLike)
+    if is_path and str(name).endswith(".npz"):
+        if unknown := set(options) - {"normalize"}:
+            raise InvalidInput(f"a file has no option {', '.join(sorted(unknown))}; only normalize")
+        mixture = GaussianMixture.load(check_path("name", name), **options)
         return mixture.with_origin(str(name), **options)
     if not isinstance(name, str) or name not in EXAMPLES:
         raise UnknownName("mixture", name, EXAMPLES)

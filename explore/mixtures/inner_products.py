@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from explore.errors import InvalidInput
-from explore.mixtures._gaussian import log_gaussian, log_sum_exp
+from explore.mixtures._gaussian import log_gaussian, log_sum_exp, quiet
 from explore.mixtures.mixture import GaussianMixture
 
 TILE_SIZE = 4_000_000
@@ -43,6 +43,7 @@ def inner_products(
     )
 
 
+@quiet
 def gram_log(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
     """Compute the logs of the Gram matrix of the components, ``[len(f), len(g)]``.
 
@@ -64,16 +65,35 @@ def gram_log(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
     return logs
 
 
+@quiet
 def inner_log(f: GaussianMixture, g: GaussianMixture) -> float:
-    """Compute ``log ∫ f g dx``; finite however far apart the mixtures are.
+    """Compute ``log ∫ f g dx``; minus infinity where it is below the least number (about −1e308).
+
+    Raises:
+        InvalidInput: an argument is not a mixture, or their dimensions differ.
 
     Example:
         >>> near, far = (GaussianMixture([1.0], [mean], [1.0]) for mean in (0.0, 200.0))
         >>> round(inner_log(near, far), 3)
         -10001.266
     """
+    check_pair(f, g)
     with np.errstate(divide="ignore"):  # Weights may be zero.
         return log_sum_exp(np.log(f.weights)[:, None] + np.log(g.weights) + gram_log(f, g))
+
+
+def check_mixture(name: str, value: Any) -> GaussianMixture:
+    """Return a mixture.
+
+    Raises:
+        InvalidInput: the value is something else.
+    """
+    if not isinstance(value, GaussianMixture):
+        raise InvalidInput(
+            f"{name} must be a GaussianMixture, got {type(value).__name__}; "
+            "load_mixture returns one by its name"
+        )
+    return value
 
 
 def check_pair(f: GaussianMixture, g: GaussianMixture) -> None:

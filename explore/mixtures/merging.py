@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.array_validation import as_array
 from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.mixture import GaussianMixture
 
 REMOVED = -1
@@ -16,8 +18,9 @@ REMOVED = -1
 STATE_NAMES = ("w", "means", "covariances", "alive", "labels")
 
 
+@quiet
 def merge_moments(
-    mixture: GaussianMixture, indices: int | Sequence[int]
+    mixture: GaussianMixture, indices: int | Sequence[int] | Any
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return weight, mean ``[d]`` and covariance ``[d, d]`` of the merge of some components.
 
@@ -33,7 +36,14 @@ def merge_moments(
         >>> merge_moments(two, [0, 1])
         (1.0, array([0.]), array([[1.1]]))
     """
-    rows = np.atleast_1d(np.asarray(indices, int))
+    if not isinstance(mixture, GaussianMixture):
+        raise InvalidInput(f"mixture must be a GaussianMixture, got {type(mixture).__name__}")
+    rows = np.atleast_1d(as_array("indices", indices))
+    if rows.size and (rows.ndim != 1 or rows.dtype.kind not in "iu"):
+        raise InvalidInput(
+            f"indices must be different numbers from 0 to {len(mixture) - 1}, whole and in one "
+            f"list, got {rows.dtype} {list(rows.shape)}"
+        )
     distinct = set(rows.tolist())
     if not distinct or not distinct <= set(range(len(mixture))) or len(distinct) < len(rows):
         raise InvalidInput(
@@ -43,6 +53,11 @@ def merge_moments(
     weight, mean, covariance = moments(
         mixture.weights[rows], mixture.means[rows], mixture.covariances[rows]
     )
+    if not np.isfinite(covariance).all():
+        raise InvalidInput(
+            "the components are so far from each other that the covariance of their merge is "
+            "larger than any number; choose a larger unit"
+        )
     return float(weight), mean, covariance
 
 

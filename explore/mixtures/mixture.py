@@ -12,9 +12,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from explore.core.validation import check_whole_number
-from explore.errors import DataMissing, InvalidInput
-from explore.mixtures._gaussian import LOG_2PI, log_sum_exp, symmetric
-from explore.mixtures._validation import finite_array, validate_covariances, validate_weights
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import LOG_2PI, log_sum_exp, quiet, symmetric
+from explore.mixtures._validation import (
+    as_generator,
+    finite_array,
+    number_array,
+    validate_covariances,
+    validate_weights,
+)
+
+MAX_SAMPLED = 10**9
+"""The most numbers that are drawn at once."""
 
 BLOCK_SIZE = 300_000
 """Numbers in a block of points whose densities are computed together."""
@@ -25,18 +34,23 @@ class GaussianMixture:
     """A density ``Σ w_i N(x; μ_i, Σ_i)`` with read-only float64 arrays.
 
     Args:
-        weights: ``[n]``, not negative, with sum one.
+        weights: ``[n]``, not negative, with sum one but for the rounding of their type.
         means: ``[n, d]``, or ``[n]`` in one dimension.
-        covariances: ``[n, d, d]``, or ``[n, d]`` (diagonals), or ``[n]`` (one variance each).
+        covariances: ``[n, d, d]``, or ``[n, d]`` (diagonals), or ``[n]`` (one variance each). The
+            symmetric part is used of those that are asymmetric by less than 1e-5 of their largest
+            entry; above 1e-8 with a warning, unless they are float32.
         normalize: divide the weights by their sum.
         jitter: where a covariance is not positive definite, add this fraction of its mean variance
             to its diagonal, ten times as much if that is not enough, up to 1e-4; with a warning.
             Off by default.
 
     Raises:
-        InvalidInput: a weight is negative, the sum is not one, a value is NaN or infinite, the
-            shapes do not fit, or a covariance is asymmetric or not positive definite; the message
-            names the component.
+        InvalidInput: a weight is negative, the sum is not one, a value is NaN, infinite, masked or
+            complex, the shapes do not fit, or a covariance is asymmetric or not positive definite;
+            the message names the component.
+
+    Arrays, lists, tables and tensors (also those that need gradients) are accepted. The first axis
+    is always that of the components, in contrast to MATLAB.
 
     Example:
         >>> mixture = GaussianMixture([0.5, 0.5], [-1.0, 1.0], [0.1, 0.2])
@@ -52,11 +66,12 @@ class GaussianMixture:
     means: np.ndarray
     covariances: np.ndarray
 
+    @quiet
     def __init__(
         self,
-        weights: ArrayLike,
-        means: ArrayLike,
-        covariances: ArrayLike,
+        weights: ArrayLike | Any,
+        means: ArrayLike | Any,
+        covariances: ArrayLike | Any,
         normalize: bool = False,
         jitter: float = 0.0,
     ) -> None:
@@ -119,24 +134,55 @@ class GaussianMixture:
         return self.means.shape[1]
 
     @cached_property
+    @quiet
     def mean(self) -> np.ndarray:
         """Mean of the density, ``[d]``."""
         return self.weights @ self.means
 
     @cached_property
+    @quiet
     def covariance(self) -> np.ndarray:
-        """Covariance of the density, ``[d, d]``."""
+        """Covariance of the density, ``[d, d]``.
+
+        Raises:
+            InvalidInput: it is larger than any number.
+        """
         centred = self.means - self.mean
-        return (
+        covariance: np.ndarray = (
             np.tensordot(self.weights, self.covariances, 1) + (centred.T * self.weights) @ centred
         )
+        if not np.isfinite(covariance).all():
+            raise InvalidInput(
+                f"the means of this mixture, up to {np.abs(self.means).max():.3g}, have squares "
+                "that are larger than any number; choose a larger unit"
+            )
+        return covariance
 
     @cached_property
+    @quiet
+    def covariance_factor(self) -> np.ndarray:
+        """Lower Cholesky factor of the covariance of the density, ``[d, d]``.
+
+        Raises:
+            InvalidInput: the covariance is too large, or singular but for rounding.
+        """
+        try:
+            return np.linalg.cholesky(self.covariance)
+        except np.linalg.LinAlgError:
+            raise InvalidInput(
+                "the covariance of this mixture is singular but for rounding: it is spread much "
+                "farther along one direction than along another; scale or rotate the axes, or "
+                "leave one out"
+            ) from None
+
+    @cached_property
+    @quiet
     def factors(self) -> np.ndarray:
         """Lower Cholesky factors of the covariances, ``[n, d, d]``."""
         return np.linalg.cholesky(self.covariances)
 
     @cached_property
+    @quiet
     def _whitening(self) -> tuple[np.ndarray, np.ndarray]:
         """Inverse factors ``[n, d, d]``, and logs of the weighted normalising constants ``[n]``."""
         # Inverting a factor is safe: it is triangular and no worse conditioned than a deviation.
@@ -149,25 +195,27 @@ class GaussianMixture:
             )
         return inverse, log_constants
 
+    @quiet
     def log_pdf(self, x: Any) -> np.ndarray:
         """Compute the log density.
 
         Args:
             x: points ``[..., d]``; in one dimension ``[...]`` too (a vector is always many points).
+                An array, a list, a table or a tensor.
 
         Returns:
-            ``[...]``.
+            ``[...]``; minus infinity where it is below the least number.
 
         Raises:
-            InvalidInput: the points have another dimension.
+            InvalidInput: the points have another dimension, or are masked, NaN or no real numbers.
         """
-        points = np.asarray(x, float)
+        points = number_array("points", x).astype(np.float64, copy=False)
         n, d = self.means.shape
         if d == 1 and (points.ndim < 2 or points.shape[-1] != 1):
             points = points[..., None]
         if points.ndim == 0 or points.shape[-1] != d:
             raise InvalidInput(
-                f"points must be [..., {d}] for this mixture, got shape {np.shape(x)}"
+                f"points must be [..., {d}] for this mixture, got shape {np.shape(points)}"
             )
         flat = points.reshape(-1, d)
         inverse, log_constants = self._whitening
@@ -183,24 +231,37 @@ class GaussianMixture:
                     terms = (inverse[:, row, k, None] * differences[:, k] for k in range(row + 1))
                     squares += sum(terms) ** 2
             logs[start : start + size] = log_sum_exp(log_constants[:, None] - 0.5 * squares, 0)
+        if len(bad := np.flatnonzero(np.isnan(logs))):
+            raise InvalidInput(
+                f"points must be finite and near the mixture, in units of its deviations; row "
+                f"{int(bad[0])} is {flat[bad[0]].tolist()}"
+            )
         return logs.reshape(points.shape[:-1])
 
+    @quiet
     def pdf(self, x: Any) -> np.ndarray:
         """Compute the density at points ``[..., d]`` (in 1-D ``[...]`` too), as ``[...]``."""
         return np.exp(self.log_pdf(x))
 
-    def sample(self, count: int, rng: int | np.random.Generator = 0) -> np.ndarray:
-        """Draw ``[count, d]`` points; ``rng`` is a generator or a seed.
+    @quiet
+    def sample(self, count: int, rng: Any = 0) -> np.ndarray:
+        """Draw ``[count, d]`` points.
+
+        Args:
+            count: number of points, up to a billion numbers in all.
+            rng: a generator of NumPy or a seed.
 
         Raises:
-            InvalidInput: ``count`` is not a whole number of at least 0.
+            InvalidInput: ``count`` is not a whole number of at least 0, or ``rng`` something else.
         """
         count = check_whole_number("count", count, at_least=0)
-        generator = np.random.default_rng(rng)
+        check_whole_number("count", count, at_most=MAX_SAMPLED // self.dimension)
+        generator = as_generator(rng)
         components = generator.choice(len(self), count, p=self.weights)
         noise = generator.standard_normal((count, self.dimension))
         return self.means[components] + np.einsum("nij,nj->ni", self.factors[components], noise)
 
+    @quiet
     def affine(self, matrix: Any, shift: Any = 0.0) -> GaussianMixture:
         """Return the density of ``matrix @ x + shift``.
 
@@ -213,10 +274,11 @@ class GaussianMixture:
         """
         a = np.atleast_2d(finite_array("matrix", matrix))
         # Axes may have any unit, so the rank is that of rows of equal size.
-        scale = np.abs(a).max(-1, keepdims=True)
+        scale = np.abs(a).max(-1, keepdims=True, initial=0.0)
         if (
             a.ndim != 2
             or a.shape[1] != self.dimension
+            or not a.size
             or not scale.all()
             or np.linalg.matrix_rank(a / scale) < len(a)
         ):
@@ -231,8 +293,15 @@ class GaussianMixture:
         )
 
     @classmethod
-    def from_sklearn(cls, model: Any) -> GaussianMixture:
+    def from_sklearn(cls, model: Any, jitter: float = 0.0) -> GaussianMixture:
         """Convert a fitted scikit-learn ``GaussianMixture`` or ``BayesianGaussianMixture``.
+
+        Args:
+            model: fitted, with covariances of any type.
+            jitter: as for a mixture.
+
+        Raises:
+            InvalidInput: something else, such as a pipeline; or a model that is not fitted.
 
         Example:
             >>> from sklearn.datasets import load_iris
@@ -240,37 +309,31 @@ class GaussianMixture:
             >>> GaussianMixture.from_sklearn(Fitted(3, random_state=0).fit(load_iris().data))
             GaussianMixture(3 components in 4 dimensions)
         """
-        if not hasattr(model, "covariances_"):
-            name = type(model).__name__
-            raise InvalidInput(
-                f"expected a fitted scikit-learn mixture, got {name} without covariances_"
-            )
-        covariances = np.asarray(model.covariances_, float)
-        if covariances.ndim > 1 and model.covariance_type in ("full", "tied"):
-            covariances = symmetric(
-                covariances
-            )  # Models fitted in float32 are slightly asymmetric.
-        if model.covariance_type == "tied":
-            covariances = np.repeat(covariances[None], len(model.weights_), 0)
-        return cls(np.asarray(model.weights_, float), model.means_, covariances, normalize=True)
+        from explore.mixtures._conversions import arrays_of_sklearn
 
+        return cls(*arrays_of_sklearn(model), normalize=True, jitter=jitter)
+
+    @quiet
     def to_sklearn(self) -> Any:
-        """Convert to a ``sklearn.mixture.GaussianMixture`` that is ready to predict and sample."""
-        from sklearn.mixture import GaussianMixture as Fitted
+        """Convert to a ``sklearn.mixture.GaussianMixture`` that is ready to predict and sample.
 
-        model = Fitted(len(self), covariance_type="full")
-        model.weights_, model.means_ = self.weights.copy(), self.means.copy()
-        model.covariances_ = self.covariances.copy()
-        factors = np.transpose(self._whitening[0], (0, 2, 1)).copy()
-        model.precisions_cholesky_ = factors
-        model.precisions_ = factors @ np.transpose(factors, (0, 2, 1))
-        model.converged_, model.n_iter_, model.n_features_in_ = True, 0, self.dimension
-        return model
+        Its covariances are "full", so that its number of free parameters, and with it AIC and BIC,
+        are those of full covariances.
+        """
+        from explore.mixtures._conversions import to_sklearn
+
+        return to_sklearn(self, self._whitening[0])
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the three arrays as ``.npz``."""
-        with open(path, "wb") as file:  # noqa: PTH123 - savez would add a suffix to a path
-            np.savez(file, weights=self.weights, means=self.means, covariances=self.covariances)
+        """Write the three arrays as ``.npz``; missing folders are made.
+
+        Raises:
+            InvalidInput: no path.
+            RecordingFailed: the file cannot be written.
+        """
+        from explore.mixtures._conversions import write_npz
+
+        write_npz(path, weights=self.weights, means=self.means, covariances=self.covariances)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], normalize: bool = False) -> GaussianMixture:
@@ -280,13 +343,7 @@ class GaussianMixture:
             DataMissing: there is no such file.
             InvalidInput: the file has another format or does not hold a valid mixture.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = [file[name] for name in ("weights", "means", "covariances")]
-        except FileNotFoundError as error:
-            raise DataMissing(f"no mixture at {path}") from error
-        except Exception as error:  # NumPy raises many kinds of errors for other files.
-            raise InvalidInput(
-                f"{path} must be an .npz with weights, means and covariances: {error}"
-            ) from error
-        return cls(arrays[0], arrays[1], arrays[2], normalize=normalize)
+        from explore.mixtures._conversions import read_npz
+
+        weights, means, covariances = read_npz(path, ("weights", "means", "covariances"))
+        return cls(weights, means, covariances, normalize=normalize)

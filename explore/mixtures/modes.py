@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from explore.mixtures._gaussian import quiet
+from explore.mixtures.inner_products import check_mixture
 from explore.mixtures.mixture import GaussianMixture
 
 DUPLICATE_DISTANCE = 0.05
@@ -13,6 +15,7 @@ MAX_PAIR_DISTANCE, MAX_PAIRS = 3.0, 1_000
 """Pairs of components with a start between them: their largest distance, and how many at most."""
 
 
+@quiet
 def modes(mixture: GaussianMixture) -> np.ndarray:
     """Find the local maxima of the density, ``[k, d]``, the highest first.
 
@@ -27,7 +30,7 @@ def modes(mixture: GaussianMixture) -> np.ndarray:
         >>> len(modes(GaussianMixture([0.5, 0.5], [-1.0, 1.0], [2.0, 2.0])))
         1
     """
-    if mixture.dimension == 1:
+    if check_mixture("mixture", mixture).dimension == 1:
         maxima = _modes_in_1d(mixture)
     else:
         from explore.mixtures._kernels.modes import climb

@@ -6,15 +6,20 @@ from itertools import combinations
 
 import numpy as np
 
-from explore.errors import InvalidInput, UnknownName
+from explore.core.array_validation import check_array
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES, ise
-from explore.mixtures.inner_products import inner_log, inner_products
+from explore.mixtures.inner_products import check_mixture, inner_log, inner_products
 from explore.mixtures.merging import MutableMixture, moments
 from explore.mixtures.mixture import GaussianMixture
+from explore.mixtures.reduction.stages import check_pair_exists
 
 PAIR_CRITERIA = ("angle", "ise", "ise-local", "runnalls", "salmond")
 
 
+@quiet
 def score_pairs(
     mixture: GaussianMixture, criterion: str = "angle", original: GaussianMixture | None = None
 ) -> np.ndarray:
@@ -37,9 +42,9 @@ def score_pairs(
         >>> score_pairs(three, "runnalls").round(4)[0]
         array([   nan, 0.0085, 0.8327])
     """
-    if criterion not in PAIR_CRITERIA:
-        raise UnknownName("criterion", criterion, PAIR_CRITERIA)
-    f = mixture if original is None else original
+    criterion = check_choice("criterion", criterion, PAIR_CRITERIA)
+    check_mixture("mixture", mixture)
+    f = mixture if original is None else check_mixture("original", original)
     n, norm = len(mixture), inner_log(f, f)
     scores = np.full((n, n), np.nan)
     for i, j in combinations(range(n), 2):
@@ -48,6 +53,7 @@ def score_pairs(
             cost = CLOSED_FORM_DISTANCES[criterion](f, g, inner_products(f, g, norm))
         else:
             cost = _local_cost(mixture, i, j, criterion)
+        check_pair_exists(0 if np.isfinite(cost) else -1)
         scores[i, j] = scores[j, i] = cost
     return scores
 
@@ -58,6 +64,7 @@ def best_pair(scores: np.ndarray) -> tuple[int, int]:
     Raises:
         InvalidInput: there is only one component.
     """
+    scores = check_array("scores", scores, ("n", len(scores)), finite=False)
     if len(scores) < 2:
         raise InvalidInput("the mixture has one component; there is nothing to merge it with")
     upper = np.where(np.tri(len(scores), dtype=bool), np.nan, scores)

@@ -136,9 +136,9 @@ INVALID_PARAMETERS = [
     (([0.5, np.nan], [0, 1], [1, 1]), "weights must be finite, got nan of component 1"),
     (([0.5, 0.5], [0, np.inf], [1, 1]), "means must be finite, got inf of component 1"),
     (([0.5, 0.5], [0, 1], [1, -np.inf]), "covariances must be finite, got -inf of component 1"),
-    ((["a"], [0], [1]), "weights must be numbers"),
-    (([1], [1j], [1]), "means must be numbers"),
-    (([0.5, 0.5], [[0], [0, 1]], [1, 1]), "means must be numbers"),
+    ((["a"], [0], [1]), "weights must be an array of numbers, got"),
+    (([1], [1j], [1]), "means must be real numbers, got complex128"),
+    (([0.5, 0.5], [[0], [0, 1]], [1, 1]), "means must be an array of numbers"),
     (
         ([0.5, 0.5], np.zeros((2, 2)), [np.eye(2), [[1, 0.1], [0, 1]]]),
         "covariances must be symmetric, component 1 is not",

@@ -22,7 +22,7 @@ def whiten(mixture: GaussianMixture) -> tuple[np.ndarray, float, float]:
         self-product is 1; and the log of the factor from those units to product integrals.
     """
     n, d = mixture.means.shape
-    lower = np.linalg.cholesky(mixture.covariance)
+    lower = mixture.covariance_factor
     inverse = np.linalg.inv(lower)
     c = np.empty((d + d * (d + 1) // 2, n))
     c[:d] = inverse @ (mixture.means - mixture.mean).T

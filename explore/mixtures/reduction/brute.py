@@ -15,7 +15,9 @@ from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._layout import self_products, whiten
 from explore.mixtures.reduction.stages import Stage
 
-MAX_PARTITIONS = 2_000_000
+MAX_PARTITIONS, MAX_COUNTED = 2_000_000, 300
+"""The most partitions that are tried. With more components than the second number there are more
+of them, except into 1 group or into one less than all; counting them would take long."""
 
 SEARCH_STEPS = 20
 """The search has this many steps, so that its progress is visible and it can be stopped."""
@@ -29,6 +31,8 @@ def count_partitions(n: int, m: int) -> int:
         >>> count_partitions(10, 5)
         42525
     """
+    if n > 0 and m in (1, n - 1, n):
+        return 1 if m in (1, n) else n * (n - 1) // 2
     row = [1]  # S(0, 0), …, S(0, m), without the zeros at the end
     for _ in range(n):
         previous = zip([0, *row], [*row, 0], strict=True)
@@ -56,6 +60,11 @@ class BruteForce(Stage):
     ) -> None:
         self.original, self.components, self.criterion = original, components, criterion
         n = len(original)
+        if n > MAX_COUNTED and 1 < components < n - 1:
+            raise InvalidInput(
+                f"{n} components can be grouped into {components} in far more ways than the "
+                f"{MAX_PARTITIONS:,} that brute force tries; choose another method"
+            )
         self.total, self.count = count_partitions(n, components), 0
         if self.total > MAX_PARTITIONS:
             raise InvalidInput(

@@ -17,7 +17,7 @@ from explore.mixtures.reduction._layout import (
     tasks_of_component,
     whiten,
 )
-from explore.mixtures.reduction.stages import Merging, Step
+from explore.mixtures.reduction.stages import Merging, Step, check_pair_exists
 
 RESUM_INTERVAL = 64
 """Merges after which the inner products of the mixtures are summed again, to limit rounding."""
@@ -95,6 +95,7 @@ class GlobalMerging(Merging):
             self._prepare()
         _, fg, gg, _ = self.sums
         i, j, score = kernels.find_best_pair(self.criterion == "angle", fg, gg, self.pairs)
+        check_pair_exists(i)
         if self.removals:
             k, increase = self._cheapest_removal()
             if increase < -score:

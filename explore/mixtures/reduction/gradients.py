@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from explore.errors import InvalidInput, UnknownName
-from explore.mixtures._gaussian import LOG_2PI, log_sum_exp
+from explore.core.validation import check_choice, check_number
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import LOG_2PI, log_sum_exp, quiet
 from explore.mixtures.inner_products import InnerProducts, check_pair, inner_log
 from explore.mixtures.mixture import GaussianMixture
 
@@ -27,6 +28,7 @@ class Gradient(NamedTuple):
     covariances: np.ndarray
 
 
+@quiet
 def gradient(
     f: GaussianMixture, g: GaussianMixture, kind: str = "cauchy-schwarz", ff: float | None = None
 ) -> Gradient:
@@ -43,12 +45,22 @@ def gradient(
 
     Raises:
         UnknownName: another kind.
-        InvalidInput: different dimensions, or the derivative of an angle of zero.
+        InvalidInput: different dimensions, the derivative of an angle of zero, or a derivative that
+            is larger than any number.
     """
-    if kind not in DIFFERENTIABLE_DISTANCES:
-        raise UnknownName("distance with a gradient", kind, DIFFERENTIABLE_DISTANCES)
+    kind = check_choice("distance with a gradient", kind, DIFFERENTIABLE_DISTANCES)
     check_pair(f, g)
-    ff = inner_log(f, f) if ff is None else ff
+    ff = inner_log(f, f) if ff is None else check_number("ff", ff)
+    result = differentiate(f, g, kind, ff)
+    if not all(np.isfinite(part).all() for part in result):
+        raise InvalidInput(
+            "the distance or one of its derivatives is larger than any number; choose another unit"
+        )
+    return result
+
+
+def differentiate(f: GaussianMixture, g: GaussianMixture, kind: str, ff: float) -> Gradient:
+    """Return ``gradient`` of valid arguments."""
     v = g.weights
     fg, fg_weights, fg_means, fg_covariances = _log_inner_derivatives(f, g)
     gg, gg_weights, gg_means, gg_covariances = _log_inner_derivatives(g, g)

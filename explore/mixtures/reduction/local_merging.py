@@ -19,7 +19,7 @@ from explore.mixtures.reduction._layout import (
     tasks_of_component,
     whiten,
 )
-from explore.mixtures.reduction.stages import Merging, Step
+from explore.mixtures.reduction.stages import Merging, Step, check_pair_exists
 
 KERNEL_KINDS = {"runnalls": kernels.RUNNALLS, "salmond": kernels.SALMOND, "ise": kernels.ISE}
 
@@ -79,6 +79,7 @@ class LocalMerging(Merging):
         if not hasattr(self, "costs"):
             self._prepare()
         i, j, cost = kernels.find_cheapest_pair(self.alive, self.least, self.partner)
+        check_pair_exists(i)
         merged = np.empty((len(self.c) + 1, LANES))
         merge_lanes(self.original.dimension, self.c, self.w, i, j, 1, merged)
         self.c[:, i] = merged[:-1, 0]

@@ -8,7 +8,7 @@ from explore.mixtures._gaussian import gaussian_kl, log_gaussian
 from explore.mixtures.merging import REMOVED, MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction.refine import best_weights
-from explore.mixtures.reduction.stages import Merging, Step
+from explore.mixtures.reduction.stages import Merging, Step, check_pair_exists
 
 
 class Pruning(Merging):
@@ -51,6 +51,7 @@ class LightestFirst(Merging):
         others = slots[slots != i]
         distances = self._distances(current, i, others)
         self.evaluations += (2 * len(others) + 1) * (self.partner == "ise")
+        check_pair_exists(-1 if np.isnan(distances).any() else i)
         j, score = int(others[np.argmin(distances)]), float(distances.min())
         current.merge(min(i, j), max(i, j))
         if self.reweigh:

@@ -7,15 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import minimize, nnls
 
-from explore.errors import UnknownName
-from explore.mixtures._gaussian import symmetric
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet, symmetric
 from explore.mixtures.config import CRITERIA, ReduceConfig
 from explore.mixtures.distances import distance
-from explore.mixtures.inner_products import gram_log, inner_log
+from explore.mixtures.inner_products import check_pair, gram_log, inner_log
 from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.reduction._coordinates import MixtureCoordinates
-from explore.mixtures.reduction.gradients import gradient
+from explore.mixtures.reduction.gradients import differentiate
 from explore.mixtures.reduction.stages import Stage
 
 MIN_WEIGHT = 1e-12
@@ -34,6 +35,7 @@ class Refined(NamedTuple):
     evaluations: int
 
 
+@quiet
 def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle") -> np.ndarray:
     """Compute the weights ``[m]`` (≥ 0, sum one) with which ``g`` is closest to ``f``.
 
@@ -50,11 +52,15 @@ def best_weights(f: GaussianMixture, g: GaussianMixture, criterion: str = "angle
     Raises:
         UnknownName: another criterion.
     """
-    if criterion not in CRITERIA:
-        raise UnknownName("criterion", criterion, CRITERIA)
+    criterion = check_choice("criterion", criterion, CRITERIA)
+    check_pair(f, g)
     own, cross = gram_log(g, g), gram_log(f, g)
     scale = own.max()
     gram, target = np.exp(own - scale), f.weights @ np.exp(cross - scale)
+    if not (np.isfinite(gram).all() and np.isfinite(target).all()):
+        raise InvalidInput(
+            "the products of these mixtures are larger than any number; choose another unit"
+        )
     lower = _robust_cholesky(gram)
     solved = np.linalg.solve(lower, target)
     if criterion == "angle":
@@ -102,7 +108,7 @@ def refine_all(
     iterations. Moments are not preserved.
     """
     # The criterion does not depend on the axes, and the search is better conditioned in white ones.
-    lower = np.linalg.cholesky(f.covariance)
+    lower = f.covariance_factor
     inverse = np.linalg.inv(lower)
     white_f, white_g = (
         GaussianMixture._unchecked(
@@ -119,7 +125,7 @@ def refine_all(
         nonlocal count
         count += 1
         try:
-            value, *derivatives = gradient(white_f, coordinates.mixture(x), kind, ff)
+            value, *derivatives = differentiate(white_f, coordinates.mixture(x), kind, ff)
         except np.linalg.LinAlgError:
             # A long step may make a covariance singular; the line search then tries a shorter one.
             return SINGULAR_COST, np.zeros_like(x)
@@ -137,7 +143,7 @@ def refine_all(
     try:
         is_finite = bool(np.isfinite(result.x).all())
         better = is_finite and distance(f, candidate, criterion) <= distance(f, g, criterion)
-    except np.linalg.LinAlgError:
+    except (np.linalg.LinAlgError, InvalidInput):
         better = False
     message = f"L-BFGS: {result.nit} iterations, {str(result.message).strip().lower()}"
     return Refined(

@@ -7,7 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
+from explore.core.validation import check_whole_number
 from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.distances import pdf_angle
 from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.merging import REMOVED, MutableMixture
@@ -44,13 +46,14 @@ class Reduction:
     original: GaussianMixture
     reweighed: bool = False
 
+    @quiet
     def at(self, components: int) -> GaussianMixture:
         """Return the mixture on the path with this number of components (before any refinement).
 
         Raises:
             InvalidInput: the path does not contain this number.
         """
-        steps = len(self.original) - int(components)
+        steps = len(self.original) - check_whole_number("components", components)
         if not 0 <= steps <= len(self.path):
             low, high = len(self.original) - len(self.path), len(self.original)
             raise InvalidInput(
@@ -75,6 +78,7 @@ class Reduction:
         return mixtures
 
     @cached_property
+    @quiet
     def trace(self) -> np.ndarray:
         """Angle to the original after each step of the path, in radians; before any refinement."""
         f, norm = self.original, inner_log(self.original, self.original)

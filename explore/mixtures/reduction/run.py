@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.core.runs import BaseRun
+from explore.core.validation import describe
 from explore.errors import InvalidInput
+from explore.mixtures._gaussian import quiet
 from explore.mixtures.config import PHASES, ReduceConfig
 from explore.mixtures.error_metrics import Yardstick
 from explore.mixtures.examples import load_mixture
@@ -20,7 +22,7 @@ from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.recordings import REDUCTION
 from explore.mixtures.reduction.methods import build_stages
 from explore.mixtures.reduction.result import Reduction
-from explore.mixtures.reduction.stages import Step
+from explore.mixtures.reduction.stages import Step, check_pair_exists
 
 if TYPE_CHECKING:
     import xarray
@@ -100,6 +102,7 @@ class ReduceRun(BaseRun):
         converged, outcome: whether and how the last stage ended.
     """
 
+    @quiet
     def __init__(self, options: ReduceConfig, data: Any) -> None:
         self.options, self.name = options, options.method
         self.original, self._origin = resolve_mixture(data)
@@ -137,12 +140,20 @@ class ReduceRun(BaseRun):
         """How many components are left, and the phase of the last step."""
         return f"{self.current.count} components after {self.phase}"
 
+    @quiet
     def advance(self) -> None:
-        """Take one step of the present stage."""
+        """Take one step of the present stage.
+
+        Raises:
+            InvalidInput: the numbers of the mixture are too large or too small for the method.
+        """
+        if self._stage >= len(self._stages):
+            return
         began = time.perf_counter()
         stage = self._stages[self._stage]
         step = stage.advance(self.current)
         if step is not None:
+            check_pair_exists(0 if np.isfinite(step.score) else -1)
             self.path.append(step)
         self.phase, self.converged, self.outcome = stage.phase, stage.converged, stage.message
         self._mixture = None
@@ -159,7 +170,17 @@ class ReduceRun(BaseRun):
         self.steps = self.step + sum(stage.steps for stage in rest) - done
 
     def reduction(self) -> Reduction:
-        """Return the result so far."""
+        """Return the result so far.
+
+        Raises:
+            InvalidInput: it is not finite, as the numbers of the mixture are too large.
+        """
+        arrays = (self.mixture.weights, self.mixture.means, self.mixture.covariances)
+        if not all(np.isfinite(array).all() for array in arrays):
+            raise InvalidInput(
+                "the reduced mixture is not finite, as the numbers of the original are too large "
+                "or too small; choose another unit"
+            )
         return Reduction(
             self.mixture,
             self.current.compact_labels(),
@@ -180,6 +201,7 @@ class ReduceRun(BaseRun):
     def _yardstick(self) -> Yardstick:
         return Yardstick(self.original, self.options.draws, self.options.seed)
 
+    @quiet
     def snapshot(self) -> xarray.Dataset:
         """Return the components in their slots, the last step, and every error metric."""
         current, last = self.current, Step(REMOVED, REMOVED, float("nan"))
@@ -239,6 +261,7 @@ class ReduceRun(BaseRun):
             "ended": self.outcome,
         }
 
+    @quiet
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a ``state``."""
         super().restore(state)
@@ -267,7 +290,12 @@ def resolve_mixture(data: Any) -> tuple[GaussianMixture, dict[str, Any]]:
     elif isinstance(data, Mapping):
         if data.get("name") == UNNAMED:
             raise InvalidInput("the mixture of this run has no name; give data=mixture")
-        data = load_mixture(data["name"], **data.get("options", {}))
+        options = data.get("options") or {}
+        if "name" not in data or not isinstance(options, Mapping):
+            raise InvalidInput(
+                f"the description of a mixture has a name and options, got {describe(dict(data))}"
+            )
+        data = load_mixture(data["name"], **options)
     if not isinstance(data, GaussianMixture):
         raise InvalidInput(
             f"data must be a GaussianMixture or the name of one, got {type(data).__name__}"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from explore.errors import InvalidInput
 from explore.mixtures.merging import MutableMixture
 from explore.mixtures.mixture import GaussianMixture
 
@@ -86,3 +87,16 @@ class Merging(Stage):
     def reduce_once(self, current: MutableMixture) -> Step:
         """Merge one pair, or remove one component."""
         raise NotImplementedError
+
+
+def check_pair_exists(index: int) -> None:
+    """Check that a search has found a component to merge.
+
+    Raises:
+        InvalidInput: its index is negative, as all costs are NaN or infinite.
+    """
+    if index < 0:
+        raise InvalidInput(
+            "the costs of all merges are larger than any number, or not a number, as the numbers "
+            "of the mixture are too large or too small; choose another unit, or another method"
+        )
