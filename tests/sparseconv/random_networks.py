@@ -91,7 +91,9 @@ def old_weight_norm(module: nn.Module) -> nn.Module:
 def pruned_and_loaded(module: nn.Module) -> nn.Module:
     """A pruned convolution that got new weights after its last forward pass."""
     prune.random_unstructured(module, "weight", 0.5)
-    module.load_state_dict({name: torch.rand_like(v).round() - 0.4 for name, v in module.state_dict().items()})
+    module.load_state_dict(
+        {name: torch.rand_like(v).round() - 0.4 for name, v in module.state_dict().items()}
+    )
     return module
 
 

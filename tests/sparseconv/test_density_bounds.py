@@ -108,7 +108,7 @@ def test_a_batch_changes_nothing() -> None:
 
 def test_invalid_arguments_are_refused() -> None:
     g = Geometry((1, 1, 8, 8), 3)
-    with pytest.raises(UnknownName, match="format to compare with"):
+    with pytest.raises(UnknownName, match="unknown versus"):
         density_bound(g, "cps")
     for arguments in ({"versus": "cscc"}, {"versus": "mec", "lowered_density": 0.5}):
         with pytest.raises(InvalidInput, match="lowered_density is for versus='cscc'"):

@@ -171,7 +171,7 @@ def test_words_per_value_have_their_expected_number() -> None:
 @pytest.mark.parametrize("bad", ["csr", "IM2COL", None])
 def test_unknown_formats_and_units_are_refused(bad) -> None:
     encoding = encode(np.ones((3, 3), np.float32), 3)
-    with pytest.raises(UnknownName, match="format to compare with"):
+    with pytest.raises(UnknownName, match="unknown versus"):
         encoding.compression_ratio(bad)
     with pytest.raises(UnknownName, match="unit"):
         encoding.compression_ratio(unit="bits")

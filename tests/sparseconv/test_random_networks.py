@@ -35,6 +35,7 @@ def test_conversions_do_not_change_random_networks(case, other) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=2000, suppress_health_check=QUIET)
 @given(networks(), st.sampled_from(WAYS))
 def test_conversions_do_not_change_two_thousand_random_networks(case, other) -> None:

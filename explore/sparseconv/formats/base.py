@@ -91,7 +91,7 @@ class Encoding(ABC):
         Raises:
             UnknownName: the format or the unit is unknown.
         """
-        versus = check_choice("format to compare with", versus, REFERENCE_FORMATS)
+        versus = check_choice("versus", versus, REFERENCE_FORMATS)
         unit = check_choice("unit", unit, SIZE_UNITS)
         g = self.geometry
         map_elements = math.prod(g.shape)

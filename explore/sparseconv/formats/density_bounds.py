@@ -51,7 +51,7 @@ def density_bound(
     """
     if not isinstance(geometry, Geometry):
         raise InvalidInput(f"geometry must be a Geometry, got {describe(geometry)}")
-    versus = check_choice("format to compare with", versus, COMPARED_FORMATS)
+    versus = check_choice("versus", versus, COMPARED_FORMATS)
     index_bytes = check_whole_number("index_bytes", index_bytes, at_least=1, at_most=MOST_BYTES)
     pointer_bytes = check_whole_number(
         "pointer_bytes", pointer_bytes, at_least=1, at_most=MOST_BYTES

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from explore.core.array_validation import as_array
 from explore.core.validation import describe, to_python
 from explore.errors import InvalidInput
 from explore.sparseconv.formats.validation import Pair, as_pair
@@ -147,13 +148,23 @@ class Geometry:
         return (index[:, :, None] + maps).reshape(oh * ow, -1)
 
     def pad(self, x: np.ndarray) -> np.ndarray:
-        """Surround maps ``[N, C, H, W]`` with zeros, ``[N, C, Hp, Wp]``."""
+        """Surround maps ``[N, C, H, W]`` with zeros, ``[N, C, Hp, Wp]``.
+
+        Raises:
+            InvalidInput: the maps have another shape.
+        """
         (ph, pw) = self.padding
+        x = _checked_maps("x", x, self.shape)
         return np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))
 
     def crop(self, padded: np.ndarray) -> np.ndarray:
-        """Remove the padding of maps ``[N, C, Hp, Wp]``, ``[N, C, H, W]``."""
+        """Remove the padding of maps ``[N, C, Hp, Wp]``, ``[N, C, H, W]``.
+
+        Raises:
+            InvalidInput: the maps have another shape.
+        """
         (ph, pw), (h, w) = self.padding, self.shape[2:]
+        padded = _checked_maps("padded", padded, (*self.shape[:2], *self.padded))
         return padded[:, :, ph : ph + h, pw : pw + w]
 
 
@@ -169,6 +180,16 @@ def check_output_size(geometry: Geometry, filters: int) -> None:
             f"the output {shape} has more than {MOST_CELLS} values; pad less, or convolve fewer "
             "maps at a time"
         )
+
+
+def _checked_maps(name: str, maps: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return maps ``[N, C, H, W]`` of a height and width as an array of their own type."""
+    array = maps if isinstance(maps, np.ndarray) else as_array(name, maps)
+    if array.ndim != 4 or array.shape[2:] != shape[2:]:
+        raise InvalidInput(
+            f"{name} must be maps [N, C, {shape[2]}, {shape[3]}], got shape {list(array.shape)}"
+        )
+    return array
 
 
 def _map_shape(shape: Any) -> tuple[int, int, int, int]:

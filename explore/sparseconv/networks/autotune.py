@@ -41,6 +41,10 @@ MAX_TIME_RATIO = 0.97
 """Share of the dense network's time below which a selection is used. A smaller gain is noise."""
 
 
+MAX_SECONDS = 3600.0
+"""The longest time for one method of one convolution."""
+
+
 def select(
     model: nn.Module,
     images: torch.Tensor,
@@ -67,7 +71,7 @@ def select(
         batch: number of images that are convolved at a time, as in later use.
         pointwise: include kernels of 1×1.
         seconds: approximate time for each method of each convolution. The whole network takes ten
-            times as long.
+            times as long. At most an hour.
         progress: called with the number of finished convolutions and of all.
 
     Raises:
@@ -90,7 +94,7 @@ def select(
     if not 1 <= batch <= len(images):
         raise InvalidInput(f"batch must be 1 to {len(images)}, the number of images, got {batch}")
     pointwise = check_flag("pointwise", pointwise)
-    seconds = check_number("seconds", seconds, above=0)
+    seconds = check_number("seconds", seconds, above=0, at_most=MAX_SECONDS)
     if progress is not None:
         check_callable("progress", progress, "that takes two numbers")
     network = copy_network(model)
@@ -107,7 +111,7 @@ def select(
     for count, (name, layer) in enumerate(inputs.items(), 1):
         choices[name] = _fastest_method(layer, channels_last, methods, batch, seconds)
         if progress is not None:
-            progress(count, len(inputs))
+            _report(progress, count, len(inputs))
     about: dict[str, Any] = {"batch": batch, "threads": numba.get_num_threads()}
     about |= {"torch": str(torch.__version__), "numba": numba.__version__}
     return _faster_network(model, images[:batch], Selection(choices, about), seconds)
@@ -121,6 +125,15 @@ def _check_methods(methods: Any) -> list[str]:
             f"methods must hold 'torch', with which the others are compared; got {methods}"
         )
     return methods
+
+
+def _report(progress: Callable[[int, int], None], count: int, total: int) -> None:
+    try:
+        progress(count, total)
+    except TypeError as error:
+        raise InvalidInput(
+            f"progress must be a function that takes two numbers: {error}"
+        ) from error
 
 
 def _is_float32(module: nn.Conv2d) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -35,7 +36,8 @@ def agreement(
         relative to the largest logit; infinite if only one of two logits is finite.
 
     Raises:
-        InvalidInput: there are no images, or the outputs are no logits of the same shape.
+        InvalidInput: there are no images or some are not finite, or the outputs are no logits of
+            the same shape.
 
     Example:
         >>> net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
@@ -43,12 +45,12 @@ def agreement(
         (1.0, 0.0)
     """
     model, converted = check_network("model", model), check_network("converted", converted)
-    images = network_input(model, images)
-    batch = check_whole_number("batch", batch, at_least=1)
+    images = network_input(model, images, finite=True)
+    batch = min(check_whole_number("batch", batch, at_least=1), len(images))
     same, difference, largest = 0, 0.0, 0.0
     with torch.inference_mode():
         for part in images.split(batch):
-            logits, converted_logits = (_logits(net, part) for net in (model, converted))
+            logits, converted_logits = _logits(model, part), _logits(converted, part)
             if logits.shape != converted_logits.shape:
                 raise InvalidInput(
                     f"converted returns {list(converted_logits.shape)}, model returns "
@@ -63,7 +65,7 @@ def agreement(
 
 
 def _logits(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    output = network(images)
+    output = _compute(network, images)
     is_logits = isinstance(output, torch.Tensor) and output.ndim >= 2 and output.shape[1]
     if not is_logits:
         shape = list(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
@@ -118,15 +120,23 @@ def _run(network: nn.Module, images: torch.Tensor) -> Any:
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return network(images.clone())
-    except (RuntimeError, ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(
-            f"the network cannot compute outputs of images {list(images.shape)}: {error}"
-        ) from error
+            return _compute(network, images.clone())
     finally:
         for name, value in network.named_buffers():
             if name in buffers and buffers[name].shape == value.shape:
                 value.data.copy_(buffers[name])
+
+
+def _compute(network: nn.Module, images: torch.Tensor) -> Any:
+    try:
+        return network(images)
+    except (InvalidInput, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+        reason = textwrap.shorten(str(error), 300, placeholder=" …")
+        raise InvalidInput(
+            f"the network cannot compute outputs of images {list(images.shape)}: {reason}"
+        ) from error
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from explore.core.tensor_validation import check_network
-from explore.core.validation import check_flag
+from explore.core.validation import check_flag, describe
 from explore.errors import InvalidInput
 from explore.sparseconv.networks.comparison import check_same_outputs
 from explore.sparseconv.networks.convolution_inputs import network_input
@@ -75,7 +75,8 @@ def convert(
     fold = check_flag("fold", fold)
     if not isinstance(selection, Selection):
         raise InvalidInput(
-            f"selection must be a Selection, from select or Selection.load, got {selection!r:.100}"
+            "selection must be a Selection, from select or Selection.load, "
+            f"got {describe(selection)}"
         )
     if check_network("model", model).training:
         raise InvalidInput("the network is in training mode; call model.eval() first")

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explore.core.validation import check_names
 from explore.sparseconv.encoding import encode
 from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
@@ -57,7 +58,7 @@ def activation_density(
 
     images = network_input(model, images)
     if layers is not None and not isinstance(layers, str):
-        layers = list(layers)  # an iterator would be exhausted after the first image
+        layers = check_names("layers", layers)  # an iterator would end after the first image
     frames = [density_frame(convolution_inputs(model, image[None], layers)) for image in images]
     return xarray.concat(frames, "image")
 

@@ -100,11 +100,11 @@ class SparseConv2d(nn.Conv2d):
         """Return the repacked convolution if it computes these maps as ``nn.Conv2d`` does."""
         if (
             type(x) is not torch.Tensor
+            or torch.jit.is_tracing()
             or x.dtype is not torch.float32
             or x.ndim != 4
             or x.device.type != "cpu"
-            or not len(x)
-            or torch.jit.is_tracing()
+            or not x.shape[0]
             or torch.compiler.is_compiling()
             or torch.is_autocast_enabled("cpu")
             or getattr(forward_ad, "_current_level", -1) >= 0
