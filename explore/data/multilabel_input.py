@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from explore.core.validation import check_text
 from explore.data import load_multilabel
+from explore.data._resolve import without_downloads
 from explore.data.image_set import ImageSet
 from explore.data.multilabel_set import MultilabelSet
 from explore.errors import InvalidInput
@@ -30,13 +32,16 @@ def resolve_multilabel(data: Any) -> MultilabelSet:
     if isinstance(data, str):
         return load_multilabel(data)
     if isinstance(data, Mapping):
-        if data.get("name") == "tensors":
+        name = check_text("the name of a data set", data.get("name"))
+        if name == "tensors":
             raise InvalidInput(
                 "this run was made from tensors, and a recording does not contain them; "
                 "pass data=(inputs, labels)"
             )
-        options = {k: v for k, v in data.get("options", {}).items() if k != "download"}
-        return load_multilabel(str(data.get("name")), **options)  # no recording starts a download
+        options = without_downloads(data.get("options") or {})
+        if "name" in options:
+            raise InvalidInput(f"{name} has no option 'name'")
+        return load_multilabel(name, **options)
     if isinstance(data, MultilabelSet):
         return data
     if isinstance(data, ImageSet):

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
-import numpy as np
 import torch
 
-from explore.core.tensor_validation import check_finite
-from explore.core.validation import check_different
-from explore.data._checks import describe_tensor
+from explore.core.tensor_validation import as_tensor, check_device, check_finite, check_tensor
+from explore.core.validation import check_names, describe
+from explore.data._indices import check_indices
+from explore.data._multilabel_checks import check_features, check_multilabel_set
 from explore.data.image_set import ImageSet, channel_statistics, sha256_of
 from explore.data.normalization import (
     denormalize_to_bytes,
@@ -21,17 +21,21 @@ from explore.data.normalization import (
 )
 from explore.errors import InvalidInput
 
+LARGEST = 1e100
+"""Features up to this have squares that float64 holds."""
+
 
 @dataclass(frozen=True, eq=False)
 class MultilabelSet:
     """Samples with several labels each: images or feature vectors, and a table of 0 and 1.
 
-    Use ``from_tensors`` or ``from_images`` to make a set of your own data.
+    Use ``from_tensors`` or ``from_images`` to make a set of your own data. Arrays and lists are
+    accepted where tensors are expected; all is checked once and converted.
 
     Attributes:
         name: of the set in recordings; "tensors" for your own.
         inputs: uint8 ``[N, C, H, W]`` images, or float32 ``[N, F]`` feature vectors; images that
-            are float32 already are accepted as well.
+            are floats already are accepted as well. Other floats become float32.
         labels: float32 ``[N, K]`` of 0 and 1; other types are converted. A label that is not known
             becomes 0.
         label_names: ``K`` different names.
@@ -65,88 +69,8 @@ class MultilabelSet:
     feature_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self._check_inputs()
-        if not isinstance(self.labels, torch.Tensor) or self.labels.ndim != 2:
-            raise InvalidInput(
-                f"labels must be a tensor [N, K], got {describe_tensor(self.labels)}"
-            )
-        count, label_count = self.labels.shape
-        if count != len(self.inputs) or not label_count:
-            raise InvalidInput(
-                f"labels must be [{len(self.inputs)}, K], one row for each sample, got "
-                f"{list(self.labels.shape)}"
-            )
-        if len(self.label_names) != label_count:
-            raise InvalidInput(f"got {len(self.label_names)} label names for {label_count} labels")
-        check_different("label_names", list(self.label_names))
-        if self.mask is not None and (
-            self.mask.shape != self.labels.shape or self.mask.dtype != torch.bool
-        ):
-            raise InvalidInput(
-                f"mask must be bool {list(self.labels.shape)}, as the labels are, got "
-                f"{describe_tensor(self.mask)}"
-            )
-        self._check_labels()
-        if self.mask is not None or self.labels.dtype != torch.float32:
-            labels = self.labels.float()
-            if self.mask is not None:
-                labels = labels.masked_fill(~self.mask, 0)
-            object.__setattr__(self, "labels", labels)
-
-    def _check_inputs(self) -> None:
-        inputs = self.inputs
-        vectors = isinstance(inputs, torch.Tensor) and inputs.ndim == 2
-        allowed = [torch.float32] if vectors else [torch.float32, torch.uint8]
-        if (
-            not isinstance(inputs, torch.Tensor)
-            or inputs.ndim not in (2, 4)
-            or inputs.dtype not in allowed
-        ):
-            raise InvalidInput(
-                "inputs must be uint8 [N, C, H, W] images or float32 [N, F] feature vectors, got "
-                f"{describe_tensor(inputs)}"
-            )
-        if not inputs.numel():
-            raise InvalidInput(f"the set has no samples: inputs are {list(inputs.shape)}")
-        columns = inputs.shape[1]
-        if self.feature_names and (not vectors or len(self.feature_names) != columns):
-            features = f"{columns} features" if vectors else "images"
-            raise InvalidInput(f"got {len(self.feature_names)} feature names for {features}")
-        if vectors:
-            self._check_features()
-        elif inputs.is_floating_point():
-            check_finite("images", inputs)
-        unit = "feature" if vectors else "channel"
-        for title, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != columns or not np.isfinite(values).all():
-                raise InvalidInput(
-                    f"{title} must be {columns} finite numbers, one for each {unit}, got "
-                    f"{len(values)}" + (" with NaN or Inf" if len(values) == columns else "")
-                )
-        if min(self.std) <= 0:
-            raise InvalidInput(f"std must be above 0, got {min(self.std)}; use 1 for a constant")
-
-    def _check_features(self) -> None:
-        wrong = (~self.inputs.isfinite()).nonzero()
-        if len(wrong):
-            row, column = wrong[0].tolist()
-            name = f" ({self.feature_names[column]!r})" if self.feature_names else ""
-            raise InvalidInput(
-                f"feature {column}{name} of sample {row} is {self.inputs[row, column].item()}; "
-                "replace it by a number, or leave the sample out"
-            )
-
-    def _check_labels(self) -> None:
-        wrong = (self.labels != 0) & (self.labels != 1)
-        if self.mask is not None:
-            wrong &= self.mask
-        if bool(wrong.any()):
-            row, column = wrong.nonzero()[0].tolist()
-            raise InvalidInput(
-                f"labels must be 0 or 1, but label {column} ({self.label_names[column]!r}) of "
-                f"sample {row} is {self.labels[row, column].item():g}; pass mask= for missing "
-                "labels: bool [N, K], False where a label is missing"
-            )
+        for name, value in check_multilabel_set(self).items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_images(cls, image_set: ImageSet) -> Self:
@@ -160,6 +84,8 @@ class MultilabelSet:
             >>> MultilabelSet.from_images(load("scenes", count=10, objects=2))
             MultilabelSet('scenes': 10 samples, 3×32×32, 5 labels)
         """
+        if not isinstance(image_set, ImageSet):
+            raise InvalidInput(f"image_set must be an ImageSet, got {describe(image_set)}")
         if image_set.multi_hot is None:
             raise InvalidInput(
                 f"{image_set.name} has one class for each image and no multi_hot; use a set with "
@@ -205,19 +131,26 @@ class MultilabelSet:
             >>> MultilabelSet.from_tensors(images, [[1, 0], [1, -1]], mask=mask).labels.tolist()
             [[1.0, 0.0], [1.0, 0.0]]
         """
-        inputs = _as_tensor("inputs", inputs)
-        if inputs.dtype != torch.uint8 or inputs.ndim == 2:
-            inputs = inputs.float()
+        inputs = _as_tensor("inputs", inputs).detach()
+        if inputs.ndim == 2 or inputs.is_floating_point():
+            inputs = check_tensor("inputs", inputs, (...,), kind="number", empty=True).float()
+        elif inputs.ndim == 4 and inputs.dtype != torch.uint8:
+            raise InvalidInput(
+                f"images must be bytes (uint8) or floats, got {describe(inputs)}; convert them, "
+                "for example by .to(torch.uint8) for 0 to 255"
+            )
         labels = _as_tensor("labels", labels)
+        label_names = check_names("label_names", label_names)
         if not label_names and labels.ndim == 2:
             label_names = tuple(map(str, range(labels.shape[1])))
         columns = inputs.shape[1] if inputs.ndim > 1 else 0
         mean, std = [0.0] * columns, [1.0] * columns
-        if inputs.ndim == 2:
+        if inputs.ndim == 2 and inputs.numel():
+            check_features(inputs, ())
             mean, std = feature_statistics(inputs)
         elif inputs.ndim == 4 and inputs.dtype == torch.uint8:
             mean, std = channel_statistics(inputs)
-            std = [value if value > 0 else 1.0 for value in std]
+            std = [value if value > 0 else 1.0 for value in std]  # NaN for a single pixel
         mask = None if mask is None else _as_tensor("mask", mask)
         return cls(name, inputs, labels, tuple(label_names), mean, std, mask)
 
@@ -242,8 +175,17 @@ class MultilabelSet:
         return tuple(self.inputs.shape[1:])
 
     def batch(self, indices: Any = slice(None)) -> torch.Tensor:
-        """Return samples ``indices`` (by default all), normalised, float32 ``[n, ...]``."""
-        x = self.inputs[indices]
+        """Return samples ``indices`` (by default all), normalised, float32 ``[n, ...]``.
+
+        Args:
+            indices: a slice; whole numbers, of which negative ones count from the end; one whole
+                number, which counts as a list; or a mask ``[N]``.
+
+        Raises:
+            InvalidInput: indices of another kind or out of range.
+        """
+        rows = check_indices("indices", indices, len(self), "samples")
+        x = self.inputs[rows if isinstance(rows, slice) else rows.to(self.inputs.device)]
         if not self.is_image:
             return (x - x.new_tensor(self.mean)) / x.new_tensor(self.std)
         if x.dtype == torch.uint8:
@@ -254,21 +196,34 @@ class MultilabelSet:
         """Undo the normalisation of images and clip: uint8 of the shape of ``x``.
 
         Raises:
-            InvalidInput: the samples are feature vectors.
+            InvalidInput: the samples are feature vectors, or ``x`` has another number of channels
+                or NaN.
         """
         if not self.is_image:
             raise InvalidInput(f"the samples of {self.name} are feature vectors, not images")
-        return denormalize_to_bytes(x.detach(), self.mean, self.std).cpu()
+        x = as_tensor("images", x).detach()
+        check_finite("images", x)
+        return denormalize_to_bytes(x, self.mean, self.std).cpu()
 
     def subset(self, indices: Any) -> Self:
-        """Return the same set with only the samples ``indices``, or those of a mask ``[N]``."""
-        numbers = torch.arange(len(self), device=self.inputs.device)
-        indices = numbers[indices].reshape(-1)
-        mask = None if self.mask is None else self.mask[indices]
-        return replace(self, inputs=self.inputs[indices], labels=self.labels[indices], mask=mask)
+        """Return the same set with only the samples ``indices``; see ``batch``.
 
-    def to(self, device: torch.device | str) -> Self:
-        """Return the same set with its tensors on a device."""
+        Raises:
+            InvalidInput: indices of another kind, out of range, or none.
+        """
+        rows = check_indices("indices", indices, len(self), "samples")
+        if not isinstance(rows, slice):
+            rows = rows.to(self.inputs.device)
+        mask = None if self.mask is None else self.mask[rows]
+        return replace(self, inputs=self.inputs[rows], labels=self.labels[rows], mask=mask)
+
+    def to(self, device: Any) -> Self:
+        """Return the same set with its tensors on a device.
+
+        Raises:
+            InvalidInput: there is no such device.
+        """
+        device = check_device(device)
         mask = None if self.mask is None else self.mask.to(device)
         return replace(
             self, inputs=self.inputs.to(device), labels=self.labels.to(device), mask=mask
@@ -300,21 +255,29 @@ class MultilabelSet:
         }
 
 
-def feature_statistics(features: torch.Tensor) -> tuple[list[float], list[float]]:
+def feature_statistics(features: Any) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation (N) of each column of ``[N, F]``; 1 for a constant.
+
+    Raises:
+        InvalidInput: features of another shape or type, or with NaN.
 
     Example:
         >>> feature_statistics(torch.tensor([[0.0, 5.0], [2.0, 5.0]]))
         ([1.0, 5.0], [1.0, 1.0])
     """
-    values = features.double()
-    std = values.std(0, correction=0)
-    constant = (values == values[:1]).all(0)
-    return values.mean(0).tolist(), torch.where(constant, 1.0, std).tolist()
+    table = check_tensor("features", features, ("N", "F"), kind="number", finite=True).detach()
+    values = table.double()
+    # Values that double cannot square are scaled.
+    scale = values.abs().amax(0)
+    scale = torch.where((scale > LARGEST) | ((scale < 1 / LARGEST) & (scale > 0)), scale, 1.0)
+    scaled = values / scale
+    std = scaled.std(0, correction=0) * scale
+    constant = (values == values[:1]).all(0) | (std == 0)
+    return (scaled.mean(0) * scale).tolist(), torch.where(constant, 1.0, std).tolist()
 
 
 def _as_tensor(name: str, values: Any) -> torch.Tensor:
     try:
-        return torch.as_tensor(values)
-    except (TypeError, ValueError, RuntimeError) as error:
+        return as_tensor(name, values)
+    except InvalidInput as error:
         raise InvalidInput(f"{name} cannot be converted to a tensor: {error}") from error

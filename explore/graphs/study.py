@@ -17,7 +17,7 @@ from explore.core.runs import BaseRun, stream_seed
 from explore.core.tensor_validation import check_device
 from explore.data.coresets import select
 from explore.data.graph_set import GraphSet
-from explore.errors import InvalidInput
+from explore.errors import InvalidInput, RunDiverged
 from explore.graphs.condensation import CondenseRun
 from explore.graphs.config import SELECTIONS, CondenseConfig, GraphStudyConfig
 from explore.graphs.initial_graphs import check_class_sizes, draw_start

@@ -81,7 +81,7 @@ def test_float_images_remain_as_they_are() -> None:
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint8, torch.float64])
 def test_labels_of_other_types_are_converted(dtype: torch.dtype) -> None:
     labels = torch.tensor(TABLE).to(dtype)
-    samples = MultilabelSet("mine", torch.zeros(4, 2), labels, "abc", [0, 0], [1, 1])
+    samples = MultilabelSet("mine", torch.zeros(4, 2), labels, list("abc"), [0, 0], [1, 1])
     assert torch.equal(samples.labels, torch.tensor(TABLE).float())
 
 
@@ -178,7 +178,13 @@ def test_features_that_are_not_finite_are_named(value: float) -> None:
         MultilabelSet.from_tensors(features, TABLE)
     with pytest.raises(InvalidInput, match=rf"feature 0 \('width'\) of sample 2 is {value}"):
         MultilabelSet(
-            "x", features, torch.tensor(TABLE), "abc", [0, 0], [1, 1], feature_names=("width", "y")
+            "x",
+            features,
+            torch.tensor(TABLE),
+            list("abc"),
+            [0, 0],
+            [1, 1],
+            feature_names=("width", "y"),
         )
     pixels = torch.zeros(4, 1, 3, 3)
     pixels[2, 0, 1, 1] = value
@@ -189,13 +195,17 @@ def test_features_that_are_not_finite_are_named(value: float) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"inputs": [[0.0]]}, "inputs must be uint8 .* got list"),
+        ({"inputs": [[0.0, 1.0]]}, r"labels must be \[1, K\], one row .* got \[4, 3\]"),
+        ({"inputs": "text"}, "inputs must be an array of numbers"),
         ({"inputs": torch.zeros(4, 2, dtype=torch.uint8)}, r"got torch.uint8 \[4, 2\]"),
-        ({"inputs": torch.zeros(4, 2, dtype=torch.float64)}, r"got torch.float64 \[4, 2\]"),
+        (
+            {"inputs": torch.full((4, 2), 1e300, dtype=torch.float64)},
+            "feature 0 of sample 0 is inf",
+        ),
         ({"inputs": torch.zeros(4, 3, 3)}, r"got torch.float32 \[4, 3, 3\]"),
         ({"inputs": torch.zeros(0, 2)}, "no samples"),
         ({"inputs": torch.zeros(4, 0), "mean": (), "std": ()}, "no samples"),
-        ({"labels": TABLE}, r"labels must be a tensor \[N, K\], got list"),
+        ({"labels": "text"}, "labels must be an array of numbers"),
         ({"labels": torch.zeros(4)}, r"labels must be a tensor \[N, K\]"),
         ({"labels": torch.zeros(3, 3)}, r"labels must be \[4, K\], one row .* got \[3, 3\]"),
         ({"labels": torch.zeros(4, 0), "label_names": ()}, r"labels must be \[4, K\]"),
