@@ -49,8 +49,14 @@ def load_class_folders(
     count = None if count is None else check_whole_number("count", count, 1)
     check_choice("split", split, SPLITS)
     published_split = "val" if split == "test" else "train"
-    root = next((root for root in roots if (root / published_split).is_dir()), roots[0])
-    files = [_split_files(root / published_split / folder, split) for folder in folders]
+    try:
+        root = next((root for root in roots if (root / published_split).is_dir()), roots[0])
+        files = [_split_files(root / published_split / folder, split) for folder in folders]
+    except OSError as error:  # no permission, or a path that is too long
+        raise DataMissing(
+            f"{name}: {str(roots[0])[:200]} cannot be listed ({error.strerror}); check the path "
+            "and its permissions"
+        ) from error
     missing = [k for k, listed in enumerate(files) if not listed]
     if missing:
         first = root / published_split / folders[missing[0]]
