@@ -104,7 +104,8 @@ class ZCA:
         """
         zca = cls(epsilon)
         mean = check_tensor("mean", mean, ("D",), finite=True).detach()
-        if getattr(inverse, "shape", (len(mean),))[0] != len(mean):
+        shape = getattr(inverse, "shape", ())
+        if shape and shape[0] != len(mean):
             raise InvalidInput(
                 f"mean must have one value for each row of inverse, got {len(mean)} values for "
                 f"{describe(inverse)}"

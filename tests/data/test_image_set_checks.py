@@ -289,6 +289,7 @@ def test_whole_numbers_and_halves_are_whitened_as_floats(dtype):
         ),
         (lambda: ZCA.of([0.0] * 3, torch.eye(4)), r"mean must .* got 3 values for torch.float32"),
         (lambda: ZCA(1e200).fit(PIXELS), "or epsilon is; scale them first"),
+        (lambda: ZCA.of([0.0] * 4, np.float32(1)), r"inverse must be floats \[4, 4\]"),
         (lambda: ZCA.of([torch.nan] * 4, torch.eye(4)), "mean hold NaN or Inf"),
         (lambda: ZCA.of([0.0] * 4, torch.eye(4).long()), "inverse must be floats"),
         (lambda: ZCA.of([0.0] * 4, torch.eye(4), forward=torch.eye(2)), "forward must be floats"),
