@@ -110,7 +110,8 @@ def rerun(
         if path := _relative_data(recording, changes):
             raise InvalidInput(
                 f"{error}. The recording names its data by the relative path {path!r}: repeat it "
-                "in the folder in which it was recorded, or give the data by --set data="
+                "in the folder in which it was recorded, or give its place: "
+                """--set 'data={"name": ..., "options": {"path": ...}}'"""
             ) from error
         raise
     typer.echo(compared.to_string(index=False))

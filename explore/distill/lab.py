@@ -91,6 +91,8 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
 
 def side_by_side(data: str = "fashion-mnist", left: str = "datadam", right: str = "dm") -> Explorer:
     """Explore two methods side by side, in their shipped recordings. No torch is imported."""
+    for name, method in (("left", left), ("right", right)):
+        check_choice(name, method, ATTENTION_METHODS)
     read = cache(partial(recording_of, data))  # A recording is read when it is first shown.
 
     def select(left: str, right: str, **state: Any) -> xarray.Dataset:
