@@ -59,7 +59,8 @@ def rerun(
     """
     from explore.core._checked_store import location
 
-    place, target = location("recording", recording), check_path("to", location("to", to))
+    place, goal = location("recording", recording), location("to", to)
+    target = check_path("to", goal)
     changes = {} if changes is None else changes
     if not isinstance(changes, Mapping):
         raise InvalidInput(f"changes must be a mapping of options, got {describe(changes)}")
@@ -81,7 +82,7 @@ def rerun(
     # Not all methods have an option for the number of steps. Changes may contain more steps.
     stop = None if changes else lambda: run.step >= last
     steps = [int(step) for step in first["step"].values]
-    second = record(run, target, every=steps, progress=progress, stop=stop)
+    second = record(run, goal, every=steps, progress=progress, stop=stop)
     return second, compare_frames(first, second)
 
 

@@ -108,7 +108,7 @@ def test_functions_of_record_are_functions(tmp_path: Path, options: dict[str, An
 def test_numbers_of_numpy_are_numbers_of_a_run(tmp_path: Path) -> None:
     run = counting(steps=np.float64(3), step=np.int64(0))
     run.config = {**run.config, "seed": np.int64(0), "rate": np.float32(0.5), "n": (1, 2)}
-    recording = record(run, tmp_path / "a.zarr", every=np.int64(1))
+    recording = record(run, tmp_path / "a.zarr", every=np.int64(1))  # type: ignore[arg-type]
     assert recording.attrs["config"] == {**run.config, "seed": 0, "rate": 0.5, "n": [1, 2]}
     assert (recording.attrs["steps"], run.step) == (3, 3)
     assert recording.step.values.tolist() == [0, 1, 2, 3]
@@ -168,7 +168,7 @@ def test_a_name_that_is_too_long_is_refused(tmp_path: Path) -> None:
 def test_recordings_may_have_any_name(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}.zarr"
     recording = record(CountingRun(1), path)
-    forms = [str(path), f"{path}/", os.fsencode(path), f"file://{path}", path]
+    forms: list[Any] = [str(path), f"{path}/", os.fsencode(path), f"file://{path}", path]
     for form in forms:
         assert bits(open_recording(form)) == bits(recording)
     packed = pack(path, f"{path}.zip")

@@ -80,7 +80,9 @@ def test_changed_options_are_used_and_the_differences_are_returned(tmp_path: Pat
     assert int(longer["step"][-1]) == 6
     with pytest.raises(InvalidInput, match="dm has no option 'sed'"):
         rerun(tmp_path / "a.zarr", tmp_path / "d.zarr", {"sed": 1})
-    with pytest.raises(InvalidInput, match="seed must be a whole number of at least 0.*, got 'one'"):
+    with pytest.raises(
+        InvalidInput, match=r"seed must be a whole number of at least 0.*, got 'one'"
+    ):
         rerun(tmp_path / "a.zarr", tmp_path / "d.zarr", {"seed": "one"})
 
 
