@@ -219,6 +219,13 @@ def hashable(values: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
+def compute_logits(network: nn.Module, images: torch.Tensor, batch: int = 500) -> torch.Tensor:
+    """Return the logits of a checked network in evaluation mode, whatever they are."""
+    with evaluation_mode(network):
+        return torch.cat([network(part) for part in images.split(batch)])
+
+
+@torch.no_grad()
 def _evaluate(network: nn.Module, images: torch.Tensor) -> Any:
     with evaluation_mode(network):
         return network(images)

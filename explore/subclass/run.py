@@ -21,6 +21,7 @@ from explore.subclass._network_checks import (
     bad_rows,
     check_trainable,
     check_trained,
+    compute_logits,
     hash_network,
     name_errors,
 )
@@ -201,7 +202,7 @@ class SubclassRun(BaseRun):
         """
         network = self.student if role == "student" else self.teacher
         assert network is not None
-        logits = logits_of(network, self.held.images)
+        logits = compute_logits(network, self.held.images)
         rate = "learning_rate" if role == "student" else "teacher_rate"
         is_trained = role == "student" or self.teacher_fit is not None
         check_trained(role, logits, f"a lower {rate} may help" if is_trained else "repair it")
@@ -232,7 +233,7 @@ class SubclassRun(BaseRun):
             objective = Objective([settings], self.source.parents, options.soften)
             logits = None
             if self.teacher is not None:
-                logits = logits_of(self.teacher, own.images)
+                logits = compute_logits(self.teacher, own.images)
                 if len(bad := bad_rows(logits)):
                     raise InvalidInput(
                         f"the teacher returns NaN or Inf for {len(bad)} of {len(own)} images"

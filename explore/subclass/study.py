@@ -15,8 +15,12 @@ from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
 from explore.errors import InvalidInput
-from explore.models.training import logits_of
-from explore.subclass._network_checks import check_trainable, check_trained, name_errors
+from explore.subclass._network_checks import (
+    check_trainable,
+    check_trained,
+    compute_logits,
+    name_errors,
+)
 from explore.subclass.classification_metrics import report
 from explore.subclass.config import TEACHING_SIGNALS, StudyConfig
 from explore.subclass.label_information import label_bits
@@ -192,8 +196,8 @@ class StudyRun(BaseRun):
                 fit.run()
             self.teachers[job.key] = network
         student_images = source[order[: max(options.labels)]].images
-        self._teacher_logits[job.key] = logits_of(network, student_images)
-        z = logits_of(network, self.test.images)
+        self._teacher_logits[job.key] = compute_logits(network, student_images)
+        z = compute_logits(network, self.test.images)
         check_trained("teacher", z, "a lower teacher_rate may help")
         is_correct = class_logits(z, source.parents).argmax(-1) == self.test.labels
         scores = (float(is_correct.float().mean()), label_bits(z, source.parents))
@@ -248,7 +252,7 @@ class StudyRun(BaseRun):
         )
         with name_errors("student", own):
             fit.run()
-        z = logits_of(network, self.test.images[:, None], 250)
+        z = compute_logits(network, self.test.images[:, None], 250)
         check_trained("student", z.flatten(0, 1), "a lower learning_rate may help")
         self._score(job, students, z)
         self._message = f"{len(students)} students, {job.width} wide, {job.labels} labels"

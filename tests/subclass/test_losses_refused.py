@@ -213,3 +213,122 @@ def test_bad_input_of_the_correction_and_the_auxiliary_loss():
     for temperature in (0, -1.0, float("nan")):
         with pytest.raises(InvalidInput, match="temperature"):
             auxiliary_loss(torch.randn(3, 4), temperature)
+
+
+# ---- NaN, extremes, and logits of other libraries
+
+
+@losses
+@pytest.mark.parametrize("role", ["student", "teacher"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where_", [(slice(None), slice(None)), (0, 0)], ids=["all", "one"])
+@pytest.mark.parametrize("temperature", [1.0, 1000.0])
+def test_nan_and_inf_make_the_loss_nan(loss, role, value, where_, temperature):
+    arguments = {**valid_arguments(), "temperature": temperature}
+    arguments[role][where_] = value
+    assert loss(**arguments).isnan()
+    assert loss(**arguments, distill_weight=1.0).isnan()
+
+
+@losses
+def test_a_sample_without_logits_makes_the_loss_nan_and_a_mask_does_not(loss):
+    arguments = valid_arguments()
+    arguments["teacher"][0] = -float("inf")
+    assert loss(**arguments).isnan()
+    arguments = valid_arguments()
+    arguments["teacher"][:, 0] = -float("inf")
+    assert loss(**arguments).isfinite()
+
+
+@losses
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_computed_in_float32(loss, dtype):
+    arguments = valid_arguments()
+    half = {name: arguments[name].to(dtype) for name in ("student", "teacher")}
+    wide = {name: value.float() for name, value in half.items()}
+    assert loss(**{**arguments, **half}) == loss(**{**arguments, **wide})
+
+
+@losses
+def test_arrays_and_lists_are_logits(loss):
+    arguments = valid_arguments()
+    for convert in (torch.Tensor.numpy, torch.Tensor.tolist):
+        other = {name: convert(arguments[name]) for name in ("student", "teacher", "labels")}
+        assert float(loss(**{**arguments, **other})) == pytest.approx(
+            float(loss(**arguments)), rel=1e-6
+        )
+    labels = arguments["labels"].to(torch.uint16)
+    assert loss(**{**arguments, "labels": labels}) == loss(**arguments)
+
+
+@losses
+@pytest.mark.parametrize("temperature", [1e-3, 0.1, 32, 33, 1e3, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_all_temperatures_agree_with_float64(loss, temperature, scale):
+    arguments = {**valid_arguments(), "temperature": temperature}
+    single = {name: scale * arguments[name] for name in ("student", "teacher")}
+    double = {name: value.double() for name, value in single.items()}
+    expected = float(loss(**{**arguments, **double}))
+    assert float(loss(**{**arguments, **single})) == pytest.approx(expected, rel=2e-4)
+    single["student"].requires_grad_()
+    double["student"].requires_grad_()
+    for logits in (single, double):
+        loss(**{**arguments, **logits}).backward()
+    slope = double["student"].grad.float()
+    torch.testing.assert_close(
+        single["student"].grad, slope, rtol=1e-3, atol=1e-4 * float(slope.abs().max())
+    )
+
+
+def test_a_high_temperature_gives_the_squared_distance():
+    student, teacher = (valid_arguments()[name].double() for name in ("student", "teacher"))
+    difference = student - teacher
+    expected = 0.5 * (difference - difference.mean(1, keepdim=True)).square().mean()
+    arguments = {**valid_arguments(), "temperature": 1e6, "distill_weight": 1.0}
+    loss = subclass_distillation_loss(**arguments)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
+@losses
+def test_logits_whose_loss_is_too_large_are_refused(loss):
+    huge = torch.tensor([[3e38, 0.0, -3e38]]), torch.tensor([[-3e38, 0.0, 3e38]])
+    with pytest.raises(InvalidInput, match=r"logits of up to 3e\+38 have a loss that is larger"):
+        loss(*huge, [1], [0, 0, 1], 1.0)
+    large = torch.tensor([[1e36, 0.0, -1e36]]), torch.tensor([[-1e36, 0.0, 1e36]])
+    assert loss(*large, [0], [0, 0, 1], 1e-3).isfinite()
+
+
+@losses
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"labels": torch.tensor([0, -100, 1, 0])}, "labels hold -100 .*in 1 samples, .* is 1"),
+        ({"labels": torch.eye(2)[[0, 1, 1, 0]]}, r"for one-hot labels pass labels.argmax\(1\)"),
+        ({"student": torch.zeros(4, 3, 2, 2)}, r"student logits must be .*flatten\(0, -2\)"),
+        ({"teacher": torch.zeros(4, 3).long()}, "teacher must be floats"),
+        ({"teacher": None}, "teacher must be an array of numbers, got None"),
+        ({"student": torch.zeros(0, 3)}, r"student logits must be \[B, S\] with B ≥ 1"),
+        ({"temperature": 1e-46}, "temperature must be a number of at least 0.001"),
+        ({"temperature": 1e30}, "temperature must be a number .* at most 1e"),
+        ({"parents": {0: 0}}, "got a dictionary"),
+    ],
+    ids=str,
+)
+def test_more_bad_input_is_refused(loss, changed, words):
+    with pytest.raises(InvalidInput, match=words):
+        loss(**{**valid_arguments(), **changed})
+
+
+def test_the_auxiliary_loss_of_large_and_bad_logits():
+    z = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    expected = float(auxiliary_loss(1e3 * z))
+    for scale in (1e10, 1e20, 1e37):
+        assert float(auxiliary_loss(scale * z)) == pytest.approx(expected, abs=1e-5)
+    assert float(auxiliary_loss(z.tolist())) == pytest.approx(float(auxiliary_loss(z)), abs=1e-6)
+    for value in (float("nan"), float("inf")):
+        bad = z.clone()
+        bad[1, 2] = value
+        assert auxiliary_loss(bad).isnan()
+    for wrong in (z.long(), "a", None):
+        with pytest.raises(InvalidInput, match="logits must be"):
+            auxiliary_loss(wrong)
