@@ -36,7 +36,8 @@ def check_multilabel_set(samples: MultilabelSet) -> dict[str, Any]:
     label_names = check_names("label_names", samples.label_names)
     if len(label_names) != label_count:
         raise InvalidInput(f"got {len(label_names)} label names for {label_count} labels")
-    check_different("label_names", list(label_names))
+    if len(set(label_names)) < label_count:
+        check_different("label_names", list(label_names))
     mask = None
     if samples.mask is not None:
         mask = as_tensor("mask", samples.mask)

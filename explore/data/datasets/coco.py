@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explore.core.validation import check_choice, check_whole_number
+from explore.core.validation import (
+    check_choice,
+    check_seed,
+    check_whole_number,
+    describe,
+    to_python,
+)
+from explore.data.datasets._file_names import is_path_below
 from explore.data.datasets.folders import data_folder
-from explore.data.decoding import read_images
+from explore.data.decoding import MAX_SIDE, read_images
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD
 from explore.data.stratification import stratified_split
@@ -51,7 +59,8 @@ def coco(
 
     Raises:
         DataMissing: a file of annotations or an image is missing.
-        InvalidInput: a file that cannot be read, or annotations of unknown images or categories.
+        InvalidInput: a file that cannot be read, annotations of unknown images or categories, or a
+            file name that leads outside of the folder of the images.
 
     Source: Lin et al., "Microsoft COCO: Common Objects in Context", arXiv 1405.0312.
     """
@@ -104,13 +113,18 @@ class _Annotations(NamedTuple):
 def _check_options(
     split: str, size: int, labels: str, count: int | None, folder: str, seed: int
 ) -> dict[str, Any]:
+    folder = to_python(folder)
+    if not is_path_below(folder):
+        raise InvalidInput(
+            f"folder must be the name of a folder within the data folder, got {describe(folder)}"
+        )
     return {
         "split": check_choice("split", split, SPLIT_NAMES),
-        "size": check_whole_number("size", size, 1),
+        "size": check_whole_number("size", size, 1, MAX_SIDE),
         "labels": check_choice("labels", labels, LABEL_CHOICES),
         "count": None if count is None else check_whole_number("count", count, 1),
-        "folder": str(folder),
-        "seed": check_whole_number("seed", seed, 0),
+        "folder": folder,
+        "seed": check_seed(seed),
     }
 
 
@@ -141,7 +155,7 @@ def _load(
             f"{options['split']!r}; it lists {len(annotations.file_names)}"
         )
     files = [root / annotations.part / annotations.file_names[row] for row in rows]
-    missing = [file for file in files if not file.is_file()]
+    missing = [file for file in files if not os.path.isfile(file)]  # noqa: PTH113 - never raises
     if missing:
         raise DataMissing(
             f"{name} is incomplete: {missing[0]} and {len(missing) - 1} more images are missing. "
@@ -179,13 +193,19 @@ def _read_annotations(root: Path, part: str) -> _Annotations:
         )
     try:
         content = json.loads(path.read_bytes())
-        images = {int(image["id"]): str(image["file_name"]) for image in content["images"]}
-        categories = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
+        images = {_number(image["id"]): _file_name(image) for image in content["images"]}
+        categories = {_number(e["id"]): _category_name(e) for e in content["categories"]}
         objects = [
-            (int(entry["image_id"]), int(entry["category_id"])) for entry in content["annotations"]
+            (_number(entry["image_id"]), _number(entry["category_id"]))
+            for entry in content["annotations"]
         ]
         lengths = len(content["images"]), len(content["categories"])
-    except (KeyError, TypeError, ValueError, RecursionError) as error:  # ValueError: no JSON
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be opened ({error.strerror}); check its permissions and the disk"
+        ) from error
+    except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
+        # A ValueError: no JSON, or one of the checks below.
         reason = f"{type(error).__name__}: {error}"
         raise InvalidInput(
             f"{path} cannot be read as annotations of COCO ({reason}); replace it by a complete "
@@ -214,3 +234,29 @@ def _read_annotations(root: Path, part: str) -> _Annotations:
         table,
         np.asarray(table.any(0)),
     )
+
+
+def _number(value: Any) -> int:
+    """Return the number of an image or a category; some programs write it as a text."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return check_whole_number("a number of an image or category", value)
+
+
+def _file_name(image: Any) -> str:
+    """Return the name of an image, which must lie below the folder of the images."""
+    name = image["file_name"]
+    if not is_path_below(name):
+        raise InvalidInput(
+            f"file_name must be the name of a file in the folder of the images, got "
+            f"{describe(name)}"
+        )
+    return str(name)
+
+
+def _category_name(entry: Any) -> str:
+    name = entry["name"]
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInput(f"the name of a category must be a text, got {describe(name)}")
+    name.encode("utf-8")  # A half of a pair of surrogates could not be stored.
+    return name

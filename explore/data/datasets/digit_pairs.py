@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from explore.core.validation import check_choice, check_number, check_whole_number
+from explore.core.array_validation import check_array
+from explore.core.validation import (
+    check_choice,
+    check_number,
+    check_seed,
+    check_whole_number,
+    to_python,
+)
 from explore.data.datasets.digits import digits as handwritten_digits
 from explore.data.datasets.mnist import mnist
 from explore.data.image_set import ImageSet
@@ -19,6 +26,7 @@ SPLIT_COUNTS = {"train": 2000, "val": 500, "test": 500}
 DIGIT_SIZES = {"digits": 16, "mnist": 28}
 """The sources of digits, and the side of one digit in pixels."""
 MOST_OBJECTS = 5
+MOST_BYTES = 2**32
 LABEL_NAMES = tuple(map(str, range(10)))
 
 
@@ -67,11 +75,16 @@ def digit_pairs(
         >>> bool((pairs.labels[:, 0] == pairs.labels[:, 1]).all())
         True
     """
-    check_choice("split", split, SPLIT_COUNTS)
-    check_choice("digits", digits, DIGIT_SIZES)
+    split = check_choice("split", split, SPLIT_COUNTS)
+    digits = check_choice("digits", digits, DIGIT_SIZES)
     count = SPLIT_COUNTS[split] if count is None else check_whole_number("count", count, 1)
     low, high = _check_range(objects)
     size = DIGIT_SIZES[digits] if size is None else check_whole_number("size", size, 8)
+    if count * (size * high) ** 2 > MOST_BYTES:
+        raise InvalidInput(
+            f"{count} images of {size * high}×{size * high} pixels would take more than "
+            f"{MOST_BYTES} bytes; use a smaller count or size"
+        )
     options: dict[str, Any] = {
         "split": split,
         "count": count,
@@ -79,7 +92,7 @@ def digit_pairs(
         "digits": digits,
         "size": size,
         "cooccurrence": check_number("cooccurrence", cooccurrence, at_least=0, at_most=1),
-        "seed": check_whole_number("seed", seed, 0),
+        "seed": check_seed(seed),
     }
     source = (mnist if digits == "mnist" else handwritten_digits)(split, size=size)
     # One row of random numbers for each image, so that more images do not change the first ones,
@@ -151,6 +164,9 @@ def _statistics(source: ImageSet, filled: float) -> tuple[list[float], list[floa
 
 def _check_range(objects: int | Sequence[int]) -> tuple[int, int]:
     """Return the smallest and the largest number of digits."""
+    objects = to_python(objects)
+    if hasattr(objects, "shape"):  # such as np.array([1, 3])
+        objects = check_array("objects", objects, (2,), kind="integer").tolist()
     span = objects if isinstance(objects, list | tuple) and len(objects) == 2 else (objects,) * 2
     low, high = (check_whole_number("objects", n, at_least=1, at_most=MOST_OBJECTS) for n in span)
     if low > high:

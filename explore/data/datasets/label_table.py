@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
@@ -11,7 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explore.core.validation import check_choice, check_flag, check_whole_number
+from explore.core.validation import (
+    check_choice,
+    check_flag,
+    check_names,
+    check_path,
+    check_seed,
+    check_text,
+    check_whole_number,
+)
 from explore.data.decoding import IMAGE_SUFFIXES, read_header, read_split, size_error
 from explore.data.multilabel_set import MultilabelSet
 from explore.data.stratification import stratified_split
@@ -24,6 +34,9 @@ SPLIT_NAMES = ("train", "val", "test")
 SPLIT_COLUMN = "split"
 FILE_COLUMNS = ("file", "filename", "file_name", "image", "path")
 """Names of the column with the names of the files, of which the first one in the table is used."""
+MOST_COLUMNS = 10_000
+"""Of a table; one with more is no table of labels."""
+
 LABEL_VALUES = {
     **dict.fromkeys(("0", "0.0", "false"), 0),
     **dict.fromkeys(("1", "1.0", "true"), 1),
@@ -88,7 +101,9 @@ def label_table(
     check_choice("split", split, SPLIT_NAMES)
     missing = check_flag("missing", missing)
     size = None if size is None else check_whole_number("size", size, 1)
-    seed = check_whole_number("seed", seed, 0)
+    seed = check_seed(seed)
+    column = "" if column is None else check_text("column", column)
+    labels = () if labels is None else check_names("labels", labels)
     table = _parse(path, column, labels)
     folder = _check_folder(images)
     _match_files(table, folder)
@@ -149,7 +164,11 @@ def _parse(path: str | PathLike[str] | pd.DataFrame, column: str, labels: Sequen
     """
     title, frame = _read_frame(path)
     headers = [str(header).strip() for header in frame.columns]
-    repeated = [header for k, header in enumerate(headers) if header in headers[:k]]
+    if len(headers) > MOST_COLUMNS:
+        raise InvalidInput(
+            f"{title} has {len(headers)} columns, more than {MOST_COLUMNS}; keep those of labels"
+        )
+    repeated = [header for header, count in Counter(headers).items() if count > 1]
     if repeated:
         raise InvalidInput(f"{title} has two columns {repeated[0]!r}; rename one")
     if not column:
@@ -205,8 +224,8 @@ def _read_frame(path: str | PathLike[str] | pd.DataFrame) -> tuple[str, pd.DataF
             f"path must be a CSV file or a DataFrame, got {path!r}; a recording does not contain a "
             "DataFrame, pass it again"
         )
-    file = Path(path).expanduser()
-    if not file.is_file():
+    file = check_path("path", path)
+    if not os.path.isfile(file):  # noqa: PTH113 - that of pathlib raises errors for long names
         raise DataMissing(f"{file} is not a file; path must be a CSV file with a header")
     try:
         # Without a header, so that pandas does not rename columns of the same name.
@@ -214,15 +233,22 @@ def _read_frame(path: str | PathLike[str] | pd.DataFrame) -> tuple[str, pd.DataF
             file, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
     except ValueError as error:  # Also the errors of pandas' parser, and of the encoding.
-        raise InvalidInput(f"{file} cannot be read as CSV ({error}); replace it") from error
+        reason = " ".join(str(error).split())
+        raise InvalidInput(
+            f"{file} cannot be read as CSV ({reason}); save it as CSV in UTF-8"
+        ) from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{file} cannot be opened ({error.strerror}); check its permissions and the disk"
+        ) from error
     return str(file), frame.iloc[1:].set_axis(frame.iloc[0].astype(str), axis=1)
 
 
 def _check_folder(images: str | PathLike[str]) -> Path:
     if not isinstance(images, str | PathLike) or not str(images):
         raise InvalidInput(f"images must be the folder of the images, got {images!r}")
-    folder = Path(images).expanduser()
-    if not folder.is_dir():
+    folder = check_path("images", images)
+    if not os.path.isdir(folder):  # noqa: PTH112 - that of pathlib raises errors for long names
         raise DataMissing(f"{folder} is not a folder; images must be the folder of the images")
     return folder
 

@@ -8,7 +8,7 @@ import networkx
 import numpy as np
 import torch
 
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_seed, check_whole_number
 from explore.data.graph_set import GraphSet
 
 CLASS_NAMES = ("house", "ring")
@@ -17,6 +17,8 @@ RING = tuple((k, (k + 1) % MOTIF_NODES) for k in range(MOTIF_NODES))
 HOUSE = (*RING, (1, 4))
 MOTIFS = {"house": HOUSE, "ring": RING}
 TYPE_NAMES = ("A", "B", "C", "D", "E", "F")
+MOST_GRAPHS = 100_000
+
 BASE_NODES = (12, 20)
 """The smallest and the largest base graph."""
 
@@ -34,7 +36,7 @@ def motif_graphs(*, count: int = 300, seed: int = 0, types: int = 0) -> GraphSet
     the two classes alternate, and a smaller set is the beginning of a larger one.
 
     Args:
-        count: number of graphs, 2 or more.
+        count: number of graphs, 2 to 100,000.
         seed: of all graphs.
         types: number of node types, up to 6, which are drawn without regard to the class and are
             further features; 0 for none. A network must learn that they say nothing.
@@ -53,8 +55,8 @@ def motif_graphs(*, count: int = 300, seed: int = 0, types: int = 0) -> GraphSet
         >>> graphs.class_names, graphs.labels.tolist(), int(graphs.motif.sum())
         (('house', 'ring'), [0, 1, 0, 1], 20)
     """
-    count = check_whole_number("count", count, at_least=2)
-    seed = check_whole_number("seed", seed, at_least=0)
+    count = check_whole_number("count", count, at_least=2, at_most=MOST_GRAPHS)
+    seed = check_seed(seed)
     types = check_whole_number("types", types, at_least=0, at_most=len(TYPE_NAMES))
     edges, sizes, motif = [], [], []
     for number in range(count):

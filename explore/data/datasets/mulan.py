@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import zlib
@@ -12,13 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from explore.core.validation import check_choice, check_flag
+from explore.core.validation import check_choice, check_flag, check_text, describe
+from explore.data.datasets._file_names import is_plain_name
 from explore.data.datasets.folders import data_folder
 from explore.data.multilabel_set import MultilabelSet, feature_statistics
 from explore.data.stratification import stratified_split
 from explore.errors import DataMissing, InvalidInput
 
 SPLIT_NAMES = ("train", "val", "test")
+MOST_BYTES = 2**29
+"""Of a file, also when it is decompressed; the largest set of Mulan has a fifth."""
+
 VAL_SHARE = 0.2
 """The share of the published training part that is "val"."""
 
@@ -71,7 +76,8 @@ def mulan(split: str = "train", *, name: str, standardize: bool = True) -> Multi
 
     Source: Tsoumakas et al., "MULAN: A Java Library for Multi-Label Learning", JMLR 12, 2011.
     """
-    check_choice("split", split, SPLIT_NAMES)
+    split = check_choice("split", split, SPLIT_NAMES)
+    name = check_text("name", name)
     standardize = check_flag("standardize", standardize)
     folder = _find_folder(name)
     label_names = _read_label_names(_find_file(folder, f"{name}.xml"))
@@ -128,12 +134,15 @@ def _find_folder(name: str) -> Path:
         DataMissing: it does not exist.
     """
     root = data_folder() / "mulan"
-    if isinstance(name, str) and Path(name).name == name and (root / name).is_dir():
+    if is_plain_name(name) and (root / name).is_dir():
         return root / name
     present = ", ".join(present_sets()) or "no sets"
+    advice = "The name must be that of a folder there"
+    if is_plain_name(name):
+        advice = f"Put {name}.xml, {name}-train.arff and {name}-test.arff of Mulan into "
+        advice += str(root / name)
     raise DataMissing(
-        f"there is no set {name!r} in {root}, which holds {present}. Put {name}.xml, "
-        f"{name}-train.arff and {name}-test.arff of Mulan into {root / str(name)}"
+        f"there is no set {describe(name)} in {root}, which holds {present}. {advice}"
     )
 
 
@@ -145,13 +154,31 @@ def _find_file(folder: Path, file_name: str) -> Path:
 
 
 def _read_bytes(path: Path) -> bytes:
-    data = path.read_bytes()
-    if path.suffix != ".gz":
-        return data
     try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InvalidInput(f"{path} cannot be decompressed ({error}); replace it") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{path} cannot be opened ({error.strerror}); check its permissions and the disk"
+        ) from error
+    if len(data) > MOST_BYTES:
+        raise InvalidInput(f"{path} holds more than {MOST_BYTES} bytes; replace it")
+    return bytes(data)
+
+
+def _read_text(path: Path) -> str:
+    """Return the text of a file, in UTF-8, UTF-16 with its mark, or else Latin-1."""
+    data = _read_bytes(path)
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = data.decode("utf-16", errors="replace")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("latin-1")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_label_names(path: Path) -> list[str]:
@@ -159,7 +186,12 @@ def _read_label_names(path: Path) -> list[str]:
 
     try:
         root = fromstring(_read_bytes(path), forbid_dtd=True)
-    except (ParseError, ValueError, LookupError) as error:  # LookupError: an unknown encoding.
+    except (
+        ParseError,
+        ValueError,
+        LookupError,
+        RecursionError,
+    ) as error:  # LookupError: an unknown encoding.
         reason = "it has a document type" if isinstance(error, DTDForbidden) else error
         raise InvalidInput(f"{path} cannot be read as XML ({reason}); replace it") from error
     nodes = [node for node in root.iter() if node.tag.rpartition("}")[2] == "label"]
@@ -175,14 +207,23 @@ def _read_table(path: Path, label_names: list[str]) -> _Table:
     """Return the features and the labels of an ARFF file, in the order of its attributes."""
     from scipy.io import arff
 
-    text = _read_bytes(path).decode("utf-8", errors="replace")
+    text = _read_text(path)
     rows = text.lower().partition("@data")[2].split("\n")
     if any(row.startswith("{") for row in rows):
         raise InvalidInput(f"{path} is a sparse ARFF file, which cannot be read; write it in full")
     try:
         data, meta = arff.loadarff(io.StringIO(text))
-    except (arff.ArffError, ValueError, NotImplementedError, StopIteration, IndexError) as error:
-        raise InvalidInput(f"{path} cannot be read as ARFF ({error}); replace it") from error
+    except Exception as error:  # The reader raises exceptions of many types.
+        reason = str(error) or type(error).__name__
+        raise InvalidInput(f"{path} cannot be read as ARFF ({reason}); replace it") from error
+    attributes = len(meta.names())
+    for number, row in enumerate(rows):
+        is_plain = "," in row and not any(character in row for character in "'\"%")
+        if is_plain and row.count(",") + 1 != attributes:
+            raise InvalidInput(
+                f"{path}: line {number} after @data has {row.count(',') + 1} values, the file has "
+                f"{attributes} attributes; replace it by a complete file"
+            )
     missing = sorted(set(label_names) - set(meta.names()))
     if missing:
         raise InvalidInput(
@@ -204,6 +245,8 @@ def _read_table(path: Path, label_names: list[str]) -> _Table:
                 f"{path}: label {attribute!r} must be 0 or 1, but has the values "
                 f"{', '.join(map(str, values))}"
             )
+    if not features:
+        raise InvalidInput(f"{path} has no attributes besides the labels; replace it")
     return _Table(
         np.stack(list(features.values()), 1),
         np.stack(list(labels.values()), 1),
@@ -218,7 +261,14 @@ def _columns(
     """Return the features of one attribute, by name."""
     if kind == "numeric":
         missing, columns = np.isnan(values), {attribute: values.astype(float)}
-    elif choices:
+        large = ~missing & ~(np.abs(columns[attribute]) <= np.finfo(np.float32).max)
+        if large.any():
+            row = int(large.argmax())
+            raise InvalidInput(
+                f"{path}: attribute {attribute!r} of row {row + 1} is {values[row]}, which float32 "
+                "cannot hold; rescale the attribute"
+            )
+    elif kind == "nominal" and choices:
         texts = np.char.decode(values, "utf-8")
         missing = texts == "?"
         columns = {f"{attribute}={choice}": (texts == choice).astype(float) for choice in choices}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from glob import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_flag, check_text
+from explore.data.datasets._file_names import is_plain_name
 from explore.data.datasets.folders import data_folder
 from explore.data.graph_conversion import degree_names, degree_one_hot
 from explore.data.graph_set import GraphSet
@@ -35,6 +36,9 @@ TU_NAMES = (
 """Sets of the TU collection that are known to exist; others are tried in the same way."""
 
 FEATURE_KINDS = ("auto", "labels", "attributes", "both", "degree")
+
+MOST_NODE_LABELS = 10_000
+"""The largest difference of two labels of nodes."""
 
 REQUIRED_FILES = ("A", "graph_indicator", "graph_labels")
 NODE_FILES = ("node_labels", "node_attributes")
@@ -67,8 +71,9 @@ def tu_graphs(name: str, *, features: str = "auto", download: bool = False) -> G
 
     Source: Morris et al., TUDataset, arXiv 2007.08663.
     """
-    check_choice("features", features, FEATURE_KINDS)
-    folder = _folder(name, download)
+    name = check_text("name", name)
+    features = check_choice("features", features, FEATURE_KINDS)
+    folder = _folder(name, check_flag("download", download))
     _check_files(folder, name)
     labels, attributes = (
         (folder / f"{name}_{kind}.txt").is_file() for kind in ("node_labels", "node_attributes")
@@ -111,9 +116,9 @@ def _read(folder: Path, name: str, features: str) -> GraphSet:
 def _folder(name: str, download: bool) -> Path:
     """Return the folder of the raw files."""
     root = data_folder()
-    if Path(name).name == name:  # no path that leads elsewhere
+    if is_plain_name(name):  # no path that leads elsewhere
         for folder in (root / name / "raw", root / name):
-            if (folder / f"{name}_A.txt").is_file() or any(folder.glob(f"{name}_*.txt")):
+            if (folder / f"{name}_A.txt").is_file() or any(folder.glob(f"{escape(name)}_*.txt")):
                 return folder
         if download:
             import_pyg("datasets").TUDataset(str(root), name)
@@ -172,9 +177,10 @@ def _check_files(folder: Path, name: str) -> None:
 
 def _read_features(folder: Path, name: str, features: str) -> tuple[torch.Tensor, list[str]]:
     """Return the features of all nodes, and their names."""
+    _check_node_labels(folder / f"{name}_node_labels.txt")
     try:
         data, _, counts = import_pyg("io").read_tu_data(str(folder), name)
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError, OverflowError, OSError) as error:
         raise RecordingDamaged(
             f"{folder} cannot be read as a TU set: {error}; extract {name}.zip again"
         ) from error
@@ -190,6 +196,26 @@ def _read_features(folder: Path, name: str, features: str) -> tuple[torch.Tensor
     return data.x[:, columns].float(), names[columns]
 
 
+def _check_node_labels(path: Path) -> None:
+    """Check the labels of nodes, each of which becomes one feature.
+
+    Raises:
+        InvalidInput: they are numbers of another kind, which would fill the memory.
+    """
+    if not path.is_file():
+        return
+    try:
+        table = np.loadtxt(path, np.int64, delimiter=",", ndmin=2, encoding="utf-8-sig")
+    except (ValueError, OSError):
+        return  # The reader of the set says what is wrong.
+    spread = int(np.ptp(table, axis=0).max()) if len(table) else 0
+    if spread > MOST_NODE_LABELS:
+        raise InvalidInput(
+            f"{path} has labels from {table.min()} to {table.max()}, too many for one feature each;"
+            " use features='degree'"
+        )
+
+
 def _read_edges(path: Path, graph_of_node: torch.Tensor) -> torch.Tensor:
     """Return the edges of all graphs, both directions, sorted, without loops.
 
@@ -197,8 +223,11 @@ def _read_edges(path: Path, graph_of_node: torch.Tensor) -> torch.Tensor:
         RecordingDamaged: a line is no pair of nodes of one graph.
     """
     try:
-        lines = [line for line in path.read_text(encoding="ascii").splitlines() if line.strip()]
+        text = path.read_text(encoding="utf-8-sig")
+        lines = [line for line in text.splitlines() if line.strip()]
         pairs = np.loadtxt(lines, np.int64, delimiter=",", ndmin=2) if lines else None
+    except OSError as error:
+        raise _opening_error(path, error) from error
     except ValueError as error:
         raise RecordingDamaged(f"{path} must have two node numbers a line: {error}") from error
     if pairs is None or pairs.shape[1] != 2:
@@ -219,9 +248,21 @@ def _read_edges(path: Path, graph_of_node: torch.Tensor) -> torch.Tensor:
 
 def _read_whole_numbers(path: Path) -> torch.Tensor:
     try:
-        numbers: Any = [int(line) for line in path.read_text(encoding="ascii").split()]
-    except ValueError as error:
+        lines = path.read_text(encoding="utf-8-sig").split()
+        wrong = [line for line in lines if not line.lstrip("+-").isascii() or "_" in line]
+        if wrong:
+            raise ValueError(f"got {wrong[0][:20]!r}")
+        numbers = torch.tensor([int(line) for line in lines], dtype=torch.int64)
+    except OSError as error:
+        raise _opening_error(path, error) from error
+    except (ValueError, OverflowError, RuntimeError) as error:  # RuntimeError: more than 64 bits
         raise RecordingDamaged(f"{path} must have one whole number a line: {error}") from error
-    if not numbers:
+    if not len(numbers):
         raise RecordingDamaged(f"{path} is empty; extract its zip file again")
-    return torch.tensor(numbers)
+    return numbers
+
+
+def _opening_error(path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"{path} cannot be opened ({error.strerror}); check its permissions and the disk"
+    )
