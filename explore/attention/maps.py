@@ -8,7 +8,7 @@ import torch
 from torch.linalg import vector_norm
 
 from explore.core.tensor_validation import check_tensor
-from explore.core.validation import check_number
+from explore.core.validation import check_flag, check_number
 
 SMALLEST_NORM = 1e-12
 """Norms from here on, up to the largest number, are exact to the last digits."""
@@ -114,8 +114,8 @@ def sum_powers(features: torch.Tensor, power: float, dims: tuple[int, ...]) -> t
     return sums if scaled is features else abs_power(scaled, power).sum(dims)
 
 
-def _attention(features: Any, power: Any, normalize: bool, dims: tuple[int, ...]) -> torch.Tensor:
-    power = check_number("power", power, above=0)
+def _attention(features: Any, power: Any, normalize: Any, dims: tuple[int, ...]) -> torch.Tensor:
+    power, normalize = check_number("power", power, above=0), check_flag("normalize", normalize)
     tensor = check_tensor("features", features, FEATURES, empty=True)
     values = tensor.float() if tensor.dtype.itemsize < 4 else tensor
     sums = abs_power(values, power).sum(dims)
@@ -135,8 +135,10 @@ def _unit_sums(
         scaled = _scale(features, ~((values >= SMALLEST_NORM) & (values < torch.inf)))
         if scaled is not features:
             sums = abs_power(scaled, power).sum(dims)
-            norm = vector_norm(sums.flatten(1), dim=1)
-        norm = torch.where(norm == 0, 1, norm)
+        # The norm has no derivatives at zero, so that maps of zeros get a constant one.
+        flat = sums.flatten(1)
+        is_zero = (flat.detach() == 0).all(1, keepdim=True)
+        norm = vector_norm(torch.where(is_zero, 1, flat), dim=1)
     return sums / norm.view(-1, *[1] * (sums.ndim - 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -23,8 +24,9 @@ def check_weight_count(count: int) -> None:
         InvalidInput: there are more than ``MAX_WEIGHTS``.
     """
     if count > MAX_WEIGHTS:
+        amount = f"{count:.3g}" if count < 10**100 else "far more than 1e100"
         raise InvalidInput(
-            f"the network would have {count:.3g} weights, more than {MAX_WEIGHTS:.0e}; choose a "
+            f"the network would have {amount} weights, more than {MAX_WEIGHTS:.0e}; choose a "
             "smaller width, depth, size or number of classes"
         )
 
@@ -64,6 +66,24 @@ def run_network(network: nn.Module, images: torch.Tensor) -> Any:
         raise InvalidInput(
             f"the network cannot compute images {list(images.shape)}: {reason}{advice}"
         ) from error
+
+
+def call_function(name: str, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a user's function.
+
+    Args:
+        name: how the message calls it and its arguments, such as "pool(epoch)".
+
+    Raises:
+        InvalidInput: it fails with one of Python's or PyTorch's own errors.
+    """
+    try:
+        return function(*arguments)
+    except (ExploreError, torch.OutOfMemoryError):
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(f"{name} fails with {type(error).__name__}: {reason}") from error
 
 
 def copy_network(network: nn.Module) -> nn.Module:

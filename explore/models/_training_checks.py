@@ -50,11 +50,11 @@ def check_targets(
     for k, tensor in enumerate(tensors):
         if not tensor.ndim:
             raise InvalidInput(f"labels[{k}] must have one entry for each image, got one number")
-    if loss is cross_entropy and len(tensors) == 1 and len(tensors[0]) == count:
+    if loss is cross_entropy and len(tensors) == 1 and len(tensors[0]) == count and count:
         if tensors[0].ndim > 1 and tensors[0].is_floating_point():
             check_finite("labels", tensors[0])
             tensors[0] = as_input(network, tensors[0])
-        elif count:
+        else:
             tensors[0] = check_labels("labels", tensors[0], count, samples="image")
     return tuple(tensor.to(images.device) for tensor in tensors)
 

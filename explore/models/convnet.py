@@ -166,6 +166,17 @@ class ConvNet(nn.Module):
             raise InvalidInput(
                 f"images must be a tensor of floats [N, {weight.shape[1]}, H, W], got {describe(x)}"
             )
+        if x.device != weight.device:
+            raise InvalidInput(
+                f"images must be on the device of the network, {weight.device}, got {x.device}"
+            )
+        padding = 2 * (block.conv.padding[0] - 1)
+        least = 1 if isinstance(block.pool, nn.Identity) else 2 ** len(self.blocks)
+        if min(x.shape[2], x.shape[3]) + padding < least:
+            raise InvalidInput(
+                f"{len(self.blocks)} poolings need images of {least - padding} or more pixels a "
+                f"side, got {list(x.shape)}"
+            )
         if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type):
             return x
         if not x.is_floating_point():

@@ -20,6 +20,9 @@ from explore.errors import InvalidInput
 POOLS = ("mean", "sum")
 """How the values of the nodes of a graph become those of the graph."""
 
+MAX_DENSE_VALUES = 2**30
+"""A dense batch with more values would take more than 4 GB."""
+
 
 class GraphBatch(Protocol):
     """What a network needs of a batch of graphs; nodes are rows of ``[..., channels]`` tensors."""
@@ -203,6 +206,11 @@ class DenseGraphs:
         size = largest if nodes is None else check_whole_number("nodes", nodes, at_least=1)
         if largest > size:
             raise InvalidInput(f"a graph has {largest} nodes, more than {size}")
+        if len(graphs) * size * (size + graphs.features.shape[1]) > MAX_DENSE_VALUES:
+            raise InvalidInput(
+                f"nodes must be smaller, got {describe(nodes)}: {len(graphs)} graphs padded to it "
+                "would take gigabytes"
+            )
         graph, node = graphs.graph_of_node, _number_in_graph(graphs)
         features = graphs.features.new_zeros(len(graphs), size, graphs.features.shape[1])
         features[graph, node] = graphs.features

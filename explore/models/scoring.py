@@ -20,6 +20,9 @@ from explore.models._checks import (
     run_network,
 )
 
+MAX_BATCH = 2**31
+"""A batch of any set of images."""
+
 
 def accuracy(
     network: nn.Module, images: torch.Tensor, labels: torch.Tensor, batch: int = 500
@@ -84,7 +87,7 @@ def logits_of(network: nn.Module, images: torch.Tensor, batch: int = 500) -> tor
                 [0., 1.]])
     """
     check_network("network", network)
-    batch = check_whole_number("batch", batch, at_least=1)
+    batch = check_whole_number("batch", batch, 1, MAX_BATCH)
     images = as_tensor("images", images)
     if not images.ndim or not len(images):
         raise InvalidInput(f"images must be one or more [N, ...], got {describe(images)}")

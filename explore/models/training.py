@@ -25,6 +25,7 @@ from explore.data.image_set import sha256_of
 from explore.errors import ExploreError, InvalidInput, RunDiverged
 from explore.models._checks import (
     as_input,
+    call_function,
     check_classes,
     check_outputs,
     counts_message,
@@ -34,6 +35,7 @@ from explore.models._checks import (
 from explore.models._training_checks import check_targets, check_trainable, is_finite
 from explore.models.optimizer_state import optimizer_arrays, restore_optimizer, to_array
 from explore.models.scoring import (
+    MAX_BATCH,
     accuracy as accuracy,
     evaluation_mode as evaluation_mode,
     hits as hits,
@@ -43,6 +45,10 @@ from explore.models.scoring import (
 if TYPE_CHECKING:
     import xarray
 
+
+MAX_EPOCHS = 10**9
+MAX_RATE = 1e38
+"""Of a learning rate and a weight decay: the largest power of ten that a float32 holds."""
 
 OPTIMIZER_NAMES, SCHEDULE_NAMES = ("sgd", "adam"), ("step", "cosine", "constant")
 
@@ -110,11 +116,11 @@ class Fit(BaseRun):
         pool: Callable[[int], torch.Tensor] | None = None,
     ) -> None:
         check_network("network", network)
-        epochs = check_whole_number("epochs", epochs, at_least=1)
-        batch, seed = check_whole_number("batch", batch, at_least=1), check_seed(seed)
-        learning_rate = check_number("learning_rate", learning_rate, at_least=0)
+        epochs = check_whole_number("epochs", epochs, 1, MAX_EPOCHS)
+        batch, seed = check_whole_number("batch", batch, 1, MAX_BATCH), check_seed(seed)
+        learning_rate = check_number("learning_rate", learning_rate, at_least=0, at_most=MAX_RATE)
         momentum = check_number("momentum", momentum, at_least=0, below=1)
-        weight_decay = check_number("weight_decay", weight_decay, at_least=0)
+        weight_decay = check_number("weight_decay", weight_decay, at_least=0, at_most=MAX_RATE)
         optimizer = check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
         schedule = check_choice("schedule", schedule, SCHEDULE_NAMES)
         check_callable("loss", loss, "of outputs and labels")
@@ -127,7 +133,11 @@ class Fit(BaseRun):
             images = as_input(network, images)
             check_finite("images", images)
         targets = check_targets(labels, loss, network, images)
-        if not len(images) or any(len(images) != len(target) for target in targets):
+        if (
+            not images.ndim
+            or not len(images)
+            or any(len(images) != len(target) for target in targets)
+        ):
             raise InvalidInput(counts_message(images, *targets))
         self.network, self.images, self.labels = network, images, targets
         self.steps, self.seed, self.batch = epochs, seed, batch
@@ -184,7 +194,7 @@ class Fit(BaseRun):
         for number, rows in enumerate(batches, self.step * len(batches)):
             images = self.images[rows]
             if self._augment is not None:
-                images = self._augment(images, number)
+                images = call_function("augment(batch, number)", self._augment, images, number)
             outputs = run_network(self.network, images)
             loss = self._compute_loss(outputs, [target[rows] for target in self.labels])
             self._optimizer.zero_grad()
@@ -215,7 +225,12 @@ class Fit(BaseRun):
             InvalidInput: there are none, or they are no indices of images.
         """
         assert self._pool is not None
-        pool = check_tensor("the result of pool", self._pool(self.step), ("N",), kind="integer")
+        pool = check_tensor(
+            "the result of pool",
+            call_function("pool(epoch)", self._pool, self.step),
+            ("N",),
+            kind="integer",
+        )
         if int(pool.min()) < 0 or int(pool.max()) >= len(self.images):
             raise InvalidInput(
                 f"pool must return indices of images, 0..{len(self.images) - 1}, got "

@@ -232,3 +232,32 @@ def test_the_mean_is_no_threshold_of_the_overlap() -> None:
 def test_negative_values_have_no_mass() -> None:
     with pytest.raises(InvalidInput, match=r"maps must be at least 0, got -0\.25"):
         mass_inside(CAM - 0.25, MASK)
+
+
+def test_arrays_lists_and_halves_are_maps_too() -> None:
+    for maps in (CAM.numpy(), CAM.tolist(), CAM.double(), CAM.half()):
+        assert torch.allclose(activation_area(maps), activation_area(CAM))
+        for measure in MEASURES:
+            assert torch.allclose(
+                measure(maps, MASK.tolist()).float(), measure(CAM, MASK), atol=1e-3
+            )
+
+
+def test_sums_that_overflow_are_scaled() -> None:
+    maps = torch.tensor([[[3e38, 3e38], [3e38, 0.0]], [[1.0, 1.0], [2.0, 0.0]]])
+    masks = torch.tensor([[[True, True], [False, False]]]).expand(2, 2, 2)
+    assert mass_inside(maps, masks).tolist() == pytest.approx([2 / 3, 1 / 2])
+    assert activation_area(maps, "mean").tolist() == [0.75, 0.25]
+    halves = torch.full((1, 40, 40), 60000.0).half()
+    assert mass_inside(halves, torch.ones(1, 40, 40, dtype=torch.bool)).tolist() == [1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_maps_that_are_not_finite_are_refused(value: float) -> None:
+    maps = CAM.clone()
+    maps[0, 0, 0] = value
+    with pytest.raises(InvalidInput, match="1 maps hold NaN or Inf, the first is number 0"):
+        activation_area(maps)
+    for measure in MEASURES:
+        with pytest.raises(InvalidInput, match="1 maps hold NaN or Inf"):
+            measure(maps, MASK)

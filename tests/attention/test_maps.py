@@ -177,3 +177,108 @@ def test_features_of_another_rank_are_refused(attention, shape):
 def test_powers_that_are_not_above_0_are_refused(attention, power):
     with pytest.raises(InvalidInput, match=f"power must be a number above 0, got {power}"):
         attention(F, power)
+
+
+SCALES = [1e-44, 1e-38, 1e-20, 1e-10, 1e-5, 1e-4, 1.0, 1e5, 1e10, 1e20, 1e37]
+
+
+@pytest.mark.parametrize("power", [0.5, 1, 2, 3, 4, 20, 1000])
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_unit_maps_are_unit_at_any_scale(attention, power):
+    f = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(3)).clamp(-2, 2)
+    exact = attention(f.double(), power)
+    for scale in SCALES:
+        scaled = f * scale
+        scaled[1] = f[1]
+        maps = attention(scaled, power)
+        norms = maps.flatten(1).norm(dim=1)
+        torch.testing.assert_close(norms, torch.ones(3), rtol=1e-5, atol=1e-5)
+        if scale >= 1e-37:  # below, numbers have fewer digits
+            close = {"rtol": 2e-6 * max(power, 10), "atol": 1e-5}
+            torch.testing.assert_close(maps.double(), exact, **close)
+        assert torch.equal(maps[1], attention(f, power)[1]), "an ordinary image keeps its bits"
+
+
+@pytest.mark.parametrize("power", [1, 2, 3, 4])
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_ordinary_maps_have_the_bits_of_pytorchs_normalize(attention, power):
+    f = torch.randn(9, 8, 8, 8, generator=torch.Generator().manual_seed(4))
+    sums = attention(f, power, normalize=False)
+    expected = torch.nn.functional.normalize(sums.flatten(1), dim=1).view_as(sums)
+    assert torch.equal(attention(f, power), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_halves_are_computed_in_float32(attention, dtype):
+    f = torch.randn(3, 4, 5, 6, generator=torch.Generator().manual_seed(5)) * 20
+    f[1] = 0
+    halves = f.to(dtype)
+    maps = attention(halves)
+    assert maps.dtype == dtype
+    assert torch.equal(maps, attention(halves.float()).to(dtype))
+    assert not maps[1].any()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-5, 1.0, 1e30])
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.5, 2.0, 3.0, 4.0])
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_both_derivatives_equal_finite_differences_at_any_scale(attention, power, scale):
+    f = torch.randn(2, 3, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    f = (f + 0.2 * f.sign()).requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda x: attention(x * scale, power), f)
+    assert torch.autograd.gradgradcheck(lambda x: attention(x * scale, power), f)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("power", [0.5, 1, 1.5, 2, 3, 4])
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_derivatives_at_zeros_are_finite(attention, power, normalize):
+    f = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(7)) - 0.5
+    f = f.relu()
+    f[1] = 0
+    f.requires_grad_(True)
+    values = attention(f, power, normalize)
+    (first,) = torch.autograd.grad(values.square().sum() + values.sum(), f, create_graph=True)
+    assert first.isfinite().all()
+    if first.requires_grad:
+        assert torch.autograd.grad(first.sum(), f)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_nan_and_infinities_change_only_their_own_image(attention):
+    f = torch.rand(3, 2, 3, 3, generator=torch.Generator().manual_seed(8))
+    expected = attention(f)
+    f[1, 0, 0, 0] = float("nan")
+    maps = attention(f)
+    assert maps[1].isnan().any()
+    assert torch.equal(maps[[0, 2]], expected[[0, 2]])
+
+
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+def test_arrays_and_lists_are_features_too(attention):
+    f = torch.rand(2, 2, 3, 3, generator=torch.Generator().manual_seed(9))
+    assert torch.equal(attention(f.numpy()), attention(f))
+    assert torch.equal(attention(list(f)), attention(f))
+    assert torch.equal(attention(f, torch.tensor(2)), attention(f, 2))
+    assert attention(f[:0]).shape[0] == 0
+
+
+@pytest.mark.parametrize("attention", [spatial_attention, channel_attention])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((torch.ones(2, 3, 4, 4, dtype=torch.uint8),), r"features must be floats .* / 255"),
+        ((np.ma.masked_less(np.ones((1, 1, 2, 2)), 2),), "features is a masked array"),
+        ((F + 0j,), "features must be real numbers"),
+        ((F.to("meta"),), "features must hold values"),
+        (("cat",), "features must be an array of numbers, got 'cat'"),
+        ((F, "4"), "power must be a number above 0, got '4'"),
+        ((F, True), "power must be a number above 0, got True"),
+        ((F, float("inf")), "power must be a number above 0, got inf"),
+        ((F, 4, "no"), "normalize must be true or false, got 'no'"),
+    ],
+)
+def test_other_values_are_refused(attention, arguments, message):
+    with pytest.raises(InvalidInput, match=message):
+        attention(*arguments)

@@ -358,3 +358,60 @@ def test_the_lazy_name_is_the_function_although_a_module_is_called_so():
 
     assert "explore.attention.power_sums" in sys.modules
     assert explore.attention.power_sums is power_sums
+
+
+class TupleNetwork(nn.Module):
+    """Two maps, no linear layer, and a tuple as output."""
+
+    def __init__(self):
+        super().__init__()
+        self.maps = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU())
+
+    def forward(self, x):
+        return self.maps(x), x
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e12])
+@pytest.mark.parametrize("kind", ["fused", "plain"])
+def test_sums_that_float32_cannot_hold_are_those_of_a_multiple(factor, kind):
+    net, x = convnet(16), images_for(convnet(16), 4, 16)
+    expected = power_sums(net, x, 4.0, 4.0)
+    with torch.no_grad():
+        net.blocks[0].norm.weight.mul_(factor)
+        net.blocks[0].norm.bias.mul_(factor)
+    if kind == "plain":
+        net = nn.Sequential(*(layer for block in net.blocks for layer in block), nn.Flatten())
+    sums = power_sums(net, x, 4.0, 4.0)
+    for name in ("spatial", "channel"):
+        first = getattr(sums, name)[0].flatten(1)
+        assert first.isfinite().all()
+        unit = nn.functional.normalize(getattr(expected, name)[0].flatten(1), dim=1)
+        scaled = first / first.amax(1, keepdim=True)
+        torch.testing.assert_close(nn.functional.normalize(scaled, dim=1), unit)
+
+
+def test_images_of_other_types_become_those_of_the_network():
+    net, x = convnet(16), images_for(convnet(16), 3, 16)
+    expected = power_sums(net, x)
+    assert_same(power_sums(net, x.double()), expected)
+    assert_same(power_sums(net, x.numpy()), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "convnet"}, "network must be a network"),
+        ({"images": torch.zeros(2, 1, 16, 16, dtype=torch.uint8)}, "images must be floats"),
+        ({"images": torch.zeros(2, 16, 16)}, r"images must be floats \[N, C, H, W\]"),
+        ({"images": torch.zeros(2, 3, 16, 16)}, r"floats \[N, 1, H, W\], got torch.float32 \[2, 3"),
+        ({"images": torch.zeros(2, 1, 5, 5)}, "poolings need images of 8 or more pixels a side"),
+        ({"spatial": "4"}, "spatial power must be a number above 0, got '4'"),
+        ({"dtype": torch.int8}, "dtype must be a floating type"),
+        ({"dtype": "half"}, "dtype must be a floating type"),
+        ({"network": TupleNetwork()}, "must return logits .* it returns tuple; wrap it"),
+    ],
+)
+def test_what_is_no_network_or_image_is_refused(change, message):
+    options = {"network": convnet(16), "images": torch.zeros(2, 1, 16, 16)} | change
+    with pytest.raises(InvalidInput, match=message):
+        power_sums(**options)

@@ -246,3 +246,49 @@ def test_a_class_that_is_too_small_is_named(method):
 def test_bad_input_is_named(features, labels, per_class, words):
     with pytest.raises(InvalidInput, match=words):
         select(features, labels.long(), "random", per_class)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e200, 1e300])
+def test_huge_and_tiny_features_select_what_ordinary_ones_do(method, scale):
+    features, labels = toy(30)
+    expected = select(features.double(), labels, method, 4)
+    assert torch.equal(select(features.double() * scale, labels, method, 4), expected)
+
+
+@pytest.mark.parametrize("method", METHOD_NAMES)
+def test_features_and_labels_come_in_any_form(method):
+    features, labels = toy(30)
+    expected = select(features, labels, method, 3)
+    for other in (
+        features.numpy(),
+        features.tolist(),
+        features.clone().requires_grad_(),
+        features.clone().requires_grad_() * 1,
+    ):
+        assert torch.equal(select(other, labels, method, 3), expected)
+    for other in (labels.numpy(), labels.tolist(), labels.to(torch.uint8), labels.to(torch.uint16)):
+        assert torch.equal(select(features, other, method, 3), expected)
+    assert torch.equal(select(features, labels, method, 3.0), expected)
+    assert torch.equal(select(features, labels, method, np.int64(3)), expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": ["random"]}, "unknown coreset method"),
+        ({"per_class": 1.5}, "per_class must be a whole number of at least 1, got 1.5"),
+        ({"per_class": "2"}, "per_class must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"labels": torch.zeros(10)}, "labels must be integers .*; convert them: labels.long()"),
+        ({"labels": torch.arange(10) - 1}, "labels must be 0.*, got -1 in sample 0"),
+        ({"labels": np.ma.masked_less(np.arange(10), 3)}, "labels is a masked array"),
+        ({"features": np.zeros((10, 2)) + 1j}, "features must be real numbers"),
+        ({"features": np.ma.masked_less(np.arange(10.0), 3)}, "features is a masked array"),
+        ({"features": torch.zeros(10, 0)}, "features must not be empty"),
+    ],
+)
+def test_other_values_are_refused(change, message):
+    features, labels = toy(10)
+    with pytest.raises(InvalidInput, match=message):
+        select(**({"features": features, "labels": labels} | change))

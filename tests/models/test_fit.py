@@ -223,7 +223,7 @@ def test_accuracy_counts_hits_in_evaluation_mode_and_puts_each_mode_back():
     [
         (0, 0, 1, "0 images, 0 labels; expected as many"),
         (3, 2, 1, "3 images, 2 labels"),
-        (3, 3, 0, "epochs must be a whole number of at least 1, got 0"),
+        (3, 3, 0, "epochs must be a whole number of at least 1 and"),
     ],
 )
 def test_bad_input_is_named(count, labels, epochs, words):

@@ -69,7 +69,8 @@ def fusable(network: Any, x: torch.Tensor) -> bool:
     blocks: list[Any] = list(network.blocks)
     size = x.shape[2] + 2 * (blocks[0].conv.padding[0] - 1)
     return (
-        x.shape[2] == x.shape[3]
+        x.shape[1] == blocks[0].conv.in_channels
+        and x.shape[2] == x.shape[3]
         and size % 2 ** len(blocks) == 0
         and all(
             isinstance(block.norm, nn.GroupNorm)

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 
 from explore.core.resources import shipped
+from explore.core.tensor_validation import as_tensor
+from explore.core.validation import check_path
 from explore.data.datasets.folders import data_folder
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.models.trained.network_table import NETWORKS, NetworkEntry
@@ -35,7 +37,8 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Networ
     Raises:
         UnknownName: the network is unknown.
         DataMissing: the file of weights does not exist; the message names it.
-        InvalidInput: the weights are of another network, or are needed and not given.
+        InvalidInput: the weights are of another network, hold NaN or infinities, or are needed and
+            not given.
 
     Example:
         >>> network, _ = load_network("scenes-vgg")
@@ -43,13 +46,13 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Networ
         torch.Size([1, 5])
     """
     entry = find_network(name)
-    if not (weights or entry.weights):
+    file = None if isinstance(weights, str) and not weights else check_path("weights", weights)
+    if file is None and not entry.weights:
         raise InvalidInput(
             f"{name} comes without weights; give weights=FILE, its state_dict as safetensors or by "
             "torch.save"
         )
-    file = Path(weights).expanduser()
-    if not weights:
+    if file is None:
         ships = entry.weights.startswith("data/")
         file = shipped(entry.weights) if ships else data_folder() / entry.weights
     if not file.is_file():
@@ -63,6 +66,9 @@ def load_network(name: str, weights: str | Path = "") -> tuple[nn.Module, Networ
     except RuntimeError as error:
         reason = textwrap.shorten(str(error), 300, placeholder=" …")  # it lists every layer
         raise InvalidInput(f"{file} holds no weights of {name}: {reason}") from error
+    for layer, values in network.state_dict().items():
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            raise InvalidInput(f"{file} holds NaN or infinities in {layer}, a weight of {name}")
     return network.eval().requires_grad_(False), entry
 
 
@@ -128,5 +134,7 @@ def read_weights(file: Path) -> dict[str, torch.Tensor]:
         )
     return {
         name.removeprefix("module."): value.float() if value.is_floating_point() else value
-        for name, value in content.items()
+        for name, value in (
+            (name, as_tensor(f"{name} in {file}", value)) for name, value in content.items()
+        )
     }
