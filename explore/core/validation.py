@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ MAX_SEED = 2**63 - 1
 """The largest seed: the largest number that JSON readers, NumPy and PyTorch all take."""
 
 DESCRIPTION_LENGTH = 120
+
+UNORDERED = (str, bytes, Set, Mapping)
+"""Texts, and collections whose order means nothing: they are no lists."""
 
 
 def to_python(value: Any) -> Any:
@@ -233,7 +236,7 @@ def check_names(name: str, values: Any, count: int | None = None) -> tuple[str, 
         ('1', 'dog')
     """
     try:
-        items = None if isinstance(values, str | bytes) else [to_python(v) for v in values]
+        items = None if isinstance(values, UNORDERED) else [to_python(v) for v in values]
     except TypeError:  # not iterable
         items = None
     is_list = items is not None and all(
@@ -282,7 +285,7 @@ def check_items(name: str, values: Any) -> list[Any]:
     Raises:
         InvalidInput: the value is a text or cannot be listed.
     """
-    if isinstance(values, Iterable) and not isinstance(values, str | bytes):
+    if isinstance(values, Iterable) and not isinstance(values, UNORDERED):
         try:
             return list(values)
         except TypeError:  # an array without dimensions
