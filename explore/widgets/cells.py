@@ -61,17 +61,17 @@ def close_widgets(widget: ipywidgets.Widget) -> None:
         part.close()
 
 
-def _parts(widget: ipywidgets.Widget, seen: set[int]) -> Iterator[ipywidgets.Widget]:
+def _parts(widget: ipywidgets.Widget, visited: set[int]) -> Iterator[ipywidgets.Widget]:
     """Yield a widget and all that it refers to."""
-    if id(widget) in seen:
+    if id(widget) in visited:
         return
-    seen.add(id(widget))
+    visited.add(id(widget))
     yield widget
     for name in widget.keys:
         value = getattr(widget, name, None)
         for part in value if isinstance(value, list | tuple) else [value]:
             if isinstance(part, ipywidgets.Widget):
-                yield from _parts(part, seen)
+                yield from _parts(part, visited)
 
 
 def _present_cell() -> tuple[Hashable, Hashable]:

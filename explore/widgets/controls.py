@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -299,3 +299,19 @@ class Button:
 
 
 Control = Slider | Choice | Button
+
+
+def check_controls(controls: Any) -> None:
+    """Check that controls are given by name.
+
+    Raises:
+        InvalidInput: they are something else.
+    """
+    if not isinstance(controls, Mapping):
+        raise InvalidInput(f"controls must be controls by name, got {describe(controls)}")
+    for key, control in controls.items():
+        if not (isinstance(key, str) and key.isidentifier()) or not isinstance(control, Control):
+            raise InvalidInput(
+                f"controls must be sliders, choices and buttons by a name such as 'step', "
+                f"got {describe(key)}: {describe(control)}"
+            )

@@ -30,10 +30,9 @@ from explore.widgets.controls import (
     FIT_CONTENT,
     LABEL_STYLE,
     Button,
-    Choice,
     Control,
-    MultiChoice,
     Slider,
+    check_controls,
 )
 from explore.widgets.view import FigureView, still_mimebundle
 
@@ -90,7 +89,7 @@ class Explorer(traitlets.HasTraits):
         check_callable("source", source, "of the state that returns a Dataset")
         if not (isinstance(picture, type) and issubclass(picture, Picture)):
             raise InvalidInput(f"picture must be a class of pictures, got {describe(picture)}")
-        _check_controls(controls)
+        check_controls(controls)
         reserved = {*dir(self), *Explorer.__annotations__}
         for key in controls:
             if key in reserved or key.startswith("_"):
@@ -342,20 +341,3 @@ class Explorer(traitlets.HasTraits):
 
     def __repr__(self) -> str:
         return self.alt
-
-
-def _check_controls(controls: Any) -> None:
-    """Check that controls are given by name.
-
-    Raises:
-        InvalidInput: they are something else.
-    """
-    kinds = Slider | Choice | MultiChoice | Button
-    if not isinstance(controls, Mapping):
-        raise InvalidInput(f"controls must be controls by name, got {describe(controls)}")
-    for key, control in controls.items():
-        if not (isinstance(key, str) and key.isidentifier()) or not isinstance(control, kinds):
-            raise InvalidInput(
-                f"controls must be sliders, choices and buttons by a name such as 'step', "
-                f"got {describe(key)}: {describe(control)}"
-            )
