@@ -19,7 +19,24 @@ from torch.nn.utils import parametrizations, prune
 
 from explore.data import ImageSet
 from explore.errors import DataMissing, InvalidInput, UnknownName
-from explore.sparseconv import Selection, SparseConv2d, agreement, conv2d, convert, prepare, select
+from explore.sparseconv import (
+    CPSStream,
+    DensityConfig,
+    DensityRun,
+    Geometry,
+    Selection,
+    SparseConv2d,
+    activation_density,
+    agreement,
+    conv2d,
+    convert,
+    density_bound,
+    encode,
+    encode_cps_stream,
+    multiply,
+    prepare,
+    select,
+)
 from explore.sparseconv.networks.sparse_module import FoldedNorm
 from explore.sparseconv.networks.tuning_result import MethodChoice
 
@@ -590,3 +607,41 @@ def test_outputs_that_no_memory_holds_are_refused(method) -> None:
     ):
         with pytest.raises(InvalidInput, match=words):
             conv2d(x, weight, padding=padding, method=method)
+
+
+# ---- other doors
+
+
+STREAM = encode_cps_stream(np.eye(3, dtype=np.float32), 2)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: multiply("x", np.ones((1, 1, 2, 2), np.float32)), "encoding must be one of"),
+        (lambda: density_bound("layer"), "geometry must be a Geometry"),
+        (lambda: Geometry((1, 1, 3, 3), 2).pad(np.ones((3, 3))), "x must be maps"),
+        (lambda: Geometry((1, 1, 3, 3), 2).crop([[[[1.0]]]]), "padded must be maps"),
+        (lambda: Geometry((1, 1, 3, 3), 2, padding=2**20), "pad less"),
+        (lambda: encode(np.eye(3, dtype=np.float32), 2, trim="no"), "trim must be true or false"),
+        (lambda: encode(np.eye(3, dtype=np.float32), 2, index_bytes=[2]), "index_bytes must be"),
+        (lambda: encode(np.eye(3, dtype=np.float32), 2, method=["cpo"]), "unknown method"),
+        (lambda: STREAM.readings("all"), "pointers must be true or false"),
+        (lambda: encode_cps_stream(np.ones((40, 40), np.float32), 2).readings(), "small map"),
+        (lambda: CPSStream("g", [], [], ()), "geometry must be a Geometry"),
+        (lambda: CPSStream(STREAM.geometry, "text", [], ()), "values must be an array"),
+        (lambda: DensityRun("density"), "options must be a DensityConfig"),
+        (lambda: DensityRun(DensityConfig(), model="vgg"), "model must be a network"),
+        (lambda: activation_density(chain(), maps(), layers=3), "layers must be a list of names"),
+    ],
+)  # fmt: skip
+def test_other_doors_name_their_arguments(call, words) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        call()
+
+
+def test_whole_floats_and_tensors_are_sizes() -> None:
+    x = np.ones((1, 1, 6, 6), np.float32)
+    geometry = Geometry((1, 1, 6, 6), 3, 2, (1, 0))
+    assert encode(x, 3.0, np.float64(2), torch.tensor([1, 0])).geometry == geometry
+    assert Geometry(torch.tensor([1, 1, 6, 6]), torch.tensor(3), [2.0, 2], (1, 0)) == geometry

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from explore.core.validation import check_flag
+from explore.core.array_validation import as_array
+from explore.core.validation import check_flag, check_items, describe
 from explore.errors import InvalidInput
 from explore.sparseconv.formats.base import unsigned_type
 from explore.sparseconv.formats.cps import SET_ROWS, run_starts
@@ -41,6 +42,9 @@ class CPSStream:
         indices: ``[Q]`` (IN).
         pointers: (Ptr) as in ``CPO``, counting values; one array ``[N, Ow + 1]`` a class.
 
+    Raises:
+        InvalidInput: an attribute is of another kind.
+
     Source: our reading of the authors' development program of CPS (arXiv 2104.08314); several
     channels are our reading. N·n(Ow + 1) + L + P₁ + 2(P₂ + P₃ + P₄) elements, where P_k is the
     number of sets with k values.
@@ -50,6 +54,14 @@ class CPSStream:
     values: np.ndarray
     indices: np.ndarray
     pointers: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.geometry, Geometry):
+            raise InvalidInput(f"geometry must be a Geometry, got {describe(self.geometry)}")
+        for name in ("values", "indices"):
+            object.__setattr__(self, name, as_array(name, getattr(self, name)))
+        pointers = tuple(as_array("pointers", p) for p in check_items("pointers", self.pointers))
+        object.__setattr__(self, "pointers", pointers)
 
     @property
     def elements(self) -> int:

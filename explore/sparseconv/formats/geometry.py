@@ -195,7 +195,7 @@ def _checked_maps(name: str, maps: Any, shape: tuple[int, ...]) -> np.ndarray:
 def _map_shape(shape: Any) -> tuple[int, int, int, int]:
     try:
         sizes = [to_python(n) for n in ([] if isinstance(shape, str) else shape)]
-    except TypeError:  # not iterable
+    except Exception:  # not iterable, or an iterator of somebody else that fails
         sizes = []
     whole = all(
         isinstance(n, int | float) and not isinstance(n, bool) and n >= 1 and n == n // 1

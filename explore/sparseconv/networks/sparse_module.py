@@ -103,7 +103,7 @@ class SparseConv2d(nn.Conv2d):
             or torch.jit.is_tracing()
             or x.dtype is not torch.float32
             or x.ndim != 4
-            or x.device.type != "cpu"
+            or not x.is_cpu
             or not x.shape[0]
             or torch.compiler.is_compiling()
             or torch.is_autocast_enabled("cpu")

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from explore.core.runs import BaseRun, stream_seed
-from explore.core.tensor_validation import check_device
+from explore.core.tensor_validation import check_device, check_network
+from explore.core.validation import describe
 from explore.data._checks import check_labelled_images
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
@@ -48,6 +49,10 @@ class DensityRun(BaseRun):
     def __init__(
         self, options: DensityConfig, data: Any = None, model: nn.Module | None = None
     ) -> None:
+        if not isinstance(options, DensityConfig):
+            raise InvalidInput(f"options must be a DensityConfig, got {describe(options)}")
+        if model is not None:
+            model = check_network("model", model)
         # An unknown network is an error before any data are read.
         entry = find_network(options.model) if model is None else None
         if data is None:
