@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from explore.attention.class_maps import ActivationMapper
 from explore.attention.localization import activation_area
 from explore.core.runs import BaseRun, stream_seed
 from explore.core.tensor_validation import check_device
+from explore.core.validation import check_path
 from explore.data._checks import check_labelled_images
 from explore.data.image_files import FILES_NAME, ImageFiles
 from explore.data.normalization import IMAGENET_MEAN, IMAGENET_STD, normalize_bytes
@@ -207,9 +208,12 @@ class ComplexityRun(BaseRun):
 def _folder_of(data: Any) -> str | PathLike[str] | None:
     """Return the folder that data name: by a path, or as a recording describes it; else None."""
     if isinstance(data, Mapping) and data.get("name") == FILES_NAME:
-        folder: str = data["options"]["path"]
-        return folder
+        options = data.get("options")
+        path = options.get("path") if isinstance(options, Mapping) else None
+        return check_path("the path of a folder of images", path)
     if isinstance(data, PathLike):
-        return data
-    is_path = isinstance(data, str) and ("/" in data or Path(data).expanduser().is_dir())
+        return check_path("data", data)
+    if not isinstance(data, str) or "\0" in data:
+        return None
+    is_path = "/" in data or os.path.isdir(check_path("data", data))  # noqa: PTH112
     return data if is_path else None

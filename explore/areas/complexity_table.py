@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.areas.recordings import COMPLEXITY
+from explore.core.validation import check_items, describe
+from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import pandas
@@ -35,7 +37,9 @@ def table(
     import pandas
 
     rows = []
-    for recording in recordings:
+    for recording in check_items("recordings", recordings):
+        if not hasattr(recording, "attrs"):
+            raise InvalidInput(f"recordings must be recordings, got {describe(recording)}")
         if "complexity" not in recording:
             continue
         (recording,) = COMPLEXITY.check(recording)

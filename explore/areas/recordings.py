@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.core.schema import RecordingKind, Variable
-from explore.errors import DataMissing
+from explore.core.validation import check_path, check_text
+from explore.errors import DataMissing, InvalidInput
 
 if TYPE_CHECKING:
     import xarray
@@ -53,13 +54,19 @@ COMPLEXITY = RecordingKind(
 """Complexity of each class in the sense of Comp-DD; NaN before its first image is measured."""
 
 
-def find_recording(name: str) -> xarray.Dataset:
+def find_recording(name: Any) -> xarray.Dataset:
     """Open a recording by its path or URL, or by the name of one that ships.
 
     Raises:
+        InvalidInput: no text or path.
         DataMissing: there is neither.
     """
-    is_path = "/" in name or name.endswith((".zarr", ".zip")) or (name and Path(name).exists())
+    if isinstance(name, os.PathLike):
+        return open_recording(check_path("recording", name))
+    name = check_text("recording", name)
+    if "\0" in name:
+        raise InvalidInput(f"recording must be a path or a name, got {name!r}")
+    is_path = "/" in name or name.endswith((".zarr", ".zip")) or os.path.exists(name)  # noqa: PTH110
     if not is_path:
         try:
             return open_recording(shipped(f"data/{name}.zarr.zip"))

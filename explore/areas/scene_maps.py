@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,22 @@ from explore.areas.config import CLUTTER_RANGE, COMPARISONS, CUES, SIDE, SIZE_RA
 from explore.attention.class_maps import ActivationMapper, resize_maps
 from explore.attention.faithfulness import randomized
 from explore.attention.localization import activation_area, mass_inside, pointing_game
-from explore.core.validation import check_choice
+from explore.core.tensor_validation import check_labels, check_network, check_tensor
+from explore.core.validation import (
+    check_choice,
+    check_names,
+    check_number,
+    check_seed,
+    check_whole_number,
+    describe,
+    to_python,
+)
 from explore.data.datasets.synthetic_scenes import scenes
 from explore.data.image_set import ImageSet
+from explore.errors import InvalidInput
 from explore.models.trained.loading import load_network
+
+MOST_SCENES = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +42,9 @@ class SceneMaps:
         class_names: names of these classes.
         maps: float ``[N, h, w]`` in [0, 1], at the resolution of the layer.
         accuracy: of the network on the scenes.
+
+    Raises:
+        InvalidInput: scenes without masks, maps with NaN, or parts that do not match.
     """
 
     scenes: ImageSet
@@ -36,6 +52,21 @@ class SceneMaps:
     class_names: tuple[str, ...]
     maps: torch.Tensor
     accuracy: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.scenes, ImageSet) or self.scenes.masks is None:
+            raise InvalidInput(
+                f"scenes must be an ImageSet with masks, got {describe(self.scenes)}"
+            )
+        count, names = len(self.scenes), check_names("class_names", self.class_names)
+        checked = {
+            "labels": check_labels("labels", self.labels, count, len(names), "scene"),
+            "class_names": names,
+            "maps": check_tensor("maps", self.maps, (count, "h", "w"), finite=True),
+            "accuracy": check_number("accuracy", self.accuracy, at_least=0, at_most=1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @cached_property
     def enlarged(self) -> torch.Tensor:
@@ -89,19 +120,23 @@ def scene_maps(
         comparison: "trained", "wrong class" (the next one) or "random weights" (the trained ones,
             shuffled within each layer).
         kind, layer: as for ``explore.attention.gradcam``.
-        count: number of scenes.
+        count: number of scenes, at most 10,000.
         network: in place of the shipped network of the cue.
         seed: of the scenes and of the shuffling.
 
     Raises:
         UnknownName: an unknown cue, comparison, kind or layer.
+        InvalidInput: a number out of its range, or no network.
     """
-    check_choice("cue", cue, CUES)
-    check_choice("comparison", comparison, COMPARISONS)
+    cue = check_choice("cue", cue, CUES)
+    comparison = check_choice("comparison", comparison, COMPARISONS)
+    if network is not None:
+        network = check_network("network", network)
+    seed = check_seed(seed)
     images = _scenes(
-        object_size if object_size is not None else SIZE_RANGE,
-        clutter if clutter is not None else CLUTTER_RANGE,
-        count,
+        SIZE_RANGE if object_size is None else _hashable(object_size),
+        CLUTTER_RANGE if clutter is None else _hashable(clutter),
+        check_whole_number("count", count, at_least=1, at_most=MOST_SCENES),
         seed,
     )
     labels, class_names = task_labels(images, cue)
@@ -119,8 +154,26 @@ def scene_maps(
     return SceneMaps(images, labels, class_names, mapped.maps, accuracy)
 
 
+def _hashable(value: Any) -> Any:
+    """Return a number or a range as ``scenes`` takes it, which checks it."""
+    value = to_python(value)
+    if isinstance(value, float | int | tuple):
+        return value
+    if isinstance(value, list | np.ndarray | torch.Tensor):
+        return tuple(value.tolist() if hasattr(value, "tolist") else map(to_python, value))
+    return describe(value)
+
+
 def task_labels(images: ImageSet, cue: str) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Return the classes of scenes for a cue, and their names."""
+    """Return the classes of scenes for a cue, and their names.
+
+    Raises:
+        UnknownName: an unknown cue.
+        InvalidInput: images without subclasses, which hold the texture.
+    """
+    cue = check_choice("cue", cue, CUES)
+    if not isinstance(images, ImageSet) or (cue == "texture" and images.subclasses is None):
+        raise InvalidInput(f"images must be scenes, got {describe(images)}")
     if cue == "outline":
         return images.labels, tuple(images.class_names)
     assert images.subclasses is not None

@@ -182,7 +182,10 @@ def add(key: str, **entry: Any) -> Callable[[dict[str, Any]], Any]:
             "cannot be read as annotations of COCO .TypeError",
         ),
         (lambda content: content["images"][0].pop("id"), "KeyError: 'id'"),
-        (add("annotations", image_id="x", category_id=1), "cannot be read .*ValueError"),
+        (
+            add("annotations", image_id="x", category_id=1),
+            "number of an image or category must be a whole number, got 'x'",
+        ),
         (add("annotations", image_id=99, category_id=1), "image 99 .* list this image; replace"),
         (add("annotations", image_id=3, category_id=2), "category 2, .* list this category"),
         (add("images", id=3, file_name="new.png"), "repeats the number or name of images"),

@@ -116,10 +116,16 @@ def test_a_set_is_loaded_by_its_name_and_options() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 1}, "count must be a whole number of at least 2, got 1"),
-        ({"count": 2.5}, r"count must be a whole number of at least 2, got 2\.5"),
-        ({"count": True}, "count must be a whole number of at least 2, got True"),
-        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"count": 1}, "count must be a whole number of at least 2 and at most 100000, got 1"),
+        (
+            {"count": 2.5},
+            r"count must be a whole number of at least 2 and at most 100000, got 2\.5",
+        ),
+        (
+            {"count": True},
+            "count must be a whole number of at least 2 and at most 100000, got True",
+        ),
+        ({"seed": -1}, "seed must be a whole number of at least 0 and at most .*, got -1"),
     ],
 )
 def test_odd_options_are_refused(options: dict[str, int], message: str) -> None:

@@ -206,7 +206,8 @@ def _read_annotations(root: Path, part: str) -> _Annotations:
         ) from error
     except (KeyError, TypeError, ValueError, RecursionError, OverflowError) as error:
         # A ValueError: no JSON, or one of the checks below.
-        reason = f"{type(error).__name__}: {error}"
+        kind = "" if isinstance(error, InvalidInput) else f"{type(error).__name__}: "
+        reason = f"{kind}{error}"
         raise InvalidInput(
             f"{path} cannot be read as annotations of COCO ({reason}); replace it by a complete "
             'file with "images", "categories" and "annotations"'

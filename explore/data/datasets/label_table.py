@@ -37,6 +37,9 @@ FILE_COLUMNS = ("file", "filename", "file_name", "image", "path")
 MOST_COLUMNS = 10_000
 """Of a table; one with more is no table of labels."""
 
+MOST_CHARACTERS = 2**24
+"""Of the first line, which is read to count the columns."""
+
 LABEL_VALUES = {
     **dict.fromkeys(("0", "0.0", "false"), 0),
     **dict.fromkeys(("1", "1.0", "true"), 1),
@@ -164,10 +167,7 @@ def _parse(path: str | PathLike[str] | pd.DataFrame, column: str, labels: Sequen
     """
     title, frame = _read_frame(path)
     headers = [str(header).strip() for header in frame.columns]
-    if len(headers) > MOST_COLUMNS:
-        raise InvalidInput(
-            f"{title} has {len(headers)} columns, more than {MOST_COLUMNS}; keep those of labels"
-        )
+    _check_width(title, len(headers))
     repeated = [header for header, count in Counter(headers).items() if count > 1]
     if repeated:
         raise InvalidInput(f"{title} has two columns {repeated[0]!r}; rename one")
@@ -228,10 +228,14 @@ def _read_frame(path: str | PathLike[str] | pd.DataFrame) -> tuple[str, pd.DataF
     if not os.path.isfile(file):  # noqa: PTH113 - that of pathlib raises errors for long names
         raise DataMissing(f"{file} is not a file; path must be a CSV file with a header")
     try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            _check_width(str(file), lines.readline(MOST_CHARACTERS).count(","))
         # Without a header, so that pandas does not rename columns of the same name.
         frame = pd.read_csv(
             file, header=None, dtype=str, keep_default_na=False, encoding="utf-8-sig"
         )
+    except InvalidInput:
+        raise
     except ValueError as error:  # Also the errors of pandas' parser, and of the encoding.
         reason = " ".join(str(error).split())
         raise InvalidInput(
@@ -242,6 +246,13 @@ def _read_frame(path: str | PathLike[str] | pd.DataFrame) -> tuple[str, pd.DataF
             f"{file} cannot be opened ({error.strerror}); check its permissions and the disk"
         ) from error
     return str(file), frame.iloc[1:].set_axis(frame.iloc[0].astype(str), axis=1)
+
+
+def _check_width(title: str, count: int) -> None:
+    if count > MOST_COLUMNS:
+        raise InvalidInput(
+            f"{title} has {count} columns, more than {MOST_COLUMNS}; keep those of labels"
+        )
 
 
 def _check_folder(images: str | PathLike[str]) -> Path:
