@@ -115,13 +115,24 @@ def sum_powers(features: torch.Tensor, power: float, dims: tuple[int, ...]) -> t
 
 
 def _attention(features: Any, power: Any, normalize: Any, dims: tuple[int, ...]) -> torch.Tensor:
-    power, normalize = check_number("power", power, above=0), check_flag("normalize", normalize)
-    tensor = check_tensor("features", features, FEATURES, empty=True)
+    # Whoever calls this in every step passes the types that need no check.
+    if type(power) is not float or not 0 < power < torch.inf:
+        power = check_number("power", power, above=0)
+    if type(normalize) is not bool:
+        normalize = check_flag("normalize", normalize)
+    tensor = features
+    if type(features) is not torch.Tensor or features.ndim != 4 or not _is_plain(features):
+        tensor = check_tensor("features", features, FEATURES, empty=True)
     values = tensor.float() if tensor.dtype.itemsize < 4 else tensor
     sums = abs_power(values, power).sum(dims)
     if normalize and sums.numel():
         sums = _unit_sums(values, power, dims, sums)
     return sums if values is tensor else sums.to(tensor.dtype)
+
+
+def _is_plain(features: torch.Tensor) -> bool:
+    is_float = features.dtype in (torch.float32, torch.float64)
+    return is_float and features.layout == torch.strided and not features.is_meta
 
 
 def _unit_sums(
