@@ -43,7 +43,7 @@ def check_images(
         Traceback (most recent call last):
         ...
         explore.errors.InvalidInput: images must be float [N, C, H, W] with N ≥ 1, got
-        torch.float32 [2, 8, 8]
+        torch.float32 [2, 8, 8]; for grey images pass images[:, None]
     """
     tensors = {"images": images} if labels is None else {"images": images, labels_name: labels}
     for name, values in tensors.items():

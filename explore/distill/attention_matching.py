@@ -25,6 +25,7 @@ from explore.distill.matching_loss import matching_terms, real_means, synthetic_
 from explore.distill.probe import Probe
 from explore.distill.run import DistilledSetRun, NetworkFactory
 from explore.errors import InvalidInput, RunDiverged
+from explore.models._checks import call_function
 from explore.models.convnet import ConvNet
 
 if TYPE_CHECKING:
@@ -170,7 +171,9 @@ class DistillRun(DistilledSetRun):
 
     def _call_factory(self, factory: NetworkFactory, seed: int) -> nn.Module:
         """Return a new network of the user's own. The first one is checked on real images."""
-        network = check_network("the result of network(seed)", factory(seed))
+        network = check_network(
+            "the result of network(seed)", call_function("network(seed)", factory, seed)
+        )
         if self._previous is None:
             source = self.source
             network = network.to(source.device, torch.float32).train()

@@ -16,7 +16,13 @@ from torch.nn.functional import affine_grid, grid_sample, pad
 
 from explore.core.array_validation import check_array
 from explore.core.tensor_validation import check_tensor
-from explore.core.validation import check_choice, check_items, check_seed, check_whole_number
+from explore.core.validation import (
+    check_choice,
+    check_items,
+    check_seed,
+    check_whole_number,
+    describe,
+)
 from explore.distill.config import FLIP, OPERATIONS, strategy
 from explore.errors import InvalidInput
 
@@ -29,6 +35,9 @@ __all__ = [
     "operations_for",
     "strategy",
 ]
+
+MAX_IMAGES = 10_000_000
+"""More are a mistake; the numbers of so many would fill the memory."""
 
 log = logging.getLogger("explore")
 
@@ -85,8 +94,8 @@ def draw_augmentation(operations: Sequence[str], seed: int, images: int = 1) -> 
         >>> draw_augmentation(("crop", "flip"), seed=3).operation
         'flip'
     """
-    names = [check_choice("augmentation", name, OPERATIONS) for name in _items(operations)]
-    seed, count = check_seed(seed), check_whole_number("images", images, at_least=0)
+    names = [check_choice("name in operations", name, OPERATIONS) for name in _items(operations)]
+    seed, count = check_seed(seed), check_whole_number("images", images, 0, MAX_IMAGES)
     if not names:
         return None
     generator = np.random.default_rng(seed)
@@ -117,7 +126,7 @@ def augment(images: torch.Tensor, draw: Draw | None) -> torch.Tensor:
     if draw is None:
         return x
     if not isinstance(draw, Draw):
-        raise InvalidInput(f"draw must be that of draw_augmentation, got {draw!r}")
+        raise InvalidInput(f"draw must be that of draw_augmentation, got {describe(draw)}")
     operation = check_choice("augmentation", draw.operation, OPERATIONS)
     numbers = check_array("the numbers of a draw", draw.numbers, ("M", 3))
     if len(numbers) not in (1, len(x)) or not (0 <= numbers.min() <= numbers.max() <= 1):

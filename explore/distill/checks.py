@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from explore.attention.power_sums import taps_and_embed
-from explore.core.validation import check_callable
+from explore.core.validation import check_callable, describe
 from explore.data._checks import check_images
 from explore.errors import ExploreError, InvalidInput
 from explore.models.taps import Taps
@@ -63,11 +63,13 @@ def check_training_images(
         raise InvalidInput("there is only one class; distillation needs at least two classes")
     selects = isinstance(init, str) and init in ("real", "kcenter")
     required = images_per_class if selects else 1
+    needed_text = describe(required)
+    required = min(required, len(labels) + 1)  # a number that fits a tensor
     small = (counts < required).nonzero().flatten()
     if len(small):
         label = int(small[0])
         raise InvalidInput(
-            f"class {label} has {int(counts[label])} images, but {required} are needed; "
+            f"class {label} has {int(counts[label])} images, but {needed_text} are needed; "
             f"labels must be 0..{len(counts) - 1} without gaps"
         )
     return len(counts)

@@ -14,6 +14,9 @@ from explore.errors import InvalidInput, UnknownName
 NORMS = ("instance", "batch", "layer", "group", "none")
 """Normalisation layers of a ConvNet."""
 
+MAX_STEPS = 1_000_000_000
+"""Of a run: no computer takes more, and recordings number them."""
+
 LARGEST_RATE = 1e30
 """Of a learning rate or a weight decay: larger numbers leave the range of float32 at once."""
 
@@ -144,7 +147,7 @@ class DistillConfig(BaseConfig):
     method: str = option("datadam", "dm, datadam, channel or atom", choices=METHOD_TERMS)
     data: Any = option("digits", "name of the data set")
     images_per_class: int = option(1, "synthetic images of each class", at_least=1)
-    steps: int = option(8000, "steps to run in all", at_least=1)
+    steps: int = option(8000, "steps to run in all", at_least=1, at_most=MAX_STEPS)
     seed: int = seed_option()
     preset: str = option(
         "paper",
@@ -223,7 +226,7 @@ class UntrainedConfig(BaseConfig):
 
     method: str = option("untrained", "untrained")
     data: Any = option("digits", "name of the data set")
-    steps: int = option(10, "networks to survey", at_least=1)
+    steps: int = option(10, "networks to survey", at_least=1, at_most=MAX_STEPS)
     seed: int = seed_option()
     images: int = option(
         1000, "real images for the class means, and as many to classify", at_least=10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
+
+MAX_PIXELS = 2_000_000_000
+"""Of a distilled set, with all channels; they take 8 GB."""
 
 NetworkFactory = Callable[[int], nn.Module]
 """``factory(seed)`` returns a new network with weights from the seed."""
@@ -45,6 +49,12 @@ class DistilledSetRun(BaseRun):
     def __init__(self, data: TrainingData, images_per_class: int) -> None:
         self.source, self.device, self.class_names = data, data.device, data.class_names
         self.images_per_class = images_per_class
+        count = data.classes * images_per_class * math.prod(data.shape)
+        if count > MAX_PIXELS:
+            raise InvalidInput(
+                f"{images_per_class} images_per_class are too many: the set would have more than "
+                f"{MAX_PIXELS:.0e} pixels"
+            )
         classes = torch.arange(data.classes, device=data.device)
         self.labels = classes.repeat_interleave(images_per_class)
 

@@ -171,6 +171,12 @@ def test_initial_images_come_in_every_form(form: str) -> None:
     assert torch.equal(run.images.detach(), start)
 
 
+@pytest.mark.parametrize("count", [10**9, 2**62, 10**400])
+def test_a_set_that_would_fill_the_memory_is_refused(count: int) -> None:
+    with pytest.raises(InvalidInput, match="images_per_class are too many"):
+        distill(X, Y, **{**SMALL, "images_per_class": count})
+
+
 # ---- a loss or an image that is not finite
 
 
@@ -219,6 +225,7 @@ FACTORIES: dict[str, tuple[Any, str]] = {
     "a number": (3, "network must be a function that takes a seed"),
     "without an argument": (lambda: SHARED, "network must be a function of a seed, but"),
     "a class of networks": (ConvNet, "network must be a function of a seed, but missing"),
+    "a function of texts": (len, r"network\(seed\) fails with TypeError"),
     "no network": (lambda seed: seed, r"the result of network\(seed\) must be a network"),
     "the same network": (lambda seed: SHARED, "returns the same network for every seed"),
     "another number of channels": (lambda seed: ConvNet(3, 3, 8, width=4), "must|cannot"),
@@ -343,6 +350,7 @@ def test_a_norm_that_needs_two_values_is_refused_in_words() -> None:
 
 OWN: dict[str, tuple[Any, str]] = {
     "a list": ([], "factories must be a mapping"),
+    "an array": (np.zeros(2), "factories must be a mapping"),
     "a network": ({"mine": SHARED}, r"factories\['mine'\] must be a function .*, got a network"),
     "one argument": ({"mine": lambda seed: SHARED}, "of the number of classes and a seed, but"),
     "no network": ({"mine": lambda classes, seed: None}, "must be a network"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.core.validation import check_different, check_items, check_names
+from explore.core.validation import check_different, check_names, describe
 from explore.distill.config import FLIP, LARGEST_RATE, NORMS, flip_option, strategy
+from explore.errors import InvalidInput
 
 COMPARABLE = ("networks", "architectures", "seed")
 """Options of a protocol that may differ between two accuracies that are compared."""
@@ -68,10 +69,9 @@ class EvaluationProtocol(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy(self.augment)
-        names = self.architectures
-        if not isinstance(names, str):
-            names = check_names("architectures", check_items("architectures", names))
-        names = check_different("architectures", names)
+        listed = self.architectures
+        listed = listed.tolist() if hasattr(listed, "tolist") else listed
+        names = check_names("architectures", check_different("architectures", listed))
         object.__setattr__(self, "architectures", tuple(names))
 
     @property
@@ -81,7 +81,13 @@ class EvaluationProtocol(BaseConfig):
 
     @classmethod
     def of(cls, config: Any) -> EvaluationProtocol:
-        """Return the protocol of an ``EvaluateConfig`` or of the config in a recording."""
+        """Return the protocol of an ``EvaluateConfig`` or of the config in a recording.
+
+        Raises:
+            InvalidInput: it is neither.
+        """
+        if not isinstance(config, Mapping | EvaluationProtocol):
+            raise InvalidInput(f"config must be that of an evaluation, got {describe(config)}")
         values = config if isinstance(config, Mapping) else vars(config)
         names = [f.name for f in fields(EvaluationProtocol)]
         return EvaluationProtocol(**{name: values[name] for name in names if name in values})
@@ -90,7 +96,12 @@ class EvaluationProtocol(BaseConfig):
         """Return the differences that make accuracies incomparable; empty if there are none.
 
         Number and architectures of the networks, and their seed, may differ.
+
+        Raises:
+            InvalidInput: ``other`` is no protocol.
         """
+        if not isinstance(other, EvaluationProtocol):
+            raise InvalidInput(f"other must be an EvaluationProtocol, got {describe(other)}")
         names = [f.name for f in fields(self) if f.name not in COMPARABLE]
         pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
         return ", ".join(f"{name} {a} and {b}" for name, (a, b) in pairs.items() if a != b)

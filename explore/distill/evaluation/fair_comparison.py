@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explore.core.runs import Progress, Stop
-from explore.core.validation import MAX_SEED, check_whole_number, describe
+from explore.core.validation import MAX_SEED, check_callable, check_whole_number, describe
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.distill.baselines import CoresetRun
@@ -20,6 +20,9 @@ from explore.errors import InvalidInput
 
 if TYPE_CHECKING:
     import xarray
+
+MAX_COUNT = 1_000_000
+"""Of images in a class, or of sets."""
 
 
 def starting_points(
@@ -44,8 +47,8 @@ def starting_points(
         >>> {name: len(sets) for name, sets in starting_points(load("digits"), draws=2).items()}
         {'random': 2, 'herding = k-center': 1, 'class mean': 1}
     """
-    per_class = check_whole_number("per_class", per_class, at_least=1)
-    draws = check_whole_number("draws", draws, at_least=1)
+    per_class = check_whole_number("per_class", per_class, 1, MAX_COUNT)
+    draws = check_whole_number("draws", draws, 1, MAX_COUNT)
     seed = check_whole_number("seed", seed, at_least=0, at_most=(MAX_SEED - draws) // draws)
 
     def coreset(method: str, number: int = 0) -> DistilledSet:
@@ -87,6 +90,10 @@ def compare(
 
     if not isinstance(sets, Mapping) or not sets:
         raise InvalidInput(f"sets must be a mapping, name → distilled set, got {describe(sets)}")
+    if progress is not None:
+        check_callable("progress", progress, "of networks done, all networks and a message")
+    if stop is not None:
+        check_callable("stop", stop, "that says whether to stop")
     protocol = EvaluationProtocol() if protocol is None else protocol
     runs = [
         [evaluate(distilled, test, protocol) for distilled in _as_list(name, value)]

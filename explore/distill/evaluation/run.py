@@ -36,7 +36,7 @@ from explore.distill.evaluation.sources import (
 )
 from explore.distill.recordings import EVALUATION
 from explore.errors import InvalidInput, RunDiverged
-from explore.models._checks import check_outputs, run_network
+from explore.models._checks import call_function, check_outputs, run_network
 from explore.models._fused.module import fused_blocks
 from explore.models.architectures import ARCHITECTURES, architecture
 from explore.models.scoring import evaluation_mode
@@ -139,8 +139,9 @@ class EvaluationRun(BaseRun):
         self.device, self.class_names = check_device(device), distilled.class_names
         check_test_images(distilled, test)
         self.overlap = count_overlap(distilled, test, train)
-        self._has_own_networks = bool(factories)
-        self.factories: Mapping[str, ModelFactory] = check_factories(factories) or {
+        own = check_factories(factories)
+        self._has_own_networks = bool(own)
+        self.factories: Mapping[str, ModelFactory] = own or {
             name: self._factory(name) for name in protocol.architectures
         }
         self.steps = len(self.factories) * protocol.networks
@@ -294,9 +295,9 @@ class EvaluationRun(BaseRun):
     def _network(self, name: str, seed: int) -> nn.Module:
         """Return a new network that can be trained on the distilled images."""
         distilled, batch = self.distilled, self.protocol.batch
-        network = self.factories[name](len(distilled.class_names), seed)
-        if self._has_own_networks:
-            network = check_network(f"the result of factories[{name!r}]", network)
+        label = f"factories[{name!r}]"
+        network = call_function(label, self.factories[name], len(distilled.class_names), seed)
+        network = check_network(f"the result of {label}", network)
         network = network.to(self.device, torch.float32)
         # The last batch of an epoch may hold one image, with which batch norm may fail.
         is_alone = len(distilled) % batch == 1 or batch == 1

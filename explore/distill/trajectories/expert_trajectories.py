@@ -12,7 +12,7 @@ import torch
 
 from explore.core.products import describe_product, resolve_product
 from explore.core.tensor_validation import check_tensor
-from explore.core.validation import check_names, check_whole_number
+from explore.core.validation import check_names, check_whole_number, describe
 from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.data.training_data import TrainingData
@@ -54,14 +54,17 @@ class ExpertTrajectories:
 
     def __post_init__(self) -> None:
         if not isinstance(self.provenance, Mapping):
-            raise InvalidInput(f"provenance must be a mapping, got {self.provenance!r}")
+            raise InvalidInput(f"provenance must be a mapping, got {describe(self.provenance)}")
         config = self.provenance.get("config") or {}
         if missing := sorted({*ARCHITECTURE, "data", "epochs", "zca"} - set(config)):
             raise InvalidInput(
                 "provenance must hold the config of the run that trained the experts; it lacks "
                 f"{', '.join(missing)}"
             )
-        object.__setattr__(self, "class_names", check_names("class_names", self.class_names))
+        class_names = check_names("class_names", self.class_names)
+        if not class_names:
+            raise InvalidInput("class_names must hold one name or more")
+        object.__setattr__(self, "class_names", class_names)
         parameters = check_tensor(
             "parameters", self.parameters, ("experts", "epochs", "P")
         ).detach()
@@ -148,8 +151,8 @@ class ExpertTrajectories:
         Raises:
             InvalidInput: another run, or one that has not ended.
         """
-        if not (hasattr(run, "parameters") and run.name == "experts"):
-            raise InvalidInput(f"expected a run of the method experts, got {run!r}")
+        if not (hasattr(run, "parameters") and getattr(run, "name", "") == "experts"):
+            raise InvalidInput(f"run must be one of the method experts, got {describe(run)}")
         if run.step < run.steps:
             raise InvalidInput(f"{run!r} has not ended; advance it to its end first")
         provenance = {"config": dict(run.config), "step": run.step}
@@ -222,7 +225,7 @@ class ExpertTrajectories:
     def _architecture_error(self, count: int, expected: str) -> InvalidInput:
         return InvalidInput(
             f"experts of another architecture: they have {count} parameters, but a ConvNet "
-            f"with {self._architecture()} {expected}"
+            f"with {self._architecture()} and {len(self.class_names)} class_names {expected}"
         )
 
 

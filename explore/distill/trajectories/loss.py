@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ def _scaled_distance(
     wide = [vector.double() for vector in (student, target, start)]
     errors, way = wide[0] - wide[1], wide[2] - wide[1]
     largest = float(way.detach().abs().max())
-    if largest > 0:  # not for NaN, which is to pass
+    if 0 < largest < math.inf:  # NaN is to pass.
         errors, way = errors / largest, way / largest
     error, length = _distances(errors, way, ratio)
     if float(length.detach()) == 0:
