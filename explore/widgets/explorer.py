@@ -149,7 +149,7 @@ class Explorer(traitlets.HasTraits):
             check_choice("control", key, self._value_controls)
         # Validate all values first, so that an invalid one changes nothing.
         values = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}
-        with self.quiet():
+        with self._lock, self.quiet():  # A link to a widget breaks if two threads change it.
             for key, value in values.items():
                 setattr(self, key, value)
         self.redraw()
@@ -168,7 +168,7 @@ class Explorer(traitlets.HasTraits):
         """
         check_choice("control", name, self._value_controls)
         value = getattr(self, name) if value is None else value
-        with self.quiet():
+        with self._lock, self.quiet():
             self._value_controls[name].replace_values(values, value)
         self.redraw()
 

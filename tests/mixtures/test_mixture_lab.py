@@ -197,7 +197,7 @@ def test_detours_are_shorter_only_by_distances_that_are_not_metrics() -> None:
 @pytest.mark.parametrize(
     ("call", "match"),
     [
-        (lambda: lab.which_two(2), "3 to 9, got 2"),
+        (lambda: lab.which_two(2), "of at least 3 and at most 9, got 2"),
         (lambda: lab.side_by_side("claw"), "unknown recorded mixture 'claw'"),
         (lambda: lab.by_hand(load_mixture("random")), "one or two dimensions"),
         (lambda: lab.by_hand(GaussianMixture([1.0], [0.0], [1.0])), "two or more components"),
