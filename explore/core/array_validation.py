@@ -48,8 +48,10 @@ def as_array(name: str, values: Any) -> NDArray[Any]:
         if isinstance(values, Sequence) and any(hasattr(value, "detach") for value in values):
             values = [as_array(name, value) for value in values]
         array = np.asarray(values)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        # Lists of different lengths are a ValueError.
+    except InvalidInput:
+        raise
+    except Exception as error:
+        # Lists of different lengths are a ValueError; objects of others may raise anything.
         raise InvalidInput(f"{name} must be an array of numbers: {error}") from error
     if array.dtype.kind not in "biufc" or array.dtype.names:
         raise InvalidInput(f"{name} must be an array of numbers, got {describe(values)}")

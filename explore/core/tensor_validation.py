@@ -14,6 +14,12 @@ from explore.errors import InvalidInput
 if TYPE_CHECKING:
     import torch
 
+SUPPORTED = frozenset(
+    np.dtype(name).num
+    for name in ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+) | frozenset(np.dtype(name).num for name in ("float16", "float32", "float64"))
+"""Numbers of NumPy's types that PyTorch has too."""
+
 MAX_CLASSES = 100_000
 """Larger labels are numbers of another kind, not those of classes."""
 
@@ -45,7 +51,7 @@ def as_tensor(name: str, values: Any) -> torch.Tensor:
             )
         return as_tensor(name, torch.stack([as_tensor(name, value) for value in values]))
     array = as_array(name, values)
-    if array.dtype == np.longdouble:
+    if array.dtype.num not in SUPPORTED:  # such as long doubles
         array = array.astype(np.float64)
     if any(stride < 0 for stride in array.strides):
         array = array.copy()

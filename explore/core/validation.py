@@ -237,7 +237,7 @@ def check_names(name: str, values: Any, count: int | None = None) -> tuple[str, 
     """
     try:
         items = None if isinstance(values, UNORDERED) else [to_python(v) for v in values]
-    except TypeError:  # not iterable
+    except Exception:  # not iterable, or an iterator of somebody else that fails
         items = None
     is_list = items is not None and all(
         isinstance(item, str | int) and not isinstance(item, bool) for item in items
@@ -288,7 +288,7 @@ def check_items(name: str, values: Any) -> list[Any]:
     if isinstance(values, Iterable) and not isinstance(values, UNORDERED):
         try:
             return list(values)
-        except TypeError:  # an array without dimensions
+        except Exception:  # an array without dimensions, or an iterator of somebody else
             pass
     raise InvalidInput(f"{name} must be a list, got {describe(values)}")
 

@@ -92,10 +92,7 @@ def _sum_tolerance(values: Any) -> float:
 
 def validate_covariances(values: Any, n: int, d: int, jitter: Any) -> np.ndarray:
     """Return positive definite covariances ``[n, d, d]``, or raise ``InvalidInput``."""
-    try:
-        jitter = check_number("jitter", jitter, at_least=0, at_most=MAX_JITTER)
-    except InvalidInput:
-        raise InvalidInput(f"jitter must be in [0, {MAX_JITTER:g}], got {jitter!r}") from None
+    jitter = check_number("jitter", jitter, at_least=0, at_most=MAX_JITTER)
     covariances = finite_array("covariances", values)
     if covariances.shape == (n,):
         covariances = np.einsum("n,ij->nij", covariances, np.eye(d))

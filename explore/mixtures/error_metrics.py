@@ -9,7 +9,7 @@ from explore.errors import InvalidInput
 from explore.mixtures._gaussian import quiet
 from explore.mixtures.distances import CLOSED_FORM_DISTANCES
 from explore.mixtures.divergence import mean_log_ratio
-from explore.mixtures.inner_products import check_mixture, inner_log, inner_products
+from explore.mixtures.inner_products import check_mixture, check_pair, inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.modes import modes
 
@@ -76,6 +76,7 @@ class Yardstick:
     @quiet
     def divergence(self, g: GaussianMixture) -> tuple[float, float]:
         """Compute ``KL(original‖g)`` in nats, and its standard error (0 where it is integrated)."""
+        check_pair(self.original, g)
         log_ratios = self._log_f - g.log_pdf(self._points)
         if self._mass is None:
             return mean_log_ratio(log_ratios)

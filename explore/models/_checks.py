@@ -31,6 +31,11 @@ def check_weight_count(count: int) -> None:
         )
 
 
+def is_traced(x: Any) -> bool:
+    """Return whether a forward pass is being traced, and its input has no values to check."""
+    return isinstance(x, torch.fx.Proxy) or torch.jit.is_tracing()
+
+
 def as_input(network: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return images on the device, and in the floating type, of a network's first weight.
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from explore.core.validation import check_choice, check_seed, check_whole_number, describe
 from explore.errors import InvalidInput
-from explore.models._checks import check_weight_count
+from explore.models._checks import check_weight_count, is_traced
 from explore.models._fused import module as fused
 from explore.models._init import NORM_NAMES, Conv2d, Linear, initialise, norm_layer
 
@@ -119,7 +119,7 @@ class ConvNet(nn.Module):
             InvalidInput: the images have other channels or another size than the network's.
         """
         embedding = self.embed(x)
-        if embedding.shape[1] != self.classifier.in_features:
+        if not is_traced(x) and embedding.shape[1] != self.classifier.in_features:
             raise InvalidInput(
                 f"images {list(x.shape)} have an embedding of {embedding.shape[1]} values, and the "
                 f"classifier takes {self.classifier.in_features}; give images of the size with "
@@ -160,6 +160,8 @@ class ConvNet(nn.Module):
 
     def _check_images(self, x: torch.Tensor) -> torch.Tensor:
         """Return images ``[N, channels, H, W]``; floats of another width in that of the weights."""
+        if is_traced(x):
+            return x
         block: Any = self.blocks[0]
         weight: torch.Tensor = block.conv.weight
         if not isinstance(x, torch.Tensor) or x.ndim != 4 or x.shape[1] != weight.shape[1]:

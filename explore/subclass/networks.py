@@ -163,6 +163,18 @@ def factory_names(**factories: Any) -> dict[str, str]:
     }
 
 
+def check_factory(role: str, factory: Any) -> str:
+    """Return what a factory must be, for messages.
+
+    Raises:
+        InvalidInput: it is no function, or a network.
+    """
+    expected = f"{role} must be factory(outputs, seed) that returns a new torch.nn.Module"
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise InvalidInput(f"{expected}; got {type(factory).__name__}")
+    return expected
+
+
 def _call_factory(
     factory: Factory, role: str, source: SubclassData, seed: int, prior: bool
 ) -> nn.Module:
@@ -171,9 +183,7 @@ def _call_factory(
     Raises:
         InvalidInput: no factory, or its network does not fit the data.
     """
-    expected = f"{role} must be factory(outputs, seed) that returns a new torch.nn.Module"
-    if isinstance(factory, nn.Module) or not callable(factory):
-        raise InvalidInput(f"{expected}; got {type(factory).__name__}")
+    expected = check_factory(role, factory)
     outputs = len(source.parents)
     try:
         network = factory(outputs, seed)

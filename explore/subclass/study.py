@@ -27,6 +27,7 @@ from explore.subclass.label_information import label_bits
 from explore.subclass.losses import class_logits, class_probabilities
 from explore.subclass.networks import (
     Factory,
+    check_factory,
     create_fit,
     create_students,
     create_teacher,
@@ -108,6 +109,9 @@ class StudyRun(BaseRun):
         student: Factory | None = None,
         teachers: dict[str, nn.Module] | None = None,
     ) -> None:
+        for name, factory in (("teacher", teacher), ("student", student)):
+            if factory is not None:
+                check_factory(name, factory)
         self.options = options
         self.teachers = {} if teachers is None else teachers
         train, test = resolve_parts(data, options.split)

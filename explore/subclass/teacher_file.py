@@ -13,7 +13,13 @@ from torch import nn
 
 from explore.core.label_hierarchy import check_superclasses
 from explore.core.tensor_validation import check_tensor
-from explore.core.validation import check_choice, check_flag, check_whole_number, describe
+from explore.core.validation import (
+    check_choice,
+    check_flag,
+    check_text,
+    check_whole_number,
+    describe,
+)
 from explore.data._product_file import FileKind, load_product, write_file
 from explore.data.image_set import sha256_of
 from explore.errors import InvalidInput
@@ -93,7 +99,7 @@ class Teacher:
             InvalidInput: the run has no teacher of its own, or has not trained it to the end.
         """
         if getattr(run, "teacher_fit", None) is None:
-            raise InvalidInput(f"expected a run that trains a teacher, got {run!r}")
+            raise InvalidInput(f"expected a run that trains a teacher, got {describe(run)}")
         if run.step < run.teacher_epochs:
             raise InvalidInput(
                 f"{run!r} has not trained its teacher to the end; advance it to step "
@@ -116,7 +122,7 @@ class Teacher:
             InvalidInput: a teacher of other data, superclasses or subclasses, or of a network that
                 is not one of this package.
         """
-        config = self.provenance["config"]
+        config, kind = self.provenance["config"], check_text("kind", kind)
         if kind != self.kind:
             raise InvalidInput(
                 f"the method needs a teacher of {kind or 'no'} subclasses, the given one was "

@@ -103,8 +103,8 @@ def multilabel_set() -> MultilabelSet:
     return MultilabelSet.from_tensors(random(12, 5), many_labels(), ["sea", "sky"])
 
 
-INDICES = {"indices": "index"}
-LABELS = {"labels": "label", "label_names": "names"}
+INDICES = {"indices": "index|no graphs|no samples"}
+LABELS = {"labels": "label", "label_names": "names", "inputs": "feature|sample", "parts": "part"}
 
 CALLS = {
     "explore.data.load": Call(
@@ -126,18 +126,18 @@ CALLS = {
         names={"object_size": "object size"},
     ),
     "explore.data.load_graph_set": Call(
-        lambda: {"name": "motifs"}, names={"name": "data set|graph set"}
+        lambda: {"name": "motifs"}, names={"name": "data set|graph set|set of graphs"}
     ),
     "explore.data.load_graphs": Call(
-        lambda: {"name": "motifs"}, after=len, names={"name": "data set|graph set"}
+        lambda: {"name": "motifs"}, after=len, names={"name": "data set|graph set|set of graphs"}
     ),
     "explore.data.load_multilabel": Call(
         lambda: {"name": "scenes", "split": "train"},
         after=lambda data: None,
-        names={"name": "data set"},
+        names={"name": "set"},
     ),
     "explore.data.resolve_multilabel": Call(
-        lambda: {"data": (random(12, 5), many_labels())}, names={"data": "labels|inputs"}
+        lambda: {"data": (random(12, 5), many_labels())}, names={"data": "labels|inputs|set"}
     ),
     "explore.data.stratified_split": Call(
         lambda: {"labels": many_labels(), "shares": [0.5, 0.5], "seed": 0}, names=LABELS
@@ -225,7 +225,7 @@ CALLS = {
     "explore.data.GraphSet": Call(
         lambda: {
             "features": random(5, 2),
-            "edges": torch.tensor([[0, 1, 3], [1, 2, 4]]),
+            "edges": torch.tensor([[0, 1, 1, 2, 3, 4], [1, 0, 2, 1, 4, 3]]),
             "sizes": torch.tensor([3, 2]),
             "labels": torch.tensor([0, 1]),
             "class_names": ["a", "b"],
@@ -240,7 +240,12 @@ CALLS = {
     "explore.data.GraphSet.adjacency": Call(lambda: {"self": motifs(), "graph": 0}),
     "explore.data.GraphSet.from_edges": Call(
         lambda: {"self": GraphSet, **graph_fields()},
-        names={"sizes": "nodes", "labels": "label", "edges": "edge", "features": "feature"},
+        names={
+            "sizes": "nodes",
+            "labels": "label",
+            "edges": "edge|graph",
+            "features": "feature|graph",
+        },
     ),
     "explore.data.GraphSet.from_networkx": Call(
         lambda: {

@@ -36,7 +36,13 @@ def saved() -> str:
     return "mixture.npz"
 
 
-PAIR = {"f": "mixture", "g": "mixture", "products": "products"}
+PAIR = {
+    "f": "mixture",
+    "g": "mixture",
+    "products": "products",
+    "kind": "distance",
+    "draws": "count",
+}
 POINTS = np.array([[0.0, 0.0], [1.0, 1.0]])
 DISTANCES = ("cauchy_schwarz", "ise", "nise", "pdf_angle", "pdf_chord")
 
@@ -51,14 +57,16 @@ CALLS = {
         }
     ),
     "explore.mixtures.GaussianMixture.affine": Call(
-        lambda: {"self": mixture(), "matrix": 2 * np.eye(2), "shift": np.ones(2)}
+        lambda: {"self": mixture(), "matrix": 2 * np.eye(2), "shift": np.ones(2)},
+        accepts={"shift": "one number shifts all axes"},
     ),
     "explore.mixtures.GaussianMixture.from_sklearn": Call(
-        lambda: {"self": GaussianMixture, "model": fitted()}
+        lambda: {"self": GaussianMixture, "model": fitted()},
+        names={"model": "mixture"},
     ),
     "explore.mixtures.GaussianMixture.load": Call(
         lambda: {"self": GaussianMixture, "path": saved(), "normalize": False},
-        names={"path": "file"},
+        names={"path": "file|no mixture at"},
     ),
     "explore.mixtures.GaussianMixture.log_pdf": Call(
         lambda: {"self": mixture(), "x": POINTS.copy()}, names={"x": "points"}
@@ -67,7 +75,9 @@ CALLS = {
         lambda: {"self": mixture(), "x": POINTS.copy()}, names={"x": "points"}
     ),
     "explore.mixtures.GaussianMixture.sample": Call(
-        lambda: {"self": mixture(), "count": 5, "rng": 0}, names={"rng": "seed"}
+        lambda: {"self": mixture(), "count": 5, "rng": 0},
+        names={"rng": "seed"},
+        accepts={"rng: None": "a new random state"},
     ),
     "explore.mixtures.GaussianMixture.save": Call(
         lambda: {"self": mixture(), "path": "a.npz"},
@@ -84,7 +94,7 @@ CALLS = {
     "explore.mixtures.Yardstick": Call(
         lambda: {"original": mixture(), "draws": 50, "seed": 0},
         after=lambda yardstick: yardstick.measure(other()),
-        names={"original": "mixture"},
+        names={"original": "mixture", "draws": "count"},
     ),
     "explore.mixtures.Yardstick.divergence": Call(
         lambda: {"self": Yardstick(mixture(), 50), "g": other()}, names=PAIR
@@ -99,7 +109,12 @@ CALLS = {
     },
     "explore.mixtures.distance": Call(lambda: {**pair(), "kind": "angle"}, names=PAIR),
     "explore.mixtures.distance_matrix": Call(
-        lambda: {"mixtures": [mixture(), other()], "kind": "angle"}, names={"mixtures": "mixture"}
+        lambda: {"mixtures": [mixture(), other()], "kind": "angle"},
+        names={"mixtures": "mixture", "kind": "distance"},
+        accepts={
+            f"mixtures: empty {kind}": "a table without rows"
+            for kind in ("list", "array", "tensor")
+        },
     ),
     "explore.mixtures.gradient": Call(
         lambda: {**pair(), "kind": "cauchy-schwarz", "ff": None}, names=PAIR
@@ -107,7 +122,9 @@ CALLS = {
     "explore.mixtures.gram_log": Call(pair, names=PAIR),
     "explore.mixtures.inner_log": Call(pair, names=PAIR),
     "explore.mixtures.kl_divergence": Call(
-        lambda: {**pair(), "draws": 50, "rng": 0}, names={**PAIR, "rng": "seed"}
+        lambda: {**pair(), "draws": 50, "rng": 0},
+        names={**PAIR, "rng": "seed"},
+        accepts={"rng: None": "a new random state"},
     ),
     "explore.mixtures.load_mixture": Call(lambda: {"name": "bivariate"}, names={"name": "mixture"}),
     "explore.mixtures.merge_moments": Call(

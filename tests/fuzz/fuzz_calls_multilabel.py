@@ -60,7 +60,10 @@ def small_run(data: Any, **options: Any) -> Any:
 
 
 NAMES_OF = {
-    "labels": "label",
+    "labels": "label|mask|views",
+    "classification_weight": "weights",
+    "reconstruction_weight": "weights",
+    "contrast_weight": "weights",
     "mixture": "mixture|means|variances|features|logits",
     "mask": "mask|labels",
     "gamma_neg": "gamma",
@@ -234,7 +237,8 @@ CALLS = {
         }
     ),
     "explore.multilabel.MultilabelRun.predict": Call(
-        lambda: {"self": small_run(multilabel_set()).run(), "inputs": random(4, 5)}
+        lambda: {"self": small_run(multilabel_set()).run(), "inputs": random(4, 5)},
+        names={"inputs": "samples"},
     ),
     "explore.multilabel.points_table": Call(lambda: {"recording": recording(), "step": 3}),
     "explore.multilabel.table": Call(
@@ -244,7 +248,7 @@ CALLS = {
     "explore.multilabel.train": Call(
         lambda: {"data": multilabel_set(), "method": "bce", "encoder": None, "device": "", **SMALL},
         after=lambda run: run.run().predict(random(4, 5)),
-        names={"data": "labels|inputs"},
+        names={"data": "labels|inputs|set"},
     ),
     # The lab.
     "explore.multilabel.lab.who_pulls": Call(lambda: {"recording": recording()}, after=str),

@@ -68,7 +68,8 @@ LOSS = {
     "parents": "subclass|class",
     "student": "logits",
     "teacher": "logits",
-    "subclass_logits": "logits",
+    "subclass_logits": "logits|subclasses",
+    "counts": "subclasses",
 }
 
 CALLS = {
@@ -147,6 +148,7 @@ CALLS = {
     ),
     "explore.subclass.Teacher.network": Call(
         lambda: {"self": teacher(), "source": trained().source, "kind": "subclass"},
+        names={"kind": "subclasses|kind"},
         skip={"source": "the data of the run"},
     ),
     "explore.subclass.Teacher.of": Call(
@@ -175,6 +177,7 @@ CALLS = {
             "data": "digits",
         },
         after=str,
+        accepts={f"{name}: generator": "numbers" for name in ("labels", "widths", "temperatures")},
         names={"data": "data set"},
     ),
     "explore.subclass.lab.one_image": Call(

@@ -25,6 +25,29 @@ SECONDS = 60
 """A call that takes longer counts as a hang; the valid calls take milliseconds."""
 
 
+GENERAL_ACCEPTS = {
+    "device: None": "the CPU",
+    "device: empty text": "the CPU",
+    "encoder: None": "the default",
+    **{
+        f"indices: {value}": "an index, or none"
+        for value in ("-1", "0", "empty list", "empty array", "empty tensor", "generator")
+    },
+    **{
+        f"{names}: {value}": "the default"
+        for names in ("class_names", "label_names", "feature_names", "parents", "subclass_names")
+        for value in ("empty list", "empty array", "empty tensor")
+    },
+    **{
+        f"{names}: {value}": "names"
+        for names in ("class_names", "label_names", "feature_names", "subclass_names")
+        for value in ("generator", "text array")
+    },
+    **{f"{name}: dict": "any mapping" for name in ("options", "provenance", "protocol")},
+}
+"""What arguments of these names accept everywhere, with the reason; see ``Call.accepts``."""
+
+
 @dataclass(frozen=True)
 class Call:
     """A valid call of a door.
@@ -143,7 +166,8 @@ def _judge_result(
         arguments = {**call.arguments(), name: hostile.reference(original)}
         expected = flat(invoke(function, arguments, call.after))
         return ("pass", "same") if close(result, expected) else ("wrong", "not its reference")
-    reason = call.accepts.get(f"{name}: {hostile.name}", call.accepts.get(name, ""))
+    accepts = {**GENERAL_ACCEPTS, **call.accepts}
+    reason = accepts.get(f"{name}: {hostile.name}", accepts.get(name, ""))
     if not all_finite(result) and all_finite(valid) and not reason:
         if has_nan(value):
             return "pass", "NaN or Inf is propagated"

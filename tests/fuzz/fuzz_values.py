@@ -93,6 +93,13 @@ def either(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return apply
 
 
+def masked(values: torch.Tensor) -> np.ma.MaskedArray[Any, Any]:
+    """Return a masked array in which the first value is hidden."""
+    mask = np.zeros(tuple(values.shape), bool)
+    mask.flat[0] = True
+    return np.ma.masked_array(values.numpy(), mask)
+
+
 def constant(name: str, value: Any) -> Hostile:
     return Hostile(name, lambda _: value)
 
@@ -167,7 +174,11 @@ VARIANTS = [
     Hostile("zeros", either(lambda v: v * 0)),
     Hostile("half", lambda v: tensor(v).half()),
     Hostile("bfloat16", lambda v: tensor(v).bfloat16()),
-    Hostile("bytes tensor", lambda v: tensor(v).mul(10).abs().byte()),
+    Hostile(
+        "bytes tensor",
+        lambda v: tensor(v).mul(10).abs().byte(),
+        reference=lambda v: tensor(v).mul(10).abs().byte().float(),
+    ),
     Hostile(
         "whole numbers",
         lambda v: tensor(v).mul(4).round().long(),
@@ -181,7 +192,7 @@ VARIANTS = [
     Hostile("another axis", lambda v: any_tensor(v)[None]),
     Hostile("one axis less", lambda v: any_tensor(v)[0]),
     Hostile("transposed", lambda v: any_tensor(v).transpose(0, -1)),
-    Hostile("masked", lambda v: np.ma.masked_array(any_tensor(v).numpy(), any_tensor(v) < 1)),
+    Hostile("masked", lambda v: masked(any_tensor(v))),
     Hostile("complex", lambda v: any_tensor(v) + 1j),
     Hostile("plus one", lambda v: any_tensor(v) + 1 if not tensor_like(v) else _skip()),
 ]
