@@ -27,6 +27,7 @@ class InnerProducts(NamedTuple):
         return min(0.0, self.fg - 0.5 * (self.ff + self.gg))
 
 
+@quiet
 def inner_products(
     f: GaussianMixture, g: GaussianMixture, ff: float | None = None, gg: float | None = None
 ) -> InnerProducts:
@@ -37,9 +38,9 @@ def inner_products(
     """
     check_pair(f, g)
     return InnerProducts(
-        inner_log(f, f) if ff is None else ff,
-        inner_log(f, g),
-        inner_log(g, g) if gg is None else gg,
+        log_inner_product(f, f) if ff is None else ff,
+        log_inner_product(f, g),
+        log_inner_product(g, g) if gg is None else gg,
     )
 
 
@@ -53,6 +54,11 @@ def gram_log(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
         InvalidInput: an argument is not a mixture, or their dimensions differ.
     """
     check_pair(f, g)
+    return log_gram_matrix(f, g)
+
+
+def log_gram_matrix(f: GaussianMixture, g: GaussianMixture) -> np.ndarray:
+    """Return ``gram_log`` of two mixtures of one dimension."""
     d = f.dimension
     rows = max(1, TILE_SIZE // (len(g) * d * d))
     logs = np.empty((len(f), len(g)))
@@ -78,8 +84,13 @@ def inner_log(f: GaussianMixture, g: GaussianMixture) -> float:
         -10001.266
     """
     check_pair(f, g)
+    return log_inner_product(f, g)
+
+
+def log_inner_product(f: GaussianMixture, g: GaussianMixture) -> float:
+    """Return ``inner_log`` of two mixtures of one dimension."""
     with np.errstate(divide="ignore"):  # Weights may be zero.
-        return log_sum_exp(np.log(f.weights)[:, None] + np.log(g.weights) + gram_log(f, g))
+        return log_sum_exp(np.log(f.weights)[:, None] + np.log(g.weights) + log_gram_matrix(f, g))
 
 
 def check_mixture(name: str, value: Any) -> GaussianMixture:

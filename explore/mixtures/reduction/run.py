@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -147,13 +148,23 @@ class ReduceRun(BaseRun):
         Raises:
             InvalidInput: the numbers of the mixture are too large or too small for the method.
         """
+        self._advance()
+
+    @quiet
+    def run(self) -> Self:
+        """Advance to the end without recording; returns the run itself."""
+        while self.step < self.steps:
+            self._advance()
+        return self
+
+    def _advance(self) -> None:
         if self._stage >= len(self._stages):
             return
         began = time.perf_counter()
         stage = self._stages[self._stage]
         step = stage.advance(self.current)
         if step is not None:
-            check_pair_exists(0 if np.isfinite(step.score) else -1)
+            check_pair_exists(0 if math.isfinite(step.score) else -1)
             self.path.append(step)
         self.phase, self.converged, self.outcome = stage.phase, stage.converged, stage.message
         self._mixture = None
