@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from explore.core.validation import check_path
 from explore.errors import DataMissing, InvalidInput, RecordingFailed
 from explore.mixtures._gaussian import symmetric
 from explore.mixtures._validation import finite_array
-
-if TYPE_CHECKING:
-    from explore.mixtures.mixture import GaussianMixture
 
 COVARIANCE_TYPES = ("full", "tied", "diag", "spherical")
 
@@ -55,13 +52,15 @@ def arrays_of_sklearn(model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return weights, means, covariances
 
 
-def to_sklearn(mixture: GaussianMixture, inverse_factors: np.ndarray) -> Any:
+def to_sklearn(
+    weights: np.ndarray, means: np.ndarray, covariances: np.ndarray, inverse_factors: np.ndarray
+) -> Any:
     """Return a mixture of scikit-learn; ``inverse_factors`` are those of its covariances."""
     from sklearn.mixture import GaussianMixture as Fitted
 
-    model = Fitted(len(mixture), covariance_type="full")
-    model.weights_, model.means_ = mixture.weights.copy(), mixture.means.copy()
-    model.covariances_ = mixture.covariances.copy()
+    model = Fitted(len(weights), covariance_type="full")
+    model.weights_, model.means_ = weights.copy(), means.copy()
+    model.covariances_ = covariances.copy()
     factors = np.transpose(inverse_factors, (0, 2, 1)).copy()
     model.precisions_cholesky_ = factors
     model.precisions_ = factors @ np.transpose(factors, (0, 2, 1))
@@ -70,7 +69,7 @@ def to_sklearn(mixture: GaussianMixture, inverse_factors: np.ndarray) -> Any:
             "the precisions (inverse covariances) of this mixture are larger than any number; "
             "choose a smaller unit"
         )
-    model.converged_, model.n_iter_, model.n_features_in_ = True, 0, mixture.dimension
+    model.converged_, model.n_iter_, model.n_features_in_ = True, 0, means.shape[1]
     return model
 
 

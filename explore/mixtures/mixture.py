@@ -322,7 +322,8 @@ class GaussianMixture:
         """
         from explore.mixtures._conversions import to_sklearn
 
-        return to_sklearn(self, self._whitening[0])
+        inverse, _ = self._whitening
+        return to_sklearn(self.weights, self.means, self.covariances, inverse)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the three arrays as ``.npz``; missing folders are made.
