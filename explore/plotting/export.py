@@ -15,8 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explore.core.validation import check_path, check_whole_number
+from explore.core.validation import (
+    check_callable,
+    check_items,
+    check_path,
+    check_text,
+    check_whole_number,
+    describe,
+)
 from explore.errors import InvalidInput, UnknownName
+from explore.plotting.picture import Picture
 from explore.plotting.selection import list_recordings
 from explore.plotting.style import PRINT_DPI
 from explore.plotting.texts import clean_texts
@@ -50,7 +58,7 @@ def save(picture: Picture, data: xarray.Dataset, out: str | os.PathLike[str]) ->
         UnknownName: another suffix.
         InvalidInput: no path, or that of a folder.
     """
-    path, kind = check_target(out)
+    (path, kind), picture = check_target(out), check_picture(picture)
     if kind == "html":
         raise UnknownName("file format", kind, FORMATS[:-1])
     if kind == "csv":
@@ -62,6 +70,17 @@ def save(picture: Picture, data: xarray.Dataset, out: str | os.PathLike[str]) ->
     buffer = io.BytesIO()
     picture.write(buffer, kind, PRINT_DPI)  # type: ignore[arg-type]
     return _write(path, buffer.getvalue())
+
+
+def check_picture(picture: Any) -> Picture:
+    """Return a picture.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if isinstance(picture, Picture):
+        return picture
+    raise InvalidInput(f"picture must be a Picture, got {describe(picture)}")
 
 
 def check_target(out: Any) -> tuple[Path, str]:
@@ -111,7 +130,9 @@ def save_figure(
     picture_class, select = resolve(entry.picture), resolve(entry.select)
     parameters = [p for p in signature(select).parameters if p != "recordings"]
     if not isinstance(state, Mapping):
-        raise InvalidInput(f"state must be a mapping, such as {{'step': 40}}, got {state!r}")
+        raise InvalidInput(
+            f"state must be a mapping, such as {{'step': 40}}, got {describe(state)}"
+        )
     if unknown := [key for key in state if key not in parameters]:
         raise InvalidInput(
             f"figure {name} has no state {', '.join(map(repr, unknown))}; "
@@ -159,6 +180,9 @@ def write_html(
     path, kind = check_target(out)
     if kind != "html":
         raise UnknownName("file format of a page", kind, ["html"])
+    picture, label = check_picture(picture), check_text("label", label)
+    values = check_items("values", values)
+    check_callable("data", data, "of a position")
     if not 1 <= len(values) <= MAX_FRAMES:
         raise InvalidInput(
             f"a page has 1 to {MAX_FRAMES} positions, got {len(values)}; use fewer positions"

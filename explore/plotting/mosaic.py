@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from explore.core.array_validation import as_array, check_array
-from explore.core.validation import check_whole_number
+from explore.core.validation import check_number, check_whole_number
 from explore.errors import InvalidInput
 
 
@@ -21,6 +21,10 @@ def grid_shape(count: int, columns: int | None = None) -> tuple[int, int]:
             count if count <= 4 else -(-count // 2) if count <= 20 else int(np.ceil(np.sqrt(count)))
         )
     return -(-count // columns), columns
+
+
+MAX_COLUMNS, MAX_GAP = 10_000, 1_000
+"""More would take memory without being of use on a screen."""
 
 
 def mosaic(
@@ -49,10 +53,12 @@ def mosaic(
             f"tiles must be [N, H, W] or [N, H, W, 3] with N ≥ 1, got {list(tiles.shape)}"
         )
     if columns is not None:
-        columns = check_whole_number("columns", columns, at_least=1)
-    gap = check_whole_number("gap", gap, at_least=0)
+        columns = check_whole_number("columns", columns, at_least=1, at_most=MAX_COLUMNS)
+    gap = check_whole_number("gap", gap, at_least=0, at_most=MAX_GAP)
     if fill is None:
         fill = 255 if tiles.dtype == np.uint8 else np.nan if tiles.dtype.kind == "f" else 0
+    else:
+        fill = check_number("fill", fill)
     rows, columns = grid_shape(len(tiles), columns)
     height, width = tiles.shape[1:3]
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, *tiles.shape[3:])
@@ -75,6 +81,8 @@ def tile_box(
 
 def where(weights: np.ndarray) -> tuple[str, float]:
     """Return the quarter of a map ``[H, W]`` that has the most weight, and its share of the weight.
+
+    Places of NaN have no weight.
 
     Example:
         >>> where(np.array([[3.0, 1.0], [0.0, 0.0]]))

@@ -157,7 +157,8 @@ def selects(
             if kind is not None:
                 kind.check(listed)
             for recording in listed:
-                _check_config(recording)
+                if "config" in recording.attrs:  # Some pictures need none.
+                    _check_config(recording)
             if bound.get("step") is not None:
                 bound["step"] = check_whole_number("step", bound["step"], at_least=0)
             try:

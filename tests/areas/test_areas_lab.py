@@ -178,7 +178,7 @@ def test_figures_refuse_unknown_classes_and_several_recordings() -> None:
     recording = open_recording(shipped("data/areas-fashion-dm.zarr.zip"))
     with pytest.raises(InvalidInput, match="label must be one of T-shirt"):
         area_curves(recording, label="hat")
-    with pytest.raises(InvalidInput, match="give one recording of areas, got 2"):
+    with pytest.raises(InvalidInput, match="shows one recording, got 2"):
         area_curves([recording, recording])
 
 

@@ -26,7 +26,7 @@ from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
         ({"layer": -1}, InvalidInput, "layer must be 0 to 20"),
         ({"layer": "3"}, InvalidInput, "got '3'"),
         ({"layer": 2.5}, InvalidInput, "got 2.5"),
-        ({"step": -1}, InvalidInput, "step must be 0 or more"),
+        ({"step": -1}, InvalidInput, "step must be a whole number of at least 0"),
         ({"step": "one"}, InvalidInput, "step must be"),
         ({"unit": "bits"}, UnknownName, "known: bytes, elements"),
     ],
@@ -48,7 +48,7 @@ def test_recordings_of_another_kind_are_refused() -> None:
     ):
         nze(lab.survey("scenes-residual"), layer=8)
     for select in (nze, density):
-        with pytest.raises(InvalidInput, match="give one recording, got 2"):
+        with pytest.raises(InvalidInput, match="shows one recording, got 2"):
             select([lab.survey("scenes-vgg")] * 2)
     for channel in (0, -2, 1.5, "2"):
         with pytest.raises(InvalidInput, match="channel must be 1 or more"):
