@@ -76,7 +76,7 @@ def _integers(name: str, values: Any, expected: str) -> NDArray[Any]:
     """Return integers as an array of one dimension.
 
     Raises:
-        InvalidInput: the values are something else; the message says that they must be ``expected``.
+        InvalidInput: the values are something else than ``expected``, as the message says.
     """
     if isinstance(values, Mapping):
         raise InvalidInput(

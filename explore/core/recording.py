@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explore.core._format import FORMAT, damaged, read_root, seal, to_json, unreadable
-from explore.core.validation import check_items, check_number, check_path, describe
+from explore.core.validation import check_items, check_number, check_path, check_text, describe
 from explore.errors import (
     DataMissing,
     ExploreError,
@@ -178,6 +178,7 @@ def require_variable(
     Raises:
         InvalidInput: a recording does not contain the variable.
     """
+    name = check_text("name", name)
     listed: list[Any] = [recordings]
     if not hasattr(recordings, "data_vars"):
         listed = check_items("recordings", recordings)
@@ -208,9 +209,12 @@ def frame_index(recording: xarray.Dataset, step: int | None = None) -> int:
 
 def product_path(recording: str | os.PathLike[str], suffix: str) -> Path:
     """Return the path of a file beside a recording: ``runs/a.zarr`` → ``runs/a`` and the suffix."""
-    path = check_path("recording", recording)
-    if not path.name:
-        raise InvalidInput(f"recording must be the path of a recording, got {str(recording)!r}")
+    path, suffix = check_path("recording", recording), check_text("suffix", suffix)
+    if not path.name or "/" in suffix or "\0" in suffix:
+        raise InvalidInput(
+            f"recording must be the path of a recording, and suffix an end of a name, got "
+            f"{str(recording)!r} and {suffix!r}"
+        )
     return path.with_name(path.name.partition(".zarr")[0] + suffix)
 
 
@@ -257,6 +261,9 @@ def describe_difference(recorded: Mapping[str, Any], present: Mapping[str, Any])
         >>> print(describe_difference({"seed": 0, "method": "dm"}, {"seed": 1, "method": "dm"}))
           seed: recorded 0, now 1
     """
+    for name, config in (("recorded", recorded), ("present", present)):
+        if not isinstance(config, Mapping):
+            raise InvalidInput(f"{name} must be a configuration, got {describe(config)}")
     recorded, present = json.loads(to_json(recorded)), json.loads(to_json(present))
     keys = [*recorded, *(key for key in present if key not in recorded)]
     missing = "nothing"

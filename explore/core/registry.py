@@ -25,6 +25,7 @@ from explore.core.catalog import DataSet, Figure, Lab, Method, Topic
 from explore.core.validation import (
     check_choice,
     check_path,
+    check_text,
     check_whole_number,
     describe,
     to_python,
@@ -205,6 +206,7 @@ def figure(name: str) -> Figure:
 
 def label_of(name: str) -> str:
     """Return how a method is called in pictures and tables."""
+    name = check_text("name", name)
     row = methods().get(name)
     return row.label if row and row.label else name
 

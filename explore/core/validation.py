@@ -22,6 +22,9 @@ MAX_SEED = 2**63 - 1
 
 DESCRIPTION_LENGTH = 120
 
+MAX_PATH_PART = 255
+"""The longest name of a file or a folder, on all usual file systems."""
+
 UNORDERED = (str, bytes, Set, Mapping)
 """Texts, and collections whose order means nothing: they are no lists."""
 
@@ -214,6 +217,11 @@ def check_path(name: str, value: Any) -> Path:
         text = ""
     if not text or "\0" in text:
         raise InvalidInput(f"{name} must be a path, got {describe(value)}")
+    if any(len(os.fsencode(part)) > MAX_PATH_PART for part in Path(text).parts):
+        raise InvalidInput(
+            f"{name} must be a path of parts of at most {MAX_PATH_PART} bytes, got "
+            f"{describe(value)}"
+        )
     try:
         return Path(text).expanduser()
     except RuntimeError as error:  # "~name" of an unknown user

@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-from explore.core.validation import check_text, describe, to_python
+from explore.core.validation import check_items, check_text, describe, to_python
 from explore.errors import ExploreError, InvalidInput
 
 LABEL_STYLE = {"description_width": "initial"}
@@ -59,7 +59,9 @@ class _ValueControl:
 
     def nearest(self, value: Any) -> Any:
         """Return the value closest to ``value``; ``value`` itself if one is not a number."""
-        if not all(isinstance(option, int | float) for option in self.values):
+        value = to_python(value)
+        numbers = all(isinstance(option, int | float) for option in [*self.values, value])
+        if not numbers or isinstance(value, bool):
             return value
         return min(self.values, key=lambda option: abs(option - value))
 
@@ -126,11 +128,11 @@ def matching_value(name: str, value: Any, values: Sequence[Any], number_word: st
     for option in values:
         try:
             equal = bool(option == value)
-        except (TypeError, ValueError):  # an array
+        except (TypeError, ValueError, RuntimeError):  # an array or a tensor
             equal = False
         if equal and isinstance(option, bool) == isinstance(value, bool):
             return option
-    listed = ", ".join(map(repr, values[:LISTED_VALUES]))
+    listed = ", ".join(map(describe, values[:LISTED_VALUES]))
     more = ", …" if len(values) > LISTED_VALUES else ""
     raise ValueNotOffered(f"{name} must be {number_word} of {listed}{more}; got {describe(value)}")
 
@@ -142,8 +144,8 @@ def _listed(label: str, values: Sequence[Any]) -> list[Any]:
         InvalidInput: there is none, or they are no list.
     """
     try:
-        listed = [] if isinstance(values, str) else [to_python(value) for value in values]
-    except TypeError:
+        listed = [to_python(value) for value in check_items("values", values)]
+    except InvalidInput:
         listed = []
     if not listed:
         raise InvalidInput(
@@ -189,7 +191,9 @@ class Choice(_ValueControl):
         names: dict[Any, str] | None = None,
     ) -> None:
         super().__init__(label, values, start)
-        self.names = names or {}
+        if names is not None and not isinstance(names, Mapping):
+            raise InvalidInput(f"names must be a mapping of values to texts, got {describe(names)}")
+        self.names = dict(names or {})
 
     def _options(self) -> list[tuple[str, Any]]:
         return [(self.names.get(value, f"{value}"), value) for value in self.values]
@@ -221,7 +225,8 @@ class MultiChoice(Choice):
         start: Sequence[Any] = (),
         names: dict[Any, str] | None = None,
     ) -> None:
-        super().__init__(label, values, (start,) if isinstance(start, str) else tuple(start), names)
+        listed = isinstance(start, tuple | list)
+        super().__init__(label, values, tuple(start) if listed else (start,), names)
 
     def _check_start(self) -> None:
         self.start = self._selected(self.start, self.values)

@@ -209,7 +209,7 @@ class Explorer(traitlets.HasTraits):
 
     def say(self, text: str) -> None:
         """Show a line of text under the picture."""
-        self._message.value = html.escape(text)
+        self._message.value = html.escape(check_text("text", text))
 
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file. An HTML page has the first slider and works offline.

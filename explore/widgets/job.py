@@ -11,7 +11,7 @@ from typing import Any
 
 import ipywidgets
 
-from explore.core.validation import check_callable
+from explore.core.validation import check_callable, check_flag, check_number, check_text
 from explore.widgets.controls import FIT_CONTENT
 
 log = logging.getLogger("explore")
@@ -64,6 +64,7 @@ class Job:
         for name, function in (("on_progress", on_progress), ("on_done", on_done)):
             if function is not None:
                 check_callable(name, function, "that is called by the job")
+        label = check_text("label", label)
         self.work, self.on_progress, self.on_done = work, on_progress, on_done
         self.result: Any = None
         self.error: BaseException | None = None
@@ -101,6 +102,7 @@ class Job:
 
     def start(self, inline: bool = False) -> Job:
         """Start the work (in this thread if ``inline``); do nothing while it is running."""
+        inline = check_flag("inline", inline)
         if self.running:
             return self
         self._stop_requested.clear()
@@ -123,6 +125,8 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait until the work has ended, also if it failed."""
+        if timeout is not None:
+            timeout = check_number("timeout", timeout, at_least=0, at_most=threading.TIMEOUT_MAX)
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join(timeout)
 

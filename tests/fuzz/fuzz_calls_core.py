@@ -61,7 +61,7 @@ CALLS = {
     "explore.build": Call(
         lambda: {"config": {"method": "random", "data": "digits"}, "data": None},
         after=str,
-        names={"config": "config|method"},
+        names={"config": "config|method", "data": "images"},
     ),
     "explore.open_recording": Call(
         lambda: {"path": SHIPPED}, names={"path": "recording|does not exist"}
@@ -121,7 +121,7 @@ CALLS = {
     "explore.core.reproduce.rerun": Call(
         lambda: {"recording": recorded(), "to": fresh(), "changes": {}, "progress": None},
         after=lambda pair: pair[0],
-        names={**FILE, "to": "path|recording|folder"},
+        names={**FILE, "to": "path|recording|folder", "changes": "option"},
         accepts={"to": "the name of a folder"},
     ),
     "explore.core.runs.stream_seed": Call(
@@ -130,8 +130,13 @@ CALLS = {
     "explore.core.runs.torch_threads": Call(
         lambda: {"count": 1}, after=lambda context: context.__enter__(), names={"count": "threads"}
     ),
-    "explore.core.statistics.mean_and_std": Call(lambda: {"values": [1.0, 2.0]}),
-    "explore.core.statistics.mean_ranks": Call(lambda: {"values": [1.0, 2.0]}),
+    "explore.core.statistics.mean_and_std": Call(
+        lambda: {"values": [1.0, 2.0]}, accepts={"values": "one value has no spread: NaN"}
+    ),
+    "explore.core.statistics.mean_ranks": Call(
+        lambda: {"values": [1.0, 2.0]},
+        accepts={f"values: empty {kind}": "no ranks" for kind in ("list", "array", "tensor")},
+    ),
     "explore.core.statistics.paired_difference": Call(
         lambda: {"a": [1.0, 2.0], "b": [1.0, 3.0]}, names=PAIR
     ),
@@ -150,26 +155,40 @@ CALLS = {
         lambda: {"text": "a", "out": "a.md"},
         after=str,
         accepts={"text": ANY_TEXT, "out": "the name of a file"},
+        names={"out": "could not be written"},
     ),
     **{
         f"explore.core.registry.{name}": Call(
-            lambda source=source: {"source": source}, after=str, names={"source": "module|there"}
+            lambda source=source: {"source": source},
+            after=str,
+            names={"source": "module|there|must define TOPIC"},
         )
         for name, source in (("add_topic", "bar_topic"), ("load_topic", "bar_topic"))
     },
-    "explore.core.registry.datasets": Call(lambda: {"content": "images"}, after=sorted),
+    "explore.core.registry.datasets": Call(
+        lambda: {"content": "images"}, after=sorted, accepts={"content": "a kind without sets"}
+    ),
     "explore.core.registry.figure": Call(lambda: {"name": "evolution"}, after=str, names=NAMED),
     "explore.core.registry.method": Call(lambda: {"name": "dm"}, after=str, names=NAMED),
     "explore.core.registry.label_of": Call(
         lambda: {"name": "dm"}, after=str, accepts={"name": "unknown names are their own labels"}
     ),
     "explore.plotting.mosaic": Call(
-        lambda: {"tiles": np.ones((3, 4, 4)), "columns": 2, "gap": 1, "fill": 0.0}
+        lambda: {"tiles": np.ones((3, 4, 4)), "columns": 2, "gap": 1, "fill": 0.0},
+        accepts={"fill: None": "NaN in the gaps"},
     ),
-    "explore.plotting.where": Call(lambda: {"weights": np.ones((4, 4))}),
+    "explore.plotting.where": Call(
+        lambda: {"weights": np.ones((4, 4))},
+        accepts={
+            "weights: bool tensor": "a mask",
+            "weights: one NaN": "NaN has no weight",
+            "weights: one Inf": "Inf counts as the largest number",
+        },
+    ),
     "explore.plotting.save": Call(
         lambda: {"picture": BarPicture(picture_data()), "data": picture_data(), "out": "a.svg"},
         after=str,
+        names={"out": "file format"},
         skip={"data": "see Picture.update"},
     ),
     "explore.plotting.save_figure": Call(
@@ -180,7 +199,7 @@ CALLS = {
             "out": "a.csv",
         },
         after=str,
-        names={**NAMED, **RECORDINGS},
+        names={**NAMED, **RECORDINGS, "out": "file format"},
     ),
     "explore.plotting.write_html": Call(
         lambda: {
@@ -191,6 +210,7 @@ CALLS = {
             "data": picture_data,
         },
         after=str,
+        names={"out": "file format", "values": "position|height"},
         accepts={"label": ANY_TEXT},
     ),
     "explore.sweep.plan": Call(
@@ -204,17 +224,20 @@ CALLS = {
     "explore.widgets.Slider": Call(
         lambda: {"label": "step", "values": [0, 1, 2], "start": 1},
         after=lambda control: control.start,
-        accepts={"label": ANY_TEXT},
+        names={"values": "must be one of", "start": "must be one of"},
+        accepts={"label": ANY_TEXT, "names: dict": "texts"},
     ),
     "explore.widgets.Choice": Call(
         lambda: {"label": "kind", "values": ["a", "b"], "start": "a", "names": {"a": "A"}},
         after=lambda control: control.start,
-        accepts={"label": ANY_TEXT},
+        names={"values": "must be one of", "start": "must be one of"},
+        accepts={"label": ANY_TEXT, "names: dict": "texts"},
     ),
     "explore.widgets.MultiChoice": Call(
         lambda: {"label": "kinds", "values": ["a", "b"], "start": ("a",), "names": {"a": "A"}},
         after=lambda control: control.start,
-        accepts={"label": ANY_TEXT},
+        names={"values": "must be one of", "start": "must be one of"},
+        accepts={"label": ANY_TEXT, "names: dict": "texts"},
     ),
     "explore.widgets.Button": Call(
         lambda: {"label": "go", "action": print, "tooltip": ""},

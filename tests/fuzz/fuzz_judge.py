@@ -25,7 +25,22 @@ SECONDS = 60
 """A call that takes longer counts as a hang; the valid calls take milliseconds."""
 
 
+CALLBACKS = (
+    *("progress", "stop", "source", "work", "on_progress", "on_done", "action", "data"),
+    *("loss", "augment", "pool"),
+)
+"""Arguments that are functions of the caller, whose own errors are raised as they are."""
+
 GENERAL_ACCEPTS = {
+    "out: path": "a folder that does not exist is created",
+    **{f"recordings: empty {kind}": "none" for kind in ("list", "array", "tensor")},
+    **{f"paths: empty {kind}": "none" for kind in ("list", "array", "tensor")},
+    **{f"step: {value}": "the frame at or before it" for value in ("0", "1.5", "1e-300", "1e200")},
+    **{f"every: {value}": "a growth, or no more steps" for value in ("1.5", "empty list")},
+    **{f"every: empty {kind}": "no more steps" for kind in ("array", "tensor")},
+    "stop: class": "a function that returns false",
+    "names: generator": "names",
+    "names: text array": "names",
     "device: None": "the CPU",
     "device: empty text": "the CPU",
     "encoder: None": "the default",
@@ -146,6 +161,8 @@ def judge(
             return "pass", "refused"
         return "unnamed", f"{type(error).__name__}: {str(error)[:160]}"
     except (Exception, SystemExit) as error:
+        if name in CALLBACKS and callable(value):
+            return "pass", "the function of the caller failed itself"
         return "raw", f"{type(error).__name__}: {str(error)[:160]}"
     return _judge_result(function, call, name, hostile, original, value, result, valid)
 

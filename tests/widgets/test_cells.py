@@ -58,7 +58,7 @@ class Restarted(Live):
 def live_objects() -> tuple[int, int]:
     """Return the number of widgets and of pictures of this process."""
     gc.collect()
-    return len(_instances), sum(isinstance(item, Picture) for item in gc.get_objects())
+    return len(_instances), sum(issubclass(type(item), Picture) for item in gc.get_objects())
 
 
 def test_ten_settings_leave_as_much_as_two() -> None:
