@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from explore.areas._checks import check_logits
 from explore.areas.config import ComplexityConfig
 from explore.areas.recordings import COMPLEXITY
 from explore.attention.class_maps import ActivationMapper
@@ -61,7 +62,7 @@ class ComplexityRun(BaseRun):
     def __init__(self, options: ComplexityConfig, data: Any = None) -> None:
         entry = find_network(options.network)
         data = options.data if data is None else data
-        if data is None or data == "":
+        if data is None or (isinstance(data, str) and not data):
             raise InvalidInput(
                 "complexity needs images; give a folder of class folders, or the name of a set"
             )
@@ -118,14 +119,16 @@ class ComplexityRun(BaseRun):
 
         Raises:
             InvalidInput: a file cannot be decoded, and ``skip_unreadable`` is off.
+            RunDiverged: the network returns NaN.
         """
         batch = self.options.batch
         rows = self._order[self.step * batch : (self.step + 1) * batch].tolist()
         images, read = self._read(rows)
         if read:
             # The noise of an image depends on its number in the set alone.
-            maps = self._mapper(images, numbers=read, warn=False).maps
-            areas = activation_area(maps, self.options.threshold)
+            mapped = self._mapper(images, numbers=read, warn=False)
+            check_logits(mapped.logits, f"network {self.options.network!r}")
+            areas = activation_area(mapped.maps, self.options.threshold)
             self._areas[read] = areas.cpu().numpy()
         self._unreadable[sorted(set(rows) - set(read))] = True
         self.step += 1

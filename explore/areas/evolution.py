@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explore.areas._checks import check_logits
 from explore.areas.config import AreasConfig
 from explore.areas.recordings import AREA_EVOLUTION, SYNTHETIC_IMAGES, find_recording
 from explore.attention.class_maps import ActivationMapper
@@ -88,13 +89,18 @@ class AreasRun(BaseRun):
         self.step += 1
 
     def snapshot(self) -> xarray.Dataset:
-        """Return maps, areas and probabilities of the synthetic images in this frame."""
+        """Return maps, areas and probabilities of the synthetic images in this frame.
+
+        Raises:
+            RunDiverged: the network returns NaN.
+        """
         frame = self._source.isel(step=self.step)
         pixels = frame["image"].transpose("label", "copy", "y", "x", ...).values
         classes, copies = pixels.shape[:2]
         targets = torch.arange(classes).repeat_interleave(copies)
         images = self.real.from_display(pixels.reshape(-1, *pixels.shape[2:]))
         mapped = self._mapper(images, targets, warn=False)
+        check_logits(mapped.logits, self._network_title)
         own = mapped.logits.softmax(1).gather(1, targets.to(mapped.logits.device)[:, None])
         values = {
             "area": activation_area(mapped.maps, self.options.threshold),
@@ -122,6 +128,11 @@ class AreasRun(BaseRun):
         area = float(self.snapshot()["area"].mean())
         return f"mean area {area:.3f}; of real images {self._real_area.mean():.3f}"
 
+    @property
+    def _network_title(self) -> str:
+        name = self.options.network
+        return f"network {name!r}" if name else "the small network"
+
     def _divide(self, options: AreasConfig) -> dict[str, np.ndarray]:
         """Return the rows of images that train the network, and of others for comparison."""
         rows: dict[str, list[np.ndarray]] = {"reference": [], "train": []}
@@ -136,8 +147,9 @@ class AreasRun(BaseRun):
 
     def _measure_real(self, rows: np.ndarray) -> None:
         labels = self.real.labels[rows]
-        maps = self._mapper(self.real.batch(rows), labels, warn=False).maps
-        areas = activation_area(maps, self.options.threshold).cpu().numpy()
+        mapped = self._mapper(self.real.batch(rows), labels, warn=False)
+        check_logits(mapped.logits, self._network_title)
+        areas = activation_area(mapped.maps, self.options.threshold).cpu().numpy()
         by_class = [areas[labels.numpy() == label] for label in range(len(self.class_names))]
         self._real_area = np.array([values.mean() for values in by_class], np.float32)
         self._real_deviation = np.array([values.std() for values in by_class], np.float32)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from explore.areas._checks import check_logits
 from explore.areas.config import CLUTTER_RANGE, COMPARISONS, CUES, SIDE, SIZE_RANGE
 from explore.attention.class_maps import ActivationMapper, resize_maps
 from explore.attention.faithfulness import randomized
@@ -127,6 +128,7 @@ def scene_maps(
     Raises:
         UnknownName: an unknown cue, comparison, kind or layer.
         InvalidInput: a number out of its range, or no network.
+        RunDiverged: the network returns NaN.
     """
     cue = check_choice("cue", cue, CUES)
     comparison = check_choice("comparison", comparison, COMPARISONS)
@@ -150,6 +152,7 @@ def scene_maps(
     # Channels last: the poolings of these small maps take half of the time.
     inputs = images.batch().contiguous(memory_format=torch.channels_last)
     mapped = ActivationMapper(network, layer, kind)(inputs, targets, batch=200, warn=False)
+    check_logits(mapped.logits, f"the network of {cue}")
     accuracy = float((mapped.logits.argmax(1) == labels).float().mean())
     return SceneMaps(images, labels, class_names, mapped.maps, accuracy)
 
@@ -159,8 +162,10 @@ def _hashable(value: Any) -> Any:
     value = to_python(value)
     if isinstance(value, float | int | tuple):
         return value
-    if isinstance(value, list | np.ndarray | torch.Tensor):
-        return tuple(value.tolist() if hasattr(value, "tolist") else map(to_python, value))
+    if isinstance(value, list | np.ndarray | torch.Tensor) and len(value) == 2:
+        low, high = (to_python(limit) for limit in value)
+        if isinstance(low, float | int) and isinstance(high, float | int):
+            return low, high
     return describe(value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from explore.core.array_validation import as_array, check_plain
 from explore.core.tensor_validation import MAX_CLASSES
-from explore.core.validation import check_items, check_whole_number, describe
+from explore.core.validation import check_items, check_whole_number, describe, to_python
 from explore.errors import InvalidInput
 
 MOST_NODES = 10_000_000
@@ -115,8 +115,9 @@ def _array(name: str, values: Any) -> np.ndarray:
 
 def _item(value: Any) -> Any:
     """Return the number in a tensor or array that holds one; other values unchanged."""
-    single = isinstance(value, torch.Tensor | np.ndarray) and math.prod(value.shape) == 1
-    return value.item() if single else value
+    if isinstance(value, torch.Tensor | np.ndarray) and math.prod(value.shape) == 1:
+        return to_python(value.reshape(()))
+    return value
 
 
 def _features(number: int, table: Any) -> torch.Tensor:
@@ -145,6 +146,8 @@ def _features(number: int, table: Any) -> torch.Tensor:
 def edge_pairs(number: int, edges: Any, size: int) -> np.ndarray:
     """Return the edges of one graph, int64 ``[2, E]``, with checked node numbers."""
     name = f"the edges of graph {number}"
+    if isinstance(edges, Collection) and not isinstance(edges, Sequence):
+        edges = edges if hasattr(edges, "shape") else list(edges)  # Their order has no effect.
     pairs = _array(name, edges if hasattr(edges, "shape") else check_items(name, edges))
     if pairs.shape in ((0,), (0, 2)):
         return np.empty((2, 0), np.int64)

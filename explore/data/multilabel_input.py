@@ -38,7 +38,8 @@ def resolve_multilabel(data: Any) -> MultilabelSet:
                 "this run was made from tensors, and a recording does not contain them; "
                 "pass data=(inputs, labels)"
             )
-        options = without_downloads(data.get("options") or {})
+        options = data.get("options")
+        options = without_downloads({} if options is None else options)
         if "name" in options:
             raise InvalidInput(f"{name} has no option 'name'")
         return load_multilabel(name, **options)

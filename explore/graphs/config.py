@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -16,6 +16,9 @@ METHOD_OPTIONS: dict[str, dict[str, Any]] = {
     "doscond": {"match": "gradients"},
 }
 """What each method changes in the options of GSTAM."""
+
+MOST_RATE = 1e30
+"""Rates up to this are numbers of float32."""
 
 LEARN_CHOICES = ("both", "features", "edges")
 MATCH_CHOICES = ("attention", "gradients")
@@ -101,8 +104,12 @@ class CondenseConfig(BaseConfig):
     sparsity: float = option(
         0.1, "weight β of the penalty on more edges than at the start", at_least=0
     )
-    edge_rate: float = option(0.1, "learning rate of the edges' logits (Adam)", above=0)
-    feature_rate: float = option(0.01, "learning rate of the features (Adam)", above=0)
+    edge_rate: float = option(
+        0.1, "learning rate of the edges' logits (Adam)", above=0, at_most=MOST_RATE
+    )
+    feature_rate: float = option(
+        0.01, "learning rate of the features (Adam)", above=0, at_most=MOST_RATE
+    )
     rate_drop: int = option(
         400, "steps after which both learning rates are divided by 10", at_least=0
     )
@@ -138,7 +145,7 @@ class CondenseConfig(BaseConfig):
         )
         if preset == "code":
             data = values.get("data", "motifs")
-            name = data.get("name") if isinstance(data, dict) else getattr(data, "name", data)
+            name = data.get("name") if isinstance(data, Mapping) else getattr(data, "name", data)
             sizes = RELEASED[options.get("match", "attention")].get(str(name), {})
             smaller = [size for size in sizes if size <= count]
             options |= sizes[max(smaller)] if smaller else {}
@@ -193,7 +200,9 @@ class GraphStudyConfig(BaseConfig):
     )
     networks: int = option(3, "networks that are trained on each set of graphs", at_least=1)
     epochs: int = option(100, "epochs of each network", at_least=1)
-    learning_rate: float = option(0.005, "of the networks' Adam, divided by 10 at half", above=0)
+    learning_rate: float = option(
+        0.005, "of the networks' Adam, divided by 10 at half", above=0, at_most=MOST_RATE
+    )
     batch: int = option(128, "graphs in a step of a network", at_least=1)
     width: int = option(64, "channels of the networks", at_least=1)
     norm: str = option("none", "norm of the gcn: none or batch", choices=("none", "batch"))
@@ -230,7 +239,9 @@ class MotifStudyConfig(BaseConfig):
     seed: int = seed_option("of the first network; network k has the seed + k")
     test_share: float = option(0.25, "share of the graphs that is the test part", above=0, below=1)
     epochs: int = option(100, "epochs of each network", at_least=1)
-    learning_rate: float = option(0.005, "of Adam, divided by 10 at half", above=0)
+    learning_rate: float = option(
+        0.005, "of Adam, divided by 10 at half", above=0, at_most=MOST_RATE
+    )
     batch: int = option(64, "graphs in a step", at_least=1)
     width: int = option(64, "channels of the networks", at_least=1)
     depth: int = option(3, "layers of the networks", at_least=1)

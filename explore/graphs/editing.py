@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from explore.core.array_validation import check_array
 from explore.core.validation import check_callable, check_whole_number, describe, to_python
 from explore.data.graph_conversion import MAX_DEGREE, degree_one_hot
 from explore.data.graph_set import GraphSet
@@ -220,7 +221,8 @@ class GraphEditor:
         """Compute the positions anew from the present edges."""
         alive = self.graph.alive
         positions = np.full((len(alive), 2), np.nan)
-        positions[alive] = self._arrange(self.graph.edges[np.ix_(alive, alive)])
+        arranged = self._arrange(self.graph.edges[np.ix_(alive, alive)])
+        positions[alive] = check_array("positions of arrange", arranged, (int(alive.sum()), 2))
         self.positions = positions
 
     def as_set(self) -> GraphSet:

@@ -143,7 +143,8 @@ def motif_auroc(scores: Any, graphs: GraphSet) -> float:
         InvalidInput: graphs without a known motif, or scores of another shape or with NaN.
     """
     graphs = as_graph_set(graphs)
-    scores = check_tensor("scores", scores, (len(graphs.features),), kind="number", finite=True)
+    shape = (len(graphs.features),)
+    scores = check_tensor("scores", scores, shape, kind="number", dtype=torch.float64, finite=True)
     if graphs.motif is None:
         raise InvalidInput("the graphs have no known motif")
     parts = [

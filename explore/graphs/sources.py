@@ -37,7 +37,8 @@ def resolve_graphs(data: Any) -> GraphSet:
             raise InvalidInput(
                 "this run was made from graphs that a recording does not contain; pass data=graphs"
             )
-        options = without_downloads(data.get("options") or {})
+        options = data.get("options")
+        options = without_downloads({} if options is None else options)
         if "name" in options:
             raise InvalidInput(f"{name} has no option 'name'")
         return load_graph_set(name, **options)

@@ -20,7 +20,7 @@ from explore.core.validation import (
 from explore.data.graph_set import GraphSet
 from explore.errors import ExploreError, InvalidInput, RunDiverged
 from explore.graphs.attention import for_network
-from explore.graphs.config import ARCHITECTURES
+from explore.graphs.config import ARCHITECTURES, MOST_RATE
 from explore.graphs.sources import as_graph_set
 from explore.models.gcn import GCN
 from explore.models.graph_batch import SparseGraphs
@@ -162,7 +162,7 @@ def fit_network(
         torch.arange(len(graphs)),
         graphs.labels,
         epochs=check_whole_number("epochs", epochs, at_least=1),
-        learning_rate=check_number("learning_rate", learning_rate, above=0),
+        learning_rate=check_number("learning_rate", learning_rate, above=0, at_most=MOST_RATE),
         schedule="step",
         optimizer="adam",
         weight_decay=0.0,

@@ -43,6 +43,12 @@ MIN_TEMPERATURE = 1e-9
 MOST_STRENGTH = 100.0
 """The largest strength of views: images are shifted by 200 pixels."""
 
+MOST_WIDTH = 2**15
+"""Of layers and mixtures; two layers of this width have 4 GB of weights."""
+
+MOST_RATE = 1e30
+"""Rates up to this are numbers of float32."""
+
 DEFAULT_ALPHA = {"multisupcon": 0.3, "probmcl": 0.5}
 """Overlap from which samples are positive."""
 
@@ -57,11 +63,14 @@ class _CommonConfig(BaseConfig):
         20, "probmcl: epochs of the classifier after that, with a frozen network", at_least=1
     )
     batch: int = option(64, "samples in a step", at_least=2)
-    features: int = option(64, "width of the features", at_least=1)
+    features: int = option(64, "width of the features", at_least=1, at_most=MOST_WIDTH)
     width: int = option(
-        16, "channels of the first convolution (images); hidden units / 8 (vectors)", at_least=1
+        16,
+        "channels of the first convolution (images); hidden units / 8 (vectors)",
+        at_least=1,
+        at_most=MOST_WIDTH // 8,
     )
-    latent: int = option(16, "axes of the mixtures of probmcl", at_least=1)
+    latent: int = option(16, "axes of the mixtures of probmcl", at_least=1, at_most=MOST_WIDTH)
     views: float = option(
         1.0,
         "strength of the random changes of each view of a sample; 0: none",
@@ -93,7 +102,9 @@ class MultilabelConfig(_CommonConfig):
     """
 
     method: str = option("kmcl", "one of " + ", ".join(TRAINING_METHODS), choices=TRAINING_METHODS)
-    learning_rate: float = option(0.003, "learning rate (Adam), down to 0 along a cosine", above=0)
+    learning_rate: float = option(
+        0.003, "learning rate (Adam), down to 0 along a cosine", above=0, at_most=MOST_RATE
+    )
     contrast_weight: float | None = option(
         None,
         "weight of the contrastive term; by default 1 / batch for kmcl, 0.1 for the cosine losses "
@@ -158,7 +169,7 @@ class MultilabelStudyConfig(_CommonConfig):
         super().__post_init__()
         checks = {
             "methods": lambda value: check_choice("methods", value, TRAINING_METHODS),
-            "rates": lambda value: check_number("rates", value, above=0),
+            "rates": lambda value: check_number("rates", value, above=0, at_most=MOST_RATE),
             "weights": lambda value: check_number("weights", value, at_least=0),
         }
         for name, check in checks.items():
@@ -191,7 +202,7 @@ class WeightStudyConfig(_CommonConfig):
         (0.0, 0.004, 0.0156, 0.06, 0.25, 1.0, 4.0, 16.0),
         "weights of contrast and reconstruction beside the classification with the weight 1",
     )
-    learning_rate: float = option(0.003, "learning rate (Adam)", above=0)
+    learning_rate: float = option(0.003, "learning rate (Adam)", above=0, at_most=MOST_RATE)
     seeds: int = option(3, "seeds of each weight", at_least=1)
 
     def __post_init__(self) -> None:

@@ -83,7 +83,8 @@ def create_network(
         InvalidInput: the encoder is no factory of networks, or does not map the samples to
             ``[N, D]``.
     """
-    network = _create_encoder(encoder or _default_encoder(source, options), seed)
+    factory = _default_encoder(source, options) if encoder is None else encoder
+    network = _create_encoder(factory, seed)
     width = _feature_width(network, source)
     count = len(source.label_names)
     classifier: nn.Module | None = Linear(width, count)
