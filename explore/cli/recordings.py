@@ -102,7 +102,7 @@ def rerun(
     from explore.core.reproduce import rerun as repeat
 
     new = out or f"{Path(recording).name.partition('.zarr')[0]}-again.zarr"
-    changes = pairs(change, _text_options_of(recording))
+    changes = pairs(change, _text_options_of(recording) if change else ())
     try:
         with progress_bar("rerun") as progress:
             _, compared = repeat(recording, new, changes, progress)

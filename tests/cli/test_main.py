@@ -207,7 +207,10 @@ def test_only_options_of_the_command_line_reach_the_registry(
             ["run", "reduce", "--components", "11"],
             "components must be at most 10, which the mixture has, got 11",
         ),
-        (["run", "dm", "--steps", "0"], "steps must be a whole number of at least 1, got 0"),
+        (
+            ["run", "dm", "--steps", "0"],
+            "steps must be a whole number of at least 1 and at most 1000000000, got 0",
+        ),
         (["run", "dm", "--preset", "leson"], "unknown preset 'leson'; known: code, lesson, paper."),
         (
             ["run", "dm", *TINY[2:], "--out", "memory://x.zarr"],
