@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -12,9 +12,6 @@ from explore.core.validation import check_flag, check_names, check_text, describ
 from explore.data._json_values import check_json
 from explore.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from explore.data.graph_set import GraphSet
-
 MOST_NODES = 2**31
 """Nodes of all graphs together; their pairs have numbers that int64 holds."""
 
@@ -22,7 +19,7 @@ DEGREE_COLUMNS = 31
 """Features of ``degree_one_hot``."""
 
 
-def check_graph_set(graphs: GraphSet) -> dict[str, Any]:
+def check_graph_set(graphs: Any) -> dict[str, Any]:
     """Return all attributes of a set in their own types.
 
     Raises:

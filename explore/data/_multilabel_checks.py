@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,8 @@ from explore.core.validation import check_different, check_names, check_text, de
 from explore.data._json_values import check_json
 from explore.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from explore.data.multilabel_set import MultilabelSet
 
-
-def check_multilabel_set(samples: MultilabelSet) -> dict[str, Any]:
+def check_multilabel_set(samples: Any) -> dict[str, Any]:
     """Return all attributes of a set in their own types.
 
     Raises:
@@ -60,7 +57,7 @@ def check_multilabel_set(samples: MultilabelSet) -> dict[str, Any]:
     }
 
 
-def _inputs_of(samples: MultilabelSet) -> torch.Tensor:
+def _inputs_of(samples: Any) -> torch.Tensor:
     inputs = as_tensor("inputs", samples.inputs).detach()
     if inputs.is_floating_point():
         inputs = inputs.float()
@@ -85,7 +82,7 @@ def _inputs_of(samples: MultilabelSet) -> torch.Tensor:
     return inputs
 
 
-def _statistics_of(samples: MultilabelSet, inputs: torch.Tensor) -> list[Sequence[float]]:
+def _statistics_of(samples: Any, inputs: torch.Tensor) -> list[Sequence[float]]:
     """Return mean and std as Python floats that float32 can hold; lists stay lists."""
     columns, unit = inputs.shape[1], "feature" if inputs.ndim == 2 else "channel"
     results: list[Sequence[float]] = []

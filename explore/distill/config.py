@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.core.validation import check_choice, check_text, check_whole_number
+from explore.core.validation import check_choice, check_text, check_whole_number, describe
 from explore.distill.catalog import BASELINES
 from explore.errors import InvalidInput, UnknownName
 
@@ -97,6 +97,16 @@ def strategy(name: str, flip: bool = True) -> tuple[str, ...]:
     return tuple(operation for operation in operations if flip or operation != FLIP)
 
 
+def check_steps(steps: int) -> None:
+    """Check that a computer can take a number of steps.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    if steps > MAX_STEPS:
+        raise InvalidInput(f"steps must be at most {MAX_STEPS:,}, got {describe(steps)}")
+
+
 def flip_option() -> Any:
     """Describe the option ``flip`` of a run that augments real or synthetic images."""
     return option(
@@ -147,7 +157,7 @@ class DistillConfig(BaseConfig):
     method: str = option("datadam", "dm, datadam, channel or atom", choices=METHOD_TERMS)
     data: Any = option("digits", "name of the data set")
     images_per_class: int = option(1, "synthetic images of each class", at_least=1)
-    steps: int = option(8000, "steps to run in all", at_least=1, at_most=MAX_STEPS)
+    steps: int = option(8000, "steps to run in all", at_least=1)
     seed: int = seed_option()
     preset: str = option(
         "paper",
@@ -210,6 +220,7 @@ class DistillConfig(BaseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_steps(self.steps)
         strategy(self.augment)
         check_init(self.init)
         if not (self.spatial or self.channel or self.mmd):
@@ -226,13 +237,17 @@ class UntrainedConfig(BaseConfig):
 
     method: str = option("untrained", "untrained")
     data: Any = option("digits", "name of the data set")
-    steps: int = option(10, "networks to survey", at_least=1, at_most=MAX_STEPS)
+    steps: int = option(10, "networks to survey", at_least=1)
     seed: int = seed_option()
     images: int = option(
         1000, "real images for the class means, and as many to classify", at_least=10
     )
     width: int = option(32, "channels of the networks", at_least=1)
     device: str = device_option()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_steps(self.steps)
 
 
 @dataclass(frozen=True, kw_only=True)

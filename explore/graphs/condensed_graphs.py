@@ -73,7 +73,7 @@ class CondensedGraphs:
         graphs = getattr(run, "condensed", None)
         if not callable(graphs):
             raise InvalidInput(
-                f"expected a run that condenses or selects graphs, got {run!r}; see "
+                f"expected a run that condenses or selects graphs, got {describe(run)}; see "
                 "explore.graphs.condense"
             )
         return cls(graphs(), {"config": dict(run.config), "step": run.step})

@@ -90,7 +90,7 @@ class GCN(nn.Module):
     def hidden(self, graphs: GraphBatch) -> list[torch.Tensor]:
         """Return the values after each layer: ``[nodes, width]``, or ``[G, N, width]`` if dense."""
         check_graphs(graphs, self.weights[0].shape[0])
-        hidden, layers = graphs.features, []
+        hidden, layers = graphs.features.to(self.weights[0].dtype), []
         for weight, bias, norm in zip(self.weights, self.biases, self.norms, strict=True):
             # The smaller of both sides is aggregated.
             if weight.shape[0] < weight.shape[1]:

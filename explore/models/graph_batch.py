@@ -231,7 +231,7 @@ class DenseGraphs:
 
     def aggregate(self, hidden: torch.Tensor) -> torch.Tensor:
         """Return ``D^-1/2 (A + I) D^-1/2 hidden``."""
-        return self._propagation @ hidden
+        return self._propagation.to(hidden.dtype) @ hidden
 
     def map_rows(
         self, function: Callable[[torch.Tensor], torch.Tensor], hidden: torch.Tensor

@@ -177,6 +177,12 @@ def test_a_set_that_would_fill_the_memory_is_refused(count: int) -> None:
         distill(X, Y, **{**SMALL, "images_per_class": count})
 
 
+@pytest.mark.parametrize("steps", [2**62, 1e200, 10**400])
+def test_more_steps_than_a_computer_takes_are_refused(steps: float) -> None:
+    with pytest.raises(InvalidInput, match="steps must be at most 1,000,000,000, got"):
+        distill(X, Y, **{**SMALL, "steps": steps})
+
+
 # ---- a loss or an image that is not finite
 
 

@@ -304,7 +304,7 @@ def test_draws_of_something_else_are_refused(arguments: Any, words: str) -> None
         (compare, ({}, None), "sets must be a mapping, name → distilled set"),
         (compare, ({"a": []}, None), r"sets\['a'\] is empty"),
         (compare, ({"a": 3}, None), "distilled must be"),
-        (starting_points, ("digits", 0), "per_class must be a whole number of at least 1, got 0"),
+        (starting_points, ("digits", 0), "per_class must be a whole number of at least 1"),
         (starting_points, ("digits", 10**400), "per_class must be a whole number"),
         (starting_points, ("digits", 1, -1), "seed must be a whole number"),
         (EvaluationProtocol.of, (3,), "config must be that of an evaluation, got 3"),

@@ -103,6 +103,7 @@ CALLS = {
     "explore.graphs.CondensedGraphs.write_pyg": Call(
         lambda: {"self": condensed(), "path": "g.pt"},
         after=str,
+        names={"path": ".pt file"},
         accepts={"path": "the name of a file"},
     ),
     # The lab.

@@ -70,7 +70,14 @@ MEASURE = {
     "baseline": "images",
 }
 TARGETS = {"targets: 0": "one class for all images", "layer: empty text": "the default"}
-FORWARD = {"x": "images|features|input"}
+FORWARD = {"x": "images|features|input|sample"}
+OVERFLOW = dict.fromkeys(
+    ("x: times 1e30", "x: float64 times 1e200"), "a network overflows as those of PyTorch do"
+)
+SIZES = dict.fromkeys(
+    ("channels", "classes", "width", "features", "inputs", "outputs", "depth", "size"),
+    "weights|poolings",
+)
 
 CALLS = {
     "explore.attention.spatial_attention": Call(
@@ -184,33 +191,44 @@ CALLS = {
             "pooling": "avg",
             "seed": 0,
         },
+        names=SIZES,
     ),
     "explore.models.ConvNet.draw": Call(
         lambda: {"self": network(), "seed": 1}, after=lambda net: net
     ),
-    "explore.models.ConvNet.embed": Call(lambda: {"self": network(), "x": images()}, names=FORWARD),
-    "explore.models.ConvNet.forward": Call(
-        lambda: {"self": network(), "x": images()}, names=FORWARD
+    "explore.models.ConvNet.embed": Call(
+        lambda: {"self": network(), "x": images()}, names=FORWARD, accepts=OVERFLOW
     ),
-    "explore.models.ConvNet.taps": Call(lambda: {"self": network(), "x": images()}, names=FORWARD),
+    "explore.models.ConvNet.forward": Call(
+        lambda: {"self": network(), "x": images()}, names=FORWARD, accepts=OVERFLOW
+    ),
+    "explore.models.ConvNet.taps": Call(
+        lambda: {"self": network(), "x": images()}, names=FORWARD, accepts=OVERFLOW
+    ),
     "explore.models.ConvNet.taps_and_embed": Call(
-        lambda: {"self": network(), "x": images()}, names=FORWARD
+        lambda: {"self": network(), "x": images()}, names=FORWARD, accepts=OVERFLOW
     ),
     "explore.models.MLP": Call(
-        lambda: {"inputs": 4, "width": 5, "outputs": 3, "seed": 0},
+        lambda: {"inputs": 4, "width": 5, "outputs": 3, "seed": 0}, names=SIZES
     ),
     "explore.models.MLP.forward": Call(
-        lambda: {"self": MLP(4, 5, 3), "x": random(2, 4)}, names=FORWARD
+        lambda: {"self": MLP(4, 5, 3), "x": random(2, 4)}, names=FORWARD, accepts=OVERFLOW
     ),
     "explore.models.MLPs": Call(
-        lambda: {"inputs": 4, "width": 5, "outputs": 3, "seeds": [0, 1]}, names={"seeds": "seed"}
+        lambda: {"inputs": 4, "width": 5, "outputs": 3, "seeds": [0, 1]},
+        names={**SIZES, "seeds": "seed"},
+        accepts={"seeds: generator": "numbers"},
     ),
     "explore.models.MLPs.forward": Call(
-        lambda: {"self": MLPs(4, 5, 3, [0, 1]), "x": random(2, 1, 4)}, names=FORWARD
+        lambda: {"self": MLPs(4, 5, 3, [0, 1]), "x": random(2, 1, 4)},
+        names=FORWARD,
+        accepts=OVERFLOW,
     ),
     "explore.models.Several": Call(lambda: {"networks": [network(0), network(1)]}),
     "explore.models.Several.forward": Call(
-        lambda: {"self": Several([network(0), network(1)]), "x": images()[:, None]}, names=FORWARD
+        lambda: {"self": Several([network(0), network(1)]), "x": images()[:, None]},
+        names=FORWARD,
+        accepts=OVERFLOW,
     ),
     "explore.models.GCN": Call(
         lambda: {
@@ -221,7 +239,8 @@ CALLS = {
             "norm": "none",
             "pool": "mean",
             "seed": 0,
-        }
+        },
+        names=SIZES,
     ),
     "explore.models.GCN.draw_weights": Call(lambda: {"self": gcn(), "seed": 1}),
     "explore.models.GCN.forward": Call(lambda: {"self": gcn(), "graphs": dense()}),
@@ -268,12 +287,13 @@ CALLS = {
             "pool": None,
         },
         after=lambda run: run.run().network,
+        names={"weight_decay": "loss is"},
     ),
     "explore.models.Taps": Call(
         lambda: {"model": network(), "layers": ["blocks.0.conv"], "inputs": False},
         after=lambda taps: None,
-        names={"model": "network|layer"},
-        accepts=TARGETS,
+        names={"model": "network|layer", "layers": "module"},
+        accepts={f"layers: empty {kind}": "none" for kind in ("list", "array", "tensor")},
     ),
     "explore.models.accuracy": Call(
         lambda: {"network": network(), "images": images(), "labels": labels(), "batch": 4}
@@ -288,7 +308,7 @@ CALLS = {
             "norm": "instance",
             "seed": 0,
         },
-        names={"name": "architecture"},
+        names={**SIZES, "name": "architecture"},
     ),
     "explore.models.logits_of": Call(
         lambda: {"network": network(), "images": images(), "batch": 4}

@@ -12,8 +12,8 @@ from explore.core.validation import check_choice, check_number, check_whole_numb
 from explore.distill.config import (
     INIT_HELP,
     LARGEST_RATE,
-    MAX_STEPS,
     check_init,
+    check_steps,
     flip_option,
     strategy,
     without_default_flip,
@@ -185,7 +185,7 @@ class TrajectoryConfig(BaseConfig):
     )
     expert_count: int | None = option(None, "experts to use; by default all", at_least=1)
     images_per_class: int = option(1, "synthetic images of each class", at_least=1)
-    steps: int = option(10_000, "steps to run in all", at_least=1, at_most=MAX_STEPS)
+    steps: int = option(10_000, "steps to run in all", at_least=1)
     seed: int = seed_option()
     preset: str = option(
         "paper", "paper, or lesson (minutes on a laptop)", choices=TRAJECTORY_PRESETS
@@ -253,6 +253,7 @@ class TrajectoryConfig(BaseConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_steps(self.steps)
         strategy(self.augment)
         check_init(self.init)
         if self.area_threshold != "mean":
