@@ -8,7 +8,7 @@
     ├── DependencyMissing (ImportError)        an optional package is not installed
     ├── RecordingBusy     (BlockingIOError)    another process writes this recording
     ├── RecordingDamaged  (ValueError)         a recording on disk is damaged
-    ├── RecordingFailed   (OSError)            a frame or a checkpoint could not be written
+    ├── RecordingFailed   (OSError)            a file could not be read or written
     └── RunDiverged       (ArithmeticError)    a loss became NaN or infinite
 
     ExploreWarning        (UserWarning)        information that needs no action
@@ -73,7 +73,7 @@ class RecordingDamaged(ExploreError, ValueError):
 
 
 class RecordingFailed(ExploreError, OSError):
-    """A frame or checkpoint could not be written; all earlier frames are kept."""
+    """The system refused to read or write a file of a recording; all earlier frames are kept."""
 
 
 class RunDiverged(ExploreError, ArithmeticError):

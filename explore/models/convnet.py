@@ -88,7 +88,8 @@ class ConvNet(nn.Module):
         if pooling != "none" and side >> depth < 1:
             least = f"{2**depth}" if depth < 64 else f"2^{describe(depth)}"
             raise InvalidInput(
-                f"{describe(depth)} poolings need images of {least} or more pixels a side, got {size}"
+                f"{describe(depth)} poolings need images of {least} or more pixels a side, "
+                f"got {size}"
             )
         last_side = side if pooling == "none" else side >> depth
         blocks_weights = 9 * width * (channels + (depth - 1) * width)
