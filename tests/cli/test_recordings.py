@@ -107,12 +107,12 @@ def test_a_config_file_may_override_the_terms_of_its_method(cwd: Path) -> None:
         (
             'method = "dm"\nsteps = "ten"',
             [],
-            "steps must be a whole number of at least 1 and at most 1000000000, got 'ten'",
+            "steps must be a whole number of at least 1",
         ),
         (
             'method = "dm"',
             ["--set", "steps=ten"],
-            "steps must be a whole number of at least 1 and at most 1000000000, got 'ten'",
+            "steps must be a whole number of at least 1",
         ),
         ('method = "dm"\nevery = 0', [], "every must be"),
         ("method = ", [], "mine.toml is not a TOML file"),
