@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import torch
 
+from explore.core.products import without_downloads
 from explore.core.tensor_validation import as_tensor
 from explore.core.validation import check_text, describe, to_python
 from explore.data import load
@@ -56,8 +57,8 @@ def resolve_dataset(data: Any) -> tuple[ImageSet | None, torch.Tensor, torch.Ten
     return None, _plain("images", images), _plain("labels", labels)
 
 
-def without_downloads(options: Any) -> dict[str, Any]:
-    """Return the options of a description without those that ask for a download.
+def loader_options(options: Any) -> dict[str, Any]:
+    """Return the options of a description for its loader, without a request for a download.
 
     A description may come from the file of somebody else, which must not start one unasked.
 
@@ -65,7 +66,7 @@ def without_downloads(options: Any) -> dict[str, Any]:
         InvalidInput: the options are no mapping of names to values.
 
     Example:
-        >>> without_downloads({"size": 28, "download": False})
+        >>> loader_options({"size": 28, "download": False})
         {'size': 28}
     """
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
@@ -77,7 +78,7 @@ def without_downloads(options: Any) -> dict[str, Any]:
             "the description of a data set asks for a download, which is not started; "
             "call explore.data.load(..., download=True) to fetch the set"
         )
-    return {name: to_python(v) for name, v in options.items() if name != DOWNLOAD_OPTION}
+    return {name: to_python(value) for name, value in without_downloads(options).items()}
 
 
 def _load_described(description: Mapping[str, Any]) -> ImageSet:
@@ -91,7 +92,7 @@ def _load_described(description: Mapping[str, Any]) -> ImageSet:
             "this run was made from tensors, and a recording does not contain them; "
             "pass data=(images, labels)"
         )
-    return _load_once(name, without_downloads(description.get("options") or {}))
+    return _load_once(name, loader_options(description.get("options") or {}))
 
 
 def _pair(data: Any) -> tuple[Any, Any]:

@@ -15,7 +15,7 @@ from torch.utils.data import TensorDataset
 
 from explore import build, record
 from explore.data import DistilledSet, ImageSet, load
-from explore.data._resolve import resolve_dataset, without_downloads
+from explore.data._resolve import loader_options, resolve_dataset
 from explore.data.training_data import TrainingData
 from explore.distill import EvaluationProtocol, distill, evaluate
 from explore.distill.augment import operations_for
@@ -452,7 +452,7 @@ def test_recordings_without_the_option_go_on(tmp_path: Path) -> None:
 
 def test_a_description_starts_no_download(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "explore"):
-        assert without_downloads({"size": np.int64(8), "download": True}) == {"size": 8}
+        assert loader_options({"size": np.int64(8), "download": True}) == {"size": 8}
     assert "asks for a download, which is not started" in caplog.text
     options = {**DIGITS, "download": True}
     assert resolve_dataset({"name": "digits", "options": options})[1].shape[2] == 8

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from explore.core.products import resolve_product
-from explore.data._resolve import resolve_dataset, without_downloads
+from explore.data._resolve import loader_options, resolve_dataset
 from explore.data.distilled_set import DistilledSet
 from explore.data.image_set import ImageSet
 from explore.errors import DataMissing, InvalidInput
@@ -60,7 +60,7 @@ def resolve_test_images(
             "the set was distilled from tensors, which have no test images; give data=, an ImageSet"
         )
     options = source.get("options") or {} if name == source.get("name") else {}
-    options = without_downloads(description.get("options") or options)
+    options = loader_options(description.get("options") or options)
     if description is source:
         _report_path(options)
     return resolve_dataset({"name": name, "options": {**options, "split": split}})[0]
@@ -71,7 +71,7 @@ def resolve_real_images(source: Mapping[str, Any]) -> ImageSet | None:
     if source.get("name") in (None, "tensors"):
         return None
     try:
-        _report_path(without_downloads(source.get("options") or {}))
+        _report_path(loader_options(source.get("options") or {}))
         return resolve_dataset(source)[0]
     # The files may be missing, or the images are the user's own and cannot be loaded by name.
     except (DataMissing, InvalidInput) as error:
