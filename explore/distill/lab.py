@@ -19,6 +19,7 @@ from explore.core.validation import (
     check_seed,
     check_text,
     check_whole_number,
+    describe,
 )
 from explore.distill.catalog import ATTENTION_METHODS, METHOD_LABELS, RECORDED_SETS
 from explore.distill.figures.accuracies import Accuracies
@@ -51,7 +52,8 @@ def recording_of(data: str, method: str) -> xarray.Dataset:
     """
     if not isinstance(data, str) or data not in RECORDED_SETS:
         raise InvalidInput(
-            f"there are shipped recordings of {', '.join(RECORDED_SETS)}, but not of {data!r}; "
+            f"there are shipped recordings of {', '.join(RECORDED_SETS)}, but not of "
+            f"{describe(data)}; "
             "record a run and use explorer_of(recording)"
         )
     check_choice("method", method, METHODS)

@@ -185,15 +185,11 @@ class CondenseRun(BaseRun):
             group["lr"] = rate / 10 if is_late else rate
         self._optimizer.zero_grad()
         loss.backward()
-        gradients = [p.grad for p in self._learnt if p.grad is not None]
-        if not all(bool(gradient.isfinite().all()) for gradient in gradients):
-            raise self._divergence("a gradient is NaN or infinite")
-        before = [parameter.detach().clone() for parameter in self._learnt]
+        for parameter in self._learnt:
+            gradient = parameter.grad
+            if gradient is not None and not math.isfinite(float(gradient.abs().amax())):
+                raise self._divergence("a gradient is NaN or infinite")
         self._optimizer.step()
-        if not all(bool(parameter.isfinite().all()) for parameter in self._learnt):
-            for parameter, values in zip(self._learnt, before, strict=True):
-                parameter.data.copy_(values)
-            raise self._divergence("an edge or a feature would be infinite")
         self.loss = value
         self.step += 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 SAFE_POWERS = 2.0**-20, 2.0**60
@@ -35,14 +37,25 @@ def safe_scale(
     """
     if not values.numel():
         return values
-    every = axes or tuple(range(values.ndim))
-    largest = values.detach().abs().amax(every, keepdim=True)
-    second_power = largest.double() ** (2 * power)
     low, high = limits
-    is_extreme = (largest > 0) & ~((second_power >= low) & (second_power <= high))
+    if not axes:
+        largest = torch.linalg.vector_norm(values.detach(), math.inf)
+        size = largest.item()
+        is_safe = not size or low <= _second_power(size, power) <= high
+        return values if is_safe else values / largest
+    sizes = values.detach().abs().amax(axes, keepdim=True)
+    second_power = sizes.double() ** (2 * power)
+    is_extreme = (sizes > 0) & ~((second_power >= low) & (second_power <= high))
     if not bool(is_extreme.any()):
         return values
-    return values / torch.where(is_extreme, largest, 1.0)
+    return values / torch.where(is_extreme, sizes, 1.0)
+
+
+def _second_power(value: float, power: float) -> float:
+    try:
+        return float(value ** (2 * power))
+    except OverflowError:
+        return math.inf
 
 
 def raise_to(values: torch.Tensor, power: float) -> torch.Tensor:
@@ -73,9 +86,11 @@ def unit_sum(values: torch.Tensor, axes: tuple[int, ...], epsilon: float) -> tor
         axes: along which the sum is 1.
         epsilon: added to the sum.
     """
-    largest = values.detach().abs().amax(axes, keepdim=True)
+    sums = values.abs().sum(axes, keepdim=True)
     low, high = SAFE_POWERS
-    is_extreme = (largest > 0) & ~((largest >= low) & (largest <= high))
-    if bool(is_extreme.any()):
-        values = values / torch.where(is_extreme, largest, 1.0)
-    return values / (values.abs().sum(axes, keepdim=True) + epsilon)
+    smallest, largest = (limit.item() for limit in sums.detach().aminmax())
+    if not low <= smallest <= largest <= high:
+        sizes = values.detach().abs().amax(axes, keepdim=True)
+        values = values / torch.where(sizes > 0, sizes, 1.0)
+        sums = values.abs().sum(axes, keepdim=True)
+    return values / (sums + epsilon)

@@ -127,7 +127,11 @@ def check_result(name: str, result: torch.Tensor, cause: str) -> torch.Tensor:
     Raises:
         InvalidInput: it has.
     """
-    if bool(torch.isfinite(result.detach()).all()):
+    if result.numel() == 1:
+        is_finite = math.isfinite(result.item())
+    else:
+        is_finite = bool(torch.isfinite(result.detach()).all())
+    if is_finite:
         return result
     raise InvalidInput(
         f"{name} overflows {str(result.dtype).removeprefix('torch.')}: {cause} are too large or "

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from explore.core.config import BaseConfig, device_option, option, seed_option
-from explore.core.label_hierarchy import check_superclasses
 from explore.core.validation import (
     check_choice,
     check_different,
@@ -99,6 +98,9 @@ class _CommonConfig(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.parents is not None and not isinstance(self.parents, list | tuple):
+            # Only here, as the command line lists the options without NumPy.
+            from explore.core.label_hierarchy import check_superclasses
+
             object.__setattr__(self, "parents", check_superclasses(self.parents).tolist())
 
 

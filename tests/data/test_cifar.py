@@ -119,7 +119,7 @@ def test_coarse_labels_have_the_fine_ones_as_subclasses(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("labels", ["super", None, 20, ["fine"]])
 def test_other_labels_are_refused(labels):
-    with pytest.raises(InvalidInput, match="unknown labels .*; known: coarse, fine"):
+    with pytest.raises(InvalidInput, match=r"unknown labels .*; known: coarse, fine"):
         load("cifar100", labels=labels)
 
 

@@ -247,8 +247,14 @@ def test_a_normalisation_must_be_given() -> None:
             {"images": images().index_fill(0, torch.tensor([4]), float("nan"))},
             "the first is number 4",
         ),
-        ({"labels": torch.arange(5)}, r"labels must be integers \[6\], one for each of the images, got"),
-        ({"labels": torch.arange(6)}, r"labels must be 0..2, as there are 3 class names; image 3 has 3"),
+        (
+            {"labels": torch.arange(5)},
+            r"labels must be integers \[6\], one for each of the images, got",
+        ),
+        (
+            {"labels": torch.arange(6)},
+            r"labels must be 0..2, as there are 3 class names; image 3 has 3",
+        ),
         ({"labels": torch.zeros(6)}, "labels must be integers .* labels.long"),
         ({"labels": SOFT[:, :2]}, "soft labels have 2 columns, but there are 3 class names"),
         ({"labels": SOFT * 2}, "soft labels must be probabilities that sum to 1 .* image 0"),

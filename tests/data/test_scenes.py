@@ -383,7 +383,10 @@ def test_normalisation_is_the_same_for_all_and_right_for_the_defaults():
         ({"size": "32"}, "size='32' .* integer"),
         ({"clutter": "14"}, "clutter='14'"),
         ({"clutter": np.ones((2, 2))}, r"clutter=float64 \[2, 2\]"),
-        ({"count": 10**7, "size": 128}, "a set of 10000000 scenes needs .* GB, more than .*; choose fewer"),
+        (
+            {"count": 10**7, "size": 128},
+            "a set of 10000000 scenes needs .* GB, more than .*; choose fewer",
+        ),
         ({"size": (32, 64)}, r"size=\(32, 64\)"),
         ({"count": 0}, "count=0 .* from 1 "),
         ({"count": True}, "count=True"),

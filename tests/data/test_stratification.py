@@ -205,7 +205,7 @@ def test_bad_input_is_named(labels: Any, shares: Any, words: str) -> None:
 
 def test_bad_input_of_the_report_and_the_seed() -> None:
     with pytest.raises(
-        InvalidInput, match="seed must be a whole number of at least 0 and at most .*, got -1"
+        InvalidInput, match=r"seed must be a whole number of at least 0 and at most .*, got -1"
     ):
         stratified_split([[1]], [1], seed=-1)
     with pytest.raises(InvalidInput, match="there are no parts"):

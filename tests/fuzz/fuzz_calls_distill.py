@@ -81,7 +81,7 @@ CALLS = {
         },
         after=lambda run: run.run().images,
         names=DATA,
-        accepts={"labels: as floats": "refused elsewhere"},
+        accepts={"augment: empty text": "the method's own"},
     ),
     "explore.distill.attention_matching_loss": Call(
         lambda: {
@@ -100,6 +100,7 @@ CALLS = {
         lambda: {"operations": ("flip", "color"), "seed": 0, "images": 4},
         after=lambda draw: None,
         names={"operations": "operation"},
+        accepts={f"operations: empty {kind}": "none" for kind in ("list", "array", "tensor")},
     ),
     "explore.distill.common_pattern_dropout": Call(
         lambda: {
@@ -112,6 +113,9 @@ CALLS = {
     "explore.distill.enhance_gradient": Call(
         lambda: {"grad": images(), "cam": maps(), "beta": 1.0, "threshold": "mean"},
         names={"grad": "gradient", "cam": "map"},
+        accepts={
+            f"threshold: {number}": "a level" for number in ("-1", "0", "1.5", "1e-300", "1e200")
+        },
     ),
     "explore.distill.evaluate": Call(
         lambda: {
@@ -123,7 +127,8 @@ CALLS = {
             "train": None,
         },
         after=lambda run: run.run().result(),
-        names={**SETS, "factories": "factory", "train": "train|images"},
+        names={**SETS, "factories": "factory", "train": "train|images", "distilled": "set|file"},
+        accepts={"protocol: None": "the usual protocol, which takes long"},
     ),
     "explore.distill.compare": Call(
         lambda: {
@@ -133,21 +138,28 @@ CALLS = {
             "progress": None,
             "stop": None,
         },
-        names=SETS,
+        names={**SETS, "protocol": "protocol"},
+        accepts={"protocol: None": "the usual protocol, which takes long"},
     ),
     "explore.distill.compare_results": Call(
         lambda: {"results": comparison(), "unlike": False, "against": "a"},
-        names={"results": "recording|evaluation", "against": "a|b"},
+        names={"results": "recording|evaluation", "against": "set"},
+        accepts={"against: empty text": "no comparison"},
     ),
     "explore.distill.starting_points": Call(
         lambda: {"train": image_set(), "per_class": 1, "seed": 0, "draws": 1},
         names={"train": "images|set"},
     ),
-    "explore.distill.EvaluationProtocol": Call(lambda: dict(PROTOCOL), after=str),
+    "explore.distill.EvaluationProtocol": Call(
+        lambda: dict(PROTOCOL),
+        after=str,
+        accepts={"augment: empty text": "the method's own", "architectures: text array": "names"},
+    ),
     "explore.distill.EvaluationProtocol.of": Call(
         lambda: {"self": EvaluationProtocol, "config": protocol()},
         after=str,
         names={"config": "protocol|evaluation"},
+        accepts={"config: dict": "what it lacks has its default"},
     ),
     "explore.distill.EvaluationProtocol.unlike": Call(
         lambda: {"self": protocol(), "other": protocol()}, after=list, names={"other": "protocol"}
@@ -194,6 +206,7 @@ CALLS = {
         lambda: {"data": "digits", "method": "dm", "steps": 2},
         after=str,
         names={"data": "data set"},
+        accepts={"folder": "the name of a folder"},
     ),
     "explore.distill.lab.one_run": Call(
         lambda: {"data": "digits", "method": "dm"}, after=str, names={"data": "recordings of"}

@@ -69,7 +69,14 @@ MEASURE = {
     "model": "network",
     "baseline": "images",
 }
-TARGETS = {"targets: 0": "one class for all images", "layer: empty text": "the default"}
+IMAGE_OVERFLOW = dict.fromkeys(
+    ("images: times 1e30", "images: float64 times 1e200"),
+    "a network overflows as those of PyTorch do",
+)
+CAM_NAN = {
+    f"images: one {name}": "the map is zero, and a warning names it" for name in ("NaN", "Inf")
+}
+TARGETS = {**CAM_NAN, "targets: 0": "one class for all images", "layer: empty text": "the default"}
 FORWARD = {"x": "images|features|input|sample"}
 OVERFLOW = dict.fromkeys(
     ("x: times 1e30", "x: float64 times 1e200"), "a network overflows as those of PyTorch do"
@@ -128,6 +135,7 @@ CALLS = {
             "numbers": None,
         },
         names=MEASURE,
+        accepts=IMAGE_OVERFLOW,
     ),
     "explore.attention.ActivationMapper.describe": Call(
         lambda: {"self": ActivationMapper(network()), "shape": (1, 8, 8)}
@@ -146,7 +154,8 @@ CALLS = {
             "spatial": 4.0,
             "channel": 4.0,
             "dtype": torch.float32,
-        }
+        },
+        accepts=IMAGE_OVERFLOW,
     ),
     "explore.attention.randomization_check": Call(
         lambda: {
@@ -163,7 +172,7 @@ CALLS = {
     "explore.attention.randomized": Call(
         lambda: {"model": network(), "layers": ["classifier"], "seed": 0},
         names={"model": "network|layer"},
-        accepts=TARGETS,
+        accepts={f"layers: empty {kind}": "none" for kind in ("list", "array", "tensor")},
     ),
     "explore.attention.receptive_field": Call(
         lambda: {"model": network(), "layer": "blocks.0.conv", "shape": (1, 8, 8)},

@@ -45,8 +45,14 @@ ONE, CLAW = GaussianMixture([1.0], [0.0], [1.0]), load_mixture("claw")
         (lambda: reduce(CLAW, 2, min_weight="a"), "min_weight must be a number"),
         (lambda: reduce(CLAW, 2).at(9), "from 6 to 2 components, not to 9"),
         (lambda: GaussianMixture([0, 0], [0, 1], [1, 1], normalize=True), "not all be zero"),
-        (lambda: GaussianMixture([1], [0], [1], jitter=0.1), "jitter must be a number of at least 0 and of at most"),
-        (lambda: GaussianMixture([1], [0], [1], jitter=float("nan")), "jitter must be a number of at least 0 and of at most"),
+        (
+            lambda: GaussianMixture([1], [0], [1], jitter=0.1),
+            "jitter must be a number of at least 0 and of at most",
+        ),
+        (
+            lambda: GaussianMixture([1], [0], [1], jitter=float("nan")),
+            "jitter must be a number of at least 0 and of at most",
+        ),
         (lambda: load_mixture("bivariate").affine([[0.0, 0.0], [0.0, 1.0]]), "independent rows"),
     ],
 )

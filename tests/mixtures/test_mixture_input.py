@@ -106,7 +106,10 @@ MASKED = np.ma.masked_array([0.0, 999.0], [False, True])
         (lambda: MIXTURE.log_pdf(0.0), r"points must be \[\.\.\., 2\]"),
         (lambda: GaussianMixture(torch.zeros(2, device="meta"), M, C), "must hold values"),
         (lambda: GaussianMixture(W, M, C, normalize="no"), "normalize must be true or false"),
-        (lambda: GaussianMixture(W, M, C, jitter="a"), "jitter must be a number of at least 0 and of at most"),
+        (
+            lambda: GaussianMixture(W, M, C, jitter="a"),
+            "jitter must be a number of at least 0 and of at most",
+        ),
     ],
 )
 def test_what_is_no_real_number_is_refused(call, words) -> None:

@@ -142,7 +142,10 @@ def test_mlps_do_not_change_the_global_random_state():
 
 @pytest.mark.parametrize("sizes", [(0, 1, 1, [0]), (1, 0, 1, [0]), (1, 1, 0, [0]), (1, 1, 1, [])])
 def test_sizes_of_0_are_refused(sizes):
-    with pytest.raises(InvalidInput, match=r"must be a whole number of at least 1, got 0|seeds must be one for each"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"must be a whole number of at least 1, got 0|seeds must be one for each",
+    ):
         MLPs(*sizes)
 
 

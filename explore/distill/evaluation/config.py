@@ -69,10 +69,8 @@ class EvaluationProtocol(BaseConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         strategy(self.augment)
-        listed = self.architectures
-        listed = listed.tolist() if hasattr(listed, "tolist") else listed
-        names = check_names("architectures", check_different("architectures", listed))
-        object.__setattr__(self, "architectures", tuple(names))
+        names = check_names("architectures", self.architectures)
+        object.__setattr__(self, "architectures", check_different("architectures", names))
 
     @property
     def mirrors(self) -> bool:

@@ -88,8 +88,10 @@ def _scaled_distance(
     """Return the relative distance of parameters so small or large that squares lose digits."""
     wide = [vector.double() for vector in (student, target, start)]
     errors, way = wide[0] - wide[1], wide[2] - wide[1]
+    if not all(bool(vector.isfinite().all()) for vector in wide):
+        return (errors.sum() + way.sum()) * math.nan  # An infinite way would make it 0.
     largest = float(way.detach().abs().max())
-    if 0 < largest < math.inf:  # NaN is to pass.
+    if largest > 0:
         errors, way = errors / largest, way / largest
     error, length = _distances(errors, way, ratio)
     if float(length.detach()) == 0:
@@ -97,7 +99,7 @@ def _scaled_distance(
             "the expert did not move between its two checkpoints: their parameters are equal"
         )
     result = (error / length).to(torch.promote_types(student.dtype, target.dtype))
-    if not torch.isfinite(result) and all(bool(vector.isfinite().all()) for vector in wide):
+    if not torch.isfinite(result):
         raise InvalidInput(
             f"the student is too far from the expert for {result.dtype}; it has diverged"
         )
