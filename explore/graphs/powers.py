@@ -39,10 +39,9 @@ def safe_scale(
         return values
     low, high = limits
     if not axes:
-        largest = torch.linalg.vector_norm(values.detach(), math.inf)
-        size = largest.item()
+        size = max(abs(limit.item()) for limit in values.detach().aminmax())
         is_safe = not size or low <= _second_power(size, power) <= high
-        return values if is_safe else values / largest
+        return values if is_safe else values / values.new_tensor(size)
     sizes = values.detach().abs().amax(axes, keepdim=True)
     second_power = sizes.double() ** (2 * power)
     is_extreme = (sizes > 0) & ~((second_power >= low) & (second_power <= high))
