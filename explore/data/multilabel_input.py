@@ -7,7 +7,7 @@ from typing import Any
 
 from explore.core.validation import check_text
 from explore.data import load_multilabel
-from explore.data._resolve import without_downloads
+from explore.data._resolve import loader_options
 from explore.data.image_set import ImageSet
 from explore.data.multilabel_set import MultilabelSet
 from explore.errors import InvalidInput
@@ -38,8 +38,8 @@ def resolve_multilabel(data: Any) -> MultilabelSet:
                 "this run was made from tensors, and a recording does not contain them; "
                 "pass data=(inputs, labels)"
             )
-        options = data.get("options")
-        options = without_downloads({} if options is None else options)
+        described = data.get("options")
+        options = loader_options({} if described is None else described)
         if "name" in options:
             raise InvalidInput(f"{name} has no option 'name'")
         return load_multilabel(name, **options)

@@ -10,7 +10,7 @@ import torch
 
 from explore.core.validation import check_text
 from explore.data import load_graph_set
-from explore.data._resolve import without_downloads
+from explore.data._resolve import loader_options
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
 
@@ -37,8 +37,8 @@ def resolve_graphs(data: Any) -> GraphSet:
             raise InvalidInput(
                 "this run was made from graphs that a recording does not contain; pass data=graphs"
             )
-        options = data.get("options")
-        options = without_downloads({} if options is None else options)
+        described = data.get("options")
+        options = loader_options({} if described is None else described)
         if "name" in options:
             raise InvalidInput(f"{name} has no option 'name'")
         return load_graph_set(name, **options)

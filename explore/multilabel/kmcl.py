@@ -23,7 +23,7 @@ from explore.multilabel.kernel_mixture import (
     reconstruction_of,
 )
 from explore.multilabel.overlap import label_overlap, positive_pairs
-from explore.multilabel.similarity import anchor_similarity
+from explore.multilabel.similarity import similarity_of_anchors
 
 
 @full_precision
@@ -64,13 +64,25 @@ def kernel_contrast(
         >>> kernel_contrast(mixture, torch.tensor([[1, 0], [1, 1], [0, 0]]))
         Contrast(loss=tensor(0.3466), anchors=2, skipped=1)
     """
+    mixture = check_mixture(mixture)
+    labels = fitting_labels(mixture, labels)
+    return _contrast_of(mixture, labels, temperature, correlation, alpha, overlap)
+
+
+def _contrast_of(
+    mixture: KernelMixture,
+    labels: torch.Tensor,
+    temperature: float,
+    correlation: str,
+    alpha: float | None,
+    overlap: str,
+) -> Contrast:
+    """Return the same as ``kernel_contrast`` for a mixture and labels that are checked."""
     temperature = check_number("temperature", temperature, at_least=MIN_TEMPERATURE)
     correlation = check_choice("correlation", correlation, CORRELATION_NAMES)
     overlap = check_choice("overlap", overlap, OVERLAP_NAMES)
     if alpha is not None:
         alpha = check_number("alpha", alpha, above=0, at_most=1)
-    mixture = check_mixture(mixture)
-    labels = fitting_labels(mixture, labels)
     count = len(labels)
     diagonal = torch.eye(count, dtype=torch.bool, device=labels.device)
     if alpha is None:
@@ -85,7 +97,7 @@ def kernel_contrast(
     # Only the components of an anchor's own labels matter: P rows in place of B × K.
     rows, columns = (labels * (positive_count > 0)[:, None]).nonzero(as_tuple=True)
     parameters = mixture.means, mixture.variances
-    similarity = anchor_similarity(*parameters, rows, columns, mixture.features.shape[1])
+    similarity = similarity_of_anchors(*parameters, rows, columns, mixture.features.shape[1])
     energy = similarity / temperature
     others = energy.masked_fill(diagonal[rows], -torch.inf)
     log_probability = energy - others.logsumexp(1, keepdim=True)
@@ -159,7 +171,7 @@ def kmcl_loss(
     values = fitting_labels(mixture, labels, mask)
     if mask is not None:
         mask = check_mask(mask, tuple(values.shape)).to(values.device)
-    contrast = kernel_contrast(mixture, values, temperature, correlation, alpha, overlap)
+    contrast = _contrast_of(mixture, values, temperature, correlation, alpha, overlap)
     terms: dict[str, Any] = {
         "classification": asymmetric_loss(
             mixture.logits, values, gamma_neg, gamma_pos, clip, "sample", mask

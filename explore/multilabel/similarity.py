@@ -115,18 +115,31 @@ def anchor_similarity(
     anchors = check_numbers("anchors", anchors, len(anchors), len(means), "component")
     labels = check_numbers("labels", labels, len(anchors), means.shape[-1], "component")
     anchors, labels = anchors.to(means.device), labels.to(means.device)
+    similarity = similarity_of_anchors(means, variances, anchors, labels, axes, chunk)
+    _check_distance(similarity)
+    return similarity
+
+
+def similarity_of_anchors(
+    means: torch.Tensor,
+    variances: torch.Tensor,
+    anchors: torch.Tensor,
+    labels: torch.Tensor,
+    axes: int,
+    chunk: int | None = None,
+) -> torch.Tensor:
+    """Return the same as ``anchor_similarity`` for parameters that are checked."""
     # By label, then sample: [K, B] or [K, B, D].
     means, variances = (values.movedim(-1, 0).contiguous() for values in (means, variances))
     if means.ndim == 2:
-        distance = axes * _anchor_distance(anchors, labels, means, variances)
-        return torch.exp(-_check_distance(distance))
+        return torch.exp(-axes * _anchor_distance(anchors, labels, means, variances))
     rows = chunk or max(1, CHUNK_VALUES // max(means[0].numel(), 1))
     rows = max(1, min(len(anchors), rows))
     distances = [
         checkpoint(_summed_anchor_distance, *part, means, variances, use_reentrant=False)
         for part in zip(anchors.split(rows), labels.split(rows), strict=True)
     ]
-    return torch.exp(-_check_distance(torch.cat(distances)))
+    return torch.exp(-torch.cat(distances))
 
 
 def check_parameters(means: Any, variances: Any) -> tuple[torch.Tensor, torch.Tensor]:
