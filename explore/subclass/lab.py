@@ -34,6 +34,9 @@ from explore.widgets.live import Live
 if TYPE_CHECKING:
     import xarray
 
+MAX_SEEDS = 1_000
+"""More runs of each method would take hours in a notebook."""
+
 SHIPPED_STUDIES = ("digits", "mnist")
 """Data sets whose studies are part of the package."""
 
@@ -204,7 +207,7 @@ def live(
     }
     for name, values in settings.items():
         check_different(name, values)
-    seeds = check_whole_number("seeds", seeds, at_least=1)
+    seeds = check_whole_number("seeds", seeds, at_least=1, at_most=MAX_SEEDS)
     return LiveStudy(settings, seeds, DIGITS if data is None else data, options)
 
 
@@ -226,6 +229,7 @@ class LiveStudy(Live):
         options: dict[str, Any],
     ) -> None:
         self.seeds, self.data, self.options = seeds, data, options
+        self._is_default = isinstance(data, Mapping) and data == DIGITS
         self._teachers: dict[str, Any] = {}
         starts = {
             "labels": ("labelled images", 50),
@@ -266,7 +270,7 @@ class LiveStudy(Live):
     def _scores(self) -> xarray.Dataset:
         """Return the scores of the current run, or first those of the shipped study."""
         if self.run is None:
-            if self.data == DIGITS and not self.options and self.seeds == 5:
+            if self._is_default and not self.options and self.seeds == 5:
                 study = students(study_of("digits").sel(lesson=list(DEFAULT_METHODS)), width=16)
                 scores = study.isel(width=[int(study["width_index"])]).assign(width_index=0)
                 return scores.assign_attrs(data="digits (shipped)")

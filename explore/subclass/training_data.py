@@ -12,7 +12,7 @@ import torch
 from explore.core.label_hierarchy import check_labels, check_subclasses, check_superclasses
 from explore.core.runs import stream_seed
 from explore.data._checks import check_images
-from explore.data._resolve import resolve_dataset
+from explore.data._resolve import loader_options, resolve_dataset
 from explore.data.image_set import ImageSet, sha256_of
 from explore.data.training_data import TrainingData
 from explore.errors import InvalidInput
@@ -195,7 +195,8 @@ def resolve_parts(data: Any, split: str) -> tuple[Any, Any]:
     if isinstance(data, str):
         train = load(data)
     elif isinstance(data, Mapping) and data.get("name") != "tensors":
-        train = load(data["name"], **{**data.get("options", {}), "split": "train"})
+        options = {**loader_options(data.get("options") or {}), "split": "train"}
+        train = resolve_dataset({**data, "options": options})[0]
     if not isinstance(train, ImageSet):
         raise InvalidInput(
             "data must be the name of a set, an ImageSet, or (train, test), each an ImageSet or "
