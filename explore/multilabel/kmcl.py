@@ -23,7 +23,7 @@ from explore.multilabel.kernel_mixture import (
     reconstruction_of,
 )
 from explore.multilabel.overlap import label_overlap, positive_pairs
-from explore.multilabel.similarity import similarity_of_anchors
+from explore.multilabel.similarity import similarity_of_anchors as anchor_similarity
 
 
 @full_precision
@@ -97,7 +97,7 @@ def _contrast_of(
     # Only the components of an anchor's own labels matter: P rows in place of B × K.
     rows, columns = (labels * (positive_count > 0)[:, None]).nonzero(as_tuple=True)
     parameters = mixture.means, mixture.variances
-    similarity = similarity_of_anchors(*parameters, rows, columns, mixture.features.shape[1])
+    similarity = anchor_similarity(*parameters, rows, columns, mixture.features.shape[1])
     energy = similarity / temperature
     others = energy.masked_fill(diagonal[rows], -torch.inf)
     log_probability = energy - others.logsumexp(1, keepdim=True)
