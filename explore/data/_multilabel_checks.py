@@ -113,7 +113,7 @@ def check_features(inputs: torch.Tensor, names: Sequence[str]) -> None:
         name = f" ({names[column]!r})" if names else ""
         raise InvalidInput(
             f"feature {column}{name} of sample {row} is {inputs[row, column].item()}; "
-            "replace it by a number, or leave the sample out"
+            "replace it by a number, or leave the sample out of the inputs"
         )
 
 

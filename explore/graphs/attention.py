@@ -121,6 +121,8 @@ def node_attention(
     """
     kind = check_choice("kind", kind, NODE_ATTENTION_KINDS)
     power = check_number("power", power, above=0)
+    if kind == "energy" and target is not None:  # "gradcam" checks it against the classes.
+        check_whole_number("target", target, at_least=0)
     model = check_network("model", model)
     graphs = as_graph_set(graph)
     with evaluation_mode(model):

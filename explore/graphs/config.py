@@ -20,6 +20,9 @@ METHOD_OPTIONS: dict[str, dict[str, Any]] = {
 MOST_RATE = 1e30
 """Rates up to this are numbers of float32."""
 
+MOST_STEPS = 10**9
+"""Months of computation."""
+
 LEARN_CHOICES = ("both", "features", "edges")
 MATCH_CHOICES = ("attention", "gradients")
 SELECTIONS = ("random", "herding", "kcenter")
@@ -81,7 +84,7 @@ class CondenseConfig(BaseConfig):
     method: str = option("gstam", "one of " + ", ".join(METHOD_OPTIONS), choices=METHOD_OPTIONS)
     data: Any = option("motifs", "name of the graph set, such as motifs or MUTAG")
     graphs_per_class: int = option(1, "synthetic graphs of each class", at_least=1)
-    steps: int = option(1000, "steps to run in all", at_least=1)
+    steps: int = option(1000, "steps to run in all", at_least=1, at_most=MOST_STEPS)
     seed: int = seed_option()
     preset: str = option(
         "code",

@@ -12,6 +12,7 @@ from torch import nn
 
 from explore.core.array_validation import as_array, check_array
 from explore.core.runs import torch_threads
+from explore.core.tensor_validation import check_network
 from explore.core.validation import check_text
 from explore.data.graph_set import GraphSet
 from explore.errors import InvalidInput
@@ -44,6 +45,8 @@ def networks_for(graphs: GraphSet, network: nn.Module | None, seed: int) -> dict
         network: the trained one; by default a GCN is trained.
         seed: of the training and of the untrained network.
     """
+    if network is not None:
+        network = check_network("network", network)
     norm = "batch" if len(graphs) >= 2 * BATCH else "none"
     if network is None:
         with torch_threads(1):

@@ -45,7 +45,7 @@ def check_class_sizes(source: GraphSet, per_class: int) -> None:
         if len(members) < per_class:
             raise InvalidInput(
                 f"class {name} has {len(members)} graphs, {per_class} of each class are asked; "
-                "ask for fewer, or leave the class out"
+                "ask for fewer by graphs_per_class, or leave the class out"
             )
 
 

@@ -29,23 +29,29 @@ GUESSES = ("none", "one to five", "more than five")
 
 
 @cache
+def _read(name: str) -> xarray.Dataset:
+    """Return a shipped recording, which is read once."""
+    return open_recording(shipped(f"data/{name}.zarr.zip")).load()
+
+
+@cache
+def _with_layout(method: str) -> xarray.Dataset:
+    return add_layout(_read(f"motifs-{method}"))
+
+
 def recording_of(method: str) -> xarray.Dataset:
     """Return the shipped condensation of motif graphs by a method, with its layout."""
-    check_choice("method", method, RECORDED)
-    return add_layout(open_recording(shipped(f"data/motifs-{method}.zarr.zip")).load())
+    return _with_layout(check_choice("method", method, RECORDED))
 
 
-@cache
 def study_of(data: str) -> xarray.Dataset:
     """Return the shipped study of a set of graphs: "MUTAG", "PROTEINS" or "motifs"."""
-    check_choice("data", data, STUDIES)
-    return open_recording(shipped(f"data/graph-study-{data.lower()}.zarr.zip")).load()
+    return _read(f"graph-study-{check_choice('data', data, STUDIES).lower()}")
 
 
-@cache
 def motif_study() -> xarray.Dataset:
     """Return the shipped study of attention and motifs."""
-    return open_recording(shipped("data/motif-study.zarr.zip")).load()
+    return _read("motif-study")
 
 
 def learnt_edges(recording: xarray.Dataset | None = None) -> Explorer:

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explore.core.schema import RecordingKind
 from explore.core.statistics import mean_and_std, paired_difference
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_items, describe
+from explore.errors import InvalidInput
 from explore.graphs.catalog import METHOD_LABELS
 from explore.graphs.recordings import BASELINE, STUDY
 
 if TYPE_CHECKING:
     import pandas
     import xarray
+
+
+def first_of(kind: RecordingKind, recordings: Any) -> xarray.Dataset:
+    """Return the first of recordings of a kind, or a single one.
+
+    Raises:
+        InvalidInput: there is none, or it is of another kind.
+    """
+    checked = kind.check(recordings)
+    if not checked:
+        raise InvalidInput(f"study must be a recording of {kind.name}, got {describe(recordings)}")
+    return checked[0]
 
 
 def table(
@@ -36,7 +50,7 @@ def table(
     """
     import pandas
 
-    last = STUDY.check(study)[0]
+    last = first_of(STUDY, study)
     last = last.isel(step=-1) if "step" in last.dims else last
     check_choice("measure", measure, [str(name) for name in last["measure"].values])
     methods = [str(name) for name in last["training_set"].values]
@@ -72,11 +86,15 @@ def tables(
         studies: recordings; other ones are skipped.
         against: the method to which the others are compared; by default the unmodified graphs.
         unlike: has no effect here, because each row names its data set.
+
+    Raises:
+        InvalidInput: no study is among the recordings.
+        UnknownName: ``against`` is not in one of the studies.
     """
     import pandas
 
     parts = []
-    for study in studies:
+    for study in check_items("studies", studies):
         if "graph_score" not in study:
             continue
         methods = [str(name) for name in study["training_set"].values]
@@ -86,6 +104,8 @@ def tables(
         balanced.insert(2, "accuracy", accuracy["accuracy"])
         balanced.insert(0, "data", study.attrs["config"]["data"]["name"])
         parts.append(balanced)
+    if not parts:
+        raise InvalidInput(f"studies must be recordings of {STUDY.name}, got none")
     joined = pandas.concat(parts, ignore_index=True)
     joined.attrs["percent"] = ("balanced",)
     return joined

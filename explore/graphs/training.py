@@ -194,7 +194,9 @@ def _outputs(
     except ExploreError:
         raise
     except Exception as error:  # The network of somebody else may fail in any way.
-        raise InvalidInput(f"{type(network).__name__} cannot take these graphs: {error}") from error
+        raise InvalidInput(
+            f"network {type(network).__name__} cannot take these graphs: {error}"
+        ) from error
     if not isinstance(values, torch.Tensor) or values.ndim != 2 or len(values) != count:
         raise InvalidInput(
             f"{type(network).__name__} must return {title} [{count}, n], got {describe(values)}"

@@ -49,23 +49,29 @@ CORRELATION_LABELS = {
 
 
 @cache
+def _read(name: str) -> xarray.Dataset:
+    """Return a shipped recording, which is read once."""
+    return open_recording(shipped(f"data/{name}.zarr.zip")).load()
+
+
+@cache
+def _with_positions(method: str) -> xarray.Dataset:
+    return add_projection(_read(f"scenes-{method}"))
+
+
 def recording_of(method: str) -> xarray.Dataset:
     """Return the shipped training on scenes with a loss, with the positions of its samples."""
-    check_choice("method", method, RECORDED)
-    return add_projection(open_recording(shipped(f"data/scenes-{method}.zarr.zip")).load())
+    return _with_positions(check_choice("method", method, RECORDED))
 
 
-@cache
 def study_of(data: str) -> xarray.Dataset:
     """Return the shipped study of a data set: "scenes", "emotions" or "yeast"."""
-    check_choice("data", data, STUDIES)
-    return open_recording(shipped(f"data/multilabel-study-{data}.zarr.zip")).load()
+    return _read(f"multilabel-study-{check_choice('data', data, STUDIES)}")
 
 
-@cache
 def weight_study() -> xarray.Dataset:
     """Return the shipped study of the weight of KMCL's contrast."""
-    return open_recording(shipped("data/contrast-weights.zarr.zip")).load()
+    return _read("contrast-weights")
 
 
 def who_pulls(recording: xarray.Dataset | None = None) -> Explorer:

@@ -134,10 +134,14 @@ def _create_encoder(factory: EncoderFactory, seed: int) -> nn.Module:
         raise InvalidInput(f"{expected}; it cannot be called with one seed ({error})") from error
     except ValueError:  # Some functions have no signature.
         pass
-    network = factory(seed)
+    try:
+        network: Any = factory(seed)
+    except Exception as error:  # The function of somebody else may fail in any way.
+        raise InvalidInput(f"{expected}; it failed: {error}") from error
     if not isinstance(network, nn.Module):
         raise InvalidInput(f"{expected}; it returned {type(network).__name__}")
-    return network
+    created: nn.Module = network
+    return created
 
 
 def _feature_width(encoder: nn.Module, source: MultilabelSet) -> int:

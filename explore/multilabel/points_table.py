@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.core.compare import frame_at
-from explore.core.validation import check_path
+from explore.core.validation import check_path, describe
 from explore.errors import DependencyMissing, InvalidInput
 from explore.multilabel.figures.projection import principal_axes, project
 from explore.multilabel.recordings import TRAINING
@@ -57,7 +57,12 @@ def points_table(recording: xarray.Dataset, step: int | None = None) -> pandas.D
     """
     import pandas
 
-    recording = TRAINING.check(recording)[0]
+    checked = TRAINING.check(recording)
+    if not checked:
+        raise InvalidInput(
+            f"recording must be a recording of {TRAINING.name}, got {describe(recording)}"
+        )
+    recording = checked[0]
     if "step" not in recording.dims:
         recording = recording.expand_dims("step")
     frame = frame_at(recording, step).load()

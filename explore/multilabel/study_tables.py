@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from explore.core.statistics import mean_and_std, paired_difference
-from explore.core.validation import check_choice
+from explore.core.validation import check_choice, check_items, describe
 from explore.errors import InvalidInput
 from explore.multilabel.catalog import METHOD_LABELS
 from explore.multilabel.config import CONTRASTIVE_METHODS
@@ -27,7 +27,10 @@ def last_frame(studies: xarray.Dataset | Sequence[xarray.Dataset]) -> xarray.Dat
     Raises:
         InvalidInput: no such study.
     """
-    last = STUDY.check(studies)[0]
+    checked = STUDY.check(studies)
+    if not checked:
+        raise InvalidInput(f"study must be a recording of {STUDY.name}, got {describe(studies)}")
+    last = checked[0]
     return last.isel(step=-1) if "step" in last.dims else last
 
 
@@ -124,7 +127,11 @@ def tables(
     """
     import pandas
 
-    frames = [last_frame(study) for study in studies if "training_loss" in study.dims]
+    frames = [
+        last_frame(study)
+        for study in check_items("studies", studies)
+        if "training_loss" in study.dims
+    ]
     if not frames:
         raise InvalidInput(
             f"expected recordings of {STUDY.name}, got none among {len(studies)} recordings"
