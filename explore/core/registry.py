@@ -163,6 +163,7 @@ def labs() -> list[Lab]:
 
 def datasets(content: str = "images") -> dict[str, DataSet]:
     """Return all data sets of one kind of content, such as "images" or "graphs", by name."""
+    content = check_text("content", content)
     rows = [row for topic in topics().values() for row in topic.datasets]
     return {row.name: row for row in rows if row.content == content}
 

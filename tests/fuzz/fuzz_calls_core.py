@@ -12,6 +12,7 @@ import pandas
 import xarray
 from bar_data import BarPicture, bar_source, picture_data, work
 from fuzz_judge import Call
+from fuzz_values import CONSTANTS
 
 from explore import build, record
 from explore.core.resources import shipped
@@ -56,6 +57,11 @@ FILE = {"path": "recording|file", "recording": "recording|folder"}
 PAIR = {"a": "values|number", "b": "values|number"}
 RECORDINGS = {"recordings": "recording", "names": "name"}
 ANY_TEXT = "any text"
+ITEMS = {
+    f"{name}: {kind}": "a list"
+    for name in ("values", "value")
+    for kind in ("generator", "text array", "seven dimensions")
+}
 
 CALLS = {
     "explore.build": Call(
@@ -99,6 +105,7 @@ CALLS = {
     ),
     "explore.core.recording.describe_difference": Call(
         lambda: {"recorded": {"a": 1}, "present": {"a": 2}},
+        accepts={"recorded: dict": "a configuration", "present: dict": "a configuration"},
         names={"recorded": "config", "present": "config"},
     ),
     "explore.core.recording.frame_index": Call(lambda: {"recording": recording(), "step": 1}),
@@ -211,7 +218,10 @@ CALLS = {
         },
         after=str,
         names={"out": "file format", "values": "position|height"},
-        accepts={"label": ANY_TEXT},
+        accepts={
+            "label": ANY_TEXT,
+            **{f"values: {value.name}": "the function of the caller" for value in CONSTANTS},
+        },
     ),
     "explore.sweep.plan": Call(
         lambda: {"configs": [{"method": "random", "seed": 1}], "evaluate": None},
@@ -225,19 +235,37 @@ CALLS = {
         lambda: {"label": "step", "values": [0, 1, 2], "start": 1},
         after=lambda control: control.start,
         names={"values": "must be one of", "start": "must be one of"},
-        accepts={"label": ANY_TEXT, "names: dict": "texts"},
+        accepts={
+            "label": ANY_TEXT,
+            "names: dict": "texts",
+            "start: empty list": "nothing is selected",
+            "start: seven dimensions": "a tensor of one number equals it",
+            **ITEMS,
+        },
     ),
     "explore.widgets.Choice": Call(
         lambda: {"label": "kind", "values": ["a", "b"], "start": "a", "names": {"a": "A"}},
         after=lambda control: control.start,
         names={"values": "must be one of", "start": "must be one of"},
-        accepts={"label": ANY_TEXT, "names: dict": "texts"},
+        accepts={
+            "label": ANY_TEXT,
+            "names: dict": "texts",
+            "start: empty list": "nothing is selected",
+            "start: seven dimensions": "a tensor of one number equals it",
+            **ITEMS,
+        },
     ),
     "explore.widgets.MultiChoice": Call(
         lambda: {"label": "kinds", "values": ["a", "b"], "start": ("a",), "names": {"a": "A"}},
         after=lambda control: control.start,
         names={"values": "must be one of", "start": "must be one of"},
-        accepts={"label": ANY_TEXT, "names: dict": "texts"},
+        accepts={
+            "label": ANY_TEXT,
+            "names: dict": "texts",
+            "start: empty list": "nothing is selected",
+            "start: seven dimensions": "a tensor of one number equals it",
+            **ITEMS,
+        },
     ),
     "explore.widgets.Button": Call(
         lambda: {"label": "go", "action": print, "tooltip": ""},
@@ -263,6 +291,7 @@ CALLS = {
     "explore.widgets.Explorer.offer": Call(
         lambda: {"self": explorer(), "name": "step", "values": [0, 1], "value": 1},
         names={"name": "control", "value": "step", "values": "step"},
+        accepts=ITEMS,
     ),
     **{
         f"explore.widgets.{kind.__name__}.nearest": Call(
@@ -274,7 +303,10 @@ CALLS = {
     "explore.widgets.Job": Call(
         lambda: {"work": work, "label": "work", "on_progress": None, "on_done": None},
         after=lambda job: None,
-        accepts={"label": ANY_TEXT},
+        accepts={
+            "label": ANY_TEXT,
+            **{f"work: {kind}": "a function" for kind in ("function", "class", "network")},
+        },
     ),
     "explore.widgets.Job.join": Call(lambda: {"self": Job(work), "timeout": 1.0}),
     "explore.widgets.Job.start": Call(lambda: {"self": Job(work), "inline": True}),

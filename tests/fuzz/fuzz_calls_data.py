@@ -106,6 +106,12 @@ def multilabel_set() -> MultilabelSet:
 INDICES = {"indices": "index|no graphs|no samples"}
 LABELS = {"labels": "label", "label_names": "names", "inputs": "feature|sample", "parts": "part"}
 
+SET_NAMES = {
+    f"name: {value}": "any text"
+    for value in ("text", "empty text", "digit text", "TeX", "NUL", "long text")
+}
+MASKS = {"labels: bool tensor": "0 and 1"}
+
 CALLS = {
     "explore.data.load": Call(
         lambda: {"name": "digits", "split": "train"}, names={"name": "data set"}
@@ -140,7 +146,9 @@ CALLS = {
         lambda: {"data": (random(12, 5), many_labels())}, names={"data": "labels|inputs|set"}
     ),
     "explore.data.stratified_split": Call(
-        lambda: {"labels": many_labels(), "shares": [0.5, 0.5], "seed": 0}, names=LABELS
+        lambda: {"labels": many_labels(), "shares": [0.5, 0.5], "seed": 0},
+        names=LABELS,
+        accepts=MASKS,
     ),
     "explore.data.stratification_report": Call(
         lambda: {
@@ -148,11 +156,13 @@ CALLS = {
             "parts": [range(6), range(6, 12)],
             "label_names": ["sea", "sky"],
         },
-        names={**LABELS, "parts": "part"},
+        names={**LABELS, "parts": "part", "labels": "part"},
+        accepts={"parts: dict": "indices by name", "parts: generator": "indices"},
     ),
     "explore.data.ImageSet": Call(
         set_fields,
         names={"parents": "class", "subclasses": "subclass", "agreement": "agreement"},
+        accepts=SET_NAMES,
     ),
     "explore.data.ImageSet.batch": Call(
         lambda: {"self": image_set(), "indices": torch.tensor([0, 2])}, names=INDICES
@@ -236,6 +246,7 @@ CALLS = {
             "degree_features": False,
         },
         names={"sizes": "graph|nodes", "motif": "motif"},
+        accepts=SET_NAMES,
     ),
     "explore.data.GraphSet.adjacency": Call(lambda: {"self": motifs(), "graph": 0}),
     "explore.data.GraphSet.from_edges": Call(
@@ -275,6 +286,7 @@ CALLS = {
             "feature_names": list("abcde"),
         },
         names=LABELS,
+        accepts=SET_NAMES,
     ),
     "explore.data.MultilabelSet.from_images": Call(
         lambda: {"self": MultilabelSet, "image_set": image_set()}, names={"image_set": "ImageSet"}
@@ -289,6 +301,7 @@ CALLS = {
             "name": "toy",
         },
         names=LABELS,
+        accepts=SET_NAMES,
     ),
     "explore.data.MultilabelSet.batch": Call(
         lambda: {"self": multilabel_set(), "indices": torch.tensor([0, 2])}, names=INDICES

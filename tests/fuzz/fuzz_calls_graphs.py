@@ -45,6 +45,7 @@ CALLS = {
         },
         after=lambda run: run.run().result(),
         names={"graphs": "graph"},
+        accepts={"steps: None": "the usual number, which takes long"},
     ),
     "explore.graphs.graph_scores": Call(
         lambda: {"network": network(), "graphs": motifs()}, names={"graphs": "graph"}

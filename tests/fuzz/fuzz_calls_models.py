@@ -186,7 +186,8 @@ CALLS = {
             "method": "herding",
             "per_class": 2,
             "seed": 0,
-        }
+        },
+        names={"features": "labels"},
     ),
     "explore.models.ConvNet": Call(
         lambda: {
@@ -265,6 +266,7 @@ CALLS = {
             "mask": torch.ones(2, 4).bool(),
         },
         after=gcn(),
+        accepts={"features: float64 times 1e200": "a network overflows as those of PyTorch do"},
     ),
     "explore.models.DenseGraphs.of": Call(
         lambda: {

@@ -70,6 +70,9 @@ NAMES_OF = {
     "gamma_pos": "gamma",
 }
 
+EMPTY_LABELS = {"labels: zeros": "NaN for labels without a positive, as documented"}
+MASKS = {"labels: bool tensor": "0 and 1"}
+
 CALLS = {
     "explore.multilabel.asymmetric_loss": Call(
         lambda: {
@@ -95,7 +98,9 @@ CALLS = {
         names=NAMES_OF,
     ),
     "explore.multilabel.average_precision": Call(
-        lambda: {"scores": scores(), "labels": many_labels(), "mask": mask()}, names=NAMES_OF
+        lambda: {"scores": scores(), "labels": many_labels(), "mask": mask()},
+        names=NAMES_OF,
+        accepts=EMPTY_LABELS,
     ),
     "explore.multilabel.choose_threshold": Call(
         lambda: {
@@ -117,6 +122,7 @@ CALLS = {
             "legacy": False,
         },
         names=NAMES_OF,
+        accepts=EMPTY_LABELS,
     ),
     "explore.multilabel.component_similarity": Call(
         lambda: {"means": random(4, 3, 2), "variances": random(4, 3, 2), "axes": 1, "chunk": 2}
@@ -155,10 +161,14 @@ CALLS = {
         names=NAMES_OF,
     ),
     "explore.multilabel.label_overlap": Call(
-        lambda: {"labels": many_labels(), "kind": "jaccard", "empty_match": False}, names=NAMES_OF
+        lambda: {"labels": many_labels(), "kind": "jaccard", "empty_match": False},
+        names=NAMES_OF,
+        accepts=MASKS,
     ),
     "explore.multilabel.positive_pairs": Call(
-        lambda: {"labels": many_labels(), "alpha": 0.5, "kind": "jaccard"}, names=NAMES_OF
+        lambda: {"labels": many_labels(), "alpha": 0.5, "kind": "jaccard"},
+        names=NAMES_OF,
+        accepts=MASKS,
     ),
     "explore.multilabel.log_mixture_similarity": Call(
         lambda: {"mixture": density(), "kind": "product"}, names=NAMES_OF

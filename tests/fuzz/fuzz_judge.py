@@ -165,6 +165,8 @@ def judge(
     except (Exception, SystemExit) as error:
         if name in CALLBACKS and callable(value):
             return "pass", "the function of the caller failed itself"
+        if reason := call.accepts.get(f"{name}: {hostile.name}"):
+            return "pass", reason
         return "raw", f"{type(error).__name__}: {str(error)[:160]}"
     return _judge_result(function, call, name, hostile, original, value, result, valid)
 
