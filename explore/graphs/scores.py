@@ -20,7 +20,7 @@ def area_under_curve(scores: Any, truth: Any) -> float:
         InvalidInput: arrays of another shape or type, or scores that are not finite.
 
     Example:
-        >>> area_under_curve(np.array([0.1, 0.9, 0.9, 0.2]), np.array([False, True, False, False]))
+        >>> area_under_curve([0.1, 0.9, 0.9, 0.2], [False, True, False, False])
         0.8333333333333334
     """
     scores = check_array("scores", scores, ("n",), empty=True)

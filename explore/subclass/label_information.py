@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from explore.core.array_validation import as_array, check_array
 from explore.core.label_hierarchy import check_subclasses, check_superclasses
-from explore.core.validation import check_number, to_python
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice, check_number
+from explore.errors import InvalidInput
 
 Kind = Literal["soft", "hard", "mutual", "argmax"]
 BIT_KINDS = get_args(Kind)
@@ -59,8 +59,7 @@ def label_bits(
         >>> label_bits([0, 1, 2, 3], [0, 0, 1, 1], kind="hard")
         1.0
     """
-    if to_python(kind) not in BIT_KINDS:
-        raise UnknownName("kind of label bits", kind, BIT_KINDS)
+    kind = cast(Kind, check_choice("kind of label bits", kind, BIT_KINDS))
     check_number("temperature", temperature, above=0)
     if kind == "hard":
         parents = check_superclasses(parents)

@@ -331,6 +331,7 @@ def test_a_resumed_run_equals_an_uninterrupted_run(cwd: Path) -> None:
         np.testing.assert_array_equal(left[name], right[name])
     first, second = (open_recording(cwd / f"{name}.zarr").load() for name in ("runs/a", "b"))
     assert first.attrs.pop("seconds") > 0 < second.attrs.pop("seconds")
+    assert first.attrs.pop("id") != second.attrs.pop("id")
     xarray.testing.assert_identical(first, second)
 
 

@@ -55,7 +55,7 @@ def test_a_budget_adds_up_to_twenty_calls(
 def test_a_ratio_is_that_of_the_rounds_with_its_range() -> None:
     assert benchmark.Ratio.of([2, 9, 8], [1, 3, 8]) == (2, 1, 3)
     assert f"{benchmark.Ratio(2, 1, 3):.0f}" == "2 (from 1 to 3, round by round)"
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="denominators must be"):
         benchmark.Ratio.of([1, 2], [1])
 
 

@@ -316,7 +316,7 @@ def test_tables_of_something_else_are_refused(function: Any, arguments: Any, wor
         function(*arguments)
 
 
-@pytest.mark.parametrize("names", [{"convnet"}, {"convnet": 1}, iter(["convnet"]), [1.5], [["a"]]])
+@pytest.mark.parametrize("names", [{"convnet"}, {"convnet": 1}, [1.5], [["a"]]])
 def test_architectures_are_a_list_of_names(names: Any) -> None:
     with pytest.raises(InvalidInput, match="architectures must be a list"):
         EvaluationProtocol(architectures=names)

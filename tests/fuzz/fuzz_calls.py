@@ -58,6 +58,11 @@ EXCLUDED = {
     "explore.sweep.run": "starts processes; its configurations are those of plan",
     "explore.mixtures.lab.record_in_memory": "reductions and the lab call it",
     "explore.plotting.Target": "a picture makes it",
+    "explore.core.recording.check_dataset": "a check itself",
+    "explore.core.recording.recording_id": "record uses it around the products that it writes",
+    "explore.core.recording.steps_of": "called with the step of an opened recording",
+    "explore.core.runs.advance_once": "record calls it with its run",
+    "explore.core.tables.csv_safe": "called with the table of a picture",
     # Results: tuples that functions return.
     "explore.attention.ClassMaps": "a result",
     "explore.attention.PowerSums": "a result",

@@ -153,7 +153,11 @@ CALLS = {
     "explore.distill.EvaluationProtocol": Call(
         lambda: dict(PROTOCOL),
         after=str,
-        accepts={"augment: empty text": "the method's own", "architectures: text array": "names"},
+        accepts={
+            "augment: empty text": "the method's own",
+            "architectures: text array": "names",
+            "architectures: generator": "names",
+        },
     ),
     "explore.distill.EvaluationProtocol.of": Call(
         lambda: {"self": EvaluationProtocol, "config": protocol()},

@@ -125,7 +125,7 @@ CALLS = {
     "explore.graphs.lab.edit_graph": Call(
         lambda: {"graphs": motifs(), "network": network(), "seed": 0},
         after=str,
-        names={"graphs": "graph"},
+        names={"graphs": "graph", "network": "message passing"},
     ),
     "explore.graphs.lab.learnt_edges": Call(lambda: {"recording": recording()}, after=str),
     "explore.graphs.lab.motif_check": Call(

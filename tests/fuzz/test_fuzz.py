@@ -20,6 +20,8 @@ from fuzz_doors import arguments_of, doors
 from fuzz_judge import Call, flat, invoke, judge
 from fuzz_values import VALUES, Hostile
 
+from explore.core import registry
+
 DOORS = doors()
 SHARE = 1.0 if EVERYTHING else 0.02
 """The share of all cases in a quick run, which then takes about half a minute."""
@@ -60,6 +62,7 @@ def test_hostile_arguments(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, record_property: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EXPLORE_TOPICS", "")  # add_topic changes it
     function, call = DOORS[name], CALLS[name]
     selected = cases(name)
     if not selected:
@@ -73,6 +76,7 @@ def test_hostile_arguments(
         if kind in FAULTS:
             faults.append(f"{argument} = {hostile.name}: {kind}: {text}")
     record_property("cases", dict(counts))
+    registry.forget()
     assert faults == []
 
 

@@ -18,6 +18,7 @@ from explore.errors import ExploreError
 METHOD_LIST = sorted(registry.methods())
 
 OPEN = {
+    "init": "noise, a set, its file or a tensor: checked when the run is built",
     "data": "resolved when the run is built",
     "parents": "checked against the data when the run is built",
     "distilled": "a path, a set or a list of them",

@@ -256,7 +256,7 @@ class TrajectoryConfig(BaseConfig):
         check_steps(self.steps)
         strategy(self.augment)
         check_init(self.init)
-        if self.area_threshold != "mean":
+        if not isinstance(self.area_threshold, str) or self.area_threshold != "mean":
             if isinstance(self.area_threshold, str):
                 raise InvalidInput(
                     f'area_threshold must be a number or "mean", got {self.area_threshold!r}'
