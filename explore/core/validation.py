@@ -44,7 +44,8 @@ def to_python(value: Any) -> Any:
         return str(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         try:
-            return value.item()
+            item = value.item()
+            return value if item is None else item  # "not a time" is no None
         except (TypeError, ValueError, RuntimeError, NotImplementedError):
             return value  # such as a tensor of the device "meta", which holds no number
     return value

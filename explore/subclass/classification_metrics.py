@@ -56,7 +56,7 @@ def report(probabilities: Any, labels: Any, positive: int = 1, bins: int = 10) -
         raise InvalidInput(
             "probabilities must be 0 or more and sum to 1 in each row; pass a softmax, not logits"
         )
-    bins = check_whole_number("bins", bins, at_least=1)
+    bins = check_whole_number("bins", bins, at_least=1, at_most=10_000)
     classes = p.shape[1]
     positive = check_whole_number("positive", positive)
     if not 0 <= positive < classes or y.min() < 0 or y.max() >= classes:

@@ -10,8 +10,8 @@ import torch
 from torch.nn.functional import log_softmax
 
 from explore.core.label_hierarchy import check_superclasses
-from explore.core.validation import to_python
-from explore.errors import InvalidInput, UnknownName
+from explore.core.validation import check_choice
+from explore.errors import InvalidInput
 from explore.subclass._loss_input import (
     MAX_SINGLE_TEMPERATURE,
     LossInput,
@@ -319,10 +319,7 @@ def log_class_probabilities(
 
 
 def _check_soften(value: Any) -> str:
-    way = to_python(value)
-    if way not in SOFTEN_LEVELS:
-        raise UnknownName("way to soften", value, SOFTEN_LEVELS)
-    return str(way)
+    return check_choice("way to soften", value, SOFTEN_LEVELS)
 
 
 def _divergence(teacher: torch.Tensor, student: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explore.core.statistics import mean_and_std, paired_difference
+from explore.core.validation import describe, to_python
 from explore.errors import InvalidInput
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.recordings import SCORE_DIMS, STUDY
@@ -41,10 +42,10 @@ def check_studied(study: xarray.Dataset, name: str, value: Any) -> None:
     Raises:
         InvalidInput: it does not.
     """
-    values = study[name].values.tolist()
-    if value not in values:
+    values, value = study[name].values.tolist(), to_python(value)
+    if not isinstance(value, str | int | float) or value not in values:
         raise InvalidInput(
-            f"{name} {value!r} was not studied; it has {', '.join(map(str, values))}"
+            f"{name} {describe(value)} was not studied; it has {', '.join(map(str, values))}"
         )
 
 
@@ -65,7 +66,10 @@ def table(
     """
     import pandas
 
-    last = last_frame(STUDY.check(study)[0])
+    studies = STUDY.check(study)
+    if len(studies) != 1:
+        raise InvalidInput(f"study must be one recording of a study, got {len(studies)}")
+    last = last_frame(studies[0])
     scores = select_scores(last, measure)
     check_studied(last, "lesson", against)
     rows = []

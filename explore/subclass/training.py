@@ -83,7 +83,8 @@ def train(
         data = images
     elif subclasses is None:
         raise InvalidInput("images need subclasses, integers [N]; got None")
-    device = device or (str(images.device) if isinstance(images, torch.Tensor) else "")
+    if device is None or (isinstance(device, str) and not device):
+        device = str(images.device) if isinstance(images, torch.Tensor) else ""
     values = {"method": method, "device": device, "data": "tensors", "parents": parents}
     if isinstance(teacher, Teacher | str | Path):
         options, teacher = {**options, "teacher": teacher}, None

@@ -74,6 +74,7 @@ EXCLUDED = {
     "explore.sparseconv.Encoding": "a result",
     "explore.sparseconv.Selection": "a result; its file is checked when it is loaded",
     "explore.sparseconv.SparseConv2d": "convert makes it",
+    "explore.sparseconv.SparseConv2d.forward": "an nn.Conv2d, with the errors of PyTorch",
     # Classes for other classes of the package.
     **{
         f"explore.models.{name}": "graph networks call it with tensors that they checked"

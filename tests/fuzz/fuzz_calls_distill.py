@@ -225,7 +225,9 @@ CALLS = {
     ),
     "explore.distill.lab.untrained_networks": Call(lambda: {"recording": None}, after=str),
     "explore.areas.lab.areas_over_steps": Call(
-        lambda: {"*recordings": "datadam"}, after=str, names={"*recordings": "recording"}
+        lambda: {"*recordings": "datadam"},
+        after=str,
+        names={"*recordings": "recording|path"},
     ),
     "explore.areas.lab.complexity": Call(
         lambda: {"recording": "data/complexity-imagenette.zarr.zip"}, after=str

@@ -62,6 +62,13 @@ def sizes(**more: Any) -> dict[str, Any]:
     return {"stride": 1, "padding": 1, **more}
 
 
+NAN_IS_NO_ZERO = {
+    f"{name}: one {value}": "it counts as a value that is not zero"
+    for name in ("x", "images")
+    for value in ("NaN", "Inf")
+}
+PADDING = {f"padded: one {value}": "it lies in the padding" for value in ("NaN", "Inf")}
+
 CALLS = {
     "explore.sparseconv.conv2d": Call(
         lambda: {"x": x(), "weight": weight(), "bias": bias(), **sizes(method="auto")}
@@ -70,6 +77,7 @@ CALLS = {
         lambda: {"x": x(), "kernel_size": 3, **sizes(method="cpo")},
         after=lambda code: code.nbytes,
         names={"kernel_size": "kernel"},
+        accepts=NAN_IS_NO_ZERO,
     ),
     "explore.sparseconv.encode_cps_stream": Call(
         lambda: {"x": x(), "kernel_size": 3, **sizes(index_bytes=2)},
@@ -92,9 +100,6 @@ CALLS = {
         after=lambda convolve: convolve(x()),
     ),
     "explore.sparseconv.Layer.__call__": Call(lambda: {"self": layer(), "x": x()}),
-    "explore.sparseconv.SparseConv2d.forward": Call(
-        lambda: {"self": converted().get_submodule("blocks.1.conv"), "input": random(2, 4, 4, 4)}
-    ),
     "explore.sparseconv.multiply": Call(
         lambda: {"encoding": encoding(), "weight": weight(), "bias": bias(), "last": False}
     ),
@@ -111,7 +116,7 @@ CALLS = {
         names={"kernel_size": "kernel"},
     ),
     "explore.sparseconv.Geometry.crop": Call(
-        lambda: {"self": geometry(), "padded": geometry().pad(x().numpy())}
+        lambda: {"self": geometry(), "padded": geometry().pad(x().numpy())}, accepts=PADDING
     ),
     "explore.sparseconv.Geometry.pad": Call(lambda: {"self": geometry(), "x": x().numpy()}),
     "explore.sparseconv.density_bound": Call(
@@ -127,6 +132,7 @@ CALLS = {
     "explore.sparseconv.activation_density": Call(
         lambda: {"model": network(), "images": images(), "layers": ["blocks.1.conv"]},
         names={"model": "network", "layers": "convolution"},
+        accepts=NAN_IS_NO_ZERO,
     ),
     "explore.sparseconv.agreement": Call(
         lambda: {"model": network(), "converted": converted(), "images": images(), "batch": 4},

@@ -113,12 +113,19 @@ CALLS = {
     ),
     "explore.subclass.table": Call(
         lambda: {"study": lab.study_of("digits"), "measure": "accuracy", "against": "scratch"},
-        names={"study": "recording", "against": "method"},
+        names={"study": "recording", "against": "method|lesson"},
     ),
     "explore.subclass.train": Call(
         training,
         after=lambda run: run.run().predict(random(4, 1, 8, 8)),
-        names={**LOSS, "subclasses": "subclass", "classes": "class|label"},
+        names={
+            **LOSS,
+            "images": "subclasses",
+            "subclasses": "subclass|label",
+            "classes": "class|label",
+            "teacher": "teacher|file",
+        },
+        accepts={"teacher: empty text": "the default"},
     ),
     "explore.subclass.compare": Call(
         lambda: {
@@ -132,6 +139,11 @@ CALLS = {
         },
         after=str,
         names={"train": "data|images", "test": "data|images", "parents": "class"},
+        accepts={
+            f"{role}: {kind}": "a function; called when the study begins"
+            for role in ("teacher", "student")
+            for kind in ("function", "class")
+        },
     ),
     "explore.subclass.SubclassRun.predict": Call(
         lambda: {"self": trained(), "images": random(4, 1, 8, 8)}
@@ -140,6 +152,7 @@ CALLS = {
         lambda: {"weights": teacher().weights, "provenance": teacher().provenance},
         after=lambda made: None,
         names={"weights": "weight|tensor", "provenance": "teacher"},
+        accepts={"weights: dict": "looked at when the network is made"},
     ),
     "explore.subclass.Teacher.load": Call(
         lambda: {"self": Teacher, "path": str(teacher().save("t.safetensors"))},

@@ -11,7 +11,7 @@ from torch import nn
 
 from explore.core.resources import shipped
 from explore.core.tensor_validation import as_tensor
-from explore.core.validation import check_path
+from explore.core.validation import check_path, describe
 from explore.data.datasets.folders import data_folder
 from explore.errors import DataMissing, InvalidInput, UnknownName
 from explore.models.trained.network_table import NETWORKS, NetworkEntry
@@ -80,7 +80,9 @@ def find_network(name: str) -> NetworkEntry:
         InvalidInput: the name is not a string.
     """
     if not isinstance(name, str):
-        raise InvalidInput(f"a network is given by its name, such as 'scenes-vgg', got {name!r}")
+        raise InvalidInput(
+            f"a network is given by its name, such as 'scenes-vgg', got {describe(name)}"
+        )
     if not name.startswith("torchvision:"):
         if name not in NETWORKS:
             raise UnknownName("network", name, [*NETWORKS, "torchvision:NAME"])

@@ -40,7 +40,7 @@ def check_number(name: str, value: Any, least: int, most: float = np.inf, hint: 
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_integer or not least <= value <= most:
         bounds = f"{least} or more" if most == np.inf else f"{least} to {most:.0f}"
-        raise InvalidInput(f"{name} must be {bounds}{hint}, got {value!r}")
+        raise InvalidInput(f"{name} must be {bounds}{hint}, got {describe(value)}")
 
 
 def chart_data(
