@@ -9,6 +9,7 @@ import numpy as np
 import xarray
 
 from explore.core.recording import require_variable
+from explore.core.validation import describe
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv.formats.base import VALUE_BYTES
 from explore.sparseconv.formats.geometry import Geometry
