@@ -209,9 +209,12 @@ def _replace_lost_sums(
     sums: np.ndarray, pixels: np.ndarray, power: float, dims: tuple[int, ...]
 ) -> None:
     """Compute the sums of images anew that left the range of float32; ``pixels [N, H, W, C]``."""
-    largest = sums.max(tuple(range(1, sums.ndim)), initial=0)
-    lost = ~((largest >= SUM_RANGE[0]) & (largest <= SUM_RANGE[1]))
-    if lost.any():
+    if sums.size:
+        largest = torch.from_numpy(sums).flatten(1).amax(1)
+        low, high = torch.aminmax(largest)
+        if float(low) >= SUM_RANGE[0] and float(high) <= SUM_RANGE[1]:
+            return  # as nearly always
+        lost = (~((largest >= SUM_RANGE[0]) & (largest <= SUM_RANGE[1]))).numpy()
         maps = torch.from_numpy(pixels[lost]).permute(0, 3, 1, 2)
         sums[lost] = sum_powers(maps, power, dims).numpy()
 

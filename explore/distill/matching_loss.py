@@ -66,7 +66,7 @@ def unit_rows(values: torch.Tensor) -> torch.Tensor:
     """
     peaks = values.detach().amax(1, keepdim=True)
     low, high = torch.aminmax(peaks)
-    if not (low >= SAFE_SUMS[0] and high <= SAFE_SUMS[1]):
+    if not (float(low) >= SAFE_SUMS[0] and float(high) <= SAFE_SUMS[1]):
         values = values * _inverse_power_of_two(peaks)
     return normalize(values, dim=1)
 
