@@ -114,7 +114,8 @@ CALLS = {
         lambda: {"grad": images(), "cam": maps(), "beta": 1.0, "threshold": "mean"},
         names={"grad": "gradient", "cam": "map"},
         accepts={
-            f"threshold: {number}": "a level" for number in ("-1", "0", "1.5", "1e-300", "1e200")
+            f"threshold: {number}": "a level"
+            for number in ("-1", "0", "1.5", "1e-300", "1e200", "2**62")
         },
     ),
     "explore.distill.evaluate": Call(
@@ -143,7 +144,7 @@ CALLS = {
     ),
     "explore.distill.compare_results": Call(
         lambda: {"results": comparison(), "unlike": False, "against": "a"},
-        names={"results": "recording|evaluation", "against": "set"},
+        names={"results": "recording|evaluation", "against": "set|to compare with"},
         accepts={"against: empty text": "no comparison"},
     ),
     "explore.distill.starting_points": Call(
