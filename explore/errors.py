@@ -26,6 +26,15 @@ MOST_CHARACTERS = 120
 """Longer names are shortened in messages."""
 
 
+def short_repr(value: object) -> str:
+    """Return the ``repr`` of any value for a message, shortened."""
+    try:
+        text = repr(value)
+    except Exception:  # A class of somebody else may define it in a way that fails.
+        text = f"a {type(value).__name__}"
+    return f"{text[:MOST_CHARACTERS]} …" if len(text) > MOST_CHARACTERS else text
+
+
 class ExploreError(Exception):
     """Base of all errors raised on purpose by explore."""
 
@@ -39,12 +48,7 @@ class UnknownName(InvalidInput, LookupError):
 
     def __init__(self, kind: str, name: object, names: Iterable[str], advice: str = "") -> None:
         names = sorted(names)
-        try:
-            text = repr(name)
-        except Exception:  # A class of somebody else may define it in a way that fails.
-            text = f"a {type(name).__name__}"
-        if len(text) > MOST_CHARACTERS:
-            text = f"{text[:MOST_CHARACTERS]} …"
+        text = short_repr(name)
         wrong = name if isinstance(name, str) else text
         close = get_close_matches(wrong[:MOST_CHARACTERS], names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

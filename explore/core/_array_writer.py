@@ -136,7 +136,7 @@ class ArrayWriter:
     def _check_file(self, file: Path) -> None:
         if file in self._written:
             change = change_of(file, self._written[file])
-        else:  # of an earlier session
+        else:  # of an earlier process
             change = "" if file.is_file() else "is missing"
         if change:
             raise damaged(self._path, f"{file.relative_to(self._path).as_posix()} {change}")

@@ -15,12 +15,10 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from explore.errors import InvalidInput, UnknownName
+from explore.errors import InvalidInput, UnknownName, short_repr
 
 MAX_SEED = 2**63 - 1
 """The largest seed: the largest number that JSON readers, NumPy and PyTorch all take."""
-
-DESCRIPTION_LENGTH = 120
 
 MAX_PATH_PART = 255
 """The longest name of a file or a folder, on all usual file systems."""
@@ -62,13 +60,7 @@ def describe(value: Any) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if dtype is not None and isinstance(shape, tuple) and shape != ():
         return f"{dtype} {list(shape)}"
-    try:
-        text = repr(value)
-    except Exception:  # A class of somebody else may define it in a way that fails.
-        text = f"a {type(value).__name__}"
-    if len(text) > DESCRIPTION_LENGTH:
-        text = f"{text[: DESCRIPTION_LENGTH - 2]} …"
-    return text
+    return short_repr(value)
 
 
 def check_whole_number(
