@@ -96,13 +96,17 @@ def power_sums(
     fused = _is_fusable(network, images)
     chunk = chunk_for(network, images) if fused or _per_image(network) else len(images)
     compute = _fused if fused else _plain
+    options = (spatial, channel, dtype)
     with torch.no_grad():
-        parts = [compute(network, part, spatial, channel, dtype) for part in images.split(chunk)]
-    return PowerSums(
-        [torch.cat(maps) for maps in zip(*(part.spatial for part in parts), strict=True)],
-        [torch.cat(maps) for maps in zip(*(part.channel for part in parts), strict=True)],
-        torch.cat([part.embedding for part in parts]),
-    )
+        parts = [compute(network, part, *options) for part in images.split(chunk)]
+        sums = PowerSums(
+            [torch.cat(maps) for maps in zip(*(part.spatial for part in parts), strict=True)],
+            [torch.cat(maps) for maps in zip(*(part.channel for part in parts), strict=True)],
+            torch.cat([part.embedding for part in parts]),
+        )
+        if fused and (lost := _lost_sums(sums)).any():
+            _replace(sums, lost, _plain(network, images[lost], *options))
+    return sums
 
 
 def taps_and_embed(
@@ -195,28 +199,33 @@ def _fused(
         numbers = (np.float32(number) for number in (norm.eps, p, q))
         run_parallel(kernel, pixels, *affine, pooled, by_pixel, by_channel, *numbers)
         if p:
-            _replace_lost_sums(by_pixel, pixels, p, CHANNELS)
             spatials.append(torch.from_numpy(by_pixel))
         if q:
-            _replace_lost_sums(by_channel, pixels, q, PIXELS)
             channels.append(torch.from_numpy(by_channel))
         # Channels last in memory, which is the faster format for the next convolution.
         images = torch.from_numpy(pooled).permute(0, 3, 1, 2)
     return PowerSums(spatials, channels, images.flatten(1))
 
 
-def _replace_lost_sums(
-    sums: np.ndarray, pixels: np.ndarray, power: float, dims: tuple[int, ...]
-) -> None:
-    """Compute the sums of images anew that left the range of float32; ``pixels [N, H, W, C]``."""
-    if sums.size:
-        largest = torch.from_numpy(sums).flatten(1).amax(1)
+def _lost_sums(sums: PowerSums) -> torch.Tensor:
+    """Return which images have sums that left the range of float32: bool ``[N]``."""
+    lost = torch.zeros(len(sums.embedding), dtype=torch.bool)
+    for values in (*sums.spatial, *sums.channel):
+        if not values.numel():
+            continue
+        largest = values.flatten(1).amax(1)
         low, high = torch.aminmax(largest)
-        if float(low) >= SUM_RANGE[0] and float(high) <= SUM_RANGE[1]:
-            return  # as nearly always
-        lost = (~((largest >= SUM_RANGE[0]) & (largest <= SUM_RANGE[1]))).numpy()
-        maps = torch.from_numpy(pixels[lost]).permute(0, 3, 1, 2)
-        sums[lost] = sum_powers(maps, power, dims).numpy()
+        if not (float(low) >= SUM_RANGE[0] and float(high) <= SUM_RANGE[1]):
+            lost |= ~((largest >= SUM_RANGE[0]) & (largest <= SUM_RANGE[1]))
+    return lost
+
+
+def _replace(sums: PowerSums, images: torch.Tensor, values: PowerSums) -> None:
+    """Replace the sums of some images, bool ``[N]``."""
+    for old, new in zip(
+        (*sums.spatial, *sums.channel), (*values.spatial, *values.channel), strict=True
+    ):
+        old[images] = new
 
 
 @cache

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import threading
+import weakref
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,10 +164,8 @@ class LiveDistillation(Live):
         self.steps, self.options, self.seed = steps, options, check_seed(options.get("seed", 0))
         self.protocol: dict[str, Any] = {}
         if folder is None:
-            self._temporary = tempfile.TemporaryDirectory(
-                prefix="explore-", ignore_cleanup_errors=True
-            )
-            folder = self._temporary.name
+            folder = tempfile.mkdtemp(prefix="explore-")
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.folder = Path(folder)
         self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
         self._lock = threading.Lock()  # Only one of the two jobs computes at a time.

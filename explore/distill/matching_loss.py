@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.linalg import vector_norm
 from torch.nn.functional import normalize, one_hot
 
 from explore.attention.maps import channel_attention, spatial_attention
@@ -17,8 +18,8 @@ from explore.core.tensor_validation import check_tensor
 from explore.core.validation import check_items, check_number
 from explore.errors import InvalidInput
 
-SAFE_SUMS = (1e-9, 1e15)
-"""Between these, squares of sums neither vanish nor overflow in float32."""
+SAFE_NORMS = (1e-9, 1e15)
+"""Between these, the squares in a norm neither vanish nor overflow in float32."""
 
 LARGEST_EXPONENT = 126
 """Of a power of two that is a normal number in float32."""
@@ -64,11 +65,12 @@ def unit_rows(values: torch.Tensor) -> torch.Tensor:
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """
+    norms = vector_norm(values, dim=1, keepdim=True)
+    low, high = torch.aminmax(norms.detach())
+    if float(low) >= SAFE_NORMS[0] and float(high) <= SAFE_NORMS[1]:
+        return values / norms
     peaks = values.detach().amax(1, keepdim=True)
-    low, high = torch.aminmax(peaks)
-    if not (float(low) >= SAFE_SUMS[0] and float(high) <= SAFE_SUMS[1]):
-        values = values * _inverse_power_of_two(peaks)
-    return normalize(values, dim=1)
+    return normalize(values * _inverse_power_of_two(peaks), dim=1)
 
 
 def _inverse_power_of_two(peaks: torch.Tensor) -> torch.Tensor:

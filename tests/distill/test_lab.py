@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -95,6 +96,18 @@ def live(tmp_path: Path) -> lab.LiveDistillation:
 def change_noise(live: lab.LiveDistillation) -> None:
     buttons = live.widget.children[0].children
     next(button for button in buttons if button.description == "New noise").click()
+
+
+def test_the_temporary_folder_of_a_dropped_run_is_removed_without_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    live = lab.live(steps=30, width=8, batch=4)
+    assert list(live.folder.iterdir())
+    live.close()
+    del live
+    gc.collect()  # A warning here would be an error.
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_live_run_shows_its_first_frame_before_it_starts(live: lab.LiveDistillation) -> None:
