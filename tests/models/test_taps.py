@@ -55,6 +55,15 @@ def test_taps_of_a_convnet_equal_its_own_maps():
     assert torch.equal(taps.embedding, embedding)
 
 
+@pytest.mark.parametrize("activation", [nn.PReLU, nn.Tanh, nn.SELU, nn.Hardtanh, nn.Softplus])
+def test_every_activation_module_is_recorded(activation):
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), activation(), nn.Conv2d(2, 2, 3), activation())
+    with Taps(net) as taps:
+        output = net(torch.randn(1, 1, 8, 8))
+    assert list(taps.maps) == ["1", "3"]
+    assert torch.equal(taps.maps["3"], output)
+
+
 def test_named_layers_only():
     net = small()
     with Taps(net, ["2", "0"]) as taps:
