@@ -19,9 +19,12 @@ Box = tuple[float, float, float, float]
 
 
 def add_heading(picture: Picture, y: float, x: float = 0.02) -> Any:
-    """Add the bold first line of a picture, whose text may change."""
+    """Add the bold first line of a picture, whose text may change.
+
+    It is a sentence for the screen: ``explore figure --plain`` does not print it.
+    """
     text = picture.figure.text(x, y, "", fontsize=12, fontweight="bold", va="center")
-    return picture.moving(text)
+    return picture.furniture(picture.moving(text))
 
 
 def add_caption(picture: Picture, x: float, y: float) -> Any:

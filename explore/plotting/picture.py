@@ -69,6 +69,8 @@ class Picture:
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._moving: list[tuple[Axes | None, Artist]] = []
+        self._panels: dict[str, tuple[Axes, ...]] = {}
+        self._furniture: list[Artist] = []
         self._background: Any = None
         self._structure = _structure(data, self.structural)
         data = clean_texts(data)
@@ -124,6 +126,31 @@ class Picture:
         artist.set_animated(True)
         self._moving.append((artist.axes, artist))
         return artist
+
+    def panel(self, name: str, *axes: Axes) -> None:
+        """Name axes that can be printed alone, such as ``picture.panel("curve", axes)``.
+
+        Args:
+            name: on the command line, one or two plain words with a hyphen between them.
+            axes: the main axes, then those that belong to it, such as a colour bar or a twin. What
+                is drawn in them is printed, but no text of the figure. Their titles and labels must
+                therefore be texts of the axes.
+        """
+        self._panels[name] = axes
+
+    def furniture(self, artist: Any) -> Any:
+        """Mark an artist that only a screen needs, and return it.
+
+        Examples are a heading that is a sentence, a hint such as "(click one)", the frame around
+        what is selected, and the axes of buttons. ``explore figure --plain`` does not print them.
+        """
+        self._furniture.append(artist)
+        return artist
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """The names of the panels, in the order in which they were named."""
+        return tuple(self._panels)
 
     def fits(self, data: xarray.Dataset) -> bool:
         """Return whether ``update`` can show these data; if not, they need a new picture."""
