@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.transforms import Bbox
 
 _STYLE_LOCK = threading.RLock()
 
@@ -62,6 +63,8 @@ class Picture:
     structural: tuple[str, ...] = ()
     """Names of scalar coordinates and attributes that determine the axes, such as the measure on
     the y axis. Data with another value of one of them need a new picture."""
+    settings: Mapping[str, Any] = {}
+    """Settings of Matplotlib on top of ``STYLE``, such as the sizes of a picture for print."""
     grabs = False
     """Whether parts of the picture can be dragged, by ``grab`` and ``pull``."""
     picks = False
@@ -69,13 +72,13 @@ class Picture:
 
     def __init__(self, data: xarray.Dataset) -> None:
         self._moving: list[tuple[Axes | None, Artist]] = []
-        self._panels: dict[str, tuple[Axes, ...]] = {}
-        self._furniture: list[Artist] = []
+        self._named_panels: dict[str, tuple[Axes, ...]] = {}
+        self._screen_only: list[Artist] = []
         self._background: Any = None
         self._structure = _structure(data, self.structural)
         data = clean_texts(data)
         self._lacks_glyphs = lacks_glyphs(data)
-        with _styled(self._lacks_glyphs):
+        with _styled(self._lacks_glyphs, self.settings):
             self.figure = Figure(figsize=self.size, dpi=DPI, facecolor="white")
             self._canvas = FigureCanvasAgg(self.figure)
             self.build(data)
@@ -136,7 +139,7 @@ class Picture:
                 is drawn in them is printed, but no text of the figure. Their titles and labels must
                 therefore be texts of the axes.
         """
-        self._panels[name] = axes
+        self._named_panels[name] = axes
 
     def furniture(self, artist: Any) -> Any:
         """Mark an artist that only a screen needs, and return it.
@@ -144,13 +147,13 @@ class Picture:
         Examples are a heading that is a sentence, a hint such as "(click one)", the frame around
         what is selected, and the axes of buttons. ``explore figure --plain`` does not print them.
         """
-        self._furniture.append(artist)
+        self._screen_only.append(artist)
         return artist
 
     @property
     def panels(self) -> tuple[str, ...]:
         """The names of the panels, in the order in which they were named."""
-        return tuple(self._panels)
+        return tuple(self._named_panels)
 
     def fits(self, data: xarray.Dataset) -> bool:
         """Return whether ``update`` can show these data; if not, they need a new picture."""
@@ -160,13 +163,13 @@ class Picture:
         """Show other data."""
         data = clean_texts(data)
         self._lacks_glyphs = lacks_glyphs(data)
-        with _styled(self._lacks_glyphs):
+        with _styled(self._lacks_glyphs, self.settings):
             self.show(data)
 
     def png(self) -> bytes:
         """Return the picture as PNG, at screen resolution."""
         canvas: Any = self._canvas  # Matplotlib has no types for the methods of a canvas.
-        with _styled(self._lacks_glyphs):
+        with _styled(self._lacks_glyphs, self.settings):
             if self._background is None:
                 canvas.draw()
                 self._background = canvas.copy_from_bbox(self.figure.bbox)
@@ -175,15 +178,32 @@ class Picture:
                 (axes or self.figure).draw_artist(artist)
         return encode(np.asarray(canvas.buffer_rgba()))
 
-    def write(self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int) -> None:
-        """Write the picture to a binary file in a format for print."""
+    def write(
+        self,
+        file: Any,
+        kind: Literal["png", "svg", "pdf"],
+        dpi: int,
+        metadata: Mapping[str, str] = {},
+        box: Bbox | None = None,
+    ) -> None:
+        """Write the picture to a binary file in a format for print.
+
+        Args:
+            file: a binary file.
+            kind: the format.
+            dpi: pixels per inch, of PNG and of images in the other formats.
+            metadata: of the file, with the keys that Matplotlib allows in this format.
+            box: the part of the figure that is written, in inches; by default all of it.
+        """
         no_date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         artists = [artist for _, artist in self._moving]
-        with _styled(self._lacks_glyphs):
+        with _styled(self._lacks_glyphs, self.settings):
             try:
                 for artist in artists:  # Matplotlib does not write animated texts of a figure.
                     artist.set_animated(False)
-                self.figure.savefig(file, format=kind, dpi=dpi, metadata=no_date)
+                self.figure.savefig(
+                    file, format=kind, dpi=dpi, metadata={**metadata, **no_date}, bbox_inches=box
+                )
             finally:
                 for artist in artists:
                     artist.set_animated(True)
@@ -215,14 +235,15 @@ class Picture:
 
 
 @contextmanager
-def _styled(lacks_glyphs: bool = False) -> Iterator[None]:
+def _styled(lacks_glyphs: bool = False, settings: Mapping[str, Any] = {}) -> Iterator[None]:
     """Use the style of explore in this context, in one thread at a time.
 
     Matplotlib's settings belong to the process, and a live job may draw while a reader moves a
     slider. So do the filters of warnings, which are only changed for a name with characters that
     the font lacks: a box is drawn for each of them.
     """
-    with _STYLE_LOCK, mpl.rc_context(STYLE):
+    style: Any = {**STYLE, **settings}
+    with _STYLE_LOCK, mpl.rc_context(style):
         if not lacks_glyphs:
             yield
             return
