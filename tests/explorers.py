@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
+from text_boxes import problems
 from toys import run_python
 
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
 
-VALUES = 6 if os.environ.get("EXPLORE_ALL_TESTS") == "1" else 2
-"""Values of each control that are tried, at most."""
+VALUES = 8 if os.environ.get("EXPLORE_ALL_TESTS") == "1" else 2
+"""Positions of each control that are tried, at most."""
 
 
 def explorer_names(names: Iterable[str], slow: Iterable[str] = ()) -> list[Any]:
@@ -21,22 +22,36 @@ def explorer_names(names: Iterable[str], slow: Iterable[str] = ()) -> list[Any]:
     return [pytest.param(n, marks=[pytest.mark.slow] if n in slow else []) for n in names]
 
 
-def check_controls(explorer: Explorer, values: int = VALUES) -> None:
-    """Check that every control has a name and changes the picture to that of the new data."""
+def positions(values: Sequence[Any], most: int) -> list[Any]:
+    """Return up to ``most`` values at equal distances in the list, with the first and the last."""
+    count = min(most, len(values))
+    return [values[round(k * (len(values) - 1) / max(1, count - 1))] for k in range(count)]
+
+
+def check_controls(explorer: Explorer, most: int = VALUES) -> None:
+    """Check every control of an explorer at up to ``most`` positions.
+
+    It has a name, and it changes the picture to what a new picture of the same data shows. No text
+    overlaps another one or is cut off.
+    """
     for name, control in explorer.controls.items():
         if isinstance(control, Button):
             continue
         assert control.widget.description
         pictures, start = set(), getattr(explorer, name)
-        for value in control.values[: min(values, VALUES)]:
+        for value in positions(control.values, min(most, VALUES)):
             setattr(explorer, name, value)
             pictures.add((explorer.alt, explorer.view.png))
-            assert explorer.picture is not None
-            assert explorer.view.png == type(explorer.picture)(explorer.data).png(), (
-                f"{name} = {value} is not drawn anew"
-            )
-        assert len(pictures) > 1, f"{name} changes nothing"
+            check_picture(explorer, f"{name} = {value}")
+        assert len(pictures) > 1 or len(control.values) == 1, f"{name} changes nothing"
         setattr(explorer, name, start)
+
+
+def check_picture(explorer: Explorer, state: str) -> None:
+    """Check that the picture equals a new one of the same data, and that its texts can be read."""
+    new = type(explorer.picture)(explorer.data)
+    assert problems(new) == [], f"{state}: texts overlap or are cut off"
+    assert explorer.view.png == new.png(), f"{state} is not drawn anew"
 
 
 def check_targets(explorer: Explorer) -> None:
