@@ -243,6 +243,7 @@ class LiveDistillation(Live):
         self._close_comparison()
         self._compared = Explorer(lambda: result, Accuracies, {}, "accuracy")
         disown_cell(self._compared)
+        self._compared.view.belongs_to(self.widget)
         self.comparison_box.children = [self._compared.widget]
 
     def _close_comparison(self) -> None:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from explore.plotting.dark import Canvas
 from explore.plotting.png import encode
+from explore.plotting.pointer import value_at
 from explore.plotting.style import DPI, STYLE
 from explore.plotting.texts import clean_texts, label_powers, lacks_glyphs
 
@@ -74,13 +75,13 @@ class Picture:
         self._moving: list[tuple[Axes | None, Artist]] = []
         self._named_panels: dict[str, tuple[Axes, ...]] = {}
         self._screen_only: list[Artist] = []
-        self._background: Any = None
+        self._backgrounds: dict[bool, Any] = {}  # light and dark
         self._structure = _structure(data, self.structural)
         data = clean_texts(data)
         self._lacks_glyphs = lacks_glyphs(data)
-        with _styled(self._lacks_glyphs, self.settings):
+        with styled(self._lacks_glyphs, self.settings):
             self.figure = Figure(figsize=self.size, dpi=DPI, facecolor="white")
-            self._canvas = FigureCanvasAgg(self.figure)
+            self._canvas = Canvas(self.figure)
             self.build(data)
             label_powers(self.figure)
         self.update(data)
@@ -163,20 +164,27 @@ class Picture:
         """Show other data."""
         data = clean_texts(data)
         self._lacks_glyphs = lacks_glyphs(data)
-        with _styled(self._lacks_glyphs, self.settings):
+        with styled(self._lacks_glyphs, self.settings):
             self.show(data)
 
-    def png(self) -> bytes:
-        """Return the picture as PNG, at screen resolution."""
+    def png(self, dark: bool = False) -> bytes:
+        """Return the picture as PNG, at screen resolution; in dark colours if asked for."""
         canvas: Any = self._canvas  # Matplotlib has no types for the methods of a canvas.
-        with _styled(self._lacks_glyphs, self.settings):
-            if self._background is None:
+        with styled(self._lacks_glyphs, self.settings):
+            canvas.dark = dark
+            if dark not in self._backgrounds:
                 canvas.draw()
-                self._background = canvas.copy_from_bbox(self.figure.bbox)
-            canvas.restore_region(self._background)
+                self._backgrounds[dark] = canvas.copy_from_bbox(self.figure.bbox)
+            canvas.restore_region(self._backgrounds[dark])
             for axes, artist in sorted(self._moving, key=lambda pair: pair[1].get_zorder()):
                 (axes or self.figure).draw_artist(artist)
-        return encode(np.asarray(canvas.buffer_rgba()))
+            pixels = np.asarray(canvas.buffer_rgba())
+            canvas.dark = False
+        return encode(pixels)
+
+    def value_at(self, data: xarray.Dataset, x: float, y: float) -> str:
+        """Return the value under a pointer, in fractions from the upper left corner, in words."""
+        return value_at(self.figure, x, y)
 
     def write(
         self,
@@ -197,7 +205,7 @@ class Picture:
         """
         no_date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         artists = [artist for _, artist in self._moving]
-        with _styled(self._lacks_glyphs, self.settings):
+        with styled(self._lacks_glyphs, self.settings):
             try:
                 for artist in artists:  # Matplotlib does not write animated texts of a figure.
                     artist.set_animated(False)
@@ -207,7 +215,7 @@ class Picture:
             finally:
                 for artist in artists:
                     artist.set_animated(True)
-        self._background = None  # because savefig changes the size of the canvas
+        self._backgrounds.clear()  # because savefig changes the size of the canvas
 
     def inches(self, axes: Axes, place: tuple[float, float], x: float, y: float) -> float:
         """Return the distance in inches from a point in data coordinates to fractions (x, y)."""
@@ -235,7 +243,7 @@ class Picture:
 
 
 @contextmanager
-def _styled(lacks_glyphs: bool = False, settings: Mapping[str, Any] = {}) -> Iterator[None]:
+def styled(lacks_glyphs: bool = False, settings: Mapping[str, Any] = {}) -> Iterator[None]:
     """Use the style of explore in this context, in one thread at a time.
 
     Matplotlib's settings belong to the process, and a live job may draw while a reader moves a

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "controls": ["Button", "Choice", "MultiChoice", "Slider"],
         "explorer": ["Explorer"],
         "job": ["Job"],
+        "prediction": ["Prediction"],
         "view": ["FigureView"],
     },
 )

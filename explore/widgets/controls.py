@@ -11,6 +11,7 @@ import traitlets
 
 from explore.core.validation import check_items, check_text, describe, to_python
 from explore.errors import ExploreError, InvalidInput
+from explore.widgets.slider_view import SliderView
 
 LABEL_STYLE = {"description_width": "initial"}
 FIT_CONTENT = {"width": "max-content"}
@@ -78,7 +79,6 @@ class _ValueControl:
         value = self._selected(value, values)
         if values != self.values:
             self.values = values
-            # These are two messages to the front end: in one, the slider's number lags behind.
             self.widget.options = self._options()  # This selects the first value.
         self.widget.value = value
 
@@ -163,13 +163,12 @@ class Slider(_ValueControl):
         start: the first position; the first value if left out.
     """
 
+    plays = False
+    """Whether there is a Play button; the first slider of an explorer has one."""
+
     def _create_widget(self, value: Any) -> ipywidgets.Widget:
-        return ipywidgets.SelectionSlider(
-            options=self._options(),
-            value=value,
-            description=self.label,
-            style=LABEL_STYLE,
-            layout={"width": "min(100%, 34em)"},
+        return SliderView(
+            options=self._options(), value=value, description=self.label, plays=self.plays
         )
 
 

@@ -14,26 +14,14 @@ import ipywidgets
 import traitlets
 
 from explore.core.validation import check_callable, check_choice, check_text, describe
-from explore.errors import ExploreError, InvalidInput
-from explore.plotting.export import (
-    FORMATS,
-    check_target,
-    palette_png,
-    save,
-    select_evenly,
-    write_html,
-)
+from explore.errors import InvalidInput
+from explore.plotting.export import FORMATS, check_target, palette_png, save
 from explore.plotting.picture import Picture
 from explore.plotting.texts import clean_texts
+from explore.widgets.actions import Actions
 from explore.widgets.cells import claim_cell, close_widgets, disown_cell
-from explore.widgets.controls import (
-    FIT_CONTENT,
-    LABEL_STYLE,
-    Button,
-    Control,
-    Slider,
-    check_controls,
-)
+from explore.widgets.controls import Button, Control, Slider, check_controls
+from explore.widgets.prediction import NO_ANSWER, Cover, Prediction, check_prediction
 from explore.widgets.view import FigureView, still_mimebundle
 
 if TYPE_CHECKING:
@@ -54,6 +42,8 @@ class Explorer(traitlets.HasTraits):
         picture: a ``Picture`` class.
         controls: trait name → ``Slider``, ``Choice`` or ``Button``, in the order of the page.
         name: the beginning of the names of saved files.
+        prediction: a question; the picture stays covered until the reader has answered it. It is
+            the first control, with the name "prediction".
 
     Raises:
         InvalidInput: a control has the name of one of the explorer's own attributes, or an argument
@@ -77,6 +67,9 @@ class Explorer(traitlets.HasTraits):
     data: xarray.Dataset
     view: FigureView
     widget: ipywidgets.VBox
+    actions: Actions
+    closed: bool
+    lock: Any
 
     def __init__(
         self,
@@ -84,12 +77,16 @@ class Explorer(traitlets.HasTraits):
         picture: type[Picture],
         controls: Mapping[str, Control],
         name: str = "explorer",
+        prediction: Prediction | None = None,
     ) -> None:
         super().__init__()
         check_callable("source", source, "of the state that returns a Dataset")
         if not (isinstance(picture, type) and issubclass(picture, Picture)):
             raise InvalidInput(f"picture must be a class of pictures, got {describe(picture)}")
         check_controls(controls)
+        if prediction is not None:
+            controls = {"prediction": check_prediction(prediction), **controls}
+        self._prediction = prediction
         reserved = {*dir(self), *Explorer.__annotations__}
         for key in controls:
             if key in reserved or key.startswith("_"):
@@ -97,28 +94,38 @@ class Explorer(traitlets.HasTraits):
                     f"a control cannot have the name {key!r}: explorers use this name themselves; "
                     "choose another name"
                 )
-        self._source, self._picture_class = source, picture
+        self._source, self._class = source, picture
         self.controls, self.name = dict(controls), check_text("name", name)
-        self._closed = False
+        self.closed = False
         self._value_controls = {
             key: control for key, control in controls.items() if not isinstance(control, Button)
         }
         self.add_traits(**{key: control.trait() for key, control in self._value_controls.items()})
-        self._lock = threading.RLock()  # The thread of a job and the reader may both redraw.
+        self.lock = threading.RLock()  # The thread of a job and the reader may both redraw.
         self._quiet = False
         self._handle: str | None = None  # the part of the picture that the pointer holds
-        self.data = clean_texts(source(**self.state))
-        self.picture = picture(self.data)
-        self.view = FigureView()
-        self.view.tracks = picture.grabs or picture.picks
+        self._picture_class, self.data = self._present()
+        self.picture = self._picture_class(self.data)
+        self.actions = Actions(self)
+        tracks = picture.grabs or picture.picks
+        self.view = FigureView(tracks=tracks, drags=picture.grabs, formats=list(FORMATS))
         self.view.observe(self._on_target, "chosen")
         self.view.observe(self._on_pointer, "pointer")
-        self._numbers, self._message = ipywidgets.HTML(), ipywidgets.HTML()
+        self.view.observe(lambda _: self.redraw(), "dark")
+        self.view.on_msg(lambda view, message, buffers: self.actions.answer(message))
+        self._numbers, self._message, self._shows_numbers = (
+            ipywidgets.HTML(),
+            ipywidgets.HTML(),
+            False,
+        )
+        for slider in [c for c in controls.values() if isinstance(c, Slider)][:1]:
+            slider.plays = True
         row = ipywidgets.HBox(
             [self._link(key, control) for key, control in controls.items()],
             layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"},
         )
-        self.widget = ipywidgets.VBox([row, self.view, self._footer(), self._numbers])
+        self.widget = ipywidgets.VBox([row, self.view, self._message, self._numbers])
+        self.view.belongs_to(self.widget)
         self.observe(lambda _: self.redraw(), list(self._value_controls))
         self._show()
         claim_cell(self)
@@ -138,8 +145,8 @@ class Explorer(traitlets.HasTraits):
         """The line of text under the picture, as HTML."""
         return str(self._message.value)
 
-    def set(self, **state: Any) -> None:
-        """Set several values and redraw once.
+    def set(self, **state: Any) -> Explorer:
+        """Set several values, redraw once, and return the explorer itself.
 
         Raises:
             UnknownName: there is no such control.
@@ -149,10 +156,11 @@ class Explorer(traitlets.HasTraits):
             check_choice("control", key, self._value_controls)
         # Validate all values first, so that an invalid one changes nothing.
         values = {key: self.traits()[key]._validate(self, value) for key, value in state.items()}
-        with self._lock, self.quiet():  # A link to a widget breaks if two threads change it.
+        with self.lock, self.quiet():  # A link to a widget breaks if two threads change it.
             for key, value in values.items():
                 setattr(self, key, value)
         self.redraw()
+        return self
 
     def offer(self, name: str, values: Sequence[Any], value: Any = None) -> None:
         """Replace the values of a control, for example when a live run has new steps, and redraw.
@@ -168,7 +176,7 @@ class Explorer(traitlets.HasTraits):
         """
         check_choice("control", name, self._value_controls)
         value = getattr(self, name) if value is None else value
-        with self._lock, self.quiet():
+        with self.lock, self.quiet():
             self._value_controls[name].replace_values(values, value)
         self.redraw()
 
@@ -185,26 +193,40 @@ class Explorer(traitlets.HasTraits):
         """Compute and show the current state; do nothing after ``close``."""
         if self._quiet:
             return
-        with self._lock:
-            if self._closed:
+        with self.lock:
+            if self.closed:
                 return
-            data = clean_texts(self._source(**self.state))
-            if self.picture.fits(data):
+            picture_class, data = self._present()
+            if picture_class is self._picture_class and self.picture.fits(data):
                 self.picture.update(data)
             else:
-                self.picture = self._picture_class(data)
-            self.data = data
+                self.picture = picture_class(data)
+            self._picture_class, self.data = picture_class, data
             self._show()
+
+    def _present(self) -> tuple[type[Picture], xarray.Dataset]:
+        """Return the picture of the present state and its data: a cover before the prediction."""
+        if self._prediction is not None and self.state["prediction"] is NO_ANSWER:
+            return Cover, self._prediction.cover()
+        return self._class, self.data_at()
+
+    def data_at(self, **changes: Any) -> xarray.Dataset:
+        """Return the data of the present state with some changes."""
+        state = {**self.state, **changes}
+        if self._prediction is not None:
+            del state["prediction"]
+        return clean_texts(self._source(**state))
 
     def close(self) -> None:
         """Close all widgets, and release the picture and its data."""
-        with self._lock:
-            if self._closed:
+        with self.lock:
+            if self.closed:
                 return
-            self._closed = True
+            self.closed = True
             self.unobserve_all()
             close_widgets(self.widget)
-            del self.picture, self.data, self._source
+            self.view.unobserve_all()
+            del self.picture, self.data, self._source, self.actions
         disown_cell(self)
 
     def say(self, text: str) -> None:
@@ -223,25 +245,12 @@ class Explorer(traitlets.HasTraits):
                 explorer that is closed.
         """
         path, kind = check_target(path)
-        with self._lock:
-            if self._closed:
+        with self.lock:
+            if self.closed:
                 raise InvalidInput("this explorer is closed; run its cell again")
             if kind != "html":
                 return save(self.picture, self.data, path)
-            sliders = {k: c for k, c in self._value_controls.items() if isinstance(c, Slider)}
-            if not sliders:
-                raise InvalidInput(
-                    "an HTML page needs a slider, and this explorer has no slider; "
-                    "save it as .png, .svg or .pdf"
-                )
-            key, slider = next(iter(sliders.items()))
-            return write_html(
-                path,
-                self._picture_class(self.data),
-                slider.label,
-                select_evenly(slider.values),
-                lambda value: self._source(**{**self.state, key: value}),
-            )
+            return self.actions.write_page(path)
 
     def _link(self, key: str, control: Control) -> ipywidgets.Widget:
         if isinstance(control, Button):
@@ -251,9 +260,21 @@ class Explorer(traitlets.HasTraits):
 
     def _show(self) -> None:
         picture, data = self.picture, self.data
-        self.view.show(picture.png(), picture.describe(data), picture.targets(data))
-        if self._numbers.value:
+        if self._prediction is not None and self._picture_class is not Cover:
+            self.view.note = self._prediction.note(self.state["prediction"], data)
+        elif self._prediction is not None:
+            self.view.note = ""
+        self.view.code = self.actions.code()
+        self.view.show(
+            picture.png(dark=self.view.dark), picture.describe(data), picture.targets(data)
+        )
+        if self._shows_numbers:
             self._numbers.value = self._table()
+
+    def show_numbers(self, show: bool) -> None:
+        """Show the plotted numbers as a table under the picture, or hide them."""
+        self._shows_numbers = show
+        self._numbers.value = self._table() if show else ""
 
     def _on_target(self, change: Any) -> None:
         """Set the state of the target that was clicked or selected by keyboard."""
@@ -271,9 +292,15 @@ class Explorer(traitlets.HasTraits):
     def _on_pointer(self, change: Any) -> None:
         """Move the part of the picture that the pointer holds."""
         kind, x, y = (change["new"][key] for key in ("kind", "x", "y"))
+        if kind == "hover":
+            with self.lock:
+                self.view.hover = self.picture.value_at(self.data, x, y)
+            return
         if kind == "down":
             self._handle = self.picture.grab(self.data, x, y)
-            if self._handle is None:
+            if self._handle is not None:
+                self.actions.remember()
+            else:
                 self._set_present(self.picture.pick(self.data, x, y))
         if self._handle is not None and kind == "move":
             state = {
@@ -286,42 +313,6 @@ class Explorer(traitlets.HasTraits):
         if kind == "up":
             self._handle = None
 
-    def _footer(self) -> ipywidgets.Widget:
-        numbers = ipywidgets.ToggleButton(
-            description="Numbers",
-            tooltip="Show the plotted numbers as a table",
-            layout=FIT_CONTENT,
-        )
-        formats = ipywidgets.Dropdown(
-            options=[(kind.upper(), kind) for kind in FORMATS],
-            description="Save as",
-            style=LABEL_STYLE,
-            layout={"width": "11em"},
-        )
-        button = ipywidgets.Button(
-            description="Save",
-            tooltip="Write the picture to the notebook's folder",
-            layout=FIT_CONTENT,
-        )
-
-        def show_numbers(change: Any) -> None:
-            self._numbers.value = self._table() if change["new"] else ""
-
-        def write(_: Any) -> None:
-            text = "-".join(f"{key}-{value}" for key, value in self.state.items())
-            safe = "".join(c if c.isalnum() or c in "-._" else "_" for c in f"{self.name}-{text}")
-            try:
-                self.say(f"saved as {self.save(f'{safe[:120]}.{formats.value}')}")
-            except (OSError, ExploreError) as error:
-                self.say(f"not saved: {error}")
-
-        numbers.observe(show_numbers, "value")
-        button.on_click(write)
-        return ipywidgets.HBox(
-            [numbers, formats, button, self._message],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
-
     def _table(self) -> str:
         rows = self.picture.table(self.data).to_html(
             index=False, border=0, float_format=lambda v: f"{v:.4g}"
@@ -330,13 +321,13 @@ class Explorer(traitlets.HasTraits):
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget for a front end, and the picture with its text for everything else."""
-        with self._lock:
-            if self._closed:
+        with self.lock:
+            if self.closed:
                 return {"text/plain": self.alt}
             live = self.widget._repr_mimebundle_  # None after the widget was closed
             return {
                 **(live(**options) if live else {}),
-                **still_mimebundle(palette_png(self.picture), self.alt),
+                **still_mimebundle(palette_png(self.picture), self.alt, self.view.note),
             }
 
     def __repr__(self) -> str:

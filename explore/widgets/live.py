@@ -87,6 +87,7 @@ class Live:
         if before is None:
             claim_cell(self)
         self.explorer = explorer
+        explorer.view.belongs_to(self.widget)
         self._explorer_box.children = [explorer.widget]
         if before is not None and before is not explorer:
             before.close()

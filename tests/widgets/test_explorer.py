@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -152,34 +153,105 @@ def test_every_format_can_be_saved(explorer: Explorer, tmp_path: Path, suffix: s
     assert "height 2" in explorer.alt
 
 
-def test_the_save_button_writes_to_the_folder_of_the_notebook(
-    explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def press(explorer: Explorer, **message: Any) -> None:
+    """Send what a button under the picture sends."""
+    explorer.view._handle_custom_msg(message, [])
+
+
+@pytest.fixture
+def downloads(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
+    sent: list[tuple[str, bytes]] = []
+    monkeypatch.setattr(
+        explorer.view, "send", lambda message, buffers: sent.append((message["name"], buffers[0]))
+    )
+    return sent
+
+
+def test_save_sends_the_file_to_the_browser(
+    explorer: Explorer, downloads: list[tuple[str, bytes]]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    _, formats, button, _ = explorer.widget.children[2].children
-    formats.value = "csv"
-    button.click()
-    assert (tmp_path / "bars-step-0-kind-low.csv").read_text().split() == ["height", "0.0"]
+    press(explorer, do="save", format="csv")
+    assert downloads == [("bars-step-0-kind-low.csv", b"height\n0.0\n")]
     assert "bars-step-0-kind-low.csv" in explorer.message
+    press(explorer, do="save", format="pdf")
+    assert downloads[1][1].startswith(b"%PDF")
 
 
 def test_the_page_says_why_a_picture_was_not_saved(
-    explorer: Explorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    explorer: Explorer, downloads: list[tuple[str, bytes]]
 ) -> None:
-    blocked = tmp_path / "bars-step-0-kind-low.png"
-    blocked.mkdir()
-    monkeypatch.chdir(tmp_path)
-    explorer.widget.children[2].children[2].click()
+    press(explorer, do="save", format="exe")
     assert "not saved" in explorer.message
+    assert not downloads
+
+
+def test_reset_goes_back_to_the_start(explorer: Explorer) -> None:
+    explorer.set(step=3, kind="tall")
+    press(explorer, do="reset")
+    assert explorer.state == {"step": 0, "kind": "low"}
+
+
+def test_the_copied_line_restores_the_state(explorer: Explorer) -> None:
+    explorer.set(step=3, kind="tall")
+    assert explorer.view.code == "explorer.set(step=3, kind='tall')"
+    other = Explorer(
+        source, Bar, {"step": Slider("step", range(5)), "kind": explorer.controls["kind"]}
+    )
+    assert eval(explorer.view.code, {"explorer": other}) is other
+    assert other.view.png == explorer.view.png
+    press(explorer, do="copied")
+    assert "explorer.set" in explorer.message
+
+
+def test_a_message_of_another_kind_changes_nothing(explorer: Explorer) -> None:
+    for message in ({"do": "walk"}, {}, {"do": None}):
+        press(explorer, **message)
+    explorer.view._handle_custom_msg("reset", [])
+    assert explorer.state == {"step": 0, "kind": "low"}
+
+
+def test_a_picture_at_rest_has_a_small_copy_for_the_saved_notebook(explorer: Explorer) -> None:
+    assert explorer.view.still == b""
+    press(explorer, do="rest")
+    first = explorer.view.still
+    assert first.startswith(b"\x89PNG")
+    assert len(first) < len(explorer.view.png)
+    explorer.step = 3
+    assert explorer.view.still == b""
+    press(explorer, do="rest")
+    assert explorer.view.still != first
+
+
+def test_a_dark_page_has_a_dark_picture_with_the_same_text(explorer: Explorer) -> None:
+    from PIL import Image
+
+    light, alt = explorer.view.png, explorer.alt
+    explorer.view.dark = True
+    corner = Image.open(io.BytesIO(explorer.view.png)).getpixel((1, 1))
+    assert max(corner) < 40
+    assert explorer.alt == alt
+    explorer.step = 3
+    explorer.view.dark = False
+    assert explorer.view.png == Bar(source(3, "low")).png()
+    explorer.step = 0
+    assert explorer.view.png == light
+
+
+def test_the_value_under_the_pointer_is_shown(explorer: Explorer) -> None:
+    explorer.step = 3
+    explorer.view.pointer = {"kind": "hover", "x": 0.21, "y": 1 - 0.2 - 0.7 * 3 / 20}
+    assert explorer.view.hover == "x 0\ny 3"
+    explorer.view.pointer = {"kind": "hover", "x": 0.01, "y": 0.01}
+    assert explorer.view.hover == ""
 
 
 def test_the_table_of_numbers_is_updated_with_the_state(explorer: Explorer) -> None:
-    toggle, table = explorer.widget.children[2].children[0], explorer.widget.children[3]
+    table = explorer.widget.children[3]
     assert table.value == ""
-    toggle.value = True
+    press(explorer, do="numbers", show=True)
     explorer.step = 3
     assert "<td>3</td>" in table.value
-    toggle.value = False
+    press(explorer, do="numbers", show=False)
     explorer.step = 4
     assert table.value == ""
 
@@ -206,7 +278,7 @@ def test_two_threads_may_redraw_at_once(explorer: Explorer) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["data", "picture", "alt", "widget", "set", "observe", "offer", "_lock"]
+    "name", ["data", "picture", "alt", "widget", "set", "observe", "offer", "lock"]
 )
 def test_a_control_cannot_have_the_name_of_an_attribute(name: str) -> None:
     with pytest.raises(InvalidInput, match=f"cannot have the name '{name}'"):
@@ -254,6 +326,21 @@ def test_dragging_sets_the_nearest_value() -> None:
     explorer.view.pointer = {"kind": "up", **position_of(explorer, 4)}
     explorer.view.pointer = {"kind": "move", **position_of(explorer, 4)}
     assert explorer.step == 2, "the pointer was released"
+
+
+def test_undo_goes_back_to_before_each_drag() -> None:
+    explorer = Explorer(
+        source, Draggable, {"step": Slider("step", range(5)), "kind": Choice("kind", ["low"])}
+    )
+    assert explorer.view.drags
+    for start, end in ((0, 2), (2, 4)):
+        explorer.view.pointer = {"kind": "down", **position_of(explorer, start)}
+        explorer.view.pointer = {"kind": "move", **position_of(explorer, end)}
+        explorer.view.pointer = {"kind": "up", **position_of(explorer, end)}
+    assert explorer.step == 4
+    for step in (2, 0, 0):
+        press(explorer, do="undo")
+        assert explorer.step == step
 
 
 def test_a_pointer_beside_the_handle_changes_nothing() -> None:
