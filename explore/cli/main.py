@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from explore import __version__
+from explore.cli.figure import figure
 from explore.cli.progress import progress_bar
 from explore.cli.recordings import COMMANDS
 from explore.cli.run import PLAIN, run_app
@@ -252,5 +253,5 @@ def doctor() -> None:
     raise typer.Exit(int(any(diagnosis.remedy for diagnosis in diagnoses)))
 
 
-for command in COMMANDS:
+for command in (figure, *COMMANDS):
     app.command()(command)

@@ -1,5 +1,5 @@
-"""What the command line does with recordings and distilled sets: pack, figure, rerun, compare,
-table, export."""
+"""What the command line does with recordings and distilled sets: pack, rerun, compare, table,
+export."""
 
 from __future__ import annotations
 
@@ -12,17 +12,9 @@ from explore.cli.options import pairs, text_options
 from explore.cli.progress import progress_bar
 from explore.core import registry
 from explore.core.validation import check_choice, check_path
-from explore.errors import DataMissing, ExploreError, InvalidInput
+from explore.errors import DataMissing, InvalidInput
 
 RECORDING = "A folder, a .zarr.zip file or a URL."
-
-
-def _figure_names() -> str:
-    """Return the names of all figures for a help text; none if a topic cannot be loaded."""
-    try:
-        return f"One of: {', '.join(registry.figures())}."
-    except ExploreError:  # Commands that need the topics say it.
-        return "The name of a figure."
 
 
 SET_HELP = "Override an option; may be repeated."
@@ -43,50 +35,6 @@ def pack(
         raise InvalidInput(f"{to} exists and is no packed recording; give another name, .zarr.zip")
     to.parent.mkdir(parents=True, exist_ok=True)
     typer.echo(f"packed into {packed(recording, to)} ({to.stat().st_size / 1e6:.1f} MB)")
-
-
-def figure(
-    name: Annotated[str, typer.Argument(metavar="NAME", help=_figure_names())],
-    recording: Annotated[
-        list[str],
-        typer.Option(
-            metavar="PATH",
-            help="A folder, a .zarr.zip file or a URL; again for each one to compare.",
-        ),
-    ],
-    state: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="What is shown, such as label=Bag."),
-    ] = None,
-    step: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="The step that is shown; short for --state step=N."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The suffix decides: .pdf .png .svg .csv .html; by default NAME.pdf.",
-        ),
-    ] = None,
-    html: Annotated[
-        bool,
-        typer.Option(
-            "--html", help="One offline page with a slider over the steps, whatever the suffix."
-        ),
-    ] = False,
-) -> None:
-    """Draw a figure from recordings into a file."""
-    registry.figure(name)
-    values = pairs(state) | ({} if step is None else {"step": step})
-    from explore.core.recording import open_recording
-    from explore.plotting.export import check_target, save_figure
-
-    target = check_path("--out", out or f"{name}.pdf")
-    target, _ = check_target(target.with_suffix(".html") if html else target)
-    typer.echo(
-        f"wrote {save_figure(name, [open_recording(path) for path in recording], values, target)}"
-    )
 
 
 def rerun(
@@ -166,7 +114,7 @@ def compare(
     opened, names = open_with_names(recordings)
     typer.echo(differences(opened, names, step).to_string())
     if out is not None:
-        from explore.plotting.export import save_figure
+        from explore.plotting.figure_files import save_figure
 
         name = shared_figure(opened)
         if not name:
@@ -273,4 +221,4 @@ def _write_parquet(recording: str, to: Path, step: int | None) -> str:
     return f"wrote {opened.sizes['point']} points to {path}"
 
 
-COMMANDS = (pack, figure, rerun, compare, table, export)
+COMMANDS = (pack, rerun, compare, table, export)

@@ -59,22 +59,44 @@ class Method:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: a picture class, and the function that takes its data from recordings.
+    """One figure: a picture class, and where its data come from, in one of three forms.
+
+    * ``select(recordings, **state)`` takes the data from recordings. Without ``--recording``, the
+      files of ``recordings`` are shown.
+    * ``select(**state)``, a function without a parameter ``recordings``, needs none: it computes
+      the data, or reads numbers that ship. Every parameter has a default.
+    * ``explorer()``, a function of a lab, returns an ``Explorer``. The figure shows what that
+      explorer shows, and its states are those of the explorer's controls.
 
     Attributes:
         name: the name on the command line.
         picture: a ``Picture`` class.
-        select: function ``select(recordings, **state)`` that returns the Dataset to show.
-        slider: the state that a slider moves.
+        select: function that returns the Dataset to show; empty for the third form.
+        slider: the state that the slider of an HTML page moves.
         positions: a sequence of the slider's positions. By default the recordings' coordinate of
-            the slider's name, or else their steps.
+            the slider's name, or else their steps; in the third form those of the control.
+        recordings: shipped files that are shown by default; else those of the first method that
+            lists this figure.
+        explorer: function without arguments; for the third form only.
+        states: the names of the explorer's controls; for the third form only.
+        panels: the names of the picture's panels (see ``Picture.panel``), for lists and help.
+
+    Example:
+        >>> Figure("walk", "walks.figures:Walk", "walks.figures:walk", panels=("map",)).slider
+        'step'
+        >>> Figure("choice", "walks.figures:Choice", explorer="walks.lab:choice", states=("pair",))
+        Figure(name='choice', ...)
     """
 
     name: str
     picture: str
-    select: str
+    select: str = ""
     slider: str = "step"
     positions: str = ""
+    recordings: tuple[str, ...] = ()
+    explorer: str = ""
+    states: tuple[str, ...] = ()
+    panels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

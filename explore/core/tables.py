@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from explore.core.validation import (
     check_items,
     check_path,
     check_text,
+    check_whole_number,
     describe,
 )
 from explore.errors import InvalidInput, RecordingFailed
@@ -143,6 +145,44 @@ def csv_safe(table: pandas.DataFrame) -> pandas.DataFrame:
             safe.isetitem(position, texts)
     safe.columns = [_quote_formula(name) for name in safe.columns]
     return safe
+
+
+def round_numbers(table: pandas.DataFrame, digits: int = 6) -> pandas.DataFrame:
+    """Return a table whose numbers have at most six significant digits, without rounding errors.
+
+    Sums that should be zero leave errors such as 2.8e-17. A number below 1e-16, or below 1e-14 of
+    the largest number of its column, is therefore written as zero.
+
+    Args:
+        table: to round.
+        digits: significant digits, 1 to 17.
+
+    Raises:
+        InvalidInput: ``table`` is no ``pandas.DataFrame``, or the digits are out of range.
+
+    Example:
+        >>> import pandas
+        >>> table = pandas.DataFrame({"accuracy": [0.7950000166893005, 2.8e-17], "step": [1, 2]})
+        >>> round_numbers(table).values.tolist()
+        [[0.795, 1.0], [0.0, 2.0]]
+    """
+    _check_table(table)
+    digits = check_whole_number("digits", digits, at_least=1, at_most=17)
+    rounded = table.copy()
+    for position in range(rounded.shape[1]):  # Two columns may have one name.
+        values = rounded.iloc[:, position].tolist()
+        numbers = [abs(v) for v in values if isinstance(v, float) and math.isfinite(v)]
+        least = max(1e-16, 1e-14 * max(numbers, default=0.0))
+        if numbers:
+            rounded.isetitem(position, [_rounded(value, digits, least) for value in values])
+    return rounded
+
+
+def _rounded(value: Any, digits: int, least: float) -> Any:
+    """Return a float with few digits, zero if it is small, and other values unchanged."""
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    return float(f"{value:.{digits}g}") if abs(value) >= least else 0.0
 
 
 def write_text(text: str, out: str | os.PathLike[str]) -> Path:

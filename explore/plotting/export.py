@@ -8,8 +8,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,15 +23,13 @@ from explore.core.validation import (
     describe,
 )
 from explore.errors import InvalidInput, UnknownName
+from explore.plotting.file_metadata import FileMetadata
 from explore.plotting.picture import Picture
-from explore.plotting.selection import list_recordings
 from explore.plotting.style import PRINT_DPI
 from explore.plotting.texts import clean_texts
 
 if TYPE_CHECKING:
     import xarray
-
-    from explore.plotting.picture import Picture
 
 FORMATS = ("png", "svg", "pdf", "csv", "html")
 MAX_FRAMES, MAX_BYTES = 60, 5_000_000
@@ -44,7 +41,12 @@ LEVELS = 31
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
 
-def save(picture: Picture, data: xarray.Dataset, out: str | os.PathLike[str]) -> Path:
+def save(
+    picture: Picture,
+    data: xarray.Dataset,
+    out: str | os.PathLike[str],
+    metadata: FileMetadata | None = None,
+) -> Path:
     """Write the picture of ``data``, or its numbers, to a file.
 
     A folder that does not exist is created, and a file that exists is replaced.
@@ -52,24 +54,28 @@ def save(picture: Picture, data: xarray.Dataset, out: str | os.PathLike[str]) ->
     Args:
         picture: shows ``data`` afterwards.
         data: a Dataset that fits the picture.
-        out: ends in ``.png``, ``.svg``, ``.pdf`` or ``.csv``.
+        out: ends in ``.png``, ``.svg``, ``.pdf`` or ``.csv``. Numbers have six digits.
+        metadata: of the file; by default title and alternative text of the picture.
 
     Raises:
         UnknownName: another suffix.
-        InvalidInput: no path, or that of a folder.
+        InvalidInput: no path, or that of a folder; or metadata of another class.
     """
     (path, kind), picture = check_target(out), check_picture(picture)
     if kind == "html":
         raise UnknownName("file format", kind, FORMATS[:-1])
+    if metadata is not None and not isinstance(metadata, FileMetadata):
+        raise InvalidInput(f"metadata must be FileMetadata, got {describe(metadata)}")
     if kind == "csv":
-        from explore.core.tables import csv_safe
+        from explore.core.tables import csv_safe, round_numbers
 
-        text = csv_safe(picture.table(data)).to_csv(index=False)
-        return _write(path, text.encode("utf-8", "replace"))
+        text = csv_safe(round_numbers(picture.table(data))).to_csv(index=False)
+        return write_bytes(path, text.encode("utf-8", "replace"))
     picture.update(data)
     buffer = io.BytesIO()
-    picture.write(buffer, kind, PRINT_DPI)  # type: ignore[arg-type]
-    return _write(path, buffer.getvalue())
+    metadata = metadata or FileMetadata(picture.title, picture.describe(clean_texts(data)))
+    picture.write(buffer, kind, PRINT_DPI, metadata.fields(kind))  # type: ignore[arg-type]
+    return write_bytes(path, buffer.getvalue())
 
 
 def check_picture(picture: Any) -> Picture:
@@ -101,61 +107,6 @@ def check_target(out: Any) -> tuple[Path, str]:
     if path.is_dir():
         raise InvalidInput(f"{path} is a folder; choose another name for the file")
     return path, kind
-
-
-def save_figure(
-    name: str,
-    recordings: xarray.Dataset | Sequence[xarray.Dataset],
-    state: Mapping[str, Any],
-    out: str | os.PathLike[str],
-) -> Path:
-    """Write a figure of the catalog to a file.
-
-    Args:
-        name: of the figure.
-        recordings: the recordings that it shows.
-        state: such as ``{"step": 40, "label": "Bag"}``; what is left out has its default.
-        out: ends in ``.png``, ``.svg``, ``.pdf``, ``.csv``, or ``.html`` for a page with a slider
-            over the steps. Its folder is created, and a file that exists is replaced.
-
-    Raises:
-        UnknownName: there is no such figure or format.
-        InvalidInput: the figure has no such state, cannot show these recordings, or ``out`` is a
-            folder.
-    """
-    from explore.core.registry import figure, resolve  # only here: a slider needs no registry
-
-    entry = figure(name)
-    path, kind = check_target(out)
-    picture_class, select = resolve(entry.picture), resolve(entry.select)
-    parameters = [p for p in signature(select).parameters if p != "recordings"]
-    if not isinstance(state, Mapping):
-        raise InvalidInput(
-            f"state must be a mapping, such as {{'step': 40}}, got {describe(state)}"
-        )
-    if unknown := [key for key in state if key not in parameters]:
-        raise InvalidInput(
-            f"figure {name} has no state {', '.join(map(repr, unknown))}; "
-            f"it has {', '.join(parameters)}"
-        )
-    listed = list_recordings(recordings)
-
-    data = clean_texts(select(listed, **state))
-    picture = picture_class(data)
-    if kind != "html":
-        return save(picture, data, path)
-    if entry.positions:
-        positions = resolve(entry.positions)
-    else:
-        slider = entry.slider if all(entry.slider in r.coords for r in listed) else "step"
-        positions = np.unique(np.concatenate([r[slider].values for r in listed])).tolist()
-    return write_html(
-        path,
-        picture,
-        entry.slider,
-        select_evenly(positions),
-        lambda position: select(listed, **{**state, entry.slider: position}),
-    )
 
 
 def write_html(
@@ -205,7 +156,7 @@ def write_html(
             f"the page would have {len(page) / 1e6:.1f} MB, "
             f"more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
         )
-    return _write(path, page.encode())
+    return write_bytes(path, page.encode())
 
 
 def script_json(values: Any) -> str:
@@ -224,7 +175,8 @@ def script_json(values: Any) -> str:
     return text
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file, create its folder if needed, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -392,15 +393,20 @@ def test_figure_passes_its_arguments_on(
     cwd: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from explore.plotting import export
+    from explore.plotting import figure_files
 
     passed: list[object] = []
 
-    def save_figure(name: str, recordings: list[str], state: dict[str, object], out: Path) -> Path:
-        passed.extend([name, recordings, state, out])
+    def draw_figure(name: str, recordings: list[str], state: dict[str, object]) -> SimpleNamespace:
+        passed.extend([name, recordings, state])
+        return SimpleNamespace(save=save)
+
+    def save(out: Path, layout: object, command: str) -> Path:
+        passed.extend([out, layout])
+        assert command.startswith("explore figure evolution --recording a.zarr --recording b.zarr")
         return out
 
-    monkeypatch.setattr(export, "save_figure", save_figure)
+    monkeypatch.setattr(figure_files, "draw_figure", draw_figure)
     monkeypatch.setattr("explore.core.recording.open_recording", lambda path: f"opened {path}")
     outcome = CliRunner().invoke(
         cli.app,
@@ -409,7 +415,7 @@ def test_figure_passes_its_arguments_on(
     assert outcome.exit_code == 0, outcome.output
     assert outcome.output == f"wrote {Path(out)}\n"
     state = {"label": "Bag", "by": "distance", "digit": "3", "power": 4} if state is None else state
-    assert passed == ["evolution", ["opened a.zarr", "opened b.zarr"], state, Path(out)]
+    assert passed == ["evolution", ["opened a.zarr", "opened b.zarr"], state, Path(out), None]
 
 
 @pytest.mark.parametrize("name", ["datadam", "distill"])

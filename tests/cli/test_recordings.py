@@ -18,7 +18,7 @@ from explore.cli import main as cli
 from explore.core.recording import open_recording, pack
 from explore.core.tables import build_table, format_table
 from explore.data import DistilledSet
-from explore.plotting.export import save_figure
+from explore.plotting.figure_files import save_figure
 from explore.sweep.plan import outcome, plan, read
 
 pytestmark = pytest.mark.usefixtures("_one_thread")

@@ -32,8 +32,10 @@ def test_floats_may_be_written_as_integers_and_whole_numbers_as_floats() -> None
 @pytest.mark.parametrize("name", registry.figures())
 def test_the_functions_of_every_figure_exist(name: str) -> None:
     assert registry.figure(name).name == name
-    assert callable(resolve(registry.figure(name).picture))
-    assert callable(resolve(registry.figure(name).select))
+    row = registry.figure(name)
+    assert callable(resolve(row.picture))
+    assert callable(resolve(row.select or row.explorer))
+    assert bool(row.select) != bool(row.explorer)
 
 
 @pytest.mark.parametrize("lab", registry.labs(), ids=lambda lab: lab.name)

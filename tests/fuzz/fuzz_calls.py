@@ -49,8 +49,18 @@ EXCLUDED = {
     **{
         f"explore.plotting.Picture{name}": "an explorer calls it with data of the picture"
         for name in (
-            *("", ".box", ".build", ".describe", ".fits", ".grab", ".inches", ".moving", ".pick"),
-            *(".place", ".pull", ".show", ".table", ".targets", ".update"),
+            *(
+                "",
+                ".box",
+                ".build",
+                ".describe",
+                ".fits",
+                ".furniture",
+                ".grab",
+                ".inches",
+                ".moving",
+            ),
+            *(".panel", ".pick", ".place", ".pull", ".show", ".table", ".targets", ".update"),
         )
     },
     "explore.plotting.Picture.write": "an explorer calls it with a file of its own",
@@ -63,6 +73,7 @@ EXCLUDED = {
     "explore.core.recording.steps_of": "called with the step of an opened recording",
     "explore.core.runs.advance_once": "record calls it with its run",
     "explore.core.tables.csv_safe": "called with the table of a picture",
+    "explore.core.tables.round_numbers": "called with the table of a picture",
     # Results: tuples that functions return.
     "explore.attention.ClassMaps": "a result",
     "explore.attention.PowerSums": "a result",

@@ -17,6 +17,8 @@ from fuzz_values import CONSTANTS
 from explore import build, record
 from explore.core.resources import shipped
 from explore.distill import lab
+from explore.plotting import PrintLayout
+from explore.plotting.file_metadata import FileMetadata
 from explore.widgets import Choice, Explorer, Job, MultiChoice, Slider
 
 DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
@@ -193,9 +195,15 @@ CALLS = {
         },
     ),
     "explore.plotting.save": Call(
-        lambda: {"picture": BarPicture(picture_data()), "data": picture_data(), "out": "a.svg"},
+        lambda: {
+            "picture": BarPicture(picture_data()),
+            "data": picture_data(),
+            "out": "a.svg",
+            "metadata": FileMetadata("bars", "Three bars."),
+        },
         after=str,
         names={"out": "file format"},
+        accepts={"metadata: None": "those of the picture"},
         skip={"data": "see Picture.update"},
     ),
     "explore.plotting.save_figure": Call(
@@ -203,11 +211,23 @@ CALLS = {
             "name": "evolution",
             "recordings": [recording()],
             "state": {"step": 1},
-            "out": "a.csv",
+            "out": "a.svg",
+            "layout": PrintLayout(3.3),
+            "command": "explore figure evolution",
         },
         after=str,
         names={**NAMED, **RECORDINGS, "out": "file format"},
+        accepts={
+            "recordings: None": "what ships",
+            "layout: None": "as on the screen",
+            "command": ANY_TEXT,
+        },
     ),
+    "explore.plotting.PrintLayout": Call(
+        lambda: {"width": 3.3, "font_size": 8.0, "plain": True, "panel": "curve"},
+        accepts={"panel": ANY_TEXT},
+    ),
+    "explore.plotting.parse_width": Call(lambda: {"text": "84mm"}, names={"text": "width"}),
     "explore.plotting.write_html": Call(
         lambda: {
             "out": "a.html",

@@ -29,7 +29,7 @@ from explore.multilabel.figures.uncertainty import (
     auroc_within,
     uncertainty_by_count,
 )
-from explore.plotting.export import save_figure
+from explore.plotting.figure_files import save_figure
 from explore.plotting.picture import Picture
 
 NAN = float("nan")

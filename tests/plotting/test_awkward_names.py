@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.errors import InvalidInput
-from explore.plotting.export import save_figure, script_json
+from explore.plotting.export import script_json
+from explore.plotting.figure_files import save_figure
 from explore.plotting.texts import (
     PowerFormatter,
     clean_text,

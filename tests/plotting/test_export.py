@@ -11,7 +11,8 @@ from picture_cases import case_of
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
-from explore.plotting.export import save, save_figure, select_evenly, write_html
+from explore.plotting.export import save, select_evenly, write_html
+from explore.plotting.figure_files import save_figure
 
 
 def test_unknown_formats_and_states_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from explore.core.resources import shipped
 from explore.distill.figures.evolution import evolution
 from explore.distill.figures.untrained import untrained
 from explore.errors import InvalidInput, UnknownName
-from explore.plotting.export import check_target, save_figure, select_evenly, write_html
+from explore.plotting.export import check_target, select_evenly, write_html
+from explore.plotting.figure_files import save_figure
 from explore.plotting.mosaic import mosaic, where
 from explore.plotting.selection import by_name, list_recordings
 
