@@ -77,13 +77,6 @@ export default {
         part.style.cssText = `left:${100 * target.left}%;top:${100 * target.top}%;` +
           `width:${100 * (target.right - target.left)}%;height:${100 * (target.bottom - target.top)}%`;
         part.onclick = () => { focus(index); choose(index); };
-        part.onkeydown = (event) => {
-          const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-          if (!move) return;
-          event.preventDefault();
-          event.stopPropagation();
-          focus(current + move);
-        };
         return part;
       }));
       current = Math.min(current, Math.max(0, targets.length - 1));
@@ -92,6 +85,16 @@ export default {
         if (focused) layer.children[current].focus();
       }
     }
+
+    // JupyterLab has shortcuts on the arrow keys, and sees keys before the parts do; so this comes before both.
+    function onKey(event) {
+      const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+      if (!move || !layer.contains(event.target) || event.ctrlKey || event.altKey || event.metaKey) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      focus(current + move);
+    }
+    window.addEventListener("keydown", onKey, true);
 
     // Dragging, where the kernel asks for it (tracks). The pointer is caught only once it has moved, for a caught pointer takes
     // the click away from the part that it is on. Without a button down, the kernel is asked for the value under the pointer.
@@ -193,6 +196,7 @@ export default {
     return () => {
       for (const [name, action] of Object.entries(changes)) model.off(name, action);
       themes.disconnect();
+      window.removeEventListener("keydown", onKey, true);
       clearTimeout(rest);
       URL.revokeObjectURL(url);
     };

@@ -28,6 +28,20 @@ export default {
     }
     slider.addEventListener("input", () => { stop(); move(Number(slider.value)); });
 
+    // JupyterLab has shortcuts on the arrow keys, and sees keys before the slider does; so this comes before both.
+    function onKey(event) {
+      if (event.target !== slider || event.ctrlKey || event.altKey || event.metaKey) return;
+      const last = Number(slider.max), index = model.get("index"), page = Math.max(1, Math.round(last / 10));
+      const target = { ArrowRight: index + 1, ArrowUp: index + 1, ArrowLeft: index - 1, ArrowDown: index - 1,
+        PageUp: index + page, PageDown: index - page, Home: 0, End: last }[event.key];
+      if (target === undefined) return;
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      stop();
+      move(Math.min(last, Math.max(0, target)));
+    }
+    window.addEventListener("keydown", onKey, true);
+
     function stop() {
       clearInterval(timer);
       timer = null;
@@ -58,6 +72,7 @@ export default {
     show();
     return () => {
       stop();
+      window.removeEventListener("keydown", onKey, true);
       for (const change of changes) model.off(change, show);
     };
   },

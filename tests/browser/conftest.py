@@ -10,7 +10,8 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +52,32 @@ def notebooks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Start JupyterLab in the folder of the notebooks, and return its address."""
+    """Start JupyterLab as ``explore lab`` does, and return its address."""
+    with running_server(
+        "jupyterlab", notebooks, tmp_path_factory.mktemp("lab"), PRIVATE
+    ) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def plain_server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start Notebook 7 and JupyterLab without options of explore, and return the address."""
+    with running_server("notebook", notebooks, tmp_path_factory.mktemp("plain"), ()) as address:
+        yield address
+
+
+@contextmanager
+def running_server(
+    module: str, notebooks: Path, home: Path, options: Sequence[str]
+) -> Iterator[str]:
+    """Run a server of Jupyter in the folder of the notebooks, with settings of its own."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    home = tmp_path_factory.mktemp("jupyter")
     environment = {
         **os.environ,
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
-    }
-    environment |= {
         "PYTHONPATH": str(ROOT),
         "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
         "JUPYTERLAB_SETTINGS_DIR": str(home / "s"),
@@ -72,18 +88,15 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         check=True,
         capture_output=True,
     )
-    options = [
-        "--no-browser",
-        "--allow-root",
+    command = [
+        *(sys.executable, "-m", module, "--no-browser", "--allow-root"),
         f"--ServerApp.port={port}",
         f"--IdentityProvider.token={TOKEN}",
-        *PRIVATE,
+        f"--ServerApp.root_dir={notebooks}",
+        *options,
     ]
-    options.append(f"--ServerApp.root_dir={notebooks}")
     log = (home / "server.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", *options], env=environment, stdout=log, stderr=log
-    )
+    process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 60
     while True:
@@ -92,7 +105,7 @@ def server(notebooks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             break
         except OSError:
             assert process.poll() is None, (home / "server.log").read_text()
-            assert time.monotonic() < deadline, "JupyterLab did not answer within a minute"
+            assert time.monotonic() < deadline, "Jupyter did not answer within a minute"
             time.sleep(0.3)
     yield address
     process.terminate()
@@ -144,6 +157,14 @@ def open_notebook(page: Any, server: str, name: str) -> Any:
     )
     return page
 
+
+SLIDER = ".explore-slider input"
+"""Selects the sliders of explorers."""
+
+STOP_ALL_KERNELS = """
+token => fetch(`/api/sessions?token=${token}`).then(answer => answer.json()).then(sessions => Promise.all(
+  sessions.map(s => fetch(`/api/kernels/${s.kernel.id}?token=${token}`, {method: "DELETE"}))))
+"""
 
 STARTED = """() => [...document.querySelectorAll(".jp-InputPrompt")].some(
     prompt => /\\[(\\*|\\d+)\\]/.test(prompt.textContent))"""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import open_notebook, run_all_cells, wait_for_new_alt
+from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -29,7 +29,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     # the step slider by keyboard
     pictures.nth(1).scroll_into_view_if_needed()
     before = pictures.nth(1).get_attribute("alt")
-    handle = page.locator(".widget-slider .noUi-handle").nth(0)
+    handle = page.locator(SLIDER).nth(0)
     handle.focus()
     handle.press("Home")
     assert "step 0: of" in wait_for_new_alt(page, 1, before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
+from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -30,7 +30,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     page.screenshot(path=screenshots / "06-pair.png")
     # the path by keyboard
     pictures.nth(1).scroll_into_view_if_needed()
-    handle = page.locator(".widget-slider .noUi-handle").first
+    handle = page.locator(SLIDER).first
     handle.focus()
     for _ in range(3):
         handle.press("ArrowRight")

@@ -57,7 +57,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     # the dial of the weight by key
     pictures.nth(4).scroll_into_view_if_needed()
     before = pictures.nth(4).get_attribute("alt")
-    handle = page.locator(".widget-slider:has-text('weight') .noUi-handle").first
+    handle = page.get_by_role("slider", name="weight").first
     handle.focus()
     handle.press("End")
     wait_for_new_alt(page, 4, before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import open_notebook, run_all_cells, wait_for_new_alt
+from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -23,7 +23,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     pictures.nth(0).scroll_into_view_if_needed()
     before = pictures.nth(0).get_attribute("alt")
     assert "at temperature 1 the teacher predicts 5" in before
-    handle = page.locator(".widget-slider .noUi-handle").first
+    handle = page.locator(SLIDER).first
     handle.focus()
     for _ in range(4):
         handle.press("ArrowRight")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
+from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -31,7 +31,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     pictures.nth(1).scroll_into_view_if_needed()
     before = pictures.nth(1).get_attribute("alt")
     assert "density 50.2%" in before
-    handle = page.locator(".widget-slider .noUi-handle").nth(1)
+    handle = page.locator(SLIDER).nth(1)
     handle.focus()
     for _ in range(4):
         handle.press("ArrowRight")
