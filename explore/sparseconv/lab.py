@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -25,6 +25,7 @@ from explore.sparseconv.figures.shuffling_cost import (
     ARRANGEMENTS,
     SHUFFLED_FORMATS,
     ShufflingCost,
+    describe_growth,
     shuffling_cost,
 )
 from explore.sparseconv.figures.survey_data import (
@@ -33,23 +34,28 @@ from explore.sparseconv.figures.survey_data import (
     layer_maps,
     layers_with_maps,
 )
-from explore.sparseconv.figures.time_by_density import TimeByDensity, time_by_density
+from explore.sparseconv.figures.time_by_density import TimeByDensity, no_times, time_by_density
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
 from explore.sparseconv.formats.recorded_maps import keep_largest, shuffle_values
-from explore.widgets.controls import Button, Choice, Control, Slider
+from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
+from explore.widgets.job import Progress
+from explore.widgets.live import Live
+from explore.widgets.prediction import Prediction
 
 EXAMPLE_MAP = ((1, 0, 0, 4, 0), (0, 2, 0, 5, 0), (3, 0, 0, 6, 7), (0, 0, 0, 0, 8))
 """A map on which every format can be written by hand."""
 
 NO_VALUE = "choose …"
-KEPT_SHARES = (1.0, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02)
-"""Shares of the non-zero values, of which the largest stay."""
+KEPT_PERCENTAGES = (100, 70, 50, 35, 20, 10, 5, 2)
+"""Percentages of the non-zero values; the largest values stay."""
 
-MEASURE_SECONDS = 4.0
-"""Approximate time of one measurement in the lab."""
+MEASURE_SECONDS = 6.0
+"""Approximate time of one measurement in the lab, without compilation."""
+SHIPPED, OWN = "shipped", "measured here"
+SHIPPED_TITLE, OWN_TITLE = "times that ship, measured", "measured here, just now,"
 
 NETWORK_TITLES = {name: entry.title for name, entry in NETWORKS.items()}
 
@@ -87,12 +93,12 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
     @cache
     def arrange(
         layer: int,
-    ) -> tuple[Geometry, dict[float, dict[str, np.ndarray]], xarray.DataArray]:
+    ) -> tuple[Geometry, dict[int, dict[str, np.ndarray]], xarray.DataArray]:
         maps, geometry = layer_maps(recording, image - 1, layer - 1)
-        largest = {share: keep_largest(maps, share) for share in KEPT_SHARES}
+        largest = {percent: keep_largest(maps, percent / 100) for percent in KEPT_PERCENTAGES}
         arrangements = {
-            share: dict(zip(ARRANGEMENTS, (kept, shuffle_values(kept)), strict=True))
-            for share, kept in largest.items()
+            percent: dict(zip(ARRANGEMENTS, (kept, shuffle_values(kept)), strict=True))
+            for percent, kept in largest.items()
         }
         sizes = [
             [
@@ -103,33 +109,43 @@ def neighbour_values(network: str = "scenes-vgg", image: int = 1) -> Explorer:
         ]
         count = np.array([np.count_nonzero(kept) for kept in largest.values()])
         coordinates = {
-            "share": list(KEPT_SHARES),
-            "density": ("share", count / maps.size),
-            "count": ("share", np.maximum(1, count)),
+            "percent": list(KEPT_PERCENTAGES),
+            "density": ("percent", count / maps.size),
+            "count": ("percent", np.maximum(1, count)),
         }
         return (
             geometry,
             arrangements,
-            xarray.DataArray(sizes, coordinates, ("share", "side", "format")),
+            xarray.DataArray(sizes, coordinates, ("percent", "side", "format")),
         )
 
-    def source(layer: int, kept: float, channel: int) -> xarray.Dataset:
+    def source(layer: int, kept: int, channel: int) -> xarray.Dataset:
         geometry, arrangements, sizes = arrange(layer)
         index = min(channel, geometry.shape[1]) - 1
-        model, share = recording.attrs["config"]["model"], float(sizes["density"].sel(share=kept))
+        model, density = recording.attrs["config"]["model"], sizes["density"].sel(percent=kept)
         title = (
-            f"{model}, convolution {layer}: density {share:.1%}; "
-            f"the maps are of channel {index + 1}"
+            f"{NETWORK_TITLES.get(model, model)}, convolution {layer}: "
+            f"density {float(density):.1%}, channel {index + 1} is drawn"
         )
         return shuffling_cost(arrangements[kept], geometry, index, sizes, kept, title)
 
     layers = layers_with_maps(recording)
     controls: dict[str, Control] = {
         "layer": _layer_slider(layers),
-        "kept": Slider("largest values kept", list(KEPT_SHARES)),
+        "kept": Slider("largest values kept (%)", list(KEPT_PERCENTAGES)),
         "channel": _number_slider("channel", _channels(recording)),
     }
-    return Explorer(source, ShufflingCost, controls, "neighbours")
+    prediction = Prediction(
+        "The same values are moved to random positions. By how much do the formats grow?",
+        (
+            "neither grows",
+            "CPO stays, CPS grows by less than 10%",
+            "CPO stays, CPS grows by 10% or more",
+            "both grow",
+        ),
+        describe_growth,
+    )
+    return Explorer(source, ShufflingCost, controls, "neighbours", prediction)
 
 
 def patterns(*networks: str) -> Explorer:
@@ -141,16 +157,16 @@ def patterns(*networks: str) -> Explorer:
     """
     recordings = {name: _survey_with_maps(name) for name in networks or MAPPED_NETWORKS}
 
-    def source(network: str, image: int, layer: int, channel: int, unit: str) -> xarray.Dataset:
+    def source(network: str, image: int, layer: int, channel: int) -> xarray.Dataset:
         recording = recordings[network]
         nearest = min(layers_with_maps(recording), key=lambda number: abs(number - layer))
-        return nze(recording, min(image, recording.sizes["step"]) - 1, nearest, channel, unit)
+        return nze(recording, min(image, recording.sizes["step"]) - 1, nearest, channel)
 
     layers = sorted({number for r in recordings.values() for number in layers_with_maps(r)})
+    channels = range(1, 1 + max(map(_channels, recordings.values())))
     controls: dict[str, Control] = {
         **_survey_controls(recordings, _layer_slider(layers)),
-        "channel": _number_slider("channel", max(map(_channels, recordings.values()))),
-        "unit": _unit_choice(),
+        "channel": Choice("channel", list(channels)),
     }
     return Explorer(source, NonzeroMaps, controls, "patterns")
 
@@ -177,32 +193,39 @@ def densities(*networks: str) -> Explorer:
     return Explorer(source, LayerDensity, controls, "densities")
 
 
-def times() -> Explorer:
+def times() -> Live:
     """Explore the time of one convolution over the density of its map.
 
-    The times that ship are shown first. A button measures the layer on this computer.
+    The times that ship are shown first. A button measures the layer on this computer, in several
+    rounds; a list goes back to the times that ship.
     """
     saved = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
     measurements: dict[str, tuple[list[Any], dict[str, Any]]] = {}
 
-    def source(layer: str) -> xarray.Dataset:
-        rows, about = measurements.get(layer, (saved["rows"], saved["about"]))
-        return time_by_density(rows, about, layer)
+    def source(layer: str, times: str) -> xarray.Dataset:
+        if times == SHIPPED:
+            return time_by_density(saved["rows"], saved["about"], layer, SHIPPED_TITLE)
+        if layer not in measurements:
+            return no_times(layer)
+        return time_by_density(*measurements[layer], layer, OWN_TITLE)
 
-    def measure(explorer: Explorer) -> None:
+    def measure(progress: Progress, stop: Callable[[], bool]) -> None:
         from explore.sparseconv.bench.timing import measure_layer
 
-        explorer.say("measuring …")
-        layer = explorer.layer  # type: ignore[attr-defined]
-        measurements[layer] = measure_layer(layer, MEASURE_SECONDS)
-        explorer.redraw()
-        explorer.say("measured here")
+        layer = explorer.state["layer"]
+        rows, about = measure_layer(layer, MEASURE_SECONDS, progress, stop)
+        if rows:
+            measurements[layer] = rows, about
+            explorer.set(layer=layer, times=OWN)
 
     controls: dict[str, Control] = {
         "layer": Choice("convolution", list(dict.fromkeys(row["layer"] for row in saved["rows"]))),
-        "here": Button("Measure here", measure),
+        "times": Choice("times", [SHIPPED, OWN]),
     }
-    return Explorer(source, TimeByDensity, controls, "times")
+    explorer = Explorer(source, TimeByDensity, controls, "times")
+    live = Live({}, measure, lambda: None, lambda: None, "Measure here")
+    live.show(explorer)
+    return live
 
 
 def survey(name: str) -> xarray.Dataset:
@@ -241,7 +264,7 @@ def _survey_controls(
     images = max(recording.sizes["step"] for recording in recordings.values())
     return {
         "network": Choice("network", list(recordings), names=NETWORK_TITLES),
-        "image": _number_slider("image", images),
+        "image": Choice("image", list(range(1, images + 1))),
         "layer": layers,
     }
 

@@ -13,6 +13,7 @@ from explore.sparseconv.figures.format_cells import format_cells
 from explore.sparseconv.figures.layer_density import density
 from explore.sparseconv.figures.nonzero_maps import nze
 from explore.sparseconv.figures.speedup_by_density import speedup_by_density
+from explore.sparseconv.figures.time_by_density import time_by_density
 from explore.widgets.explorer import Explorer
 
 MAP = np.array([[1, 0, 0, 4, 0], [0, 2, 0, 5, 0], [3, 0, 0, 6, 7], [0, 0, 0, 0, 8]], np.float32)
@@ -40,14 +41,42 @@ def speedup_state(factor: float) -> xarray.Dataset:
     return speedup_by_density(rows, {"machine": "an abacus", "threads": int(2 * factor)})
 
 
+def own_times(noise: float, slope: float) -> xarray.Dataset:
+    """Return times of one layer with a spread over rounds, of which the dense one is ``noise``."""
+    rows = []
+    for share in (0.05, 0.2, 0.6, 1.0):
+        seconds = {"torch": 2.0, "torch, channels last": 1.0, "im2col": 3.0}
+        seconds |= {
+            "bitmap": 1.3 * share,
+            "cpo": slope + 4.5 * share,
+            "cps": slope + 4 * share,
+        }
+        spread = {name: [value / noise**0.5, value * noise**0.5] for name, value in seconds.items()}
+        rows.append({"layer": "one", "density": share, "seconds": seconds, "range": spread})
+    about = {"machine": "an abacus", "threads": 2}
+    return time_by_density(rows, about, "one", "measured here, just now,")
+
+
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "times": (
         "explore.sparseconv.figures.time_by_density:TimeByDensity",
         lambda: states_of(
-            lab.times(),
+            lab.times().explorer,
             {"layer": "7² 512→512 3×3"},
             {"layer": "56² 64→64 3×3"},
             {"layer": "28² 128→256 3×3 /2"},
+        ),
+    ),
+    "own times": (
+        "explore.sparseconv.figures.time_by_density:TimeByDensity",
+        lambda: [own_times(1.21, 0.2), own_times(2.0, 0.4), own_times(1.1, 0.1)],
+    ),
+    "no times": (
+        "explore.sparseconv.figures.time_by_density:TimeByDensity",
+        lambda: states_of(
+            lab.times().explorer,
+            {"times": "measured here"},
+            {"layer": "7² 512→512 3×3"},
         ),
     ),
     "speeds": (
@@ -77,9 +106,9 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         "explore.sparseconv.figures.shuffling_cost:ShufflingCost",
         lambda: states_of(
             lab.neighbour_values(),
-            {},
-            {"kept": 0.7, "channel": 3},
-            {"layer": 6, "kept": 0.05, "channel": 64},
+            {"prediction": "both grow"},
+            {"kept": 70, "channel": 3},
+            {"layer": 6, "kept": 5, "channel": 64},
         ),
     ),
 }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import PolyCollection
 from picture_checks import check_texts, small_map
 from sparse_oracles import Case, brute_sizes, literal_cpo
 
@@ -15,7 +16,7 @@ from explore.core.resources import shipped
 from explore.errors import DataMissing, InvalidInput
 from explore.sparseconv import encode, lab
 from explore.sparseconv.figures.format_cells import format_cells
-from explore.sparseconv.figures.format_diagram import FormatDiagram
+from explore.sparseconv.figures.format_diagram import CPS_NOTES, STRIP_KINDS, FormatDiagram
 from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 
 
@@ -137,6 +138,32 @@ def test_every_copy_of_a_value_is_highlighted(value: str, stride: int) -> None:
     assert table["copies"].tolist() == copies.tolist()
 
 
+def test_the_picture_says_what_is_drawn_but_not_counted() -> None:
+    data = format_cells(np.array(lab.EXAMPLE_MAP, np.float32), 3)
+    picture = FormatDiagram(data)
+    drawn = {kind: len(strips(data, f"cps {kind}")) for kind in STRIP_KINDS if kind != "indices"}
+    elements = int(data["elements"].values[FORMAT_NAMES.index("cps")])
+    assert elements == sum(drawn.values()) - drawn["masks"] - drawn["maps"] == 14
+    words = [t.get_text() for t in picture._axes.texts]
+    assert set(CPS_NOTES) <= set(words)
+    masks = [cell[0] for cell in strips(data, "cps masks")]
+    assert masks == ["1010", "0011", "0100", "1110"], "the first row is on the left"
+    assert [c[0] for c in strips(data, "cps words")] == ["5", "76", "18", "55"]
+    boxes = sum(
+        len(c.get_paths()) for c in picture._axes.collections if isinstance(c, PolyCollection)
+    )
+    cells = len(data["cell_text"]) - drawn["masks"] + data["map"].size
+    assert boxes == cells, "masks have no boxes, because they are not stored"
+
+
+def test_brackets_hold_their_numbers() -> None:
+    explorer = lab.copies([[0, 0, 1, 2, 3, 0], [4, 0, 0, 5, 6, 0]], kernel_size=1)
+    texts = [t.get_text() for t in explorer.picture._axes.texts]
+    assert "windows 1 to 6 of the kernel:" in texts
+    assert {"1", "2", "3", "4", "5", "6"} <= set(texts)
+    assert explorer.set(stride=3).stride == 3
+
+
 def test_another_stride_needs_a_new_picture_even_with_equal_cells() -> None:
     x = np.array([[1, 0, 0, 0]], np.float32)
     two, three = format_cells(x, 1, 2), format_cells(x, 1, 3)
@@ -210,7 +237,7 @@ INVALID_CALLS: dict[str, Callable[[], Any]] = {
         format_cells(np.array(lab.EXAMPLE_MAP, np.float32), 3, 3, "2, 4")
     ),
     "formats of the exercise": lambda: (
-        lab.copies([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], 2).picture
+        lab.copies([[0, 0, 1, 2, 3, 0], [4, 0, 0, 5, 6, 0], [7, 8, 0, 0, 0, 0]], 2).picture
     ),
     "formats, 1×1": lambda: FormatDiagram(format_cells(np.eye(4, dtype=np.float32), 1, 1, "4, 4")),
     "formats, full": lambda: FormatDiagram(
@@ -222,7 +249,7 @@ INVALID_CALLS: dict[str, Callable[[], Any]] = {
     "formats, wide": lambda: FormatDiagram(
         format_cells(np.eye(3, 8, dtype=np.float32) * -9, 2, 1, "3, 3")
     ),
-    "neighbours": lambda: lab.neighbour_values().picture,
+    "neighbours": lambda: lab.neighbour_values().set(prediction="both grow").picture,
     "patterns": lambda: lab.patterns("scenes-residual").picture,
     "densities": lambda: lab.densities("squeezenet").picture,
 }

@@ -28,12 +28,17 @@ from explore.widgets.explorer import Explorer
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
     "copies": lab.copies,
     "copies of another map": lambda: lab.copies(
-        [[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], kernel_size=2
+        [[0, 0, 1, 2, 3, 0], [4, 0, 0, 5, 6, 0], [7, 8, 0, 0, 0, 0]], kernel_size=2
     ),
-    "neighbours": lab.neighbour_values,
+    "neighbours": lambda: neighbours(),
     "patterns": lab.patterns,
     "densities": lab.densities,
 }
+
+
+def neighbours(*arguments: Any) -> Explorer:
+    """Return the explorer of neighbours after a prediction."""
+    return lab.neighbour_values(*arguments).set(prediction="both grow")
 
 
 @pytest.fixture(params=explorer_names(EXPLORERS, ("copies of another map",)))
@@ -65,7 +70,7 @@ def test_the_lab_opens_without_torch() -> None:
 
 @pytest.mark.parametrize("name", lab.MAPPED_NETWORKS)
 def test_curves_lie_inside_their_chart(name: str) -> None:
-    explorer = lab.neighbour_values(name)
+    explorer = neighbours(name)
     for layer in explorer.controls["layer"].values:  # type: ignore[union-attr]
         explorer.layer = layer
         for _, _, line in explorer.picture._curves:  # type: ignore[union-attr]
@@ -75,13 +80,13 @@ def test_curves_lie_inside_their_chart(name: str) -> None:
 
 
 def test_neighbour_curves_equal_their_table() -> None:
-    explorer = lab.neighbour_values("scenes-residual", 2)
-    explorer.set(layer=9, kept=0.35, channel=7)
+    explorer = neighbours("scenes-residual", 2)
+    explorer.set(layer=9, kept=35, channel=7)
     picture, data = explorer.picture, explorer.data
     table = picture.table(data).set_index(["values", "format"])  # type: ignore[union-attr, arg-type]
     for side, name, line in picture._curves:  # type: ignore[union-attr]
         rows = table.loc[(lab.ARRANGEMENTS[side], name.upper())]
-        assert list(line.get_data()[0]) == pytest.approx(rows["density"].tolist())
+        assert list(100 * line.get_data()[0]) == pytest.approx(rows["density, %"].tolist())
         assert list(line.get_data()[1]) == pytest.approx(rows["bytes a value"].tolist())
     maps, geometry = layer_maps(lab.survey("scenes-residual"), 1, 8)
     mask = np.zeros(maps.size, bool)
@@ -112,13 +117,13 @@ def test_the_image_slider_starts_at_the_first_image() -> None:
             explorer.image = image
             assert int(explorer.data["image_index"]) == image - 1  # type: ignore[index]
             assert f"image {image}" in explorer.alt
-    first, second = (lab.neighbour_values("scenes-vgg", image).alt for image in (1, 2))
+    first, second = (neighbours("scenes-vgg", image).alt for image in (1, 2))
     assert first != second
 
 
 def test_the_table_of_neighbours_equals_the_maps() -> None:
-    explorer = lab.neighbour_values()
-    explorer.set(layer=3, kept=0.5)
+    explorer = neighbours()
+    explorer.set(layer=3, kept=50)
     maps, geometry = layer_maps(lab.survey("scenes-vgg"), 0, 2)
     values = np.sort(maps[maps != 0])[::-1][: round(0.5 * np.count_nonzero(maps))]
     largest = np.where(maps > values[-1], maps, 0)
@@ -128,7 +133,7 @@ def test_the_table_of_neighbours_equals_the_maps() -> None:
     size = encode(maps[None].astype(np.float32), 3, 1, 1, method="cps").nbytes
     row = table[(table["format"] == "CPS") & (table["values"] == "as they are")].iloc[0]
     assert row["bytes a value"] == pytest.approx(size / np.count_nonzero(maps))
-    assert row["density"] == pytest.approx(np.count_nonzero(maps) / maps.size)
+    assert row["density, %"] == pytest.approx(100 * np.count_nonzero(maps) / maps.size)
     assert geometry.kernel == (3, 3)
 
 
@@ -136,7 +141,7 @@ def test_a_survey_can_be_given_by_its_path(tmp_path: Path) -> None:
     tiny = {"method": "density", "images": 2, "maps": True}
     record(build(tiny), tmp_path / "own.zarr")
     own = str(tmp_path / "own.zarr")
-    for explorer in (lab.patterns(own), lab.densities(own, "resnet20"), lab.neighbour_values(own)):
+    for explorer in (lab.patterns(own), lab.densities(own, "resnet20"), neighbours(own)):
         check_targets(explorer)
     assert layers_with_maps(lab.survey(own)) == [1, 2, 3, 4, 5, 6]
 
@@ -178,22 +183,32 @@ def copies_of(explorer: Explorer, value: str) -> set[int]:
 
 
 def test_shuffling_increases_cps_and_not_cpo() -> None:
-    explorer = lab.neighbour_values()
+    explorer = neighbours()
     assert "CPO: 198,018 bytes as they are, 198,018 shuffled (+0%)" in explorer.alt
     assert "CPS: 151,206 bytes as they are, 160,822 shuffled (+6%)" in explorer.alt
-    assert "shuffled (+16%)" in alt(explorer, kept=0.2)
+    assert "shuffled (+16%)" in alt(explorer, kept=20)
     per_value = explorer.data["per_value"].values  # type: ignore[index]
     assert per_value[0, :, 0] == pytest.approx(6, abs=0.05)
     assert (
         np.diff(per_value[:, :, 0], axis=0) > 0
     ).all()  # pointers have fewer values to be shared among
     for name in lab.MAPPED_NETWORKS:
-        other = lab.neighbour_values(name)
+        other = neighbours(name)
         for layer in other.controls["layer"].values:  # type: ignore[union-attr]
             other.layer = layer
             size = other.data["size"].values  # type: ignore[index]
             assert size[0, 0] == size[1, 0]
             assert size[0, 1] <= size[1, 1]
+
+
+def test_the_growth_is_predicted_before_it_is_shown() -> None:
+    explorer = lab.neighbour_values()
+    assert "198,018" not in explorer.alt
+    explorer.prediction = "both grow"
+    assert "198,018" in explorer.alt
+    assert explorer.view.note.endswith(
+        "You predicted: both grow. The picture shows: CPO stays, CPS grows by 6%."
+    )
 
 
 def test_cpo_is_smaller_than_the_map_below_two_thirds() -> None:
@@ -288,8 +303,9 @@ def test_answers_of_the_exercises() -> None:
         encoding: Any = encode(x, 1, method="cps", pointers="per-channel")
         assert encoding.words.dtype == kind
     # 4: three rows of CPO
-    x = np.array([[0, 0, 1, 1, 1, 0], [1, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0]], np.float32)
+    x = np.array([[0, 0, 1, 2, 3, 0], [4, 0, 0, 5, 6, 0], [7, 8, 0, 0, 0, 0]], np.float32)
     cpo: Any = encode(x, 2)
+    assert cpo.values.tolist() == [4, 7, 8, 1, 2, 5, 3, 6]
     assert cpo.indices.tolist() == [2, 4, 5, 1, 1, 3, 1, 3]
     # 5: (1 − (1 − d)⁴) / 4d words a value are less than one half above a density of 0.456
     for density, less in ((0.45, False), (0.46, True)):

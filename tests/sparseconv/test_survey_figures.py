@@ -13,6 +13,7 @@ from torch import nn
 from explore import record
 from explore.errors import InvalidInput, UnknownName
 from explore.sparseconv import DensityConfig, DensityRun, lab
+from explore.sparseconv.figures.layer_charts import layer_groups
 from explore.sparseconv.figures.layer_density import LayerDensity, density
 from explore.sparseconv.figures.nonzero_maps import NonzeroMaps, nze
 from explore.sparseconv.figures.survey_data import layer_maps
@@ -182,9 +183,38 @@ def test_ratios_lie_inside_their_chart(name: str) -> None:
         data = density(lab.survey(name), unit=unit)
         picture = LayerDensity(data)
         low, high = picture._charts.ratio_axes.get_ylim()
-        for line in picture._charts._lines.values():
-            assert (low <= line.get_ydata()).all()
-            assert (line.get_ydata() <= high).all()
+        for lines in picture._charts._lines.values():
+            for _, line in lines:
+                assert (low <= line.get_ydata()).all()
+                assert (line.get_ydata() <= high).all()
+
+
+def by_layer(groups: Any) -> np.ndarray:
+    """Return the y values of the artists of all groups, in the order of the layers."""
+    places = np.concatenate([artist.get_xdata() for _, artist in groups])
+    return np.concatenate([artist.get_ydata() for _, artist in groups])[np.argsort(places)]
+
+
+def test_lines_connect_layers_at_the_same_place_of_a_block() -> None:
+    charts = LayerDensity(density(lab.survey("resnet20")))._charts
+    assert list(charts.groups) == ["conv1", "conv2", "others"]
+    filled, opened, others = (line for _, line in charts._lines["cpo"])
+    assert filled.get_xdata().tolist() == list(range(1, 19, 2))
+    assert opened.get_xdata().tolist() == list(range(2, 19, 2))
+    assert (others.get_xdata().tolist(), others.get_linestyle()) == ([0], "None")
+    assert len({line.get_fillstyle() for line in (filled, opened, others)}) == 3
+    rows = [text.get_text() for text in charts.ratio_axes.get_legend().get_texts()]
+    assert rows == ["…conv1", "…conv2", "others"]
+    squeezenet = LayerDensity(density(lab.survey("squeezenet")))._charts
+    rows = [text.get_text() for text in squeezenet.ratio_axes.get_legend().get_texts()]
+    assert rows[-1] == "kernel 1×1"
+    assert list(LayerDensity(density(lab.survey("scenes-vgg")))._charts.groups) == ["all"]
+    assert layer_groups(["1.a", "1.b", "1.c", "1.d", "1.e"]) == {"all": [0, 1, 2, 3, 4]}
+
+
+def test_a_network_has_the_name_of_the_menu() -> None:
+    data = density(lab.survey("resnet20"))
+    assert "ResNet-20 on CIFAR-10 (JPEG), image 1 of 100" in LayerDensity(data).describe(data)
 
 
 @pytest.mark.parametrize("unit", ["bytes", "elements"])
@@ -194,15 +224,15 @@ def test_charts_show_the_recorded_numbers(unit: str) -> None:
     data = density(survey, 42, 9, unit)
     picture.update(data)
     charts, sizes = picture._charts, survey[unit].isel(step=42)
-    assert charts._densities.get_ydata() == pytest.approx(survey.density.values[42])
+    assert by_layer(charts._densities) == pytest.approx(survey.density.values[42])
     dots = charts.density_axes.lines[0].get_ydata().reshape(100, 19)
     assert dots == pytest.approx(survey.density.values)
     for name in ("mec", "cscc", "cpo", "cps"):
-        assert charts._lines[name].get_ydata() == pytest.approx(
+        assert by_layer(charts._lines[name]) == pytest.approx(
             sizes.sel(format="im2col").values / sizes.sel(format=name).values
         )
     cells = survey["shape"].values.prod(1) * (4 if unit == "bytes" else 1)
-    assert charts._lines["map"].get_ydata() == pytest.approx(
+    assert by_layer(charts._lines["map"]) == pytest.approx(
         sizes.sel(format="im2col").values / cells
     )
     assert [mark.get_x() for mark in charts._marks] == [7.5, 7.5]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray
 from explorers import check_controls, check_size
 
 from explore.core.resources import shipped
@@ -106,9 +107,9 @@ def test_ratios_use_the_faster_layout_and_means_are_geometric() -> None:
 
 
 def test_the_lab_shows_the_shipped_times() -> None:
-    explorer = lab.times()
+    explorer = lab.times().explorer
     content = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
-    assert content["about"]["machine"] in explorer.alt
+    assert f"times that ship, measured on {content['about']['machine']}" in explorer.alt
     check_controls(explorer)
     check_size(explorer)
     row = next(r for r in content["rows"] if r["layer"] == explorer.layer and r["density"] == 0.1)
@@ -118,17 +119,90 @@ def test_the_lab_shows_the_shipped_times() -> None:
     )
 
 
+def own_times(noise: float) -> xarray.Dataset:
+    """Return times with a spread over rounds; the dense time varies by a factor of ``noise``."""
+    own = rows([0.0715, 0.286, 0.858, 1.43], [1, 1, 1, 1])
+    for row in own:
+        row["seconds"]["cpo"] = 4.7 * 5 * row["density"] / 4
+        low, high = noise**-0.5, noise**0.5
+        row["range"] = {name: [t * low, t * high] for name, t in row["seconds"].items()}
+    return time_by_density(own, ABOUT, "one", "measured here, just now,")
+
+
+def measured(live: Any) -> np.ndarray:
+    live.job.start(inline=True)
+    assert live.job.error is None
+    return live.explorer.data["seconds"].values
+
+
 def test_the_lab_measures_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
+    monkeypatch.setattr("explore.sparseconv.bench.timing.LAB_ROUNDS", 2)
     monkeypatch.setattr(lab, "MEASURE_SECONDS", 0.05)
-    explorer = lab.times()
+    live = lab.times()
+    explorer = live.explorer
     explorer.layer = "7² 512→512 3×3"
     before = explorer.data["seconds"].values.copy()
-    explorer.controls["here"].action(explorer)  # type: ignore[union-attr]
-    after = explorer.data["seconds"].values
+    explorer.times = "measured here"
+    assert "not measured here yet" in explorer.alt
+    after = measured(live)
+    assert "14 of 14" in live.job.text
     assert after.shape == before.shape
     assert not np.array_equal(after, before)
-    assert "measured here" in explorer.message
+    assert "measured here, just now, on " in explorer.alt
+    ranges = explorer.data["range"].values
+    assert (ranges[..., 0] <= after).all()
+    assert (after <= ranges[..., 1]).all()
+    assert (ranges[..., 0] < ranges[..., 1]).any()
     explorer.layer = "14² 256→256 3×3"
+    assert "not measured here yet" in explorer.alt
     explorer.layer = "7² 512→512 3×3"
     assert np.array_equal(explorer.data["seconds"].values, after), "the lab keeps its measurements"
+    explorer.times = "shipped"
+    assert np.array_equal(explorer.data["seconds"].values, before)
+    assert "times that ship" in explorer.alt
+
+
+def test_a_measurement_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explore.core.benchmark.PAUSE", 0)
+    rows, _ = measure_layer("7² 512→512 3×3", 0.05, stop=lambda: True)
+    assert rows == []
+    done: list[int] = []
+    rows, _ = measure_layer(
+        "7² 512→512 3×3", 0.05, lambda n, _, text: done.append(n), lambda: len(done) > 2
+    )
+    assert done == [0, 1, 2]
+    assert [row["density"] for row in rows] == [1.0, 0.8]
+
+
+def test_a_busy_machine_is_said_in_words() -> None:
+    calm, busy = own_times(1.21), own_times(2.0)
+    picture = TimeByDensity(calm)
+    assert float(busy["busy"]) == pytest.approx(2.0)
+    for data, says in ((calm, False), (busy, True)):
+        picture.update(data)
+        text = picture.describe(data)
+        assert (
+            "Do not trust these times: the dense time varies by a factor of 2.0" in text
+        ) == says
+        assert ("faster than dense below" in text) != says, "what follows from wrong times is wrong"
+        assert (picture._break_even.get_xdata()[0] > 0) != says
+    assert "measured here, just now, on an abacus" in text
+
+
+def test_the_spread_over_the_rounds_is_drawn() -> None:
+    data = own_times(1.21)
+    picture = TimeByDensity(data)
+    bars = picture._ranges["bitmap"].get_segments()
+    assert [bar[:, 0].tolist() for bar in bars] == [
+        pytest.approx([d, d]) for d in (0.2, 0.4, 0.6, 0.8)
+    ]
+    assert [bar[:, 1].tolist() for bar in bars] == [
+        pytest.approx([t / 1.1, t * 1.1]) for t in (0.0715, 0.286, 0.858, 1.43)
+    ]
+    table = picture.table(data)
+    assert table["bitmap (this package), slowest round, ms"].tolist() == pytest.approx(
+        [1e3 * 1.1 * t for t in (0.0715, 0.286, 0.858, 1.43)]
+    )
+    above = picture._above["cpo"].get_xdata().tolist()
+    assert above == pytest.approx([0.8]), "4.7 times the dense time is above the chart"

@@ -3,6 +3,7 @@ densities."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -22,6 +23,9 @@ from explore.sparseconv.figures.time_by_density import DENSE_LAYOUTS
 SPARSE_METHODS = ("bitmap", "im2col", "mec", "cpo", "cps")
 CURVE_DENSITIES = (1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.05)
 """Densities of the lab's curve."""
+
+LAB_ROUNDS = 5
+"""Rounds of a measurement in the lab. The spread over them is drawn."""
 
 
 def make_inputs(shape: Shape, density: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -55,8 +59,11 @@ def measure(
     rounds: int,
     seconds: float,
     progress: Callable[[str], Any] = lambda text: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[dict[str, Any]]:
     """Return the median seconds of each candidate for each shape and density; compare the outputs.
+
+    ``range`` holds the smallest and the largest median of a single round, for each candidate.
 
     The times include the encoding of the map. Each round measures everything, so that a slow moment
     of the machine does not affect one layer only.
@@ -68,8 +75,10 @@ def measure(
         rounds: number of rounds.
         seconds: time for each candidate in all rounds, about.
         progress: function that prints a text.
+        stop: function that returns whether to stop. Then rows are returned for what was measured.
     """
     times: dict[tuple[Shape, float], dict[str, list[float]]] = {}
+    round_medians: dict[tuple[Shape, float], list[dict[str, float]]] = {}
     errors: dict[tuple[Shape, float], float] = {}
     for number in range(rounds):
         for shape in dict.fromkeys(shapes):
@@ -77,6 +86,8 @@ def measure(
             geometry = (shape.stride, shape.padding)
             layers = {name: prepare(weight, None, *geometry, name) for name in methods}
             for density in densities:
+                if stop():
+                    break
                 case = (shape, density)
                 candidates = make_candidates(shape, density, layers)
                 with torch.inference_mode():
@@ -90,6 +101,7 @@ def measure(
                     )
                 for name, values in more.items():
                     times[case][name] += values
+                round_medians.setdefault(case, []).append(benchmark.medians(more))
                 progress(
                     f"\rround {number + 1} of {rounds}: {shape.name}, density {density}" + " " * 10
                 )
@@ -100,20 +112,36 @@ def measure(
             "density": density,
             "apart": errors[shape, density],
             "seconds": benchmark.medians(seconds_by_name),
+            "range": _ranges(round_medians[shape, density]),
         }
         for (shape, density), seconds_by_name in times.items()
     ]
 
 
-def measure_layer(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _ranges(medians: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Return the smallest and the largest median of a round for each candidate."""
+    return {
+        name: [min(m[name] for m in medians), max(m[name] for m in medians)] for name in medians[0]
+    }
+
+
+def measure_layer(
+    layer: str,
+    seconds: float,
+    progress: Callable[[int, int, str], None] = lambda done, planned, text: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Measure one layer of the lists at the densities of the lab's curve.
 
     Args:
         layer: its name, see ``Shape``.
         seconds: time for all candidates, about.
+        progress: called with the number of measurements that are done, their number, and a text.
+        stop: function that returns whether to stop; what was measured is returned.
 
     Returns:
-        Rows as in the file of ``explore bench sparseconv --json``, and the machine.
+        Rows as in the file of ``explore bench sparseconv --json``, none if it was stopped before
+        the first measurement; and the machine.
 
     Raises:
         InvalidInput: there is no such layer.
@@ -124,7 +152,17 @@ def measure_layer(layer: str, seconds: float) -> tuple[list[dict[str, Any]], dic
     threads = limit_threads()
     methods = [name for name in SPARSE_METHODS if name != "mec"]
     budget = seconds / len(CURVE_DENSITIES) / (len(methods) + len(DENSE_LAYOUTS))
-    rows = measure([shapes[layer]], CURVE_DENSITIES, methods, 2, max(0.005, budget / 2))
+    planned, steps = LAB_ROUNDS * len(CURVE_DENSITIES), itertools.count(1)
+    progress(0, planned, "preparing the methods")
+    rows = measure(
+        [shapes[layer]],
+        CURVE_DENSITIES,
+        methods,
+        LAB_ROUNDS,
+        max(0.005, budget),
+        lambda text: progress(next(steps), planned, text.strip()) if text.strip() else None,
+        stop,
+    )
     return [{**row, "layer": layer} for row in rows], {"machine": processor(), "threads": threads}
 
 

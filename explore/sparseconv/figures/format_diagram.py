@@ -9,7 +9,7 @@ import xarray
 from matplotlib.collections import LineCollection, PolyCollection
 
 from explore.plotting.picture import Picture, Target
-from explore.plotting.style import EDGE_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE
+from explore.plotting.style import CELL_GREY, FRAME_GREY, PALETTE
 from explore.sparseconv.figures.format_cells import (
     MAP_CELL,
     MAP_LEFT,
@@ -31,6 +31,11 @@ CELL_PIXELS = 21.85
 TOP = 0.2
 """Where the headings of the three columns stand."""
 STRIP_KINDS = ("values", "indices", "words", "masks", "pointers", "maps")
+CPS_NOTES = (
+    "rows: first row on the left, not stored",
+    "maps: in the bytes, not in the elements",
+)
+"""What is drawn of CPS, but not stored or not counted."""
 HIGHLIGHT: dict[str, Any] = {
     "facecolors": "#E69F0066",
     "edgecolors": PALETTE["vermilion"],
@@ -69,20 +74,19 @@ class FormatDiagram(Picture):
 
     def _build_map(self, data: xarray.Dataset) -> float:
         """Draw a bracket over each window and the map; return where the sentences begin."""
-        self._axes.text(MAP_LEFT, TOP, "the map: click a value", fontweight="bold", va="center")
-        y, brackets = 1.0, []
+        self._axes.text(MAP_LEFT, TOP, "the map", fontweight="bold", va="center")
+        hint = self._axes.text(MAP_LEFT + 3.6, TOP, "(click a value)", va="center", fontsize=9)
+        self.furniture(hint)
+        count = len(data["window"])
+        numbers = f"windows 1 to {count}" if count > 1 else "window 1"
+        style: dict[str, Any] = {"fontsize": 9, "color": FRAME_GREY, "va": "center"}
+        self._axes.text(MAP_LEFT, TOP + 0.95, f"{numbers} of the kernel:", **style)
+        y, brackets = 1.85, []
         for k, (first, last) in enumerate(data["window"].values):
             left = MAP_LEFT + first * MAP_CELL + 0.12
             right = MAP_LEFT + (last + 1) * MAP_CELL - 0.12
             brackets.append([(left, y + 0.3), (left, y), (right, y), (right, y + 0.3)])
-            x = max((left + right) / 2, MAP_LEFT + 1.5)
-            style: dict[str, Any] = {
-                "fontsize": 9,
-                "ha": "center",
-                "va": "top",
-                "color": FRAME_GREY,
-            }
-            self._axes.text(x, y + 0.05, f"window {k + 1}", **style)
+            self._axes.text((left + right) / 2, y + 0.5, f"{k + 1}", ha="center", **style)
             y += 0.85
         self._axes.add_collection(LineCollection(brackets, colors=FRAME_GREY, lw=1.2))
         self._strips["map"] = (MAP_LEFT, y + 0.1, MAP_CELL)
@@ -113,6 +117,10 @@ class FormatDiagram(Picture):
                     self._axes.text(x, y + 0.5, label, fontsize=9, va="center", color=FRAME_GREY)
                     y = self._draw_strip(data, f"{name} {kind}", x + STRIP_NAME_CELLS, y) + gap
             y += 1.05
+        style: dict[str, Any] = {"fontsize": 9, "color": FRAME_GREY, "va": "center"}
+        for note in CPS_NOTES:
+            self._axes.text(x, y - 0.6, note, **style)
+            y += 0.85
         return y
 
     def _add_heading(self, name: str, x: float, y: float) -> None:
@@ -145,12 +153,13 @@ class FormatDiagram(Picture):
     def _draw_cells(self, strip: str, cells: list[Any], size: float) -> None:
         boxes = [self._cell_box(strip, row, column) for _, row, column in cells]
         plain = strip.endswith(("pointers", "masks", "maps"))
-        face, edge = ("none", LIGHT_GRID_GREY) if plain else ("white", EDGE_GREY)
-        style: dict[str, Any] = {"facecolors": face, "edgecolors": edge, "linewidths": 0.7}
-        self._axes.add_collection(PolyCollection(boxes, **style))
+        if not strip.endswith("masks"):  # Only what is stored has a box.
+            face = CELL_GREY if plain else "white"
+            style: dict[str, Any] = {"facecolors": face, "edgecolors": PALETTE["grey"]}
+            self._axes.add_collection(PolyCollection(boxes, linewidths=0.7, **style))
         for (text, *_), box in zip(cells, boxes, strict=True):
             x, y = np.mean(box, axis=0)
-            colour = PALETTE["grey"] if text == ZERO_TEXT or plain else "black"
+            colour = FRAME_GREY if text == ZERO_TEXT or plain else "black"
             self._axes.text(x, y, text, ha="center", va="center", fontsize=size, color=colour)
 
     def show(self, data: xarray.Dataset) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
+from explore.models.trained.network_table import NETWORKS
 from explore.plotting.picture import Picture, Target
 from explore.plotting.style import BAND_GREY, FRAME_GREY, LIGHT_GRID_GREY, PALETTE, set_title
 from explore.sparseconv.figures.style import FORMAT_LABELS, FORMAT_STYLES
@@ -16,14 +19,22 @@ from explore.sparseconv.formats.recorded_maps import FORMAT_NAMES
 if TYPE_CHECKING:
     import pandas
 
-LINE_LETTERS = 138
+LINE_LETTERS = 130
 """Letters that fit in one line above a picture."""
+UNSUPPORTED = "grouped, dilated or unevenly padded, which no format here supports"
 RATIO_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 IMAGE_DOT_COLOUR = "#8fb7d3"
+OTHERS = "others"
+"""The group of the layers that are in no block."""
+GROUP_FILLS: tuple[Literal["full", "none", "left", "top"], ...] = ("full", "none", "left", "top")
+"""How the markers of each group of layers are filled."""
 
 
 class LayerCharts:
     """Two charts over the layers: density of all images, and how much smaller each format is.
+
+    Lines connect layers at the same place in their blocks, see ``layer_groups``: in a residual
+    network every second layer follows a sum and has a higher density.
 
     Args:
         picture: the picture to which the charts belong. It gets the moving artists.
@@ -38,6 +49,7 @@ class LayerCharts:
         boxes: Sequence[tuple[float, float, float, float]],
     ) -> None:
         self.density_axes, self.ratio_axes = map(picture.figure.add_axes, boxes)
+        self.groups = layer_groups(list(map(str, data["layer"].values)))
         self._build_density(picture, data)
         self._build_ratios(picture, data)
         count = data.sizes["layer"]
@@ -50,7 +62,9 @@ class LayerCharts:
             for k in np.flatnonzero(data["pointwise"].values):
                 axes.axvspan(k - 0.5, k + 0.5, color=BAND_GREY, zorder=0, lw=0)
             mark = axes.axvspan(-0.5, 0.5, fc="none", ec=PALETTE["vermilion"], lw=1.4)
-            self._marks.append(picture.moving(mark))
+            self._marks.append(picture.furniture(picture.moving(mark)))
+        picture.panel("density", self.density_axes)
+        picture.panel("size", self.ratio_axes)
         self.ratio_axes.set_xticklabels([str(k + 1) for k in ticks])
 
     def _build_density(self, picture: Picture, data: xarray.Dataset) -> None:
@@ -62,8 +76,11 @@ class LayerCharts:
         axes.set(ylim=(0, 1.03), xticklabels=[])
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         set_title(axes, "density: values that are not zero (small dots: every image)")
-        (dots,) = axes.plot(layers, layers, "o", ms=5, ls="", color=PALETTE["blue"])
-        self._densities = picture.moving(dots)
+        style: dict[str, Any] = {"ms": 5, "ls": "", "color": PALETTE["blue"], "mfcalt": "white"}
+        self._densities = []
+        for fill, members in zip(GROUP_FILLS, self.groups.values(), strict=False):
+            (dots,) = axes.plot(members, members, "o", fillstyle=fill, **style)
+            self._densities.append((members, picture.moving(dots)))
 
     def _build_ratios(self, picture: Picture, data: xarray.Dataset) -> None:
         axes, layers = self.ratio_axes, np.arange(data.sizes["layer"])
@@ -76,56 +93,131 @@ class LayerCharts:
         axes.yaxis.set_minor_formatter("")
         axes.axhline(1, color=FRAME_GREY, lw=1)
         self._title = picture.moving(set_title(axes, ""))
-        self._lines: dict[str, Any] = {}
+        self._lines: dict[str, list[tuple[list[int], Any]]] = {}
         for name, style in FORMAT_STYLES.items():
-            style = {**style, "ms": 4, "lw": 0.9, "label": FORMAT_LABELS[name]}
-            self._lines[name] = picture.moving(axes.plot(layers, layers + 1, **style)[0])
-        style = {"color": "black", "lw": 1.4, "label": "the map itself"}
-        self._lines["map"] = picture.moving(axes.plot(layers, layers + 1, ":", **style)[0])
+            style = {**style, "ms": 4, "lw": 0.9, "mfcalt": "white"}
+            lines = []
+            for fill, (place, members) in zip(GROUP_FILLS, self.groups.items(), strict=False):
+                style["ls"] = "" if place == OTHERS else "-"
+                (line,) = axes.plot(members, np.add(members, 1), fillstyle=fill, **style)
+                lines.append((members, picture.moving(line)))
+            self._lines[name] = lines
+        style = {"color": "black", "lw": 1.4, "drawstyle": "steps-mid"}
+        line = picture.moving(axes.plot(layers, layers + 1, ":", **style)[0])
+        self._lines["map"] = [(layers.tolist(), line)]
+        hint = axes.text(1, 1.03, "(click one)", ha="right", va="bottom", transform=axes.transAxes)
+        picture.furniture(hint).set_fontsize(9)
+        self._add_legends(bool(data["pointwise"].values.any()))
+
+    def _add_legends(self, pointwise: bool) -> None:
+        """Explain the lines, and in a second row the filling of the markers and the bands."""
+        axes = self.ratio_axes
+        layout: dict[str, Any] = {"handlelength": 1.6, "columnspacing": 1.0}
+        handles = [lines[0][1] for lines in self._lines.values()]
+        labels = [*(FORMAT_LABELS[name] for name in FORMAT_STYLES), "the map itself"]
         box: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (-0.01, -0.08)}
-        axes.legend(ncols=5, handlelength=1.6, columnspacing=1.0, **box)
+        first = axes.legend(handles, labels, ncols=5, **layout, **box)
+        marks: dict[str, Any] = {}
+        style: dict[str, Any] = {"color": FRAME_GREY, "ms": 5, "ls": "", "mfcalt": "white"}
+        if len(self.groups) > 1:
+            for fill, place in zip(GROUP_FILLS, self.groups, strict=False):
+                label = OTHERS if place == OTHERS else f"…{shorten_name(place, 14)}"
+                marks[label] = Line2D([], [], marker="o", fillstyle=fill, **style)
+        if pointwise:
+            marks["kernel 1×1"] = Patch(color=BAND_GREY)
+        if marks:
+            axes.add_artist(first)
+            box["bbox_to_anchor"] = (-0.01, -0.19)
+            layout = {"handlelength": 0.8, "columnspacing": 1.0}
+            axes.legend(list(marks.values()), list(marks), ncols=len(marks), **layout, **box)
 
     def show(self, data: xarray.Dataset) -> None:
         """Update dots, lines and marks for an image and a layer."""
         sizes = dict(zip(FORMAT_NAMES, data["size"].values.T, strict=True))
         sizes["map"] = data["map_size"].values
-        self._densities.set_ydata(data["density"].values)
+        for members, dots in self._densities:
+            dots.set_ydata(data["density"].values[members])
         with np.errstate(divide="ignore", invalid="ignore"):
-            for name, line in self._lines.items():
-                line.set_ydata(sizes["im2col"] / sizes[name])
+            for name, lines in self._lines.items():
+                ratios = sizes["im2col"] / sizes[name]
+                for members, line in lines:
+                    line.set_ydata(ratios[members])
         for mark in self._marks:
             mark.set_x(int(data["layer_index"]) - 0.5)
         self._title.set_text(f"times smaller than im2col, in {data['unit'].values}, by convolution")
 
     def targets(self, picture: Picture, data: xarray.Dataset) -> list[Target]:
-        """Return one target a layer: its column of the density chart."""
+        """Return one target a layer: its column of both charts."""
         targets = []
+        low = self.ratio_axes.get_ylim()[0]
         for k, name in enumerate(data["layer"].values):
-            box = picture.box(self.density_axes, k - 0.5, 0, k + 0.5, 1.03)
+            left, top, right, _ = picture.box(self.density_axes, k - 0.5, 0, k + 0.5, 1.03)
+            bottom = picture.box(self.ratio_axes, k - 0.5, low, k + 0.5, 1)[3]
+            box = (left, top, right, bottom)
             targets.append(Target(*box, f"convolution {k + 1}, {name}", {"layer": k + 1}))
         return targets
 
 
-def describe_layer(data: xarray.Dataset) -> str:
-    """Describe the selected layer and its sizes, in two lines."""
+def layer_groups(names: Sequence[str]) -> dict[str, list[int]]:
+    """Return the indices of the layers by their place in a block, which their names end with.
+
+    What follows the last number in a name, such as "conv2" in "layer1.0.conv2", is the place; a
+    number at the end belongs to it. All other layers are of the group "others". There is one group,
+    with the name "all", if no place or more than ``len(GROUP_FILLS)`` of them occur.
+
+    Example:
+        >>> layer_groups(["stem", "1.conv1", "1.conv2", "2.conv1", "2.conv2"])
+        {'conv1': [1, 3], 'conv2': [2, 4], 'others': [0]}
+        >>> layer_groups(["0", "3", "7"])
+        {'all': [0, 1, 2]}
+    """
+    groups: dict[str, list[int]] = {}
+    for k, name in enumerate(names):
+        parts = name.split(".")
+        numbers = [i for i, part in enumerate(parts[:-1]) if part.isdigit()]
+        place = ".".join(parts[numbers[-1] + 1 :]) if numbers else OTHERS
+        groups.setdefault(place, []).append(k)
+    if OTHERS in groups:
+        groups[OTHERS] = groups.pop(OTHERS)
+    if not 2 <= len(groups) <= len(GROUP_FILLS):
+        return {"all": list(range(len(names)))}
+    return groups
+
+
+def name_network(data: xarray.Dataset) -> str:
+    """Return the title of the network as in the menus; its name if it has none."""
+    name = str(data.attrs["network"])
+    return NETWORKS[name].title if name in NETWORKS else name
+
+
+def name_layer(data: xarray.Dataset) -> str:
+    """Return one line for a picture: the selected layer, its shape, and the work that is left."""
     k = int(data["layer_index"])
-    size, (c, h, w) = data["size"].values[k], data["shape"].values[k]
     kernel, stride = data["kernel"].values[k], data["stride"].values[k]
     name, number = str(data["layer"].values[k]), f"convolution {k + 1}"
-    facts = f": {c}×{h}×{w}, {float(data['density'].values[k]):.0%} not zero"
-    if not np.isfinite(size).all():
-        return (
-            f"{number} ({shorten_name(name)}){facts}; "
-            "grouped, dilated or unevenly padded, which no format here supports.\n"
-        )
-    facts += f", kernel {kernel[0]}×{kernel[1]}"
+    facts = f": map {_by(data['shape'].values[k])}, kernel {_by(kernel)}"
     if stride.max() > 1:
         facts += f", stride {_by(np.unique(stride))}"
-    work = f"{float(data['work'].values[k]):.0%} of the multiply-adds, in any format."
-    facts += f". Skipping zeros leaves {work}"
-    letters = LINE_LETTERS - len(f"{number} (){facts}")
-    if letters >= 10 or len(name) <= letters:
-        number += f" ({shorten_name(name, letters)})"
+    if np.isfinite(data["size"].values[k]).all():
+        left = f"{float(data['work'].values[k]):.0%}"
+        facts += f"; skipping zeros leaves {left} of the multiply-adds, in any format"
+    else:
+        facts += f"; {UNSUPPORTED}"
+    return f"{number} ({shorten_name(name, LINE_LETTERS - len(f'{number} (){facts}'))}){facts}"
+
+
+def describe_layer(data: xarray.Dataset) -> str:
+    """Describe the selected layer: its name and work, and the sizes of the formats."""
+    return f"Selected: {name_layer(data)}. {_describe_sizes(data)}"
+
+
+def _describe_sizes(data: xarray.Dataset) -> str:
+    """Describe the density of the selected layer and its size in every format."""
+    k = int(data["layer_index"])
+    size = data["size"].values[k]
+    density = f"{float(data['density'].values[k]):.0%} not zero"
+    if not np.isfinite(size).all():
+        return f"{density}; {UNSUPPORTED}."
     sizes = dict(zip(FORMAT_NAMES, size, strict=True))
     ratios = ", ".join(
         f"{FORMAT_LABELS[name]} {sizes['im2col'] / sizes[name]:.3g}×"
@@ -134,7 +226,7 @@ def describe_layer(data: xarray.Dataset) -> str:
     )
     map_size = data["map_size"].values[k]
     return (
-        f"{number}{facts}\n"
+        f"{density}. "
         f"Smaller than im2col in {data['unit'].values}: {ratios or 'without any value'}. "
         f"Relative to the map: CPO {sizes['cpo'] / map_size:.2f} and "
         f"CPS {sizes['cps'] / map_size:.2f}."

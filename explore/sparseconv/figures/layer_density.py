@@ -10,7 +10,13 @@ import xarray
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.selection import selects
-from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
+from explore.sparseconv.figures.layer_charts import (
+    LayerCharts,
+    describe_layer,
+    layer_table,
+    name_layer,
+    name_network,
+)
 from explore.sparseconv.figures.survey_data import chart_data, single_survey
 
 if TYPE_CHECKING:
@@ -50,17 +56,16 @@ class LayerDensity(Picture):
     def build(self, data: xarray.Dataset) -> None:
         """Create the charts and the lines above them."""
         self._heading = add_heading(self, 0.963)
-        text = self.figure.text(0.02, 0.905, "", fontsize=9, va="center", linespacing=1.4)
+        text = self.figure.text(0.02, 0.915, "", fontsize=9, va="center")
         self._sentences = self.moving(text)
-        boxes = [(0.065, 0.535, 0.915, 0.275), (0.065, 0.125, 0.915, 0.315)]
+        boxes = [(0.065, 0.565, 0.915, 0.27), (0.065, 0.155, 0.915, 0.315)]
         self._charts = LayerCharts(self, data, boxes)
 
     def show(self, data: xarray.Dataset) -> None:
         """Show one image and one layer."""
         self._charts.show(data)
-        grey = "; grey: kernel 1×1" if data["pointwise"].values.any() else ""
-        self._heading.set_text(f"{_image_title(data)}{grey}")
-        self._sentences.set_text(describe_layer(data))
+        self._heading.set_text(_image_title(data))
+        self._sentences.set_text(name_layer(data))
 
     def describe(self, data: xarray.Dataset) -> str:
         """Describe the range of densities and the selected layer."""
@@ -68,7 +73,7 @@ class LayerDensity(Picture):
         return (
             f"{_image_title(data)}: {shares.min():.0%} to {shares.max():.0%} of the input values "
             f"of its {len(shares)} convolutions are not zero. {describe_layer(data)}"
-        ).replace("\n", " ")
+        )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Tabulate every layer."""
@@ -81,4 +86,4 @@ class LayerDensity(Picture):
 
 def _image_title(data: xarray.Dataset) -> str:
     number = int(data["image_index"]) + 1
-    return f"{data.attrs['network']}, image {number} of {data.sizes['image']}"
+    return f"{name_network(data)}, image {number} of {data.sizes['image']}"

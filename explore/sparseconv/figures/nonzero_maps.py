@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
@@ -15,7 +15,13 @@ from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
 from explore.plotting.selection import selects
 from explore.plotting.style import FRAME_GREY, GRID_GREY, PALETTE, set_title
-from explore.sparseconv.figures.layer_charts import LayerCharts, describe_layer, layer_table
+from explore.sparseconv.figures.layer_charts import (
+    LayerCharts,
+    describe_layer,
+    layer_table,
+    name_layer,
+    name_network,
+)
 from explore.sparseconv.figures.survey_data import (
     chart_data,
     check_number,
@@ -134,7 +140,7 @@ class NonzeroMaps(Picture):
     def build(self, data: xarray.Dataset) -> None:
         """Create the maps on the left and the charts on the right."""
         self._heading = add_heading(self, 0.965)
-        text = self.figure.text(0.02, 0.914, "", fontsize=9, va="center", linespacing=1.4)
+        text = self.figure.text(0.02, 0.92, "", fontsize=9, va="center")
         self._sentences = self.moving(text)
         image = add_image_axes(self, (0.02, 0.635, 0.135, 0.2025))
         self._image = self.moving(image.imshow(data["picture"].values))
@@ -144,12 +150,18 @@ class NonzeroMaps(Picture):
         self._tiles = self.moving(sheet.imshow(data["sheet"].values, cmap=colours, vmin=0, vmax=2))
         self._box = self.moving(sheet.plot([], [], color=PALETTE["vermilion"], lw=1.8)[0])
         self._sheet_title = self.moving(set_title(sheet, ""))
+        self.furniture(self._box)
+        place: dict[str, Any] = {"transform": sheet.transAxes, "ha": "right", "va": "bottom"}
+        hint = sheet.text(1, 1.03, "(click one)", fontsize=9, **place)
+        self.furniture(hint)
         channel = add_image_axes(self, (0.02, 0.045, 0.27, 0.405))
         style = {"cmap": ListedColormap(CODE_COLOURS), "vmin": 0, "vmax": len(CODE_COLOURS) - 1}
         self._codes = self.moving(channel.imshow(data["codes"].values, **style))
         self._channel_title = self.moving(set_title(channel, ""))
         self._build_legend(data)
-        boxes = [(0.515, 0.52, 0.47, 0.315), (0.515, 0.12, 0.47, 0.31)]
+        self.panel("channels", sheet)
+        self.panel("channel", channel)
+        boxes = [(0.515, 0.545, 0.47, 0.3), (0.515, 0.145, 0.47, 0.3)]
         self._charts = LayerCharts(self, data, boxes)
 
     def _build_legend(self, data: xarray.Dataset) -> None:
@@ -179,17 +191,17 @@ class NonzeroMaps(Picture):
         for text, (name, count) in zip(self._counts, _window_counts(data).items(), strict=False):
             text.set_text(f"{name}: {count:,}")
         number = f"image {int(data['image_index']) + 1} of {data.sizes['image']}"
-        self._heading.set_text(f"{data.attrs['network']}, {number}: {_class_name(data)}")
-        self._sentences.set_text(describe_layer(data))
+        self._heading.set_text(f"{name_network(data)}, {number}: {_class_name(data)}")
+        self._sentences.set_text(name_layer(data))
 
     def describe(self, data: xarray.Dataset) -> str:
         """Describe the layer, and how many windows read the values of the channel."""
         counts = [f"{count:,} by {name}" for name, count in _window_counts(data).items() if count]
         return (
-            f"{data.attrs['network']}, image {int(data['image_index']) + 1}, {_class_name(data)}. "
+            f"{name_network(data)}, image {int(data['image_index']) + 1}, {_class_name(data)}. "
             f"{describe_layer(data)} Channel {int(data['channel']) + 1}: "
             f"{float(data['share']):.0%} not zero; values read {', '.join(counts) or 'by none'}."
-        ).replace("\n", " ")
+        )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Tabulate every layer."""

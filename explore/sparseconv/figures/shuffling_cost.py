@@ -24,7 +24,13 @@ SHUFFLED_FORMATS = ("cpo", "cps")
 ARRANGEMENTS = ("as they are", "shuffled")
 SET_COLOURS = ("white", "#fdc38d", "#f1703f", "#b4162b", "#4b0417")
 """No value, and 1 to 4 values in a set: evenly rising in darkness."""
-DENSITY_TICKS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+SIDE_STYLES: dict[str, dict[str, Any]] = {
+    "as they are": {"ls": "-"},
+    "shuffled": {"ls": (0, (3, 2)), "mfc": "white"},
+}
+DENSITY_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+MARKER_SIGNS = {"^": "▲", "s": "■"}
+"""The signs before the sentences about each format, which look like its markers."""
 
 
 def shuffling_cost(
@@ -32,7 +38,7 @@ def shuffling_cost(
     geometry: Geometry,
     channel: int,
     sizes: xarray.DataArray,
-    share: float,
+    percent: int,
     title: str,
 ) -> xarray.Dataset:
     """Compute what ``ShufflingCost`` draws.
@@ -41,9 +47,9 @@ def shuffling_cost(
         arrangements: the maps and the shuffled maps, ``[C, H, W]`` each, by ``ARRANGEMENTS``.
         geometry: of the convolution.
         channel: the channel that is drawn, from 0 on.
-        sizes: bytes ``[share, side, format]`` of all maps; coordinates ``density [share]`` and
-            ``count [share]``.
-        share: the share of the values that is left in ``arrangements``.
+        sizes: bytes ``[percent, side, format]`` of all maps; coordinates ``density [percent]`` and
+            ``count [percent]``.
+        percent: the percentage of the values that is left in ``arrangements``.
         title: names the network and the layer.
     """
     maps = [arrangements[name] for name in ARRANGEMENTS]
@@ -52,13 +58,13 @@ def shuffling_cost(
     per_value = sizes.values / sizes["count"].values[:, None, None]
     variables: dict[str, Any] = {
         "sets": (("side", "y", "x"), np.stack(sets)),
-        "size": (("side", "format"), sizes.sel(share=share).values),
+        "size": (("side", "format"), sizes.sel(percent=percent).values),
         "count": ((), int(np.count_nonzero(maps[0]))),
         "channel": ((), channel),
-        "share_index": ((), int(np.flatnonzero(sizes["share"].values == share)[0])),
+        "percent_index": ((), int(np.flatnonzero(sizes["percent"].values == percent)[0])),
         "title": ((), np.array(title, object)),
-        "per_value": (("share", "side", "format"), per_value),
-        "density": ("share", sizes["density"].values),
+        "per_value": (("percent", "side", "format"), per_value),
+        "density": ("percent", sizes["density"].values),
         "set_counts": (("side", "values"), np.stack(counts)),
     }
     coordinates = {
@@ -83,16 +89,19 @@ class ShufflingCost(Picture):
             set_title(axes, name).set_fontweight("bold")
             style = {"cmap": ListedColormap(SET_COLOURS), "vmin": 0, "vmax": 4}
             self._maps.append(self.moving(axes.imshow(data["sets"].values[k], **style)))
+            self.panel(f"map-{name.replace(' ', '-')}", axes)
         self._build_bars()
         self._build_curves()
         self._sizes = []
         for k, name in enumerate(SHUFFLED_FORMATS):
-            colour = FORMAT_STYLES[name]["color"]
-            text = self.figure.text(0.61, 0.875 - 0.045 * k, "", fontsize=9, color=colour)
-            self._sizes.append(self.moving(text))
+            y, style = 0.915 - 0.04 * k, FORMAT_STYLES[name]
+            sign = MARKER_SIGNS[str(style["marker"])]
+            self.figure.text(0.59, y, sign, fontsize=9, color=style["color"])
+            self._sizes.append(self.moving(self.figure.text(0.61, y, "", fontsize=9)))
 
     def _build_bars(self) -> None:
         axes = self.figure.add_axes((0.085, 0.105, 0.47, 0.21))
+        self.panel("sets", axes)
         set_title(axes, "sets of four rows that hold a value, by how many they hold")
         axes.set(xlim=(0.4, 4.6), ylim=(0, 1.12))
         axes.set_xticks(range(1, 5), ["1 value", "2 values", "3 values", "4 values"])
@@ -106,26 +115,28 @@ class ShufflingCost(Picture):
             for shift, style in ((-0.19, plain), (0.19, hatched))
         ]
         legend = "plain: as they are, hatched: shuffled"
-        self.figure.text(0.555, 0.275, legend, fontsize=9, ha="right")
+        axes.text(1, 0.8, legend, fontsize=9, ha="right", transform=axes.transAxes)
 
     def _build_curves(self) -> None:
-        axes = self.figure.add_axes((0.655, 0.105, 0.33, 0.65))
+        axes = self.figure.add_axes((0.655, 0.105, 0.33, 0.675))
+        self.panel("curve", axes)
         axes.set_xscale("log")
-        axes.set(xlim=(0.004, 1.1), ylim=(3.9, 8.1), xlabel="density of the layer (logarithmic)")
+        axes.set(xlim=(0.004, 1.1), ylim=(3.9, 9.3), xlabel="density of the layer (logarithmic)")
         axes.set_xticks(DENSITY_TICKS)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+        axes.xaxis.set_major_formatter(_density_label)
         axes.xaxis.set_minor_formatter("")
         axes.grid(color=LIGHT_GRID_GREY, lw=0.6)
         set_title(axes, "bytes that each format needs for one value")
         self._curves = []
-        styles: list[dict[str, Any]] = [{"ls": "-"}, {"ls": (0, (3, 2)), "mfc": "white"}]
-        for j, style in enumerate(styles):
+        for j, side in enumerate(ARRANGEMENTS):
             for name in SHUFFLED_FORMATS:
-                (curve,) = axes.plot([], [], **FORMAT_STYLES[name], **style, ms=5, lw=1.2)
+                style = {**FORMAT_STYLES[name], **SIDE_STYLES[side], "ms": 5, "lw": 1.2}
+                (curve,) = axes.plot([], [], label=f"{FORMAT_LABELS[name]} {side}", **style)
                 self._curves.append((j, name, self.moving(curve)))
-        self._density_line = self.moving(axes.axvline(0.1, color=FRAME_GREY, lw=1))
+        axes.legend(loc="upper right", handlelength=2.8)
+        self._density_line = self.moving(axes.axvline(0.1, ymax=0.72, color=FRAME_GREY, lw=1))
         axes.axhline(4, color=FRAME_GREY, lw=1)
-        axes.text(0.0045, 4.04, "the value itself", fontsize=9, va="bottom")
+        axes.text(0.0045, 4.04, "the value itself: 4 bytes", fontsize=9, va="bottom")
 
     def show(self, data: xarray.Dataset) -> None:
         """Show one layer, channel and density."""
@@ -138,7 +149,7 @@ class ShufflingCost(Picture):
         density, per_value = data["density"].values, data["per_value"].values
         for j, name, curve in self._curves:
             curve.set_data(density, per_value[:, j, SHUFFLED_FORMATS.index(name)])
-        self._density_line.set_xdata([density[int(data["share_index"])]] * 2)
+        self._density_line.set_xdata([density[int(data["percent_index"])]] * 2)
         for text, sentence in zip(self._sizes, _size_sentences(data), strict=True):
             text.set_text(sentence)
 
@@ -158,13 +169,28 @@ class ShufflingCost(Picture):
 
         return pandas.DataFrame(
             {
-                "density": float(data["density"].values[i]),
+                "density, %": 100 * float(data["density"].values[i]),
                 "values": ARRANGEMENTS[j],
                 "format": FORMAT_LABELS[SHUFFLED_FORMATS[k]],
                 "bytes a value": float(size),
             }
             for (i, j, k), size in np.ndenumerate(data["per_value"].values)
         )
+
+
+def describe_growth(data: xarray.Dataset) -> str:
+    """Return by how much each format grows if the values are shuffled, in words."""
+    growth = data["size"].values[1] / data["size"].values[0] - 1
+    pairs = zip(data["format"].values, growth, strict=True)
+    return ", ".join(
+        f"{FORMAT_LABELS[str(name)]} {f'grows by {g:.0%}' if abs(g) >= 0.005 else 'stays'}"
+        for name, g in pairs
+    )
+
+
+def _density_label(density: float, position: float) -> str:
+    """Return the text of a tick. It is empty for 50%, which would touch the text of 100%."""
+    return "" if density == 0.5 else f"{100 * density:g}%"
 
 
 def _size_sentences(data: xarray.Dataset) -> list[str]:
