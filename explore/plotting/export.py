@@ -21,11 +21,12 @@ from explore.core.validation import (
     check_text,
     check_whole_number,
     describe,
+    to_python,
 )
 from explore.errors import InvalidInput, UnknownName
 from explore.plotting.file_metadata import FileMetadata
 from explore.plotting.picture import Picture
-from explore.plotting.style import PRINT_DPI
+from explore.plotting.style import LEAST_SCALE, PRINT_DPI
 from explore.plotting.texts import clean_texts
 
 if TYPE_CHECKING:
@@ -115,8 +116,11 @@ def write_html(
     label: str,
     values: Sequence[Any],
     data: Callable[[Any], xarray.Dataset],
+    start: Any = None,
 ) -> Path:
     """Write one HTML file with a working slider, which needs no kernel, server or network.
+
+    A link such as ``page.html#step=40`` opens it at that position.
 
     Args:
         out: the file to write.
@@ -124,6 +128,8 @@ def write_html(
         label: of the slider.
         values: the positions of the slider, at most 60 (see ``select_evenly``).
         data: returns the Dataset at a position.
+        start: the position at which the page opens; the last one if left out. If it is not among
+            the values, the page opens at the last one before it.
 
     Raises:
         InvalidInput: no position or more than 60, or the page would be larger than 5 MB.
@@ -148,6 +154,9 @@ def write_html(
         "TITLE": html.escape(picture.title),
         "LABEL": html.escape(label),
         "LAST": str(len(frames) - 1),
+        "START": str(len(frames) - 1 if start is None else _last_until(start, values)),
+        "KEY": script_json("-".join(label.split())),
+        "LEAST": str(LEAST_SCALE),
         "FRAMES": script_json(frames),
     }
     page = re.sub("%([A-Z]+)%", lambda field: fields[field[1]], PAGE)
@@ -157,6 +166,16 @@ def write_html(
             f"more than {MAX_BYTES / 1e6:.0f}; use fewer positions"
         )
     return write_bytes(path, page.encode())
+
+
+def _last_until(start: Any, values: Sequence[Any]) -> int:
+    """Return the index of a position, or of the last number before it."""
+    start = to_python(start)
+    if start in values:
+        return list(values).index(start)
+    numbers = all(isinstance(value, int | float) for value in [*values, start])
+    before = [k for k, value in enumerate(values) if numbers and value <= start]
+    return before[-1] if before else 0
 
 
 def script_json(values: Any) -> str:

@@ -9,6 +9,10 @@ DPI = 100
 
 PRINT_DPI = 300
 
+LEAST_SCALE = 0.72
+"""Pictures are not shown smaller than this on a page: their smallest text, of 9 points, has 12.5
+pixels when it is drawn, and 9 pixels then. Where there is less room, they scroll."""
+
 PALETTE = {
     "blue": "#0072B2",
     "vermilion": "#D55E00",
@@ -18,6 +22,9 @@ PALETTE = {
     "grey": "#767676",
 }
 """Colours of Okabe and Ito without the light ones: all have a contrast of 3:1 or more to white."""
+
+TEXT_PALETTE = {**PALETTE, "vermilion": "#AD4B00", "green": "#007A59", "grey": "#666666"}
+"""The same colours for text, darker where it needs them: contrast of 4.5:1 to white and light tints."""
 
 MARKERS = {"blue": "o", "vermilion": "s", "green": "^", "purple": "D", "black": "v"}
 """A marker for each colour, so that no information is in the colour alone."""
@@ -59,6 +66,17 @@ STYLE: Any = {
     "svg.hashsalt": "explore",  # the same file for the same picture
 }
 """Settings for ``matplotlib.rc_context``; the settings of the reader do not change."""
+
+
+def text_colour(colour: str) -> str:
+    """Return the colour of text that belongs to a line or a marker of this colour.
+
+    Example:
+        >>> text_colour("#D55E00"), text_colour("#123456")
+        ('#AD4B00', '#123456')
+    """
+    names = [name for name, value in PALETTE.items() if value == colour]
+    return TEXT_PALETTE[names[0]] if names else colour
 
 
 def set_title(axes: Any, text: str) -> Any:

@@ -101,6 +101,7 @@ class Actions:
             slider.label,
             select_evenly(slider.values),
             lambda value: explorer.data_at(**{key: value}),
+            start=explorer.state[key],
         )
 
     def download(self, kind: str) -> None:

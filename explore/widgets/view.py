@@ -13,15 +13,12 @@ import ipywidgets
 import traitlets
 
 from explore.plotting.picture import Target
+from explore.plotting.style import LEAST_SCALE
 
 FOLDER = Path(__file__).parent
 
 SCRIPTS = ("saved_outputs.js", "figure_view.js")
 """Parts of one module: a widget cannot import files."""
-
-LEAST_SCALE = 0.72
-"""A picture is not shown smaller: text of 9 points has 12.5 pixels when drawn, and 9 pixels then.
-Where there is less room, the picture scrolls."""
 
 STILL = """\
 %NOTE%<img alt="%ALT%" src="data:image/png;base64,%PNG%" style="max-width:100%">
