@@ -16,10 +16,12 @@ from urllib.parse import quote
 
 from explore.core.registry import labs
 from explore.core.resources import PACKAGE
-from explore.errors import DataMissing, DependencyMissing, UnknownName
+from explore.errors import DataMissing, DependencyMissing, InvalidInput, UnknownName
 
 FOLDER, START = "notebooks", "00_start.ipynb"
 PROJECT = "explore-labs"
+
+ALLOW_ROOT = "--allow-root"
 
 PRIVATE = (
     "--ServerApp.ip=127.0.0.1",  # this machine only; Jupyter's default token stays on
@@ -141,6 +143,28 @@ def command(
         *([f"--ServerApp.port={port}"] if port is not None else []),
         *more,
     ]
+
+
+def root_options(allowed: bool, more: Sequence[str]) -> list[str]:
+    """Return the options of JupyterLab, with the one that a start as root needs.
+
+    Args:
+        allowed: whether the user allows a start as root.
+        more: options of JupyterLab itself.
+
+    Raises:
+        InvalidInput: the user is root and has not allowed it.
+    """
+    options = list(more)
+    if allowed and ALLOW_ROOT not in options:
+        options.append(ALLOW_ROOT)
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if is_root and not any(option.startswith(ALLOW_ROOT) for option in options):
+        raise InvalidInput(
+            "you are root, and JupyterLab starts as root only if it is allowed to; "
+            f"if this is a container, add {ALLOW_ROOT}: explore lab {ALLOW_ROOT}"
+        )
+    return options
 
 
 def environment() -> dict[str, str]:

@@ -138,6 +138,9 @@ def lab(
         bool,
         typer.Option("--browser/--no-browser", help="Open the page, or only print its address."),
     ] = True,
+    allow_root: Annotated[
+        bool, typer.Option("--allow-root", help="Start as root too, as in a container.")
+    ] = False,
 ) -> None:
     """Open the notebooks in JupyterLab.
 
@@ -148,6 +151,7 @@ def lab(
     from explore.cli import jupyter
     from explore.core.resources import shipped
 
+    options = jupyter.root_options(allow_root, more or ())
     folder = Path.cwd()
     source = folder if jupyter.checkout(folder) else shipped(jupyter.FOLDER)
     copies = jupyter.prepare(folder, source)
@@ -158,7 +162,7 @@ def lab(
             f"not overwritten in {copies.root / jupyter.FOLDER}: {', '.join(copies.existing)}"
         )
     name = jupyter.notebook_name(copies.root, notebook)
-    jupyter.start(jupyter.command(copies.root, name, browser, port, more or ()))
+    jupyter.start(jupyter.command(copies.root, name, browser, port, options))
 
 
 @app.command()

@@ -18,7 +18,7 @@ import pytest
 
 from explore.cli import jupyter as launch
 from explore.core.registry import labs
-from explore.errors import DataMissing, DependencyMissing, UnknownName
+from explore.errors import DataMissing, DependencyMissing, InvalidInput, UnknownName
 
 EMPTY = json.dumps({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 
@@ -150,6 +150,41 @@ def get(port: int, path: str, token: str = "") -> tuple[int, str]:
         return answer.status, answer.read().decode()
 
 
+@pytest.mark.parametrize(
+    ("root", "allowed", "more", "options"),
+    [
+        (True, True, [], ["--allow-root"]),
+        (True, False, ["--allow-root", "--debug"], ["--allow-root", "--debug"]),
+        (True, True, ["--allow-root"], ["--allow-root"]),
+        (False, False, ["--debug"], ["--debug"]),
+        (True, False, ["--debug"], None),
+    ],
+)
+def test_root_must_allow_a_start_as_root(
+    root: bool,
+    allowed: bool,
+    more: list[str],
+    options: list[str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0 if root else 1000, raising=False)
+    if options is not None:
+        assert launch.root_options(allowed, more) == options
+        return
+    with pytest.raises(InvalidInput, match="explore lab --allow-root"):
+        launch.root_options(allowed, more)
+
+
+def wait_until_open(port: int, deadline: float) -> None:
+    """Wait until the server listens, as it prints its address a moment earlier."""
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="ends the server by a POSIX signal")
 def test_the_server_requires_its_token_and_rejects_other_origins(
     work: Path, tmp_path: Path
@@ -166,7 +201,7 @@ def test_the_server_requires_its_token_and_rejects_other_origins(
     }
     command = [sys.executable, "-m", "explore", "lab", "--no-browser", "--port", str(port)]
     if os.geteuid() == 0:
-        command += ["--", "--allow-root"]
+        command += ["--allow-root"]
     log = tmp_path / "log"
     with log.open("w") as file:
         server = subprocess.Popen(
@@ -184,6 +219,7 @@ def test_the_server_requires_its_token_and_rejects_other_origins(
             time.sleep(0.1)
         path, token = address.groups()
         assert path == "/lab/tree/notebooks/00_start.ipynb"
+        wait_until_open(port, deadline)
         assert get(port, path)[0] == 302
         assert get(port, "/api/contents")[0] == 403
         assert get(port, "/api/contents", "wrong")[0] == 403
