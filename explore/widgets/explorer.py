@@ -206,15 +206,22 @@ class Explorer(traitlets.HasTraits):
 
     def _present(self) -> tuple[type[Picture], xarray.Dataset]:
         """Return the picture of the present state and its data: a cover before the prediction."""
-        if self._prediction is not None and self.state["prediction"] is NO_ANSWER:
-            return Cover, self._prediction.cover()
+        prediction = self._prediction
+        if prediction is not None and not prediction.hides and self._is_open():
+            return Cover, prediction.cover()
         return self._class, self.data_at()
+
+    def _is_open(self) -> bool:
+        """Return whether the question of the prediction has no answer yet."""
+        return self.state["prediction"] is NO_ANSWER
 
     def data_at(self, **changes: Any) -> xarray.Dataset:
         """Return the data of the present state with some changes."""
         state = {**self.state, **changes}
         if self._prediction is not None:
             del state["prediction"]
+            if self._prediction.hides and self._is_open():
+                state["hidden"] = True
         return clean_texts(self._source(**state))
 
     def close(self) -> None:

@@ -36,6 +36,9 @@ class Job:
         on_progress: called at most five times a second, and at the end, in the job's thread. It may
             set traits; it must not print.
         on_done: called with the result, in the job's thread.
+        unit: what is counted, such as "steps".
+        can_start: returns whether there is anything to do; Start is disabled if not. It is asked
+            at the end of the work, and by ``update_start``.
 
     Raises:
         InvalidInput: one of them is no function.
@@ -59,12 +62,16 @@ class Job:
         label: str = "Start",
         on_progress: Callable[[], None] | None = None,
         on_done: Callable[[Any], None] | None = None,
+        unit: str = "",
+        can_start: Callable[[], bool] | None = None,
     ) -> None:
         check_callable("work", work, "of progress and stop")
-        for name, function in (("on_progress", on_progress), ("on_done", on_done)):
+        functions = {"on_progress": on_progress, "on_done": on_done, "can_start": can_start}
+        for name, function in functions.items():
             if function is not None:
                 check_callable(name, function, "that is called by the job")
-        label = check_text("label", label)
+        label, self.unit = check_text("label", label), check_text("unit", unit)
+        self.can_start = can_start
         self.work, self.on_progress, self.on_done = work, on_progress, on_done
         self.result: Any = None
         self.error: BaseException | None = None
@@ -89,6 +96,13 @@ class Job:
             [self._start, self._stop, self._bar, self._text],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
+
+    def update_start(self) -> None:
+        """Enable Start if there is anything to do and nothing runs; disable it if not."""
+        self._start.disabled = self.running or not self._has_work()
+
+    def _has_work(self) -> bool:
+        return self.can_start is None or self.can_start()
 
     @property
     def running(self) -> bool:
@@ -147,7 +161,7 @@ class Job:
             self._bar.value = self._done
             self._text.value = (
                 f"{'stopped' if stopped else 'done'} after {seconds:.1f} s "
-                f"at {self._done:,} of {self._bar.max:,}"
+                f"at {self._count(self._done)}"
             )
             self._bar.bar_style = "" if stopped else "success"
         except Exception as error:
@@ -155,7 +169,8 @@ class Job:
             self._text.value = f"<b>{type(error).__name__}</b>: {html.escape(str(error))}"
             log.debug("job failed", exc_info=error)
         finally:
-            self._start.disabled, self._stop.disabled = False, True
+            self._stop.disabled = True
+            self._start.disabled = not self._has_work()
 
     def _progress(self, done: int, planned: int, message: str) -> None:
         now, self._done = time.monotonic(), done
@@ -168,9 +183,14 @@ class Job:
         seconds = now - self._first_time
         rate = (done - self._first_done) / seconds if seconds > 0 else 0
         left = f", {(planned - done) / rate:.0f} s left" if rate > 0 and done < planned else ""
-        self._text.value = f"{done:,} of {planned:,}{left}. {html.escape(message)}"
+        self._text.value = f"{self._count(done)}{left}. {html.escape(message)}"
         self._notify()
         self._update_time = time.monotonic()
+
+    def _count(self, done: int) -> str:
+        """Return how much is done, such as "40 of 200 steps"."""
+        unit = f" {html.escape(self.unit)}" if self.unit else ""
+        return f"{done:,} of {self._bar.max:,}{unit}"
 
     def _notify(self) -> None:
         if self.on_progress is not None:

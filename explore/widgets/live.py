@@ -25,6 +25,7 @@ class Live:
         on_setting: called when a setting has changed.
         refresh: called after progress and at the end, in the thread of the job.
         label: the text on the Start button.
+        unit, can_start: see ``Job``.
 
     Attributes:
         settings: the values of the settings, as traits.
@@ -43,9 +44,11 @@ class Live:
         on_setting: Callable[[], None],
         refresh: Callable[[], None],
         label: str = "Start",
+        unit: str = "",
+        can_start: Callable[[], bool] | None = None,
     ) -> None:
         self.run: Any = None
-        self.job = Job(work, label, refresh)
+        self.job = Job(work, label, refresh, unit=unit, can_start=can_start)
         self.settings: Any = traitlets.HasTraits()
         self._on_setting = on_setting
         self._message, self._explorer_box = ipywidgets.HTML(), ipywidgets.VBox()
@@ -108,6 +111,7 @@ class Live:
             self._on_setting()
         except ExploreError as error:
             self.say(f"Nothing was changed. {error}")
+        self.job.update_start()
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """Return the widget for a front end, and the explorer's picture for everything else."""

@@ -10,7 +10,7 @@ import pandas
 import traitlets
 import xarray
 
-from explore.core.validation import check_callable, check_names, check_text, describe
+from explore.core.validation import check_callable, check_flag, check_names, check_text, describe
 from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
 from explore.plotting.style import FRAME_GREY
@@ -31,6 +31,8 @@ class Prediction(Choice):
         answers: two or more, in the order of the list.
         answer: returns the right answer, in words, from the data of the picture; or the answer
             itself.
+        hides: whether the explorer's source itself hides what answers the question. It is called
+            with ``hidden=True`` until the reader has answered, and its picture has no cover.
 
     Raises:
         InvalidInput: fewer than two answers, or two that are the same.
@@ -48,8 +50,9 @@ class Prediction(Choice):
         question: str,
         answers: Sequence[str],
         answer: str | Callable[[xarray.Dataset], str],
+        hides: bool = False,
     ) -> None:
-        self.question = check_text("question", question)
+        self.question, self.hides = check_text("question", question), check_flag("hides", hides)
         answers = list(check_names("answers", answers))
         if len(answers) < 2 or len(set(answers)) < len(answers):
             raise InvalidInput(f"answers must be two or more texts, got {describe(answers)}")

@@ -109,3 +109,26 @@ def test_every_button_has_a_tooltip() -> None:
     start, stop, _ = buttons(Job(make_counter(1), "Begin"))
     assert (start.description, start.tooltip) == ("Begin", "Begin")
     assert "kept" in stop.tooltip
+
+
+def test_start_is_offered_only_while_there_is_work() -> None:
+    left = [True]
+    job = Job(make_counter(3), can_start=lambda: left[0])
+    start, _, _ = buttons(job)
+    assert not start.disabled
+    job.start(inline=True)
+    assert not start.disabled
+    left[0] = False
+    job.start().join(5)
+    assert start.disabled
+    left[0] = True
+    job.update_start()
+    assert not start.disabled
+
+
+def test_the_text_says_what_is_counted() -> None:
+    texts: list[str] = []
+    job = Job(make_counter(3), on_progress=lambda: texts.append(job.text), unit="steps")
+    job.start(inline=True)
+    assert "1 of 3 steps" in texts[0]
+    assert job.text.endswith("at 3 of 3 steps")

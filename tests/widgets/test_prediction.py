@@ -70,6 +70,21 @@ def test_pages_and_files_of_a_covered_picture_do_not_tell(tmp_path: Any) -> None
     assert "a bar of height 8" in page
 
 
+def test_a_source_can_hide_the_answer_itself(tmp_path: Any) -> None:
+    def half_hidden(step: int, hidden: bool = False) -> xarray.Dataset:
+        return source(0 if hidden else step, "low")
+
+    prediction = Prediction(QUESTION, ["5 or less", "above 5"], higher_than, hides=True)
+    controls = {"step": Slider("step", range(9), 8)}
+    explorer = Explorer(half_hidden, Bar, controls, "bars", prediction)
+    assert explorer.alt == "a bar of height 0 <low>"
+    assert explorer.view.note == QUESTION
+    assert "height 8" not in explorer.save(tmp_path / "bar.html").read_text()
+    explorer.prediction = "above 5"
+    assert explorer.alt == "a bar of height 8 <low>"
+    assert explorer.view.note.endswith("You predicted: above 5. The picture shows: above 5.")
+
+
 def test_an_answer_that_is_not_offered_is_refused() -> None:
     with pytest.raises(traitlets.TraitError, match="prediction must be one of"):
         predicted().set(prediction="6")
