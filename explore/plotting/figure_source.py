@@ -131,8 +131,15 @@ class ExplorerFigure(FigureSource):
 
         super().__init__(entry)
         self.explorer = resolve(entry.explorer)()
-        controls = self.explorer.controls.items()
-        self._values = {key: list(c.values) for key, c in controls if hasattr(c, "values")}
+        controls = {k: c for k, c in self.explorer.controls.items() if hasattr(c, "values")}
+        for key, control in controls.items():  # A figure is no exercise: its question is answered.
+            if getattr(control, "is_prediction", False):
+                self.explorer.set(**{key: control.values[1]})
+        self._values = {
+            key: list(control.values)
+            for key, control in controls.items()
+            if not getattr(control, "is_prediction", False)
+        }
         self.states = tuple(self._values)
 
     @property

@@ -77,11 +77,11 @@ def test_a_source_can_hide_the_answer_itself(tmp_path: Any) -> None:
     prediction = Prediction(QUESTION, ["5 or less", "above 5"], higher_than, hides=True)
     controls = {"step": Slider("step", range(9), 8)}
     explorer = Explorer(half_hidden, Bar, controls, "bars", prediction)
-    assert explorer.alt == "a bar of height 0 <low>"
+    assert explorer.alt == "a bar of height 0 <tall>"
     assert explorer.view.note == QUESTION
     assert "height 8" not in explorer.save(tmp_path / "bar.html").read_text()
     explorer.prediction = "above 5"
-    assert explorer.alt == "a bar of height 8 <low>"
+    assert explorer.alt == "a bar of height 8 <tall>"
     assert explorer.view.note.endswith("You predicted: above 5. The picture shows: above 5.")
 
 
