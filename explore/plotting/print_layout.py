@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from explore.core.validation import check_flag, check_number, check_text, describe
 from explore.errors import ExploreWarning, InvalidInput, UnknownName
-from explore.plotting.picture import Picture, styled
-from explore.plotting.print_sizes import build_with_size
+from explore.plotting.picture import Picture
+from explore.plotting.print_panel import lay_out_panel
+from explore.plotting.print_sizes import SCREEN_SIZE, break_lines, build_with_size, extent
 from explore.plotting.printed_texts import DrawnText, cut_off, drawn_texts, overlaps
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.axes import Axes
 
 UNITS = {"in": 1.0, "mm": 1 / 25.4, "cm": 1 / 2.54, "pt": 1 / 72}
 """Units of a width, in inches; pt is the point of PDF."""
@@ -29,10 +28,6 @@ WIDTHS = (1.0, 20.0)
 FONT_SIZES = (4.0, 24.0)
 MARGIN = 0.02
 """Inches between what is drawn and the edges of the file."""
-LOWEST, HIGHEST = 0.45, 1.15
-"""Limits of the height of a panel, as a share of its width; maps have the one of their pixels."""
-NARROWEST = 0.3
-"""The smallest share of the width that the axes of a panel should have beside its texts."""
 ROUNDS = 4
 """How often a layout is measured and corrected; after that it changes by less than a point."""
 FACTORS = (1.15, 1.3, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
@@ -130,9 +125,16 @@ def print_picture(
 def _lay_out(
     picture_class: type[Picture], data: xarray.Dataset, layout: PrintLayout
 ) -> PrintedPicture:
-    if layout.panel:
-        return _lay_out_panel(picture_class, data, layout)
-    return _lay_out_all(picture_class, data, layout)
+    if not layout.panel:
+        return _lay_out_all(picture_class, data, layout)
+    picture = _build(picture_class, data, layout, picture_class.size[0])
+    if not picture.panels:
+        raise InvalidInput("this picture has no panels; print the whole picture")
+    if layout.panel not in picture.panels:
+        raise UnknownName("panel", layout.panel, picture.panels)
+    axes = list(picture._named_panels[layout.panel])
+    lay_out_panel(picture, axes, layout.width - 2 * MARGIN, layout.font_size / SCREEN_SIZE)
+    return PrintedPicture(picture, _file_box(extent(picture), layout), drawn_texts(picture.figure))
 
 
 def _lay_out_all(
@@ -142,44 +144,19 @@ def _lay_out_all(
 
     Blank margins of the screen are used, and a longer text at a side makes room for itself.
     """
-    width = layout.width
+    target, width, slope, tried = layout.width - 2 * MARGIN, layout.width, 1.0, None
     for attempt in range(ROUNDS):
         picture = _build(picture_class, data, layout, width)
-        drawn = _extent(picture)
-        missing = layout.width - 2 * MARGIN - drawn.width
-        if abs(missing) < MARGIN / 2 or attempt == ROUNDS - 1:
+        _wrap_long_texts(picture.figure, width - MARGIN)
+        drawn = extent(picture)
+        if abs(target - drawn.width) < MARGIN / 2 or attempt == ROUNDS - 1:
             break
-        width = float(np.clip(width + missing, 0.6 * layout.width, 1.4 * layout.width))
-    left = (drawn.x0 + drawn.x1 - layout.width) / 2
-    box = Bbox([[left, drawn.y0 - MARGIN], [left + layout.width, drawn.y1 + MARGIN]])
-    return PrintedPicture(picture, box, drawn_texts(picture.figure))
-
-
-def _lay_out_panel(
-    picture_class: type[Picture], data: xarray.Dataset, layout: PrintLayout
-) -> PrintedPicture:
-    """Print the axes of one panel alone, so that they and their texts fill the figure."""
-    picture = _build(picture_class, data, layout, picture_class.size[0])
-    if layout.panel not in picture.panels:
-        if not picture.panels:
-            raise InvalidInput("this picture has no panels; print the whole picture")
-        raise UnknownName("panel", layout.panel, picture.panels)
-    axes = list(picture._named_panels[layout.panel])
-    _hide_all_but(picture, axes)
-    places = _relative_places(axes)
-    ratio = _height_of(axes[0])
-    figure, room = picture.figure, layout.width - 2 * MARGIN
-    width, lines = 0.8 * room, _long_lines(axes)
-    for _ in range(ROUNDS):
-        _place(figure, axes, places, width, ratio)
-        _wrap(figure, lines, room, width, ratio * width)
-        drawn = _extent(picture)
-        width = max(width + room - drawn.width, NARROWEST * layout.width)
-    _place(figure, axes, places, width, ratio)
-    drawn = _extent(picture)
-    left = (drawn.x0 + drawn.x1 - layout.width) / 2
-    box = Bbox([[left, drawn.y0 - MARGIN], [left + layout.width, drawn.y1 + MARGIN]])
-    return PrintedPicture(picture, box, drawn_texts(figure))
+        if tried and tried[0] != width:  # Texts do not grow with the figure.
+            slope = float(np.clip((drawn.width - tried[1]) / (width - tried[0]), 0.2, 1))
+        tried = width, drawn.width
+        width += (target - drawn.width) / slope
+        width = float(np.clip(width, 0.6 * layout.width, 1.4 * layout.width))
+    return PrintedPicture(picture, _file_box(drawn, layout), drawn_texts(picture.figure))
 
 
 def _build(
@@ -190,15 +167,6 @@ def _build(
     for artist in picture._screen_only if layout.plain else ():
         artist.set_visible(False)
     return picture
-
-
-def _extent(picture: Picture) -> Bbox:
-    """Return the box of everything that is drawn, in inches."""
-    figure = picture.figure
-    with styled(picture._lacks_glyphs, picture.settings):
-        renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-        figure.draw_without_rendering()
-        return figure.get_tightbbox(renderer)
 
 
 def _advice(
@@ -229,82 +197,21 @@ def _advice(
     return f"{text}; {' or '.join(remedies)}"
 
 
-# ---- one panel
+def _file_box(drawn: Bbox, layout: PrintLayout) -> Bbox:
+    """Return the part of a figure that is written: exactly as wide as the file, around the middle.
 
-
-def _hide_all_but(picture: Picture, axes: list[Axes]) -> None:
-    """Hide everything of a figure but some axes; a legend of the figure moves into the first."""
-    figure, main = picture.figure, axes[0]
-    if figure.legends and main.get_legend() is None and main.get_legend_handles_labels()[1]:
-        main.legend(loc="best")
-    for part in figure.get_children():
-        if part is not figure.patch and part not in axes:
-            part.set_visible(False)
-
-
-def _relative_places(axes: list[Axes]) -> list[tuple[float, float, float, float]]:
-    """Return left, bottom, width and height of axes, in parts of the first one."""
-    main = axes[0].get_position()
-    boxes = [part.get_position() for part in axes]
-    return [
-        (
-            (box.x0 - main.x0) / main.width,
-            (box.y0 - main.y0) / main.height,
-            box.width / main.width,
-            box.height / main.height,
-        )
-        for box in boxes
-    ]
-
-
-def _height_of(axes: Axes) -> float:
-    """Return the height of axes as a share of their width, as on the screen."""
-    width, height = axes.get_window_extent().size
-    if axes.get_aspect() == "auto":
-        return float(np.clip(height / width, LOWEST, HIGHEST))
-    return float(height / width)
-
-
-def _place(figure: Any, axes: list[Axes], places: list[Any], width: float, ratio: float) -> None:
-    """Set the main axes to a width in inches and the others in proportion, in a square figure.
-
-    The file is a part of the figure, so that its edges need not be where texts end.
+    The smallest excess of its width keeps a rounding error from costing a column of pixels.
     """
-    height = ratio * width
-    side = 3 * max(width, height)
-    figure.set_size_inches(side, side)
-    for part, (left, bottom, wide, high) in zip(axes, places, strict=True):
-        box = (1 / 3 + left * width / side, 1 / 3 + bottom * height / side)
-        part.set_position((*box, wide * width / side, high * height / side))
+    left = (drawn.x0 + drawn.x1 - layout.width) / 2
+    right = left + layout.width + 1e-9
+    return Bbox([[left, drawn.y0 - MARGIN], [right, drawn.y1 + MARGIN]])
 
 
-def _long_lines(axes: list[Axes]) -> list[tuple[Text, str, bool]]:
-    """Return titles and labels with their whole text, and whether they are horizontal."""
-    texts = []
-    for part in axes:
-        above = [
-            t for t in part.texts if t.get_transform() == part.transAxes and t.get_position()[1] > 1
-        ]
-        titles = [part.title, part._left_title, part._right_title, *above]  # type: ignore[attr-defined]
-        texts += [(text, text.get_text(), True) for text in [*titles, part.xaxis.label]]
-        texts += [(part.yaxis.label, part.yaxis.label.get_text(), False)]
-    return [entry for entry in texts if entry[1].strip()]
-
-
-def _wrap(
-    figure: Any, lines: list[tuple[Text, str, bool]], room: float, width: float, height: float
-) -> None:
-    """Break titles and labels that are longer than the file is wide, or the axes are high."""
-    for text, words, horizontal in lines:
-        limit = (min(room, 1.05 * width) if horizontal else max(height, 0.8)) * figure.dpi
-        text.set_text(words.replace("\n", " ") if "\n" not in words else words)
-        broken, line = [], ""
-        for word in words.split(" "):
-            text.set_text(f"{line} {word}".strip())
+def _wrap_long_texts(figure: Any, room: float) -> None:
+    """Break sentences of a figure that are longer than the figure is wide."""
+    limit = room * figure.dpi
+    for text in figure.texts:
+        if text.get_visible() and text.get_ha() == "left" and not text.get_rotation():
             box = text.get_window_extent()
-            if line and (box.width if horizontal else box.height) > limit:
-                broken.append(line)
-                line = word
-            else:
-                line = f"{line} {word}".strip()
-        text.set_text("\n".join([*broken, line]))
+            if box.x1 > limit and limit - box.x0 > 0.3 * limit:
+                break_lines(text, text.get_text(), limit - box.x0, True)

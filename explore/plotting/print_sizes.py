@@ -1,5 +1,7 @@
-"""A picture with all texts in one size, and everything else that is measured in points in
-proportion to them."""
+"""A picture with all texts in one size, and all other sizes in points in proportion.
+
+Here is also what measures such a picture, and what breaks its texts into lines.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,9 @@ from matplotlib.collections import Collection
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Patch
 from matplotlib.text import Annotation, Text
+from matplotlib.transforms import Bbox
 
-from explore.plotting.picture import Picture
+from explore.plotting.picture import Picture, styled
 from explore.plotting.style import STYLE
 
 if TYPE_CHECKING:
@@ -131,3 +134,32 @@ def _artists(artist: Artist) -> Iterator[Artist]:
         return
     for part in artist.get_children():
         yield from _artists(part)
+
+
+def extent(picture: Picture) -> Bbox:
+    """Return the box of everything that is drawn, in inches."""
+    figure = picture.figure
+    for line in figure.findobj(Line2D):
+        if not np.isfinite(line.get_xydata()).all(axis=1).any():  # It would count as a point at 0.
+            line.set_in_layout(False)
+    with styled(picture._lacks_glyphs, picture.settings):
+        renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        figure.draw_without_rendering()
+        return figure.get_tightbbox(renderer)
+
+
+def break_lines(text: Text, words: str, limit: float, horizontal: bool) -> None:
+    """Set a text to words in as many lines as it needs to be no longer than a limit, in pixels."""
+    finished = []
+    for paragraph in words.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            text.set_text(longer)
+            box = text.get_window_extent()
+            if line and (box.width if horizontal else box.height) > limit:
+                finished.append(line)
+                longer = word
+            line = longer
+        finished.append(line)
+    text.set_text("\n".join(finished))
