@@ -4,14 +4,14 @@ export default {
     keepStill(model);
   },
   render({ model, el }) {
-    const figure = element("figure", { className: "explore-figure" });
+    const figure = element("div", { className: "explore-figure" });
     const note = element("p", { className: "explore-note" });
     const scroll = element("div", { className: "explore-scroll" });
     const frame = element("div", { className: "explore-frame" });
     const picture = element("img");
     const layer = element("div", { className: "explore-parts" });
     const tip = element("div", { className: "explore-tip" });
-    const caption = element("figcaption");
+    const caption = element("div", { className: "explore-caption" });
     const spoken = element("div", { className: "explore-spoken" });
     const tools = element("div", { className: "explore-tools" });
     note.setAttribute("role", "status");
@@ -49,7 +49,7 @@ export default {
     // Text is drawn for the natural size. Below `least` pixels it would be too small, so the picture scrolls.
     picture.onload = () => {
       frame.style.maxWidth = `${picture.naturalWidth}px`;
-      frame.style.minWidth = `${Math.min(picture.naturalWidth, Math.round(picture.naturalWidth * model.get("least")))}px`;
+      frame.style.minWidth = `${Math.min(picture.naturalWidth, Math.ceil(picture.naturalWidth * model.get("least")))}px`;
     };
 
     function choose(index) {

@@ -23,11 +23,9 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     pictures.nth(0).scroll_into_view_if_needed()
     before = pictures.nth(0).get_attribute("alt")
     assert "pull hidden" in before
-    page.get_by_label("An image that shares one label of five").first.select_option(
-        "pushes it away"
-    )
+    page.get_by_label("your prediction").first.select_option("pushes it away")
     before = wait_for_new_alt(page, 0, before)
-    assert "(as you said)" in before
+    assert "pull hidden" not in before
     page.screenshot(path=screenshots / "05-pulls.png")
     page.get_by_label("J is", exact=True).select_option("inside, as in the released code")
     assert wait_for_new_alt(page, 0, before).startswith("J inside")
