@@ -118,7 +118,7 @@ def _place_legend(picture: Picture, axes: Axes, room: float) -> None:
             loc="upper left",
             bbox_to_anchor=(float(place[0]), float(place[1])),
             ncols=columns,
-            borderaxespad=0.3,
+            borderaxespad=0.6,
             borderpad=0,
             columnspacing=1.2,
         )
