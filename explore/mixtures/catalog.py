@@ -79,6 +79,13 @@ TOPIC = Topic(
             explorer="explore.mixtures.lab:detour",
             slider="share",
             states=("share",),
+            panels=("lengths",),
+        ),
+        Figure(
+            "mixture_costs",
+            "explore.mixtures.figures.cost:Costs",
+            "explore.mixtures.figures.measured_costs:measured_costs",
+            panels=("seconds",),
         ),
     ),
     labs=(Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),),
