@@ -152,6 +152,11 @@ TOPIC = Topic(
             "explore.distill.figures.untrained:untrained",
             slider="network",
         ),
+        Figure(
+            "gradient_costs",
+            "explore.distill.figures.gradient_costs:GradientCosts",
+            "explore.distill.figures.measured_gradients:measured_gradients",
+        ),
     ),
     benchmarks={"trajectories": "explore.distill.bench.trajectories:main"},
     labs=(
