@@ -38,6 +38,16 @@ TOPIC = Topic(
             "explore.sparseconv.figures.layer_density:LayerDensity",
             "explore.sparseconv.figures.layer_density:density",
         ),
+        Figure(
+            "times",
+            "explore.sparseconv.figures.time_by_density:TimeByDensity",
+            "explore.sparseconv.figures.measured_times:measured_times",
+        ),
+        Figure(
+            "speedups",
+            "explore.sparseconv.figures.speedup_by_density:SpeedupByDensity",
+            "explore.sparseconv.figures.measured_times:measured_speedups",
+        ),
     ),
     labs=(
         Lab(
