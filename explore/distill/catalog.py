@@ -164,7 +164,7 @@ TOPIC = Topic(
             "attention",
             "02_attention_matching.ipynb",
             "Why can networks that never learnt anything tell us what to draw?",
-            25,
+            30,
         ),
     ),
 )

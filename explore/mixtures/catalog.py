@@ -70,7 +70,7 @@ TOPIC = Topic(
         Figure(
             "reduction",
             "explore.mixtures.figures.paths:Paths",
-            "explore.mixtures.figures.paths:reduction",
+            "explore.mixtures.figures.path_data:reduction",
             recordings=("data/standard-1d-runnalls.zarr.zip", "data/standard-1d-oggmr.zarr.zip"),
         ),
         Figure(
@@ -88,7 +88,7 @@ TOPIC = Topic(
             panels=("seconds",),
         ),
     ),
-    labs=(Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 35),),
+    labs=(Lab("mixtures", "06_mixture_reduction.ipynb", "Which two do you merge next?", 40),),
 )
 
 METHOD_LABELS = {method.name: method.label for method in TOPIC.methods}

@@ -53,8 +53,8 @@ TOPIC = Topic(
         Lab(
             "zeros",
             "07_nze_patterns.ipynb",
-            "If most entries are zero, who stores them how often?",
-            30,
+            "If most entries are zero, how often is each of the others stored?",
+            35,
         ),
     ),
     packages=("numba",),

@@ -97,11 +97,12 @@ TOPIC = Topic(
     labs=(
         Lab(
             "subclasses",
-            "04_subclass_bits.ipynb",
+            "04_subclass_students.ipynb",
             "Does a student gain from what the teacher knows inside a class, "
             "or just from more labels?",
             35,
         ),
+        Lab("label-bits", "08_label_bits.ipynb", "How many bits does a teacher pass on?", 25),
     ),
 )
 
