@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-REACH = 24
+REACH = 40
 """Pixels from the pointer within which a point of a curve is named."""
 
 

@@ -109,10 +109,11 @@ def test_the_state_is_copied_and_the_picture_downloaded(page: Any, figures: Any)
 
 def test_the_value_under_the_pointer_is_shown(page: Any, figures: Any) -> None:
     picture = figures.nth(1).locator("img")
-    picture.scroll_into_view_if_needed()
+    picture.evaluate("image => image.scrollIntoView({block: 'end'})")
+    page.wait_for_timeout(300)
     box = picture.bounding_box()
     tip = figures.nth(1).locator(".explore-tip")
-    for height in (0.75, 0.8, 0.85, 0.9):
+    for height in (0.7, 0.75, 0.8, 0.85, 0.9):
         for share in (0.4, 0.401):  # The first movement enters the picture.
             page.mouse.move(box["x"] + share * box["width"], box["y"] + height * box["height"])
             page.wait_for_timeout(300)
@@ -129,6 +130,7 @@ def test_text_has_at_least_nine_pixels_at_every_width(
     page: Any, figures: Any, width: int, screenshots: Path
 ) -> None:
     page.set_viewport_size({"width": width, "height": 900})
+    page.keyboard.press("Control+b")  # hides the list of files
     page.wait_for_timeout(500)
     figures.nth(1).scroll_into_view_if_needed()
     page.screenshot(path=screenshots / f"explorer-{width}.png")
