@@ -12,6 +12,7 @@ from toys import run_python
 
 from explore.widgets.controls import Button
 from explore.widgets.explorer import Explorer
+from explore.widgets.prediction import Prediction
 
 VALUES = 8 if os.environ.get("EXPLORE_ALL_TESTS") == "1" else 2
 """Positions of each control that are tried, at most."""
@@ -34,8 +35,9 @@ def check_controls(explorer: Explorer, most: int = VALUES) -> None:
     It has a name, and it changes the picture to what a new picture of the same data shows. No text
     overlaps another one or is cut off.
     """
+    reveal(explorer)
     for name, control in explorer.controls.items():
-        if isinstance(control, Button):
+        if isinstance(control, Button | Prediction):
             continue
         assert control.widget.description
         pictures, start = set(), getattr(explorer, name)
@@ -47,6 +49,16 @@ def check_controls(explorer: Explorer, most: int = VALUES) -> None:
         setattr(explorer, name, start)
 
 
+def reveal(explorer: Explorer) -> Explorer:
+    """Answer the question in front of a picture, if there is one, and return the explorer."""
+    control = explorer.controls.get("prediction")
+    if isinstance(control, Prediction):
+        assert problems(explorer.picture) == []
+        explorer.set(prediction=control.values[1])
+        assert "The picture shows: " in explorer.view.note
+    return explorer
+
+
 def check_picture(explorer: Explorer, state: str) -> None:
     """Check that the picture equals a new one of the same data, and that its texts can be read."""
     new = type(explorer.picture)(explorer.data)
@@ -56,6 +68,7 @@ def check_picture(explorer: Explorer, state: str) -> None:
 
 def check_targets(explorer: Explorer) -> None:
     """Check that every target of a click sets controls."""
+    reveal(explorer)
     for target in explorer.picture.targets(explorer.data):  # type: ignore[union-attr, arg-type]
         assert set(target.state) <= set(explorer.state)
         explorer.set(**target.state)

@@ -48,8 +48,7 @@ def problems(picture: Picture) -> list[str]:
 def drawn_texts(picture: Picture) -> list[DrawnText]:
     """Return every line of text that is drawn in the present state, once for each place."""
     with _recorded_texts() as texts:
-        vars(picture).setdefault("_backgrounds", {}).clear()
-        picture._background = None
+        picture._backgrounds.clear()
         picture.png()
     return list({(text.words, *text.corners.ravel()): text for text in texts}.values())
 

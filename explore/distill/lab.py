@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 METHODS = ("datadam", "dm", "channel", "atom")
 """The methods with shipped recordings, by the name that notebooks use."""
 
+FIRST_STEP = 15
+"""The step at which a recorded run opens, or the nearest one."""
+
 BY_LABELS = {"step": "equal steps", "distance": "equal attention distance"}
 
 
@@ -80,7 +83,14 @@ def untrained_networks(recording: xarray.Dataset | None = None) -> Explorer:
     def add_network(explorer: Explorer) -> None:
         nonlocal survey
         number = int(survey.step.values[-1]) + 1
-        survey = _with_network(survey, number)
+        button = explorer.controls["draw"].widget
+        explorer.say(f"Drawing the weights of network {number} and computing its maps …")
+        button.disabled = True  # A second click would wait for the end of the first one.
+        try:
+            survey = _with_network(survey, number)
+        finally:
+            button.disabled = False
+            explorer.say("")
         explorer.offer("network", survey.step.values.tolist(), number)
 
     labels = [str(name) for name in survey.label.values]
@@ -167,7 +177,12 @@ class LiveDistillation(Live):
             folder = tempfile.mkdtemp(prefix="explore-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         self.folder = Path(folder)
-        self.comparison = Job(self._compare, "Compare accuracy", on_done=self._show_comparison)
+        self.comparison = Job(
+            self._compare,
+            "Compare accuracy",
+            on_done=self._show_comparison,
+            can_start=lambda: self.run is not None and self.run.step > 0,
+        )
         self._lock = threading.Lock()  # Only one of the two jobs computes at a time.
         self.comparison_box = ipywidgets.VBox()
         self._compared: Explorer | None = None
@@ -176,7 +191,14 @@ class LiveDistillation(Live):
             "method": Choice("method", ATTENTION_METHODS, method, METHOD_LABELS),
             "noise": Button("New noise", self._change_noise, "Start again from other noise"),
         }
-        super().__init__(controls, self._distill, self._create_run, self._refresh)
+        super().__init__(
+            controls,
+            self._distill,
+            self._create_run,
+            self._refresh,
+            unit="steps",
+            can_start=lambda: self.run is not None and self.run.step < self.steps,
+        )
         self.widget.children += (self.comparison.widget, self.comparison_box)
         self._create_run()
 
@@ -205,6 +227,7 @@ class LiveDistillation(Live):
         controls = _step_and_class(self._recording)
         self.show(Explorer(select, Evolution, controls, f"live-{name}"))
         self._close_comparison()
+        self.comparison.update_start()
 
     def _distill(self, progress: Any, stop: Any) -> Any:
         from explore.core.record import record
@@ -224,6 +247,7 @@ class LiveDistillation(Live):
         self._recording = recording
         is_at_end = self.explorer.state["step"] == last
         self.explorer.offer("step", steps, steps[-1] if is_at_end else None)
+        self.comparison.update_start()
 
     def _compare(self, progress: Any, stop: Any) -> Any:
         from explore.data import DistilledSet, load
@@ -268,9 +292,11 @@ def available_sets() -> list[str]:
 
 
 def _step_and_class(recording: xarray.Dataset) -> dict[str, Control]:
+    """Return the controls of a run, which opens while its images still are mostly noise."""
     steps = recording.step.values.tolist()
+    start = min(steps, key=lambda step: abs(step - FIRST_STEP))
     return {
-        "step": Slider("step", steps, start=steps[-1]),
+        "step": Slider("step", steps, start=start),
         "label": Choice("class", [str(name) for name in recording.label.values]),
     }
 

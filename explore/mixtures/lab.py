@@ -22,13 +22,19 @@ from explore.mixtures.examples import load_mixture
 from explore.mixtures.figures.decision import CHOOSERS, Decision, decision
 from explore.mixtures.figures.dropped_component import DroppedComponent, dropped_component
 from explore.mixtures.figures.editor import MixtureEditor, edit_components, editor_data
-from explore.mixtures.figures.paths import MEASURE_LABELS, Paths, reduction
-from explore.mixtures.figures.triangle_inequality import TriangleInequality, triangle_inequality
+from explore.mixtures.figures.path_data import MEASURE_LABELS, reduction
+from explore.mixtures.figures.paths import Paths
+from explore.mixtures.figures.triangle_inequality import (
+    TriangleInequality,
+    shorter_ways,
+    triangle_inequality,
+)
 from explore.mixtures.inner_products import inner_log, inner_products
 from explore.mixtures.mixture import GaussianMixture
 from explore.mixtures.pair_costs import best_pair, merged_pair, score_pairs
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
+from explore.widgets.prediction import Prediction
 
 if TYPE_CHECKING:
     import xarray
@@ -43,6 +49,9 @@ RECORDED_METHODS = {
     "digits": ("runnalls", "oggmr"),
 }
 """The methods of the shipped recordings; all are greedy, down to one component."""
+
+FIRST_COMPONENTS = 6
+"""Components at which recorded paths open: the next merge is the one of ``which_two``."""
 
 GREEDY_LABELS = {**METHOD_LABELS, "oggmr": "angle, greedy"}
 
@@ -167,14 +176,30 @@ def _paths_explorer(
     name: str,
     controls: Mapping[str, Control],
 ) -> Explorer:
-    steps = longest.step.values.tolist()
-    refined = longest["phase"].values[-1] >= PHASES.index("choosing weights")
-    start = -1 if refined else int(np.argmin(np.abs(longest["components"].values - 5)))
+    """Return an explorer whose slider counts components, then names the phases after the merges."""
+    counts, phases, steps = (longest[k].values.tolist() for k in ("components", "phase", "step"))
+    positions: dict[int | str, int] = {}
+    for count, phase, step in zip(counts, phases, steps, strict=True):
+        is_merge = phase <= PHASES.index("merging")
+        positions.setdefault(count if is_merge else f"{count}, after {PHASES[phase]}", step)
+    merged = [position for position in positions if isinstance(position, int)]
+    # A refined path opens before its refinement, others where the methods begin to differ.
+    start = merged[-1] if len(merged) < len(positions) else min(merged, key=_distance_from_start)
+
+    def at_position(components: int | str, **state: Any) -> xarray.Dataset:
+        if isinstance(components, int):
+            return source(components=components, **state)
+        return source(step=positions[components], **state)
+
     path_controls: dict[str, Control] = {
-        "step": Slider("step", steps, start=steps[start]),
+        "components": Slider("components left", list(positions), start=start),
         "measure": Choice("draw", list(MEASURE_LABELS), names=MEASURE_LABELS),
     }
-    return Explorer(source, Paths, {**path_controls, **controls}, name)
+    return Explorer(at_position, Paths, {**path_controls, **controls}, name)
+
+
+def _distance_from_start(components: int) -> int:
+    return abs(components - FIRST_COMPONENTS)
 
 
 def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
@@ -246,16 +271,19 @@ def blind() -> Explorer:
     def source(spread: float) -> xarray.Dataset:
         return dropped_component(spreads, angle, kl, reverse, weight, width, shift, spread)
 
-    slider = Slider("its standard deviation", spreads.tolist(), start=3.0)
+    slider = Slider("its standard deviation", spreads.tolist())
     return Explorer(source, DroppedComponent, {"spread": slider}, "blind")
 
 
 def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -> Explorer:
     """Compare the way from A to C with the way over B, a mixture of the two, by six distances.
 
+    Of the ends that are the default, the reader first predicts by which the way is shorter.
+
     Args:
         a, c: the ends; by default two Gaussians three standard deviations apart.
     """
+    is_lesson = a is None and c is None
     a = GaussianMixture([1.0], [0.0], [1.0]) if a is None else _mixture("a", a)
     c = GaussianMixture([1.0], [3.0], [1.0]) if c is None else _mixture("c", c)
     if a.dimension != c.dimension:
@@ -277,7 +305,18 @@ def detour(a: GaussianMixture | None = None, c: GaussianMixture | None = None) -
 
     shares = np.round(np.linspace(0.05, 0.95, 19), 2).tolist()
     slider = Slider("share of C in B", shares, start=0.5)
-    return Explorer(source, TriangleInequality, {"share": slider}, "detour")
+    prediction = Prediction(
+        "By which distances is the way over B shorter than the direct way from A to C?",
+        [
+            "by none of them",
+            "by ISE alone",
+            "by ISE, Cauchy–Schwarz and KL divergence",
+            "by all but the angle",
+        ],
+        lambda data: f"by {', '.join(shorter_ways(data)) or 'none of them'}",
+    )
+    covered = prediction if is_lesson else None
+    return Explorer(source, TriangleInequality, {"share": slider}, "detour", covered)
 
 
 def _mixture(name: str, mixture: Any) -> GaussianMixture:

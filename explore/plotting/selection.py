@@ -107,6 +107,32 @@ def by_name(
     return result
 
 
+def nearest_frame(recording: xarray.Dataset, step: int | None = None) -> int:
+    """Return the index of the frame whose step is nearest; of two that are equally near, the first.
+
+    For ``None`` it is the index of the last frame.
+
+    Example:
+        >>> import xarray
+        >>> nearest_frame(xarray.Dataset(coords={"step": [0, 112, 157]}), 150)
+        2
+    """
+    steps = recording["step"].values
+    return len(steps) - 1 if step is None else int(abs(steps - step).argmin())
+
+
+def unrecorded_note(step: int | None, shown_step: int) -> str:
+    """Return the sentence that a step was not recorded; empty if it is the one that is shown.
+
+    Example:
+        >>> unrecorded_note(150, 157)
+        'Step 150 was not recorded; the nearest one is 157.'
+    """
+    if step is None or step == shown_step:
+        return ""
+    return f"Step {step:,} was not recorded; the nearest one is {shown_step:,}."
+
+
 def _check_config(recording: xarray.Dataset) -> None:
     if not isinstance(recording.attrs.get("config"), Mapping):
         raise InvalidInput(

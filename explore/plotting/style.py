@@ -24,7 +24,7 @@ PALETTE = {
 """Colours of Okabe and Ito without the light ones: all have a contrast of 3:1 or more to white."""
 
 TEXT_PALETTE = {**PALETTE, "vermilion": "#AD4B00", "green": "#007A59", "grey": "#666666"}
-"""The same colours for text, darker where it needs them: contrast of 4.5:1 to white and light tints."""
+"""The same colours for text: their contrast to white and to light cells is 4.5:1 or more."""
 
 MARKERS = {"blue": "o", "vermilion": "s", "green": "^", "purple": "D", "black": "v"}
 """A marker for each colour, so that no information is in the colour alone."""

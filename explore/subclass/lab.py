@@ -21,15 +21,21 @@ from explore.core.validation import (
 from explore.plotting.selection import check_recordings, list_recordings, single_recording
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.config import DEFAULT_METHODS, TEACHING_SIGNALS
-from explore.subclass.figures.bits import Bits, label_bits
+from explore.subclass.figures.bits import Bits, changes_of_bits, label_bits
 from explore.subclass.figures.logits import ALL, Logits, logits
 from explore.subclass.figures.softened import Softened, softened
-from explore.subclass.figures.study import Scores, Students, middle, students
-from explore.subclass.figures.style import TEACHER_DATA_LABELS, TEMPERATURE_GRID, recorded_roles
+from explore.subclass.figures.study import Scores, Students, best_students, middle, students
+from explore.subclass.figures.style import (
+    TEACHER_DATA_LABELS,
+    TEMPERATURE_GRID,
+    recorded_roles,
+    teacher_data_label,
+)
 from explore.subclass.recordings import METRIC_LABELS, STUDY, TRAINING
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
 from explore.widgets.live import Live
+from explore.widgets.prediction import Prediction
 
 if TYPE_CHECKING:
     import xarray
@@ -92,6 +98,8 @@ def one_image(recording: xarray.Dataset | None = None, image: int = 29) -> Explo
 def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     """Return an explorer of label bits over the temperature, by four definitions.
 
+    The reader first predicts how the bits change, except of an own recording.
+
     Args:
         recording: of a subclass run; by default the shipped ones (digits, three kinds of teacher).
     """
@@ -109,22 +117,38 @@ def bits_over_temperature(recording: xarray.Dataset | None = None) -> Explorer:
     if recording is None:
         names = list(TEACHER_LABELS)
         controls["taught"] = Choice("teacher trained on", names, names=TEACHER_LABELS)
-    return Explorer(source, Bits, controls, "label-bits")
+    prediction = Prediction(
+        "When the temperature T rises, which of the label bits rise and which fall?",
+        [
+            "soft and mutual rise",
+            "soft rises, mutual falls",
+            "soft falls, mutual rises",
+            "soft and mutual fall",
+        ],
+        changes_of_bits,
+    )
+    covered = prediction if recording is None else None
+    return Explorer(source, Bits, controls, "label-bits", covered)
 
 
 def widths(study: xarray.Dataset | str = "digits") -> Explorer:
     """Return an explorer of the scores of students over their width, for each method.
 
+    Of the study on digits, the reader first predicts which method leads.
+
     Args:
         study: "digits" or "mnist" for a shipped study, or your own recording of ``subclass-study``.
     """
+    is_lesson = isinstance(study, str) and study == "digits"
     study = study_of(study) if isinstance(study, str) else single_recording(STUDY, study)
     names = ("width", "labels", "teacher_images", "temperature", "measure")
     width, labels, images, temperatures, metrics = (study[name].values.tolist() for name in names)
     controls: dict[str, Slider | Choice] = {
         "width": Slider("student's width", width, start=middle(width)),
-        "labels": Choice("labelled images", labels),
-        "teacher_images": Choice("teacher trained on", images, names=TEACHER_DATA_LABELS),
+        "labels": Choice("labelled images", labels, names={n: f"{n:,}" for n in labels}),
+        "teacher_images": Choice(
+            "teacher trained on", images, names={n: teacher_data_label(n) for n in images}
+        ),
         "temperature": Choice("T", temperatures, middle(temperatures)),
         "measure": Choice("score", metrics, names=METRIC_LABELS),
     }
@@ -133,7 +157,18 @@ def widths(study: xarray.Dataset | str = "digits") -> Explorer:
         for name, control in controls.items()
         if len(control.values) > 1 or name == "width"
     }
-    return Explorer(partial(students, study), Students, useful, "students")
+    prediction = Prediction(
+        "Which students are best at width 16, and which at width 4?",
+        [
+            "SKD at both widths",
+            "SKD at 16, others at 4",
+            "others at 16, SKD at 4",
+            "others at both widths",
+        ],
+        best_students,
+    )
+    covered = prediction if is_lesson else None
+    return Explorer(partial(students, study), Students, useful, "students", covered)
 
 
 def training(left: str = "skd", right: str = "scratch") -> Explorer:
@@ -142,11 +177,13 @@ def training(left: str = "skd", right: str = "scratch") -> Explorer:
         check_choice(name, method, DEFAULT_METHODS)
     read = cache(recording_of)
 
-    def source(left: str, right: str, **state: Any) -> xarray.Dataset:
-        return logits([read(left), read(right)], **state)
+    epochs = _epochs(read("skd"))  # It has the epochs of the teacher too, so all steps.
+
+    def source(left: str, right: str, epoch: str | int, subclass: str) -> xarray.Dataset:
+        return logits([read(left), read(right)], epochs[epoch], subclass)
 
     controls = {
-        **_training_controls(read("skd")),  # It has the epochs of the teacher too, so all steps.
+        **_training_controls(read("skd"), epochs),
         "left": Choice("left", DEFAULT_METHODS, left, METHOD_LABELS),
         "right": Choice("right", DEFAULT_METHODS, right, METHOD_LABELS),
     }
@@ -159,14 +196,33 @@ def explorer_of(recording: xarray.Dataset, *others: xarray.Dataset) -> Explorer:
     if "score" in recording and not others:
         return widths(recording)
     recordings = check_recordings(TRAINING, recordings, most=2)
-    controls = _training_controls(max(recordings, key=lambda r: int(r.step[-1])))
-    return Explorer(partial(logits, recordings), Logits, controls, "training")
+    longest = max(recordings, key=lambda r: int(r.step[-1]))
+    epochs = _epochs(longest)
+    return Explorer(
+        lambda epoch, subclass: logits(recordings, epochs[epoch], subclass),
+        Logits,
+        _training_controls(longest, epochs),
+        "training",
+    )
 
 
-def _training_controls(recording: xarray.Dataset) -> dict[str, Control]:
-    steps = recording.step.values.tolist()
+def _epochs(recording: xarray.Dataset) -> dict[str | int, int]:
+    """Return the step of each position of the slider: the teacher's epochs, then the student's."""
+    epochs = (recording[f"{role}_epoch"].values.tolist() for role in ("student", "teacher"))
+    has_teacher = "teacher_logits" in recording
     return {
-        "step": Slider("step", steps, start=steps[-1]),
+        (f"teacher {teacher}" if has_teacher and not student else int(student)): step
+        for step, student, teacher in zip(recording.step.values.tolist(), *epochs, strict=True)
+    }
+
+
+def _training_controls(
+    recording: xarray.Dataset, epochs: Mapping[str | int, int]
+) -> dict[str, Control]:
+    """Return the controls of a training, which opens before the student's first epoch."""
+    before = [epoch for epoch in epochs if isinstance(epoch, str) or epoch == 0]
+    return {
+        "epoch": Slider("epoch", list(epochs), start=before[-1] if before else None),
         "subclass": Choice("stand out", [ALL, *map(str, recording["subclass"].values)]),
     }
 
@@ -192,14 +248,10 @@ def live(
         InvalidInput: a choice or a number of seeds that a study cannot have.
     """
     settings: dict[str, Sequence[float]] = {
-        "labels": [
-            check_whole_number("labels", value, at_least=1)
-            for value in check_items("labels", labels)
-        ],
-        "widths": [
-            check_whole_number("widths", value, at_least=1)
-            for value in check_items("widths", widths)
-        ],
+        **{
+            name: [check_whole_number(name, n, at_least=1) for n in check_items(name, numbers)]
+            for name, numbers in (("labels", labels), ("widths", widths))
+        },
         "temperatures": [
             check_number("temperatures", value, above=0)
             for value in check_items("temperatures", temperatures)
@@ -240,7 +292,9 @@ class LiveStudy(Live):
         for name, (label, start) in starts.items():
             values = settings[name]
             start = start if start in values else values[0]
-            controls[name] = Choice(label, values, start, {value: f"{value:g}" for value in values})
+            controls[name] = Choice(
+                label, values, start, {value: f"{value:,g}" for value in values}
+            )
         controls["teacher_images"] = Choice(
             "teacher trained on", list(TEACHER_DATA_LABELS), 0, TEACHER_DATA_LABELS
         )

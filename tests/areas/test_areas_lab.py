@@ -45,7 +45,7 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_has_a_name_and_shows_every_value(explorer: Explorer) -> None:
-    check_controls(explorer, 2)
+    check_controls(explorer)
 
 
 def test_every_target_sets_a_control(explorer: Explorer) -> None:
@@ -71,16 +71,24 @@ def scenes_explorer() -> Explorer:
     return explorer
 
 
+def test_curves_end_at_the_present_step() -> None:
+    explorer = lab.areas_over_steps()
+    curve = next(line for line in explorer.picture._axes.lines if line.get_label() == "this class")
+    for step in (0, 5, explorer.controls["step"].values[-1]):
+        explorer.step = step
+        assert len(curve.get_xdata()) == step + 1
+
+
 def test_areas_are_hidden_until_a_prediction_is_chosen() -> None:
     explorer = lab.object_areas(10)
     assert "hidden until a prediction is chosen" in explorer.alt
-    assert "area" not in explorer.picture.table(explorer.data)
+    assert "area of the map, %" not in explorer.picture.table(explorer.data)
     assert explorer.picture.targets(explorer.data) == []
     hidden = explorer.picture.png()
     explorer.set(prediction="more")
     assert explorer.picture.png() != hidden
     assert len(explorer.picture.targets(explorer.data)) == 10
-    assert "area" in explorer.picture.table(explorer.data)
+    assert "area of the map, %" in explorer.picture.table(explorer.data)
 
 
 def test_a_click_on_a_dot_shows_its_scene(scenes_explorer: Explorer) -> None:

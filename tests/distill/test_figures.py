@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray
 from PIL import Image
+from text_boxes import drawn_texts, problems
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
@@ -40,9 +41,16 @@ def test_the_table_contains_the_plotted_numbers() -> None:
     recording = recorded("digits-datadam")
     assert first.step.tolist() == recording.step.values.tolist()
     assert np.allclose(
-        first["mean attention distance"], recording.attention_distance.mean(("label", "block"))
+        first["attention distance, mean of all classes"],
+        recording.attention_distance.mean(("label", "block")),
     )
-    assert (table.shown.sum(), data["now"].values.tolist()) == (2, [data["now"].values[0]] * 2)
+    distances = recording.attention_distance.mean("block")
+    assert np.allclose(first["attention distance, class 0"], distances.sel(label="0"))
+    # The rows that are shown hold the distance of every class.
+    shown = table.dropna()
+    assert shown.step.tolist() == data["now"].values.tolist()
+    frame = distances.sel(step=int(data["now"][0]))
+    assert np.allclose(shown.iloc[0].loc["attention distance, class 1":].astype(float), frame[1:])
 
 
 def test_a_target_is_where_its_tile_is_drawn() -> None:
@@ -79,10 +87,25 @@ def test_equal_distance_selects_the_first_frame_that_is_as_close() -> None:
     assert (curve[:frame] > data["distance"].values[0]).all()
 
 
-def test_a_step_between_two_frames_selects_the_first_of_them() -> None:
+def test_a_step_that_was_not_recorded_is_said_and_the_nearest_one_is_shown() -> None:
     steps = recorded("digits-datadam").step.values
-    step = next(int(a) for a, b in itertools.pairwise(steps) if b - a > 1)
-    assert evolution_at(step=step + 1)["now"].values.tolist() == [step, step]
+    low, high = next((int(a), int(b)) for a, b in itertools.pairwise(steps) if b - a > 4)
+    for asked, shown in ((low + 1, low), (high - 1, high)):
+        data = evolution_at(step=asked)
+        assert data["now"].values.tolist() == [shown, shown]
+        sentence = f"Step {asked} was not recorded; the nearest one is {shown}."
+        assert sentence in Evolution(data).describe(data)
+        assert sentence in {text.words for text in drawn_texts(Evolution(data))}
+    assert "not recorded" not in Evolution(data).describe(evolution_at(step=low))
+
+
+def test_a_long_class_name_is_shortened_with_a_mark() -> None:
+    data = evolution([recorded("digits-datadam")], label="3")
+    names = [f"English springer {k}" for k in range(10)]
+    data = data.assign_coords(label=("label", np.array(names, object)))
+    picture = Evolution(data)
+    assert any(text.words.startswith("English s…") for text in drawn_texts(picture))
+    assert problems(picture) == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorers import check_controls, check_size, check_targets, explorer_names
+from explorers import check_controls, check_picture, check_size, check_targets, explorer_names
 
 from explore.core.recording import open_recording
 from explore.core.runs import spare_core
@@ -35,9 +35,37 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_is_named_and_every_value_is_shown(explorer: Explorer) -> None:
-    if "step" in explorer.state:
-        explorer.step = explorer.controls["step"].values[8]
     check_controls(explorer)
+
+
+def test_live_pictures_pass_the_same_checks(tmp_path: Path) -> None:
+    live = lab.live(steps=4, folder=tmp_path, width=8, batch=4)
+    live.job.start(inline=True)
+    check_controls(live.explorer)
+    live.protocol |= {"epochs": 1, "width": 8}
+    live.comparison.start(inline=True).join()
+    check_picture(live._compared, "comparison")
+
+
+def test_runs_open_while_their_images_are_mostly_noise() -> None:
+    assert 10 <= lab.side_by_side().step <= 20
+    assert lab.one_run().step == lab.side_by_side().step
+
+
+def test_drawing_new_weights_says_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer = lab.untrained_networks()
+    seen = []
+
+    def draw(survey: Any, number: int) -> Any:
+        seen.append((explorer.message, explorer.controls["draw"].widget.disabled))
+        raise InvalidInput("no weights")
+
+    monkeypatch.setattr(lab, "_with_network", draw)
+    button = explorer.controls["draw"].widget
+    button.click()
+    assert seen == [("Drawing the weights of network 5 and computing its maps …", True)]
+    assert not button.disabled
+    assert "no weights" in explorer.message
 
 
 def test_whatever_can_be_clicked_is_a_control_too(explorer: Explorer) -> None:
@@ -181,8 +209,7 @@ def test_accuracy_is_compared_with_random_herded_and_mean_images(
         "herding = k-center",
         "class mean",
     ]
-    alt = live.comparison_box.children[0].children[1].alt
-    assert "class mean:" in alt
+    assert "class mean:" in live._compared.alt
 
 
 def test_a_failed_job_does_not_stop_the_next_run(live: lab.LiveDistillation) -> None:

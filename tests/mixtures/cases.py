@@ -14,7 +14,7 @@ from explore.mixtures import load_mixture
 from explore.mixtures.catalog import TOPIC
 from explore.mixtures.figures import dropped_component, editor, triangle_inequality
 from explore.mixtures.figures.decision import decision
-from explore.mixtures.figures.paths import reduction
+from explore.mixtures.figures.path_data import reduction
 from explore.mixtures.pair_costs import merged_pair
 
 LOADERS = dict.fromkeys((method.name for method in TOPIC.methods), load_mixture)

@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorers import check_controls, check_size, check_targets, explorer_names
+from explorers import check_controls, check_size, check_targets, explorer_names, reveal
+from text_boxes import drawn_texts
 
 from explore.errors import InvalidInput, UnknownName
 from explore.mixtures import GaussianMixture, lab, load_mixture, pdf_angle
+from explore.mixtures.config import PHASES
 from explore.mixtures.figures.editor import edit_components
+from explore.mixtures.figures.path_data import reduction
+from explore.mixtures.figures.paths import Paths
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -39,7 +43,7 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_changes_the_picture(explorer: Explorer) -> None:
-    check_controls(explorer, values=3)
+    check_controls(explorer)
 
 
 def test_every_target_sets_a_control(explorer: Explorer) -> None:
@@ -74,12 +78,68 @@ def test_runnalls_loses_more_than_the_angle_from_six_to_five() -> None:
 
 def test_shipped_recordings_contain_the_reference_values() -> None:
     explorer = lab.side_by_side()
-    explorer.step = 8
+    explorer.components = 2
     assert explorer.data["angle"].values == pytest.approx([0.31943, 0.37425], abs=6e-6)
     assert explorer.data["components"].values.tolist() == [2, 2]
-    explorer.set(step=5, left="prune", right="west")
+    explorer.set(components=5, left="prune", right="west")
     assert explorer.data["angle"].values == pytest.approx([0.250691, 0.181702], abs=6e-7)
     assert explorer.data["kl"].values == pytest.approx([0.3097, 0.0385], abs=6e-5)
+
+
+def test_the_slider_counts_the_components_that_are_left() -> None:
+    explorer = lab.side_by_side()
+    assert explorer.controls["components"].values == [*range(10, 0, -1)]
+    for count in (10, 6, 4, 1):
+        explorer.components = count
+        assert explorer.data["components"].values.tolist() == [count, count]
+    assert "Runnalls, 1 component: " in explorer.alt
+    assert "1 of 5 peaks" in explorer.alt
+    refined = lab.reductions("standard-1d", 5, refine="full")
+    last = ["5, after choosing weights", "5, after L-BFGS"]
+    assert refined.controls["components"].values == [*range(10, 4, -1), *last]
+    assert refined.components == 5
+    for position, phase in zip(last, ("choosing weights", "L-BFGS"), strict=True):
+        refined.components = position
+        assert PHASES[int(refined.data["phase"][0])] == phase
+
+
+def test_frames_that_were_not_recorded_are_said() -> None:
+    whole = lab.record_in_memory(load_mixture("standard-1d"), 1, "runnalls")
+    thinned = whole.isel(step=[0, 2, 7, 9])
+    data = reduction([thinned], step=3)
+    assert Paths(data).describe(data).count("Step 3 was not recorded; the nearest one is 2.") == 1
+    data = reduction([thinned], components=4)
+    assert data["components"].values.tolist() == [3]
+    sentence = "No frame with 4 components was recorded; the nearest one has 3."
+    assert sentence in {text.words for text in drawn_texts(Paths(data))}
+    with pytest.raises(InvalidInput, match="a step or a number of components, not both"):
+        reduction([thinned], step=3, components=4)
+
+
+def test_a_measure_that_stays_zero_is_said() -> None:
+    explorer = lab.side_by_side()
+    explorer.measure = "covariance_error"
+    words = " ".join(text.words for text in drawn_texts(explorer.picture))
+    assert "0 throughout: every merge keeps the covariance of the whole" in words
+    explorer.measure = "angle"
+    assert "0 throughout" not in " ".join(t.words for t in drawn_texts(explorer.picture))
+
+
+def test_who_chose_as_the_reader_did_is_said() -> None:
+    explorer = lab.which_two()
+    for pair, words in (("2 and 4", "You chose as the angle did."), ("1 and 6", " peaks.")):
+        explorer.pair = pair
+        assert explorer.alt.endswith(words)
+    explorer.pair = "2 and 3"
+    assert "You chose as Runnalls did." in {t.words for t in drawn_texts(explorer.picture)}
+
+
+def test_a_straight_drag_keeps_the_weight() -> None:
+    explorer = lab.by_hand()
+    explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}
+    explorer.view.pointer = {"kind": "move", **point(explorer, "centre", (0.3, 0.01))}
+    assert explorer.weight == 1.0
+    assert "moved by 0.3" in explorer.alt
 
 
 def test_refinement_lowers_the_angle_and_doubles_the_divergence() -> None:
@@ -184,7 +244,7 @@ def test_the_angle_hardly_changes_with_a_wide_component() -> None:
 
 
 def test_detours_are_shorter_only_by_distances_that_are_not_metrics() -> None:
-    explorer = lab.detour()
+    explorer = reveal(lab.detour())
     for share in explorer.controls["share"].values:  # type: ignore[union-attr]
         explorer.share = share
         table = explorer.picture.table(explorer.data).set_index("distance")
@@ -192,6 +252,8 @@ def test_detours_are_shorter_only_by_distances_that_are_not_metrics() -> None:
         assert (way[["angle", "chord", "√ISE"]] >= 1 - 1e-9).all()
         assert (way[["ISE", "Cauchy–Schwarz", "KL divergence"]] < 1).all()
         assert way[["angle", "√ISE"]].values == pytest.approx([1, 1])
+        assert table["way over B / direct way"].values == pytest.approx(way.values)
+        assert "shows: by ISE, Cauchy–Schwarz, KL divergence." in explorer.view.note
 
 
 @pytest.mark.parametrize(
@@ -215,6 +277,6 @@ def test_invalid_requests_are_rejected(call: Callable[[], Any], match: str) -> N
 def test_the_first_pictures_need_neither_torch_nor_numba() -> None:
     code = (
         "import sys; sys.modules.update(torch=None, numba=None);"
-        "from explore.mixtures import lab; e = lab.which_two(); e.pair = '1 and 2'; lab.side_by_side().step = 3; lab.by_hand()"
+        "from explore.mixtures import lab; e = lab.which_two(); e.pair = '1 and 2'; lab.side_by_side().components = 7; lab.by_hand()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

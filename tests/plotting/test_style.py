@@ -4,7 +4,17 @@ from itertools import combinations
 
 from matplotlib.colors import to_rgb
 
-from explore.plotting.style import MARKERS, PALETTE, SEQUENTIAL, STYLE
+from explore.plotting.style import (
+    CELL_GREY,
+    FRAME_GREY,
+    LABEL_GREY,
+    MARKERS,
+    PALETTE,
+    SEQUENTIAL,
+    STYLE,
+    TEXT_PALETTE,
+    text_colour,
+)
 
 
 def luminance(colour: str) -> float:
@@ -15,6 +25,13 @@ def luminance(colour: str) -> float:
 
 def test_every_colour_has_the_contrast_that_graphics_need() -> None:
     assert all(1.05 / (luminance(colour) + 0.05) >= 3 for colour in PALETTE.values())
+
+
+def test_text_has_the_contrast_that_reading_needs_on_white_and_on_cells() -> None:
+    cell = luminance(CELL_GREY) + 0.05
+    for colour in (*TEXT_PALETTE.values(), FRAME_GREY, LABEL_GREY):
+        assert min(1.05, cell) / (luminance(colour) + 0.05) >= 4.5, colour
+    assert list(map(text_colour, PALETTE.values())) == list(TEXT_PALETTE.values())
 
 
 def test_no_two_colours_share_a_marker() -> None:

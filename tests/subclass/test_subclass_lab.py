@@ -12,10 +12,13 @@ from explorers import (
     check_controls,
     check_lab_without,
     check_labels,
+    check_picture,
     check_size,
     check_targets,
     explorer_names,
+    reveal,
 )
+from text_boxes import drawn_texts
 
 from explore import build, record
 from explore.core.recording import open_recording
@@ -23,6 +26,7 @@ from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
 from explore.subclass import lab, label_bits, table
 from explore.subclass.figures.logits import logits
+from explore.subclass.figures.score_rows import signed
 from explore.widgets.explorer import Explorer
 
 SMALL = {"name": "digits", "options": {"size": 8, "margin": 0}}
@@ -72,13 +76,13 @@ def test_the_bars_are_the_recorded_softmax() -> None:
     explorer.set(temperature=4.0, image=7)
     z = recording["teacher_logits"].values[-1, 7].astype(float) / 4
     expected = np.exp(z) / np.exp(z).sum()
-    assert explorer.picture.table(explorer.data)["probability"].values == pytest.approx(
-        expected, abs=1e-4
+    assert explorer.picture.table(explorer.data)["probability, %"].values == pytest.approx(
+        100 * expected, abs=1e-2
     )
 
 
 def test_bits_are_those_of_the_recorded_logits() -> None:
-    explorer, recording = lab.bits_over_temperature(), lab.recording_of("skd")
+    explorer, recording = reveal(lab.bits_over_temperature()), lab.recording_of("skd")
     explorer.set(temperature=2.0, who="student")
     z = recording["student_logits"].values[-1].astype(float)
     assert float(explorer.data["soft_now"]) == pytest.approx(
@@ -104,6 +108,56 @@ def test_the_training_of_the_teacher_is_shown() -> None:
     assert int(early["teacher_epoch"]) == 0
     assert int(late["teacher_epoch"]) == 10
     assert not np.array_equal(early["points"].values[0], late["points"].values[0])
+
+
+def test_the_slider_of_a_training_counts_epochs() -> None:
+    explorer = lab.training()
+    assert explorer.epoch == "teacher 10"  # before the student's first epoch
+    assert explorer.controls["epoch"].values[:2] == ["teacher 0", "teacher 1"]
+    students = [e for e in explorer.controls["epoch"].values if not isinstance(e, str)]
+    for epoch in students[::6]:
+        explorer.epoch = epoch
+        assert int(explorer.data["epoch"]) == epoch
+    assert students[-1] == 600
+    alone = lab.explorer_of(lab.recording_of("scratch"))
+    assert alone.epoch == 0
+    assert alone.controls["epoch"].values[-1] == 600
+
+
+def test_predictions_are_answered_by_the_data() -> None:
+    widths = reveal(lab.widths())
+    assert widths.view.note.endswith(
+        "shows: subclass distillation (SKD) at 16 and SKD, subclasses found at 4."
+    )
+    widths.set(labels=800)
+    assert "class distillation (KD) at 4." in widths.view.note
+    bits = reveal(lab.bits_over_temperature())
+    assert bits.view.note.endswith("soft rises, mutual falls; hard and argmax stay the same.")
+
+
+def test_every_run_lies_inside_of_the_axis_of_its_score() -> None:
+    explorer = reveal(lab.widths())
+    for measure in explorer.controls["measure"].values:
+        explorer.measure = measure
+        curves, runs = explorer.picture.figure.axes[:2]
+        for axes, axis in ((curves, 1), (runs, 0)):
+            low, high = (axes.get_xlim, axes.get_ylim)[axis]()
+            lines = [line.get_xydata() for line in axes.lines if len(line.get_xdata()) > 2]
+            points = np.concatenate(lines)[:, axis]
+            assert ((points >= low) & (points <= high)).all(), measure
+    assert curves.get_ylabel() == "Brier score (lower is better), mean ± sd"
+
+
+def test_differences_have_a_minus_and_zero_has_no_sign() -> None:
+    assert [signed(v, 1) for v in (-0.04, 0.04, -1.26, 1.26)] == ["0.0", "0.0", "−1.3", "+1.3"]
+
+
+def test_the_legend_of_the_dashes_is_shown_with_them_only() -> None:
+    explorer = lab.one_image()
+    legend = "softmax of the classes' logits / T"
+    for temperature, shown in ((1.0, False), (4.0, True)):
+        explorer.temperature = temperature
+        assert (legend in {t.words for t in drawn_texts(explorer.picture)}) == shown
 
 
 def test_recordings_of_other_images_are_refused(tmp_path: Path) -> None:
@@ -138,7 +192,9 @@ def live() -> lab.LiveStudy:
 
 def test_live_trains_at_its_settings_and_reuses_its_teachers(live: lab.LiveStudy) -> None:
     assert "not trained" in live.explorer.alt
+    check_picture(live.explorer, "not trained")
     live.job.start(inline=True)
+    check_picture(live.explorer, "trained")
     assert live.job.error is None
     assert "30 labelled images" in live.explorer.alt
     assert "not trained" not in live.explorer.alt
@@ -160,7 +216,8 @@ def test_the_live_lab_starts_with_the_shipped_study() -> None:
     live = lab.live()
     assert "digits (shipped)" in live.explorer.alt
     assert "width 16" in live.explorer.alt
-    row = live.explorer.picture.table(live.explorer.data).query("lesson == 'skd' and run == 0")
+    table_of_runs = live.explorer.picture.table(live.explorer.data)
+    row = table_of_runs.query("method == 'subclass distillation (SKD)'")
     shipped_rows = lab.study_of("digits")["score"].isel(step=-1)
     values = {
         "measure": "accuracy",
@@ -171,7 +228,10 @@ def test_the_live_lab_starts_with_the_shipped_study() -> None:
         "width": 16,
         "run": 0,
     }
-    assert row["accuracy"].item() == pytest.approx(float(shipped_rows.sel(values)))
+    assert row["run 1, %"].item() == pytest.approx(100 * float(shipped_rows.sel(values)))
+    assert row["accuracy, %"].item() == pytest.approx(94.4, abs=0.051)
+    assert row["minus class labels"].item() == pytest.approx(10.8, abs=0.051)
+    assert row["± of the difference, 95 %"].item() == pytest.approx(2.4, abs=0.051)
 
 
 def test_live_shows_the_accuracy_of_its_teachers(live: lab.LiveStudy) -> None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
+from matplotlib.collections import LineCollection
 from matplotlib.patches import Rectangle
 
 from explore.areas.recordings import AREA_EVOLUTION
-from explore.core.recording import frame_index
 from explore.core.registry import label_of
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_caption, add_heading, step_targets
 from explore.plotting.mosaic import mosaic, tile_box
 from explore.plotting.picture import Picture, Target
-from explore.plotting.selection import selects
+from explore.plotting.selection import nearest_frame, selects
 from explore.plotting.style import BAR_GREY, GRID_GREY, PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def area_curves(
     label = labels[0] if label is None else str(label)
     if label not in labels:
         raise InvalidInput(f"label must be one of {', '.join(labels)}, got {label!r}")
-    index = frame_index(recording, step)
+    index = nearest_frame(recording, step)
     frame = recording.isel(step=index)
     distillation, about = recording.attrs["distillation"], recording.attrs["map"]
     image_dims = ("label", "y", "x", "rgb")[: frame["image"].ndim - 1]
@@ -91,7 +91,7 @@ class AreaCurves(Picture):
         self._heading = add_heading(self, 0.965)
         self._sheets: dict[str, Any] = {}
         self._marks: list[Any] = []
-        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["vermilion"]}
+        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["purple"]}
         for position, name in enumerate(("image", "map")):
             axes = add_bare_axes(self, (0.035 + 0.49 * position, 0.55, 0.45, 0.35))
             kind: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": 255}
@@ -104,12 +104,14 @@ class AreaCurves(Picture):
             )
             height, width = data[name].shape[1:3]
             mark = Rectangle((0, 0), width, height, **style)
-            self._marks.append((name, self.moving(axes.add_patch(mark))))
+            self._marks.append((name, self.furniture(self.moving(axes.add_patch(mark)))))
+            self.panel(("images", "maps")[position], axes)
         self._build_curves(data)
         self._caption = add_caption(self, 0.56, 0.17)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         axes = self._axes = self.figure.add_axes((0.085, 0.1, 0.42, 0.4))
+        self.panel("areas", axes)
         axes.set(xscale="symlog", xlabel="step of the distillation", ylabel="area")
         axes.set_xlim(-0.4, max(10, float(data["curve_step"].max()) * 1.15))
         top = max(float(np.nanmax(data["curve"].values)), float(data["real_area"].max()))
@@ -117,17 +119,16 @@ class AreaCurves(Picture):
         axes.xaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(color=GRID_GREY, lw=0.6)
-        for curve in data["curve"].values:
-            axes.plot(data["curve_step"].values, curve, color=BAR_GREY, lw=0.8)
-        mean = data["curve"].values.mean(0)
-        axes.plot(data["curve_step"].values, mean, color="black", label="mean of all classes")
+        self._classes = LineCollection([], color=BAR_GREY, lw=0.8)
+        axes.add_collection(self._classes)
+        (self._mean,) = axes.plot([], [], color="black", label="mean of all classes")
         real = float(data["real_area"].mean())
         axes.axhline(real, color="black", ls=":", lw=1.4, label="real images, all classes")
         blue: dict[str, Any] = {"color": PALETTE["blue"]}
         (self._curve,) = axes.plot([], [], label="this class", **blue)
         (self._real,) = axes.plot([], [], ls="--", lw=1.4, label="real images, this class", **blue)
         (self._point,) = axes.plot([], [], "o", ms=8, **blue)
-        for artist in (self._curve, self._real, self._point):
+        for artist in (self._classes, self._mean, self._curve, self._real, self._point):
             self.moving(artist)
         axes.legend(loc="upper left", bbox_to_anchor=(1.06, 1.0), borderaxespad=0)
 
@@ -148,7 +149,12 @@ class AreaCurves(Picture):
         for name, mark in self._marks:
             mark.set_xy(self._box(data, name, k)[:2])
         steps, now = data["curve_step"].values, int(data["now"])
-        self._curve.set_data(steps, data["curve"].values[k])
+        # The curves end at the present step, so that they can be predicted.
+        past = steps <= now
+        curves = data["curve"].values[:, past]
+        self._classes.set_segments([np.column_stack([steps[past], curve]) for curve in curves])
+        self._mean.set_data(steps[past], curves.mean(0))
+        self._curve.set_data(steps[past], curves[k])
         self._real.set_data([-1, steps[-1] * 2 + 10], [float(data["real_area"][k])] * 2)
         self._point.set_data([now], [float(data["area"][k])])
         name = str(data.label.values[k])
@@ -180,10 +186,11 @@ class AreaCurves(Picture):
         """Return the area of each class at each step, and of the real images."""
         import pandas
 
-        names = [str(name) for name in data.label.values]
-        table = pandas.DataFrame(data["curve"].values.T, columns=names)
-        table.insert(0, "step", [f"{int(step)}" for step in data["curve_step"].values])
-        table.loc[len(table)] = ["real images", *data["real_area"].values]
+        names = [f"area of {name}, %" for name in data.label.values]
+        values = np.vstack([data["curve"].values.T, data["real_area"].values])
+        table = pandas.DataFrame((100 * values).round(3), columns=names)
+        steps = [f"{int(step)}" for step in data["curve_step"].values]
+        table.insert(0, "step of the distillation", [*steps, "real images"])
         return table
 
     def targets(self, data: xarray.Dataset) -> list[Target]:

@@ -9,10 +9,9 @@ import numpy as np
 import xarray
 
 from explore.areas.recordings import COMPLEXITY
-from explore.core.recording import frame_index
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture
-from explore.plotting.selection import selects
+from explore.plotting.selection import nearest_frame, selects
 from explore.plotting.style import GRID_GREY, LABEL_GREY, PALETTE
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def class_complexity(
     """
     (recording,) = recordings
     order = np.argsort(recording["complexity"].isel(step=-1).values, kind="stable")
-    frame = recording.isel(step=frame_index(recording, step), label=order)
+    frame = recording.isel(step=nearest_frame(recording, step), label=order)
     config, about = recording.attrs["config"], recording.attrs["map"]
     data = config["subset"] or config["data"]["options"].get("path") or config["data"]["name"]
     return xarray.Dataset(
@@ -64,6 +63,7 @@ class ClassComplexity(Picture):
         names = [str(name) for name in data.label.values]
         self._heading = add_heading(self, 0.955)
         axes = self.figure.add_axes((0.24, 0.2, 0.6, 0.68))
+        self.panel("complexity", axes)
         limits = (len(names) - 0.5, -0.5)
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=limits, xlim=(0, 1))
         axes.set_xlabel("complexity: share of the map that is not above the threshold")
@@ -129,8 +129,10 @@ class ClassComplexity(Picture):
         return pandas.DataFrame(
             {
                 "class": [str(name) for name in data.label.values],
-                "complexity": data["complexity"].values.astype(float),
-                "standard deviation": data["deviation"].values.astype(float),
+                "complexity, %": (100 * data["complexity"].values.astype(float)).round(3),
+                "± standard deviation of the images, %": (
+                    100 * data["deviation"].values.astype(float)
+                ).round(3),
                 "images": data["measured"].values,
             }
         )

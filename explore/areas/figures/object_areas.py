@@ -75,6 +75,7 @@ class ObjectAreas(Picture):
         """Create the plot of all scenes, the three images and the texts."""
         self._heading = add_heading(self, 0.955)
         axes = self._axes = self.figure.add_axes((0.075, 0.13, 0.4, 0.72))
+        self.panel("areas", axes)
         axes.set(xlim=(0, LIMIT), ylim=(0, LIMIT), aspect="equal")
         axes.set(xlabel="share of the image that is the object")
         axes.set(ylabel="share of the image where the map is above 0.5")
@@ -101,15 +102,15 @@ class ObjectAreas(Picture):
             handletextpad=0.1, borderaxespad=0, markerscale=0.7,
         )  # fmt: skip
         (self._ring,) = axes.plot([], [], "o", ms=12, mfc="none", mec="black", mew=1.8)
-        self.moving(self._ring)
-        self._hint = self.moving(
+        self.furniture(self.moving(self._ring))
+        self._hint = self.furniture(self.moving(
             axes.text(
                 LIMIT / 2, LIMIT / 2,
                 "",
                 ha="center", va="center", fontsize=11,
                 bbox={"fc": "white", "ec": LABEL_GREY, "pad": 8},
             )
-        )  # fmt: skip
+        ))  # fmt: skip
         self._build_images(data)
         self._captions = [add_caption(self, 0.52, y) for y in CAPTION_HEIGHTS]
 
@@ -121,6 +122,7 @@ class ObjectAreas(Picture):
         ):
             axes = add_image_axes(self, (0.52 + index * 0.16, 0.5, 0.15, 0.31))
             set_title(axes, title)
+            self.panel(("scene", "map", "mask")[index], axes)
             limits: dict[str, Any] = {"vmin": 0, "vmax": 1, "cmap": SEQUENTIAL}
             if name == "mask":
                 limits["cmap"] = "gray"
@@ -201,10 +203,10 @@ class ObjectAreas(Picture):
         rows: dict[str, Any] = {
             "scene": np.arange(1, data.sizes["image"] + 1),
             "class": [str(name) for name in names],
-            "object share": data["share"].values,
+            "share of the object, %": (100 * data["share"].values).round(3),
         }
         if data.attrs["prediction"]:
-            rows |= {"area": data["area"].values, "shown": rows["scene"] == int(data["chosen"]) + 1}
+            rows["area of the map, %"] = (100 * data["area"].values).round(3)
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:

@@ -33,6 +33,7 @@ class PhotographMaps(Picture):
         self._pictures, self._maps = [], []
         for index in range(3):
             axes = add_bare_axes(self, (0.02 + 0.325 * index, 0.11, 0.31, 0.75))
+            self.panel(("photograph", "map", "overlay")[index], axes)
             if index != 1:
                 self._pictures.append(self.moving(axes.imshow(data["picture"].values)))
             if index != 0:
@@ -72,7 +73,11 @@ class PhotographMaps(Picture):
         import pandas
 
         row: dict[str, Any] = {
-            key: data.attrs[key] for key in ("label", "predicted", "kind", "layer")
+            "class": data.attrs["label"],
+            "predicted class": data.attrs["predicted"],
+            "map": data.attrs["kind"],
+            "layer": data.attrs["layer"],
+            "probability of the predicted class, %": round(100 * float(data["probability"]), 3),
+            "area of the map, %": round(100 * float(data["area"]), 3),
         }
-        row |= {key: float(data[key]) for key in ("probability", "area")}
         return pandas.DataFrame([row])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray
 
+from explore.core.statistics import mean_and_std
 from explore.plotting.picture import Picture
 from explore.plotting.style import GRID_GREY, PALETTE
 
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
 class Accuracies(Picture):
     """Test accuracy of networks trained on each of several sets: networks, mean and deviation."""
 
-    size = (9.6, 2.6)
+    size = (9.6, 2.9)
     title = "Accuracy of networks trained on each set"
 
     def build(self, data: xarray.Dataset) -> None:
         """Create one row for each set."""
         names = [str(name) for name in data.set.values]
-        axes = self.figure.add_axes((0.2, 0.2, 0.68, 0.62))
+        axes = self.figure.add_axes((0.2, 0.24, 0.66, 0.62))
+        self.panel("accuracy", axes)
         axes.set_title(
-            f"Test accuracy on {data.attrs['data']} ({data.attrs['images']:,} images), "
-            f"{data.sizes['network']} networks a row"
+            f"{data.attrs['data']}, {data.attrs['images']:,} images; a dot is one of "
+            f"{data.sizes['network']} networks, at the right their mean ± standard deviation"
         )
+        axes.set_xlabel("test accuracy")
         limits = (len(names) - 0.5, -0.5)
         axes.set(yticks=range(len(names)), yticklabels=names, ylim=limits, xlim=(0, 1))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -60,13 +63,22 @@ class Accuracies(Picture):
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return one row for each network."""
+        """Return one row for each set: mean, standard deviation and every network, in percent."""
         import pandas
 
-        names = [str(name) for name in data.set.values]
-        frame = pandas.DataFrame(data["accuracy"].values.T.astype(float), columns=names)
-        frame.insert(0, "network", range(len(frame)))
-        return frame
+        rows = []
+        for name, values in zip(data.set.values, data["accuracy"].values, strict=True):
+            percent = 100 * values.astype(float)
+            mean, deviation = mean_and_std(percent)
+            rows.append(
+                {
+                    "set": str(name),
+                    "accuracy, %": mean,
+                    "± standard deviation, %": deviation,
+                    **{f"network {k + 1}, %": value for k, value in enumerate(percent)},
+                }
+            )
+        return pandas.DataFrame(rows).round(4)
 
 
 def _mean_and_deviation(values: np.ndarray) -> str:

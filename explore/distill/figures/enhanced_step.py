@@ -52,6 +52,7 @@ class EnhancedStep(Picture):
             row, column = divmod(position, 3)
             box = (0.03 + 0.325 * column, 0.52 - 0.435 * row, 0.29, 0.37)
             axes = add_bare_axes(self, box, title)
+            self.panel(name, axes)
             artist = axes.imshow(data[name].values, **kinds.get(name, step))
             self._panels[name] = self.moving(artist)
         self._caption = add_caption(self, 0.03, 0.035)
@@ -89,7 +90,13 @@ class EnhancedStep(Picture):
         """Return map, multiplier and both steps of each pixel."""
         import pandas
 
-        names = ("map", "multiplier", "without", "with")
+        names = {
+            "map": "map M",
+            "multiplier": "multiplier",
+            "without": "next step without enhancement",
+            "with": "next step with enhancement",
+        }
         rows, columns = np.indices(data["map"].shape)
         table = {"row": rows.ravel(), "column": columns.ravel()}
-        return pandas.DataFrame({**table, **{n: data[n].values.ravel() for n in names}})
+        values = {text: data[name].values.ravel().round(5) for name, text in names.items()}
+        return pandas.DataFrame({**table, **values})

@@ -13,15 +13,22 @@ from matplotlib.colors import PowerNorm
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator
 
-from explore.core.recording import frame_index
 from explore.distill.catalog import METHOD_LABELS
 from explore.distill.recordings import ATTENTION_MATCHING
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, class_targets, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
-from explore.plotting.selection import selects
-from explore.plotting.style import GRID_GREY, MARKERS, PALETTE, SEQUENTIAL, set_title
+from explore.plotting.selection import nearest_frame, selects, unrecorded_note
+from explore.plotting.style import (
+    FRAME_GREY,
+    GRID_GREY,
+    MARKERS,
+    PALETTE,
+    SEQUENTIAL,
+    TEXT_PALETTE,
+    set_title,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
 SIDE_COLOURS = ("blue", "vermilion")
 MAP_TITLES = {"real_attention": "real", "attention": "synthetic"}
 BLOCKS = (1, 2)
+LONGEST_NAME = 10
+"""Characters of a class name that fit above an image."""
 HEADROOM = 1.25
 """Upper limit of a map, as a factor of its brightest real pixel. Brighter noise is clipped."""
 
@@ -49,7 +58,8 @@ def evolution(
 
     Args:
         recordings: of one or two attention-matching runs on the same data.
-        step: of the first recording; by default its last. Between two frames, the earlier is shown.
+        step: of the first recording; by default its last. If it was not recorded, the nearest one
+            is shown, and the picture says so.
         label: name of the class whose maps are shown; the first by default.
         by: the frame of the second recording: "step" (the same step) or "distance" (the first frame
             whose mean attention distance is as small as that of the first recording).
@@ -68,9 +78,10 @@ def evolution(
     if len(runs) > 2 or len(set(data)) > 1:
         raise InvalidInput("give one recording, or two of the same data (name, options and hash)")
     curves = [mean_distance(run) for run in runs]
-    indices = [frame_index(runs[0], step)]
+    indices = [nearest_frame(runs[0], step)]
+    first_step = int(runs[0].step.values[indices[0]])
     if len(runs) == 2 and by == "step":
-        indices.append(frame_index(runs[1], int(runs[0].step.values[indices[0]])))
+        indices.append(nearest_frame(runs[1], first_step))
     elif len(runs) == 2:
         near = np.flatnonzero(curves[1] <= curves[0][indices[0]])
         indices.append(int(near[0]) if len(near) else len(curves[1]) - 1)
@@ -90,8 +101,10 @@ def evolution(
         "curve_step": stacked([padded(run.step.values) for run in runs], "frame"),
         "now": stacked([f.step.values for f in frames]),
         "distance": stacked([curve[i] for curve, i in zip(curves, indices, strict=True)]),
-        "class_distance": stacked([f.attention_distance.values[k].mean() for f in frames]),
-        "embedding_distance": stacked([f.embedding_distance.values.mean() for f in frames]),
+        "class_distance": stacked([f.attention_distance.values.mean(1) for f in frames], "label"),
+        "class_curve": stacked(
+            [padded(run.attention_distance.values[:, k].mean(1)) for run in runs], "frame"
+        ),
         "chosen": ((), k),
     }
     for block in BLOCKS:
@@ -109,7 +122,15 @@ def evolution(
         "label": ("label", np.array(labels, object)),
     }
     name = str(runs[0].attrs["config"]["data"]["name"])
-    attributes = {"data": name, "by": by, "copies": frames[0].sizes["copy"]}
+    classes = [run.attention_distance.mean("block").values for run in runs]
+    attributes = {
+        "data": name,
+        "by": by,
+        "copies": frames[0].sizes["copy"],
+        "note": unrecorded_note(step, first_step),
+        "lowest": min(float(values.min()) for values in classes),
+        "highest": max(float(values.max()) for values in classes),
+    }
     return xarray.Dataset(variables, coordinates, attrs=attributes)
 
 
@@ -146,13 +167,16 @@ class Evolution(Picture):
         sheet = mosaic(data["image"].values[side], self._tiles["columns"])
         self._mosaics.append(self.moving(axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)))
         title = set_title(axes, str(data.side.values[side]))
-        title.set(fontweight="bold", color=PALETTE[SIDE_COLOURS[side]])
+        title.set(fontweight="bold", color=TEXT_PALETTE[SIDE_COLOURS[side]])
+        self.panel(
+            ("images-left", "images-right")[side] if data.sizes["side"] > 1 else "images", axes
+        )
         # Text is slow to draw. Only the numbers change, so the method's name is not in this text.
         text = axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")
         self._titles.append(self.moving(text))
-        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["vermilion"]}
+        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["purple"]}
         mark = Rectangle((0, 0), data.sizes["x"], data.sizes["y"], **style)
-        self._marks.append(self.moving(axes.add_patch(mark)))
+        self._marks.append(self.furniture(self.moving(axes.add_patch(mark))))
 
     def _build_maps(self, data: xarray.Dataset, side: int) -> None:
         blocks = [block for block in BLOCKS if f"top_{block}" in data]
@@ -181,86 +205,108 @@ class Evolution(Picture):
                 row[name] = axes.imshow(data[name].values[side], cmap=SEQUENTIAL, norm=limits)
                 heading = f"attention, block {block}\n" if kind == "real_attention" else ""
                 note.set_text(heading + MAP_TITLES[kind])
+                ending = ("", ("-left", "-right")[side])[data.sizes["side"] - 1]
+                self.panel(f"{MAP_TITLES[kind]}-{block}{ending}", axes)
             self.moving(row[name])
         self._images.append(row)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         axes = self._axes = self.figure.add_axes((0.085, 0.09, 0.885, 0.205))
+        self.panel("curve", axes)
         axes.set(xscale="symlog", yscale="log", xlabel="step", ylabel="distance")
-        axes.set_title(
-            "Squared distance between real and synthetic mean attention, over classes and blocks"
-        )
+        self._curve_title = self.moving(set_title(axes, ""))
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("{x:g}")
         axes.grid(color=GRID_GREY, lw=0.6)
         axes.set_xlim(-0.4, max(10, np.nanmax(data["curve_step"].values) * 1.15))
-        low, high = np.nanmin(data["curve"].values), np.nanmax(data["curve"].values)
-        axes.set_ylim(max(low, 1e-6) / 1.6, high * 1.6)
-        self._curves, self._points = [], []
+        axes.set_ylim(max(data.attrs["lowest"], 1e-6) / 1.3, max(data.attrs["highest"], 1e-5) * 1.3)
+        self._curves, self._class_curves, self._points = [], [], []
         for name, colour, line in zip(data.side.values, SIDE_COLOURS, ("-", "--"), strict=False):
             style: dict[str, Any] = {"color": PALETTE[colour], "label": str(name), "ls": line}
             self._curves.append(self.moving(axes.plot([], [], **style)[0]))
+            thin = {**style, "lw": 0.9, "label": None}
+            self._class_curves.append(self.moving(axes.plot([], [], **thin)[0]))
             (point,) = axes.plot([], [], MARKERS[colour], color=PALETTE[colour], ms=9)
             self._points.append(self.moving(point))
         if data.sizes["side"] > 1:
             axes.legend(loc="lower left")
+        note: dict[str, Any] = {"ha": "right", "va": "center", "color": FRAME_GREY}
+        self._note = self.moving(self.figure.text(0.97, 0.022, "", **note))
 
     def show(self, data: xarray.Dataset) -> None:
         """Show images, maps and points of the current frames."""
         k = int(data["chosen"])
+        name = str(data.label.values[k])
+        self._curve_title.set_text(
+            "Squared distance between real and synthetic mean attention: "
+            f"mean of all classes (thick), class {shortened(name)} (thin)"
+        )
+        self._note.set_text(data.attrs["note"])
         box = tile_box(k, **self._tiles)
         for side in range(data.sizes["side"]):
             images, distance = data["image"].values[side], data["distance"].values[side]
             self._mosaics[side].set_data(mosaic(images, self._tiles["columns"]))
             self._marks[side].set_xy(box[:2])
             step = int(data["now"].values[side])
-            self._titles[side].set_text(f"step {step:,}, distance {distance:.3f}")
-            self._heads[side].set_text(str(data.label.values[k])[:10])
-            for name, artist in self._images[side].items():
-                artist.set_data(images[k] if name == "image" else data[name].values[side])
-            self._curves[side].set_data(data["curve_step"].values[side], data["curve"].values[side])
+            class_distance = float(data["class_distance"].values[side, k])
+            title = f"step {step:,}; distance {distance:.3f}"
+            if data.sizes["side"] > 1:
+                title += f", class {shortened(name)}: {class_distance:.3f}"
+            self._titles[side].set_text(title)
+            alone = data.sizes["side"] == 1  # Then there is more space above the image.
+            head = f"{shortened(name)}: distance {class_distance:.3f}" if alone else shortened(name)
+            self._heads[side].set_text(head)
+            for panel, artist in self._images[side].items():
+                artist.set_data(images[k] if panel == "image" else data[panel].values[side])
+            steps = data["curve_step"].values[side]
+            self._curves[side].set_data(steps, data["curve"].values[side])
+            self._class_curves[side].set_data(steps, data["class_curve"].values[side])
             self._points[side].set_data([step], [distance])
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return step, class and distance of each run, and the place of its attention."""
-        parts = []
+        k = int(data["chosen"])
+        label = str(data.label.values[k])
+        parts = [data.attrs["note"].rstrip(".")] if data.attrs["note"] else []
         for side in range(data.sizes["side"]):
             quarter, share = where(data["attention_1"].values[side])
             real_quarter, real_share = where(data["real_attention_1"].values[side])
             parts.append(
                 f"{data.side.values[side]} at step {int(data['now'].values[side])}: "
-                f"mean attention distance {data['distance'].values[side]:.3f}; "
+                f"mean attention distance {data['distance'].values[side]:.3f}, "
+                f"of this class {data['class_distance'].values[side, k]:.3f}; "
                 f"{share:.0%} of the synthetic attention in block 1 lies in the {quarter} quarter "
                 f"(real: {real_share:.0%} in the {real_quarter})"
             )
-        label = str(data.label.values[int(data["chosen"])])
         copies = f", first of {data.attrs['copies']} images" if data.attrs["copies"] > 1 else ""
         return f"Class {label} of {data.attrs['data']}{copies}. " + ". ".join(parts) + "."
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return the distance curves and the current frames."""
+        """Return the distance curves; for the frames that are shown, also those of all classes."""
         import pandas
 
-        curves = zip(
-            data.side.values,
-            data["curve_step"].values,
-            data["curve"].values,
-            data["now"].values,
-            strict=True,
-        )
-        rows = [
-            {
-                "method": str(name),
-                "step": int(step),
-                "mean attention distance": float(value),
-                "shown": bool(step == now),
-            }
-            for name, steps, values, now in curves
-            for step, value in zip(steps, values, strict=True)
-            if np.isfinite(step)
-        ]
+        label, rows = str(data.label.values[int(data["chosen"])]), []
+        names = [str(name) for name in data.label.values]
+        for side, method in enumerate(data.side.values):
+            curves = (data[name].values[side] for name in ("curve_step", "curve", "class_curve"))
+            for step, mean, value in zip(*curves, strict=True):
+                if not np.isfinite(step):
+                    continue
+                row = {
+                    "method": str(method),
+                    "step": int(step),
+                    "attention distance, mean of all classes": float(mean),
+                    f"attention distance, class {label}": float(value),
+                }
+                if step == data["now"].values[side]:
+                    distances = map(float, data["class_distance"].values[side])
+                    row |= {
+                        f"attention distance, class {name}": distance
+                        for name, distance in zip(names, distances, strict=True)
+                    }
+                rows.append(row)
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
@@ -270,3 +316,13 @@ class Evolution(Picture):
             *class_targets(self, self._mosaics, data.label.values, self._tiles),
             *step_targets(self, self._axes, steps[np.isfinite(steps)]),
         ]
+
+
+def shortened(name: str) -> str:
+    """Return a class name that fits above an image; a mark shows that its end is left out.
+
+    Example:
+        >>> shortened("Sneaker"), shortened("English springer")
+        ('Sneaker', 'English s…')
+    """
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -51,6 +51,7 @@ class GradientCosts(Picture):
         """Draw one line for each kind in each panel; nothing changes afterwards."""
         for position, (name, label) in enumerate(MEASURES.items()):
             axes = self.figure.add_axes((0.075 + 0.325 * position, 0.17, 0.245, 0.7))
+            self.panel(name, axes)
             axes.set(xlabel="steps of the student", title=label)
             if name == "deviation":
                 axes.set_yscale("log")
@@ -89,9 +90,9 @@ class GradientCosts(Picture):
 
         rows = [
             {
-                "kind": str(kind),
-                "steps": int(count),
-                **{name: float(data[name].values[i, j]) for name in MEASURES},
+                "gradient": str(kind),
+                "steps of the student": int(count),
+                **{label: float(data[name].values[i, j]) for name, label in MEASURES.items()},
             }
             for i, kind in enumerate(data.kind.values)
             for j, count in enumerate(data["steps"].values)

@@ -12,7 +12,6 @@ import numpy as np
 import xarray
 from matplotlib.patches import Rectangle
 
-from explore.core.recording import frame_index
 from explore.distill.catalog import METHOD_LABELS
 from explore.distill.config import MAPS_NOTE
 from explore.distill.recordings import TRAJECTORY_MATCHING
@@ -20,8 +19,15 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_bare_axes, add_heading, class_targets, step_targets
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box
 from explore.plotting.picture import Picture, Target
-from explore.plotting.selection import selects
-from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL, set_title
+from explore.plotting.selection import nearest_frame, selects, unrecorded_note
+from explore.plotting.style import (
+    FRAME_GREY,
+    GRID_GREY,
+    PALETTE,
+    SEQUENTIAL,
+    TEXT_PALETTE,
+    set_title,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -48,8 +54,8 @@ def trajectory_matching(
 
     Args:
         recordings: of one or two runs of MTT, DATM or EDF on the same data.
-        step: of the recordings; by default the last of the first one. Between two frames, the
-            earlier is shown.
+        step: of the recordings; by default the last of the first one. If it was not recorded, the
+            nearest one is shown, and the picture says so.
         label: name of the class whose maps are shown; the first by default.
 
     Raises:
@@ -66,9 +72,9 @@ def trajectory_matching(
             "give one recording, or two of the same data with equally many images per class"
         )
     k = labels.index(label)
-    first = frame_index(runs[0], step)
-    shown = int(runs[0].step.values[first])
-    indices = [first, *(frame_index(run, shown) for run in runs[1:])]
+    first = nearest_frame(runs[0], step)
+    first_step = int(runs[0].step.values[first])
+    indices = [first, *(nearest_frame(run, first_step) for run in runs[1:])]
     frames = [run.isel(step=index) for run, index in zip(runs, indices, strict=True)]
     length = max(run.sizes["step"] for run in runs)
 
@@ -121,6 +127,7 @@ def trajectory_matching(
         },
         {
             "data": str(runs[0].attrs["config"]["data"]["name"]),
+            "note": unrecorded_note(step, first_step),
             "top": 1 + max(float(run.attrs["config"]["beta"]) for run in runs),
             "largest_area": max(
                 float(max(run["area"].mean("copy").max(), run["real_area"].max())) for run in runs
@@ -181,18 +188,21 @@ class TrajectoryMatching(Picture):
         self._build_curves(data)
         self._build_dropped(data)
         self._heading = add_heading(self, 0.965)
+        note: dict[str, Any] = {"ha": "right", "va": "center", "color": FRAME_GREY}
+        self._note = self.moving(self.figure.text(0.98, 0.965, "", **note))
 
     def _build_images(self, data: xarray.Dataset, side: int, bottom: float, height: float) -> None:
         axes = add_bare_axes(self, (0.03, bottom, 0.32, height))
         sheet = mosaic(data["image"].values[side], self._tiles["columns"])
         self._mosaics.append(self.moving(axes.imshow(sheet, cmap="gray", vmin=0, vmax=255)))
         title = set_title(axes, str(data.side.values[side]))
-        title.set(fontweight="bold", color=PALETTE[SIDE_COLOURS[side]])
+        title.set(fontweight="bold", color=TEXT_PALETTE[SIDE_COLOURS[side]])
+        self.panel(f"images-{side + 1}" if data.sizes["side"] > 1 else "images", axes)
         head = axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")
         self._heads.append(self.moving(head))
-        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["vermilion"]}
+        style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["purple"]}
         mark = Rectangle((0, 0), data.sizes["x"], data.sizes["y"], **style)
-        self._marks.append(self.moving(axes.add_patch(mark)))
+        self._marks.append(self.furniture(self.moving(axes.add_patch(mark))))
 
     def _build_panels(self, data: xarray.Dataset, side: int, bottom: float, height: float) -> None:
         kinds: dict[str, dict[str, Any]] = {
@@ -218,17 +228,19 @@ class TrajectoryMatching(Picture):
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         axes = self._axes = self.figure.add_axes((0.075, 0.09, 0.32, 0.2))
+        self.panel("areas", axes)
         axes.set(xscale="symlog", xlabel="step", ylabel="area of the class")
         axes.set_xlim(-0.4, max(10, np.nanmax(data["curve_step"].values) * 1.15))
         axes.set_ylim(0, min(1.02, data.attrs["largest_area"] * 1.1 + 0.02))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.grid(color=GRID_GREY, lw=0.6)
-        self._curves, self._points = [], []
+        self._curves, self._mean_curves, self._points = [], [], []
         for side, name in enumerate(data.side.values):
             colour, line = PALETTE[SIDE_COLOURS[side]], ("-", "--")[side]
-            steps, mean = data["curve_step"].values[side], data["mean_curve"].values[side]
-            axes.plot(steps, mean, color=colour, lw=0.8, ls=line, label=f"{name}, mean of classes")
+            thin: dict[str, Any] = {"color": colour, "lw": 0.8, "ls": line}
+            (mean,) = axes.plot([], [], label=f"{name}, mean of classes", **thin)
+            self._mean_curves.append(self.moving(mean))
             style: dict[str, Any] = {"color": colour, "ls": line, "label": f"{name}, this class"}
             self._curves.append(self.moving(axes.plot([], [], **style)[0]))
             (point,) = axes.plot([], [], "os"[side], color=colour, ms=8)
@@ -239,6 +251,7 @@ class TrajectoryMatching(Picture):
 
     def _build_dropped(self, data: xarray.Dataset) -> None:
         axes = self.figure.add_axes((0.72, 0.09, 0.255, 0.19))
+        self.panel("dropped", axes)
         layers = list(data.layer.values)
         self._dropped = []
         for side in range(data.sizes["side"]):
@@ -263,10 +276,15 @@ class TrajectoryMatching(Picture):
             self._heads[side].set_text(text if np.isnan(loss) else f"{text}, loss {loss:.3f}")
             for name, artist in self._panels[side].items():
                 artist.set_data(self._panel(data, side, name))
-            self._curves[side].set_data(data["curve_step"].values[side], data["curve"].values[side])
+            # The curves end at the present step, so that they can be predicted.
+            steps = data["curve_step"].values[side]
+            past = steps <= int(data["now"][side])
+            for curves, name in ((self._curves, "curve"), (self._mean_curves, "mean_curve")):
+                curves[side].set_data(steps[past], data[name].values[side][past])
             self._points[side].set_data([int(data["now"][side])], [float(data["area"][side])])
             shares = data["dropped_share"].values[side]
             self._dropped[side].set_data(shares, np.arange(len(shares)))
+        self._note.set_text(data.attrs["note"])
         label = str(data.label.values[int(data["chosen"])])
         self._heading.set_text(f"Class {label} of {data.attrs['data']}; {MAPS_NOTE}")
         last = np.nanmax(data["curve_step"].values)
@@ -287,20 +305,21 @@ class TrajectoryMatching(Picture):
         label = str(data.label.values[int(data["chosen"])])
         return (
             f"Class {label} of {data.attrs['data']}; {MAPS_NOTE}, and finds an area of "
-            f"{float(data['real_area']):.0%} in real images. " + ". ".join(parts) + "."
+            f"{float(data['real_area']):.0%} in real images. {data.attrs['note']} ".rstrip()
+            + f" {'. '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return the area curves and the shares that were dropped."""
+        """Return the area curves of every run, in percent of an image."""
         import pandas
 
+        label = str(data.label.values[int(data["chosen"])])
         rows = [
             {
                 "method": str(name),
                 "step": int(step),
-                "area of the class": float(area),
-                "mean area": float(mean),
-                "shown": bool(step == data["now"].values[side]),
+                f"area of class {label}, %": round(100 * float(area), 3),
+                "mean area of all classes, %": round(100 * float(mean), 3),
             }
             for side, name in enumerate(data.side.values)
             for step, area, mean in zip(

@@ -17,7 +17,7 @@ from explore.plotting.frame import add_bare_axes, add_heading
 from explore.plotting.mosaic import grid_shape, mosaic, tile_box, where
 from explore.plotting.picture import Picture, Target
 from explore.plotting.selection import selects
-from explore.plotting.style import GRID_GREY, PALETTE, SEQUENTIAL
+from explore.plotting.style import GRID_GREY, LABEL_GREY, PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
     import pandas
@@ -80,37 +80,53 @@ def untrained(
 class Untrained(Picture):
     """Attention of one untrained network, and the accuracy of its nearest class-mean map."""
 
-    size = (9.6, 3.4)
+    size = (9.6, 3.5)
     title = "Attention of networks that never learnt"
 
     def build(self, data: xarray.Dataset) -> None:
         """Create the mosaic of class means, one image with its map, and accuracy over the power."""
         self._head = add_heading(self, 0.94, x=0.035)
-        box = (0.035, 0.16, 0.40, 0.61)
-        axes = add_bare_axes(self, box, "Class-mean attention maps (click one)")
+        box = (0.035, 0.175, 0.40, 0.6)
+        axes = add_bare_axes(self, box, "Class-mean attention maps")
+        self.panel("mean-maps", axes)
+        hint = axes.text(1, 1.03, "(click one)", transform=axes.transAxes, ha="right", va="bottom")
+        self.furniture(hint)
         map_style: dict[str, Any] = {"cmap": SEQUENTIAL, "norm": PowerNorm(0.5, 0, 1)}
         self._means = self.moving(axes.imshow(self._sheet(data), **map_style))
         mark_style: dict[str, Any] = {"fill": False, "lw": 2.5, "ec": PALETTE["vermilion"]}
         mark = Rectangle((0, 0), data.sizes["x_1"], data.sizes["y_1"], **mark_style)
-        self._mark = self.moving(axes.add_patch(mark))
-        panel = add_bare_axes(self, (0.465, 0.36, 0.125, 0.41), "one image")
+        self._mark = self.furniture(self.moving(axes.add_patch(mark)))
+        panel = add_bare_axes(self, (0.465, 0.365, 0.125, 0.41), "one image")
+        self.panel("image", panel)
         image = panel.imshow(data["example"].values, cmap="gray", vmin=0, vmax=255)
         self._example = self.moving(image)
-        panel = add_bare_axes(self, (0.6, 0.36, 0.125, 0.41), "its attention")
+        panel = add_bare_axes(self, (0.6, 0.365, 0.125, 0.41), "its attention")
+        self.panel("map", panel)
         map_style["norm"] = PowerNorm(0.5, 0, 1)
         self._example_map = self.moving(panel.imshow(data["example_attention"].values, **map_style))
+        self._build_scale()
         self._build_curve(data)
+
+    def _build_scale(self) -> None:
+        """Draw the colours of the maps, each of which has its own largest value."""
+        axes = self.figure.add_axes((0.465, 0.25, 0.26, 0.035))
+        ramp = np.linspace(0, 1, 128)[None]
+        axes.imshow(
+            ramp, cmap=SEQUENTIAL, norm=PowerNorm(0.5, 0, 1), aspect="auto", extent=(0, 1, 0, 1)
+        )
+        axes.set(yticks=[], xticks=[0, 0.25, 0.5, 1], xlabel="share of the map's own maximum")
+        axes.xaxis.set_major_formatter("{x:g}")
 
     def _build_curve(self, data: xarray.Dataset) -> None:
         powers, chance = data.power.values, 1 / data.sizes["label"]
-        axes = self._axes = self.figure.add_axes((0.79, 0.16, 0.19, 0.61))
+        axes = self._axes = self.figure.add_axes((0.79, 0.175, 0.19, 0.6))
+        self.panel("accuracy", axes)
         axes.set(xlabel="power p of the map", ylim=(0, 1), xticks=powers)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.set_title("images named right")
-        grey = PALETTE["grey"]
-        axes.axhline(chance, color=grey, lw=1.2, ls="--")
-        axes.text(powers[-1], chance + 0.02, "chance", ha="right", fontsize=9, color=grey)
+        axes.axhline(chance, color=PALETTE["grey"], lw=1.2, ls="--")
+        axes.text(powers[-1], chance + 0.02, "chance", ha="right", fontsize=9, color=LABEL_GREY)
         axes.grid(axis="y", color=GRID_GREY, lw=0.6)
         axes.set_xlim(powers[0] - 0.6, powers[-1] + 0.6)
         self._curve = self.moving(axes.plot([], [], "o-", color=PALETTE["blue"], ms=5)[0])
@@ -121,8 +137,8 @@ class Untrained(Picture):
         k, index = int(data["chosen"]), int(data["at"])
         accuracy = data["accuracy"].values
         self._head.set_text(
-            f"Network {int(data['network'])}, never trained: by the nearest of its mean maps "
-            f"it names {float(accuracy[index]):.0%} of {data.attrs['images']:,} images"
+            f"Network {int(data['network'])}, never trained: the nearest of its mean maps names "
+            f"{float(accuracy[index]):.0%} of {data.attrs['images']:,} images right"
         )
         self._means.set_data(self._sheet(data))
         self._mark.set_xy(self._tile(data, k)[:2])
@@ -138,7 +154,7 @@ class Untrained(Picture):
         return (
             f"Untrained network {int(data['network'])} on {data.attrs['data']}, "
             f"power {data.power.values[index]:g}: the nearest class-mean map names "
-            f"{float(data['accuracy'][index]):.0%} of {data.attrs['images']} images. "
+            f"{float(data['accuracy'][index]):.0%} of {data.attrs['images']} images right. "
             f"Class {data.label.values[k]}: {share:.0%} of the mean attention lies in the "
             f"{quarter} quarter."
         )
@@ -147,8 +163,9 @@ class Untrained(Picture):
         """Return the accuracy at each power."""
         import pandas
 
-        accuracy = data["accuracy"].values.astype(float).round(4)
-        return pandas.DataFrame({"power": data.power.values, "accuracy": accuracy})
+        accuracy = (100 * data["accuracy"].values.astype(float)).round(2)
+        columns = {"power p of the map": data.power.values, "images named right, %": accuracy}
+        return pandas.DataFrame(columns)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return a target for each map, which sets its class, and for each power."""

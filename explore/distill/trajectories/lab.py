@@ -72,7 +72,7 @@ def side_by_side(*recordings: xarray.Dataset) -> Explorer:
     runs = [run.load() for run in runs]
     steps = runs[0].step.values.tolist()
     controls: dict[str, Control] = {
-        "step": Slider("step", steps, steps[-1]),
+        "step": Slider("step", steps),
         "label": Choice("class", [str(name) for name in runs[0].label.values]),
     }
     return Explorer(

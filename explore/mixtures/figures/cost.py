@@ -37,6 +37,7 @@ class Costs(Picture):
     def build(self, data: xarray.Dataset) -> None:
         """Draw one line for each method; nothing changes afterwards."""
         axes = self.figure.add_axes((0.11, 0.13, 0.86, 0.78))
+        self.panel("seconds", axes)
         axes.set(
             xscale="log", yscale="log", xlabel="components before the reduction", ylabel="seconds"
         )
@@ -68,8 +69,9 @@ class Costs(Picture):
         """Return all seconds."""
         import pandas
 
+        columns = {f"{name}, s": seconds for name, seconds in _seconds_by_method(data).items()}
         return pandas.DataFrame(
-            {"components": data["components"].values, **_seconds_by_method(data)}
+            {"components before the reduction": data["components"].values, **columns}
         )
 
 

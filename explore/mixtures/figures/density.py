@@ -9,7 +9,7 @@ import numpy as np
 import xarray
 
 from explore.mixtures.mixture import GaussianMixture
-from explore.plotting.style import AREA_GREY, CONTOUR_GREYS, MARKERS, PALETTE
+from explore.plotting.style import AREA_GREY, CONTOUR_GREYS, MARKERS, PALETTE, TEXT_PALETTE
 
 SIDE_COLOURS = ("blue", "vermilion", "green")
 """Colours of up to three mixtures side by side."""
@@ -26,6 +26,21 @@ MIN_RELATIVE_HEIGHT = 2e-3
 def side_colour(side: int) -> str:
     """Return the colour of a side."""
     return PALETTE[SIDE_COLOURS[side]]
+
+
+def side_text_colour(side: int) -> str:
+    """Return the colour of text about a side."""
+    return TEXT_PALETTE[SIDE_COLOURS[side]]
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return such as "1 component" or "5 components".
+
+    Example:
+        >>> count_of(1, "peak"), count_of(5, "peak")
+        ('1 peak', '5 peaks')
+    """
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def side_style(side: int) -> dict[str, Any]:
@@ -178,4 +193,6 @@ def format_value(value: float) -> str:
         return "0"
     if 0.001 <= abs(value) < 10:
         return f"{value:.4f}"
-    return f"{value:.4g}" if 10 <= abs(value) < 1e4 else f"{value:.1e}"
+    if 10 <= abs(value) < 1e7:
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:.1e}"

@@ -17,6 +17,7 @@ from explore.mixtures.figures.density import (
     grid_around,
     mixture_in,
     side_colour,
+    side_text_colour,
 )
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
@@ -38,6 +39,9 @@ HANDLE_RADIUS = 0.14
 
 HEIGHT_AT_ONE_SIGMA = 0.6065
 """Of a normal density, relative to its peak."""
+
+SNAP = 0.08
+"""Inches: a handle that is dragged along a line keeps the original weight within this distance."""
 
 MAX_WEIGHT = 0.95
 """The largest weight that dragging can give to a component."""
@@ -108,6 +112,7 @@ class MixtureEditor(Picture):
     def build(self, data: xarray.Dataset) -> None:
         """Draw the density on the left, the distances on the right."""
         axes = self.axes = self.figure.add_axes((0.065, 0.13, 0.6, 0.77))
+        self.panel("density", axes)
         self._panel = DensityPanel(axes, data)
         if self._panel.is_1d:
             axes.set_ylim(0, 1.6 * data["original"].values.max())
@@ -126,10 +131,10 @@ class MixtureEditor(Picture):
 
         self._components = lines(lw=0.8, color=blue, alpha=0.7)
         self._density = lines(lw=2, color=blue)
-        self._selected = lines(lw=2, color="black", ls=(0, (2, 1.2)))
+        self._selected = self.furniture(lines(lw=2, color="black", ls=(0, (2, 1.2))))
         self._means = dots("o", 5, blue)
-        self._centre = dots("o", 12, orange, mew=1.5, zorder=5)
-        self._rim = dots("D", 9, green, mew=1.5, zorder=5)
+        self._centre = self.furniture(dots("o", 12, orange, mew=1.5, zorder=5))
+        self._rim = self.furniture(dots("D", 9, green, mew=1.5, zorder=5))
         self._build_numbers(
             "● moves it, up and down its weight" if self._panel.is_1d else "● moves it"
         )
@@ -139,12 +144,12 @@ class MixtureEditor(Picture):
         text(0.705, 0.87, "distance to the original", fontweight="bold")
         self._numbers = {}
         for row, (name, label) in enumerate(DISTANCE_LABELS.items()):
-            y = 0.79 - 0.085 * row
+            y = 0.8 - 0.08 * row
             text(0.705, y, label)
             self._numbers[name] = self.moving(text(0.975, y, "", ha="right"))
-        self._caption = self.moving(text(0.705, 0.22, ""))
-        text(0.705, 0.145, centre_hint, color=side_colour(1))
-        text(0.705, 0.085, "◆ widens it", color=side_colour(2))
+        self._captions = [self.moving(text(0.705, y, "")) for y in (0.265, 0.205)]
+        self.furniture(text(0.705, 0.145, centre_hint, color=side_text_colour(1)))
+        self.furniture(text(0.705, 0.085, "◆ widens it", color=side_text_colour(2)))
 
     def _centres(self, mixture: GaussianMixture) -> np.ndarray:
         """Return the points of all components in the panel, ``[n, 2]``."""
@@ -175,7 +180,10 @@ class MixtureEditor(Picture):
         self._rim.set_data(*([value] for value in handles["rim"]))
         for name, text in self._numbers.items():
             text.set_text(format_value(float(data[name])))
-        self._caption.set_text(f"component {k + 1}: weight {mixture.weights[k]:.3f}")
+        self._captions[0].set_text(f"component {k + 1}: weight {mixture.weights[k]:.3f}")
+        self._captions[1].set_text(
+            f"moved by {_shift_text(data, k)}, widened × {_width(data, k):.3g}"
+        )
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the selected component and every distance in words."""
@@ -187,15 +195,19 @@ class MixtureEditor(Picture):
         )
         return (
             f"Component {k + 1} of {len(mixture)} at {mean}, deviation {deviation:.3g}, "
-            f"weight {mixture.weights[k]:.3g}. To the original: {distances}."
+            f"weight {mixture.weights[k]:.3g}, moved by {_shift_text(data, k)}. "
+            f"To the original: {distances}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Return every distance."""
         import pandas
 
-        rows = [(label, float(data[name])) for name, label in DISTANCE_LABELS.items()]
-        return pandas.DataFrame(rows, columns=["distance", "value"])
+        rows = [
+            (*f"{label}, ".split(", ")[:2], float(data[name]))
+            for name, label in DISTANCE_LABELS.items()
+        ]
+        return pandas.DataFrame(rows, columns=["distance to the original", "unit", "value"])
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target for each component: a box around its mean."""
@@ -235,7 +247,29 @@ class MixtureEditor(Picture):
         # The height of the centre is weight / √(2π variance), and the weights have sum one.
         weight = max(0.0, point[1]) * np.sqrt(2 * np.pi * mixture.covariances[k, 0, 0])
         weight = min(MAX_WEIGHT, weight)
+        if self._is_near_original_weight(data, point):
+            return {"shift": shift[0], "weight": 1.0}
         original_weights = data["original_weight"].values
         scaled = original_weights * data["weight_factor"].values
         new_weight = weight * (scaled.sum() - scaled[k]) / (1 - weight)
         return {"shift": shift[0], "weight": new_weight / original_weights[k]}
+
+    def _is_near_original_weight(self, data: xarray.Dataset, point: np.ndarray) -> bool:
+        """Return whether a point is about as high as the handle with the original weight."""
+        mixture, k = mixture_in(data), int(data["selected_component"])
+        scaled = data["original_weight"].values * data["weight_factor"].values
+        original = data["original_weight"].values[k]
+        weight = original / (original + scaled.sum() - scaled[k])
+        height = weight / np.sqrt(2 * np.pi * mixture.covariances[k, 0, 0])
+        pixels = self.axes.transData.transform([(point[0], point[1]), (point[0], height)])[:, 1]
+        return bool(abs(pixels[1] - pixels[0]) / self.figure.dpi < SNAP)
+
+
+def _shift_text(data: xarray.Dataset, k: int) -> str:
+    """Return how far component ``k`` was moved along each axis."""
+    shift = data["mean"].values[k] - data["original_mean"].values[k]
+    return ", ".join(f"{value + 0.0:.3g}".replace("-", "−") for value in shift)
+
+
+def _width(data: xarray.Dataset, k: int) -> float:
+    return float(data["width"].values[k])

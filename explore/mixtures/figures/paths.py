@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,130 +10,30 @@ import xarray
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from explore.core.recording import frame_index
-from explore.errors import InvalidInput, UnknownName
 from explore.mixtures.config import PHASES
 from explore.mixtures.figures.density import (
     DensityPanel,
-    density_on,
+    count_of,
     format_value,
-    grid_around,
     mixture_in,
-    principal_view,
-    project,
     side_colour,
     side_style,
+    side_text_colour,
 )
-from explore.mixtures.figures.recordings import (
-    check_same_original,
-    method_label,
-    mixture_of,
-    original_of,
-)
-from explore.mixtures.recordings import REDUCTION
+from explore.mixtures.figures.path_data import MEASURE_LABELS, MERGING
 from explore.plotting.picture import Picture, Target
-from explore.plotting.selection import selects
-from explore.plotting.style import CURVE_GREY, GRID_GREY, set_title
+from explore.plotting.style import CURVE_GREY, FRAME_GREY, GRID_GREY, LABEL_GREY, set_title
 
 if TYPE_CHECKING:
     import pandas
 
+KEPT_BY_MERGES = ": every merge keeps\nthe covariance of the whole"
+
 MIN_MEASURE = 1e-7
 """Angles below this are rounding; on a logarithmic axis, smaller values are not drawn."""
 
-MEASURE_LABELS = {
-    "angle": "angle, rad",
-    "ise": "ISE",
-    "kl": "KL divergence, nat",
-    "covariance_error": "change of covariance",
-    "peaks": "peaks",
-}
-"""The measures that are printed for each side and can be drawn along the path."""
-
-MERGING = PHASES.index("merging")
-
-
-@selects(REDUCTION)
-def reduction(
-    recordings: Sequence[xarray.Dataset],
-    step: int | None = None,
-    measure: str = "angle",
-) -> xarray.Dataset:
-    """Return the data of ``Paths``: up to three recorded reductions of one mixture at a step.
-
-    Args:
-        recordings: of runs that began with the same mixture.
-        step: number of steps; by default all of the longest run. A shorter run stays at its end.
-        measure: drawn along the path: "angle", "ise", "kl", "covariance_error" or "peaks".
-
-    Raises:
-        InvalidInput: recordings of other runs, or of different mixtures.
-        UnknownName: another measure.
-    """
-    if len(recordings) > 3:
-        raise InvalidInput(f"give up to three recordings, got {len(recordings)}")
-    if measure not in MEASURE_LABELS:
-        raise UnknownName("measure", measure, MEASURE_LABELS)
-    check_same_original(list(recordings))
-    longest = max((r.step.values for r in recordings), key=len)
-    step = int(longest[-1]) if step is None else int(step)
-    frames = [r.isel(step=frame_index(r, step)) for r in recordings]
-    original = original_of(recordings[0])
-    view = principal_view(original)
-    mixtures = [project(mixture_of(frame), view) for frame in frames]
-    grid, dims, coords = grid_around(project(original, view))
-
-    def at_step(name: str, kind: type) -> tuple[str, list[Any]]:
-        return "side", [kind(frame[name]) for frame in frames]
-
-    def along_path(name: str) -> tuple[tuple[str, str], np.ndarray]:
-        return ("side", "frame"), _pad([r[name].values for r in recordings], len(longest))
-
-    def parameters(name: str) -> tuple[tuple[str, ...], np.ndarray]:
-        arrays = _pad([getattr(mixture, name) for mixture in mixtures], len(original))
-        return ("side", "component", "axis", "axis_")[: arrays.ndim], arrays
-
-    densities = np.stack([density_on(grid, mixture) for mixture in mixtures])
-    data: dict[str, Any] = {
-        "density": (("side", *dims), densities),
-        "weight": parameters("weights"),
-        "mean": parameters("means"),
-        "covariance": parameters("covariances"),
-        "merged_component": ("side", [_merged_component(frame) for frame in frames]),
-        "present_step": at_step("step", int),
-        "phase": at_step("phase", int),
-        "components": at_step("components", int),
-        "kl_error": at_step("kl_error", float),
-        "path_components": along_path("components"),
-        "path_phase": along_path("phase"),
-        "path_step": along_path("step"),
-        "path_measure": along_path(measure),
-        **{name: at_step(name, float) for name in MEASURE_LABELS},
-    }
-    coords["side"] = "side", np.array([method_label(r) for r in recordings], object)
-    attrs = {
-        "data": str(recordings[0].attrs["config"]["data"]["name"]),
-        "measure": measure,
-        "start": len(original),
-        "dimension": original.dimension,
-        "peaks": int(recordings[0]["peaks"].values[0]),
-    }
-    return xarray.Dataset(data, coords, attrs=attrs)
-
-
-def _pad(arrays: Iterable[np.ndarray], length: int) -> np.ndarray:
-    """Stack arrays ``[k, ...]`` of different k as ``[n, length, ...]``, with NaN at the ends."""
-    padded = []
-    for array in arrays:
-        missing = np.full((length - len(array), *array.shape[1:]), np.nan)
-        padded.append(np.concatenate([np.asarray(array, float), missing]))
-    return np.stack(padded)
-
-
-def _merged_component(frame: xarray.Dataset) -> int:
-    """Return the index of the component that the last merge made; -1 if there is none."""
-    i, j = frame["merged"].values
-    return int(frame["alive"].values[: int(i)].sum()) if j >= 0 else -1
+AXIS_LABELS = {"digits": ("first principal component", "second principal component")}
+"""What the axes of example mixtures are; others have x₁ and x₂."""
 
 
 class Paths(Picture):
@@ -151,17 +51,22 @@ class Paths(Picture):
         self._titles: list[Any] = []
         width = 0.93 / sides
         for side in range(sides):
-            axes = self.figure.add_axes((0.065 + side * width, 0.5, width - 0.055, 0.41))
+            axes = self.figure.add_axes((0.065 + side * width, 0.5, width - 0.055, 0.395))
+            self.panel(f"density-{side + 1}" if sides > 1 else "density", axes)
             panel = DensityPanel(axes, data)
             if side:
                 axes.set_ylabel("")
             if not panel.is_1d:
                 projected = data.attrs["dimension"] > 2
-                x, y = ("widest direction", "second widest") if projected else ("x₁", "x₂")
+                x, y = AXIS_LABELS.get(data.attrs["data"], ("x₁", "x₂"))
+                x, y = ("widest direction", "second widest direction") if projected else (x, y)
                 axes.set_xlabel(x)
                 axes.set_ylabel("" if side else y, labelpad=2)
             colour = side_colour(side)
-            set_title(axes, str(data.side.values[side])).set(fontweight="bold", color=colour)
+            name = axes.text(
+                0, 1.105, str(data.side.values[side]), transform=axes.transAxes, va="bottom"
+            )
+            name.set(fontweight="bold", color=side_text_colour(side))
             styles: dict[str, dict[str, Any]] = {
                 "components": {"lw": 0.8, "color": colour, "alpha": 0.65},
                 "density": {"lw": 2, "color": colour},
@@ -174,14 +79,14 @@ class Paths(Picture):
                     for name, style in styles.items()
                 }
             )
-            title = axes.text(1, 1.03, "", transform=axes.transAxes, ha="right", va="bottom")
-            self._titles.append(self.moving(title))
+            self._titles.append(self.moving(set_title(axes, "")))
         self._build_path(data)
         self._build_numbers(data)
 
     def _build_path(self, data: xarray.Dataset) -> None:
         measure = data.attrs["measure"]
         axes = self._path = self.figure.add_axes((0.085, 0.09, 0.45, 0.27))
+        self.panel("path", axes)
         axes.set(xlabel="components left", title=f"{MEASURE_LABELS[measure]}, along the path")
         values, counts = data["path_measure"].values, data["path_components"].values
         largest, smallest = np.nanmax(counts), np.nanmin(counts)
@@ -196,6 +101,11 @@ class Paths(Picture):
         else:
             visible = values > MIN_MEASURE
             positive = values[visible & np.isfinite(values)]
+            if not len(positive):
+                text = "0 throughout" + KEPT_BY_MERGES * (measure == "covariance_error")
+                place: dict[str, Any] = {"transform": axes.transAxes, "ha": "center"}
+                axes.text(0.5, 0.5, text, va="center", color=LABEL_GREY, **place)
+                axes.tick_params(axis="y", which="both", left=False, labelleft=False)
             low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
             axes.set_yscale("log")
             axes.set_ylim(low / 1.5, high * 1.5)
@@ -208,28 +118,33 @@ class Paths(Picture):
         for side in range(data.sizes["side"]):
             style = side_style(side)
             rows = merging[side] & visible[side]
-            name = str(data.side.values[side])
+            name = str(data.side.values[side]) if visible.any() else None
             axes.plot(counts[side][rows], values[side][rows], label=name, ms=3.5, **style)
             rows = refining[side]
             style |= {"ls": "", "ms": 7, "mfc": "white"}
-            label = "refining" if rows.any() and not side else None
+            label = f"{name}: after the merges" if name and rows.any() else None
             axes.plot(counts[side][rows], values[side][rows], label=label, **style)
-        axes.legend(loc="best")
+        if visible.any():
+            axes.legend(loc="best")
         for side in range(data.sizes["side"]):
             colour = side_colour(side)
-            point = axes.plot([], [], "o", ms=12, mfc="none", mec=colour, mew=2)[0]
+            ring: dict[str, Any] = {"ms": 12, "mfc": "none", "mew": 2, "clip_on": False}
+            point = axes.plot([], [], "o", mec=colour, **ring)[0]
             self._points.append(self.moving(point))
 
     def _build_numbers(self, data: xarray.Dataset) -> None:
         sides = data.sizes["side"]
         headings = {"components": "components left", **MEASURE_LABELS}
-        heights = {name: 0.355 - row * 0.047 for row, name in enumerate(headings)}
+        heights = {name: 0.33 - row * 0.045 for row, name in enumerate(headings)}
         for name, heading in headings.items():
             self.figure.text(0.575, heights[name], heading, va="center")
         self._numbers: list[dict[str, Any]] = []
         for side in range(sides):
             x = 0.75 + side * (0.13 if sides < 3 else 0.085)
-            style: dict[str, Any] = {"va": "center", "color": side_colour(side), "fontsize": 9}
+            style: dict[str, Any] = {"color": side_text_colour(side), "fontsize": 9}
+            head = textwrap.fill(str(data.side.values[side]), 16 if sides < 3 else 10)
+            self.figure.text(x, 0.358, head, fontweight="bold", va="bottom", **style)
+            style["va"] = "center"
             self._numbers.append(
                 {
                     name: self.moving(self.figure.text(x, y, "", **style))
@@ -237,11 +152,14 @@ class Paths(Picture):
                 }
             )
         text = f"the original has {data.attrs['start']} components and {data.attrs['peaks']} peaks"
-        y = 0.355 - len(headings) * 0.047
+        text += "; ±: standard error" if data.attrs["has_error"] and sides < 3 else ""
+        y = 0.33 - len(headings) * 0.045
         self.figure.text(0.575, y, text, va="center", color=CURVE_GREY)
+        self._note = self.moving(self.figure.text(0.575, 0.018, "", va="center", color=FRAME_GREY))
 
     def show(self, data: xarray.Dataset) -> None:
         """Show the present step of every side."""
+        self._note.set_text(data.attrs["note"])
         for side, (panel, artists) in enumerate(zip(self._panels, self._lines, strict=True)):
             count, merged = (int(data[n].values[side]) for n in ("components", "merged_component"))
             lines = panel.component_lines(mixture_in(data, side))
@@ -250,7 +168,7 @@ class Paths(Picture):
             artists["merged"].set_segments([lines[merged]] if merged >= 0 else [])
             phase = int(data["phase"].values[side])
             suffix = f", after {PHASES[phase]}" if phase > MERGING else ""
-            self._titles[side].set_text(f"{count} components{suffix}")
+            self._titles[side].set_text(f"{count_of(count, 'component')}{suffix}")
             frame = np.flatnonzero(
                 data["path_step"].values[side] == data["present_step"].values[side]
             )
@@ -277,22 +195,24 @@ class Paths(Picture):
         for side in range(data.sizes["side"]):
             angle, kl, peaks = (float(data[name].values[side]) for name in ("angle", "kl", "peaks"))
             parts.append(
-                f"{data.side.values[side]}, {int(data['components'].values[side])} components: "
+                f"{data.side.values[side]}, "
+                f"{count_of(int(data['components'].values[side]), 'component')}: "
                 f"angle {format_value(angle)}, KL {format_value(kl)}, "
-                f"{peaks:.0f} peaks of {data.attrs['peaks']}"
+                f"{peaks:.0f} of {count_of(data.attrs['peaks'], 'peak')}"
             )
+        note = f" {data.attrs['note']}" if data.attrs["note"] else ""
         return (
             f"Mixture {data.attrs['data']} of {data.attrs['start']} components, "
-            f"step {int(data['present_step'].values.max())}. {'. '.join(parts)}."
+            f"step {int(data['present_step'].values.max())}.{note} {'. '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return the path of the selected measure; ``shown`` marks the present step."""
+        """Return the path of the selected measure."""
         import pandas
 
         rows = []
+        measure = MEASURE_LABELS[data.attrs["measure"]]
         for side, name in enumerate(data.side.values):
-            present = data["present_step"].values[side]
             columns = (
                 data[f"path_{column}"].values[side] for column in ("step", "components", "measure")
             )
@@ -301,27 +221,23 @@ class Paths(Picture):
                     row: dict[str, Any] = {
                         "method": str(name),
                         "step": int(step),
-                        "components": int(count),
+                        "components left": int(count),
                     }
-                    row |= {data.attrs["measure"]: float(value), "shown": bool(step == present)}
-                    rows.append(row)
+                    rows.append(row | {measure: float(value)})
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target for each step of the longest path."""
         longest = int(np.isfinite(data["path_step"].values).sum(1).argmax())
-        steps, counts, phases = (
-            data[f"path_{name}"].values[longest] for name in ("step", "components", "phase")
-        )
-        merging = np.isfinite(steps) & (phases <= MERGING)
-        steps, counts = steps[merging], counts[merging]
+        counts, phases = (data[f"path_{name}"].values[longest] for name in ("components", "phase"))
+        counts = counts[np.isfinite(counts) & (phases <= MERGING)]
         margin = 0.5 * float(np.abs(np.diff(counts)).min()) if len(counts) > 1 else 0.5
         low, high = self._path.get_ylim()
         return [
             Target(
                 *self.box(self._path, count + margin, low, count - margin, high),
-                f"{count:.0f} components left",
-                {"step": int(step)},
+                f"{count_of(int(count), 'component')} left",
+                {"components": int(count)},
             )
-            for step, count in zip(steps, counts, strict=True)
+            for count in counts
         ]

@@ -8,7 +8,7 @@ import numpy as np
 import xarray
 
 from explore.errors import InvalidInput
-from explore.mixtures.figures.density import side_colour
+from explore.mixtures.figures.density import side_colour, side_text_colour
 from explore.plotting.picture import Picture
 from explore.plotting.style import set_title
 
@@ -25,10 +25,14 @@ DISTANCE_LABELS = {
 }
 """The distances of ``TriangleInequality``; the first three are metrics."""
 
+DISTANCE_UNITS = {"angle": "rad", "cauchy-schwarz": "nat", "kl": "nat"}
 LEG_LABELS = {"first": "A – B", "second": "B – C", "direct": "A – C"}
 
 MAX_RATIO = 1 - 1e-6
 """A detour is called shorter below this fraction of the direct way; above it may be rounding."""
+
+LONGEST_WAY = 1.15
+"""End of the axis; the way over B is the longest by the chord, at most 1.09 times as long."""
 
 LIGHT_BLUE = "#79b8dd"
 
@@ -63,11 +67,12 @@ class TriangleInequality(Picture):
 
     def build(self, data: xarray.Dataset) -> None:
         """Draw one row for each distance."""
-        axes = self.figure.add_axes((0.17, 0.15, 0.62, 0.72))
+        axes = self.figure.add_axes((0.155, 0.16, 0.62, 0.7))
+        self.panel("lengths", axes)
         names = [str(name) for name in data["kind"].values]
         rows = np.arange(len(names))[::-1]
         axes.set(
-            xlim=(0, 2.05),
+            xlim=(0, LONGEST_WAY),
             xlabel="length of the way A – B – C, direct way A – C = 1",
             ylim=(-0.6, len(names) - 0.4),
         )
@@ -79,8 +84,9 @@ class TriangleInequality(Picture):
             label = LEG_LABELS[name]
             bars = axes.barh(rows, 0, color=colour, label=label, height=0.55, lw=0)
             self._bars.append([self.moving(bar) for bar in bars])
-        axes.legend(loc="upper left", bbox_to_anchor=(1.16, 1.0))
-        self._verdicts = [self.moving(axes.text(2.1, row, "", va="center")) for row in rows]
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.99), ncols=2)
+        place: dict[str, Any] = {"va": "center", "transform": axes.get_yaxis_transform()}
+        self._verdicts = [self.moving(axes.text(1.02, row, "", **place)) for row in rows]
 
     def show(self, data: xarray.Dataset) -> None:
         """Show lengths and verdicts."""
@@ -92,13 +98,12 @@ class TriangleInequality(Picture):
             self._bars[1][k].set_width(second[k])
             shorter = length < MAX_RATIO
             verdict.set_text(f"{length:.3f}" + ("  shorter!" if shorter else ""))
-            verdict.set_color(side_colour(1) if shorter else "black")
+            verdict.set_color(side_text_colour(1) if shorter else "black")
         self._title.set_text(_mixture_text(data))
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return in words which distances make the detour shorter."""
-        ratios = ((data["first"] + data["second"]) / data["direct"]).values
-        names = [str(name) for name in data["kind"].values[ratios < MAX_RATIO]]
+        names = shorter_ways(data)
         verdict = f"shorter by {', '.join(names)}" if names else "not shorter by any distance"
         return f"{_mixture_text(data)}. The way from A over B to C is {verdict}."
 
@@ -108,7 +113,16 @@ class TriangleInequality(Picture):
 
         columns = {label: data[name].values for name, label in LEG_LABELS.items()}
         names = [str(name) for name in data["kind"].values]
-        return pandas.DataFrame({"distance": names, **columns})
+        ratio = ((data["first"] + data["second"]) / data["direct"]).values
+        table = pandas.DataFrame({"distance": names, **columns, "way over B / direct way": ratio})
+        table.insert(1, "unit", [DISTANCE_UNITS.get(name, "") for name in DISTANCE_LABELS])
+        return table
+
+
+def shorter_ways(data: xarray.Dataset) -> list[str]:
+    """Return the names of the distances by which the way over B is shorter."""
+    ratios = ((data["first"] + data["second"]) / data["direct"]).values
+    return [str(name) for name in data["kind"].values[ratios < MAX_RATIO]]
 
 
 def _mixture_text(data: xarray.Dataset) -> str:

@@ -13,7 +13,14 @@ from explore.core.validation import check_number
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.selection import selects
-from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, PALETTE, SEQUENTIAL, set_title
+from explore.plotting.style import (
+    FRAME_GREY,
+    LIGHT_GRID_GREY,
+    PALETTE,
+    SEQUENTIAL,
+    set_title,
+    text_colour,
+)
 from explore.subclass import label_information
 from explore.subclass.figures.style import (
     TEMPERATURE_GRID,
@@ -113,14 +120,16 @@ class Bits(Picture):
         axes.set(xlabel="subclass", ylabel="images, by subclass")
         set_title(axes, "labels within their class (white: the other)")
         for tick, k in zip(axes.get_xticklabels(), data["parent"].values, strict=True):
-            tick.set_color(class_colour(int(k)))
+            tick.set_color(text_colour(class_colour(int(k))))
         bar_axes = self.figure.add_axes((0.905, 0.14, 0.014, 0.7))
+        self.panel("labels", axes, bar_axes)
         bar = self.figure.colorbar(self._labels, cax=bar_axes)
         bar.set_ticks([0, 0.5, 1], labels=["0", "½", "1"])
         bar.set_label("share of the class", labelpad=2)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         axes = self._axes = self.figure.add_axes((0.07, 0.14, 0.47, 0.7))
+        self.panel("curves", axes)
         hard, argmax = data.attrs["hard"], data.attrs["argmax"]
         top = max(float(np.max([data["soft"], data["mutual"]])), hard, argmax)
         axes.set_xscale("log", base=2)
@@ -173,9 +182,9 @@ class Bits(Picture):
         """Return the curves."""
         import pandas
 
-        rows = {name: data[name].values.round(5) for name in CURVES}
-        levels = {name: round(data.attrs[name], 5) for name in ("hard", "argmax")}
-        return pandas.DataFrame({"temperature": data["grid"].values.round(4), **rows, **levels})
+        rows = {f"{name} label bits": data[name].values.round(5) for name in CURVES}
+        levels = {f"{name} label bits": round(data.attrs[name], 5) for name in ("hard", "argmax")}
+        return pandas.DataFrame({"temperature T": data["grid"].values.round(4), **rows, **levels})
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target for each temperature of the curves."""
@@ -189,3 +198,10 @@ class Bits(Picture):
             )
             for t in data["grid"].values.tolist()
         ]
+
+
+def changes_of_bits(data: xarray.Dataset) -> str:
+    """Return in words how the bits change from the lowest temperature to the highest."""
+    changes = {name: data[name].values[-1] - data[name].values[0] for name in ("soft", "mutual")}
+    words = [f"{name} {'rises' if change > 0 else 'falls'}" for name, change in changes.items()]
+    return f"{', '.join(words)}; hard and argmax stay the same"

@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 from matplotlib.lines import Line2D
+from matplotlib.patches import FancyBboxPatch
 
-from explore.core.recording import frame_index
 from explore.errors import InvalidInput
 from explore.plotting.frame import add_heading
 from explore.plotting.picture import Picture, Target
-from explore.plotting.selection import selects
-from explore.plotting.style import FRAME_GREY, LIGHT_GRID_GREY, set_title
+from explore.plotting.selection import nearest_frame, selects, unrecorded_note
+from explore.plotting.style import (
+    CELL_GREY,
+    EDGE_GREY,
+    FRAME_GREY,
+    LIGHT_GRID_GREY,
+    set_title,
+    text_colour,
+)
 from explore.plotting.texts import text_marker
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.figures.style import (
@@ -51,7 +58,8 @@ def logits(
 
     Args:
         recordings: one or two, with the same images.
-        step: the last by default.
+        step: the last by default. If it was not recorded, the nearest one is shown, and the picture
+            says so.
         subclass: whose images are highlighted; "all" for all images.
 
     Raises:
@@ -72,7 +80,7 @@ def logits(
             f"subclass {subclass!r} does not exist; choose {ALL}, {', '.join(names)}"
         )
     longest = max(listed, key=lambda r: int(r.step[-1]))
-    frame = longest.isel(step=frame_index(longest, step))
+    frame = longest.isel(step=nearest_frame(longest, step))
     epoch, teacher_epoch = int(frame["student_epoch"]), int(frame["teacher_epoch"])
     student_frames = [r.isel(step=_student_frame(r, epoch)) for r in listed]
     methods = [str(r.attrs["name"]) for r in listed]
@@ -80,7 +88,10 @@ def logits(
     panel_logits = [subclass_logits(frame, "student") for frame in student_frames]
     final_logits = [subclass_logits(r.isel(step=-1), "student") for r in listed]
     with_teacher = next((r for r in listed if "teacher_logits" in r), None)
-    attrs: dict[str, Any] = {"data": str(first.attrs["config"]["data"]["name"])}
+    attrs: dict[str, Any] = {
+        "data": str(first.attrs["config"]["data"]["name"]),
+        "note": unrecorded_note(step, int(frame["step"])),
+    }
     if with_teacher is not None:
         index = int(np.searchsorted(with_teacher["teacher_epoch"].values, teacher_epoch))
         panels.insert(0, "the teacher")
@@ -129,12 +140,16 @@ class Logits(Picture):
     def build(self, data: xarray.Dataset) -> None:
         """Draw the planes above, the names of the subclasses below them, and the curves."""
         self._head = add_heading(self, 0.965)
+        note: dict[str, Any] = {"ha": "right", "va": "center", "color": FRAME_GREY}
+        self._note = self.moving(self.figure.text(0.98, 0.965, "", **note))
         panels, limit = names_of(data, "panel"), data.attrs["limit"]
         subclasses = list(zip(names_of(data, "subclass"), data["parent"].values, strict=True))
         width = 0.94 / len(panels)
         self._points: list[list[Any]] = []
         for column, name in enumerate(panels):
             axes = self.figure.add_axes((0.035 + column * width, 0.445, width - 0.03, 0.43))
+            plane = f"plane-{column + 1}" if column or name != "the teacher" else "teacher"
+            self.panel(plane, axes)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xticks=[], yticks=[])
             axes.axhline(0, color=LIGHT_GRID_GREY, lw=0.8, zorder=0)
             axes.axvline(0, color=LIGHT_GRID_GREY, lw=0.8, zorder=0)
@@ -156,15 +171,26 @@ class Logits(Picture):
         names = [ALL, *names_of(data, "subclass")]
         width = 0.94 / len(names)
         for k, name in enumerate(names):
-            colour = FRAME_GREY if k == 0 else class_colour(int(data["parent"].values[k - 1]))
+            parent = int(data["parent"].values[k - 1]) if k else 0
+            colour = text_colour(class_colour(parent)) if k else FRAME_GREY
             glyph = _glyph(name, k - 1)
             text = name if k == 0 or glyph == name else f"{glyph} {name}"
-            text = text[: max(3, int(width * 95))]
+            most = max(3, int(width * 90))
+            text = text if len(text) <= most else f"{text[: most - 1]}…"
             x = 0.035 + (k + 0.5) * width
-            self.figure.text(x, 0.393, text, ha="center", va="center", color=colour)
+            chip: dict[str, Any] = {"fc": CELL_GREY, "ec": EDGE_GREY, "lw": 0.8}
+            chip["boxstyle"], aspect = (
+                "round,pad=0,rounding_size=0.006",
+                self.size[0] / self.size[1],
+            )
+            corner = (x - 0.45 * width, 0.378)
+            box = FancyBboxPatch(corner, 0.9 * width, 0.032, mutation_aspect=aspect, **chip)
+            self.furniture(self.figure.add_artist(box))
+            name_text = self.figure.text(x, 0.393, text, ha="center", va="center", color=colour)
+            self.furniture(name_text)
             self._name_spans.append((name, 0.035 + k * width, 0.035 + (k + 1) * width))
         underline = Line2D([], [], color=FRAME_GREY, lw=2)
-        self._underline = self.moving(self.figure.add_artist(underline))
+        self._underline = self.furniture(self.moving(self.figure.add_artist(underline)))
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         self._lines, self._dots = [], []
@@ -172,6 +198,7 @@ class Logits(Picture):
         last = max(float(data[f"epoch_{k}"][-1]) for k in range(len(methods)))
         for column, (name, title) in enumerate(CURVES.items()):
             axes = self.figure.add_axes((0.075 + column * 0.485, 0.135, 0.42, 0.19))
+            self.panel(name, axes)
             axes.set_xscale("symlog", linthresh=10, linscale=0.6)
             axes.set(xlim=(-0.4, last * 1.08), xlabel="student's epochs (logarithmic from 10)")
             axes.set_xticks([epoch for epoch in EPOCH_TICKS if epoch <= last])
@@ -194,7 +221,7 @@ class Logits(Picture):
                 position: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, -0.008)}
                 self.figure.legend(handles, texts, ncols=3, **position)
             self._lines.append(self.moving(axes.axvline(0, color=FRAME_GREY, lw=1)))
-            style = {"ms": 10, "mfc": "none", "mew": 2}
+            style = {"ms": 10, "mfc": "none", "mew": 2, "clip_on": False, "zorder": 4}
             colours = [method_style(method)["color"] for method in methods]
             dots = [axes.plot([], [], "o", mec=colour, **style)[0] for colour in colours]
             self._dots.append((name, [self.moving(dot) for dot in dots]))
@@ -208,9 +235,10 @@ class Logits(Picture):
                 line.set_alpha(1.0 if highlight in (-1, k) else 0.13)
         epoch = int(data["epoch"])
         self._head.set_text(_progress(data))
+        self._note.set_text(data.attrs["note"])
         _, left, right = self._name_spans[highlight + 1]
         margin = 0.1 * (right - left)
-        self._underline.set_data([left + margin, right - margin], [0.372, 0.372])
+        self._underline.set_data([left + margin, right - margin], [0.366, 0.366])
         for line, (name, dots) in zip(self._lines, self._dots, strict=True):
             line.set_xdata([epoch, epoch])
             for dot, value in zip(dots, data[name].values, strict=True):
@@ -226,7 +254,8 @@ class Logits(Picture):
         )
         k = int(data["highlight"])
         highlight = "" if k < 0 else f" Subclass {data['subclass'].values[k]} stands out."
-        return f"{data.attrs['data']}. {_progress(data)}. {rows}.{highlight}"
+        note = f" {data.attrs['note']}" if data.attrs["note"] else ""
+        return f"{data.attrs['data']}. {_progress(data)}.{note} {rows}.{highlight}"
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Return both curves of every student."""
@@ -236,7 +265,12 @@ class Logits(Picture):
         for k, method in enumerate(names_of(data, "student")):
             columns = (data[f"{name}_{k}"].values for name in ("epoch", *CURVES))
             rows += [
-                {"student": method, "epoch": int(e), "accuracy": float(a), "bits": float(b)}
+                {
+                    "student taught with": METHOD_LABELS.get(method, method),
+                    "epoch of the student": int(e),
+                    "classes named right, %": round(100 * float(a), 3),
+                    "soft label bits, T = 1": round(float(b), 5),
+                }
                 for e, a, b in zip(*columns, strict=True)
             ]
         return pandas.DataFrame(rows)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
+from matplotlib.legend_handler import HandlerTuple
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from explore.core.validation import check_number, check_whole_number
@@ -14,7 +16,7 @@ from explore.errors import InvalidInput
 from explore.plotting.frame import add_caption, add_heading
 from explore.plotting.picture import Picture, Target
 from explore.plotting.selection import selects
-from explore.plotting.style import BAR_GREY, LIGHT_GRID_GREY, PALETTE
+from explore.plotting.style import LIGHT_GRID_GREY, PALETTE, text_colour
 from explore.subclass import label_information
 from explore.subclass.figures.style import (
     LONGEST_SHORT_NAME,
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 CLASS_GAP = 0.9
 """Distance between classes, in bars."""
+
+HIGHEST_SUM, NUMBER_HEIGHT = 0.92, 0.11
+"""Above this sum there is no space for its number, which has this height, in probabilities."""
 
 
 @selects(TRAINING, most=1)
@@ -102,11 +107,13 @@ class Softened(Picture):
         if "picture" in data:
             panel = self.figure.add_axes((0.02, 0.2, 0.2, 0.6))
             panel.set_axis_off()
+            self.panel("image", panel)
             image = panel.imshow(data["picture"].values, cmap="gray", vmin=0, vmax=255)
             self._picture = self.moving(image)
             self._true = self.moving(self.figure.text(0.12, 0.13, "", ha="center", va="center"))
             left = 0.25
         axes = self._axes = self.figure.add_axes((left + 0.06, 0.25, 0.92 - left, 0.55))
+        self.panel("bars", axes)
         parents, names = data["parent"].values, names_of(data, "subclass")
         self._x = np.arange(len(parents)) + CLASS_GAP * parents
         axes.set(xlim=(self._x[0] - 0.75, self._x[-1] + 0.75), ylim=(0, 1.02), ylabel="probability")
@@ -123,7 +130,8 @@ class Softened(Picture):
             self._sums.append(self.moving(axes.add_patch(Rectangle((a, 0), b - a, 0, **fill))))
             dashes: dict[str, Any] = {"color": PALETTE["black"], "ls": (0, (4, 2)), "lw": 1.4}
             self._dashes.append(self.moving(axes.plot([a, b], [0, 0], zorder=3, **dashes)[0]))
-            style: dict[str, Any] = {"ha": "center", "color": class_colour(k), "fontweight": "bold"}
+            colour = text_colour(class_colour(k))
+            style: dict[str, Any] = {"ha": "center", "color": colour, "fontweight": "bold"}
             middle, transform = (a + b) / 2, axes.get_xaxis_transform()
             axes.text(middle, label_y, f"class {name}", va="top", transform=transform, **style)
             number = axes.text(middle, 0, "", va="bottom", zorder=5, **style)
@@ -134,10 +142,29 @@ class Softened(Picture):
             number = axes.text(x, 0, "", ha="center", va="bottom", fontsize=9, zorder=4)
             self._bars.append(self.moving(axes.add_patch(bar)))
             self._numbers.append(self.moving(number))
-        handles = [Rectangle((0, 0), 1, 1, fc=BAR_GREY, ec="none"), self._dashes[0]]
-        texts = ["sum over the class", "softmax of the classes' logits / T"]
-        self.figure.legend(handles, texts, loc="lower right", ncols=2, bbox_to_anchor=(0.99, 0.0))
+        self._build_legend(data)
         self._note = add_caption(self, left + 0.06, 0.845)
+
+    def _build_legend(self, data: xarray.Dataset) -> None:
+        """Explain the boxes, and the dashes: these only while there are any."""
+        boxes = tuple(
+            Rectangle((0, 0), 1, 1, fc=class_colour(k), alpha=0.3, ec="none")
+            for k in range(min(2, data.sizes["class"]))
+        )
+        options: dict[str, Any] = {"handler_map": {tuple: HandlerTuple(None, 0)}}
+        place: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (0.7, 0.0)}
+        handles: list[Any] = [boxes]
+        self.figure.legend(handles, ["sum over the class (number)"], **place, **options)
+        style: dict[str, Any] = {"color": PALETTE["black"], "ls": (0, (4, 2)), "lw": 1.4}
+        line = Line2D([0.705, 0.735], [0.045, 0.045], **style)
+        self._dash_legend = [
+            self.moving(self.figure.add_artist(line)),
+            self.moving(
+                self.figure.text(
+                    0.742, 0.045, "softmax of the classes' logits / T", fontsize=9, va="center"
+                )
+            ),
+        ]
 
     def show(self, data: xarray.Dataset) -> None:
         """Update the image, the bars, the sums and the texts."""
@@ -158,11 +185,15 @@ class Softened(Picture):
             patch.set_height(total)
             dashes.set_ydata([softmax, softmax])
             dashes.set_visible(abs(total - softmax) > 0.005)
-            low, high = min(total, softmax), max(total, softmax)
-            is_high = high > 0.86  # there is no space for the number above
-            number.set_position((number.get_position()[0], low - 0.02 if is_high else high + 0.015))
-            number.set_verticalalignment("top" if is_high else "bottom")
+            # The number belongs to the box: it stands above its edge, or below it if the dashes or
+            # the end of the axis are there.
+            is_below = total > HIGHEST_SUM or 0.005 < softmax - total < NUMBER_HEIGHT
+            number.set_position((number.get_position()[0], total + (-0.02 if is_below else 0.015)))
+            number.set_verticalalignment("top" if is_below else "bottom")
             number.set_text(f"{total:.1%}")
+        has_dashes = any(dashes.get_visible() for dashes in self._dashes)
+        for artist in self._dash_legend:
+            artist.set_visible(has_dashes)
         between, within = (round(value, 2) for value in _entropies(data))
         self._note.set_text(
             f"{between + within:.2f} bit in this label: "
@@ -191,7 +222,8 @@ class Softened(Picture):
         columns = {
             "class": [classes[k] for k in data["parent"].values],
             "subclass": names_of(data, "subclass"),
-            "probability": data["q"].values.round(5),
+            "probability, %": (100 * data["q"].values).round(3),
+            "sum over the class, %": (100 * data["c"].values[data["parent"].values]).round(3),
         }
         return pandas.DataFrame(columns)
 

@@ -19,12 +19,12 @@ from explore.plotting.style import (
     FRAME_GREY,
     LABEL_GREY,
     LIGHT_GRID_GREY,
-    set_title,
 )
 from explore.subclass.figures.score_rows import (
     ScoreRows,
-    baseline_label,
+    axis_label,
     describe_scores,
+    method_label,
     metric_label,
     metric_of,
     score_formatter,
@@ -33,7 +33,7 @@ from explore.subclass.figures.score_rows import (
     setting_text,
 )
 from explore.subclass.figures.style import as_objects, method_style, names_of
-from explore.subclass.recordings import METRIC_LABELS, STUDY
+from explore.subclass.recordings import STUDY
 from explore.subclass.study_tables import check_studied, last_frame, select_scores
 
 if TYPE_CHECKING:
@@ -110,21 +110,22 @@ class _StudyPicture(Picture):
 class Students(_StudyPicture):
     """Scores over the width of the student, and the scores of every run at the selected width."""
 
-    size = (9.6, 4.6)
+    size = (9.6, 4.8)
     title = "Students of every width"
 
     def build(self, data: xarray.Dataset) -> None:
         """Draw the curves with error bars, and the rows of one width."""
         self._head = add_heading(self, 0.945)
-        self._note = add_caption(self, 0.02, 0.885)
+        self._note = add_caption(self, 0.02, 0.89)
         styles = [method_style(method) for method in names_of(data, "lesson")]
         widths = data["width"].values.astype(float)
-        axes = self._axes = self.figure.add_axes((0.085, 0.135, 0.29, 0.68))
+        axes = self._axes = self.figure.add_axes((0.08, 0.13, 0.275, 0.665))
+        self.panel("curves", axes)
         axes.set_xscale("log", base=2)
-        ratio = 1.15 if len(widths) > 1 else 2.0
+        ratio = 1.35 if len(widths) > 1 else 2.0
         axes.set(xlim=(widths[0] / ratio, widths[-1] * ratio), ylim=score_limits(data))
         axes.set_xlabel("width of the student")
-        axes.set_ylabel(f"{METRIC_LABELS.get(metric_of(data), '')}, mean ± sd")
+        axes.set_ylabel(f"{axis_label(data)}, mean ± sd")
         axes.set_xticks(widths, [f"{w:g}" for w in widths])
         axes.xaxis.set_minor_formatter("")
         axes.yaxis.set_major_formatter(score_formatter(data))
@@ -138,14 +139,14 @@ class Students(_StudyPicture):
             axes.text(subclasses, 0.015, f"{subclasses} subclasses ", transform=transform, **style)
         # The methods are shifted horizontally, so that their bars do not overlap.
         shifts = [k - (len(styles) - 1) / 2 for k in range(len(styles))]
-        self._x = [widths * 1.025**shift for shift in shifts]
+        self._x = [widths * 1.05**shift for shift in shifts]
         self._curves = [
             self.moving(axes.plot([], [], ms=5, lw=1.6, **style)[0]) for style in styles
         ]
         colours = [style["color"] for style in styles for _ in widths]
         self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
-        self._rows = ScoreRows(self, self.figure.add_axes((0.62, 0.135, 0.175, 0.68)), data)
-        self._title = add_caption(self, 0.44, 0.885)
+        self._rows = ScoreRows(self, self.figure.add_axes((0.565, 0.13, 0.215, 0.665)), data)
+        self._title = add_caption(self, 0.565, 0.82)
 
     def show(self, data: xarray.Dataset) -> None:
         """Update everything to the selected setting."""
@@ -163,9 +164,7 @@ class Students(_StudyPicture):
                 for w, m, d in zip(x, mean, np.nan_to_num(deviation), strict=True)
             ]
         self._bars.set_segments(bars)
-        self._title.set_text(
-            f"width {widths[k]:g}, every run; mean ± sd, minus {baseline_label(data)} (95 %)"
-        )
+        self._title.set_text(f"every run at width {widths[k]:g}")
         self._rows.show(scores[:, k], metric_of(data))
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
@@ -189,11 +188,9 @@ class Scores(_StudyPicture):
     def build(self, data: xarray.Dataset) -> None:
         """Draw the rows."""
         self._head = add_heading(self, 0.93)
-        axes = self.figure.add_axes((0.27, 0.17, 0.5, 0.64))
+        axes = self.figure.add_axes((0.27, 0.17, 0.5, 0.62))
         self._rows = ScoreRows(self, axes, data)
-        text = f"the paired difference from {baseline_label(data)} (95 %)"
-        text = f"each run; at the right mean ± standard deviation, and {text}"
-        set_title(axes, text).set_x(-0.24)
+        axes.set_title("every run")
 
     def show(self, data: xarray.Dataset) -> None:
         """Update everything to the only setting of the data."""
@@ -208,3 +205,14 @@ class Scores(_StudyPicture):
 def middle(values: Sequence[Any]) -> Any:
     """Return the element in the middle of a list."""
     return values[len(values) // 2]
+
+
+def best_students(data: xarray.Dataset) -> str:
+    """Return in words which method has the best mean score at the widths 16 and 4."""
+    means = data["score"].mean("run")
+    sign = -1 if str(data["measure"].values) == "brier" else 1
+    methods = names_of(data, "lesson")
+    best = (methods[int((sign * means.sel(width=width)).argmax("lesson"))] for width in (16, 4))
+    return " and ".join(
+        f"{method_label(method)} at {width}" for method, width in zip(best, (16, 4), strict=True)
+    )

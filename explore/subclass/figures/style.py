@@ -38,6 +38,16 @@ LONGEST_SHORT_NAME = 3
 """Names with more characters are rotated under a bar."""
 
 
+def teacher_data_label(count: int) -> str:
+    """Return in words on how many images a teacher was trained.
+
+    Example:
+        >>> teacher_data_label(0), teacher_data_label(12000)
+        ('all images', '12,000 images')
+    """
+    return TEACHER_DATA_LABELS.get(count, f"{count:,} images")
+
+
 def method_style(method: str) -> dict[str, Any]:
     """Return colour, marker and line style of a method."""
     return METHOD_STYLES.get(method, {"color": PALETTE["blue"], "marker": "o", "ls": "-"})
