@@ -105,7 +105,7 @@ def figure(
     target, _ = check_target(target.with_suffix(".html") if html else target)
     opened = [open_recording(path) for path in recording] if recording else None
     drawn = figure_files.draw_figure(name, opened, values)
-    command = _figure_command(name, recording, values, layout)
+    command = _figure_command(name, recording, values, layout, width)
     typer.echo(f"wrote {drawn.save(target, layout, command)}")
     if caption:
         typer.echo(drawn.caption)
@@ -138,7 +138,11 @@ def _print_layout(
 
 
 def _figure_command(
-    name: str, recording: list[str] | None, values: dict[str, Any], layout: Any
+    name: str,
+    recording: list[str] | None,
+    values: dict[str, Any],
+    layout: Any,
+    width: str | None,
 ) -> str:
     """Return the command that draws a figure again, without the name of the file."""
     words = ["explore", "figure", name]
@@ -148,7 +152,8 @@ def _figure_command(
         text = value if isinstance(value, str) and not _is_literal(value) else json.dumps(value)
         words += ["--state", f"{key}={text}"]
     if layout is not None:
-        words += ["--width", f"{layout.width:g}in", "--font-size", f"{layout.font_size:g}"]
+        words += ["--width", width or f"{layout.width:g}in"]
+        words += ["--font-size", f"{layout.font_size:g}"]
         words += ["--plain"] if layout.plain else []
         words += ["--panel", layout.panel] if layout.panel else []
     return shlex.join(words)
