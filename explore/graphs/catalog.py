@@ -99,18 +99,28 @@ TOPIC = Topic(
             "condensation",
             "explore.graphs.figures.condensation:Condensation",
             "explore.graphs.figures.condensation:condensation",
+            panels=("graph", "edges", "curve"),
         ),
         Figure(
             "graph_accuracies",
             "explore.graphs.figures.accuracies:GraphAccuracies",
             "explore.graphs.figures.accuracies:graph_accuracies",
             "graphs_per_class",
+            panels=("scores", "differences"),
         ),
         Figure(
             "motif_attention",
             "explore.graphs.figures.motif_attention:MotifAttention",
             "explore.graphs.figures.motif_attention:motif_attention",
             "layer",
+            panels=("motif", "accuracy"),
+        ),
+        Figure(
+            "edited_graph",
+            "explore.graphs.figures.node_attention:NodeAttention",
+            explorer="explore.graphs.lab:edit_graph",
+            states=("graph", "network", "kind", "node", "partner", "click", "label"),
+            panels=("layer-1", "layer-2", "layer-3"),
         ),
     ),
     labs=(

@@ -20,12 +20,12 @@ from explore.graphs.recordings import CONDENSATION, MEASURE_LABELS, MOTIF_STUDY,
 from explore.plotting.selection import by_name, check_recordings, single_recording
 from explore.widgets.controls import Choice, Control, Slider
 from explore.widgets.explorer import Explorer
+from explore.widgets.prediction import Prediction
 
 if TYPE_CHECKING:
     from torch import nn
 
-NO_GUESS = "choose …"
-GUESSES = ("none", "one to five", "more than five")
+ANSWERS = ("none", "one to five", "more than five")
 
 
 @cache
@@ -55,7 +55,7 @@ def motif_study() -> xarray.Dataset:
 
 
 def learnt_edges(recording: xarray.Dataset | None = None) -> Explorer:
-    """Guess how many edges a condensation has changed, then see the graph over its start.
+    """Predict how many edges a condensation has changed, then see the graph over its start.
 
     Args:
         recording: of a condensation; by default GSTAM on motif graphs, which ships.
@@ -65,18 +65,19 @@ def learnt_edges(recording: xarray.Dataset | None = None) -> Explorer:
     else:
         run = add_layout(single_recording(CONDENSATION, recording).load())
 
-    def source(guess: str, graph: int) -> xarray.Dataset:
-        data = condensation(run, graph=graph, hidden=guess == NO_GUESS)
-        changed = sum(edge_counts(data)[1:])
-        answer = GUESSES[0 if changed == 0 else 1 if changed <= 5 else 2]
-        verdict = "as you said" if guess == answer else f"the answer is {answer}"
-        return data if guess == NO_GUESS else data.assign_attrs(note=verdict)
+    prediction = Prediction(
+        "How many edges of this graph changed?", ANSWERS, _changed_edges, hides=True
+    )
+    controls: dict[str, Control] = {"graph": _graph_choice(run)}
+    source = partial(condensation, run)
+    return Explorer(source, Condensation, controls, "learnt-edges", prediction)
 
-    controls: dict[str, Control] = {
-        "guess": Choice("How many edges of this graph changed?", [NO_GUESS, *GUESSES]),
-        "graph": _graph_choice(run),
-    }
-    return Explorer(source, Condensation, controls, "learnt-edges")
+
+def _changed_edges(data: xarray.Dataset) -> str:
+    """Return which of ``ANSWERS`` is right, with the numbers."""
+    _, added, removed = edge_counts(data)
+    answer = ANSWERS[min(2, -(-(added + removed) // 5))]
+    return f"{answer} ({added} new, {removed} removed)" if added + removed else answer
 
 
 def step_by_step(*recordings: xarray.Dataset) -> Explorer:
@@ -91,7 +92,7 @@ def step_by_step(*recordings: xarray.Dataset) -> Explorer:
     names = list(by_name((str(run.attrs.get("name", "")) for run in runs), runs))
     steps = runs[0]["step"].values.tolist()
     controls: dict[str, Control] = {
-        "step": Slider("step", steps, steps[-1]),
+        "step": Slider("step", steps),
         "method": Choice(
             "method", names, names={name: METHOD_LABELS.get(name, name) for name in names}
         ),

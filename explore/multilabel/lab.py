@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache, partial
 
-import numpy as np
 import xarray
 
 from explore.core.recording import open_recording
@@ -33,9 +32,9 @@ from explore.multilabel.recordings import (
 from explore.plotting.selection import by_name, check_recordings, single_recording
 from explore.widgets.controls import Choice, Control, MultiChoice, Slider
 from explore.widgets.explorer import Explorer
+from explore.widgets.prediction import Prediction
 
-NO_GUESS = "choose …"
-GUESSES = ("pulls it as hard as one with equal labels", "pulls it, but weakly", "pushes it away")
+ANSWERS = ("pulls it as hard as one with equal labels", "pulls it, but weakly", "pushes it away")
 QUESTION_ROW = 4
 """The neighbour that the question is about: it shares one label of five."""
 
@@ -75,44 +74,32 @@ def weight_study() -> xarray.Dataset:
 
 
 def who_pulls(recording: xarray.Dataset | None = None) -> Explorer:
-    """Guess what an image that shares one label of five does to an anchor, then see all pulls.
+    """Predict what an image that shares one label of five does to an anchor, then see all pulls.
 
     Args:
         recording: a training with isotropic KMCL on images; by default the one that ships.
     """
     run = recording_of("kmcl") if recording is None else recording
 
-    def source(guess: str, correlation: str, overlap: str, alpha: float) -> xarray.Dataset:
-        data = anchor_pulls(
-            run,
-            correlation=correlation,
-            overlap=overlap,
-            alpha=alpha,
-            hidden=guess == NO_GUESS,
-        )
-        if guess == NO_GUESS:
-            return data.assign_attrs(note="The pulls are hidden until you choose an answer.")
-        answer = _answer(data["pull"].values)
-        verdict = "as you said" if guess == answer else f"you said: it {guess}"
-        return data.assign_attrs(
-            note=f"With these settings, the image with one label of five {answer} ({verdict})."
-        )
-
+    prediction = Prediction(
+        "What does an image that shares one label of five do to the anchor?",
+        ANSWERS,
+        _answer,
+        hides=True,
+    )
     controls: dict[str, Control] = {
-        "guess": Choice("An image that shares one label of five", [NO_GUESS, *GUESSES]),
         "correlation": Choice("J is", CORRELATION_NAMES, names=CORRELATION_LABELS),
         "overlap": Choice("measure of J", OVERLAP_NAMES),
         "alpha": Slider("positive from J ≥", ALPHAS),
     }
-    return Explorer(source, AnchorPulls, controls, "anchor-pulls")
+    return Explorer(partial(anchor_pulls, run), AnchorPulls, controls, "anchor-pulls", prediction)
 
 
-def _answer(pulls: np.ndarray) -> str:
-    """Return which of ``GUESSES`` is true of the pulls."""
-    pull = float(pulls[QUESTION_ROW])
-    if pull <= 0:
-        return GUESSES[2]
-    return GUESSES[0 if pull > 0.8 * float(pulls[1]) else 1]
+def _answer(data: xarray.Dataset) -> str:
+    """Return which of ``ANSWERS`` is true of the pulls, with the number."""
+    pull, full = data["pull"].values[[QUESTION_ROW, 1]].astype(float)
+    answer = ANSWERS[2 if pull <= 0 else 0 if pull > 0.8 * full else 1]
+    return f"{answer} ({pull:+.2f}, with these settings)".replace("-", "−")
 
 
 def see_embedding(*recordings: xarray.Dataset) -> Explorer:
@@ -131,7 +118,8 @@ def see_embedding(*recordings: xarray.Dataset) -> Explorer:
     labels = [str(label) for label in runs[0]["label"].values]
 
     controls: dict[str, Control] = {
-        "step": Slider("step", steps, steps[-1]),
+        # At step 0 all samples lie in one place.
+        "step": Slider("step", steps, steps[min(2, len(steps) - 1)]),
         "training": Choice(
             "loss", names, names={name: METHOD_LABELS.get(name, name) for name in names}
         ),

@@ -223,7 +223,7 @@ def times() -> Live:
         "times": Choice("times", [SHIPPED, OWN]),
     }
     explorer = Explorer(source, TimeByDensity, controls, "times")
-    live = Live({}, measure, lambda: None, lambda: None, "Measure here")
+    live = Live({}, measure, lambda: None, lambda: None, "Measure here", "measurements")
     live.show(explorer)
     return live
 

@@ -86,16 +86,38 @@ def test_the_changes_are_hidden_until_a_guess() -> None:
     assert "the real graph that it starts from" in explorer.alt
     assert edge_counts(explorer.data)[1:] == (0, 0)
     hidden = explorer.picture.png()
-    explorer.set(guess=lab.GUESSES[2])
+    explorer.set(prediction=lab.ANSWERS[2])
     assert explorer.picture.png() != hidden
     for graph in range(4):
         explorer.graph = graph
         _, added, removed = edge_counts(explorer.data)
         answer = 0 if added + removed == 0 else 1 if added + removed <= 5 else 2
-        for number, guess in enumerate(lab.GUESSES):
-            explorer.guess = guess
-            assert ("as you said" in explorer.alt) is (number == answer)
-            assert (f"the answer is {lab.GUESSES[answer]}" in explorer.alt) is (number != answer)
+        assert "You predicted: more than five." in explorer.view.note
+        assert f"The picture shows: {lab.ANSWERS[answer]}" in explorer.view.note
+
+
+@pytest.mark.parametrize(("changes", "answer"), [(0, 0), (1, 1), (5, 1), (6, 2), (20, 2)])
+def test_the_answer_counts_changed_edges(changes: int, answer: int) -> None:
+    data = lab.learnt_edges().data.copy(deep=True)
+    start, edges = data["start_edge"].values, data["edge"].values
+    edges[...] = start
+    pairs = np.argwhere(np.triu(start, 1))[:changes]
+    edges[tuple(pairs.T)] = edges[tuple(pairs.T[::-1])] = False
+    assert lab._changed_edges(data).partition(" (")[0] == lab.ANSWERS[answer]
+
+
+def test_the_steps_open_at_the_start() -> None:
+    explorer = lab.step_by_step()
+    assert explorer.step == 0
+    assert "none are removed; none are new" in explorer.alt
+
+
+def test_the_selected_nodes_are_named_with_their_marks() -> None:
+    explorer = editing().explorer
+    explorer.set(node=3, partner=7)
+    text = explorer.picture._chosen.get_text()
+    assert "node 3 (blue ring)" in text
+    assert "node 7 (purple square)" in text
 
 
 # ---- the editor

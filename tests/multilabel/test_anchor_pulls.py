@@ -144,7 +144,6 @@ def test_values_are_those_of_six_recorded_samples(
         "correlation": correlation,
         "overlap": overlap,
         "alpha": alpha,
-        "note": "",
     }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
+from text_boxes import problems
 
 from explore.multilabel import lab
 from explore.widgets.explorer import Explorer
@@ -27,8 +28,6 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_has_a_name_and_shows_every_value(explorer: Explorer) -> None:
-    if "guess" in explorer.controls:
-        explorer.set(guess=lab.GUESSES[0])
     if "mode" in explorer.controls:  # It needs a selection of labels.
         explorer.set(labels=explorer.data["label"].values[:2].tolist())
     check_controls(explorer, 3)
@@ -66,7 +65,7 @@ def test_the_pulls_are_hidden_until_a_guess() -> None:
     assert "pull hidden" in explorer.alt
     assert np.isnan(explorer.data["pull"].values).all()
     hidden = explorer.view.png
-    explorer.set(guess=lab.GUESSES[0])
+    explorer.set(prediction=lab.ANSWERS[0])
     assert explorer.view.png != hidden
     assert np.isfinite(explorer.data["pull"].values).all()
 
@@ -76,12 +75,10 @@ def test_the_pulls_are_hidden_until_a_guess() -> None:
 def test_the_verdict_follows_from_the_pulls(correlation: str, alpha: float) -> None:
     explorer = lab.who_pulls()
     explorer.set(correlation=correlation, alpha=alpha)
-    for guess in lab.GUESSES:
-        explorer.set(guess=guess)
-        pull, full = explorer.data["pull"].values[[lab.QUESTION_ROW, 1]]
-        answer = lab.GUESSES[2 if pull <= 0 else 0 if pull > 0.8 * full else 1]
-        assert f"one label of five {answer} (" in explorer.alt
-        assert ("as you said" in explorer.alt) is (guess == answer)
+    explorer.set(prediction=lab.ANSWERS[0])
+    pull, full = explorer.data["pull"].values[[lab.QUESTION_ROW, 1]]
+    answer = lab.ANSWERS[2 if pull <= 0 else 0 if pull > 0.8 * full else 1]
+    assert f"You predicted: {lab.ANSWERS[0]}. The picture shows: {answer} (" in explorer.view.note
 
 
 def test_the_question_is_about_an_image_with_one_label_of_five() -> None:
@@ -92,7 +89,7 @@ def test_the_question_is_about_an_image_with_one_label_of_five() -> None:
 
 def test_inside_the_logarithm_no_arrow_depends_on_the_measure_of_overlap() -> None:
     explorer = lab.who_pulls()
-    explorer.set(guess=lab.GUESSES[0])
+    explorer.set(prediction=lab.ANSWERS[0])
     pulls: dict[str, list[np.ndarray]] = {"inside": [], "outside": []}
     for correlation, values in pulls.items():
         for overlap in ("jaccard", "dice", "recall"):
@@ -104,6 +101,18 @@ def test_inside_the_logarithm_no_arrow_depends_on_the_measure_of_overlap() -> No
 
 
 # ---- the embedding
+
+
+def test_names_of_components_never_lie_on_one_another() -> None:
+    explorer = lab.see_embedding()
+    for step in explorer.controls["step"].values[:14]:  # type: ignore[union-attr]
+        explorer.step = step
+        assert problems(explorer.picture) == []
+        assert all(name.get_visible() for name in explorer.picture._names)
+
+
+def test_the_embedding_opens_before_it_is_ordered() -> None:
+    assert lab.see_embedding().step == 2
 
 
 def test_a_click_beside_a_point_makes_it_the_anchor() -> None:

@@ -53,10 +53,10 @@ def bin_of(first: np.ndarray, second: np.ndarray) -> str:
     if not both:
         return "0"
     if 10 * both <= 3 * either:
-        return "to 0.3"
+        return "≤ 0.3"
     if 5 * both <= 3 * either:
-        return "to 0.6"
-    return "below 1" if both < either else "1"
+        return "≤ 0.6"
+    return "< 1" if both < either else "1"
 
 
 def features_of(frame: xarray.Dataset) -> np.ndarray:
@@ -147,15 +147,15 @@ def test_the_rank_correlation_is_that_of_scipy(first: list[float], seed: int) ->
     ("shared", "either", "expected"),
     [
         (0, 5, "0"),
-        (1, 10, "to 0.3"),
-        (3, 10, "to 0.3"),
-        (6, 20, "to 0.3"),
-        (1, 3, "to 0.6"),
-        (3, 5, "to 0.6"),
-        (6, 10, "to 0.6"),
-        (12, 20, "to 0.6"),
-        (2, 3, "below 1"),
-        (19, 20, "below 1"),
+        (1, 10, "≤ 0.3"),
+        (3, 10, "≤ 0.3"),
+        (6, 20, "≤ 0.3"),
+        (1, 3, "≤ 0.6"),
+        (3, 5, "≤ 0.6"),
+        (6, 10, "≤ 0.6"),
+        (12, 20, "≤ 0.6"),
+        (2, 3, "< 1"),
+        (19, 20, "< 1"),
         (1, 1, "1"),
         (20, 20, "1"),
     ],

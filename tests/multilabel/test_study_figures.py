@@ -60,12 +60,13 @@ def test_rows_of_losses_have_means_differences_and_settings() -> None:
     data = training_losses(small_study())
     picture = TrainingLosses(data)
     rows = picture.table(data)
-    assert rows["loss"].tolist() == ["bce", "kmcl"]
-    assert rows["mean"].tolist() == pytest.approx([0.86, 0.92])
-    assert rows["minus bce"].tolist() == pytest.approx([0, 0.06], abs=1e-7)
-    assert rows["half interval"][1] == pytest.approx(12.706204736 * 0.02, rel=1e-5)
+    assert rows["loss"].tolist() == ["BCE", "KMCL"]
+    assert rows["mean mAP, %"].tolist() == pytest.approx([86, 92])
+    assert rows["minus BCE, points"].tolist() == pytest.approx([0, 6], abs=1e-5)
+    half = rows["± half of the 95% interval, points"]
+    assert half[1] == pytest.approx(12.706204736 * 2, rel=1e-5)
     assert picture.describe(data) == (
-        "scenes, mAP on test samples over 2 seeds; in brackets points more than BCE with 95 % "
+        "scenes, mAP on test samples over 2 seeds; in brackets points more than BCE with 95% "
         "interval: BCE 86.0%, KMCL 92.0% (+6.0 ± 25.4)."
     )
     texts = texts_of(picture)
@@ -106,7 +107,7 @@ def test_an_unfinished_study_of_losses_is_drawn() -> None:
     picture = TrainingLosses(data)
     assert "over 1 seed;" in picture.describe(data)
     assert picture.describe(data).endswith("ASL 80.0%, KMCL not trained.")
-    assert "minus ASL, 95 % interval" in texts_of(picture), "BCE was not studied"
+    assert "minus ASL, 95% interval" in texts_of(picture), "BCE was not studied"
     empty = training_losses(study.assign(score=study["score"] * NAN))
     assert (empty.attrs["low"], empty.attrs["high"], empty.attrs["widest"]) == (0, 1, 0.02)
     assert "nan" not in TrainingLosses(empty).describe(empty)
@@ -148,11 +149,15 @@ def test_weights_are_sorted_and_averaged() -> None:
     data = contrast_weight(small_weights())
     rows = ContrastWeight(data).table(data)
     assert rows["weight"].tolist() == [0, 0.02, 1]
-    assert rows["mAP"].tolist() == pytest.approx([0.85, 0.7, 0.55])
-    assert rows["spread of predictions"].tolist() == pytest.approx([0.3, 0.2, 0.01])
-    assert rows["classification"].tolist() == pytest.approx([1, 0.6, 0.1])
-    assert rows["reconstruction"].tolist() == pytest.approx([0, 0.1, 0.2])
-    assert rows["contrast"].tolist() == pytest.approx([0, 0.3, 0.7])
+    assert rows["mAP, %"].tolist() == pytest.approx([85, 70, 55])
+    deviations = 100 * data["held_out_map"].std("run", ddof=1).values
+    assert rows["mAP, %: ± standard deviation over seeds"].tolist() == pytest.approx(
+        deviations, rel=1e-4
+    )
+    assert rows["spread"].tolist() == pytest.approx([0.3, 0.2, 0.01])
+    shares = {"classification": [100, 60, 10], "reconstruction": [0, 10, 20]}
+    for name, values in (shares | {"contrast": [0, 30, 70]}).items():
+        assert rows[f"{name}: mean share of the gradient, %"].tolist() == pytest.approx(values)
 
 
 def test_the_shares_are_stacked_to_one() -> None:
@@ -270,9 +275,9 @@ def small_training(**options: Any) -> xarray.Dataset:
 def test_samples_are_exact_if_all_labels_are_right() -> None:
     data = uncertainty_by_count(small_training())
     rows = UncertaintyByCount(data).table(data)
-    assert rows["labels"].tolist() == [1, 1, 1, 2, 2, 2]
-    assert rows["exact"].tolist() == [True, False, True, False, True, False]
-    assert rows["uncertainty"].tolist() == pytest.approx(EPISTEMIC)
+    assert rows["number of labels"].tolist() == [1, 1, 1, 2, 2, 2]
+    assert rows["predicted exactly"].tolist() == ["yes", "no", "yes", "no", "yes", "no"]
+    assert rows["epistemic: sum of variances"].tolist() == pytest.approx(EPISTEMIC)
     by_rank = uncertainty_by_count(small_training(), threshold=None)
     assert by_rank["exact"].values.tolist() == [True, True, True, True, True, False]
     higher = uncertainty_by_count(small_training(), threshold=0.65)

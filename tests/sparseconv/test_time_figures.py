@@ -146,7 +146,7 @@ def test_the_lab_measures_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> No
     explorer.times = "measured here"
     assert "not measured here yet" in explorer.alt
     after = measured(live)
-    assert "14 of 14" in live.job.text
+    assert "14 of 14 measurements" in live.job.text
     assert after.shape == before.shape
     assert not np.array_equal(after, before)
     assert "measured here, just now, on " in explorer.alt

@@ -80,16 +80,21 @@ class GraphAccuracies(Picture):
         right = self.figure.add_axes((0.65, 0.13, 0.33, 0.68))
         label = MEASURE_LABELS[str(data["measure"].values)]
         left.set(xlim=(0, 1), xlabel=f"{label} on the test graphs")
-        right.set(xlim=(-0.5, 0.5), xlabel=f"difference in {label}")
+        right.set(xlim=(-50, 50), xlabel=f"percentage points of {label}")
+        left.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        right.xaxis.set_major_formatter(lambda value, _: points_text(value, 0))
+        self.panel("scores", left)
+        self.panel("differences", right)
         set_title(left, "each dot is one split, the bar is the mean")
         baseline = METHOD_LABELS.get(data.attrs["baseline"], data.attrs["baseline"])
-        set_title(right, f"minus {baseline}, with 95 % interval")
+        set_title(right, f"minus {baseline}, with 95% interval")
         for axes in (left, right):
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.grid(axis="x", color=GRID_GREY)
             axes.set_axisbelow(True)
         left.set_yticks(rows, names)
-        right.set_yticks(rows, [])
+        right.set_yticks(rows, names)
+        right.tick_params(axis="y", labelleft=False)
         right.axvline(0, color="black", lw=1)
         self._dots = self.moving(
             left.plot([], [], "o", ms=4, color=EDGE_GREY, mfc="none", zorder=2)[0]
@@ -114,10 +119,10 @@ class GraphAccuracies(Picture):
         self._dots.set_data(scores.ravel(), places.ravel())
         summary = _summary(data)
         self._means.set_data(summary[:, 0], rows)
-        self._differences.set_data(summary[:, 2], rows)
+        self._differences.set_data(100 * summary[:, 2], rows)
         segments = [
             [(middle - half, row), (middle + half, row)]
-            for row, (middle, half) in enumerate(summary[:, 2:])
+            for row, (middle, half) in enumerate(100 * summary[:, 2:])
             if np.isfinite(half)
         ]
         self._intervals.set_segments(segments)
@@ -132,28 +137,49 @@ class GraphAccuracies(Picture):
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the mean of each training set and its difference in words."""
-        parts = [
-            f"{METHOD_LABELS.get(str(name), str(name))} {mean:.1%} ({100 * difference:+.1f})"
-            for name, (mean, _, difference, _) in zip(
-                data["training_set"].values, _summary(data), strict=True
-            )
-        ]
+        parts = []
+        for name, (mean, _, difference, half) in zip(
+            data["training_set"].values, _summary(data), strict=True
+        ):
+            text = f"{METHOD_LABELS.get(str(name), str(name))} {mean:.1%}"
+            if str(name) != data.attrs["baseline"]:
+                interval = f" ± {100 * half:.1f}" if np.isfinite(half) else ""
+                text += f" ({points_text(100 * difference)}{interval})"
+            parts.append(text)
         baseline = METHOD_LABELS.get(data.attrs["baseline"], data.attrs["baseline"])
         label = MEASURE_LABELS[str(data["measure"].values)]
         return (
             f"{data.attrs['data']}, {int(data['graphs_per_class'])} per class, {label} on test "
-            f"graphs and, in brackets, percentage points more than {baseline}: {', '.join(parts)}."
+            f"graphs and, in brackets, percentage points more than {baseline}, with 95% interval: "
+            f"{', '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Return mean, standard deviation and paired difference of each training set."""
         import pandas
 
-        columns = ["mean", "std", f"minus {data.attrs['baseline']}", "half interval"]
-        rows = pandas.DataFrame(_summary(data), columns=columns)
+        baseline = METHOD_LABELS.get(data.attrs["baseline"], data.attrs["baseline"])
+        columns = [
+            f"mean {MEASURE_LABELS[str(data['measure'].values)]}, %",
+            "standard deviation over splits, points",
+            f"minus {baseline}, points",
+            "± half of the 95% interval, points",
+        ]
+        rows = pandas.DataFrame(100 * _summary(data), columns=columns)
         names = [METHOD_LABELS.get(str(name), str(name)) for name in data["training_set"].values]
         rows.insert(0, "trained on", names)
         return rows
+
+
+def points_text(points: float, digits: int = 1) -> str:
+    """Return a difference with its sign, such as "−5.0"; 0 has none.
+
+    Example:
+        >>> points_text(2.04), points_text(-3, 0), points_text(-0.01)
+        ('+2.0', '−3', '0.0')
+    """
+    text = f"{points:+.{digits}f}"
+    return text.lstrip("+-") if not float(text) else text.replace("-", "−")
 
 
 def _summary(data: xarray.Dataset) -> np.ndarray:

@@ -88,7 +88,6 @@ def condensation(
         },
         {
             "data": str(run.attrs["config"]["data"]["name"]),
-            "note": "",
             "steps_can_be_chosen": step is not None,
         },
     )
@@ -117,6 +116,7 @@ class Condensation(Picture):
         self._heading = add_heading(self, 0.95)
         self._counts = add_caption(self, 0.02, 0.885)
         axes = self.figure.add_axes((0.01, 0.18, 0.36, 0.66))
+        self.panel("graph", axes)
         self._drawing = GraphDrawing(self, axes)
         for name, style in EDGE_STYLES.items():
             self._drawing.add_edge_style(name, *style)
@@ -145,9 +145,11 @@ class Condensation(Picture):
         self.figure.colorbar(
             self._matrix, cax=bar_axes, orientation="horizontal", ticks=[0, 0.5, 1]
         )
+        self.panel("edges", axes, bar_axes)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
         axes = self._axes = self.figure.add_axes((0.75, 0.17, 0.235, 0.6))
+        self.panel("curve", axes)
         set_title(axes, "distance to the real graphs")
         steps = data["curve_step"].values
         for row, name in enumerate(data["method"].values):
@@ -164,7 +166,7 @@ class Condensation(Picture):
                 label=label_of(str(name)),
             )
         finite = data["distance"].values[np.isfinite(data["distance"].values)]
-        axes.set(xlabel="step", xlim=(0, max(1, int(steps[-1]))))
+        axes.set(xlabel="step", xlim=(0, 1.02 * max(1, int(steps[-1]))))
         axes.set_ylim(0, 1.25 * float(finite.max()) if len(finite) else 1)
         axes.grid(color=GRID_GREY)
         axes.legend(loc="upper right")
@@ -211,9 +213,9 @@ class Condensation(Picture):
             {
                 "node": pairs[:, 0],
                 "neighbour": pairs[:, 1],
-                "at the start": start[tuple(pairs.T)],
-                "now": edges[tuple(pairs.T)],
-                "probability": data["edge_probability"].values[tuple(pairs.T)],
+                "edge at the start": _yes_or_no(start[tuple(pairs.T)]),
+                "edge now": _yes_or_no(edges[tuple(pairs.T)]),
+                "probability of the edge": data["edge_probability"].values[tuple(pairs.T)],
             }
         )
 
@@ -224,13 +226,16 @@ class Condensation(Picture):
         return step_targets(self, self._axes, data["curve_step"].values)
 
 
+def _yes_or_no(values: np.ndarray) -> np.ndarray:
+    return np.where(values, "yes", "no").astype(object)
+
+
 def _count_text(data: xarray.Dataset) -> str:
     before, added, removed = edge_counts(data)
     if bool(data["hidden"]):
         return f"the real graph that it starts from: {before} edges"
-    note = f"; {data.attrs['note']}" if data.attrs["note"] else ""
     return (
         f"step {int(data['step'])}: of {before} edges of the start, {removed or 'none'} "
         f"{'is' if removed == 1 else 'are'} removed; {added or 'none'} "
-        f"{'is' if added == 1 else 'are'} new{note}"
+        f"{'is' if added == 1 else 'are'} new"
     )

@@ -123,11 +123,14 @@ class SelectionRing:
     Args:
         drawing: of the graph.
         colour: name of a colour of ``PALETTE``.
-        style: of its line.
+        marker, size: of the ring, in points.
+
+    Attributes:
+        artist: the ring.
     """
 
     def __init__(self, drawing: GraphDrawing, colour: str, marker: str, size: float = 17.0) -> None:
-        self._ring = drawing._picture.moving(
+        self.artist = drawing._picture.moving(
             drawing.axes.plot(
                 [], [], ls="", marker=marker, ms=size, mfc="none", mec=PALETTE[colour], mew=2.2,
                 zorder=5,
@@ -136,7 +139,7 @@ class SelectionRing:
 
     def show(self, position: np.ndarray | None) -> None:
         """Show the ring at a position, or hide it for None."""
-        self._ring.set_data(*(([], []) if position is None else position[:, None]))
+        self.artist.set_data(*(([], []) if position is None else position[:, None]))
 
 
 def shade(attention: np.ndarray) -> np.ndarray:

@@ -77,14 +77,17 @@ class MotifAttention(Picture):
         conditions = [str(name) for name in data["condition"].values]
         boxes = ((0.22, 0.15, 0.29, 0.6), (0.735, 0.15, 0.245, 0.6))
         titles = ("do high scores lie on the motif?", "does the network need the motif?")
-        labels = ("AUROC; 0.5 is chance", "accuracy; 0.5 is chance")
+        labels = ("AUROC; 0.5 is chance", "accuracy; 50% is chance")
         self._bars, self._dots = [], []
         for box, title, label, rows in zip(boxes, titles, labels, (names, conditions), strict=True):
             axes = self.figure.add_axes(box)
             axes.set(xlim=(0, 1.02), xlabel=label, ylim=(len(rows) - 0.5, -0.5))
             axes.set_yticks(range(len(rows)), rows)
+            self.panel("motif" if rows is names else "accuracy", axes)
             axes.grid(axis="x", color=GRID_GREY)
             axes.set_axisbelow(True)
+            if rows is conditions:
+                axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
             axes.axvline(0.5, color="black", lw=1, ls=(0, (4, 2)))
             set_title(axes, title)
             bars = axes.barh(range(len(rows)), 0, height=0.6, color=BAR_GREY, zorder=1)
@@ -126,9 +129,11 @@ class MotifAttention(Picture):
         """Return mean and standard deviation of every bar."""
         import pandas
 
-        rows = [
-            (measure, str(name), *mean_and_std(values))
-            for measure, dim in (("auroc", "scorer"), ("accuracy", "condition"))
-            for name, values in zip(data[dim].values, data[measure].values, strict=True)
-        ]
-        return pandas.DataFrame(rows, columns=["measure", "of", "mean", "std"])
+        rows = []
+        for measure, unit in (("auroc", "AUROC"), ("accuracy", "accuracy, %")):
+            dim, factor = ("scorer", 1) if measure == "auroc" else ("condition", 100)
+            for name, values in zip(data[dim].values, data[measure].values, strict=True):
+                mean, deviation = mean_and_std(factor * values)
+                rows.append((unit, SCORER_LABELS.get(str(name), str(name)), mean, deviation))
+        columns = ["measure", "of", "mean", "± standard deviation over networks"]
+        return pandas.DataFrame(rows, columns=columns)

@@ -122,6 +122,7 @@ class NodeAttention(Picture):
         self.drawings, self._titles, self._rings = [], [], []
         for layer in range(layers):
             axes = self.figure.add_axes((0.015 + layer * width, 0.21, width - 0.01, 0.6))
+            self.panel(f"layer-{layer + 1}", axes)
             drawing = GraphDrawing(self, axes, 130.0 if is_small else 22.0)
             for name, style in EDGE_STYLES.items():
                 drawing.add_edge_style(name, *style)
@@ -129,12 +130,14 @@ class NodeAttention(Picture):
                 drawing.add_labels([str(name) for name in data["label_name"].values])
             self.drawings.append(drawing)
             self._titles.append(self.moving(set_title(axes, "")))
-            self._rings.append(
-                (SelectionRing(drawing, "blue", "o"), SelectionRing(drawing, "purple", "s", 15.0))
-            )
+            rings = SelectionRing(drawing, "blue", "o"), SelectionRing(drawing, "purple", "s", 15.0)
+            for ring in rings:
+                self.furniture(ring.artist)
+            self._rings.append(rings)
         add_attention_bar(self, (0.955, 0.34, 0.014, 0.36))
         self._build_bars(data)
-        self._change = add_caption(self, 0.45, 0.05)
+        self._chosen = self.furniture(self.moving(self.figure.text(0.45, 0.215, "", va="center")))
+        self._change = self.furniture(add_caption(self, 0.45, 0.05))
         notes = ["darker node: more attention, in its panel"]
         notes += ["thick rim: the motif"] if bool(data["motif"].any()) else []
         self.figure.text(0.45, 0.16, "   ".join(notes), va="center")
@@ -187,6 +190,7 @@ class NodeAttention(Picture):
         action = "joins it or parts it" if bool(data["joins"]) else "selects it"
         edit = f"last edit: {change}" if change else "no edit yet"
         self._change.set_text(f"{edit}; a click on a node {action}")
+        self._chosen.set_text(_selection_text(data))
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the graph, the last edit, the prediction and the highest nodes in words."""
@@ -238,3 +242,16 @@ class NodeAttention(Picture):
             for drawing in self.drawings
             for target in node_targets(self, drawing.axes, positions, states)
         ]
+
+
+def _selection_text(data: xarray.Dataset) -> str:
+    """Return the numbers of the selected node and of the other one, and how they are marked."""
+    alive, texts = data["alive"].values, []
+    for name, text in (
+        ("selected", "selected: node {} (blue ring)"),
+        ("partner", "other: node {} (purple square)"),
+    ):
+        node = int(data[name])
+        if node != NO_NODE and alive[node]:
+            texts.append(text.format(node))
+    return "   ".join(texts)

@@ -17,7 +17,7 @@ from explore.multilabel.recordings import TRAINING
 from explore.plotting.frame import add_caption, add_heading, add_image_axes
 from explore.plotting.picture import Picture
 from explore.plotting.selection import selects
-from explore.plotting.style import FRAME_GREY, PALETTE
+from explore.plotting.style import PALETTE
 
 if TYPE_CHECKING:
     import pandas
@@ -33,6 +33,11 @@ POINTS_PER_PULL = 3.5
 
 WIDEST = 16.0
 """Width of the widest arrow, in points."""
+
+LEGEND = (
+    "blue: the anchor is pulled there; orange, dashed: it is pushed away\n"
+    "width and number: the derivative of the loss with respect to the similarity"
+)
 
 ROW_HEIGHT = 0.158
 """Distance between two neighbours, in heights of the figure."""
@@ -137,7 +142,7 @@ def anchor_pulls(
             "point": ("sample", np.array(rows)),
             "step": int(frame["step"]),
         },
-        {"correlation": correlation, "overlap": overlap, "alpha": alpha, "note": ""},
+        {"correlation": correlation, "overlap": overlap, "alpha": alpha},
     )
 
 
@@ -151,7 +156,7 @@ class AnchorPulls(Picture):
         """Draw frames for six images, five arrows and their texts."""
         self._heading = add_heading(self, 0.965)
         self._caption = add_caption(self, 0.02, 0.92)
-        self._foot = add_caption(self, 0.02, 0.03)
+        self._foot = add_caption(self, 0.02, 0.04)
         count = data.sizes["sample"] - 1
         self._images = [self._add_image((0.05, 0.33, 0.2, 0.32), data["image"].values[0])]
         names = [str(name) for name in data["label_set"].values]
@@ -210,11 +215,8 @@ class AnchorPulls(Picture):
             f"overlap: {data.attrs['overlap']}, positive from {data.attrs['alpha']:.2f}; "
             f"components of step {int(data['step'])}"
         )
-        note = data.attrs["note"]
-        self._foot.set_text(
-            note or "blue: the anchor is pulled there; orange, dashed: pushed away; width: how hard"
-        )
-        self._foot.set_color(PALETTE["black"] if note else FRAME_GREY)
+        hidden = bool(np.isnan(pulls[1:]).all())
+        self._foot.set_text("The pulls are hidden until you have predicted." if hidden else LEGEND)
 
     def describe(self, data: xarray.Dataset) -> str:
         """Return the pulls in words."""
@@ -223,11 +225,10 @@ class AnchorPulls(Picture):
             pull = float(data["pull"][number])
             verb = "pull hidden" if np.isnan(pull) else f"pull {pull:+.2f}"
             parts.append(f"overlap {float(data['overlap'][number]):.2f}, {verb}")
-        note = f" {data.attrs['note']}" if data.attrs["note"] else ""
         return (
             f"J {data.attrs['correlation']}, {data.attrs['overlap']} from "
             f"{data.attrs['alpha']:.2f}, step {int(data['step'])}. Five images and an anchor with "
-            f"{data['label_set'].values[0]}: {'; '.join(parts)}.{note}"
+            f"{data['label_set'].values[0]}: {'; '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
@@ -237,10 +238,10 @@ class AnchorPulls(Picture):
         return pandas.DataFrame(
             {
                 "labels": data["label_set"].values[1:],
-                "overlap": data["overlap"].values[1:],
-                "positive": data["positive"].values[1:],
-                "similarity": data["similarity"].values[1:],
-                "pull": data["pull"].values[1:],
+                f"overlap J ({data.attrs['overlap']})": data["overlap"].values[1:],
+                "positive": np.where(data["positive"].values[1:], "yes", "no").astype(object),
+                "mean similarity of the components": data["similarity"].values[1:],
+                "pull (above 0: pulls, below 0: pushes)": data["pull"].values[1:],
             }
         )
 

@@ -124,9 +124,11 @@ class ContrastWeight(Picture):
                 ec="black",
                 zorder=4,
             )
-            self._frames.append(self.moving(axes.add_patch(frame)))
+            self._frames.append(self.furniture(self.moving(axes.add_patch(frame))))
             self._draw_references(axes, weights, float(data["default_weight"]))
         precision, spread, shares = self._axes
+        for name, axes in zip(("score", "spread", "gradient"), self._axes, strict=True):
+            self.panel(name, axes)
         precision.set(ylim=_limits(data.attrs["low"], data.attrs["high"]))
         precision.set_xticklabels([])
         spread.set(
@@ -210,17 +212,19 @@ class ContrastWeight(Picture):
         return f"{data.attrs['data']}, KMCL with {_numbers_text(data, marked)}. {first}. {second}."
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
-        """Return one row for each weight: mean mAP, spread and shares."""
+        """Return one row for each weight: mAP and spread over seeds, and mean shares."""
         import pandas
 
-        shares = _means(data["gradient_share"].values)
-        columns = {
-            "weight": data["weight"].values,
-            "mAP": _means(data["held_out_map"].values),
-            "spread of predictions": _means(data["prediction_spread"].values),
-        }
         names = [str(name) for name in data["weight_term"].values]
-        return pandas.DataFrame(columns | dict(zip(names, shares, strict=True)))
+        columns = {"weight": data["weight"].values}
+        measures = {"mAP, %": 100 * data["held_out_map"], "spread": data["prediction_spread"]}
+        for name, values in measures.items():
+            means, deviations = zip(*map(mean_and_std, values.values), strict=True)
+            columns[name] = np.array(means)
+            columns[f"{name}: ± standard deviation over seeds"] = np.array(deviations)
+        for name, shares in zip(names, _means(data["gradient_share"].values), strict=True):
+            columns[f"{name}: mean share of the gradient, %"] = 100 * shares
+        return pandas.DataFrame(columns)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return a target for each weight in each of the three axes."""

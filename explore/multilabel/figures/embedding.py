@@ -26,6 +26,10 @@ COLOUR_LEVELS = 21
 """Colours of the overlap: one for each 0.05."""
 
 CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 61)) for f in (np.cos, np.sin)], 1)
+OUTWARDS = (1.0, 1.3, 1.7, 2.2, 3.0, 4.0, 6.0, 9.0)
+"""Multiples of a component's radius at which its name is placed."""
+NAME_TURN, NAME_MARGIN = 5, 2.0
+"""Points of a circle from one place for a name to the next, and pixels around a name."""
 MARGIN = 0.06
 """Empty part of the axes on each side, as a share of the positions' range."""
 
@@ -77,7 +81,10 @@ class Embedding(Picture):
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8})
         scale = ScalarMappable(Normalize(0, 1), SEQUENTIAL)
         bar = self.figure.colorbar(scale, cax=self.figure.add_axes((0.565, 0.1, 0.012, 0.77)))
+        self.panel("embedding", axes, bar.ax)
         bar.set_label("overlap of labels with the anchor (Jaccard)")
+        hint = self.figure.text(0.555, 0.89, "(click a point)", ha="right", fontsize=9)
+        self.furniture(hint)
         self._build_side(data)
 
     def _build_side(self, data: xarray.Dataset) -> None:
@@ -172,11 +179,38 @@ class Embedding(Picture):
             [c + r * CIRCLE for c, r in zip(centre[visible], radius[visible], strict=True)]
         )
         self._circles.set_linewidth(0.6 + 2.4 * weight[visible] if visible.any() else 1.0)
+        placed: list[Any] = []
         for number, text in enumerate(self._names):
             text.set_visible(bool(visible[number]))
-            if visible[number]:  # at different angles, as components may lie upon each other
-                turn = CIRCLE[60 * number // len(self._names)]
-                text.set_position(tuple(centre[number] + radius[number] * turn))
+            if visible[number]:
+                self._place_name(number, text, centre[number], float(radius[number]), placed)
+
+    def _place_name(
+        self, number: int, text: Any, centre: np.ndarray, radius: float, placed: list[Any]
+    ) -> None:
+        """Place the name of a component on its circle, where it lies on no other name.
+
+        Names begin at different angles, as components may lie upon each other. Small circles have
+        no place for all names on them: then a name moves outwards.
+        """
+        canvas: Any = self._canvas
+        renderer, inside = canvas.get_renderer(), self.axes.get_window_extent()
+        first = 60 * number // len(self._names)
+        for factor in OUTWARDS:
+            for turn in np.roll(CIRCLE[:-1], -first, 0)[::NAME_TURN]:
+                text.set_position(tuple(centre + factor * radius * turn))
+                box = text.get_window_extent(renderer).padded(NAME_MARGIN)
+                if box.overlaps(inside) and not (
+                    inside.x0 <= box.x0
+                    and box.x1 <= inside.x1
+                    and inside.y0 <= box.y0
+                    and box.y1 <= inside.y1
+                ):
+                    continue
+                if not any(box.overlaps(other) for other in placed):
+                    placed.append(box)
+                    return
+        text.set_visible(False)
 
     def pick(self, data: xarray.Dataset, x: float, y: float) -> Mapping[str, Any]:
         """Return the closest point as the new anchor."""
@@ -214,12 +248,12 @@ class Embedding(Picture):
             {
                 "sample": range(count),
                 "labels": [_label_text(data, row) for row in range(count)],
-                "passes the filter": data["passes"].values,
-                "x": data["position"].values[:, 0],
-                "y": data["position"].values[:, 1],
-                "overlap": data["overlap"].values,
-                "pull": data["pull"].values,
-                "cosine": data["similarity"].values,
+                "passes the filter": np.where(data["passes"].values, "yes", "no").astype(object),
+                "first principal axis": data["position"].values[:, 0],
+                "second principal axis": data["position"].values[:, 1],
+                "overlap with the anchor (Jaccard)": data["overlap"].values,
+                "pull on the anchor": data["pull"].values,
+                "cosine to the anchor": data["similarity"].values,
             }
         )
 

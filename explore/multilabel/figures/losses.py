@@ -92,14 +92,17 @@ class TrainingLosses(Picture):
         left.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         right.xaxis.set_major_formatter(lambda value, _: _points_text(value))
         set_title(left, "a dot is one seed, the bar is the mean")
-        set_title(right, f"minus {loss_label(data.attrs['baseline'])}, 95 % interval")
+        set_title(right, f"minus {loss_label(data.attrs['baseline'])}, 95% interval")
         for axes in (left, right):
             axes.set_ylim(len(names) - 0.5, -0.5)
             axes.grid(axis="x", color=GRID_GREY)
             axes.set_axisbelow(True)
             axes.tick_params(axis="y", length=0)
         left.set_yticks(rows, names)
-        right.set_yticks(rows, [])
+        right.set_yticks(rows, names)
+        right.tick_params(axis="y", labelleft=False)
+        self.panel("scores", left)
+        self.panel("differences", right)
         right.axvline(0, color="black", lw=1)
         self._labels = [self._axis_label(axes) for axes in (left, right)]
         self._dots = self.moving(
@@ -146,8 +149,8 @@ class TrainingLosses(Picture):
             f"{data.attrs['data']}: {measure} of {len(scores)} losses on {data.attrs['split']}"
         )
         self._caption.set_text(
-            f"{_seeds_text(data)}; rate and weight (a multiple of its default) were chosen on "
-            "validation samples"
+            f"{_seeds_text(data)}; learning rate and weight (a multiple of its default) were "
+            "chosen on validation samples"
         )
 
     def describe(self, data: xarray.Dataset) -> str:
@@ -160,21 +163,28 @@ class TrainingLosses(Picture):
             text = f"{mean:.1%}" if np.isfinite(mean) else "not trained"
             if str(name) != data.attrs["baseline"] and np.isfinite(difference):
                 width = f" ± {100 * interval:.1f}" if np.isfinite(interval) else ""
-                text += f" ({100 * difference:+.1f}{width})"
+                text += f" ({100 * difference:+.1f}{width})".replace("-", "−")
             parts.append(f"{loss_label(str(name))} {text}")
         return (
             f"{data.attrs['data']}, {measure} on {data.attrs['split']} over {_seeds_text(data)}; "
-            f"in brackets points more than {baseline} with 95 % interval: {', '.join(parts)}."
+            f"in brackets points more than {baseline} with 95% interval: {', '.join(parts)}."
         )
 
     def table(self, data: xarray.Dataset) -> pandas.DataFrame:
         """Return mean, standard deviation, paired difference and settings of each loss."""
         import pandas
 
-        columns = ["mean", "std", f"minus {data.attrs['baseline']}", "half interval"]
-        rows = pandas.DataFrame(_summary(data), columns=columns)
-        rows.insert(0, "loss", [str(name) for name in data["training_loss"].values])
-        return rows.assign(rate=data["rate"].values, weight=data["weight"].values)
+        columns = [
+            f"mean {data['measure'].values}, %",
+            "standard deviation over seeds, points",
+            f"minus {loss_label(data.attrs['baseline'])}, points",
+            "± half of the 95% interval, points",
+        ]
+        rows = pandas.DataFrame(100 * _summary(data), columns=columns)
+        rows.insert(0, "loss", [loss_label(str(name)) for name in data["training_loss"].values])
+        rows["learning rate"] = data["rate"].values
+        rows["weight, times its default"] = data["weight"].values
+        return rows
 
     def _axis_label(self, axes: Axes) -> Any:
         """Add a label below an axis that may change."""

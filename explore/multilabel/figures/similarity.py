@@ -28,7 +28,7 @@ SIMILARITY_LABELS = {
 }
 
 BIN_EDGES = (0.0, 0.3 + ROUNDING, 0.6 + ROUNDING, 1 - ROUNDING)
-BIN_NAMES = ("0", "to 0.3", "to 0.6", "below 1", "1")
+BIN_NAMES = ("0", "≤ 0.3", "≤ 0.6", "< 1", "1")
 """Bins of the Jaccard overlap: no shared label, up to 0.3, and so on, up to equal label sets."""
 
 QUARTILES = ("lower quartile", "median", "upper quartile")
@@ -130,13 +130,15 @@ class SimilarityByOverlap(Picture):
         self._heading = add_heading(self, 0.95)
         self._caption = add_caption(self, 0.02, 0.03)
         count = data.sizes["training"]
-        width = 0.92 / count
+        width = 0.905 / count
         self._bars, self._medians, self._titles = [], [], []
         places = np.arange(len(BIN_NAMES))
         # A cosine may be below 0, the similarity of mixtures may not.
         limits = (-1.05 if data.attrs["similarity_kind"] == "features" else -0.05, 1.05)
         for number in range(count):
-            axes = self.figure.add_axes((0.065 + number * width, 0.2, width - 0.035, 0.6))
+            axes = self.figure.add_axes((0.09 + number * width, 0.2, width - 0.045, 0.5))
+            letters = str(data["training"].values[number]).lower()
+            self.panel("".join(c if c.isascii() and c.isalnum() else "-" for c in letters), axes)
             axes.set(xlim=(-0.6, len(places) - 0.4), ylim=limits)
             axes.set_xticks(places, BIN_NAMES)
             axes.set_xlabel("overlap of the labels (Jaccard)")
@@ -161,16 +163,13 @@ class SimilarityByOverlap(Picture):
             self._bars[number].set_segments([[(k, low[k]), (k, high[k])] for k in rows])
             self._medians[number].set_data(rows, middle[rows])
             self._titles[number].set_text(
-                f"{data['training'].values[number]}: {data['measure'].values[number]}"
+                f"{data['training'].values[number]}, step {int(data['training_step'][number])}\n"
+                f"{data['measure'].values[number]}\n"
+                f"rank correlation {float(data['correlation'][number]):.2f}"
             )
-        parts = [
-            f"{name} {value:.2f}"
-            for name, value in zip(data["training"].values, data["correlation"].values, strict=True)
-        ]
-        self._heading.set_text("rank correlation with the overlap: " + ", ".join(parts))
-        steps = ", ".join(map(str, data["training_step"].values))
+        self._heading.set_text("Does the similarity follow the overlap of the labels?")
         self._caption.set_text(
-            f"bars: the middle half of all pairs of held-out samples, lines: medians; steps {steps}"
+            "bars: the middle half of all pairs of held-out samples; lines: medians"
         )
 
     def describe(self, data: xarray.Dataset) -> str:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pandas
 
 UNCERTAINTY_LABELS = {
-    "aleatoric": "aleatoric uncertainty (trace)",
-    "epistemic": "epistemic uncertainty (trace)",
-    "total": "total uncertainty (trace)",
+    "aleatoric": "aleatoric: sum of variances",
+    "epistemic": "epistemic: sum of variances",
+    "total": "total: sum of variances",
     "entropy": "entropy of the weights (nats)",
-    "log_volume": "log-volume",
+    "log_volume": "log-volume of the mixture",
 }
 
 GROUPS = (("exact", "blue", "o", -1), ("not exact", "vermilion", "s", 1))
@@ -119,6 +119,7 @@ class UncertaintyByCount(Picture):
         self._heading = add_heading(self, 0.955)
         self._captions = [add_caption(self, 0.02, y) for y in (0.895, 0.85)]
         axes = self.figure.add_axes((0.115, 0.2, 0.87, 0.55))
+        self.panel("uncertainty", axes)
         low, high = float(data.attrs["low"]), float(data.attrs["high"])
         margin = MARGIN * ((high - low) or 1.0)
         slots = data.sizes["label_count"]
@@ -213,8 +214,13 @@ class UncertaintyByCount(Picture):
         """Return one row for each sample."""
         import pandas
 
-        names = ["labels", "exact", "uncertainty"]
-        return pandas.DataFrame({name: data[name].values for name in names})
+        return pandas.DataFrame(
+            {
+                "number of labels": data["labels"].values,
+                "predicted exactly": np.where(data["exact"].values, "yes", "no").astype(object),
+                UNCERTAINTY_LABELS[str(data["measure"].values)]: data["uncertainty"].values,
+            }
+        )
 
 
 def auroc(scores: ArrayLike, positives: ArrayLike) -> float:
