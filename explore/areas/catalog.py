@@ -49,11 +49,32 @@ TOPIC = Topic(
             "areas",
             "explore.areas.figures.area_curves:AreaCurves",
             "explore.areas.figures.area_curves:area_curves",
+            panels=("images", "maps", "areas"),
         ),
         Figure(
             "complexity",
             "explore.areas.figures.class_complexity:ClassComplexity",
             "explore.areas.figures.class_complexity:class_complexity",
+            panels=("complexity",),
+        ),
+        Figure(
+            "object_areas",
+            "explore.areas.figures.object_areas:ObjectAreas",
+            explorer="explore.areas.lab:revealed_areas",
+            slider="size",
+            states=(
+                *("prediction", "size", "cue", "clutter"),
+                *("comparison", "kind", "layer", "image"),
+            ),
+            panels=("areas", "scene", "map", "mask"),
+        ),
+        Figure(
+            "photographs",
+            "explore.areas.figures.photograph_maps:PhotographMaps",
+            explorer="explore.areas.lab:photograph_explorer",
+            slider="photograph",
+            states=("photograph", "kind", "layer"),
+            panels=("photograph", "map", "overlay"),
         ),
     ),
     labs=(

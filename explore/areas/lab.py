@@ -127,6 +127,11 @@ def object_areas(count: int = 80) -> Explorer:
     return Explorer(source, ObjectAreas, controls, "object-areas")
 
 
+def revealed_areas() -> Explorer:
+    """Return the explorer of scenes with its maps shown, for the command line."""
+    return object_areas().set(prediction="less")
+
+
 def areas_over_steps(*recordings: str) -> Explorer:
     """Explore how areas evolve while images are distilled.
 
@@ -178,6 +183,21 @@ def photographs(count: int = 2) -> Explorer | HTML:
     Args:
         count: photographs of each class.
     """
+    try:
+        return photograph_explorer(count)
+    except DataMissing:
+        return HTML(NO_PHOTOGRAPHS)
+
+
+def photograph_explorer(count: int = 2) -> Explorer:
+    """Explore maps of SqueezeNet on photographs of Imagenette.
+
+    Args:
+        count: photographs of each class.
+
+    Raises:
+        DataMissing: the photographs or the weights are not in the data folder.
+    """
     from torchvision.models import SqueezeNet1_0_Weights
 
     from explore.attention.class_maps import ActivationMapper, resize_maps
@@ -186,11 +206,8 @@ def photographs(count: int = 2) -> Explorer | HTML:
     from explore.data.normalization import normalize_bytes
     from explore.models.trained.loading import load_network
 
-    try:
-        images = load("imagenette", "test", count=check_whole_number("count", count, 1))
-        network, entry = load_network("squeezenet")
-    except DataMissing:
-        return HTML(NO_PHOTOGRAPHS)
+    images = load("imagenette", "test", count=check_whole_number("count", count, 1))
+    network, entry = load_network("squeezenet")
     categories = SqueezeNet1_0_Weights.DEFAULT.meta["categories"]
     assert entry.statistics is not None
     inputs = normalize_bytes(images.images, *entry.statistics)

@@ -73,8 +73,9 @@ class Figure:
         picture: a ``Picture`` class.
         select: function that returns the Dataset to show; empty for the third form.
         slider: the state that the slider of an HTML page moves.
-        positions: a sequence of the slider's positions. By default the recordings' coordinate of
-            the slider's name, or else their steps; in the third form those of the control.
+        positions: a sequence of the slider's positions, or a function of the recordings that
+            returns one. By default the recordings' coordinate of the slider's name, or else their
+            steps; in the third form those of the control.
         recordings: shipped files that are shown by default; else those of the first method that
             lists this figure.
         explorer: function without arguments; for the third form only.

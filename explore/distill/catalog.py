@@ -131,6 +131,7 @@ TOPIC = Topic(
                 "width": 4,
             },
             length="networks",
+            figures=("accuracies",),
             bench="explore.distill.bench.evaluation:main",
             table="explore.distill.evaluation.table:table",
         ),
@@ -140,22 +141,57 @@ TOPIC = Topic(
             "evolution",
             "explore.distill.figures.evolution:Evolution",
             "explore.distill.figures.evolution:evolution",
+            recordings=("data/fashion-datadam.zarr.zip", "data/fashion-dm.zarr.zip"),
+            panels=(
+                *(
+                    f"{panel}-{side}"
+                    for side in ("left", "right")
+                    for panel in ("images", "real-1", "synthetic-1", "real-2", "synthetic-2")
+                ),
+                "curve",
+            ),
         ),
         Figure(
             "edf",
             "explore.distill.figures.trajectory_matching:TrajectoryMatching",
             "explore.distill.figures.trajectory_matching:trajectory_matching",
+            recordings=tuple(f"data/scenes-{name}.zarr.zip" for name in RECORDED_TRAJECTORIES),
+            panels=(
+                *(
+                    f"{panel}-{side}"
+                    for side in (1, 2)
+                    for panel in ("images", "image", "map", "multiplier", "gradient")
+                ),
+                "areas",
+                "dropped",
+            ),
+        ),
+        Figure(
+            "enhanced_step",
+            "explore.distill.figures.enhanced_step:EnhancedStep",
+            explorer="explore.distill.trajectories.lab:one_step",
+            slider="beta",
+            states=("beta", "threshold", "label", "step"),
+            panels=("image", "map", "multiplier", "without", "with", "difference"),
         ),
         Figure(
             "untrained",
             "explore.distill.figures.untrained:Untrained",
             "explore.distill.figures.untrained:untrained",
             slider="network",
+            panels=("mean-maps", "image", "map", "accuracy"),
+        ),
+        Figure(
+            "accuracies",
+            "explore.distill.figures.accuracies:Accuracies",
+            "explore.distill.figures.accuracies:accuracies",
+            panels=("accuracy",),
         ),
         Figure(
             "gradient_costs",
             "explore.distill.figures.gradient_costs:GradientCosts",
             "explore.distill.figures.measured_gradients:measured_gradients",
+            panels=("seconds", "memory", "deviation"),
         ),
     ),
     benchmarks={"trajectories": "explore.distill.bench.trajectories:main"},

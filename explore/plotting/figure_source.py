@@ -99,7 +99,11 @@ class RecordedFigure(FigureSource):
     def positions(self) -> Sequence[Any]:
         """Return the positions of the slider: by default the values of its coordinate, or steps."""
         if self.entry.positions:
-            return super().positions()
+            positions: Any = super().positions()
+            in_order: Sequence[Any] = (
+                positions(self.recordings) if callable(positions) else positions
+            )
+            return in_order
         has_all = all(self.slider in recording.coords for recording in self.recordings)
         name = self.slider if has_all else "step"
         values = [recording[name].values for recording in self.recordings]

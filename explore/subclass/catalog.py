@@ -72,6 +72,10 @@ TOPIC = Topic(
             "logits",
             "explore.subclass.figures.logits:Logits",
             "explore.subclass.figures.logits:logits",
+            slider="epoch",
+            positions="explore.subclass.figures.epochs:epoch_positions",
+            recordings=("data/students-skd.zarr.zip", "data/students-scratch.zarr.zip"),
+            panels=("teacher", "plane-2", "plane-3", "accuracy", "bits"),
         ),
         Figure(
             "softened",
@@ -79,12 +83,23 @@ TOPIC = Topic(
             "explore.subclass.figures.softened:softened",
             "temperature",
             TEMPERATURE_GRID,
+            recordings=("data/students-skd.zarr.zip",),
+            panels=("image", "bars"),
         ),
         Figure(
             "students",
             "explore.subclass.figures.study:Students",
             "explore.subclass.figures.study:students",
             "width",
+            panels=("curves", "runs"),
+        ),
+        Figure(
+            "scores",
+            "explore.subclass.figures.study:Scores",
+            "explore.subclass.figures.study:students",
+            "width",
+            recordings=("data/digits-students.zarr.zip",),
+            panels=("runs",),
         ),
         Figure(
             "label_bits",
@@ -92,6 +107,8 @@ TOPIC = Topic(
             "explore.subclass.figures.bits:label_bits",
             "temperature",
             TEMPERATURE_GRID,
+            recordings=("data/students-skd.zarr.zip",),
+            panels=("curves", "labels"),
         ),
     ),
     labs=(

@@ -22,6 +22,7 @@ from explore.plotting.selection import check_recordings, list_recordings, single
 from explore.subclass.catalog import METHOD_LABELS
 from explore.subclass.config import DEFAULT_METHODS, TEACHING_SIGNALS
 from explore.subclass.figures.bits import Bits, changes_of_bits, label_bits
+from explore.subclass.figures.epochs import epoch_steps
 from explore.subclass.figures.logits import ALL, Logits, logits
 from explore.subclass.figures.softened import Softened, softened
 from explore.subclass.figures.study import Scores, Students, best_students, middle, students
@@ -177,13 +178,11 @@ def training(left: str = "skd", right: str = "scratch") -> Explorer:
         check_choice(name, method, DEFAULT_METHODS)
     read = cache(recording_of)
 
-    epochs = _epochs(read("skd"))  # It has the epochs of the teacher too, so all steps.
-
-    def source(left: str, right: str, epoch: str | int, subclass: str) -> xarray.Dataset:
-        return logits([read(left), read(right)], epochs[epoch], subclass)
+    def source(left: str, right: str, **state: Any) -> xarray.Dataset:
+        return logits([read(left), read(right)], **state)
 
     controls = {
-        **_training_controls(read("skd"), epochs),
+        **_training_controls(read("skd")),  # It has the epochs of the teacher too.
         "left": Choice("left", DEFAULT_METHODS, left, METHOD_LABELS),
         "right": Choice("right", DEFAULT_METHODS, right, METHOD_LABELS),
     }
@@ -196,33 +195,16 @@ def explorer_of(recording: xarray.Dataset, *others: xarray.Dataset) -> Explorer:
     if "score" in recording and not others:
         return widths(recording)
     recordings = check_recordings(TRAINING, recordings, most=2)
-    longest = max(recordings, key=lambda r: int(r.step[-1]))
-    epochs = _epochs(longest)
-    return Explorer(
-        lambda epoch, subclass: logits(recordings, epochs[epoch], subclass),
-        Logits,
-        _training_controls(longest, epochs),
-        "training",
-    )
+    controls = _training_controls(max(recordings, key=lambda r: int(r.step[-1])))
+    return Explorer(partial(logits, recordings), Logits, controls, "training")
 
 
-def _epochs(recording: xarray.Dataset) -> dict[str | int, int]:
-    """Return the step of each position of the slider: the teacher's epochs, then the student's."""
-    epochs = (recording[f"{role}_epoch"].values.tolist() for role in ("student", "teacher"))
-    has_teacher = "teacher_logits" in recording
-    return {
-        (f"teacher {teacher}" if has_teacher and not student else int(student)): step
-        for step, student, teacher in zip(recording.step.values.tolist(), *epochs, strict=True)
-    }
-
-
-def _training_controls(
-    recording: xarray.Dataset, epochs: Mapping[str | int, int]
-) -> dict[str, Control]:
+def _training_controls(recording: xarray.Dataset) -> dict[str, Control]:
     """Return the controls of a training, which opens before the student's first epoch."""
+    epochs = list(epoch_steps(recording))
     before = [epoch for epoch in epochs if isinstance(epoch, str) or epoch == 0]
     return {
-        "epoch": Slider("epoch", list(epochs), start=before[-1] if before else None),
+        "epoch": Slider("epoch", epochs, start=before[-1] if before else None),
         "subclass": Choice("stand out", [ALL, *map(str, recording["subclass"].values)]),
     }
 

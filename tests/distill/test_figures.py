@@ -17,6 +17,7 @@ from text_boxes import drawn_texts, problems
 
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
+from explore.distill.figures.accuracies import Accuracies, accuracies
 from explore.distill.figures.evolution import Evolution, evolution
 from explore.distill.figures.untrained import untrained
 from explore.errors import InvalidInput
@@ -97,6 +98,39 @@ def test_a_step_that_was_not_recorded_is_said_and_the_nearest_one_is_shown() -> 
         assert sentence in Evolution(data).describe(data)
         assert sentence in {text.words for text in drawn_texts(Evolution(data))}
     assert "not recorded" not in Evolution(data).describe(evolution_at(step=low))
+
+
+def evaluation(
+    method: str, values: list[list[float]], step: int = 0, **data: Any
+) -> xarray.Dataset:
+    test = {"name": "digits", "shape": [400, 1, 8, 8], "sha256": "a", **data}
+    config = {"distilled": {"config": {"method": method}, "step": step}, "data": test}
+    accuracy = np.array(values)[None]
+    names = ["convnet", "vgg11"][: len(values)]
+    return xarray.Dataset(
+        {"accuracy": (("step", "architecture", "network"), accuracy)},
+        {"step": [1], "architecture": ("architecture", np.array(names, object))},
+        {"name": "evaluate", "config": config},
+    )
+
+
+def test_evaluations_are_shown_as_one_row_each() -> None:
+    first = evaluation("datadam", [[0.5, 0.7], [0.4, np.nan]], step=1200)
+    data = accuracies([first, evaluation("random", [[0.6]]), evaluation("random", [[0.8]])])
+    assert list(data.set.values) == [
+        "DataDAM, step 1,200, convnet",
+        "DataDAM, step 1,200, vgg11",
+        "random",
+        "random (2)",
+    ]
+    assert (data.attrs["images"], data.attrs["data"]) == (400, "digits")
+    picture = Accuracies(data)
+    table = picture.table(data)
+    assert table["accuracy, %"].tolist() == pytest.approx([60, 40, 60, 80])
+    assert table["± standard deviation, %"].iloc[0] == pytest.approx(14.142, abs=1e-3)
+    assert "test accuracy" in {text.words for text in drawn_texts(picture)}
+    with pytest.raises(InvalidInput, match="different test images"):
+        accuracies([first, evaluation("random", [[0.6]], sha256="b")])
 
 
 def test_a_long_class_name_is_shortened_with_a_mark() -> None:

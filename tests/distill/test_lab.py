@@ -63,7 +63,7 @@ def test_drawing_new_weights_says_that_it_works(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(lab, "_with_network", draw)
     button = explorer.controls["draw"].widget
     button.click()
-    assert seen == [("Drawing the weights of network 5 and computing its maps …", True)]
+    assert seen == [("Drawing the weights of network 6 and computing its maps …", True)]
     assert not button.disabled
     assert "no weights" in explorer.message
 

@@ -18,6 +18,7 @@ from explore.mixtures.config import PHASES
 from explore.mixtures.figures.editor import edit_components
 from explore.mixtures.figures.path_data import reduction
 from explore.mixtures.figures.paths import Paths
+from explore.plotting.figure_source import figure_source
 from explore.widgets.explorer import Explorer
 
 EXPLORERS: dict[str, Callable[[], Explorer]] = {
@@ -101,6 +102,14 @@ def test_the_slider_counts_the_components_that_are_left() -> None:
     for position, phase in zip(last, ("choosing weights", "L-BFGS"), strict=True):
         refined.components = position
         assert PHASES[int(refined.data["phase"][0])] == phase
+
+
+def test_a_figure_of_a_reduction_has_a_slider_over_components() -> None:
+    source = figure_source("reduction")
+    assert source.slider == "components"
+    assert list(source.positions()) == [*range(10, 0, -1)]
+    assert source.data({"components": 4})["components"].values.tolist() == [4, 4]
+    assert source.data({"step": 5})["components"].values.tolist() == [5, 5]
 
 
 def test_frames_that_were_not_recorded_are_said() -> None:

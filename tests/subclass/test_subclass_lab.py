@@ -24,6 +24,7 @@ from explore import build, record
 from explore.core.recording import open_recording
 from explore.core.resources import shipped
 from explore.errors import InvalidInput, UnknownName
+from explore.plotting.figure_source import figure_source
 from explore.subclass import lab, label_bits, table
 from explore.subclass.figures.logits import logits
 from explore.subclass.figures.score_rows import signed
@@ -122,6 +123,17 @@ def test_the_slider_of_a_training_counts_epochs() -> None:
     alone = lab.explorer_of(lab.recording_of("scratch"))
     assert alone.epoch == 0
     assert alone.controls["epoch"].values[-1] == 600
+
+
+def test_a_figure_of_a_training_has_a_slider_over_epochs() -> None:
+    source = figure_source("logits")
+    assert list(source.positions())[9:12] == ["teacher 9", "teacher 10", 1]
+    assert int(source.data({"epoch": 600})["epoch"]) == 600
+    assert int(source.data({"epoch": "teacher 3"})["teacher_epoch"]) == 3
+    with pytest.raises(InvalidInput, match="epoch 599 was not recorded; the epochs are teacher 0,"):
+        source.data({"epoch": 599})
+    with pytest.raises(InvalidInput, match="a step or an epoch, not both"):
+        source.data({"epoch": 600, "step": 610})
 
 
 def test_predictions_are_answered_by_the_data() -> None:

@@ -2,17 +2,60 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray
 
 from explore.core.statistics import mean_and_std
+from explore.distill.catalog import METHOD_LABELS
+from explore.distill.recordings import EVALUATION
+from explore.errors import InvalidInput
 from explore.plotting.picture import Picture
+from explore.plotting.selection import selects
 from explore.plotting.style import GRID_GREY, PALETTE
 
 if TYPE_CHECKING:
     import pandas
+
+
+@selects(EVALUATION)
+def accuracies(recordings: Sequence[xarray.Dataset]) -> xarray.Dataset:
+    """Select what ``Accuracies`` shows: one row for each evaluation and architecture.
+
+    Args:
+        recordings: of ``explore run evaluate``, all on the same test images.
+
+    Raises:
+        InvalidInput: recordings of another kind, or on different test images.
+    """
+    tests = [recording.attrs["config"]["data"] for recording in recordings]
+    if any(test != tests[0] for test in tests):
+        raise InvalidInput("the recordings are scored on different test images; leave some out")
+    rows: dict[str, np.ndarray] = {}
+    for recording in recordings:
+        frame, name = recording.isel(step=-1), _set_name(recording.attrs["config"]["distilled"])
+        for architecture in frame["architecture"].values.tolist():
+            several = frame.sizes["architecture"] > 1
+            label = f"{name}, {architecture}" if several else name
+            number = sum(row.partition(" (")[0] == label for row in rows) + 1
+            label = label if number == 1 else f"{label} ({number})"
+            rows[label] = frame["accuracy"].sel(architecture=architecture).values.astype(float)
+    width = max(map(len, rows.values()))
+    padded = [np.pad(r, (0, width - len(r)), constant_values=np.nan) for r in rows.values()]
+    return xarray.Dataset(
+        {"accuracy": (("set", "network"), np.stack(padded))},
+        {"set": ("set", np.array(list(rows), object))},
+        attrs={"data": str(tests[0]["name"]), "images": int(tests[0]["shape"][0])},
+    )
+
+
+def _set_name(distilled: Mapping[str, Any]) -> str:
+    """Return the name of a distilled set: its method and step."""
+    method = str((distilled.get("config") or {}).get("method", "a set of unknown origin"))
+    step = distilled.get("step")
+    return METHOD_LABELS.get(method, method) + (f", step {step:,}" if step else "")
 
 
 class Accuracies(Picture):

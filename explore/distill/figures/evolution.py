@@ -256,7 +256,7 @@ class Evolution(Picture):
                 title += f", class {shortened(name)}: {class_distance:.3f}"
             self._titles[side].set_text(title)
             alone = data.sizes["side"] == 1  # Then there is more space above the image.
-            head = f"{shortened(name)}: distance {class_distance:.3f}" if alone else shortened(name)
+            head = f"{shortened(name)}\ndistance {class_distance:.3f}" if alone else shortened(name)
             self._heads[side].set_text(head)
             for panel, artist in self._images[side].items():
                 artist.set_data(images[k] if panel == "image" else data[panel].values[side])

@@ -217,6 +217,8 @@ class TrajectoryMatching(Picture):
             if name == "multiplier":
                 heading += f" (0 to {data.attrs['top']:g})"
             axes.text(0, 1.03, heading, transform=axes.transAxes, fontsize=9, va="bottom")
+            panel = "image" if name == "picture" else name
+            self.panel(f"{panel}-{side + 1}" if data.sizes["side"] > 1 else panel, axes)
             panels[name] = self.moving(axes.imshow(self._panel(data, side, name), **kinds[name]))
         self._panels.append(panels)
 

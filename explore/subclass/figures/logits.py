@@ -25,6 +25,7 @@ from explore.plotting.style import (
 )
 from explore.plotting.texts import text_marker
 from explore.subclass.catalog import METHOD_LABELS
+from explore.subclass.figures.epochs import step_of_epoch
 from explore.subclass.figures.style import (
     as_objects,
     class_colour,
@@ -49,6 +50,7 @@ def logits(
     recordings: Sequence[xarray.Dataset],
     step: int | None = None,
     subclass: str = ALL,
+    epoch: int | str | None = None,
 ) -> xarray.Dataset:
     """Return the data of ``Logits`` at a step of the longest recording. Students have equal epochs.
 
@@ -61,9 +63,11 @@ def logits(
         step: the last by default. If it was not recorded, the nearest one is shown, and the picture
             says so.
         subclass: whose images are highlighted; "all" for all images.
+        epoch: of the student, or of its teacher as "teacher 3"; in place of a step.
 
     Raises:
-        InvalidInput: another kind of recording, more than two, other images, or no such subclass.
+        InvalidInput: another kind of recording, more than two, other images, no such subclass, or
+            a step and an epoch.
     """
     listed, first = recordings, recordings[0]
     names, subclasses = names_of(first, "subclass"), first["image_subclass"].values
@@ -80,6 +84,10 @@ def logits(
             f"subclass {subclass!r} does not exist; choose {ALL}, {', '.join(names)}"
         )
     longest = max(listed, key=lambda r: int(r.step[-1]))
+    if epoch is not None:
+        if step is not None:
+            raise InvalidInput("give a step or an epoch, not both")
+        step = step_of_epoch(longest, epoch)
     frame = longest.isel(step=nearest_frame(longest, step))
     epoch, teacher_epoch = int(frame["student_epoch"]), int(frame["teacher_epoch"])
     student_frames = [r.isel(step=_student_frame(r, epoch)) for r in listed]
