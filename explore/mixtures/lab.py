@@ -252,6 +252,12 @@ def by_hand(mixture: GaussianMixture | str = "standard-1d") -> Explorer:
             explorer.set_trait("weight", float(weights[k]))
 
     explorer.observe(set_sliders, "component")
+
+    def clear() -> None:
+        shifts[:], widths[:], weights[:] = 0.0, 1.0, 1.0
+        set_sliders({"new": explorer.state["component"]})
+
+    explorer.actions.clear = clear
     return explorer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,13 @@ MOST_UNDONE = 50
 
 
 class Actions:
-    """Answers the messages of the buttons under the picture of one explorer."""
+    """Answers the messages of the buttons under the picture of one explorer.
+
+    Attributes:
+        clear: sets back what an explorer stores beside its controls, before they are reset.
+    """
+
+    clear: Callable[[], None] | None = None
 
     def __init__(self, explorer: Explorer) -> None:
         self.explorer = explorer
@@ -47,6 +54,9 @@ class Actions:
     def reset(self) -> None:
         """Set all controls to their start; a prediction stays, as the answer has been shown."""
         controls = self.explorer.controls
+        if self.clear is not None:
+            self.clear()
+            self.explorer.redraw()
         self.explorer.set(
             **{
                 name: controls[name].nearest(value)  # type: ignore[union-attr]

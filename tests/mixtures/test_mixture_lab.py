@@ -143,6 +143,19 @@ def test_who_chose_as_the_reader_did_is_said() -> None:
     assert "You chose as Runnalls did." in {t.words for t in drawn_texts(explorer.picture)}
 
 
+def test_reset_brings_back_every_component() -> None:
+    explorer = lab.by_hand()
+    start = explorer.alt
+    explorer.set(component=6)
+    explorer.set(shift=0.3047, width=explorer.controls["width"].values[60])
+    explorer.set(component=3)
+    assert "angle, rad 0," not in explorer.alt
+    explorer.actions.reset()
+    assert explorer.alt == start
+    explorer.set(component=6)
+    assert (explorer.state["shift"], explorer.state["width"]) == (0.0, 1.0)
+
+
 def test_a_straight_drag_keeps_the_weight() -> None:
     explorer = lab.by_hand()
     explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}
