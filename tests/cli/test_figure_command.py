@@ -186,3 +186,15 @@ def test_mistakes_are_explained(arguments: list[str], message: str, cwd: Path) -
     assert outcome.exit_code != 0
     assert message in str(outcome.exception)
     assert not list(cwd.iterdir())
+
+
+def test_the_page_of_figures_lists_every_figure_with_its_states_and_panels() -> None:
+    page = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in page.split("\n### ")[1:])
+    assert set(sections) == set(registry.figures())
+    for name, row in registry.figures().items():
+        for state in (*state_names(row), *row.panels):
+            assert f"`{state}`" in sections[name], f"run scripts/figure_thumbnails.py: {name}"
+    pictures = list((ROOT / "docs" / "figures").glob("*.png"))
+    assert {path.stem for path in pictures} <= set(sections)
+    assert sum(path.stat().st_size for path in pictures) < 300_000
