@@ -164,7 +164,7 @@ class Slider(_ValueControl):
     """
 
     plays = False
-    """Whether there is a Play button; the first slider of an explorer has one."""
+    """Whether there is a Play button; the first slider of most explorers has one."""
 
     def _create_widget(self, value: Any) -> ipywidgets.Widget:
         return SliderView(

@@ -119,7 +119,7 @@ class Explorer(traitlets.HasTraits):
             False,
         )
         for slider in [c for c in controls.values() if isinstance(c, Slider)][:1]:
-            slider.plays = True
+            slider.plays = not picture.grabs  # What is dragged has no course to play.
         row = ipywidgets.HBox(
             [self._link(key, control) for key, control in controls.items()],
             layout={"flex_flow": "row wrap", "align_items": "center", "grid_gap": "0 1em"},
