@@ -66,6 +66,7 @@ TOPIC = Topic(
             "speedups",
             "explore.sparseconv.figures.speedup_by_density:SpeedupByDensity",
             "explore.sparseconv.figures.measured_times:measured_speedups",
+            panels=("speedup",),
         ),
     ),
     labs=(

@@ -34,7 +34,12 @@ from explore.sparseconv.figures.survey_data import (
     layer_maps,
     layers_with_maps,
 )
-from explore.sparseconv.figures.time_by_density import TimeByDensity, no_times, time_by_density
+from explore.sparseconv.figures.time_by_density import (
+    TimeByDensity,
+    describe_winner,
+    no_times,
+    time_by_density,
+)
 from explore.sparseconv.formats.cpo import encode_cpo
 from explore.sparseconv.formats.cps import encode_cps
 from explore.sparseconv.formats.geometry import Geometry
@@ -196,7 +201,8 @@ def densities(*networks: str) -> Explorer:
 def times() -> Live:
     """Explore the time of one convolution over the density of its map.
 
-    The times that ship are shown first. A button measures the layer on this computer, in several
+    The reader first predicts where the published formats are faster. Then the times that ship are
+    shown. A button measures the layer on this computer, in several
     rounds; a list goes back to the times that ship.
     """
     saved = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
@@ -222,7 +228,12 @@ def times() -> Live:
         "layer": Choice("convolution", list(dict.fromkeys(row["layer"] for row in saved["rows"]))),
         "times": Choice("times", [SHIPPED, OWN]),
     }
-    explorer = Explorer(source, TimeByDensity, controls, "times")
+    prediction = Prediction(
+        "At which densities are CPO and CPS faster than the dense convolution?",
+        ("at 50% and at 5%", "at 5%, not at 50%", "neither at 50% nor at 5%"),
+        describe_winner,
+    )
+    explorer = Explorer(source, TimeByDensity, controls, "times", prediction)
     live = Live({}, measure, lambda: None, lambda: None, "Measure here", "measurements")
     live.show(explorer)
     return live

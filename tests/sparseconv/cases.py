@@ -61,7 +61,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "times": (
         "explore.sparseconv.figures.time_by_density:TimeByDensity",
         lambda: states_of(
-            lab.times().explorer,
+            lab.times().explorer.set(prediction="at 50% and at 5%"),
             {"layer": "7² 512→512 3×3"},
             {"layer": "56² 64→64 3×3"},
             {"layer": "28² 128→256 3×3 /2"},
@@ -74,7 +74,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "no times": (
         "explore.sparseconv.figures.time_by_density:TimeByDensity",
         lambda: states_of(
-            lab.times().explorer,
+            lab.times().explorer.set(prediction="at 50% and at 5%"),
             {"times": "measured here"},
             {"layer": "7² 512→512 3×3"},
         ),

@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray
-from explorers import check_controls, check_size
+from explorers import check_controls, check_size, reveal
 
 from explore.core.resources import shipped
 from explore.errors import InvalidInput
 from explore.sparseconv import lab
 from explore.sparseconv.bench.timing import measure_layer
 from explore.sparseconv.figures.speedup_by_density import SpeedupByDensity, speedup_by_density
-from explore.sparseconv.figures.time_by_density import TimeByDensity, break_even, time_by_density
+from explore.sparseconv.figures.time_by_density import (
+    TimeByDensity,
+    break_even,
+    describe_winner,
+    time_by_density,
+)
 
 ABOUT = {"machine": "an abacus", "threads": 2}
 
@@ -107,7 +112,7 @@ def test_ratios_use_the_faster_layout_and_means_are_geometric() -> None:
 
 
 def test_the_lab_shows_the_shipped_times() -> None:
-    explorer = lab.times().explorer
+    explorer = reveal(lab.times().explorer)
     content = json.loads(shipped("data/sparse-times.json").read_text(encoding="utf-8"))
     assert f"times that ship, measured on {content['about']['machine']}" in explorer.alt
     check_controls(explorer)
@@ -129,6 +134,20 @@ def own_times(noise: float) -> xarray.Dataset:
     return time_by_density(own, ABOUT, "one", "measured here, just now,")
 
 
+def test_the_winner_is_predicted_before_the_times_are_shown() -> None:
+    explorer = lab.times().explorer
+    assert "milliseconds" not in explorer.alt
+    explorer.prediction = "at 50% and at 5%"
+    assert "Dense: 1.05 milliseconds" in explorer.alt
+    assert explorer.view.note.endswith("The picture shows: CPO at 5%, CPS at 5%.")
+    explorer.times = "measured here"
+    assert explorer.view.note.endswith("The picture shows: not measured here yet.")
+    slow = time_by_density(rows([1, 2], [0.1, 0.2]), ABOUT)
+    assert describe_winner(slow) == "CPO at neither of both, CPS at neither of both"
+    fast = time_by_density(rows([0.1, 0.1], [3, 3]), ABOUT)
+    assert describe_winner(fast) == "CPO at 50% and 5%, CPS at neither of both"
+
+
 def measured(live: Any) -> np.ndarray:
     live.job.start(inline=True)
     assert live.job.error is None
@@ -140,7 +159,7 @@ def test_the_lab_measures_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("explore.sparseconv.bench.timing.LAB_ROUNDS", 2)
     monkeypatch.setattr(lab, "MEASURE_SECONDS", 0.05)
     live = lab.times()
-    explorer = live.explorer
+    explorer = reveal(live.explorer)
     explorer.layer = "7² 512→512 3×3"
     before = explorer.data["seconds"].values.copy()
     explorer.times = "measured here"

@@ -81,7 +81,7 @@ class GraphAccuracies(Picture):
         label = MEASURE_LABELS[str(data["measure"].values)]
         left.set(xlim=(0, 1), xlabel=f"{label} on the test graphs")
         right.set(xlim=(-50, 50), xlabel=f"percentage points of {label}")
-        left.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        left.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         right.xaxis.set_major_formatter(lambda value, _: points_text(value, 0))
         self.panel("scores", left)
         self.panel("differences", right)

@@ -87,7 +87,7 @@ class MotifAttention(Picture):
             axes.grid(axis="x", color=GRID_GREY)
             axes.set_axisbelow(True)
             if rows is conditions:
-                axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+                axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
             axes.axvline(0.5, color="black", lw=1, ls=(0, (4, 2)))
             set_title(axes, title)
             bars = axes.barh(range(len(rows)), 0, height=0.6, color=BAR_GREY, zorder=1)

@@ -136,7 +136,7 @@ class ContrastWeight(Picture):
         )
         shares.set(ylim=(0, 1), xlabel="weight of contrast and reconstruction")
         for axes in (precision, shares):
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+            axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         set_title(precision, "mAP on held-out samples").set_y(1.11)
         set_title(spread, "spread: standard deviation of predictions over samples")
         set_title(shares, "mean share of the gradient after the first epoch").set_y(1.15)

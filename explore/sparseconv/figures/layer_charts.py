@@ -74,7 +74,7 @@ class LayerCharts:
         x = (layers[None] + jitter[:, None]).ravel()
         axes.plot(x, shares.ravel(), ".", ms=3, color=IMAGE_DOT_COLOUR, ls="")
         axes.set(ylim=(0, 1.03), xticklabels=[])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         set_title(axes, "density: values that are not zero (small dots: every image)")
         style: dict[str, Any] = {"ms": 5, "ls": "", "color": PALETTE["blue"], "mfcalt": "white"}
         self._densities = []

@@ -33,6 +33,7 @@ from explore.sparseconv.formats.recorded_maps import count_reading_windows
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.axes import Axes
 
 SQUARE_PIXELS = 300
 """Width and height of the square in which a map, or all channels, are drawn."""
@@ -158,22 +159,24 @@ class NonzeroMaps(Picture):
         style = {"cmap": ListedColormap(CODE_COLOURS), "vmin": 0, "vmax": len(CODE_COLOURS) - 1}
         self._codes = self.moving(channel.imshow(data["codes"].values, **style))
         self._channel_title = self.moving(set_title(channel, ""))
-        self._build_legend(data)
+        self._build_legend(channel, data)
         self.panel("channels", sheet)
         self.panel("channel", channel)
         boxes = [(0.515, 0.545, 0.47, 0.3), (0.515, 0.145, 0.47, 0.3)]
         self._charts = LayerCharts(self, data, boxes)
 
-    def _build_legend(self, data: xarray.Dataset) -> None:
-        self.figure.text(0.305, 0.42, "read by", fontsize=9)
+    def _build_legend(self, axes: Axes, data: xarray.Dataset) -> None:
+        """Explain the colours on the right of the axes; there it is printed with them."""
+        style: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "clip_on": False}
+        axes.text(1.05, 0.94, "read by", fontsize=9, **style)
         windows = -(-data["kernel"].values[:, 1] // np.maximum(1, data["stride"].values[:, 1]))
         most = int(np.clip(windows, 1, len(WINDOW_COUNT_COLOURS)).max())
         colours = [*list(WINDOW_COUNT_COLOURS.values())[:most], UNREAD_COLOUR]
         texts = []
         for k, colour in enumerate(colours):
-            y = 0.375 - 0.05 * k
-            self.figure.text(0.305, y, "■", color=colour, fontsize=11, va="center")
-            texts.append(self.figure.text(0.325, y, "", fontsize=9, va="center"))
+            y = 0.815 - 0.123 * k
+            axes.text(1.05, y, "■", color=colour, fontsize=11, **style)
+            texts.append(axes.text(1.13, y, "", fontsize=9, **style))
         self._counts = [self.moving(text) for text in texts[:-1]]
         texts[-1].set_text("padding or not read")
 

@@ -105,7 +105,7 @@ class ShufflingCost(Picture):
         set_title(axes, "sets of four rows that hold a value, by how many they hold")
         axes.set(xlim=(0.4, 4.6), ylim=(0, 1.12))
         axes.set_xticks(range(1, 5), ["1 value", "2 values", "3 values", "4 values"])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         axes.grid(axis="y", color=LIGHT_GRID_GREY, lw=0.6)
         x, colours = np.arange(1, 5), SET_COLOURS[1:]
         plain: dict[str, Any] = {"color": colours, "edgecolor": FRAME_GREY}

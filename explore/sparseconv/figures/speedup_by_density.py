@@ -66,13 +66,14 @@ class SpeedupByDensity(Picture):
         """Create one chart with logarithmic axes."""
         self._heading = add_heading(self, 0.955)
         axes = self.figure.add_axes((0.07, 0.125, 0.62, 0.74))
+        self.panel("speedup", axes)
         densities, kinds = data["density"].values, data["kind"].values
         limits = (densities.min() / 1.15, densities.max() * 1.15)
         axes.set(xscale="log", xlim=limits, xlabel="density: share of the map that is not zero")
         axes.set(yscale="log", ylim=(0.4, 25), ylabel="times as fast as PyTorch, dense")
         axes.xaxis.set_major_locator(FixedLocator(densities.tolist()))
         axes.yaxis.set_major_locator(FixedLocator(RATIO_TICKS))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}×")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_formatter(NullFormatter())
@@ -120,7 +121,7 @@ class SpeedupByDensity(Picture):
 
         columns = {"layer": data["layer"].values}
         for density, ratios in zip(data["density"].values, data["ratio"].values.T, strict=True):
-            columns[f"at {density:.0%}"] = ratios
+            columns[f"times as fast as dense at {density:.0%}"] = ratios
         return pandas.DataFrame(columns)
 
 
