@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_new_alt
+from .conftest import SLIDER, open_notebook, run_all_cells, wait_for_alt, wait_for_new_alt
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(280)]
 
@@ -31,9 +31,11 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
         "document.querySelectorAll('.explore-figure img')[0].alt.includes('at temperature 4 ')"
     )
     page.screenshot(path=screenshots / "04-soft-label.png")
-    # a width on the picture
+    # a prediction, then a width on the picture
     pictures.nth(1).scroll_into_view_if_needed()
-    before = pictures.nth(1).get_attribute("alt")
+    assert "94.4" not in pictures.nth(1).get_attribute("alt")
+    page.get_by_label("your prediction").first.select_option("SKD at 16, others at 4")
+    before = wait_for_alt(page, 1, "subclass distillation (SKD) 94.4")
     figures.nth(1).get_by_role("button", name="width 4", exact=True).click()
     assert "width 4" in wait_for_new_alt(page, 1, before)
     page.screenshot(path=screenshots / "04-widths.png")
@@ -52,6 +54,11 @@ def test_the_lab_on_bits_runs_and_answers(page: Any, server: str, screenshots: P
     run_all_cells(page)
     page.wait_for_function(f"{COUNT} >= 4", timeout=150_000)
     figures, pictures = page.locator(".explore-figure"), page.locator(".explore-figure img")
+    # a prediction, then the bits
+    pictures.nth(1).scroll_into_view_if_needed()
+    page.get_by_label("your prediction").first.select_option("soft rises, mutual falls")
+    wait_for_alt(page, 1, "soft 0.210, mutual 2.104")
+    page.screenshot(path=screenshots / "08-bits.png")
     # a digit that stands out
     pictures.nth(2).scroll_into_view_if_needed()
     before = pictures.nth(2).get_attribute("alt")
