@@ -280,7 +280,9 @@ class LiveStudy(Live):
         controls["teacher_images"] = Choice(
             "teacher trained on", list(TEACHER_DATA_LABELS), 0, TEACHER_DATA_LABELS
         )
-        super().__init__(controls, self._train, self._explain, self._refresh, "Train")
+        super().__init__(
+            controls, self._train, self._explain, self._refresh, "Train", unit="stages"
+        )
         self.show(Explorer(self._scores, Scores, {}, "live"))
 
     def _create_run(self) -> Any:
@@ -297,7 +299,7 @@ class LiveStudy(Live):
     def _train(self, progress: Any, stop: Any) -> Any:
         with spare_core():
             self.run = run = self._create_run()
-            self.say("")
+            self.say("Training. Until the first scores the picture shows the previous setting.")
             while run.step < run.steps and not stop():
                 run.advance()
                 progress(run.step, run.steps, run.message)
@@ -329,5 +331,4 @@ class LiveStudy(Live):
             for k, kind in enumerate(frame["kind"].values)
             if not np.isnan(accuracy[k])
         ]
-        if texts:
-            self.say(f"Teachers of {'; of '.join(texts)}.")
+        self.say(f"Teachers of {'; of '.join(texts)}." if texts else "")

@@ -66,7 +66,7 @@ def detour_state(share: float) -> xarray.Dataset:
 PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
     "reduction": (
         "explore.mixtures.figures.paths:Paths",
-        lambda: reduction_states("standard-1d", {"step": 0}, {"step": 5}, {}),
+        lambda: reduction_states("standard-1d", {"step": 0}, {}, {"step": 9}),
     ),
     "reduction of digits": (
         "explore.mixtures.figures.paths:Paths",

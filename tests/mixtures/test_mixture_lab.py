@@ -110,6 +110,12 @@ def test_a_figure_of_a_reduction_has_a_slider_over_components() -> None:
     assert list(source.positions()) == [*range(10, 0, -1)]
     assert source.data({"components": 4})["components"].values.tolist() == [4, 4]
     assert source.data({"step": 5})["components"].values.tolist() == [5, 5]
+    assert source.data({})["components"].values.tolist() == [5, 5]
+    assert source.data({"step": 9})["components"].values.tolist() == [1, 1]
+    bivariate = lab.record_in_memory(load_mixture("bivariate"), 1, "west")
+    assert reduction([bivariate])["components"].values.tolist() == [2]
+    ends_with_three = lab.record_in_memory(load_mixture("standard-1d"), 3, "west")
+    assert reduction([ends_with_three])["components"].values.tolist() == [3]
 
 
 def test_frames_that_were_not_recorded_are_said() -> None:

@@ -240,8 +240,7 @@ class Evolution(Picture):
         k = int(data["chosen"])
         name = str(data.label.values[k])
         self._curve_title.set_text(
-            "Squared distance between real and synthetic mean attention: "
-            f"mean of all classes (thick), class {shortened(name)} (thin)"
+            f"Squared distance of mean attention: mean of classes; thin: class {shortened(name)}"
         )
         self._note.set_text(data.attrs["note"])
         box = tile_box(k, **self._tiles)

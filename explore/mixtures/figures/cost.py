@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,9 @@ from explore.plotting.style import GRID_GREY
 
 if TYPE_CHECKING:
     import pandas
+
+LEGEND_CHARACTERS = 32
+"""In a line of the legend."""
 
 
 def costs(sizes: list[int], seconds: dict[str, list[float]]) -> xarray.Dataset:
@@ -45,6 +49,7 @@ class Costs(Picture):
         sizes = data["components"].values
         for side, (name, seconds) in enumerate(_seconds_by_method(data).items()):
             label = f"{name}: grows with N^{exponent(sizes, seconds):.1f}"
+            label = textwrap.fill(label, LEGEND_CHARACTERS)
             axes.plot(sizes, seconds, label=label, **{**side_style(side), "ls": "-"})
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.minorticks_off()

@@ -32,6 +32,9 @@ MEASURE_LABELS = {
 
 MERGING = PHASES.index("merging")
 
+DEFAULT_COMPONENTS = 5
+"""Components that are left in the picture of a path that ends with one."""
+
 
 @selects(REDUCTION)
 def reduction(
@@ -44,8 +47,9 @@ def reduction(
 
     Args:
         recordings: of runs that began with the same mixture.
-        step: number of steps; by default all of the longest run. A shorter run stays at its end. If
-            it was not recorded, the nearest one is shown, and the picture says so.
+        step: number of steps; by default all of the longest run. If that ends with one component,
+            where all paths are alike, five are left, or half of fewer than ten. A shorter run stays
+            at its end. If a step was not recorded, the nearest one is shown, and the picture says so.
         measure: drawn along the path: "angle", "ise", "kl", "covariance_error" or "peaks".
         components: how many are left, while components are merged; in place of a step.
 
@@ -60,6 +64,8 @@ def reduction(
     check_same_original(list(recordings))
     longest = max(recordings, key=lambda r: r.sizes["step"])
     length = longest.sizes["step"]
+    if step is None and components is None and int(longest["components"][-1]) == 1:
+        components = min(DEFAULT_COMPONENTS, (int(longest["components"][0]) + 1) // 2)
     if components is not None:
         if step is not None:
             raise InvalidInput("give a step or a number of components, not both")

@@ -151,7 +151,7 @@ class Paths(Picture):
                     for name, y in heights.items()
                 }
             )
-        text = f"the original has {data.attrs['start']} components and {data.attrs['peaks']} peaks"
+        text = f"the original: {data.attrs['start']} components, {data.attrs['peaks']} peaks"
         text += "; ±: standard error" if data.attrs["has_error"] and sides < 3 else ""
         y = 0.33 - len(headings) * 0.045
         self.figure.text(0.575, y, text, va="center", color=CURVE_GREY)

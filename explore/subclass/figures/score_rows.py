@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray
 from matplotlib.collections import LineCollection
+from matplotlib.transforms import ScaledTranslation
 
 from explore.core.statistics import mean_and_std, paired_difference
 from explore.plotting.picture import Picture
@@ -29,8 +30,8 @@ NOT_A_SHARE = ("auc", "brier")
 HANDLE_WIDTH = 0.036
 """Width of the legend line before each row, as a fraction of the figure."""
 
-COLUMNS = (0.008, 0.108)
-"""Distances of the two columns of numbers from the axes, as fractions of the figure."""
+COLUMNS = (4.0, 71.0)
+"""Distances of the two columns of numbers from the axes, in points."""
 
 SPREAD = 0.22
 """Runs are drawn up to so far above and below their row, so that equal scores are told apart."""
@@ -69,16 +70,20 @@ class ScoreRows:
         picture.panel("runs", axes, legend)
         self._dots: list[Any] = []
         self._texts: list[list[Any]] = []
-        columns = [1 + distance / box.width for distance in COLUMNS]
-        text: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "fontsize": 9}
+        inches = picture.figure.dpi_scale_trans
+        shifts = [ScaledTranslation(points / 72, 0, inches) for points in COLUMNS]
+        rows, whole = axes.get_yaxis_transform(), axes.transAxes
         difference_head = textwrap.fill(f"minus {baseline_label(data)} (95 %)", 15)
         heads = ("mean ± sd", difference_head)
-        for x, head in zip(columns, heads, strict=True):
-            axes.text(x, 1.01, head, va="bottom", **{**text, "transform": axes.transAxes})
+        for shift, head in zip(shifts, heads, strict=True):
+            axes.text(1, 1.01, head, va="bottom", fontsize=9, transform=whole + shift)
         for row, style in enumerate(styles):
             dots = axes.plot([], [], ms=5, alpha=0.6, mew=0, **{**style, "ls": ""})[0]
             self._dots.append(picture.moving(dots))
-            texts = [axes.text(x, row, "", va="center", **text) for x in columns]
+            texts = [
+                axes.text(1, row, "", va="center", fontsize=9, transform=rows + shift)
+                for shift in shifts
+            ]
             self._texts.append([picture.moving(artist) for artist in texts])
         means = LineCollection([], colors=colours, lw=2.5, zorder=3)
         self._means = picture.moving(axes.add_collection(means))
