@@ -66,8 +66,8 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     page.screenshot(path=screenshots / "01-step.png")
     pictures.nth(runs).scroll_into_view_if_needed()
     before = pictures.nth(runs).get_attribute("alt")
-    assert "EDF at step 200" in before
-    assert "MTT at step 200" in before
+    assert "EDF at step 0" in before
+    assert "MTT at step 0" in before
     figures.nth(runs).get_by_role("button", name="class ring", exact=True).first.click()
     after = wait_for_new_alt(page, runs, before)
     assert after.startswith("Class ring of scenes")

@@ -34,7 +34,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     handle.focus()
     for _ in range(3):
         handle.press("ArrowRight")
-    wait_for_alt(page, 1, "2 components")
+    wait_for_alt(page, 1, "3 components")
     page.screenshot(path=screenshots / "06-path.png")
     # a component dragged by its handle
     detour = pictures.nth(3)

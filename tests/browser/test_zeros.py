@@ -29,8 +29,9 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     page.screenshot(path=screenshots / "07-copies.png")
     # the same values shuffled: fewer of them by keyboard
     pictures.nth(1).scroll_into_view_if_needed()
-    before = pictures.nth(1).get_attribute("alt")
-    assert "density 50.2%" in before
+    predictions = page.get_by_label("your prediction")
+    predictions.nth(0).select_option("CPO stays, CPS grows by less than 10%")
+    wait_for_alt(page, 1, "density 50.2%")
     handle = page.locator(SLIDER).nth(1)
     handle.focus()
     for _ in range(4):
@@ -44,7 +45,7 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     figures.nth(2).get_by_role("button", name="convolution 5, 14", exact=True).focus()
     page.keyboard.press("Enter")
     after = wait_for_new_alt(page, 2, before)
-    assert "convolution 5 (14): 32×16×16" in after
+    assert "convolution 5 (14): map 32×16×16" in after
     figures.nth(2).get_by_role("button", name="channel 8", exact=True).click()
     assert "Channel 8:" in wait_for_new_alt(page, 2, after)
     page.screenshot(path=screenshots / "07-patterns.png")
@@ -52,12 +53,13 @@ def test_the_lab_runs_and_answers(page: Any, server: str, screenshots: Path) -> 
     pictures.nth(3).scroll_into_view_if_needed()
     before = pictures.nth(3).get_attribute("alt")
     figures.nth(3).get_by_role("button", name="convolution 19, layer3.2.conv2", exact=True).click()
-    assert "convolution 19 (layer3.2.conv2): 64×8×8" in wait_for_new_alt(page, 3, before)
+    assert "convolution 19 (layer3.2.conv2): map 64×8×8" in wait_for_new_alt(page, 3, before)
     page.screenshot(path=screenshots / "07-published.png")
     # time over density, measured on this machine
     pictures.nth(4).scroll_into_view_if_needed()
-    assert "measured on" in pictures.nth(4).get_attribute("alt")
+    predictions.nth(1).select_option("at 5%, not at 50%")
+    wait_for_alt(page, 4, "measured on")
     page.get_by_role("button", name="Measure here", exact=True).click()
-    page.get_by_text("measured here", exact=True).wait_for(timeout=90_000)
+    wait_for_alt(page, 4, "measured here")
     page.screenshot(path=screenshots / "07-times.png")
     assert page.outside == []
