@@ -17,6 +17,7 @@ from explore.errors import InvalidInput, UnknownName
 from explore.graphs import lab
 from explore.graphs.edited_graph import Editing
 from explore.graphs.figures.condensation import edge_counts
+from explore.graphs.figures.drawing import COLOUR_STEPS
 from explore.graphs.figures.node_attention import NO_NODE
 from explore.widgets.explorer import Explorer
 
@@ -118,6 +119,16 @@ def test_the_selected_nodes_are_named_with_their_marks() -> None:
     text = explorer.picture._chosen.get_text()
     assert "node 3 (blue ring)" in text
     assert "node 7 (purple square)" in text
+
+
+def test_the_matrix_has_no_more_shades_than_its_colour_bar() -> None:
+    explorer = lab.step_by_step()
+    for step in explorer.controls["step"].values[::6]:  # type: ignore[union-attr]
+        explorer.step = step
+        shades = explorer.picture._matrix.get_array()
+        assert len(np.unique(shades)) <= COLOUR_STEPS
+        difference = abs(shades - explorer.data["edge_probability"].values)
+        assert difference.max() <= 0.5 / (COLOUR_STEPS - 1) + 1e-9
 
 
 # ---- the editor

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from explorers import check_controls, check_lab_without, check_labels, check_size, check_targets
+from matplotlib.colors import to_rgba
 from text_boxes import problems
 
 from explore.multilabel import lab
@@ -109,6 +110,14 @@ def test_names_of_components_never_lie_on_one_another() -> None:
         explorer.step = step
         assert problems(explorer.picture) == []
         assert all(name.get_visible() for name in explorer.picture._names)
+
+
+def test_the_colour_bar_has_the_colours_of_the_points() -> None:
+    picture = lab.see_embedding().picture
+    (image,) = picture._overlap_bar.images
+    bar = image.to_rgba(image.get_array())[::-1, 0]
+    points = [to_rgba(points.get_color()) for points in picture._points]
+    np.testing.assert_allclose(bar, points, atol=0.005)
 
 
 def test_the_embedding_opens_before_it_is_ordered() -> None:

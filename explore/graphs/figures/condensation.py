@@ -11,7 +11,7 @@ import xarray
 from explore.core.registry import label_of
 from explore.core.validation import check_flag, check_whole_number
 from explore.errors import UnknownName
-from explore.graphs.figures.drawing import GraphDrawing, shade
+from explore.graphs.figures.drawing import COLOUR_STEPS, GraphDrawing, add_colour_bar, shade
 from explore.graphs.figures.layout import add_layout
 from explore.graphs.figures.node_attention import ADDED, EDGE_STYLES, REMOVED
 from explore.graphs.recordings import CONDENSATION
@@ -121,7 +121,7 @@ class Condensation(Picture):
         for name, style in EDGE_STYLES.items():
             self._drawing.add_edge_style(name, *style)
         notes = (
-            "darker node: its features moved further",
+            "redder node: its features moved further",
             "green, thick: new edge",
             "orange, dashed: removed edge",
         )
@@ -142,9 +142,8 @@ class Condensation(Picture):
         axes.set_xticks(ticks)
         axes.set_yticks(ticks)
         bar_axes = self.figure.add_axes((0.4, 0.055, 0.25, 0.018))
-        self.figure.colorbar(
-            self._matrix, cax=bar_axes, orientation="horizontal", ticks=[0, 0.5, 1]
-        )
+        add_colour_bar(bar_axes, "Greys")
+        bar_axes.set_xticks([0, 0.5, 1])
         self.panel("edges", axes, bar_axes)
 
     def _build_curves(self, data: xarray.Dataset) -> None:
@@ -181,7 +180,9 @@ class Condensation(Picture):
         moved = data["feature_change"].values
         shades = shade(moved) if moved.max() > 0 else np.zeros(len(moved))
         self._drawing.show_nodes(positions, shades)
-        self._matrix.set_data(data["edge_probability"].values)
+        # As few shades as the colour bar has: dark pictures change both alike.
+        steps = COLOUR_STEPS - 1
+        self._matrix.set_data(np.round(steps * data["edge_probability"].values) / steps)
         step = int(data["step"])
         self._now.set_xdata([step, step])
         self._heading.set_text(

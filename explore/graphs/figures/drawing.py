@@ -23,6 +23,8 @@ MARGIN = 0.09
 """Around the positions, in units of the drawing."""
 
 EDGE_WIDTH = 1.2
+COLOUR_STEPS = 25
+"""Colours of a colour bar."""
 TARGET_PIXELS = 9.0
 
 
@@ -177,12 +179,25 @@ def node_targets(
     ]
 
 
+def add_colour_bar(axes: Any, colours: Any) -> None:
+    """Draw the colours of a map from 0 to 1 along the longer side of axes, without ticks.
+
+    It has few enough colours to count as a diagram, so that a dark picture changes them like those
+    of the nodes.
+    """
+    width, height = axes.get_window_extent().size
+    shades = np.linspace(0, 1, COLOUR_STEPS)
+    pixels = shades[None] if width > height else shades[::-1, None]
+    axes.imshow(pixels, cmap=colours, vmin=0, vmax=1, aspect="auto", extent=(0, 1, 0, 1))
+    axes.set(xticks=[], yticks=[])
+    for edge in axes.spines.values():
+        edge.set(visible=True, color=EDGE_GREY)
+
+
 def add_attention_bar(picture: Picture, box: tuple[float, float, float, float]) -> None:
     """Add the colour bar of attention, from the lowest to the highest node of a panel."""
     axes = picture.figure.add_axes(box)
-    mappable = mpl.cm.ScalarMappable(mpl.colors.Normalize(0, 1), ATTENTION_COLOURS)
-    bar = picture.figure.colorbar(mappable, cax=axes)
-    bar.set_ticks([])
+    add_colour_bar(axes, ATTENTION_COLOURS)
     left, bottom, width, height = box
     for text, y, align in (
         ("highest", bottom + height + 0.03, "bottom"),

@@ -138,7 +138,7 @@ class NodeAttention(Picture):
         self._build_bars(data)
         self._chosen = self.furniture(self.moving(self.figure.text(0.45, 0.215, "", va="center")))
         self._change = self.furniture(add_caption(self, 0.45, 0.05))
-        notes = ["darker node: more attention, in its panel"]
+        notes = ["redder node: more attention, in its panel"]
         notes += ["thick rim: the motif"] if bool(data["motif"].any()) else []
         self.figure.text(0.45, 0.16, "   ".join(notes), va="center")
         edges = "green, thick: new edge   orange, dashed: removed edge"

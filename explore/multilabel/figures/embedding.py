@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Normalize
 
 from explore.plotting.frame import add_caption, add_heading, add_image_axes
 from explore.plotting.picture import Picture
@@ -79,10 +77,14 @@ class Embedding(Picture):
         for text in self._names:
             text.set_clip_on(True)
             text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.8})
-        scale = ScalarMappable(Normalize(0, 1), SEQUENTIAL)
-        bar = self.figure.colorbar(scale, cax=self.figure.add_axes((0.565, 0.1, 0.012, 0.77)))
-        self.panel("embedding", axes, bar.ax)
-        bar.set_label("overlap of labels with the anchor (Jaccard)")
+        # An image of few colours: dark pictures change them like those of the points.
+        bar = self._overlap_bar = self.figure.add_axes((0.565, 0.1, 0.012, 0.77))
+        shades = np.linspace(1, 0, COLOUR_LEVELS)[:, None]
+        bar.imshow(shades, cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto", extent=(0, 1, 0, 1))
+        bar.set(xticks=[], ylabel="overlap of labels with the anchor (Jaccard)")
+        bar.yaxis.tick_right()
+        bar.yaxis.set_label_position("right")
+        self.panel("embedding", axes, bar)
         hint = self.figure.text(0.555, 0.89, "(click a point)", ha="right", fontsize=9)
         self.furniture(hint)
         self._build_side(data)
