@@ -18,6 +18,7 @@ from explore.distill.figures.evolution import evolution
 from explore.distill.figures.trajectory_matching import trajectory_matching
 from explore.distill.figures.untrained import untrained
 from explore.distill.lab import recording_of
+from explore.distill.trajectories.lab import one_step
 
 SEEDLESS = {"class-mean"}
 LOADERS = {"evaluate": partial(load, split="test")}
@@ -44,6 +45,20 @@ def trajectory_states() -> list[xarray.Dataset]:
     ]
 
 
+def enhanced_states() -> list[xarray.Dataset]:
+    explorer = one_step()
+    states: list[dict[str, Any]] = [
+        {},
+        {"beta": 2.0, "label": "ring", "threshold": 0.5},
+        {"beta": 0.0, "label": "ring"},
+    ]
+    datasets = []
+    for state in states:
+        explorer.set(**state)
+        datasets.append(explorer.data)
+    return datasets
+
+
 def untrained_states() -> list[xarray.Dataset]:
     recording = open_recording(shipped("data/digits-untrained.zarr.zip"))
     states: list[dict[str, Any]] = [
@@ -68,6 +83,7 @@ PICTURES: dict[str, tuple[str, Callable[[], list[xarray.Dataset]]]] = {
         "explore.distill.figures.trajectory_matching:TrajectoryMatching",
         trajectory_states,
     ),
+    "enhanced step": ("explore.distill.figures.enhanced_step:EnhancedStep", enhanced_states),
     "untrained": ("explore.distill.figures.untrained:Untrained", untrained_states),
     "accuracies": (
         "explore.distill.figures.accuracies:Accuracies",

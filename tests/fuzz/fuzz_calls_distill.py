@@ -235,4 +235,7 @@ CALLS = {
     ),
     "explore.areas.lab.object_areas": Call(lambda: {"count": 10}, after=str),
     "explore.areas.lab.photographs": Call(lambda: {"count": 1}, after=lambda explorer: None),
+    "explore.areas.lab.photograph_explorer": Call(
+        lambda: {"count": 1}, after=lambda explorer: None
+    ),
 }

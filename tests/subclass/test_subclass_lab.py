@@ -120,6 +120,8 @@ def test_the_slider_of_a_training_counts_epochs() -> None:
         explorer.epoch = epoch
         assert int(explorer.data["epoch"]) == epoch
     assert students[-1] == 600
+    explorer.set(left="labels-only", right="scratch", epoch="teacher 3")
+    assert int(explorer.data["epoch"]) == 0  # Neither of them has a teacher.
     alone = lab.explorer_of(lab.recording_of("scratch"))
     assert alone.epoch == 0
     assert alone.controls["epoch"].values[-1] == 600
@@ -127,7 +129,7 @@ def test_the_slider_of_a_training_counts_epochs() -> None:
 
 def test_a_figure_of_a_training_has_a_slider_over_epochs() -> None:
     source = figure_source("logits")
-    assert list(source.positions())[9:12] == ["teacher 9", "teacher 10", 1]
+    assert list(source.positions())[7:10] == ["teacher 8", "teacher 10", 1]
     assert int(source.data({"epoch": 600})["epoch"]) == 600
     assert int(source.data({"epoch": "teacher 3"})["teacher_epoch"]) == 3
     with pytest.raises(InvalidInput, match="epoch 599 was not recorded; the epochs are teacher 0,"):

@@ -49,7 +49,7 @@ def reduction(
         recordings: of runs that began with the same mixture.
         step: number of steps; by default all of the longest run. If that ends with one component,
             where all paths are alike, five are left, or half of fewer than ten. A shorter run stays
-            at its end. If a step was not recorded, the nearest one is shown, and the picture says so.
+            at its end. If a step was not recorded, the nearest is shown, which the picture says.
         measure: drawn along the path: "angle", "ise", "kl", "covariance_error" or "peaks".
         components: how many are left, while components are merged; in place of a step.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import xarray
@@ -25,12 +26,14 @@ def epoch_positions(recordings: Sequence[xarray.Dataset]) -> list[int | str]:
 
 
 def step_of_epoch(recording: xarray.Dataset, epoch: int | str) -> int:
-    """Return the step of an epoch.
+    """Return the step of an epoch. Without a teacher, its epochs are before the student's first.
 
     Raises:
         InvalidInput: the recording has no such epoch; the message lists its epochs.
     """
     steps = epoch_steps(recording)
+    if "teacher_logits" not in recording and re.fullmatch(r"teacher \d+", str(epoch)):
+        return next(iter(steps.values()))
     if epoch not in steps:
         listed = ", ".join(map(str, steps))
         raise InvalidInput(f"epoch {epoch!r} was not recorded; the epochs are {listed}")
