@@ -105,7 +105,7 @@ def draw_figure(
 
     Example:
         >>> draw_figure("evolution", None, {"step": 3}).caption
-        'Class 0 of digits. DM at step 3: ...'
+        'Class T-shirt of fashion-mnist. DataDAM at step 3: ...'
     """
     source = figure_source(name, recordings)
     return DrawnFigure(source, state, source.data(state))

@@ -197,19 +197,19 @@ def _advice(
     return f"{text}; {' or '.join(remedies)}"
 
 
-def _file_box(drawn: Bbox, layout: PrintLayout) -> Bbox:
+def _file_box(content: Bbox, layout: PrintLayout) -> Bbox:
     """Return the part of a figure that is written: exactly as wide as the file, around the middle.
 
     The smallest excess of its width keeps a rounding error from costing a column of pixels.
     """
-    left = (drawn.x0 + drawn.x1 - layout.width) / 2
+    left = (content.x0 + content.x1 - layout.width) / 2
     right = left + layout.width + 1e-9
-    return Bbox([[left, drawn.y0 - MARGIN], [right, drawn.y1 + MARGIN]])
+    return Bbox([[left, content.y0 - MARGIN], [right, content.y1 + MARGIN]])
 
 
-def _wrap_long_texts(figure: Any, room: float) -> None:
+def _wrap_long_texts(figure: Any, width: float) -> None:
     """Break sentences of a figure that are longer than the figure is wide."""
-    limit = room * figure.dpi
+    limit = width * figure.dpi
     for text in figure.texts:
         if text.get_visible() and text.get_ha() == "left" and not text.get_rotation():
             box = text.get_window_extent()

@@ -27,32 +27,34 @@ NUMBER = re.compile(r"[-−]?[\d.,]+[%×]?")
 """Tick labels that may be left out, because their neighbours tell what they would be."""
 
 
-def lay_out_panel(picture: Picture, axes: list[Axes], room: float, share: float) -> None:
+def lay_out_panel(picture: Picture, axes: list[Axes], available: float, share: float) -> None:
     """Change a picture so that it shows some axes only, as wide as a file.
 
     Args:
         picture: at its size on the screen.
         axes: the main axes, then those that belong to it.
-        room: for the axes and their texts, in inches.
+        available: for the axes and their texts, in inches.
         share: of a text's size on the screen.
     """
     with styled(picture._lacks_glyphs, picture.settings):
         _hide_all_but(picture, axes)
     places, height = _relative_places(axes), _height_of(axes[0], share)
-    figure, width, lines = picture.figure, 0.8 * room, _long_lines(axes)
+    figure, width, lines = picture.figure, 0.8 * available, _long_lines(axes)
     legends = [part for part in axes[0].get_children() if isinstance(part, Legend)]
     for legend in legends:  # They are placed when the axes have their size.
         legend.set_visible(False)
     for _ in range(ROUNDS):
         _place(figure, axes, places, width, height(width))
-        _wrap(figure, lines, room, width, height(width))
-        width = max(width + room - extent(picture).width, NARROWEST * room)
-    for legend in legends:
-        legend.set_visible(True)
+        _wrap(figure, lines, available, width, height(width))
+        width = max(width + available - extent(picture).width, NARROWEST * available)
     _place(figure, axes, places, width, height(width))
     _thin_ticks(picture, axes[0])
+    width = max(width + available - extent(picture).width, NARROWEST * available)
+    _place(figure, axes, places, width, height(width))
+    for legend in legends:
+        legend.set_visible(True)
     with styled(picture._lacks_glyphs, picture.settings):
-        _place_legend(picture, axes[0], room)
+        _place_legend(picture, axes[0], available)
 
 
 def _hide_all_but(picture: Picture, axes: list[Axes]) -> None:
@@ -76,21 +78,27 @@ def _thin_ticks(picture: Picture, axes: Axes) -> None:
         return
     gap = 0.3 * boxes[0].height
     for every in range(1, len(ticks)):
-        shown = boxes[::every]
-        if all(right.x0 - left.x1 > gap for left, right in itertools.pairwise(shown)):
+        shown = list(range(0, len(ticks), every))
+        if all(boxes[b].x0 - boxes[a].x1 > gap for a, b in itertools.pairwise(shown)):
             break
-    if every > 1:
-        labels = [text if k % every == 0 else "" for k, text in enumerate(texts)]
+    if axes.get_xscale() != "linear":  # There the gaps differ: show each label that has room.
+        visible = [0]
+        for k, box in enumerate(boxes):
+            if box.x0 - boxes[visible[-1]].x1 > gap:
+                visible.append(k)
+        shown = visible
+    if len(shown) < len(ticks):
+        labels = [text if k in shown else "" for k, text in enumerate(texts)]
         axis.set_ticks([tick.get_loc() for tick in ticks], labels)
 
 
-def _place_legend(picture: Picture, axes: Axes, room: float) -> None:
+def _place_legend(picture: Picture, axes: Axes, available: float) -> None:
     """Make one legend of all, and put it below the axes if it would cover curves or is too wide.
 
     Args:
         picture: with the axes.
         axes: whose legends are placed.
-        room: the width of the file, in inches.
+        available: the width of the file, in inches.
     """
     legends = [part for part in axes.get_children() if isinstance(part, Legend)]
     if not legends:
@@ -108,8 +116,9 @@ def _place_legend(picture: Picture, axes: Axes, room: float) -> None:
     labels = [text.get_text() for legend in legends for text in legend.get_texts()]
     for legend in legends:
         legend.remove()
-    drawn, limit = extent(picture), room * picture.figure.dpi
-    corner = picture.figure.dpi_scale_trans.transform((drawn.x0, drawn.y0))
+    drawn, limit = extent(picture), available * picture.figure.dpi
+    gap = 0.6 * picture.settings["legend.fontsize"] / 72
+    corner = picture.figure.dpi_scale_trans.transform((drawn.x0, drawn.y0 - gap))
     place = axes.transAxes.inverted().transform(corner)
     for columns in range(len(labels), 0, -1):
         legend = axes.legend(
@@ -118,13 +127,19 @@ def _place_legend(picture: Picture, axes: Axes, room: float) -> None:
             loc="upper left",
             bbox_to_anchor=(float(place[0]), float(place[1])),
             ncols=columns,
-            borderaxespad=0.6,
+            borderaxespad=0,
             borderpad=0,
             columnspacing=1.2,
         )
         extent(picture)
-        if legend.get_window_extent().width <= limit or columns == 1:
+        width = legend.get_window_extent().width
+        if width <= limit:
             break
+    else:  # Even one column is too wide.
+        texts = legend.get_texts()
+        longest = max(text.get_window_extent().width for text in texts)
+        for text in texts:
+            break_lines(text, text.get_text(), limit - (width - longest), True)
 
 
 def _is_clear(legend: Any, axes: Axes) -> bool:
@@ -198,9 +213,9 @@ def _long_lines(axes: list[Axes]) -> list[tuple[Text, str, bool]]:
 
 
 def _wrap(
-    figure: Any, lines: list[tuple[Text, str, bool]], room: float, width: float, height: float
+    figure: Any, lines: list[tuple[Text, str, bool]], available: float, width: float, height: float
 ) -> None:
     """Break titles and labels that are longer than the file is wide, or the axes are high."""
     for text, words, horizontal in lines:
-        limit = min(room, 1.05 * width) if horizontal else max(height, 0.8)
+        limit = max(width, 0.5 * available) if horizontal else max(height, 0.8)
         break_lines(text, words, limit * figure.dpi, horizontal)
