@@ -68,7 +68,7 @@ def test_recordings_that_cannot_be_shown_are_refused(
     with pytest.raises(InvalidInput, match="no configuration"):
         evolution(recording.assign_attrs(config="dm"))
     with pytest.raises(InvalidInput, match="lacks what the picture shows"):
-        evolution(recording.drop_vars("attention_distance"))
+        evolution(recording.drop_vars("image"))
     with pytest.raises(InvalidInput, match=r"lacks what the picture shows .*'data'"):
         evolution(recording.assign_attrs(config={"method": "dm"}))
     with pytest.raises(InvalidInput, match="two of the recordings are of 'a'"):
