@@ -31,7 +31,7 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 def test_every_control_has_a_name_and_shows_every_value(explorer: Explorer) -> None:
     if "mode" in explorer.controls:  # It needs a selection of labels.
         explorer.set(labels=explorer.data["label"].values[:2].tolist())
-    check_controls(explorer, 3)
+    check_controls(explorer)
 
 
 def test_every_target_sets_a_control(explorer: Explorer) -> None:

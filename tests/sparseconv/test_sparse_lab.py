@@ -47,7 +47,7 @@ def explorer(request: pytest.FixtureRequest) -> Explorer:
 
 
 def test_every_control_has_a_name_and_shows_every_value(explorer: Explorer) -> None:
-    check_controls(explorer, 3)
+    check_controls(explorer)
 
 
 def test_every_target_sets_a_control(explorer: Explorer) -> None:

@@ -136,13 +136,14 @@ class NodeAttention(Picture):
             self._rings.append(rings)
         add_attention_bar(self, (0.955, 0.34, 0.014, 0.36))
         self._build_bars(data)
-        self._chosen = self.furniture(self.moving(self.figure.text(0.45, 0.215, "", va="center")))
-        self._change = self.furniture(add_caption(self, 0.45, 0.05))
+        self._chosen = self.furniture(self.moving(self.figure.text(0.45, 0.2, "", va="center")))
+        self._change = self.furniture(add_caption(self, 0.45, 0.065))
+        self._hint = self.furniture(add_caption(self, 0.45, 0.02))
         notes = ["redder node: more attention, in its panel"]
         notes += ["thick rim: the motif"] if bool(data["motif"].any()) else []
-        self.figure.text(0.45, 0.16, "   ".join(notes), va="center")
+        self.figure.text(0.45, 0.155, "   ".join(notes), va="center")
         edges = "green, thick: new edge   orange, dashed: removed edge"
-        self.figure.text(0.45, 0.105, edges, va="center")
+        self.figure.text(0.45, 0.11, edges, va="center")
 
     def _build_bars(self, data: xarray.Dataset) -> None:
         names = [str(name) for name in data["class"].values]
@@ -189,7 +190,8 @@ class NodeAttention(Picture):
         change = data.attrs["change"]
         action = "joins it or parts it" if bool(data["joins"]) else "selects it"
         edit = f"last edit: {change}" if change else "no edit yet"
-        self._change.set_text(f"{edit}; a click on a node {action}")
+        self._change.set_text(edit)
+        self._hint.set_text(f"a click on a node {action}")
         self._chosen.set_text(_selection_text(data))
 
     def describe(self, data: xarray.Dataset) -> str:
