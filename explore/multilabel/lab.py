@@ -19,7 +19,9 @@ from explore.multilabel.figures.losses import TrainingLosses, training_losses
 from explore.multilabel.figures.similarity import (
     SIMILARITY_LABELS,
     SimilarityByOverlap,
+    describe_order,
     similarity_by_overlap,
+    training_label,
 )
 from explore.multilabel.figures.uncertainty import UncertaintyByCount, uncertainty_by_count
 from explore.multilabel.recordings import (
@@ -133,7 +135,7 @@ def see_embedding(*recordings: xarray.Dataset) -> Explorer:
 
 
 def compare_similarity(*recordings: xarray.Dataset) -> Explorer:
-    """Compare how similarity follows the overlap of labels, step by step.
+    """Predict how similarity follows the overlap of labels, then compare it, step by step.
 
     Args:
         *recordings: trainings on the same samples; by default those that ship.
@@ -145,9 +147,13 @@ def compare_similarity(*recordings: xarray.Dataset) -> Explorer:
         "step": Slider("step", steps, steps[-1]),
         "similarity": Choice("similarity", list(SIMILARITY_LABELS), names=SIMILARITY_LABELS),
     }
-    return Explorer(
-        partial(similarity_by_overlap, runs), SimilarityByOverlap, controls, "similarity"
-    )
+    names = list(dict.fromkeys(training_label(run) for run in runs))
+    prediction = None
+    if len(names) > 1:
+        question = "With which loss does the similarity follow the overlap of the labels most?"
+        prediction = Prediction(question, names, describe_order)
+    source = partial(similarity_by_overlap, runs)
+    return Explorer(source, SimilarityByOverlap, controls, "similarity", prediction)
 
 
 def compare_uncertainty(recording: xarray.Dataset | None = None) -> Explorer:

@@ -164,6 +164,18 @@ def test_the_position_of_a_sample_has_one_scale_in_all_steps() -> None:
         assert explorer.picture.axes.get_xlim() == limits  # type: ignore[attr-defined]
 
 
+def test_the_order_of_the_losses_is_predicted_before_it_is_shown() -> None:
+    explorer = lab.compare_similarity()
+    assert "correlation" not in explorer.alt
+    explorer.prediction = "KMCL"
+    assert explorer.view.note.endswith(
+        "You predicted: KMCL. The picture shows: rank correlation ASL 0.59, KMCL 0.57, "
+        "ProbMCL-style 0.48."
+    )
+    single = lab.compare_similarity(lab.recording_of("kmcl"))
+    assert "prediction" not in single.controls
+
+
 # ---- the dial of the weight
 
 

@@ -67,7 +67,7 @@ def similarity_by_overlap(
         correlations.append(_rank_correlation(values[pairs], overlaps[pairs]))
         kinds.append(SIMILARITY_LABELS[kind])
         steps.append(int(all_steps[index]))
-    names = [METHOD_LABELS.get(str(run.attrs["name"]), str(run.attrs["name"])) for run in runs]
+    names = [training_label(run) for run in runs]
     return xarray.Dataset(
         {
             "similarity": (("training", "overlap", "quartile"), np.array(quartiles)),
@@ -82,6 +82,20 @@ def similarity_by_overlap(
         },
         {"similarity_kind": similarity},
     )
+
+
+def training_label(run: xarray.Dataset) -> str:
+    """Return the name of a training in pictures."""
+    name = str(run.attrs["name"])
+    return METHOD_LABELS.get(name, name)
+
+
+def describe_order(data: xarray.Dataset) -> str:
+    """Return the trainings by their rank correlation, the largest first."""
+    order = np.argsort(-data["correlation"].values, kind="stable")
+    names, values = data["training"].values[order], data["correlation"].values[order]
+    parts = (f"{name} {value:.2f}" for name, value in zip(names, values, strict=True))
+    return f"rank correlation {', '.join(parts)}"
 
 
 def _similarities(run: xarray.Dataset, frame: xarray.Dataset, kind: str) -> np.ndarray:
