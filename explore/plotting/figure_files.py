@@ -77,13 +77,7 @@ class DrawnFigure:
             return save(self.picture, self.data, path, metadata)
         printed = print_picture(self.source.picture_class, self.data, layout)
         buffer = io.BytesIO()
-        printed.picture.write(
-            buffer,
-            kind,  # type: ignore[arg-type]
-            PRINT_DPI,
-            metadata.fields(kind),
-            printed.box,
-        )
+        printed.write(buffer, kind, PRINT_DPI, metadata.fields(kind))  # type: ignore[arg-type]
         return write_bytes(path, buffer.getvalue())
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from matplotlib.transforms import Bbox
@@ -96,6 +97,15 @@ class PrintedPicture:
         overlapping = [f"{a!r} overlaps {b!r}" for a, b in overlaps(self.texts)]
         cut = [f"{t!r} is cut off" for t in cut_off(self.texts, self.box.x0, self.box.x1)]
         return overlapping + cut
+
+    def write(
+        self, file: Any, kind: Literal["png", "svg", "pdf"], dpi: int, metadata: Mapping[str, Any]
+    ) -> None:
+        """Write the part of the figure that is the file; see ``Picture.write``."""
+        box = self.box
+        if kind == "png":  # A rounding error would cost a column of pixels.
+            box = Bbox.from_extents(box.x0, box.y0, box.x1 + 1e-9, box.y1)
+        self.picture.write(file, kind, dpi, metadata, box)
 
 
 def print_picture(
@@ -198,12 +208,9 @@ def _advice(
 
 
 def _file_box(content: Bbox, layout: PrintLayout) -> Bbox:
-    """Return the part of a figure that is written: exactly as wide as the file, around the middle.
-
-    The smallest excess of its width keeps a rounding error from costing a column of pixels.
-    """
+    """Return the part of a figure that is written: as wide as the file, around the middle."""
     left = (content.x0 + content.x1 - layout.width) / 2
-    right = left + layout.width + 1e-9
+    right = left + layout.width
     return Bbox([[left, content.y0 - MARGIN], [right, content.y1 + MARGIN]])
 
 

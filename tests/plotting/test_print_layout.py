@@ -69,7 +69,7 @@ def printed(**layout: Any) -> Any:
 
 def written(picture: Any, kind: Any = "pdf", **fields: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.picture.write(buffer, kind, 300, fields, picture.box)
+    picture.write(buffer, kind, 300, fields)
     return buffer.getvalue()
 
 
