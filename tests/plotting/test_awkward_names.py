@@ -76,7 +76,7 @@ def test_no_name_ends_or_opens_the_script_of_a_page(
 ) -> None:
     data = with_class(recording, name)
     page = save_figure("evolution", [data], {"label": name}, tmp_path / "a.html").read_text("utf-8")
-    (line,) = re.findall(r"const frames = (.*), \[slider", page)
+    (line,) = re.findall(r"const frames = (.*), least = ", page)
     assert not set("<>&\u2028\u2029") & set(line)
     frames: list[list[str]] = json.loads(line)
     assert len(frames) == 3
