@@ -162,6 +162,17 @@ def test_reset_brings_back_every_component() -> None:
     assert (explorer.state["shift"], explorer.state["width"]) == (0.0, 1.0)
 
 
+def test_angles_that_are_only_rounding_are_zero() -> None:
+    explorer = lab.by_hand("bivariate")
+    assert 0 < float(explorer.data["angle"]) < 1e-7
+    assert "angle, rad 0, chord 0," in explorer.alt
+    assert explorer.picture.table(explorer.data)["value"].tolist()[:2] == [0, 0]
+    path = lab.reductions("bivariate")
+    path.components = 3
+    assert "angle 0," in path.alt
+    assert path.picture.table(path.data)["angle, rad"].iloc[0] == 0
+
+
 def test_a_straight_drag_keeps_the_weight() -> None:
     explorer = lab.by_hand()
     explorer.view.pointer = {"kind": "down", **point(explorer, "centre")}

@@ -19,6 +19,9 @@ CONTOUR_MASSES = (0.95, 0.8, 0.5, 0.2)
 """Contours enclose these fractions of the probability of the original."""
 
 UNIT_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 41)) for f in (np.cos, np.sin)])
+MIN_ANGLE = 1e-7
+"""Angles and chords below this are rounding."""
+
 MIN_RELATIVE_HEIGHT = 2e-3
 """Tails below this fraction of a curve's peak are not drawn: they would blacken the axis."""
 
@@ -183,6 +186,16 @@ class DensityPanel:
             return [cut_tails(x, curve) for curve in component_curves(x, mixture)]
         ellipses = mixture.means[:, :, None] + mixture.factors @ UNIT_CIRCLE
         return list(ellipses.transpose(0, 2, 1))
+
+
+def without_rounding(name: str, value: float) -> float:
+    """Return a measure of a mixture, or 0 for an angle or a chord that is only rounding.
+
+    Example:
+        >>> without_rounding("angle", 3.7e-9), without_rounding("kl", 3.7e-9)
+        (0.0, 3.7e-09)
+    """
+    return 0.0 if name in ("angle", "chord") and abs(value) < MIN_ANGLE else value
 
 
 def format_value(value: float) -> str:

@@ -18,6 +18,7 @@ from explore.mixtures.figures.density import (
     mixture_in,
     side_colour,
     side_text_colour,
+    without_rounding,
 )
 from explore.mixtures.mixture import GaussianMixture
 from explore.plotting.picture import Picture, Target
@@ -179,7 +180,7 @@ class MixtureEditor(Picture):
         self._centre.set_data(*([value] for value in handles["centre"]))
         self._rim.set_data(*([value] for value in handles["rim"]))
         for name, text in self._numbers.items():
-            text.set_text(format_value(float(data[name])))
+            text.set_text(format_value(without_rounding(name, float(data[name]))))
         self._captions[0].set_text(f"component {k + 1}: weight {mixture.weights[k]:.3f}")
         self._captions[1].set_text(
             f"moved by {_shift_text(data, k)}, widened × {_width(data, k):.3g}"
@@ -191,7 +192,8 @@ class MixtureEditor(Picture):
         mean = ", ".join(f"{value:.3g}" for value in mixture.means[k])
         deviation = np.sqrt(mixture.covariances[k, 0, 0])
         distances = ", ".join(
-            f"{label} {format_value(float(data[name]))}" for name, label in DISTANCE_LABELS.items()
+            f"{label} {format_value(without_rounding(name, float(data[name])))}"
+            for name, label in DISTANCE_LABELS.items()
         )
         return (
             f"Component {k + 1} of {len(mixture)} at {mean}, deviation {deviation:.3g}, "
@@ -204,7 +206,7 @@ class MixtureEditor(Picture):
         import pandas
 
         rows = [
-            (*f"{label}, ".split(", ")[:2], float(data[name]))
+            (*f"{label}, ".split(", ")[:2], without_rounding(name, float(data[name])))
             for name, label in DISTANCE_LABELS.items()
         ]
         return pandas.DataFrame(rows, columns=["distance to the original", "unit", "value"])

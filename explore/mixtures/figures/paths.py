@@ -19,6 +19,7 @@ from explore.mixtures.figures.density import (
     side_colour,
     side_style,
     side_text_colour,
+    without_rounding,
 )
 from explore.mixtures.figures.path_data import MEASURE_LABELS, MERGING
 from explore.plotting.picture import Picture, Target
@@ -193,7 +194,10 @@ class Paths(Picture):
         """Return components and measures of each side in words."""
         parts = []
         for side in range(data.sizes["side"]):
-            angle, kl, peaks = (float(data[name].values[side]) for name in ("angle", "kl", "peaks"))
+            angle, kl, peaks = (
+                without_rounding(name, float(data[name].values[side]))
+                for name in ("angle", "kl", "peaks")
+            )
             parts.append(
                 f"{data.side.values[side]}, "
                 f"{count_of(int(data['components'].values[side]), 'component')}: "
@@ -223,7 +227,8 @@ class Paths(Picture):
                         "step": int(step),
                         "components left": int(count),
                     }
-                    rows.append(row | {measure: float(value)})
+                    value = without_rounding(data.attrs["measure"], float(value))
+                    rows.append(row | {measure: value})
         return pandas.DataFrame(rows)
 
     def targets(self, data: xarray.Dataset) -> list[Target]:

@@ -30,7 +30,7 @@ NOT_A_SHARE = ("auc", "brier")
 HANDLE_WIDTH = 0.036
 """Width of the legend line before each row, as a fraction of the figure."""
 
-COLUMNS = (4.0, 71.0)
+COLUMNS = (4.0, 76.0)
 """Distances of the two columns of numbers from the axes, in points."""
 
 SPREAD = 0.22

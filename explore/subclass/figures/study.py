@@ -145,7 +145,7 @@ class Students(_StudyPicture):
         ]
         colours = [style["color"] for style in styles for _ in widths]
         self._bars = self.moving(axes.add_collection(LineCollection([], colors=colours, lw=1)))
-        self._rows = ScoreRows(self, self.figure.add_axes((0.565, 0.13, 0.215, 0.665)), data)
+        self._rows = ScoreRows(self, self.figure.add_axes((0.565, 0.13, 0.205, 0.665)), data)
         self._title = add_caption(self, 0.565, 0.82)
 
     def show(self, data: xarray.Dataset) -> None:
