@@ -170,6 +170,11 @@ class ExplorerFigure(FigureSource):
             return super().positions()
         return self._values[self.slider]
 
+    def origin(self) -> str:
+        """Return the data set that the explorer's data name, if they do."""
+        name = self.explorer.data.attrs.get("data")
+        return f"data {name}" if isinstance(name, str) else ""
+
 
 def figure_source(name: str, recordings: Any = None) -> FigureSource:
     """Return where a figure of the catalog takes its data from.
