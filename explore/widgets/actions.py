@@ -6,15 +6,12 @@ import ast
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from explore.errors import ExploreError, InvalidInput
 from explore.plotting.export import palette_png, select_evenly, write_html
 from explore.widgets.controls import Slider
 from explore.widgets.prediction import Cover
-
-if TYPE_CHECKING:
-    from explore.widgets.explorer import Explorer
 
 MOST_UNDONE = 50
 """Drags that can be undone."""
@@ -23,13 +20,16 @@ MOST_UNDONE = 50
 class Actions:
     """Answers the messages of the buttons under the picture of one explorer.
 
+    Args:
+        explorer: an ``Explorer``, which imports this module.
+
     Attributes:
         clear: sets back what an explorer stores beside its controls, before they are reset.
     """
 
     clear: Callable[[], None] | None = None
 
-    def __init__(self, explorer: Explorer) -> None:
+    def __init__(self, explorer: Any) -> None:
         self.explorer = explorer
         self.start = explorer.state
         self.history: list[dict[str, Any]] = []
@@ -59,7 +59,7 @@ class Actions:
             self.explorer.redraw()
         self.explorer.set(
             **{
-                name: controls[name].nearest(value)  # type: ignore[union-attr]
+                name: controls[name].nearest(value)
                 for name, value in self.start.items()
                 if not getattr(controls[name], "is_prediction", False)
             }
