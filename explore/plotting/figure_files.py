@@ -63,12 +63,16 @@ class DrawnFigure:
                 f"got {path.name}"
             )
         if kind == "html":
+            slider = self.source.slider
+            # A slider that counts something else than steps stands in place of the step.
+            state = {key: value for key, value in self.state.items() if key != "step"}
             return write_html(
                 path,
                 self.picture,
-                self.source.slider,
+                slider,
                 select_evenly(self.source.positions()),
-                lambda position: self.source.data({**self.state, self.source.slider: position}),
+                lambda position: self.source.data({**state, slider: position}),
+                start=self.state.get(slider),
             )
         metadata = FileMetadata(
             self.picture.title, self.caption, self.source.origin(), check_text("command", command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from explore.mixtures.config import PHASES
 from explore.mixtures.figures.editor import edit_components
 from explore.mixtures.figures.path_data import reduction
 from explore.mixtures.figures.paths import Paths
+from explore.plotting.figure_files import save_figure
 from explore.plotting.figure_source import figure_source
 from explore.widgets.explorer import Explorer
 
@@ -116,6 +118,13 @@ def test_a_figure_of_a_reduction_has_a_slider_over_components() -> None:
     assert reduction([bivariate])["components"].values.tolist() == [2]
     ends_with_three = lab.record_in_memory(load_mixture("standard-1d"), 3, "west")
     assert reduction([ends_with_three])["components"].values.tolist() == [3]
+
+
+def test_a_page_opens_at_the_components_of_its_state(tmp_path: Path) -> None:
+    for state, start in (({"components": 5}, 5), ({"step": 5}, 9), ({}, 9)):
+        page = save_figure("reduction", None, state, tmp_path / "page.html").read_text("utf-8")
+        assert f'max="9" value="{start}"' in page
+        assert '["10", ' in page
 
 
 def test_frames_that_were_not_recorded_are_said() -> None:
