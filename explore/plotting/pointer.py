@@ -67,9 +67,20 @@ def _row(name: str, value: float, axis: Any) -> str:
     name = " ".join(name.split())
     ticks = [text.get_text() for text in axis.get_ticklabels()]
     if any(text.endswith("%") for text in ticks):
-        scale = 1 if getattr(axis.get_major_formatter(), "xmax", 100) == 100 else 100
-        return f"{name} {value * scale:.4g}%"
+        return f"{name} {value * _percent_scale(axis.get_major_formatter()):.4g}%"
     return f"{name} {value:.4g}"
+
+
+def _percent_scale(formatter: Any) -> float:
+    """Return by what a formatter of percentages multiplies values: 100 for shares, else 1."""
+    most = getattr(formatter, "xmax", None)
+    if most is not None:
+        return float(100 / most)
+    text = str(formatter(0.5, 0)).rstrip("%").replace("−", "-")
+    try:
+        return 100.0 if abs(float(text)) > 5 else 1.0
+    except ValueError:
+        return 1.0
 
 
 def _map_value(axes: Any, place: np.ndarray) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -44,6 +46,24 @@ def test_the_closest_point_of_the_closest_curve_is_named() -> None:
     assert value_at(figure, 0.49, 0.21) == "SKD\ntraining step 1\naccuracy 80%"
     assert value_at(figure, 0.99, 0.79) == "DM\ntraining step 2\naccuracy 20%"
     assert value_at(figure, 0.25, 0.5) == ""
+
+
+@pytest.mark.parametrize(
+    ("formatter", "text"),
+    [
+        (PercentFormatter(1), "y 50%"),
+        (PercentFormatter(100), "y 0.5%"),
+        (lambda value, _: f"{value:.0%}", "y 50%"),
+        (lambda value, _: f"{100 * value:.4g}%", "y 50%"),
+        (lambda value, _: f"{value:g}%", "y 0.5%"),
+    ],
+)
+def test_percentages_are_those_of_the_ticks(formatter: Any, text: str) -> None:
+    figure = Figure(figsize=(4, 4), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.plot([0, 1], [0.5, 0.5])
+    axes.yaxis.set_major_formatter(formatter)
+    assert value_at(figure, 0.05, 0.5).endswith(text)
 
 
 def test_a_curve_with_gaps_has_no_value_there() -> None:

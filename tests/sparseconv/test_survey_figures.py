@@ -212,6 +212,24 @@ def test_lines_connect_layers_at_the_same_place_of_a_block() -> None:
     assert layer_groups(["1.a", "1.b", "1.c", "1.d", "1.e"]) == {"all": [0, 1, 2, 3, 4]}
 
 
+def test_a_pointer_reads_the_numbers_of_a_layer() -> None:
+    data = density(lab.survey("resnet20"), 42, 9)
+    picture = LayerDensity(data)
+    places = [
+        picture.box(axes, 8, low, 8, low)[:2]
+        for axes, low in ((picture._charts.density_axes, 0.5), (picture._charts.ratio_axes, 5))
+    ]
+    share = float(data["density"].values[8])
+    assert picture.value_at(data, *places[0]) == (
+        f"convolution 9 (layer2.0.conv2)\ndensity {share:.1%}"
+    )
+    words = picture.value_at(data, *places[1])
+    sizes = dict(zip(FORMAT_NAMES, data["size"].values[8].tolist(), strict=True))
+    assert f"CPO {sizes['im2col'] / sizes['cpo']:.3g}×" in words
+    assert "map itself" in words
+    assert picture.value_at(data, 0.5, 0.01) == ""
+
+
 def test_a_network_has_the_name_of_the_menu() -> None:
     data = density(lab.survey("resnet20"))
     assert "ResNet-20 on CIFAR-10 (JPEG), image 1 of 100" in LayerDensity(data).describe(data)

@@ -157,6 +157,25 @@ class LayerCharts:
             targets.append(Target(*box, f"convolution {k + 1}, {name}", {"layer": k + 1}))
         return targets
 
+    def value_at(self, picture: Picture, data: xarray.Dataset, x: float, y: float) -> str:
+        """Return the numbers of the layer under a pointer; an empty text beside the charts."""
+        pixel = picture.figure.transFigure.transform((x, 1 - y))
+        for axes in (self.density_axes, self.ratio_axes):
+            if not axes.bbox.contains(*pixel):
+                continue
+            k = int(np.clip(round(picture.place(axes, x, y)[0]), 0, data.sizes["layer"] - 1))
+            lines = [f"convolution {k + 1} ({shorten_name(str(data['layer'].values[k]))})"]
+            if axes is self.density_axes:
+                return "\n".join([*lines, f"density {float(data['density'].values[k]):.1%}"])
+            sizes = dict(zip(FORMAT_NAMES, data["size"].values[k], strict=True))
+            sizes["map itself"] = data["map_size"].values[k]
+            im2col = sizes.pop("im2col")
+            for name, size in sizes.items():
+                if np.isfinite(size) and size > 0:
+                    lines.append(f"{FORMAT_LABELS.get(name, name)} {im2col / size:.3g}×")
+            return "\n".join(lines)
+        return ""
+
 
 def layer_groups(names: Sequence[str]) -> dict[str, list[int]]:
     """Return the indices of the layers by their place in a block, which their names end with.

@@ -79,6 +79,10 @@ class LayerDensity(Picture):
         """Tabulate every layer."""
         return layer_table(data)
 
+    def value_at(self, data: xarray.Dataset, x: float, y: float) -> str:
+        """Return the numbers of the layer under a pointer."""
+        return self._charts.value_at(self, data, x, y)
+
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return one target a layer."""
         return self._charts.targets(self, data)
