@@ -112,7 +112,7 @@ class Decision(Picture):
         x, curves = data["grid_x"].values, data["component"].values
         DensityPanel(axes, data)
         axes.set(xlabel="")
-        title = f"{len(curves)} components (black), the original (grey)"
+        title = f"{len(curves)} components (lines), the original (grey area)"
         set_title(axes, title).set(fontweight="bold")
         lines = [np.column_stack([x, curve]) for curve in curves]
         axes.add_collection(LineCollection(lines, lw=1, color=CURVE_GREY))

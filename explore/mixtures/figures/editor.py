@@ -119,7 +119,7 @@ class MixtureEditor(Picture):
             axes.set_ylim(0, 1.6 * data["original"].values.max())
         else:
             axes.set(xlabel="x₁", ylabel="x₂")
-        axes.set_title("the original (grey), and what you make of it")
+        axes.set_title("the original (grey area), and what you make of it")
         blue, orange, green = map(side_colour, range(3))
 
         def lines(**style: Any) -> Any:

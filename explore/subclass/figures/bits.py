@@ -118,7 +118,7 @@ class Bits(Picture):
         axes.set_yticks(middles, [rows[k] for k in starts])
         axes.tick_params(length=0)
         axes.set(xlabel="subclass", ylabel="images, by subclass")
-        set_title(axes, "labels within their class (white: the other)")
+        set_title(axes, "labels within their class (empty: the other)")
         for tick, k in zip(axes.get_xticklabels(), data["parent"].values, strict=True):
             tick.set_color(text_colour(class_colour(int(k))))
         bar_axes = self.figure.add_axes((0.905, 0.14, 0.014, 0.7))
