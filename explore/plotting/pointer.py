@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import FixedLocator
 
 REACH = 40
 """Pixels from the pointer within which a point of a curve is named."""
@@ -52,9 +53,9 @@ def _nearest_point(axes: Any, place: np.ndarray) -> str:
         return ""
     label = str(line_of.get_label())
     rows = [] if label.startswith("_") else [label]
-    rows.append(_row(axes.get_xlabel() or "x", nearest[0], axes.xaxis))
-    rows.append(_row(axes.get_ylabel() or "y", nearest[1], axes.yaxis))
-    return "\n".join(rows)
+    rows.append(_row("x", nearest[0], axes.xaxis))
+    rows.append(_row("y", nearest[1], axes.yaxis))
+    return "\n".join(row for row in rows if row)
 
 
 def _data(line: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -62,13 +63,28 @@ def _data(line: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(x, float), np.asarray(y, float)
 
 
-def _row(name: str, value: float, axis: Any) -> str:
-    """Return a line such as "accuracy 84.2%", in the unit of the ticks."""
-    name = " ".join(name.split())
-    ticks = [text.get_text() for text in axis.get_ticklabels()]
+def _row(letter: str, value: float, axis: Any) -> str:
+    """Return a line such as "accuracy 84.2%", as the ticks say it; a name if they are names."""
+    label = " ".join(axis.get_label_text().split())
+    ticks, places = [text.get_text() for text in axis.get_ticklabels()], axis.get_majorticklocs()
+    is_fixed = isinstance(axis.get_major_locator(), FixedLocator) and any(ticks)
+    if is_fixed and not all(map(_says_its_place, ticks, places)):
+        nearest = int(np.abs(np.asarray(places) - value).argmin())
+        return f"{label} {ticks[nearest]}".strip()
     if any(text.endswith("%") for text in ticks):
-        return f"{name} {value * _percent_scale(axis.get_major_formatter()):.4g}%"
-    return f"{name} {value:.4g}"
+        scale = _percent_scale(axis.get_major_formatter())
+        return f"{label or letter} {value * scale:.4g}%"
+    return f"{label or letter} {value:.4g}"
+
+
+def _says_its_place(text: str, place: float) -> bool:
+    """Return whether a tick says the number of its place, as it is or in percent, or nothing."""
+    number = text.strip().rstrip("%×").replace("−", "-").replace(",", "")
+    try:
+        value = float(number) if number else place
+    except ValueError:
+        return False
+    return any(math.isclose(value, scale * place, rel_tol=0.01) for scale in (1, 100))
 
 
 def _percent_scale(formatter: Any) -> float:
@@ -76,9 +92,9 @@ def _percent_scale(formatter: Any) -> float:
     most = getattr(formatter, "xmax", None)
     if most is not None:
         return float(100 / most)
-    text = str(formatter(0.5, 0)).rstrip("%").replace("−", "-")
+    text = str(formatter(0.4, 0)).rstrip("%").replace("−", "-")
     try:
-        return 100.0 if abs(float(text)) > 5 else 1.0
+        return 100.0 if abs(float(text)) > 4 else 1.0
     except ValueError:
         return 1.0
 

@@ -236,6 +236,18 @@ def test_another_graph_starts_without_edits() -> None:
     assert "Last edit" not in explorer.alt
 
 
+def test_a_pointer_names_a_node() -> None:
+    explorer = editing().explorer
+    picture, data = explorer.picture, explorer.data
+    target = picture.targets(data)[5]
+    x, y = (target.left + target.right) / 2, (target.top + target.bottom) / 2
+    first, second = picture.value_at(data, x, y).splitlines()
+    assert first.startswith("node 5, ")
+    share = data["attention"].values[0, 5] / data["attention"].values[0].sum()
+    assert second == f"{share:.1%} of the attention in layer 1"
+    assert picture.value_at(data, 0.5, 0.01) == ""
+
+
 # ---- scores from elsewhere
 
 

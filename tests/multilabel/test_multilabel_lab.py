@@ -138,6 +138,18 @@ def test_a_click_beside_a_point_makes_it_the_anchor() -> None:
     assert explorer.state["anchor"] == lonely, "there is no point at this place"
 
 
+def test_a_pointer_names_a_sample() -> None:
+    explorer = lab.see_embedding().set(step=40)
+    picture, data = explorer.picture, explorer.data
+    lonely = int(data["position"].values[:, 0].argmax())
+    pixels = picture.axes.transData.transform(data["position"].values[lonely])
+    x, y = pixels / [picture.figure.bbox.width, picture.figure.bbox.height]
+    text = picture.value_at(data, float(x), float(1 - y))
+    assert text.startswith(f"sample {lonely}: ")
+    assert text.endswith(f"{float(data['overlap'][lonely]):.2f}")
+    assert picture.value_at(data, 0.99, 0.99) == ""
+
+
 def test_the_filter_counts_label_sets() -> None:
     explorer = lab.see_embedding()
     present = explorer.data["present"].values

@@ -66,6 +66,19 @@ def test_percentages_are_those_of_the_ticks(formatter: Any, text: str) -> None:
     assert value_at(figure, 0.05, 0.5).endswith(text)
 
 
+def test_ticks_with_names_are_named() -> None:
+    figure = Figure(figsize=(4, 4), dpi=100)
+    axes = figure.add_axes((0, 0, 1, 1), xlabel="score")
+    axes.plot([0.2, 0.8], [0.1, 0.9], "o")
+    axes.set(xlim=(0, 1), ylim=(-0.5, 1.5))
+    axes.set_yticks([0, 1], ["random", "herding"])
+    assert value_at(figure, 0.8, 0.3) == "score 0.8\nherding"
+    assert value_at(figure, 0.2, 0.7) == "score 0.2\nrandom"
+    axes.set_xticks([0.2, 0.8], ["16", "32"])
+    axes.set_ylabel("chosen by")
+    assert value_at(figure, 0.8, 0.3) == "score 32\nchosen by herding"
+
+
 def test_a_curve_with_gaps_has_no_value_there() -> None:
     figure = Figure(figsize=(4, 4), dpi=100)
     axes = figure.add_axes((0, 0, 1, 1), xlabel="x", ylabel="y")

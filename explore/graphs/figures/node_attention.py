@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import pandas
 
 NO_NODE = -1
+POINTER_PIXELS = 12.0
+"""Pixels from a pointer within which a node is named."""
 LABELLED_NODES = 60
 """Graphs of more nodes are drawn with small dots and without labels."""
 
@@ -233,6 +235,22 @@ class NodeAttention(Picture):
         if bool(data["motif"].any()):
             columns["motif"] = data["motif"].values[nodes]
         return pandas.DataFrame(columns)
+
+    def value_at(self, data: xarray.Dataset, x: float, y: float) -> str:
+        """Return the number, the label and the attention of the node under a pointer."""
+        place = self.figure.transFigure.transform((x, 1 - y))
+        alive, attention = data["alive"].values, data["attention"].values
+        for layer, drawing in enumerate(self.drawings):
+            points = drawing.axes.transData.transform(data["position"].values)
+            distances = np.where(alive, np.hypot(*(points - place).T), np.inf)
+            node = int(distances.argmin())
+            if distances[node] > POINTER_PIXELS:
+                continue
+            names = data["label_name"].values
+            label = f", {names[int(data['node_label'].values[node])]}" if len(names) else ""
+            share = attention[layer, node] / max(float(attention[layer, alive].sum()), 1e-12)
+            return f"node {node}{label}\n{share:.1%} of the attention in layer {layer + 1}"
+        return ""
 
     def targets(self, data: xarray.Dataset) -> list[Target]:
         """Return the nodes of all panels: a click selects one, or joins it to the selected one."""

@@ -130,7 +130,7 @@ class ContrastWeight(Picture):
         for name, axes in zip(("score", "spread", "gradient"), self._axes, strict=True):
             self.panel(name, axes)
         precision.set(ylim=_limits(data.attrs["low"], data.attrs["high"]))
-        precision.set_xticklabels([])
+        precision.tick_params(axis="x", labelbottom=False)
         spread.set(
             ylim=_limits(0.0, data.attrs["widest"]), xlabel="weight of contrast and reconstruction"
         )

@@ -224,6 +224,14 @@ class Embedding(Picture):
         closest = int(distance.argmin())
         return {"anchor": closest} if distance[closest] <= PICK_RADIUS else {}
 
+    def value_at(self, data: xarray.Dataset, x: float, y: float) -> str:
+        """Return the sample under a pointer, its labels and its overlap with the anchor."""
+        row = self.pick(data, x, y).get("anchor")
+        if row is None:
+            return ""
+        overlap = float(data["overlap"].values[row])
+        return f"sample {row}: {_label_text(data, row)}\noverlap with the anchor {overlap:.2f}"
+
     def describe(self, data: xarray.Dataset) -> str:
         """Return filter, anchor and strongest neighbour in words."""
         anchor, strongest = int(data.attrs["anchor"]), int(data["neighbour"][0])
