@@ -17,6 +17,7 @@ import numpy as np
 from explore.core.validation import (
     check_callable,
     check_items,
+    check_number,
     check_path,
     check_text,
     check_whole_number,
@@ -38,6 +39,9 @@ MOST_CHANGE = 16
 """How much 999 of 1,000 colours of a smaller PNG may differ from the picture, of 255."""
 LEVELS = 31
 """The largest level of a channel in the PNG of a picture with many colours."""
+
+LISTED_POSITIONS = 5
+"""Positions that an error message lists."""
 
 PAGE = (Path(__file__).parent / "page.html").read_text(encoding="utf-8")
 
@@ -169,13 +173,21 @@ def write_html(
 
 
 def _last_until(start: Any, values: Sequence[Any]) -> int:
-    """Return the index of a position, or of the last number before it."""
+    """Return the index of a position, or of the last number before it.
+
+    Raises:
+        InvalidInput: it is no position, and not all of them are numbers.
+    """
     start = to_python(start)
-    if start in values:
+    if isinstance(start, str) and start in values:
         return list(values).index(start)
-    numbers = all(isinstance(value, int | float) for value in [*values, start])
-    before = [k for k, value in enumerate(values) if numbers and value <= start]
-    return before[-1] if before else 0
+    if not all(isinstance(value, int | float) for value in values):
+        listed = ", ".join(map(describe, values[:LISTED_POSITIONS]))
+        raise InvalidInput(
+            f"start must be one of the positions ({listed} …), got {describe(start)}"
+        )
+    start = check_number("start", start)
+    return max((k for k, value in enumerate(values) if value <= start), default=0)
 
 
 def script_json(values: Any) -> str:

@@ -105,13 +105,15 @@ class Actions:
                 "save it as .png, .svg or .pdf"
             )
         key, slider = next(iter(sliders.items()))
+        values = select_evenly(slider.values)
+        before = slider.values[: slider.values.index(explorer.state[key]) + 1]
         return write_html(
             path,
             type(explorer.picture)(explorer.data),
             slider.label,
-            select_evenly(slider.values),
+            values,
             lambda value: explorer.data_at(**{key: value}),
-            start=explorer.state[key],
+            start=[value for value in before if value in values][-1],
         )
 
     def download(self, kind: str) -> None:

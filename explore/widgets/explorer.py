@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 import traitlets
 
-from explore.core.validation import check_callable, check_choice, check_text, describe
+from explore.core.validation import (
+    check_callable,
+    check_choice,
+    check_flag,
+    check_text,
+    describe,
+)
 from explore.errors import InvalidInput
 from explore.plotting.export import FORMATS, check_target, palette_png, save
 from explore.plotting.picture import Picture
@@ -280,7 +286,7 @@ class Explorer(traitlets.HasTraits):
 
     def show_numbers(self, show: bool) -> None:
         """Show the plotted numbers as a table under the picture, or hide them."""
-        self._shows_numbers = show
+        self._shows_numbers = show = check_flag("show", show)
         self._numbers.value = self._table() if show else ""
 
     def _on_target(self, change: Any) -> None:

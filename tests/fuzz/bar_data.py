@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas
 import xarray
 
 from explore.plotting.picture import Picture
@@ -25,6 +26,9 @@ class BarPicture(Picture):
 
     def describe(self, data: xarray.Dataset) -> str:
         return f"a bar of height {float(data['height']):g}"
+
+    def table(self, data: xarray.Dataset) -> pandas.DataFrame:
+        return pandas.DataFrame({"height": [float(data["height"])]})
 
 
 def picture_data(step: int = 1) -> xarray.Dataset:

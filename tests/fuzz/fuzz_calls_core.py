@@ -19,7 +19,7 @@ from explore.core.resources import shipped
 from explore.distill import lab
 from explore.plotting import PrintLayout
 from explore.plotting.file_metadata import FileMetadata
-from explore.widgets import Choice, Explorer, Job, MultiChoice, Slider
+from explore.widgets import Choice, Explorer, Job, MultiChoice, Prediction, Slider
 
 DIGITS = {"name": "digits", "options": {"size": 8, "margin": 0}}
 RANDOM: dict[str, Any] = {"method": "random", "data": DIGITS}
@@ -235,11 +235,13 @@ CALLS = {
             "label": "step",
             "values": [0, 1],
             "data": picture_data,
+            "start": 1,
         },
         after=str,
-        names={"out": "file format", "values": "position|height"},
+        names={"out": "file format", "values": "position|height|start"},
         accepts={
             "label": ANY_TEXT,
+            "start": "the last position before it",
             **{f"values: {value.name}": "the function of the caller" for value in CONSTANTS},
         },
     ),
@@ -305,6 +307,7 @@ CALLS = {
     "explore.widgets.Explorer.save": Call(
         lambda: {"self": explorer(), "path": "a.svg"}, after=str, names={"path": "suffix|file"}
     ),
+    "explore.widgets.Explorer.show_numbers": Call(lambda: {"self": explorer(), "show": True}),
     "explore.widgets.Explorer.say": Call(
         lambda: {"self": explorer(), "text": "hello"}, accepts={"text": ANY_TEXT}
     ),
@@ -320,11 +323,21 @@ CALLS = {
         )
         for kind, values in ((Slider, [0, 1, 2]), (Choice, ["a", "b"]), (MultiChoice, ["a", "b"]))
     },
+    "explore.widgets.Prediction": Call(
+        lambda: {"question": "Which?", "answers": ["a", "b"], "answer": "a"},
+        after=lambda prediction: prediction.values,
+        accepts={"question": ANY_TEXT, "answer": ANY_TEXT, "answers": "a list of names"},
+    ),
+    "explore.widgets.Prediction.nearest": Call(
+        lambda: {"self": Prediction("Which?", ["a", "b"], "a"), "value": "a"},
+        accepts={"value": "any value has a nearest one"},
+    ),
     "explore.widgets.Job": Call(
         lambda: {"work": work, "label": "work", "on_progress": None, "on_done": None},
         after=lambda job: None,
         accepts={
             "label": ANY_TEXT,
+            "unit": ANY_TEXT,
             **{f"work: {kind}": "a function" for kind in ("function", "class", "network")},
         },
     ),
