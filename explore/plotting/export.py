@@ -132,8 +132,8 @@ def write_html(
         label: of the slider.
         values: the positions of the slider, at most 60 (see ``select_evenly``).
         data: returns the Dataset at a position.
-        start: the position at which the page opens; the last one if left out. If it is not among
-            the values, the page opens at the last one before it.
+        start: the position at which the page opens, or a number closest to it; the last position
+            if left out.
 
     Raises:
         InvalidInput: no position or more than 60, or the page would be larger than 5 MB.
@@ -158,7 +158,7 @@ def write_html(
         "TITLE": html.escape(picture.title),
         "LABEL": html.escape(label),
         "LAST": str(len(frames) - 1),
-        "START": str(len(frames) - 1 if start is None else _last_until(start, values)),
+        "START": str(len(frames) - 1 if start is None else _closest(start, values)),
         "KEY": script_json("-".join(label.split())),
         "LEAST": str(LEAST_SCALE),
         "FRAMES": script_json(frames),
@@ -172,8 +172,8 @@ def write_html(
     return write_bytes(path, page.encode())
 
 
-def _last_until(start: Any, values: Sequence[Any]) -> int:
-    """Return the index of a position, or of the last number before it.
+def _closest(start: Any, values: Sequence[Any]) -> int:
+    """Return the index of a position, or of the closest number.
 
     Raises:
         InvalidInput: it is no position, and not all of them are numbers.
@@ -184,10 +184,10 @@ def _last_until(start: Any, values: Sequence[Any]) -> int:
     if not all(isinstance(value, int | float) for value in values):
         listed = ", ".join(map(describe, values[:LISTED_POSITIONS]))
         raise InvalidInput(
-            f"start must be one of the positions ({listed} …), got {describe(start)}"
+            f"start must be one of the positions, such as {listed}; got {describe(start)}"
         )
     start = check_number("start", start)
-    return max((k for k, value in enumerate(values) if value <= start), default=0)
+    return min(range(len(values)), key=lambda k: abs(values[k] - start))
 
 
 def script_json(values: Any) -> str:

@@ -24,6 +24,7 @@ def value_at(figure: Any, x: float, y: float) -> str:
         >>> figure = Figure()
         >>> axes = figure.add_axes((0, 0, 1, 1), xlabel="step", ylabel="loss")
         >>> lines = axes.plot([0, 1, 2], [5, 4, 3], "o-", label="DM")
+        >>> limits = axes.set(xlim=(0, 2), ylim=(3, 5))
         >>> value_at(figure, 0.5, 0.5)
         'DM\\nstep 1\\nloss 4'
     """

@@ -119,11 +119,8 @@ class Explorer(traitlets.HasTraits):
         self.view.observe(self._on_pointer, "pointer")
         self.view.observe(lambda _: self.redraw(), "dark")
         self.view.on_msg(lambda view, message, buffers: self.actions.answer(message))
-        self._numbers, self._message, self._shows_numbers = (
-            ipywidgets.HTML(),
-            ipywidgets.HTML(),
-            False,
-        )
+        self._numbers, self._message = ipywidgets.HTML(), ipywidgets.HTML()
+        self._shows_numbers = False
         for slider in [c for c in controls.values() if isinstance(c, Slider)][:1]:
             slider.plays = not picture.grabs  # What is dragged has no course to play.
         row = ipywidgets.HBox(

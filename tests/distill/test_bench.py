@@ -92,4 +92,4 @@ def test_the_picture_of_costs_describes_the_last_numbers() -> None:
     data = gradient_costs([5, 40], {"adjoint": one, "tesla": {**one, "deviation": [0.1, 0.4]}})
     text = GradientCosts(data).describe(data)
     assert "with 40 steps of the student: adjoint 2.00 s, 30 MB, deviation 1.0e-05" in text
-    assert GradientCosts(data).table(data)["memory"].tolist() == [10, 30, 10, 30]
+    assert GradientCosts(data).table(data)["added memory, MB"].tolist() == [10, 30, 10, 30]

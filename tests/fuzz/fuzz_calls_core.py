@@ -241,7 +241,7 @@ CALLS = {
         names={"out": "file format", "values": "position|height|start"},
         accepts={
             "label": ANY_TEXT,
-            "start": "the last position before it",
+            "start": "the closest position",
             **{f"values: {value.name}": "the function of the caller" for value in CONSTANTS},
         },
     ),

@@ -72,4 +72,4 @@ def test_the_picture_of_costs_describes_the_powers() -> None:
     assert "one 40 s at 200, growing with N^2.0; two 2 s at 200, growing with N^1.0" in Costs(
         data
     ).describe(data)
-    assert Costs(data).table(data)["one"].tolist() == [0.1, 0.4, 10.0, 40.0]
+    assert Costs(data).table(data)["one, s"].tolist() == [0.1, 0.4, 10.0, 40.0]
