@@ -149,6 +149,8 @@ def test_a_png_with_a_palette_is_small_and_has_nearly_the_same_colours(case: Cas
 
 def is_empty(artist: Any) -> bool:
     """Return whether an artist has nothing to draw in this state."""
+    if not artist.get_visible():
+        return True
     if isinstance(artist, Text):
         return not artist.get_text()
     if isinstance(artist, Line2D):

@@ -190,7 +190,8 @@ class TimeByDensity(Picture):
             self._ranges[method].set_segments(ends[np.isfinite(ends).all((1, 2))])
         density = float(data["break_even"].sel(method_name="bitmap"))
         shown = 0 < density < 1 and not _is_busy(data)
-        self._break_even.set_xdata([density if shown else -1] * 2)
+        self._break_even.set_xdata([density] * 2)
+        self._break_even.set_visible(shown)
         self._heading.set_text(_title(data))
         lines = [_dense_sentence(data), *_sentences(data), *_warnings(data)]
         self._sentences.set_text("\n".join(fill(line, LINE_LETTERS) for line in lines))
