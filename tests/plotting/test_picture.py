@@ -154,7 +154,7 @@ def is_empty(artist: Any) -> bool:
     if isinstance(artist, Text):
         return not artist.get_text()
     if isinstance(artist, Line2D):
-        return not len(artist.get_xdata())
+        return not np.isfinite(np.asarray(artist.get_ydata(), float)).any()
     return isinstance(artist, LineCollection) and not artist.get_segments()
 
 
