@@ -24,6 +24,7 @@ class Actions:
         explorer: an ``Explorer``, which imports this module.
 
     Attributes:
+        call: the code that returns the explorer.
         clear: sets back what an explorer stores beside its controls, before they are reset.
     """
 
@@ -33,10 +34,16 @@ class Actions:
         self.explorer = explorer
         self.start = explorer.state
         self.history: list[dict[str, Any]] = []
-        self._call = _displayed_call()
+        self.call = _displayed_call()
 
     def answer(self, message: Any) -> None:
-        """Do what a message ``{"do": …}`` of the front end asks for."""
+        """Do what a message ``{"do": …}`` of the front end asks for, and show an error's text."""
+        try:
+            self._act(message)
+        except ExploreError as error:  # The front end does not show exceptions of callbacks.
+            self.explorer.say(str(error))
+
+    def _act(self, message: Any) -> None:
         actions = {
             "reset": self.reset,
             "undo": self.undo,
@@ -80,7 +87,7 @@ class Actions:
     def code(self) -> str:
         """Return a line of code that shows the present state again."""
         arguments = ", ".join(f"{key}={value!r}" for key, value in self.explorer.state.items())
-        return f"{self._call}.set({arguments})"
+        return f"{self.call}.set({arguments})"
 
     def keep_still(self) -> None:
         """Make the small picture of the present state that a saved notebook keeps."""

@@ -91,6 +91,10 @@ class Live:
             claim_cell(self)
         self.explorer = explorer
         explorer.view.belongs_to(self.widget)
+        if before is None:  # Later explorers are made in callbacks, which have no cell.
+            self._call = f"{explorer.actions.call}.explorer"
+        explorer.actions.call = self._call
+        explorer.view.code = explorer.actions.code()
         self._explorer_box.children = [explorer.widget]
         if before is not None and before is not explorer:
             before.close()

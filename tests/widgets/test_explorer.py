@@ -203,6 +203,17 @@ def test_the_copied_line_restores_the_state(explorer: Explorer) -> None:
     assert "explorer.set" in explorer.message
 
 
+def test_the_page_says_why_a_button_did_nothing(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> None:
+        raise InvalidInput("the start is no longer offered")
+
+    monkeypatch.setattr(explorer.actions, "reset", refuse)
+    press(explorer, do="reset")
+    assert explorer.message == "the start is no longer offered"
+
+
 def test_a_message_of_another_kind_changes_nothing(explorer: Explorer) -> None:
     for message in ({"do": "walk"}, {}, {"do": None}):
         press(explorer, **message)

@@ -52,6 +52,15 @@ def test_the_job_advances_the_run_and_the_explorer_shows_it() -> None:
     assert "height 3" in repr(live)
 
 
+def test_the_copied_line_of_every_run_names_its_explorer(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = iter(["lab.count()", "explorer"])  # The second explorer is made in a callback.
+    monkeypatch.setattr("explore.widgets.actions._displayed_call", lambda: next(calls))
+    live = Counter()
+    assert live.explorer.view.code == "lab.count().explorer.set()"
+    live.settings.kind = "tall"
+    assert live.explorer.view.code == "lab.count().explorer.set()"
+
+
 def test_a_setting_starts_a_new_run_with_its_explorer() -> None:
     live = Counter()
     live.job.start(inline=True)
